@@ -1,0 +1,48 @@
+"""Workflow events from tests and builds: a pytest plugin, an emitter for build tools, and a hub for Python code."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytest_swarmtask.errors import ConfigError, EventTypeError, SwarmtaskError, UsageError
+    from pytest_swarmtask.events import AutomationEventType, Event
+    from pytest_swarmtask.integrator import AutomationIntegrator, trigger_task_event
+
+__version__ = "0.1.0"
+__all__ = [
+    "AutomationEventType",
+    "AutomationIntegrator",
+    "ConfigError",
+    "Event",
+    "EventTypeError",
+    "SwarmtaskError",
+    "UsageError",
+    "__version__",
+    "trigger_task_event",
+]
+
+_HOME = {
+    "AutomationEventType": "events",
+    "AutomationIntegrator": "integrator",
+    "ConfigError": "errors",
+    "Event": "events",
+    "EventTypeError": "errors",
+    "SwarmtaskError": "errors",
+    "UsageError": "errors",
+    "trigger_task_event": "integrator",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load an exported name when it is first used: `import pytest_swarmtask` alone costs next to nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,9 @@
+"""``python -m pytest_swarmtask``, the same as ``swarmtask``."""
+
+from __future__ import annotations
+
+import sys
+
+from pytest_swarmtask.cli import main
+
+sys.exit(main())

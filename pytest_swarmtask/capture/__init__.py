@@ -1,0 +1,1 @@
+"""What is observed: the pytest session and its tests, and the facts of a run."""

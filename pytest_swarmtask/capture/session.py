@@ -1,0 +1,438 @@
+"""The pytest session and its tests, as events. Registered in the process that reports: never in an xdist worker.
+
+Every hook here is deaf: whatever goes wrong in it is remembered for the closing line and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pytest_swarmtask.capture.facts import process_facts, usage
+from pytest_swarmtask.capture.outcome import EVENT_OF, TestRun, reason
+from pytest_swarmtask.capture.tasks import REPORT_ATTRIBUTE, TaskIndex, TaskTests
+from pytest_swarmtask.capture.worker import WORKER_INPUT
+from pytest_swarmtask.config.settings import find_root
+from pytest_swarmtask.recorder import recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from typing import Any
+
+    from pytest_swarmtask.recorder import Recorder
+
+_SLOWEST = 10
+_REASONS = {
+    1: "tests failed",
+    2: "interrupted",
+    3: "internal error",
+    4: "usage error",
+    5: "no tests were collected",
+    6: "more warnings than allowed",
+}
+"""Why a session failed, by pytest's exit code; numbers, since `pytest.ExitCode` grows."""
+
+
+class SessionCapture:
+    """Follows one session from its start to its end."""
+
+    def __init__(self, config: pytest.Config, hub: Recorder, task_id: str, drain_timeout: float) -> None:
+        self._config = config
+        self._hub = hub
+        self._task_id = hub.redactor.text(task_id)
+        self._drain_timeout = drain_timeout
+        self._pid = os.getpid()
+        self._around = hub.parent_span_id
+        self._span_id = hub.span_id()
+        self._started = hub.clock.now()
+        self._earlier = hub.count
+        self._running: dict[str, list[TestRun]] = {}
+        self._collected_errors: set[str] = set()
+        self._tasks = TaskIndex()
+        self._counts: dict[str, int] = {}
+        self._teardown_errors = 0
+        self._slowest: list[tuple[float, str]] = []
+        self._deselected = 0
+        self._stopped: str | None = None
+        self._drained = False
+        self._problem: str | None = None
+
+    @classmethod
+    def create(cls, config: pytest.Config) -> SessionCapture | None:
+        """Return what follows this session, or None where the configuration switches recording off."""
+        nested = "PYTEST_CURRENT_TEST" in os.environ
+        rootpath = str(config.rootpath)
+        hub = recorder(find_root(os.getcwd(), rootpath)) if nested else recorder(otherwise=rootpath)
+        if not hub.settings.enabled:
+            return None
+        option: Any = config.option
+        task_id = option.swarmtask_task_id or config.getini("swarmtask_task_id") or hub.settings.session_task_id
+        timeout = option.swarmtask_drain_timeout
+        if timeout is None:
+            timeout = _ini_seconds(config, hub.settings.drain_timeout)
+        return cls(config, hub, task_id, timeout)
+
+    # -- the session -------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Emit TASK_STARTED."""
+        arguments = [str(argument) for argument in self._config.invocation_params.args]
+        metadata = {**self._standard(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
+        if self._hub.settings.environment:
+            metadata["environment"] = self._hub.settings.environment
+        self._hub.record(
+            "TASK_STARTED",
+            self._task_id,
+            {**metadata, **self._hub.settings.metadata},
+            span_id=self._span_id,
+            parent_span_id=self._around,
+        )
+        self._hub.parent_span_id = self._span_id
+
+    def _standard(self) -> dict[str, Any]:
+        coverage = bool(getattr(self._config.option, "cov_source", None))
+        return {"workflow": "pytest", "action": "session", "test_type": "pytest", "coverage": coverage}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Make an xdist worker part of this run."""
+        node.workerinput[WORKER_INPUT] = self._hub.traceparent()
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count what was left out."""
+        try:
+            self._deselected += len(items)
+            self._tasks.deselect(items)
+        except Exception as error:  # noqa: BLE001 - deaf
+            self._trouble(error)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Look for tests of tasks. Under xdist there are no items here: the reports bring it."""
+        try:
+            self._tasks.select(getattr(session, "items", ()))
+        except Exception as error:  # noqa: BLE001 - deaf
+            self._trouble(error)
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        """Remember why the session ends."""
+        crash = getattr(excrepr, "reprcrash", None)
+        self._stopped = f"internal error: {crash.message if crash is not None else excrepr}"
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Remember why the session ends: Ctrl-C, `pytest.exit`, and pytest's own interruptions come here."""
+        self._stopped = f"interrupted: {excinfo.typename}: {excinfo.value}".rstrip(": ")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """Close what is open, let every other plugin have its say on the exit code, and emit the end."""
+        if os.getpid() == self._pid:  # a test may have forked and let its child run on to here
+            self._close_tests(session)
+        result = yield
+        if os.getpid() == self._pid:
+            self._end(int(session.exitstatus))
+        return result
+
+    def _close_tests(self, session: pytest.Session) -> None:
+        try:
+            why = self._stopped or str(session.shouldstop or session.shouldfail or "the session ended first")
+            for runs in list(self._running.values()):
+                for run in list(runs):
+                    run.interrupt(why)
+                    self._finish(run)
+            for name, task in self._tasks.tasks.items():
+                self._end_task(name, task)
+        except Exception as error:  # noqa: BLE001 - deaf
+            self._trouble(error)
+
+    def _end(self, exit_code: int) -> None:
+        try:
+            self._hub.parent_span_id = self._around
+            self._hub.record(
+                "TASK_FAILED" if exit_code else "TASK_COMPLETED",
+                self._task_id,
+                {**self._summary(exit_code), **usage()},
+                span_id=self._span_id,
+                parent_span_id=self._around,
+            )
+            self._drain()
+            self._hub.close()
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
+            self._trouble(error)
+
+    def _summary(self, exit_code: int) -> dict[str, Any]:
+        summary = self._standard()
+        summary["success"] = summary["test_passed"] = exit_code == 0
+        if exit_code:
+            summary["error"] = self._stopped or _REASONS.get(exit_code, f"exit code {exit_code}")
+            summary["reason"] = _REASONS.get(exit_code, f"exit code {exit_code}")
+        summary["exit_code"] = exit_code
+        summary["duration"] = round(self._hub.clock.now() - self._started, 6)
+        summary["tests"] = sum(self._counts.values())
+        summary["counts"] = dict(sorted(self._counts.items()))
+        summary["deselected"] = self._deselected
+        if self._teardown_errors:
+            summary["teardown_errors"] = self._teardown_errors
+        summary["slowest"] = [{"test": test, "duration": round(seconds, 6)} for seconds, test in self._slowest]
+        return summary
+
+    # -- tests -------------------------------------------------------------------------------------------------
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """End what could not be collected, or was skipped as a whole; once, though each xdist worker reports it."""
+        if report.outcome == "passed":
+            return
+        try:
+            nodeid = str(report.nodeid)
+            if nodeid not in self._collected_errors:
+                self._collected_errors.add(nodeid)
+                now = self._hub.clock.now()
+                run = TestRun(self._hub.redactor.text(nodeid), self._hub.span_id(), now)
+                run.phase = "collect"
+                run.outcome = "skipped" if report.outcome == "skipped" else "error"
+                run.error = reason(report)
+                self._emit_end(run)
+        except Exception as error:  # noqa: BLE001 - deaf
+            self._trouble(error)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Emit TEST_STARTED, unless this is a further attempt at a test that has begun."""
+        try:
+            for run in self._running.get(nodeid, ()):
+                if run.rerunning:
+                    run.next_attempt()
+                    return
+            self._start(nodeid)
+        except Exception as error:  # noqa: BLE001 - deaf
+            self._trouble(error)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take a report into account."""
+        try:
+            node = getattr(report, "node", None)
+            worker = None if node is None else node.gateway.id
+            run = self._run_of(report.nodeid, worker)
+            run.add(report)
+            if node is not None:
+                self._learn(run, report)
+            if report.when == "???":  # xdist's word for a worker that died; no logfinish follows
+                self._finish(run)
+        except Exception as error:  # noqa: BLE001 - deaf
+            self._trouble(error)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Emit the ending of a test, unless another attempt follows."""
+        try:
+            for run in self._running.get(nodeid, ()):
+                if not run.rerunning:
+                    self._finish(run)
+                    return
+        except Exception as error:  # noqa: BLE001 - deaf
+            self._trouble(error)
+
+    def _start(self, nodeid: str) -> TestRun:
+        hub = self._hub
+        now = hub.clock.now()
+        run = TestRun(hub.redactor.text(nodeid), hub.span_id(), now)
+        self._running.setdefault(nodeid, []).append(run)
+        if nodeid in self._tasks.of:
+            self._join_tasks(run, nodeid)
+        metadata = {
+            "workflow": "pytest",
+            "action": "test",
+            "test_type": "pytest",
+            "specific_test": run.task_id,
+        }
+        hub.record(
+            "TEST_STARTED",
+            run.task_id,
+            metadata,
+            span_id=run.span_id,
+            parent_span_id=self._span_id,
+            now=now,
+            cleaned=True,
+        )
+        hub.parent_span_id = run.span_id  # for what the test itself triggers
+        return run
+
+    def _run_of(self, nodeid: str, worker: str | None) -> TestRun:
+        """Return the test that a report is about; with ``--dist=each`` one node id runs on several workers at once."""
+        runs = self._running.get(nodeid)
+        if not runs:
+            runs = [self._start(nodeid)]
+        for run in runs:
+            if run.worker == worker or run.worker is None:
+                run.worker = worker
+                return run
+        return runs[0]
+
+    def _learn(self, run: TestRun, report: pytest.TestReport) -> None:
+        described = getattr(report, REPORT_ATTRIBUTE, None)
+        if described and not run.tasks:
+            self._tasks.learn(report.nodeid, described)
+            self._join_tasks(run, report.nodeid)
+
+    def _finish(self, run: TestRun) -> None:
+        for nodeid, runs in self._running.items():
+            if run in runs:
+                runs.remove(run)
+                if not runs:
+                    del self._running[nodeid]
+                break
+        self._hub.parent_span_id = self._span_id
+        self._emit_end(run)
+        for name in run.tasks:
+            self._count_for_task(name, run)
+
+    def _emit_end(self, run: TestRun) -> None:
+        outcome = run.settle()
+        event_type = EVENT_OF[outcome]
+        passed = event_type == "TEST_PASSED"
+        metadata: dict[str, Any] = {"workflow": "pytest", "action": "test"}
+        if event_type != "TEST_SKIPPED":
+            metadata["success"] = passed
+        if run.error is not None:
+            metadata["error"] = self._hub.redactor.text(run.error)
+        metadata["duration"] = round(run.duration, 6)
+        metadata["test_type"] = "pytest"
+        metadata["specific_test"] = run.task_id
+        metadata["test_passed"] = passed
+        metadata["outcome"] = outcome
+        metadata["phase"] = run.phase
+        if run.worker is not None:
+            metadata["worker"] = run.worker
+        metadata["attempt"] = run.attempt
+        if not passed:
+            self._add_failure(run, metadata)
+        self._hub.record(
+            event_type,
+            run.task_id,
+            metadata,
+            span_id=run.span_id,
+            parent_span_id=self._span_id,
+            cleaned=True,
+        )
+        self._counts[outcome] = self._counts.get(outcome, 0) + 1
+        self._rank(run)
+
+    def _add_failure(self, run: TestRun, metadata: dict[str, Any]) -> None:
+        if run.location is not None:
+            metadata["location"] = self._hub.redactor.text(run.location)
+        if run.failed_subtests:
+            metadata["failed_subtests"] = run.failed_subtests
+        if run.teardown_error is not None:
+            metadata["teardown_error"] = self._hub.redactor.text(run.teardown_error)
+            self._teardown_errors += 1
+
+    def _rank(self, run: TestRun) -> None:
+        slowest = self._slowest
+        if len(slowest) < _SLOWEST or run.duration > slowest[-1][0]:
+            slowest.append((run.duration, run.task_id))
+            slowest.sort(reverse=True)
+            del slowest[_SLOWEST:]
+
+    # -- tasks of the task manager -----------------------------------------------------------------------------
+
+    def _join_tasks(self, run: TestRun, nodeid: str) -> None:
+        run.tasks = self._tasks.of[nodeid]
+        for name in run.tasks:
+            task = self._tasks.task(name)
+            if task.span_id is None:
+                task.span_id = self._hub.span_id()
+                task.started = self._hub.clock.now()
+                self._record_task("TASK_STARTED", name, task, {"tests": task.selected})
+
+    def _count_for_task(self, name: str, run: TestRun) -> None:
+        task = self._tasks.task(name)
+        outcome = run.settle()
+        task.outcomes[outcome] = task.outcomes.get(outcome, 0) + 1
+        if EVENT_OF[outcome] == "TEST_FAILED":
+            task.failed.append(run.task_id)
+        if task.ended >= task.selected:
+            self._end_task(name, task)
+
+    def _end_task(self, name: str, task: TaskTests) -> None:
+        if task.span_id is None:
+            return  # never began, or has ended
+        event_type, why = task.verdict()
+        metadata: dict[str, Any] = {"success": event_type == "TASK_COMPLETED"}
+        if why is not None:
+            metadata["error"] = why
+        metadata["duration"] = round(self._hub.clock.now() - task.started, 6)
+        metadata["tests"] = task.selected
+        metadata["counts"] = task.outcomes
+        if task.partial:
+            metadata["partial"] = True
+        self._record_task(event_type, name, task, metadata)
+        task.span_id = None
+
+    def _record_task(self, event_type: str, name: str, task: TaskTests, metadata: dict[str, Any]) -> None:
+        self._hub.record(
+            event_type,
+            name,
+            {"workflow": "pytest", "action": "task", **metadata},
+            span_id=task.span_id or self._hub.span_id(),
+            parent_span_id=self._span_id,
+        )
+
+    # -- what the user sees ------------------------------------------------------------------------------------
+
+    def pytest_report_header(self) -> list[str]:
+        """Return our line of pytest's header, and a warning where the configuration could not be followed."""
+        endpoints = self._hub.settings.endpoints
+        where = f", webhooks: {', '.join(endpoints)}" if endpoints else ""
+        lines = [f"swarmtask: run {self._hub.trace_id}{where}"]
+        if self._hub.problem:
+            lines.append(f"swarmtask: warning: {self._hub.problem}")
+        return lines
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Write our closing line: how many events, and what is left to deliver and how to send it."""
+        try:
+            if self._config.option.verbose > -2 and os.getpid() == self._pid:
+                self._drain()
+                problem = self._problem or self._hub.problem
+                terminalreporter.write_sep("-", self._closing_line(), yellow=problem is not None)
+                if problem:
+                    terminalreporter.write_line(f"swarmtask: warning: {problem}", yellow=True)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
+            self._trouble(error)
+
+    def _closing_line(self) -> str:
+        hub = self._hub
+        count = hub.count - self._earlier + 1  # and the session's end
+        line = f"swarmtask: {count} events"
+        if hub.lost:
+            line += f", {hub.lost} lost"
+        if not hub.owed:
+            return line
+        waiting, why = hub.undelivered()
+        if waiting or not self._drained:
+            return f"{line}, {waiting} not delivered yet ({why}); send them with: swarmtask flush"
+        dead = hub.dead_letters()
+        return f"{line}, {dead} refused (see: swarmtask status)" if dead else f"{line} delivered"
+
+    def _drain(self) -> None:
+        begun = self._hub.clock.now()
+        try:
+            self._drained = self._hub.drain(max(0.0, self._drain_timeout))
+        except KeyboardInterrupt:
+            self._drain_timeout = 0.0  # the user does not want to wait
+            raise
+        self._drain_timeout -= self._hub.clock.now() - begun
+
+    def _trouble(self, error: BaseException) -> None:
+        if self._problem is None and not isinstance(error, KeyboardInterrupt):
+            self._problem = f"{type(error).__name__}: {error}"
+
+
+def _ini_seconds(config: pytest.Config, default: float) -> float:
+    text = config.getini("swarmtask_drain_timeout")
+    if not text:
+        return default
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        raise pytest.UsageError(f"ini key swarmtask_drain_timeout is {text!r}, expected a number of seconds") from None

@@ -1,0 +1,104 @@
+"""Tests that belong to tasks: `@pytest.mark.task("5.2")`.
+
+A task begins with its first test and ends when its last one has ended.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+REPORT_ATTRIBUTE = "swarmtask_tasks"
+"""How an xdist worker tells the controller: a list of ``[task id, selected tests, deselected tests]`` on each report."""
+
+
+class TaskTests:
+    """What is known of one task in this session.
+
+    Attributes:
+        selected: how many of its tests will run.
+        deselected: how many were left out.
+        span_id: its span, once it has begun.
+        started: when it began, seconds since the epoch.
+        outcomes: how many of its tests ended how.
+        failed: node ids of those that failed.
+    """
+
+    __slots__ = ("deselected", "failed", "outcomes", "selected", "span_id", "started")
+
+    def __init__(self, selected: int = 0, deselected: int = 0) -> None:
+        self.selected = selected
+        self.deselected = deselected
+        self.span_id: str | None = None
+        self.started = 0.0
+        self.outcomes: dict[str, int] = {}
+        self.failed: list[str] = []
+
+    @property
+    def ended(self) -> int:
+        """How many of its tests have ended."""
+        return sum(self.outcomes.values())
+
+    @property
+    def partial(self) -> bool:
+        """Whether some of its tests did not run, or did not pass without having failed."""
+        passed = self.outcomes.get("passed", 0) + self.outcomes.get("xpassed", 0)
+        return self.deselected > 0 or passed < self.selected
+
+    def verdict(self) -> tuple[str, str | None]:
+        """Return the ending event of the task and, for a failure, the reason."""
+        if self.failed:
+            return "TASK_FAILED", f"{len(self.failed)} of {self.selected} tests failed: {', '.join(self.failed[:5])}"
+        if self.ended < self.selected:
+            return "TASK_FAILED", f"the session ended after {self.ended} of its {self.selected} tests"
+        return "TASK_COMPLETED", None
+
+
+class TaskIndex:
+    """Which tests belong to which tasks."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, tuple[str, ...]] = {}
+        self.tasks: dict[str, TaskTests] = {}
+
+    def select(self, items: Iterable[Any]) -> None:
+        """Take the tests that will run."""
+        for item in items:
+            names = task_ids(item)
+            if names:
+                self.of[item.nodeid] = names
+                for name in names:
+                    self.task(name).selected += 1
+
+    def deselect(self, items: Iterable[Any]) -> None:
+        """Take tests that were left out."""
+        for item in items:
+            for name in task_ids(item):
+                self.task(name).deselected += 1
+
+    def task(self, name: str) -> TaskTests:
+        """Return what is known of a task."""
+        known = self.tasks.get(name)
+        if known is None:
+            known = self.tasks[name] = TaskTests()
+        return known
+
+    def describe(self, nodeid: str) -> list[list[str | int]]:
+        """Return the tasks of a test in the form that travels on a report."""
+        return [[name, self.tasks[name].selected, self.tasks[name].deselected] for name in self.of.get(nodeid, ())]
+
+    def learn(self, nodeid: str, described: Iterable[Any]) -> None:
+        """Take what a report from a worker brought."""
+        if nodeid not in self.of:
+            for name, selected, deselected in described:
+                task = self.task(name)
+                task.selected, task.deselected = selected, deselected
+            self.of[nodeid] = tuple(name for name, _, _ in described)
+
+
+def task_ids(item: Any) -> tuple[str, ...]:
+    """Return the task ids of a test, from its own markers, its class's and its module's, each once."""
+    names = [str(argument) for mark in item.iter_markers("task") for argument in mark.args]
+    return tuple(dict.fromkeys(names)) if names else ()

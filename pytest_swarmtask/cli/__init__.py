@@ -1,0 +1,59 @@
+"""The command line: ``swarmtask`` and ``python -m pytest_swarmtask``.
+
+Exit codes: 0 done; 1 the thing asked about is not well; 2 bad usage or configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+_COMMANDS = ("deliveries", "doctor", "listen", "config", "secret")
+"""The modules that add commands, in the order of the help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] == "emit":  # called from recipes, again and again: nothing else is loaded
+        from pytest_swarmtask import emit
+
+        return emit.main(arguments[1:])
+    return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from pytest_swarmtask.errors import ConfigError, UsageError
+
+    chosen = _parser().parse_args(arguments)
+    try:
+        code: int = chosen.func(chosen)
+    except (ConfigError, UsageError) as error:
+        print(f"swarmtask: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    import argparse
+    import importlib
+
+    from pytest_swarmtask import __version__
+
+    parser = argparse.ArgumentParser(prog="swarmtask", description="Workflow events from tests and builds.")
+    parser.add_argument("--version", action="version", version=f"pytest-swarmtask {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    emit = subparsers.add_parser("emit", help="record one event: emit TYPE [TASK_ID] [METADATA_JSON]")
+    emit.add_argument("event", nargs="+", metavar="TYPE [TASK_ID] [METADATA_JSON]")
+    for name in _COMMANDS:
+        importlib.import_module(f"pytest_swarmtask.cli.{name}").register(subparsers)
+    return parser

@@ -1,0 +1,101 @@
+"""`swarmtask config`: check the configuration, show what holds, print its JSON Schema."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_swarmtask.config.load import Loaded
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
+
+NOT_ACTED_ON_YET = ("automation_triggers", "monitoring", "access_control", "task_integration.task_manager")
+"""Sections that are checked while this version does nothing with them yet."""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `config` with its actions."""
+    parser = subparsers.add_parser("config", help="check, show and describe workflow.yaml")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("validate", help="check workflow.yaml with all its environments")
+    check.set_defaults(func=validate)
+    display = actions.add_parser("show", help="show what holds and where each value came from, secrets masked")
+    display.add_argument("--json", action="store_true", dest="json", help="as JSON")
+    display.set_defaults(func=show)
+    for action in (check, display):
+        action.add_argument("--root", metavar="DIR", dest="root", help="the project's folder (default: found upwards)")
+    actions.add_parser("schema", help="print the JSON Schema of workflow.yaml").set_defaults(func=schema)
+
+
+def validate(args: argparse.Namespace) -> int:
+    """Say that the configuration is valid; 0.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    loaded = _load(args)
+    if loaded.path is None:
+        print("valid: there is no workflow.yaml, the defaults hold")
+        return 0
+    environments = f" (environments: {', '.join(loaded.environments)})" if loaded.environments else ""
+    print(f"valid: {loaded.path}{environments}")
+    idle = [section for section in NOT_ACTED_ON_YET if _is_used(section, loaded)]
+    if idle:
+        print(f"note: checked, but not acted on by this version yet: {', '.join(idle)}")
+    return 0
+
+
+def show(args: argparse.Namespace) -> int:
+    """Print the effective configuration; 0.
+
+    Raises:
+        ConfigError: it is not valid.
+    """
+    from pytest_swarmtask.config.show import entries, yaml_lines
+
+    loaded = _load(args)
+    if args.json:
+        values = {
+            path: {"value": entry.value, "origin": entry.origin, "note": entry.note}
+            for path, entry in entries(loaded, os.environ).items()
+        }
+        file = str(loaded.path) if loaded.path else None
+        print(json.dumps({"file": file, "environment": loaded.environment, "values": values}, indent=2))
+        return 0
+    print(f"# file: {loaded.path or 'none, the defaults hold'}")
+    print(f"# environment: {loaded.environment or 'none (WORKFLOW_ENVIRONMENT is not set)'}")
+    for line in yaml_lines(loaded, os.environ):
+        print(line)
+    return 0
+
+
+def schema(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command is called with them
+    """Print the JSON Schema; 0."""
+    from pytest_swarmtask.config.schema import schema as json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+def _load(args: argparse.Namespace) -> Loaded:
+    from pytest_swarmtask.config.load import load
+    from pytest_swarmtask.config.settings import find_root
+
+    root = Path(args.root or find_root(str(Path.cwd())))
+    if not root.is_dir():
+        raise UsageError(f"--root: found {root}, which is no folder, expected the project's folder")
+    return load(root, os.environ)
+
+
+def _is_used(section: str, loaded: Loaded) -> bool:
+    return any(
+        origin != "default" and (path == section or path.startswith((f"{section}.", f"{section}[")))
+        for path, origin in loaded.origins.items()
+    )

@@ -1,0 +1,182 @@
+"""`swarmtask status` and `swarmtask flush`: what was recorded, what was delivered, and sending the rest."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from pytest_swarmtask.config.settings import find_root, journal_folder
+from pytest_swarmtask.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.progress import Progress
+
+    from pytest_swarmtask.relay.survey import EndpointSurvey, Survey
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
+
+FLUSH_TIMEOUT = 60.0
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the commands `status` and `flush`."""
+    status_parser = subparsers.add_parser("status", help="show what was recorded, delivered, waits or was refused")
+    status_parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
+    status_parser.set_defaults(func=status)
+    flush_parser = subparsers.add_parser("flush", help="send what has not been delivered yet, and wait for it")
+    flush_parser.add_argument(
+        "--timeout",
+        dest="timeout",
+        type=_seconds,
+        default=FLUSH_TIMEOUT,
+        metavar="SECONDS",
+        help="give up after this long (default: %(default)g)",
+    )
+    flush_parser.set_defaults(func=flush)
+    for parser in (status_parser, flush_parser):
+        parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
+def journal_of(arguments: argparse.Namespace) -> str:
+    """Return the journal's folder that a command is about.
+
+    Raises:
+        UsageError: `--root` names no folder.
+    """
+    if arguments.root is not None and not os.path.isdir(arguments.root):
+        raise UsageError(f"--root {arguments.root}: there is no such folder")
+    return journal_folder(find_root(os.getcwd()) if arguments.root is None else os.path.abspath(arguments.root))
+
+
+def survey_of(journal: str) -> Survey:
+    """Return what a journal holds.
+
+    Raises:
+        UsageError: the relay's database cannot be read now.
+    """
+    from pytest_swarmtask.relay.survey import survey
+
+    try:
+        return survey(journal, os.environ)
+    except (sqlite3.Error, OSError) as error:
+        raise UsageError(f"the relay's database in {journal} cannot be read: {error}") from None
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show the journal and its endpoints; exit code 1 when events wait or were refused."""
+    journal = journal_of(arguments)
+    found = survey_of(journal)
+    if arguments.json:
+        print(json.dumps(_as_json(journal, found), indent=2))
+    else:
+        print("\n".join(_as_text(journal, found)))
+    return 0 if found.well else 1
+
+
+def _as_json(journal: str, found: Survey) -> dict[str, Any]:
+    endpoints = {name: {**vars(e), "state": e.state._asdict()} for name, e in found.endpoints.items()}
+    return {"journal": journal, **vars(found), "runs": len(found.runs), "endpoints": endpoints}
+
+
+def _as_text(journal: str, found: Survey) -> Iterator[str]:
+    yield f"journal    {journal}"
+    if not found.segments:
+        yield "           empty: nothing has been recorded here yet"
+        return
+    yield f"recorded   {_count(found.events, 'event')} in {_count(len(found.runs), 'run')}"
+    if found.foreign or found.torn:
+        yield f"           {_count(found.foreign, 'line')} skipped as no events, {_count(found.torn, 'torn end')}"
+    if found.relays:
+        yield f"relay      at work for {_count(len(found.relays), 'run')}"
+    for name, endpoint in found.endpoints.items():
+        counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {_count(endpoint.dead, 'dead letter')}"
+        yield f"webhook    {name}: {counts}"
+        if endpoint.state.reason:
+            yield f"           {_trouble(endpoint)}"
+    if not found.endpoints:
+        yield "webhook    none was configured when this was recorded"
+    elif any(endpoint.waiting for endpoint in found.endpoints.values()):
+        yield "           send what waits with: swarmtask flush"
+
+
+def _trouble(endpoint: EndpointSurvey) -> str:
+    state, reason, _, next_attempt = endpoint.state
+    wait = next_attempt - time.time()
+    again = f"; tried again in {wait:.0f} s" if state == "retrying" and wait > 0 else ""
+    return f"{state}: {reason}{again}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def flush(arguments: argparse.Namespace) -> int:
+    """Send what waits; exit code 1 when some of it could not be."""
+    from pytest_swarmtask.relay import process
+
+    journal = journal_of(arguments)
+    if not os.path.isdir(journal):
+        print("nothing has been recorded here yet")
+        return 0
+    before = survey_of(journal)
+    with _Bar() as bar:
+        process.flush(journal, os.environ, arguments.timeout, bar.update)
+    after = survey_of(journal)
+    for line in _flushed(before, after):
+        print(line)
+    return 0 if not any(endpoint.waiting for endpoint in after.endpoints.values()) else 1
+
+
+def _flushed(before: Survey, after: Survey) -> Iterator[str]:
+    if not after.endpoints:
+        yield "nothing is owed to a webhook"
+    for name, endpoint in after.endpoints.items():
+        earlier = before.endpoints.get(name)
+        sent = endpoint.delivered - (earlier.delivered if earlier else 0)
+        yield f"{name}: {sent} delivered now, {endpoint.waiting} waiting, {_count(endpoint.dead, 'dead letter')}"
+        if endpoint.waiting and endpoint.state.reason:
+            yield f"  {_trouble(endpoint)}"
+
+
+class _Bar:
+    """A progress bar on standard error: only on a terminal, and only when it takes long."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._progress: Progress | None = None
+        self.update: Callable[[int, int], None] | None = self._update if sys.stderr.isatty() else None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def _update(self, settled: int, total: int) -> None:
+        if self._progress is None and time.monotonic() - self._begun > 1.0 and settled < total:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._progress = Progress(console=Console(stderr=True))
+            self._progress.add_task("sending", total=total)
+            self._progress.start()
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], completed=settled, total=total)

@@ -1,0 +1,145 @@
+"""`swarmtask doctor`: is everything in place, and if not, what to do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_swarmtask import __version__
+from pytest_swarmtask.cli.deliveries import journal_of, survey_of
+from pytest_swarmtask.config.load import Loaded, is_active, load, references
+from pytest_swarmtask.errors import ConfigError, UsageError
+from pytest_swarmtask.handoff import relay_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_swarmtask.config.model import Webhook
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
+
+_MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+
+
+class Finding(NamedTuple):
+    """One thing looked at: ``ok``, ``note`` (worth knowing) or ``bad`` (not well); and what to do about it."""
+
+    level: str
+    text: str
+    advice: str = ""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `doctor`."""
+    parser = subparsers.add_parser("doctor", help="check installation, configuration, webhooks, journal and relay")
+    parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
+    parser.add_argument("--no-ping", dest="ping", action="store_false", help="do not send a ping to the webhooks")
+    parser.set_defaults(func=doctor)
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Print each finding; exit code 1 when something is not well."""
+    well = True
+    for finding in _examine(arguments):
+        print(f"{_MARKS[finding.level]} {finding.text}")
+        if finding.advice:
+            print(f"     → {finding.advice}")
+        well = well and finding.level != "bad"
+    return 0 if well else 1
+
+
+def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
+    journal = journal_of(arguments)
+    root = Path(journal).parent.parent
+    yield from _installation()
+    try:
+        loaded = load(root, os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Finding("bad", f"configuration: {problem}", "until it is mended, runs go by the defaults")
+    else:
+        yield from _configuration(loaded)
+        for webhook in loaded.workflow.task_integration.webhooks:
+            yield _webhook(webhook, ping=arguments.ping)
+    yield _journal(journal)
+    yield from _deliveries(journal)
+
+
+def _installation() -> Iterator[Finding]:
+    yield Finding("ok", f"pytest-swarmtask {__version__} on Python {sys.version.split()[0]}")
+    plugins = [entry for entry in metadata.entry_points(group="pytest11") if entry.name == "swarmtask"]
+    if plugins:
+        yield Finding("ok", "pytest finds the plugin by itself")
+    else:
+        advice = "install the package into the Python that runs pytest: python -m pip install pytest-swarmtask"
+        yield Finding("bad", "pytest does not find the plugin: no entry point is installed", advice)
+    if os.environ.get("SWARMTASK_DISABLED", "") not in ("", "0"):
+        yield Finding("note", "SWARMTASK_DISABLED is set: nothing is recorded", "unset it to record")
+
+
+def _configuration(loaded: Loaded) -> Iterator[Finding]:
+    where = str(loaded.path) if loaded.path else "no workflow.yaml, the defaults hold"
+    environment = f", environment {loaded.environment}" if loaded.environment else ""
+    yield Finding("ok", f"configuration: {where}{environment}")
+    if not loaded.workflow.task_integration.enabled:
+        yield Finding("note", "task_integration.enabled is false: nothing is recorded", "set it to true to record")
+    if not loaded.workflow.task_integration.webhooks:
+        advice = "set TASKMASTER_WEBHOOK_URL, or add one under task_integration.webhooks"
+        yield Finding("note", "no webhook is configured: events stay in the journal", advice)
+
+
+def _webhook(webhook: Webhook, *, ping: bool) -> Finding:
+    if not is_active(webhook, os.environ):
+        unset = [name for name in references(webhook.url) if not os.environ.get(name)]
+        return Finding("note", f"webhook {webhook.name}: inactive", f"set {', '.join(unset)} to use it")
+    if not ping:
+        return Finding("ok", f"webhook {webhook.name}: configured")
+    from pytest_swarmtask.relay.sinks import Delivered
+    from pytest_swarmtask.relay.sinks.webhook import WebhookSink
+
+    sink = WebhookSink(webhook, os.environ)
+    try:
+        verdict = sink.ping()
+    finally:
+        sink.close()
+    if isinstance(verdict, Delivered):
+        signed = any(os.environ.get(name) for name in _names(webhook))
+        advice = "" if signed else f"it was not signed: set {_names(webhook)[0]} (swarmtask secret makes one)"
+        return Finding("ok" if signed else "note", f"webhook {webhook.name}: took a ping", advice)
+    advice = "check its address, the network and the secret; events wait meanwhile"
+    return Finding("bad", f"webhook {webhook.name}: {verdict.reason}", advice)
+
+
+def _names(webhook: Webhook) -> list[str]:
+    return [webhook.secret_env] if isinstance(webhook.secret_env, str) else list(webhook.secret_env)
+
+
+def _journal(journal: str) -> Finding:
+    folder = Path(journal)
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("bad", f"journal: {folder} cannot be written to", "events of this user are lost: mend its mode")
+    return Finding("ok", f"journal: {journal}")
+
+
+def _deliveries(journal: str) -> Iterator[Finding]:
+    try:
+        found = survey_of(journal)
+    except UsageError as error:
+        yield Finding("bad", str(error), "if it is locked, try again; if not, see the relay's log")
+        return
+    log = os.path.join(relay_folder(journal), "relay.log")
+    for name, endpoint in found.endpoints.items():
+        text = f"{name}: {endpoint.delivered} delivered, {endpoint.waiting} waiting, {endpoint.dead} refused"
+        if endpoint.waiting or endpoint.dead:
+            reason = f" ({endpoint.state.reason})" if endpoint.state.reason else ""
+            yield Finding("bad", text + reason, f"send what waits with: swarmtask flush; the relay's log is {log}")
+        else:
+            yield Finding("ok", text)
+    if found.foreign:
+        yield Finding("note", f"{found.foreign} lines of the journal are no events and were skipped")

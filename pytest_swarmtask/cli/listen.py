@@ -1,0 +1,283 @@
+"""`swarmtask listen`: a receiver on this machine that verifies what comes and prints it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.cli.arrivals import Printer, Received, events_in
+from pytest_swarmtask.errors import SignatureError, UsageError
+from pytest_swarmtask.relay import signing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
+
+DEFAULT_PORT = 8017
+DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
+MAX_BODY = 5_000_000
+_IDLE_TIMEOUT = 60.0
+_LONGEST_ID = 200
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `listen`."""
+    parser = subparsers.add_parser("listen", help="receive events on this machine, verify and print them")
+    parser.add_argument("--host", dest="host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", dest="port", type=_port, default=DEFAULT_PORT, help="0 takes any free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--secret-env",
+        dest="secret_env",
+        metavar="NAME",
+        action="append",
+        help=f"variable that holds the secret; may be given several times (default: {DEFAULT_SECRET_ENV})",
+    )
+    parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object for each event")
+    parser.add_argument("--fail", dest="fail", type=_status, metavar="CODE", help="answer everything with this status")
+    parser.add_argument("--hang", dest="hang", action="store_true", help="never answer")
+    parser.add_argument("--count", dest="count", type=int, metavar="N", help="end after this many events")
+    parser.set_defaults(func=listen)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):  # noqa: PLR2004
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, expected 0 to 65535")
+    return int(text)
+
+
+def _status(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 200 <= int(text) < 600):  # noqa: PLR2004
+        raise argparse.ArgumentTypeError(f"{text!r} is not a status, expected 200 to 599")
+    return int(text)
+
+
+def listen(args: argparse.Namespace) -> int:
+    """Listen until interrupted or `--count` is reached; always 0.
+
+    Raises:
+        UsageError: the address cannot be listened on, or a named secret is unset or malformed.
+    """
+    secrets = _secrets(args.secret_env)
+    if not secrets:
+        print(f"{DEFAULT_SECRET_ENV} is not set: signatures cannot be verified.", file=sys.stderr)
+    receiver = Receiver(Printer(as_json=args.json), secrets, args.fail, args.count, hang=args.hang)
+    try:
+        server = Server((args.host, args.port), Handler, receiver)
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"cannot listen on {args.host}:{args.port}: {error}") from None
+    with _signals(receiver.stop):
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        receiver.printer.greet(server.url)
+        receiver.stop.wait()
+    server.shutdown()
+    server.server_close()
+    receiver.printer.farewell(receiver.total())
+    return 0
+
+
+def _secrets(names: Sequence[str] | None) -> list[bytes]:
+    found = []
+    for name in names or [DEFAULT_SECRET_ENV]:
+        value = os.environ.get(name)
+        if value:
+            found.append(signing.decode_secret(value))
+        elif names:
+            raise UsageError(f"--secret-env {name}: the variable is not set")
+    return found
+
+
+@contextlib.contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM set `stop`; signals can only be caught in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class Receiver:
+    """Decides on each request and counts.
+
+    Attributes:
+        stop: set when it is over.
+        printer: where everything is shown.
+        fail: status that everything is answered with, or None.
+        hang: nothing is ever answered.
+    """
+
+    def __init__(
+        self, printer: Printer, secrets: list[bytes], fail: int | None, count: int | None, *, hang: bool
+    ) -> None:
+        self.stop = threading.Event()
+        self.printer = printer
+        self.fail = fail
+        self.hang = hang
+        self._secrets = secrets
+        self._count = count
+        self._lock = threading.Lock()
+        self._seen: set[str] = set()
+        self._events = self._verified = self._refused = self._duplicates = 0
+
+    def take(self, headers: dict[str, str], body: bytes) -> int:
+        """Verify, show and count one request and return the status that answers it."""
+        received = self._read(headers, body)
+        with self._lock:
+            self._tally(received)
+            if self.printer.show(received):
+                self.stop.set()
+        if received.refusal:
+            return HTTPStatus.UNAUTHORIZED if received.verified is False else HTTPStatus.BAD_REQUEST
+        return HTTPStatus.OK
+
+    def _read(self, headers: dict[str, str], body: bytes) -> Received:
+        verified = None
+        signed = "webhook-signature" in headers
+        webhook_id = headers.get("webhook-id", "")
+        if self._secrets:
+            try:
+                signing.verify(headers, body, self._secrets)
+            except SignatureError as error:
+                return Received(False, signed, webhook_id, [], str(error))  # noqa: FBT003
+            verified = True
+        try:
+            return Received(verified, signed, webhook_id, events_in(body))
+        except (ValueError, RecursionError) as error:
+            return Received(verified, signed, webhook_id, [], f"the body is not a JSON object or array: {error}")
+
+    def _tally(self, received: Received) -> None:
+        self._events += len(received.events)
+        self._verified += len(received.events) if received.verified else 0
+        self._refused += bool(received.refusal)
+        for event in received.events:
+            event_id = event.get("id")
+            if isinstance(event_id, str) and len(event_id) <= _LONGEST_ID:
+                self._duplicates += event_id in self._seen
+                self._seen.add(event_id)
+
+    def answered(self) -> None:
+        """Note that an answer is out, after which `--count` may end everything."""
+        if self._count is not None and self._events >= self._count:
+            self.stop.set()
+
+    def total(self) -> dict[str, int]:
+        """Return what was counted."""
+        return {
+            "events": self._events,
+            "verified": self._verified,
+            "refused": self._refused,
+            "duplicates": self._duplicates,
+        }
+
+
+class Server(ThreadingHTTPServer):
+    """The HTTP server; one thread for each connection."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], handler: type[Handler], receiver: Receiver) -> None:
+        self.receiver = receiver
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Bind without the base class's look-up of the host's full name, which may take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """The URL to configure as a webhook."""
+        host, port = self.server_address[:2]
+        return f"http://[{host!s}]:{port}/" if ":" in str(host) else f"http://{host!s}:{port}/"
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the base class's
+        """Say nothing of connections that break: senders come and go."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            print(f"swarmtask listen: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "swarmtask-listen"
+    sys_version = ""
+    timeout = _IDLE_TIMEOUT
+    wbufsize = -1  # the whole answer in one packet
+    disable_nagle_algorithm = True
+    server: Server
+
+    def do_POST(self) -> None:
+        """Take one request."""
+        receiver = self.server.receiver
+        body = self._body()
+        if body is None:
+            return
+        status = receiver.take({name.lower(): value for name, value in self.headers.items()}, body)
+        if receiver.hang:
+            receiver.answered()
+            receiver.stop.wait()
+            self.close_connection = True
+            return
+        self._answer(receiver.fail or status)
+        receiver.answered()
+
+    def handle_expect_100(self) -> bool:
+        """Ask for the body at once; the base class leaves the request for it in our buffer."""
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
+    def _body(self) -> bytes | None:
+        """Return the body, or None where the request was answered already because it has none that can be read."""
+        length = self.headers.get("content-length", "")
+        problem = _unreadable(length, chunked="transfer-encoding" in self.headers)
+        body = b"" if problem else self.rfile.read(int(length))
+        if not problem and len(body) == int(length):
+            return body
+        self.close_connection = True
+        self._answer(problem or HTTPStatus.BAD_REQUEST)
+        return None
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Print nothing: what matters is printed as events."""
+
+
+def _unreadable(length: str, *, chunked: bool) -> HTTPStatus | None:
+    """Return the status for a body whose length is not stated, wrong or above `MAX_BODY`; None where it is fine."""
+    if chunked or not length:
+        return HTTPStatus.LENGTH_REQUIRED
+    if not (length.isascii() and length.isdigit()):
+        return HTTPStatus.BAD_REQUEST
+    if len(length) > 10 or int(length) > MAX_BODY:  # noqa: PLR2004 - digits enough for any limit
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    return None

@@ -1,0 +1,1 @@
+"""The configuration: `workflow.yaml`, its environments, and what the environment's variables add."""

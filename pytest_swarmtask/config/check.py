@@ -1,0 +1,247 @@
+"""Holds a tree of `workflow.yaml` against the typed model and reports everything that does not fit.
+
+msgspec decides whether a single value fits its type. It stops at the first problem and knows no lines,
+so walking the tree, finding near names and wording the messages is done here.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct
+
+from pytest_swarmtask.config import rules
+from pytest_swarmtask.config.tree import BROKEN, Node, Problems, join, shorten
+
+_WORDS = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a mapping",
+}
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One of the types that a field may have: bare, with its constraints, and with what `fields` says of it."""
+
+    type: Any
+    hint: Any
+    extra: dict[str, Any]
+
+    @property
+    def kind(self) -> Any:
+        """The type without parameters: a Struct class, `list`, `dict`, `str`, `Literal`, ...."""
+        return get_origin(self.type) or self.type
+
+    @property
+    def is_struct(self) -> bool:
+        return isinstance(self.kind, type) and issubclass(self.kind, Struct)
+
+
+def check(node: Node, model: type[Struct], problems: Problems) -> dict[str, Any]:
+    """Return the plain data of a tree that is meant to be a `model`, for `msgspec.convert` where no problem was noted."""
+    if not isinstance(node.value, dict):
+        problems.add(node.line, node.path, f"found {_shown(node)}, expected a mapping with {_names(_fields(model))}")
+        return {}
+    return _struct(node, model, problems)
+
+
+def _struct(node: Node, model: type[Struct], problems: Problems) -> dict[str, Any]:
+    fields, tag = _fields(model), model.__struct_config__.tag_field
+    data: dict[str, Any] = {}
+    for key, child in node.value.items():
+        if key == tag:
+            data[key] = child.value
+        elif key not in fields:
+            known = [tag, *fields] if tag else list(fields)
+            message = f"found the unknown key {shorten(key)}, expected {_names(known)}{rules.did_you_mean(key, known)}"
+            problems.add(child.line, child.path, message)
+        elif child.value is not None:
+            data[key] = _value(child, fields[key].type, problems)
+    for name, field in fields.items():
+        if field.required and name not in data:
+            problems.add(node.line, join(node.path, name), f"found nothing, expected {_expected(_members(field.type))}")
+    return data
+
+
+def _value(node: Node, hint: Any, problems: Problems) -> Any:
+    members = _members(hint)
+    if node.value is BROKEN:
+        return None
+    if any(member.kind is Any for member in members):
+        return node.plain()
+    if isinstance(node.value, dict):
+        return _mapping(node, members, problems)
+    if isinstance(node.value, list):
+        for member in members:
+            if member.kind is list:
+                return _list(node, member, problems)
+        return _mismatch(node, members, problems)
+    return _scalar(node, members, problems)
+
+
+def _mapping(node: Node, members: list[_Member], problems: Problems) -> Any:
+    structs = [member.type for member in members if member.is_struct]
+    if structs:
+        model = _tagged(node, structs, problems)
+        return _struct(node, model, problems) if model else None
+    for member in members:
+        if member.kind is dict:
+            return _dict(node, member, problems)
+    return _mismatch(node, members, problems)
+
+
+def _tagged(node: Node, structs: list[type[Struct]], problems: Problems) -> type[Struct] | None:
+    """Return which of the structs a mapping is meant to be, by the key that tells them apart."""
+    field = structs[0].__struct_config__.tag_field
+    if field is None:
+        return structs[0]
+    by_tag = {str(struct.__struct_config__.tag): struct for struct in structs}
+    child = node.value.get(field)
+    if child is None or child.value is None:
+        problems.add(node.line, join(node.path, field), f"found nothing, expected one of {_names(by_tag)}")
+    elif child.value is not BROKEN:
+        if isinstance(child.value, str) and child.value in by_tag:
+            return by_tag[child.value]
+        near = rules.did_you_mean(child.text, by_tag)
+        problems.add(child.line, child.path, f"found {_shown(child)}, expected one of {_names(by_tag)}{near}")
+    return None
+
+
+def _dict(node: Node, member: _Member, problems: Problems) -> dict[str, Any]:
+    key_hint, value_hint = get_args(member.type)
+    item_rule: Callable[[str, str], str | None] | None = member.extra.get("item_rule")
+    data = {}
+    for key, child in node.value.items():
+        _value(Node(key, child.line, child.path, text=key), key_hint, problems)
+        if child.value is None:
+            continue
+        data[key] = _value(child, _carrying(value_hint, member.extra), problems)
+        expected = item_rule(key, child.value) if item_rule and isinstance(child.value, str) else None
+        if expected:
+            problems.add(child.line, child.path, f"found {_shown(child, hidden=True)}, expected {expected}")
+    return data
+
+
+def _list(node: Node, member: _Member, problems: Problems) -> list[Any]:
+    (item_hint,) = get_args(member.type)
+    least = max((meta.min_length or 0 for meta in _metas(member.hint)), default=0)
+    if len(node.value) < least:
+        problems.add(node.line, node.path, "found an empty list, expected at least one item")
+    return [_value(item, item_hint, problems) for item in node.value]
+
+
+def _scalar(node: Node, members: list[_Member], problems: Problems) -> Any:
+    for member in members:
+        if member.is_struct or member.kind in (list, dict, types.NoneType):
+            continue
+        value = node.text if member.extra.get("number") and type(node.value) in (int, float) else node.value
+        try:
+            msgspec.convert(value, member.hint)
+        except msgspec.ValidationError:
+            continue
+        _apply_rules(node, value, member, problems)
+        return value
+    return _mismatch(node, members, problems)
+
+
+def _apply_rules(node: Node, value: Any, member: _Member, problems: Problems) -> None:
+    if not isinstance(value, str):
+        return
+    for rule in (member.extra.get("rule"), rules.no_secret):
+        expected = rule(value) if rule else None
+        if expected:
+            hidden = rule is rules.no_secret or bool(member.extra.get("sensitive"))
+            problems.add(node.line, node.path, f"found {_shown(node, hidden=hidden)}, expected {expected}")
+            return
+
+
+def _mismatch(node: Node, members: list[_Member], problems: Problems) -> None:
+    hidden = any(member.extra.get("sensitive") for member in members)
+    choices = [str(choice) for member in members for choice in _choices(member)]
+    hint = rules.did_you_mean(node.text, choices)
+    if type(node.value) in (int, float, bool) and any(member.kind is str for member in members):
+        hint = "; put it in quotes"
+    problems.add(node.line, node.path, f"found {_shown(node, hidden=hidden)}, expected {_expected(members)}{hint}")
+
+
+def _members(hint: Any, extra: dict[str, Any] | None = None, annotated: Any = None) -> list[_Member]:
+    """Return the types that a hint allows, with unions and annotations taken apart."""
+    extra = extra or {}
+    origin = get_origin(hint)
+    if origin is Annotated:
+        more = {key: value for meta in _metas(hint) for key, value in (meta.extra or {}).items()}
+        return _members(get_args(hint)[0], {**extra, **more}, hint)
+    if origin in (Union, types.UnionType):
+        return [member for arg in get_args(hint) for member in _members(arg, extra)]
+    return [_Member(hint, annotated or hint, extra)]
+
+
+def _metas(hint: Any) -> list[Meta]:
+    return [meta for meta in get_args(hint)[1:] if isinstance(meta, Meta)] if get_origin(hint) is Annotated else []
+
+
+def _carrying(hint: Any, extra: dict[str, Any]) -> Any:
+    return Annotated[hint, Meta(extra={"sensitive": True})] if extra.get("sensitive") else hint
+
+
+def _choices(member: _Member) -> tuple[Any, ...]:
+    if member.kind is Literal:
+        return get_args(member.type)
+    if isinstance(member.kind, type) and issubclass(member.kind, enum.Enum):
+        return tuple(choice.value for choice in member.kind)
+    return ()
+
+
+def _expected(members: list[_Member]) -> str:
+    words = [_words(member) for member in members if member.kind is not types.NoneType]
+    return " or ".join(dict.fromkeys(words))
+
+
+def _words(member: _Member) -> str:
+    if "expected" in member.extra:
+        return str(member.extra["expected"])
+    choices = _choices(member)
+    if choices:
+        return f"one of {_names(choices)}"
+    return ("a mapping" if member.is_struct else _WORDS[member.kind]) + _bounds(_metas(member.hint))
+
+
+def _bounds(metas: list[Meta]) -> str:
+    bounds = [
+        f" {word} {value:g}"
+        for meta in metas
+        for word, value in (("above", meta.gt), ("of at least", meta.ge), ("and at most", meta.le))
+        if value is not None
+    ]
+    return "".join(bounds)
+
+
+def _shown(node: Node, *, hidden: bool = False) -> str:
+    """Name the value found, without telling a secret."""
+    value = node.value
+    if value is None:
+        return "nothing"
+    if isinstance(value, (dict, list)):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if hidden or rules.is_secret_name(node.path) or rules.no_secret(node.text):
+        return "a value that is not repeated here"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"the text '{shorten(node.text)}'" if isinstance(value, str) else f"the number {node.text}"
+
+
+def _fields(model: type[Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(model)}
+
+
+def _names(names: Iterable[Any]) -> str:
+    return ", ".join(map(str, names))

@@ -1,0 +1,79 @@
+"""What must fit together across a configuration: unique names, references that lead somewhere, given limits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from pytest_swarmtask.config.rules import did_you_mean
+from pytest_swarmtask.config.tree import Node, Problems, join, shorten
+
+_WEBHOOKS = ("task_integration", "webhooks")
+_RULES = ("automation_triggers", "rules")
+_ALERTS = ("monitoring", "alerts")
+_NOTIFIERS = ("monitoring", "notifiers")
+
+_LIMITS = {
+    "duration": ("above", "times_median"),
+    "coverage": ("below", "drop"),
+    "silence": ("unfinished", "every"),
+    "delivery": ("waiting", "oldest", "dead_letters"),
+}
+"""Kinds of alert that say nothing unless one of these keys is given."""
+
+
+def check_consistency(tree: Node, problems: Problems) -> None:
+    """Note what does not fit together in a tree whose single values have been checked."""
+    for section in (_WEBHOOKS, _RULES, _ALERTS, _NOTIFIERS):
+        _unique(tree.items(*section), problems)
+    webhooks, notifiers = _name_set(tree.items(*_WEBHOOKS)), _name_set(tree.items(*_NOTIFIERS))
+    actions = [action for rule in tree.items(*_RULES) for action in rule.items("do")]
+    for user in (*actions, *tree.items(*_NOTIFIERS)):
+        _known([user.at("webhook")], webhooks, "webhook", problems)
+        _known(user.items("to"), notifiers, "notifier", problems)
+    for alert in tree.items(*_ALERTS):
+        _known(alert.items("notify"), notifiers, "notifier", problems)
+        _limited(alert, problems)
+    _roles(tree, problems)
+    _task_manager(tree.at("task_integration", "task_manager"), problems)
+
+
+def _unique(items: list[Node], problems: Problems) -> None:
+    users: dict[str, Node] = {}
+    for name in (item.at("name") for item in items):
+        if isinstance(name.value, str) and users.setdefault(name.value, name) is not name:
+            first = users[name.value].line
+            problems.add(
+                name.line, name.path, f"found the name {name.value}, expected one that is not taken (line {first})"
+            )
+
+
+def _name_set(items: list[Node]) -> list[str]:
+    return [item.at("name").value for item in items if isinstance(item.at("name").value, str)]
+
+
+def _known(nodes: Iterable[Node], names: Collection[str], noun: str, problems: Problems) -> None:
+    for node in nodes:
+        if isinstance(node.value, str) and node.value not in names:
+            known = f"one of {', '.join(names)}" if names else "none is configured"
+            near = did_you_mean(node.value, names)
+            problems.add(
+                node.line, node.path, f"found {shorten(node.value)}, expected the name of a {noun} ({known}){near}"
+            )
+
+
+def _limited(alert: Node, problems: Problems) -> None:
+    keys = _LIMITS.get(alert.at("kind").value, ())
+    if keys and all(alert.at(key).value is None for key in keys):
+        problems.add(alert.line, alert.path, f"found an alert without a limit, expected {' or '.join(keys)}")
+
+
+def _roles(tree: Node, problems: Problems) -> None:
+    roles = tree.at("access_control", "roles").value
+    names = list(roles) if isinstance(roles, dict) else []
+    users = [rule.at("role") for rule in tree.items(*_RULES)]
+    _known([tree.at("access_control", "default_role"), *users], names, "role", problems)
+
+
+def _task_manager(node: Node, problems: Problems) -> None:
+    if node.at("kind").value == "rest" and not node.at("rest", "url").value:
+        problems.add(node.line, join(join(node.path, "rest"), "url"), "found nothing, expected a URL, as kind is rest")

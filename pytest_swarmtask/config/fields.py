@@ -1,0 +1,93 @@
+"""Types of single fields that several sections share.
+
+`Meta.extra` is for our own check of a file (`pytest_swarmtask.config.check`), beyond what msgspec knows:
+
+- ``rule``: a function of `pytest_swarmtask.config.rules` that the text must satisfy
+- ``item_rule``: the same for a mapping's items, called with key and value
+- ``expected``: what to call the value in a message
+- ``sensitive``: the value found is never repeated in a message
+- ``number``: a number is taken as the text that was written, so that task 5.10 stays 5.10
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from pytest_swarmtask.config import rules
+
+ALSO_NUMBER = "a number is taken as text"
+"""Marks, in the JSON Schema that msgspec writes, the texts that may be written as a number."""
+
+
+def about(description: str) -> Meta:
+    """Say what a field is for; editors show it."""
+    return Meta(description=description)
+
+
+def matching(pattern: str, expected: str, **extra: Any) -> Meta:
+    """Say which texts are allowed, by a regular expression for the whole text.
+
+    Not by `Meta.pattern`: in a union with a list, msgspec (0.22) frees it twice and the process crashes at its exit.
+    """
+    compiled = re.compile(pattern)
+
+    def rule(text: str) -> str | None:
+        return None if compiled.fullmatch(text) else expected
+
+    return Meta(
+        extra={"rule": rule, "expected": expected, **extra},
+        extra_json_schema={"type": "string", "pattern": f"^{pattern}$"},
+    )
+
+
+Name = Annotated[
+    str,
+    matching(
+        "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+        "a name of at most 64 letters, digits, '.', '_' and '-' that starts with a letter or digit",
+    ),
+]
+Variable = Annotated[
+    str,
+    matching("[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable (never the secret itself)", sensitive=True),
+]
+TokenHash = Annotated[
+    str, matching("sha256:[0-9a-f]{64}", "sha256: and 64 hex digits, the hash of the token", sensitive=True)
+]
+QuietHours = Annotated[
+    str,
+    matching("([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]", "two times of day such as 22:00-07:00"),
+]
+Seconds = Annotated[float, Meta(ge=0, extra={"expected": "a number of seconds, at least 0"})]
+PositiveSeconds = Annotated[float, Meta(gt=0, extra={"expected": "a number of seconds above 0"})]
+Count = Annotated[int, Meta(ge=1)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Text = Annotated[str, Meta(min_length=1, extra={"expected": "text that is not empty"})]
+TaskId = Annotated[
+    str,
+    Meta(min_length=1, extra={"expected": "a task id", "number": True}, extra_json_schema={"$comment": ALSO_NUMBER}),
+]
+Glob = Annotated[
+    str,
+    Meta(
+        min_length=1, extra={"expected": "text or a glob", "number": True}, extra_json_schema={"$comment": ALSO_NUMBER}
+    ),
+]
+TaskStatus = Literal["pending", "in-progress", "done", "deferred", "cancelled", "blocked", "review"]
+EventGlob = Annotated[str, Meta(extra={"rule": rules.event_glob})]
+Argument = Annotated[
+    str,
+    Meta(extra={"rule": rules.template, "number": True}, extra_json_schema={"$comment": ALSO_NUMBER}),
+]
+Events = Annotated[list[EventGlob], Meta(min_length=1)]
+ControlGlob = Annotated[str, Meta(extra={"rule": rules.control_glob})]
+Template = Annotated[str, Meta(extra={"rule": rules.template})]
+Url = Annotated[str, Meta(min_length=1, extra={"rule": rules.url, "sensitive": True})]
+UrlTemplate = Annotated[str, Meta(extra={"rule": rules.url_template, "sensitive": True})]
+ServiceUrl = Annotated[str, Meta(min_length=1, extra={"rule": rules.service_url, "sensitive": True})]
+Headers = Annotated[dict[str, str], Meta(extra={"item_rule": rules.header, "sensitive": True})]
+Texts = Annotated[dict[str, str], Meta(extra={"item_rule": rules.named_secret})]
+Body = dict[str, Any]

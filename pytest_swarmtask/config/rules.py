@@ -1,0 +1,148 @@
+"""What a single value must be, beyond its type: plain functions that return what was expected, or None.
+
+A rule takes the text that the file holds. Its answer completes the sentence "found …, expected …".
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from pytest_swarmtask.config.variables import REFERENCE, literal_part
+from pytest_swarmtask.events import EVENT_TYPES
+from pytest_swarmtask.redact import MASK, Redactor
+
+CONTROLS = (
+    *(f"emit:{name}" for name in EVENT_TYPES),
+    "webhook:register",
+    "trigger:run",
+    "delivery:replay",
+    "delivery:purge",
+    "task:sync",
+)
+"""Everything that a role can be allowed."""
+
+PLACEHOLDERS = (
+    "id",
+    "event_type",
+    "task_id",
+    "task_title",
+    "status",
+    "timestamp",
+    "source",
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "environment",
+    "name",
+    "title",
+    "text",
+    "since",
+    "link",
+)
+"""What `{{…}}` may name, beside `metadata.…`: the event, then the rule or alert that acts on it."""
+
+BY_NAME_ONLY = "no secret in the file: put it into an environment variable and write ${NAME}"
+
+_redactor = Redactor({})
+_PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+_BROKEN_REFERENCE = re.compile(r"\$\{(?!" + REFERENCE.pattern.removeprefix(r"\$\{") + ")")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NETWORK_LOCATION = re.compile(r"//([^/?#]*)@")
+_QUERY = re.compile(r"[?&]([^=&#]+)=([^&#]+)")
+_QUERY_SECRETS = ("key", "sig", "signature", "code", "auth")
+
+
+def did_you_mean(found: str, names: Iterable[str]) -> str:
+    """Return the end of a sentence that names the nearest of the valid names, or nothing when none is near."""
+    by_folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(found.casefold().replace("-", "_"), by_folded, 1, 0.6)
+    return f"; did you mean {by_folded[close[0]]}?" if close else ""
+
+
+def event_glob(text: str) -> str | None:
+    """An event type, or a glob that matches at least one."""
+    return _matching(text, EVENT_TYPES, "an event type or a glob over")
+
+
+def control_glob(text: str) -> str | None:
+    """A control, or a glob that matches at least one."""
+    return _matching(text, CONTROLS, "a control or a glob over")
+
+
+def template(text: str) -> str | None:
+    """A text whose `{{…}}` name something that an event or its rule has."""
+    for name in _PLACEHOLDER.findall(text):
+        if name not in PLACEHOLDERS and not re.fullmatch(r"metadata(\.[\w-]+)+", name):
+            return f"{{{{…}}}} to name one of {', '.join(PLACEHOLDERS)}, metadata.…{did_you_mean(name, PLACEHOLDERS)}"
+    return None
+
+
+def url(text: str) -> str | None:
+    """An address for HTTP, whole or named by `${NAME}`, without credentials of its own."""
+    if _BROKEN_REFERENCE.search(text):
+        return "${NAME} or ${NAME:-default}"
+    literal = literal_part(text)
+    if re.search(r"[\s\x00-\x20\x7f]", literal):
+        return "a URL without spaces"
+    if not text.startswith("${") and not re.match(r"https?://[^/?#]", text):
+        return "a URL that starts with https:// or http://"
+    return BY_NAME_ONLY if _holds_credential(literal) else None
+
+
+def url_template(text: str) -> str | None:
+    """A URL that may also hold `{{…}}`."""
+    return url(text) or template(text)
+
+
+def service_url(text: str) -> str | None:
+    """The address of a notification service, any scheme, without credentials of its own."""
+    if _BROKEN_REFERENCE.search(text):
+        return "${NAME} or ${NAME:-default}"
+    return BY_NAME_ONLY if _holds_credential(literal_part(text)) else None
+
+
+def header(name: str, value: str) -> str | None:
+    """An HTTP header that is well-formed and names its secret instead of holding it."""
+    if not _HEADER_NAME.fullmatch(name):
+        return "the name of an HTTP header"
+    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+        return "a header value on one line"
+    if _BROKEN_REFERENCE.search(value):
+        return "${NAME} or ${NAME:-default}"
+    return named_secret(name, value)
+
+
+def named_secret(name: str, value: str) -> str | None:
+    """A value that, where its name says secret, is named by `${NAME}` and has no default."""
+    if not _redactor.is_secret_key(name):
+        return None
+    found = list(REFERENCE.finditer(value))
+    named = bool(found) and not any(match[2] for match in found)
+    return None if named or not value else BY_NAME_ONLY
+
+
+def no_secret(text: str) -> str | None:
+    """A text that holds nothing of a known secret format."""
+    literal = literal_part(text)
+    return BY_NAME_ONLY if MASK in _redactor.text(literal, len(literal)) and MASK not in literal else None
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether what carries this name is a secret, which no message may show."""
+    return _redactor.is_secret_key(name)
+
+
+def _matching(text: str, names: Iterable[str], noun: str) -> str | None:
+    if any(fnmatchcase(name, text) for name in names):
+        return None
+    return f"{noun} {', '.join(names)}{did_you_mean(text, names)}"
+
+
+def _holds_credential(literal: str) -> bool:
+    location = _NETWORK_LOCATION.search(literal)
+    if location and location[1].rpartition(":")[2]:
+        return True
+    return any(is_secret_name(name) or name.lower() in _QUERY_SECRETS for name, _value in _QUERY.findall(literal))

@@ -1,0 +1,198 @@
+"""What capture needs of the configuration, in a form that is read in well under a millisecond.
+
+The full model of `workflow.yaml` lives in `pytest_swarmtask.config.model` and costs a YAML parser and a
+validator. Capture reads the compiled form of it from the journal's folder, and compiles it anew when
+the file, the environment or this package has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from pytest_swarmtask.errors import ConfigError
+from pytest_swarmtask.journal import private_folder, write_private
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+FOLDER = ".taskmaster"
+_FORMAT = 1
+_CACHE = "config.json"
+
+
+class Settings:
+    """What capture goes by.
+
+    Attributes:
+        root: the project's folder, the one that holds `.taskmaster`.
+        journal: the journal's folder.
+        enabled: whether events are recorded at all.
+        source: who reports.
+        environment: name of the chosen environment, or None.
+        session_task_id: task id of a pytest session.
+        drain_timeout: seconds that the end of a run waits for delivery, at most.
+        handler_timeout: seconds that handlers get at the end of the process, at most.
+        metadata: the user's own additions to session events.
+        redact_keys, redact_allow: additions to and exceptions from what names a secret.
+        endpoints: names of the webhooks that are configured and whose variables are set.
+        problem: why the configuration could not be followed and defaults hold instead, or None.
+    """
+
+    __slots__ = (
+        "drain_timeout",
+        "enabled",
+        "endpoints",
+        "environment",
+        "handler_timeout",
+        "journal",
+        "metadata",
+        "problem",
+        "redact_allow",
+        "redact_keys",
+        "root",
+        "session_task_id",
+        "source",
+    )
+
+    def __init__(self, root: str, environ: Mapping[str, str], compiled: Mapping[str, Any], problem: str | None) -> None:
+        timeout = compiled["drain_timeout"]
+        self.root = root
+        self.journal = journal_folder(root)
+        self.enabled: bool = compiled["enabled"]
+        self.source: str = compiled["source"] or os.path.basename(root) or "project"
+        self.environment = environ.get("WORKFLOW_ENVIRONMENT") or None
+        self.session_task_id: str = compiled["session_task_id"]
+        self.drain_timeout: float = (10.0 if under_ci(environ) else 2.0) if timeout is None else timeout
+        self.handler_timeout: float = compiled["handler_timeout"]
+        self.metadata: dict[str, str] = compiled["metadata"]
+        self.redact_keys: list[str] = compiled["redact_keys"]
+        self.redact_allow: list[str] = compiled["redact_allow"]
+        self.endpoints = [name for name, variables in compiled["webhooks"] if all(map(environ.get, variables))]
+        self.problem = problem
+
+
+DEFAULTS: dict[str, Any] = {
+    "enabled": True,
+    "source": None,
+    "session_task_id": "pytest_run",
+    "drain_timeout": None,
+    "handler_timeout": 2.0,
+    "metadata": {},
+    "redact_keys": [],
+    "redact_allow": [],
+    "webhooks": [["default", ["TASKMASTER_WEBHOOK_URL"]]],
+}
+"""The compiled form of no file at all."""
+
+
+def find_root(start: str, otherwise: str | None = None) -> str:
+    """Return the project's folder: the nearest one upwards that holds `.taskmaster`, else `otherwise`,
+    else the nearest one that holds `.git`, else `start`."""
+    start = os.path.abspath(start)
+    return _upwards(start, FOLDER) or otherwise or _upwards(start, ".git") or start
+
+
+def _upwards(start: str, name: str) -> str | None:
+    folder = start
+    while not os.path.exists(os.path.join(folder, name)):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+    return folder
+
+
+def journal_folder(root: str) -> str:
+    """Return where the journal of a project is."""
+    return os.path.join(root, FOLDER, "events")
+
+
+def workflow_file(root: str) -> str:
+    """Return where the configuration of a project is."""
+    return os.path.join(root, FOLDER, "config", "workflow.yaml")
+
+
+def under_ci(environ: Mapping[str, str]) -> bool:
+    """Tell whether a CI service runs this, by the variable that all of them set."""
+    return environ.get("CI", "").lower() not in ("", "0", "false", "no")
+
+
+def read_settings(root: str, environ: Mapping[str, str]) -> Settings:
+    """Return what capture goes by in this project. Never raises: a configuration that cannot be followed
+    gives the defaults, and `problem` says why."""
+    key = _key(root, environ)
+    if key is None:
+        return Settings(root, environ, DEFAULTS, None)
+    compiled = _cached(root, key)
+    if compiled is not None:
+        return Settings(root, environ, compiled, None)
+    try:
+        compiled = _compile(root, environ)
+    except ConfigError as error:
+        return Settings(root, environ, DEFAULTS, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the watched work goes on
+        return Settings(root, environ, DEFAULTS, f"{workflow_file(root)}: {type(error).__name__}: {error}")
+    _store(root, key, compiled)
+    return Settings(root, environ, compiled, None)
+
+
+def _key(root: str, environ: Mapping[str, str]) -> list[Any] | None:
+    """Return what the compiled form depends on, or None where there is no file."""
+    try:
+        stat = os.stat(workflow_file(root))
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return [_FORMAT]
+    environment = environ.get("WORKFLOW_ENVIRONMENT", "")
+    return [_FORMAT, stat.st_mtime_ns, stat.st_size, stat.st_ino, environment]
+
+
+def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
+    try:
+        with open(os.path.join(journal_folder(root), _CACHE), encoding="utf-8") as file:
+            cache = json.load(file)
+        if cache["key"] == key and cache["compiled"].keys() == DEFAULTS.keys():
+            compiled: dict[str, Any] = cache["compiled"]
+            return compiled
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass  # no cache, or one that something has damaged: it is made anew
+    return None
+
+
+def _store(root: str, key: list[Any], compiled: dict[str, Any]) -> None:
+    folder = journal_folder(root)
+    try:
+        private_folder(folder)
+        write_private(os.path.join(folder, _CACHE), json.dumps({"key": key, "compiled": compiled}).encode())
+    except OSError:
+        pass  # a read-only checkout compiles each time
+
+
+def _compile(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    from pathlib import Path
+
+    from pytest_swarmtask.config.load import load, references
+
+    task_integration = load(Path(root), environ).workflow.task_integration
+    return {
+        "enabled": task_integration.enabled,
+        "source": task_integration.source,
+        "session_task_id": task_integration.session_task_id,
+        "drain_timeout": task_integration.drain_timeout,
+        "handler_timeout": task_integration.handler_timeout,
+        "metadata": task_integration.metadata,
+        "redact_keys": task_integration.redact.keys,
+        "redact_allow": task_integration.redact.allow,
+        "webhooks": _with_default([[webhook.name, references(webhook.url)] for webhook in task_integration.webhooks]),
+    }
+
+
+def _with_default(webhooks: list[list[Any]]) -> list[list[Any]]:
+    """Add the webhook that `TASKMASTER_WEBHOOK_URL` alone makes, unless the file has it already."""
+    (default,) = DEFAULTS["webhooks"]
+    known = any(name == default[0] or default[1][0] in variables for name, variables in webhooks)
+    return webhooks if known else [*webhooks, default]

@@ -1,0 +1,166 @@
+"""The effective configuration for people: every value with where it came from, and no secret in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from pytest_swarmtask.config.load import Loaded
+from pytest_swarmtask.config.tree import join
+from pytest_swarmtask.config.variables import REFERENCE, UnsetVariableError, expand, references
+from pytest_swarmtask.redact import MASK, Redactor
+
+_QUERY_VALUE = re.compile(r"([?&][^=&#\s]+=)(?!\$\{)[^&#\s]+")
+_PLAIN = re.compile(r"[A-Za-z_/$](?:[\w./${}@+=*-]|:(?=\S))*")
+_NO_PLAIN = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+_WIDEST = 56
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value of the effective configuration.
+
+    Attributes:
+        value: as the file says it, with `${NAME}` unexpanded and secrets masked.
+        origin: where it came from.
+        note: what its variables make of it now, or nothing.
+    """
+
+    value: Any
+    origin: str
+    note: str
+
+
+def entries(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Entry]:
+    """Return every single value of the effective configuration by its key path."""
+    view = _View(loaded, environ)
+    return dict(view.walk(_values(loaded), "", ()))
+
+
+def yaml_lines(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[str]:
+    """Give the effective configuration as YAML, each value with its origin in a comment."""
+    lines = list(_lines(_values(loaded), "", 0, entries(loaded, environ), in_list=False))
+    width = min(max(len(text) for text, _ in lines), _WIDEST)
+    for text, entry in lines:
+        if entry is None:
+            yield text
+        else:
+            comment = f"{entry.origin}; {entry.note}" if entry.note else entry.origin
+            yield f"{text:<{width}}  # {comment}"
+
+
+class _View:
+    """Shows values without telling secrets."""
+
+    def __init__(self, loaded: Loaded, environ: Mapping[str, str]) -> None:
+        redact = loaded.workflow.task_integration.redact
+        self.origins = loaded.origins
+        self.environ = environ
+        self.redactor = Redactor(environ, redact.keys, redact.allow)
+
+    def walk(self, value: Any, path: str, keys: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
+        if isinstance(value, dict) and value:
+            for key, child in value.items():
+                yield from self.walk(child, join(path, key), (*keys, key))
+        elif isinstance(value, list) and value:
+            for i, child in enumerate(value):
+                yield from self.walk(child, f"{path}[{i}]", keys)
+        else:
+            yield path, Entry(self.shown(value, keys), self.origins.get(path, "default"), self.note(value, keys))
+
+    def shown(self, value: Any, keys: tuple[str, ...]) -> Any:
+        if "headers" in keys and isinstance(value, str):
+            return _references_only(value)
+        if value not in (None, {}, []) and not isinstance(value, bool) and self.redactor.is_secret_key(keys[-1]):
+            return _references_only(str(value))
+        if not isinstance(value, str):
+            return value
+        text = _QUERY_VALUE.sub(rf"\1{MASK}", value) if "://" in value else value
+        return self.redactor.text(text)
+
+    def note(self, value: Any, keys: tuple[str, ...]) -> str:
+        if not isinstance(value, str):
+            return ""
+        if keys[-1].endswith("_env"):
+            return "set" if self.environ.get(value) else "not set"
+        names = [match[1] for match in REFERENCE.finditer(value)]
+        if not names:
+            return ""
+        missing = [name for name in references(value) if not self.environ.get(name)]
+        if missing:
+            inactive = "inactive: " if keys[-2:] == ("webhooks", "url") else ""
+            return f"{inactive}{', '.join(missing)} not set"
+        if "headers" in keys or any(map(self.redactor.is_secret_key, (*names, keys[-1]))):
+            return "set"
+        return f"now {self._expanded(value)}"
+
+    def _expanded(self, value: str) -> str:
+        """Return what a text is now; of an address only where it leads, as its path may be a secret too."""
+        try:
+            text = expand(value, self.environ)
+            if "://" not in text:
+                return json.dumps(self.redactor.text(text, 200))
+            parts = urlsplit(text)
+            port = f":{parts.port}" if parts.port else ""
+            return f"{parts.scheme}://{parts.hostname}{port}/…"
+        except (UnsetVariableError, ValueError):
+            return "no valid address"
+
+
+def _values(loaded: Loaded) -> dict[str, Any]:
+    values: dict[str, Any] = msgspec.to_builtins(loaded.workflow)
+    del values["environments"]
+    return values
+
+
+def _references_only(value: str) -> str:
+    """Return what a text names, with everything masked that it says itself."""
+    named = [f"${{{match[1]}}}" for match in REFERENCE.finditer(value)]
+    literal = REFERENCE.sub(lambda match: match[2] or "", value).strip()
+    return " ".join([MASK, *named] if literal else named)
+
+
+_Line = tuple[str, "Entry | None"]
+
+
+def _lines(value: Any, path: str, indent: int, shown: Mapping[str, Entry], *, in_list: bool) -> Iterator[_Line]:
+    for key, child in value.items():
+        child_path = join(path, key)
+        head = " " * indent + (key if _PLAIN.fullmatch(key) else json.dumps(key, ensure_ascii=False)) + ":"
+        if isinstance(child, dict) and child:
+            block = list(_lines(child, child_path, indent + 2, shown, in_list=in_list))
+        elif isinstance(child, list) and child:
+            block = [
+                line for i, item in enumerate(child) for line in _item(item, f"{child_path}[{i}]", indent + 2, shown)
+            ]
+        else:
+            entry = shown[child_path]
+            if not (in_list and entry.origin == "default" and child in (None, {}, [])):
+                yield f"{head} {_scalar(entry.value)}", entry
+            continue
+        if block:
+            yield head, None
+            yield from block
+
+
+def _item(value: Any, path: str, indent: int, shown: Mapping[str, Entry]) -> list[_Line]:
+    """Return the lines of a list item; what is unset in it is left out."""
+    if not isinstance(value, dict) or not value:
+        return [(" " * indent + f"- {_scalar(shown[path].value)}", shown[path])]
+    lines = list(_lines(value, path, indent + 2, shown, in_list=True))
+    first, entry = lines[0]
+    return [(" " * indent + "- " + first[indent + 2 :], entry), *lines[1:]]
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NO_PLAIN:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False)

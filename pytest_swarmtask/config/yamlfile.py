@@ -1,0 +1,225 @@
+"""From the text of `workflow.yaml` to a tree of plain values.
+
+YAML is read as data only: the node graph is composed and turned into plain values here, so no tag can
+build an object. Words follow YAML 1.2 and JSON: only true and false are booleans (`on`, `off`, `yes`
+are text, so a trigger may say `on:`), and only decimal numbers are numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_swarmtask.config.tree import BROKEN, Node, Problems, join, shorten
+from pytest_swarmtask.errors import ConfigError
+
+MAX_BYTES = 256 * 1024
+MAX_VALUES = 20_000
+"""Bounds what aliases may expand to."""
+MAX_DEPTH = 32
+
+_TAG = "tag:yaml.org,2002:"
+_MAX_DIGITS = 40
+
+
+def read_text(path: Path) -> str | None:
+    """Return the file's text, or None where there is no such file.
+
+    Raises:
+        ConfigError: it cannot be read, is no regular file, is too large, or is not UTF-8.
+    """
+    try:
+        if not path.exists():
+            return None
+        if not path.is_file():
+            raise ConfigError([f"{path}: found something that is no regular file, expected a YAML file"])
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError([f"{path}: found more than {MAX_BYTES} bytes, expected a configuration file"])
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            [f"{path}:{line}: found the byte 0x{data[error.start]:02x}, expected text in UTF-8"]
+        ) from None
+
+
+def parse(text: str, name: str, problems: Problems) -> Node:
+    """Return the tree of a YAML text; `name` is what origins call the file.
+
+    Duplicate keys, dates and foreign tags are noted in `problems`, and reading goes on.
+
+    Raises:
+        ConfigError: it is no YAML, or its aliases expand without bounds.
+    """
+    try:
+        root = _compose(text)
+        return Node({}) if root is None else _Builder(name, problems).build(root)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise problems.fatal(
+            line, "", f"found the character U+{error.character:04X}, expected printable text"
+        ) from None
+    except yaml.MarkedYAMLError as error:
+        raise problems.fatal(*_syntax_problem(error)) from None
+    except (ValueError, OverflowError):  # PyYAML's own, for an escape such as "\\UFFFFFFFF"
+        raise problems.fatal(1, "", "found an escape or number out of range, expected valid YAML") from None
+    except RecursionError:
+        raise problems.fatal(1, "", f"found values nested too deep, expected at most {MAX_DEPTH} levels") from None
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as the base has it
+
+
+for _name, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+    ("timestamp", r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t][0-9].*)?", list("0123456789")),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), _first)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    loader = _Loader(text)
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+        return node
+    finally:
+        loader.dispose()
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
+    mark = error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark else 1
+    hint = "; indent with spaces, not with tabs" if "\\t" in (error.problem or "") else ""
+    column = f" in column {mark.column + 1}" if mark else ""
+    context = f" {error.context}" if error.context else ""
+    return line, "", f"found invalid YAML{column}{context}: {error.problem}{hint}"
+
+
+class _Builder:
+    """Turns composed nodes into ours, aliases expanded within bounds."""
+
+    def __init__(self, name: str, problems: Problems) -> None:
+        self.name = name
+        self.problems = problems
+        self.budget = MAX_VALUES
+
+    def build(self, root: yaml.Node) -> Node:
+        return self._node(root, root.start_mark.line + 1, "", None, 0)
+
+    def _node(self, node: yaml.Node, line: int, path: str, environment: str | None, depth: int) -> Node:
+        self._spend(line, path)
+        if depth > MAX_DEPTH:
+            raise RecursionError
+        place = f"{self.name}:{line}"
+        origin = f"environments.{environment} ({place})" if environment else place
+        if isinstance(node, yaml.ScalarNode):
+            return Node(self._scalar(node, line, path), line, path, origin, node.value)
+        if node.tag not in (_TAG + "map", _TAG + "seq"):
+            return Node(self._foreign(node, line, path), line, path, origin)
+        if isinstance(node, yaml.MappingNode):
+            mapping = {}
+            for key, key_line, child in self._entries(node, path):
+                scope = key if path == "environments" else environment
+                mapping[key] = self._node(child, key_line, join(path, key), scope, depth + 1)
+            return Node(mapping, line, path, origin)
+        items = [
+            self._node(item, item.start_mark.line + 1, f"{path}[{i}]", environment, depth + 1)
+            for i, item in enumerate(node.value)
+        ]
+        return Node(items, line, path, origin)
+
+    def _entries(self, node: yaml.MappingNode, path: str) -> Iterator[tuple[str, int, yaml.Node]]:
+        """Give a mapping's own entries, then those that `<<` brings and it does not have itself."""
+        own: dict[str, int] = {}
+        merged: list[yaml.Node] = []
+        for key, child in node.value:
+            line = key.start_mark.line + 1
+            if key.tag == _TAG + "merge":
+                merged += child.value if isinstance(child, yaml.SequenceNode) else [child]
+            elif not isinstance(key, yaml.ScalarNode) or not _is_unicode(key.value):
+                self.problems.add(line, path, "found a key that is no text, expected text")
+            elif key.value in own:
+                self.problems.add(
+                    line, join(path, key.value), f"found this key twice, the first in line {own[key.value]}"
+                )
+            else:
+                own[key.value] = line
+                yield key.value, line, child
+        for source in merged:
+            self._spend(source.start_mark.line + 1, path)
+            if not isinstance(source, yaml.MappingNode):
+                self.problems.add(
+                    source.start_mark.line + 1, join(path, "<<"), "found no mapping, expected an alias of one"
+                )
+                continue
+            for name, line, child in self._entries(source, path):
+                if name not in own:
+                    own[name] = line
+                    yield name, line, child
+
+    def _scalar(self, node: yaml.ScalarNode, line: int, path: str) -> Any:
+        kind, text = node.tag.removeprefix(_TAG), node.value
+        if kind == "str":
+            return text if _is_unicode(text) else self._broken(line, path, "half a character", "whole ones")
+        if kind == "null":
+            return None
+        if kind == "bool" and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        if kind in ("int", "float"):
+            number = _number(kind, text)
+            return (
+                self._broken(line, path, text, "a finite decimal number, or text in quotes")
+                if number is None
+                else number
+            )
+        if kind == "timestamp":
+            return self._broken(line, path, f"the date {text}", "a number, or text in quotes")
+        return self._foreign(node, line, path)
+
+    def _foreign(self, node: yaml.Node, line: int, path: str) -> Any:
+        return self._broken(line, path, f"the YAML tag {node.tag}", "plain text, numbers, lists and mappings")
+
+    def _broken(self, line: int, path: str, found: str, expected: str) -> Any:
+        self.problems.add(line, path, f"found {shorten(found)}, expected {expected}")
+        return BROKEN
+
+    def _spend(self, line: int, path: str) -> None:
+        self.budget -= 1
+        if self.budget < 0:
+            raise self.problems.fatal(
+                line, path, f"found aliases that expand to more than {MAX_VALUES} values, expected fewer"
+            )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _number(kind: str, text: str) -> int | float | None:
+    if len(text) > _MAX_DIGITS:
+        return None
+    try:
+        number = int(text) if kind == "int" else float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,175 @@
+"""Hand-off: from the watched process to the relay of its run, over nothing but the journal's folder.
+
+Starting a relay costs a lock and a `posix_spawn`; waiting for it is reading a small file that it keeps.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+
+from pytest_swarmtask import locks
+from pytest_swarmtask.journal import private_folder, write_private
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_POLL = 0.02
+_NOT_FOR_RELAY = (
+    # Coverage would measure the relay into the watched project's data; the rest would make it noisy or strict.
+    "COV_CORE_SOURCE",
+    "COV_CORE_CONFIG",
+    "COV_CORE_DATAFILE",
+    "COVERAGE_PROCESS_START",
+    "COVERAGE_PROCESS_CONFIG",
+    "PYTHONWARNINGS",
+    "PYTHONDEVMODE",
+    "PYTHONINSPECT",
+    "PYTHONSTARTUP",
+    "PYTHONTRACEMALLOC",
+    "PYTHONPROFILEIMPORTTIME",
+)
+_MAIN = (
+    # The working directory is not on the relay's path: a project's own `email.py` must not shadow the library's.
+    "import sys; sys.path[0] = sys.argv.pop(1); from pytest_swarmtask.relay.process import main; main(sys.argv[1:])"
+)
+_SHELL = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
+
+
+def relay_folder(journal: str) -> str:
+    """Return where relays keep their locks, progress, database and log."""
+    return os.path.join(journal, "relay")
+
+
+def lock_file(journal: str, trace_id: str) -> str:
+    """Return the file whose lock the relay of a run holds."""
+    return os.path.join(relay_folder(journal), f"{trace_id}.lock")
+
+
+def progress_file(journal: str, trace_id: str) -> str:
+    """Return the file in which the relay of a run says how far it is."""
+    return os.path.join(relay_folder(journal), f"{trace_id}.json")
+
+
+def hurry_file(journal: str, trace_id: str) -> str:
+    """Return the file whose existence tells the relay that somebody waits for the last events."""
+    return os.path.join(relay_folder(journal), f"{trace_id}.hurry")
+
+
+def yield_file(journal: str, trace_id: str) -> str:
+    """Return the file whose existence asks the relay of a run that is over to leave it to another."""
+    return os.path.join(relay_folder(journal), f"{trace_id}.yield")
+
+
+def read_progress(journal: str, trace_id: str) -> dict[str, Any]:
+    """Return what the relay last said: ``segments`` (name to bytes settled) and ``endpoints`` (name to state)."""
+    try:
+        with open(progress_file(journal, trace_id), encoding="utf-8") as file:
+            progress = json.load(file)
+    except (OSError, ValueError):
+        return {"segments": {}, "endpoints": {}}
+    return progress if isinstance(progress, dict) else {"segments": {}, "endpoints": {}}
+
+
+class Handoff:
+    """The watched process's view of the relay of its run."""
+
+    __slots__ = ("_foreground", "_journal", "_trace_id", "problem")
+
+    def __init__(self, journal: str, trace_id: str) -> None:
+        self._journal = journal
+        self._trace_id = trace_id
+        self._foreground = False
+        self.problem: str | None = None
+
+    def start(self, environ: Mapping[str, str]) -> None:
+        """See to it that a relay serves this run. Never raises: where none can be started, `wait` delivers itself."""
+        try:
+            private_folder(relay_folder(self._journal))
+            lock = locks.open_locked(lock_file(self._journal, self._trace_id))
+            if lock is None:
+                return  # one is at work
+            try:
+                _spawn(self._journal, self._trace_id, lock, environ)
+            finally:
+                os.close(lock)  # the relay has its own copy, and with it the lock
+        except Exception as error:  # noqa: BLE001 - no process, no shell, no space: the work goes on
+            self._foreground = True
+            self.problem = f"no relay could be started ({error}); events are delivered at the end of the run"
+
+    def wait(self, owed: Mapping[str, int], timeout: float, environ: Mapping[str, str]) -> bool:
+        """Wait until segments are settled up to these sizes in bytes, at most `timeout` seconds.
+
+        Returns:
+            Whether they are: every event delivered, or a dead letter.
+        """
+        if self._foreground:
+            return self._deliver(owed, timeout, environ)
+        deadline = time.monotonic() + timeout
+        restarted = False
+        self._hurry()
+        while not self._settled(owed):
+            if time.monotonic() >= deadline:
+                return False
+            if not restarted and not locks.is_locked(lock_file(self._journal, self._trace_id)):
+                restarted = True  # it was killed, or had nothing to do for a long while
+                self.start(environ)
+                if self._foreground:
+                    return self._deliver(owed, max(0.0, deadline - time.monotonic()), environ)
+            time.sleep(_POLL)
+        return True
+
+    def _hurry(self) -> None:
+        """Have batches sent that are not full."""
+        try:
+            write_private(hurry_file(self._journal, self._trace_id), b"")
+        except OSError:
+            pass  # they go when they are old enough
+
+    def progress(self) -> dict[str, Any]:
+        """Return what the relay last said."""
+        return read_progress(self._journal, self._trace_id)
+
+    def _settled(self, owed: Mapping[str, int]) -> bool:
+        settled = self.progress()["segments"]
+        return all(settled.get(segment, 0) >= size for segment, size in owed.items())
+
+    def _deliver(self, owed: Mapping[str, int], timeout: float, environ: Mapping[str, str]) -> bool:
+        try:
+            relay = importlib.import_module("pytest_swarmtask.relay.process")  # only here does capture load a relay
+            relay.serve(self._journal, self._trace_id, environ, timeout=timeout)
+        except Exception as error:  # noqa: BLE001 - delivery is tried again by the next relay
+            self.problem = f"events could not be delivered: {error}"
+        return self._settled(owed)
+
+
+def _spawn(journal: str, trace_id: str, lock: int, environ: Mapping[str, str]) -> None:
+    package_parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    arguments = [sys.executable, "-c", _MAIN, package_parent, journal, trace_id]
+    env = {name: value for name, value in environ.items() if name not in _NOT_FOR_RELAY}
+    log = os.path.join(relay_folder(journal), "relay.log")
+    if not hasattr(os, "posix_spawn"):
+        _spawn_windows(arguments, log, env)
+        return
+    os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    os.set_inheritable(lock, True)
+    # A shell in between makes the relay nobody's child: a suite that waits for its children must not meet it.
+    shell = ["/bin/sh", "-c", _SHELL, "relay", log, *arguments, str(lock)]
+    pid = os.posix_spawn("/bin/sh", shell, env, setsid=True)
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # the suite ignores SIGCHLD, the system has reaped it
+
+
+def _spawn_windows(arguments: list[str], log: str, env: dict[str, str]) -> None:
+    import subprocess
+
+    flags = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    with open(log, "ab") as output:
+        subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, creationflags=flags)

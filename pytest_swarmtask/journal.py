@@ -1,0 +1,220 @@
+"""The journal: a private folder of append-only JSON Lines files, one for each writing process.
+
+A line in it is a promise of delivery. The name of a segment says when it was begun, which run it
+belongs to, who writes it, and what it is owed to (its route)::
+
+    20260131T101500123-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-local.jsonl
+
+A living writer holds the lock of its segment, so readers know the dead from the slow.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pytest_swarmtask import locks
+from pytest_swarmtask.locks import fcntl
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_swarmtask.trace import Clock, Ids
+
+SUFFIX = ".jsonl"
+LOCAL = "local"
+"""The route of a segment that is owed to nobody."""
+
+_HIGH_FD = 900
+_CHUNK = 1 << 20
+MAX_LINE = 1 << 20
+"""No writer of ours makes a line this long (an event is capped far below it), so a longer one is not an event."""
+
+
+class Segment:
+    """The name of a segment, taken apart."""
+
+    __slots__ = ("created", "name", "route", "trace_id", "writer")
+
+    def __init__(self, name: str, created: str, trace_id: str, writer: str, route: str) -> None:
+        self.name = name
+        self.created = created
+        self.trace_id = trace_id
+        self.writer = writer
+        self.route = route
+
+    @classmethod
+    def parse(cls, name: str) -> Segment | None:
+        """Return the parts of a file name, or None where it is not a segment's."""
+        parts = name[: -len(SUFFIX)].split("-") if name.endswith(SUFFIX) else []
+        if len(parts) != 4 or len(parts[1]) != 32 or name.startswith("."):
+            return None
+        return cls(name, *parts)
+
+
+def segments(folder: str) -> list[Segment]:
+    """Return the segments of a journal, oldest first; none where there is no journal."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = (Segment.parse(name) for name in sorted(names))
+    return [segment for segment in found if segment is not None]
+
+
+def read(path: str, offset: int = 0) -> Iterator[tuple[bytes, int]]:
+    """Yield each complete line of a segment from `offset` on, without its newline, and where it ends.
+
+    A last line without its newline is still being written, or torn: it is not yielded. A line too
+    long to be an event is yielded cut, to be counted as foreign.
+    """
+    with open(path, "rb") as file:
+        file.seek(offset)
+        rest = b""
+        skipping = 0
+        while chunk := file.read(_CHUNK):
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                offset += len(line) + 1 + skipping
+                skipping = 0
+                yield line, offset
+            if len(rest) > MAX_LINE:  # keep memory flat on a file that is not ours
+                skipping += len(rest) - 1
+                rest = rest[:1]
+
+
+def private_folder(path: str) -> None:
+    """Make a folder that only its owner can read, with a `.gitignore` that keeps it out of version control."""
+    if not os.path.isdir(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+    ignore = os.path.join(path, ".gitignore")
+    if not os.path.exists(ignore):
+        write_private(ignore, b"*\n")
+
+
+def write_private(path: str, content: bytes) -> None:
+    """Write a whole file that only its owner can read, so that nobody ever sees half of it."""
+    temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.new"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(fd, content)
+    finally:
+        os.close(fd)
+    os.replace(temporary, path)
+
+
+class Journal:
+    """The writing end: the segment of this process.
+
+    Attributes:
+        written: bytes appended to the present segment.
+        segment: name of the present segment, or None before the first line.
+    """
+
+    __slots__ = ("_clock", "_ended", "_fd", "_ids", "_opened", "_torn", "_trace_id", "_write", "folder", "route", "segment", "written")
+
+    def __init__(self, folder: str, trace_id: str, ids: Ids, clock: Clock) -> None:
+        self.folder = folder
+        self.route = LOCAL
+        self.segment: str | None = None
+        self.written = 0
+        self._trace_id = trace_id
+        self._ids = ids
+        self._clock = clock
+        self._ended: dict[str, int] = {}
+        self._fd: int | None = None
+        self._opened = 0
+        self._torn = False
+        self._write = os.write  # a suite may patch `os` later
+
+    def append(self, line: bytes) -> None:
+        """Append one line with one write.
+
+        Raises:
+            OSError: it could not be written whole. The line is lost; the next one starts on a fresh line.
+        """
+        fd = self._open() if self._fd is None else self._fd
+        if self._torn:
+            line = b"\n" + line
+        try:
+            count = self._write(fd, line)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            self.forget()  # the suite closed every file it could find, ours too
+            count = self._write(self._open(), line)
+        self.written += count
+        self._torn = count != len(line)
+        if self._torn:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def reroute(self, route: str) -> None:
+        """Owe what comes from now on to another route: in a new segment, so that what was written stays as it was."""
+        if route != self.route:
+            self.close()
+            self.route = route
+
+    def close(self) -> None:
+        """End the present segment; the next line begins another."""
+        if self._fd is not None:
+            os.close(self._fd)
+        self._ended = self.owed()
+        self.forget()
+
+    def owed(self) -> dict[str, int]:
+        """Return the segments of this process that are owed to somebody, with their sizes in bytes."""
+        if self.segment is None or self.route == LOCAL:
+            return self._ended
+        return {**self._ended, self.segment: self.written}
+
+    def forget(self) -> None:
+        """Drop the present segment without touching its file."""
+        self._fd = None
+        self.segment = None
+        self.written = 0
+        self._torn = False
+
+    def exists(self) -> bool:
+        """Tell whether what was written can still be found by a reader."""
+        return self._fd is None or os.fstat(self._fd).st_nlink > 0
+
+    def _open(self) -> int:
+        private_folder(self.folder)
+        stamp = self._clock.timestamp().translate({ord(c): None for c in "-:.Z"})
+        again = f"_{self._opened}" if self._opened else ""  # two segments of one writer may begin in one millisecond
+        name = f"{stamp}-{self._trace_id}-{self._ids.writer}{again}-{self.route}{SUFFIX}"
+        path = os.path.join(self.folder, name)
+        fd = _create_locked(path)
+        self._fd, self.segment = fd, name
+        self._opened += 1
+        return fd
+
+
+def _create_locked(path: str) -> int:
+    """Create a segment whose lock is held from the moment that others can see it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+    if fcntl is None:  # Windows cannot rename an open file
+        fd = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
+        locks.try_lock(fd)
+        return fd
+    hidden = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.new")
+    fd = _out_of_reach(os.open(hidden, flags, 0o600))
+    locks.try_lock(fd)
+    os.rename(hidden, path)
+    return fd
+
+
+def _out_of_reach(fd: int) -> int:
+    """Move a descriptor to a high number: a suite that closes what it does not know must not get ours reused."""
+    try:
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH_FD)
+    except OSError:  # the limit of open files is lower
+        return fd
+    os.close(fd)
+    return high

@@ -1,0 +1,84 @@
+"""The pytest plugin: options, the decision whether to record at all, and the wiring. PYTEST_DONT_REWRITE
+
+The work is done by `SessionCapture`, registered only where there is something to record.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_INI = (
+    ("swarmtask", "bool", True, "record the session as workflow events (default: true)"),
+    ("swarmtask_task_id", "string", "", "task id of the session (default: session_task_id of workflow.yaml, pytest_run)"),
+    ("swarmtask_drain_timeout", "string", "", "seconds the end of the session waits for delivery, at most (default: 2, under CI 10)"),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our options, in one group; each has an ini key of the same meaning."""
+    group = parser.getgroup("swarmtask", "workflow events (pytest-swarmtask)")
+    group.addoption(
+        "--no-swarmtask",
+        dest="swarmtask_off",
+        action="store_true",
+        default=False,
+        help="do not record this session (also: SWARMTASK_DISABLED=1, -p no:swarmtask, ini swarmtask=false)",
+    )
+    group.addoption(
+        "--swarmtask-task-id",
+        dest="swarmtask_task_id",
+        metavar="ID",
+        default=None,
+        help="task id of the session (ini swarmtask_task_id; default: pytest_run)",
+    )
+    group.addoption(
+        "--swarmtask-drain-timeout",
+        dest="swarmtask_drain_timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=None,
+        help="seconds the end of the session waits for delivery, at most (ini swarmtask_drain_timeout; default: 2, under CI 10)",
+    )
+    for name, kind, default, text in _INI:
+        parser.addini(name, text, type=kind, default=default)  # type: ignore[arg-type]
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < 86400:
+        raise ValueError(text)
+    return seconds
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare our marker, and register what records, unless it is switched off here."""
+    config.addinivalue_line("markers", "task(id): the test belongs to this task of the task manager; may be given several times")
+    if not _wanted(config):
+        return
+    if hasattr(config, "workerinput"):
+        from pytest_swarmtask.capture.worker import WorkerCapture
+
+        config.pluginmanager.register(WorkerCapture(config), "swarmtask-worker")
+        return
+    from pytest_swarmtask.capture.session import SessionCapture
+
+    capture = SessionCapture.create(config)
+    if capture is not None:
+        config.pluginmanager.register(capture, "swarmtask-session")
+
+
+def _wanted(config: pytest.Config) -> bool:
+    option: Any = config.option
+    if option.swarmtask_off or os.environ.get("SWARMTASK_DISABLED", "") not in ("", "0") or not config.getini("swarmtask"):
+        return False
+    # A session inside a test (pytester) is the test's own affair. The variable is removed when an inner
+    # test runs, so now is the time to look.
+    nested = "PYTEST_CURRENT_TEST" in os.environ and not hasattr(config, "workerinput")
+    return not nested or "swarmtask" in (option.plugins or ())

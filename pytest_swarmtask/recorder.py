@@ -1,0 +1,339 @@
+"""The recorder: one for each process and journal. It makes events of facts and journals them.
+
+Everything that captures (plugin, emitter, integrator) goes through `Recorder.record`, which never raises
+for anything that the surroundings do: it counts what was lost and keeps the first reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+
+from pytest_swarmtask.config.settings import Settings, find_root, read_settings
+from pytest_swarmtask.events import EVENT_TYPES, Event
+from pytest_swarmtask.handoff import Handoff
+from pytest_swarmtask.journal import LOCAL, Journal, private_folder, write_private
+from pytest_swarmtask.redact import MAX_EVENT, Redactor
+from pytest_swarmtask.trace import Clock, Ids, derived_span, run_context, traceparent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+_MAX_USED = 100_000
+_STANDARD = ("timestamp", "workflow", "action", "success", "error", "duration", "outcome", "exit_code", "redacted")
+
+
+class Recorder:
+    """Makes events and journals them.
+
+    Attributes:
+        settings: what it goes by.
+        trace_id: the run.
+        parent_span_id: the span around what is recorded next; the plugin moves it.
+        redactor: hides secrets; callers on the hot path use it on their own strings and pass `cleaned=True`.
+        listeners: called with each event after it was journaled; must not raise or block.
+        count: events journaled.
+        lost: events that could not be journaled.
+        problem: the first reason for a loss, or what is wrong with the configuration, or None.
+    """
+
+    __slots__ = (
+        "_environ",
+        "_handed_over",
+        "_handoff",
+        "_ids",
+        "_journal",
+        "_open",
+        "_registered",
+        "_used",
+        "clock",
+        "count",
+        "listeners",
+        "lost",
+        "parent_span_id",
+        "problem",
+        "redactor",
+        "settings",
+        "trace_id",
+    )
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.clock = Clock()
+        self.trace_id, self.parent_span_id = run_context(environ)
+        self.redactor = Redactor(environ, settings.redact_keys, settings.redact_allow)
+        self.listeners: list[Callable[[Event], None]] = []
+        self.count = 0
+        self.lost = 0
+        self.problem: str | None = settings.problem
+        self._environ = environ
+        self._ids = Ids()
+        self._open: dict[tuple[str, str | None], tuple[str, float]] = {}
+        self._used: set[str] = set()
+        self._registered: dict[str, dict[str, Any]] = {}
+        self._connect()
+
+    def _connect(self) -> None:
+        self._journal = Journal(self.settings.journal, self.trace_id, self._ids, self.clock)
+        self._handoff = Handoff(self.settings.journal, self.trace_id)
+        self._handed_over = True
+        self._set_route()
+
+    # -- recording ---------------------------------------------------------------------------------------------
+
+    def record(  # noqa: PLR0913 - the fields of an event
+        self,
+        event_type: str,
+        task_id: str | None,
+        metadata: Mapping[Any, Any],
+        *,
+        span_id: str,
+        parent_span_id: str | None,
+        status: str | None = None,
+        now: float | None = None,
+        cleaned: bool = False,
+    ) -> Event | None:
+        """Journal one event and return it, or None where it was lost or recording is off.
+
+        Args:
+            event_type: one of `EVENT_TYPES`, not checked here.
+            task_id: already redacted when `cleaned`.
+            metadata: with `cleaned`, values that JSON can carry and that hold no secret.
+            span_id: the span that this event begins or ends.
+            parent_span_id: the span around that one.
+            status: the caller's own word for the status.
+            now: when it happened, seconds since the epoch; this moment by default.
+            cleaned: task id and metadata have been through the redactor.
+        """
+        if not self.settings.enabled:
+            return None
+        try:
+            timestamp = self.clock.timestamp(now)
+            if not cleaned:
+                task_id = task_id if task_id is None else self.redactor.text(str(task_id))
+                status = status if status is None else self.redactor.text(str(status), 100)
+                metadata = self.redactor.metadata(metadata)
+            event = Event(
+                self._ids.event(),
+                event_type,
+                task_id,
+                status or EVENT_TYPES[event_type],
+                timestamp,
+                self.settings.source,
+                self.trace_id,
+                span_id,
+                parent_span_id,
+                {"timestamp": timestamp, **metadata},
+            )
+            line = event.encode()
+            if len(line) > MAX_EVENT:
+                line = _shrink(event)
+            self._journal.append(line)
+        except Exception as error:  # noqa: BLE001 - disk, permissions, anything: the watched work goes on
+            self.lost += 1
+            self.problem = self.problem or f"events could not be written to {self.settings.journal}: {error}"
+            return None
+        self.count += 1
+        if not self._handed_over:
+            self._handed_over = True
+            self._handoff.start(self._environ)
+        for listener in self.listeners:
+            listener(event)
+        return event
+
+    def trigger(
+        self, event_type: str, task_id: str | None, status: str | None, metadata: Mapping[Any, Any]
+    ) -> Event | None:
+        """Record an event that a user's code gives, with the standard metadata and the span that it belongs to."""
+        kind, _, verb = event_type.partition("_")
+        now = self.clock.now()
+        standard: dict[str, Any] = {"workflow": self.settings.source, "action": kind.lower()}
+        if verb == "STARTED":
+            span_id = self._begin(kind, task_id, now)
+        else:
+            span_id, started = self._end(kind, task_id)
+            standard["success"] = verb not in ("FAILED", "SKIPPED")
+            if started is not None:
+                standard["duration"] = round(max(0.0, now - started), 6)
+        parent = self.parent_span_id if self.parent_span_id != span_id else None
+        return self.record(
+            event_type,
+            task_id,
+            {**standard, **metadata},
+            span_id=span_id,
+            parent_span_id=parent,
+            status=status,
+            now=now,
+        )
+
+    def span_id(self) -> str:
+        """Return a new span id."""
+        return self._ids.span()
+
+    def _begin(self, kind: str, task_id: str | None, now: float) -> str:
+        span_id = derived_span(self.trace_id, kind, task_id)
+        if span_id in self._used:  # the same task once more in one process: a span of its own
+            span_id = self._ids.span()
+        elif len(self._used) < _MAX_USED:
+            self._used.add(span_id)
+        self._open[kind, task_id] = (span_id, now)
+        return span_id
+
+    def _end(self, kind: str, task_id: str | None) -> tuple[str, float | None]:
+        begun_elsewhere = (derived_span(self.trace_id, kind, task_id), None)
+        return self._open.pop((kind, task_id), begun_elsewhere)
+
+    # -- where it goes -----------------------------------------------------------------------------------------
+
+    def register_webhook(self, definition: Mapping[str, Any]) -> None:
+        """Owe what is recorded from now on to one more endpoint, by the definition of a webhook in `workflow.yaml`."""
+        self._registered[definition["name"]] = dict(definition)
+        self._set_route()
+
+    def unregister_webhook(self, name: str) -> None:
+        """Owe what is recorded from now on no longer to this endpoint."""
+        self._registered.pop(name, None)
+        self._set_route()
+
+    def _set_route(self) -> None:
+        names = sorted({*self.settings.endpoints, *self._registered})
+        if not names or not self.settings.enabled:
+            self._journal.reroute(LOCAL)
+            return
+        owed = {"endpoints": names, "environment": self.settings.environment, "registered": self._registered}
+        content = json.dumps(owed, sort_keys=True).encode()
+        route = f"{zlib.crc32(content):08x}"
+        try:
+            self._write_route(route, content)
+        except OSError as error:
+            self.problem = self.problem or f"events cannot be owed to an endpoint: {error}"
+            return
+        if route != self._journal.route:
+            self._journal.reroute(route)
+            self._handed_over = False
+
+    def _write_route(self, route: str, content: bytes) -> None:
+        folder = os.path.join(self.settings.journal, "routes")
+        path = os.path.join(folder, f"{route}.json")
+        if not os.path.exists(path):
+            private_folder(self.settings.journal)
+            private_folder(folder)
+            write_private(path, content)
+
+    # -- the run -----------------------------------------------------------------------------------------------
+
+    def traceparent(self) -> str:
+        """Return the `TRACEPARENT` that makes another process part of this run, below the present span."""
+        return traceparent(self.trace_id, self.parent_span_id or self._ids.span())
+
+    def join(self, trace_id: str, parent_span_id: str | None) -> None:
+        """Become part of another run, as an xdist worker does; to be called before anything is recorded."""
+        self._journal.close()
+        self.trace_id, self.parent_span_id = trace_id, parent_span_id
+        self._connect()
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    @property
+    def owed(self) -> bool:
+        """Whether something that this process wrote is owed to an endpoint."""
+        return bool(self._journal.owed())
+
+    def drain(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for what this process wrote to be settled; tell whether it is."""
+        self._check_journal()
+        owed = self._journal.owed()
+        settled = not owed or self._handoff.wait(owed, timeout, self._environ)
+        self.problem = self.problem or self._handoff.problem
+        return settled
+
+    def undelivered(self) -> tuple[int, str]:
+        """Return how many events of the run an endpoint still waits for, the most of all, and which, and why."""
+        states = self._handoff.progress()["endpoints"]
+        if not states:
+            return self.count, "no relay has answered yet"
+        name, state = max(states.items(), key=lambda item: int(item[1]["waiting"]))
+        return int(state["waiting"]), f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind"
+
+    def dead_letters(self) -> int:
+        """Return how many events of the run were refused for good."""
+        return sum(int(state["dead"]) for state in self._handoff.progress()["endpoints"].values())
+
+    def close(self) -> None:
+        """End the segment. A later event begins another."""
+        self._check_journal()
+        self._journal.close()
+
+    def _check_journal(self) -> None:
+        try:
+            if not self._journal.exists():
+                self.problem = self.problem or f"{self.settings.journal} was removed while events were written to it"
+                self.lost, self.count = self.lost + self.count, 0
+        except OSError as error:
+            self.problem = self.problem or f"{self.settings.journal}: {error}"
+
+    def forked(self) -> None:
+        """Go on as a child of a fork: with ids and a segment of its own."""
+        self._ids.renew()
+        try:
+            self._journal.close()  # this copy only; the parent's stays open, and locked
+        except OSError:
+            self._journal.forget()
+        self._handed_over = self._journal.route == LOCAL
+        self.count = self.lost = 0
+
+
+def _shrink(event: Event) -> bytes:
+    """Return the line of an event that is too long, cut until it fits; it says that it was cut."""
+    for limit in (512, 128, 32):
+        event.metadata = {key: _cut(value, limit) for key, value in event.metadata.items()}
+        event.metadata["truncated"] = True
+        line = event.encode()
+        if len(line) <= MAX_EVENT:
+            return line
+    event.metadata = {key: value for key, value in event.metadata.items() if key in _STANDARD} | {"truncated": True}
+    return event.encode()
+
+
+def _cut(value: Any, limit: int) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= limit else f"{value[:limit]}…"
+    if isinstance(value, list):
+        return [_cut(item, limit) for item in value[: limit // 8]]
+    if isinstance(value, dict):
+        return {key: _cut(item, limit) for key, item in list(value.items())[: limit // 8]}
+    return value
+
+
+_recorders: dict[str, Recorder] = {}
+_default: list[str] = []
+
+
+def recorder(root: str | None = None, otherwise: str | None = None) -> Recorder:
+    """Return the recorder of this process for a project.
+
+    Args:
+        root: the project's folder. Without it the one found first in this process, else found now from the
+            working directory upwards, so that a script that changes its directory keeps its journal.
+        otherwise: the project's folder where none is found upwards.
+    """
+    if root is None:
+        if not _default:
+            _default.append(find_root(os.getcwd(), otherwise))
+        root = _default[0]
+    known = _recorders.get(root)
+    if known is None:
+        known = _recorders[root] = Recorder(read_settings(root, os.environ), os.environ)
+    return known
+
+
+def _after_fork() -> None:
+    for known in _recorders.values():
+        known.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

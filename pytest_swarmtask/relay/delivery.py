@@ -1,0 +1,200 @@
+"""Delivery: one thread for each endpoint carries its outbox to its sink, and knows when to try again."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sqlite3
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.relay.outbox import Outbox
+from pytest_swarmtask.relay.sinks import Delivered, Disabled, Rejected, Retry, Split
+from pytest_swarmtask.relay.store import EndpointState, Position, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_swarmtask.relay.sinks import Record, Sink, Verdict
+
+_log = logging.getLogger("pytest_swarmtask.relay")
+
+BACKOFF_FIRST = 0.5
+BACKOFF_MOST = 300.0
+_RETRY_AFTER_MOST = 3600.0
+_TRYING = ("ok", "retrying")
+
+
+def backoff(failures: int) -> float:
+    """Return how many seconds to wait after this many failures in a row: doubled each time, with jitter."""
+    longest = min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** min(failures - 1, 20))
+    return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, keeps no secret
+
+
+class Delivery(threading.Thread):
+    """Carries the outbox of one endpoint to its sink.
+
+    Args:
+        name: under which cursors and state are kept.
+        sink: where to.
+        database: path of the store.
+        eager: try at once, whatever the schedule and the state of the endpoint say: a person asked for it.
+    """
+
+    def __init__(self, name: str, sink: Sink, database: str, *, eager: bool) -> None:
+        super().__init__(name=f"swarmtask-delivery-{name}", daemon=True)
+        self._sink = sink
+        self._database = database
+        self._eager = eager
+        self._wake = threading.Condition()
+        self._new: list[str] = []
+        self._stopping = False
+        self._poked = False
+        self._positions: dict[str, Position] = {}
+        self._hurry = False
+        self._limit = sink.max_events
+        self._suspect: tuple[str, int] | None = None
+        self.endpoint = name
+        self.state = EndpointState()
+        self.busy = True
+
+    # -- called by the relay's loop ----------------------------------------------------------------------------
+
+    def add(self, path: str) -> None:
+        """Owe one more segment."""
+        with self._wake:
+            self._new.append(path)
+            self._poked = self.busy = True
+            self._wake.notify()
+
+    def poke(self, *, hurry: bool) -> None:
+        """Tell that the journal has grown, or that somebody waits for the last of it."""
+        with self._wake:
+            self._hurry = hurry
+            self._poked = self.busy = True
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """End after the request under way."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+
+    def position(self, segment: str) -> Position:
+        """Return how far this endpoint is in a segment."""
+        return self._positions.get(segment, Position())
+
+    @property
+    def trying(self) -> bool:
+        """Whether it will go on by itself."""
+        return self.state.state in _TRYING
+
+    # -- the thread --------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Deliver until stopped."""
+        try:
+            store = Store(self._database)
+        except (sqlite3.Error, OSError) as error:
+            _log.error("%s: the relay's database cannot be used: %s", self.endpoint, error)  # noqa: TRY400 - no traceback
+            self.state = EndpointState("stopped", f"the relay's database cannot be used: {error}")
+            self.busy = False
+            return
+        try:
+            self._deliver(store, Outbox(self.endpoint, self._sink.accepts, store))
+        except (sqlite3.Error, OSError) as error:
+            _log.error("%s: delivery ends: %s", self.endpoint, error)  # noqa: TRY400 - no traceback
+            self.state = EndpointState("stopped", str(error))
+            self.busy = False
+        finally:
+            self._sink.close()
+            store.close()
+
+    def _deliver(self, store: Store, outbox: Outbox) -> None:
+        self.state = self._first_state(store)
+        while not self._stopping:
+            self._take_news(outbox)
+            waiting = outbox.fill()
+            self._positions = outbox.positions()
+            pause = self._pause(outbox, waiting)
+            if pause > 0:
+                outbox.keep()
+                self._sleep(pause, busy=waiting > 0)
+                continue
+            batch = outbox.take(self._limit, self._sink.max_bytes)
+            self._judge(self._sink.send(batch), batch, outbox, store)
+            self._positions = outbox.positions()
+        outbox.keep()
+
+    def _first_state(self, store: Store) -> EndpointState:
+        state = store.state(self.endpoint)
+        if self._eager:
+            return EndpointState()
+        if state.state == "stopped":  # a person may have changed something: one attempt in each run finds out
+            return EndpointState("ok", "", 0, 0.0)
+        latest = time.time() + _RETRY_AFTER_MOST  # a clock that was set back must not postpone it for years
+        return state._replace(next_attempt=min(state.next_attempt, latest))
+
+    def _take_news(self, outbox: Outbox) -> None:
+        with self._wake:
+            new, self._new = self._new, []
+            self._poked = False
+        for path in new:
+            outbox.add(path)
+
+    def _pause(self, outbox: Outbox, waiting: int) -> float:
+        """Return how many seconds there is nothing to do; 0 when a batch is to be sent now."""
+        if not waiting or not self.trying:
+            return 3600.0
+        left = self.state.next_attempt - time.time()
+        if left > 0:
+            return left
+        if waiting >= self._limit or self._hurry:
+            return 0.0
+        return outbox.since + self._sink.max_age - time.monotonic()
+
+    def _sleep(self, seconds: float, *, busy: bool) -> None:
+        with self._wake:
+            if not self._poked and not self._stopping:
+                self.busy = busy and self.trying
+                self._wake.wait(min(seconds, 1.0) if busy else seconds)
+
+    # -- verdicts ----------------------------------------------------------------------------------------------
+
+    def _judge(self, verdict: Verdict, batch: Sequence[Record], outbox: Outbox, store: Store) -> None:
+        if isinstance(verdict, Delivered):
+            outbox.settle(batch)
+            self._passed(batch)
+            self._change(store, EndpointState())
+        elif isinstance(verdict, Retry):
+            self._postpone(store, verdict)
+        elif isinstance(verdict, Split) and len(batch) > 1:
+            self._limit = max(1, len(batch) // 2)
+            self._suspect = self._suspect or (batch[-1].segment, batch[-1].end)
+        elif isinstance(verdict, (Split, Rejected)):
+            _log.warning("%s: %s becomes a dead letter: %s", self.endpoint, batch[0].event.id, verdict.reason)
+            outbox.settle(batch[:1], refused=verdict.reason)
+            self._passed(batch[:1])
+            self._change(store, EndpointState())
+        else:
+            state = "disabled" if isinstance(verdict, Disabled) else "stopped"
+            _log.warning("%s: %s: %s", self.endpoint, state, verdict.reason)
+            self._change(store, EndpointState(state, verdict.reason))
+
+    def _passed(self, batch: Sequence[Record]) -> None:
+        """Go back to whole batches once the last record of the one that was refused is dealt with."""
+        if self._suspect is not None and (batch[-1].segment, batch[-1].end) == self._suspect:
+            self._suspect = None
+            self._limit = self._sink.max_events
+
+    def _postpone(self, store: Store, verdict: Retry) -> None:
+        failures = self.state.failures + 1
+        wait = backoff(failures) if verdict.after is None else max(verdict.after, backoff(1))
+        _log.warning("%s: %s; next attempt in %.1f s", self.endpoint, verdict.reason, wait)
+        self._change(store, EndpointState("retrying", verdict.reason, failures, time.time() + wait))
+
+    def _change(self, store: Store, state: EndpointState) -> None:
+        if state != self.state:
+            self.state = state
+            store.set_state(self.endpoint, state)

@@ -1,0 +1,291 @@
+"""The relay: follows the segments of its runs, feeds a delivery for each endpoint, says how far it is, and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from pytest_swarmtask import journal as journals
+from pytest_swarmtask import locks
+from pytest_swarmtask.handoff import hurry_file, lock_file, progress_file, relay_folder, yield_file
+from pytest_swarmtask.journal import LOCAL, Segment
+from pytest_swarmtask.relay.delivery import Delivery
+from pytest_swarmtask.relay.routes import Routes
+from pytest_swarmtask.relay.store import database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_POLL = 0.025
+_LINGER = 1.0
+"""Seconds without a living writer after which a run is over."""
+_RETRY_LINGER = 60.0
+"""Seconds after its run's end that a relay goes on trying; then the next relay, or `flush`, adopts what is left."""
+
+_FEW = 5
+"""Failures in a row after which a relay that a person waits for leaves the rest to the schedule."""
+
+
+class _Followed:
+    """A segment that is being served.
+
+    Attributes:
+        size, lines: how much of it there is.
+        deliveries: the endpoints that it is owed to.
+        live: whether its writer still holds it.
+    """
+
+    __slots__ = ("deliveries", "lines", "live", "path", "segment", "size")
+
+    def __init__(self, path: str, segment: Segment, deliveries: list[Delivery]) -> None:
+        self.path = path
+        self.segment = segment
+        self.deliveries = deliveries
+        self.size = 0
+        self.lines = 0
+        self.live = True
+
+    def grow(self) -> bool:
+        """Look how much there is now, in whole lines; tell whether it is more than before."""
+        try:
+            if os.stat(self.path).st_size <= self.size:
+                return False
+            before = self.size
+            for _, end in journals.read(self.path, self.size):
+                self.size = end
+                self.lines += 1
+        except OSError:
+            return False
+        return self.size > before
+
+    @property
+    def settled(self) -> bool:
+        """Whether every endpoint is through with all of it."""
+        name = self.segment.name
+        return all(delivery.position(name).offset >= self.size for delivery in self.deliveries)
+
+
+class Relay:
+    """Serves one or more runs of a journal.
+
+    Args:
+        journal: the journal's folder.
+        environ: where variables are looked up.
+        runs: the runs to serve, by trace id, each with the descriptor of its lock, which is held.
+        eager: try every endpoint at once, whatever its schedule says.
+        adopt: also take over runs that an earlier relay left.
+    """
+
+    def __init__(
+        self, journal: str, environ: Mapping[str, str], runs: Mapping[str, int], *, eager: bool = False, adopt: bool = True
+    ) -> None:
+        self._journal = journal
+        self._routes = Routes(journal, environ)
+        self._own = tuple(runs)
+        self._locks = dict(runs)
+        self._eager = eager
+        self._adopt = adopt
+        self._deliveries: dict[str, Delivery] = {}
+        self._followed: dict[str, _Followed] = {}
+        self._listed = -1
+        self._seen: set[str] = set()
+        self._alive_at = time.monotonic()
+        self._hurry = False
+        self._progress: dict[str, Any] = {}
+
+    def run(self, timeout: float | None = None, watch: Callable[[int, int], None] | None = None) -> bool:
+        """Serve until the runs are over and drained.
+
+        Args:
+            timeout: seconds after which to end in any case; then the runs need not be over either: it ends as
+                soon as what the journal holds is settled or nothing more can be done about it now.
+            watch: called now and then with the events settled and the events there are.
+
+        Returns:
+            Whether everything that is owed was settled.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            while True:
+                self._poke(grown=self._look())
+                self._report()
+                if watch is not None:
+                    watch(*self._totals())
+                if self._yielded() or (deadline is not None and time.monotonic() >= deadline):
+                    break
+                if self._idle(over_now=timeout is not None):
+                    break
+                time.sleep(_POLL)
+        finally:
+            self._end()
+        return all(followed.settled for followed in self._followed.values())
+
+    def missed(self) -> bool:
+        """Tell whether something was written for our runs while we were letting go of them."""
+        for segment in journals.segments(self._journal):
+            if segment.trace_id in self._locks and segment.route != LOCAL:
+                followed = self._followed.get(segment.name)
+                if followed is None or followed.grow():
+                    return True
+        return False
+
+    # -- segments ----------------------------------------------------------------------------------------------
+
+    def _look(self) -> bool:
+        """Find new segments and new lines; tell whether there are any."""
+        grown = self._list()
+        for followed in self._followed.values():
+            if followed.live:
+                live = locks.is_locked(followed.path)
+                grown = followed.grow() or grown  # after the question, so that the last words of the dead are heard
+                followed.live = live
+        if any(followed.live for followed in self._followed.values()) or grown:
+            self._alive_at = time.monotonic()
+        return grown
+
+    def _list(self) -> bool:
+        try:
+            changed = os.stat(self._journal).st_mtime_ns
+        except OSError:
+            return False
+        if changed == self._listed:
+            return False
+        self._listed = changed
+        new = [segment for segment in journals.segments(self._journal) if segment.name not in self._seen]
+        own = [segment for segment in new if segment.trace_id in self._locks]
+        others = [segment for segment in new if segment.trace_id not in self._locks]
+        for segment in own:
+            self._follow(segment)
+        if self._adopt:
+            self._adopt_from(others)
+        return bool(own)
+
+    def _adopt_from(self, segments: list[Segment]) -> None:
+        """Take over whole runs that have no relay and no living writer; what others serve is theirs."""
+        for trace_id in dict.fromkeys(segment.trace_id for segment in segments if segment.route != LOCAL):
+            theirs = [segment for segment in segments if segment.trace_id == trace_id]
+            if any(locks.is_locked(os.path.join(self._journal, segment.name)) for segment in theirs):
+                continue
+            lock = locks.open_locked(lock_file(self._journal, trace_id))
+            if lock is not None:
+                self._locks[trace_id] = lock
+                for segment in theirs:
+                    self._follow(segment)
+        self._adopt = False  # once, at the start: later runs have relays of their own
+
+    def _follow(self, segment: Segment) -> None:
+        self._seen.add(segment.name)
+        if segment.route == LOCAL:
+            return
+        path = os.path.join(self._journal, segment.name)
+        deliveries = [self._delivery(segment.route, name) for name in self._routes.endpoints(segment.route)]
+        self._followed[segment.name] = _Followed(path, segment, deliveries)
+        for delivery in deliveries:
+            delivery.add(path)
+
+    def _delivery(self, route: str, endpoint: str) -> Delivery:
+        known = self._deliveries.get(endpoint)
+        if known is None:
+            sink = self._routes.sink(route, endpoint)
+            path = database(relay_folder(self._journal))
+            known = self._deliveries[endpoint] = Delivery(endpoint, sink, path, eager=self._eager)
+            known.start()
+        return known
+
+    # -- what is going on --------------------------------------------------------------------------------------
+
+    def _poke(self, *, grown: bool) -> None:
+        hurry = self._over() or any(os.path.exists(hurry_file(self._journal, trace_id)) for trace_id in self._own)
+        if grown or hurry != self._hurry:
+            self._hurry = hurry
+            for delivery in self._deliveries.values():
+                delivery.poke(hurry=hurry)
+
+    def _over(self) -> bool:
+        return not any(followed.live for followed in self._followed.values())
+
+    def _yielded(self) -> bool:
+        """Tell whether somebody wants to serve a run that is over in our stead."""
+        return self._over() and any(os.path.exists(yield_file(self._journal, trace_id)) for trace_id in self._locks)
+
+    def _idle(self, *, over_now: bool) -> bool:
+        """Tell whether there is nothing more to do."""
+        quiet = time.monotonic() - self._alive_at
+        if not over_now and quiet < _LINGER:
+            return False
+        if over_now or quiet > _RETRY_LINGER:
+            late = quiet > _RETRY_LINGER
+            return all(followed.settled or self._given_up(followed, late=late) for followed in self._followed.values())
+        return not any(delivery.busy for delivery in self._deliveries.values()) and self._all_done()
+
+    def _all_done(self) -> bool:
+        return all(
+            followed.settled or not any(delivery.trying for delivery in followed.deliveries)
+            for followed in self._followed.values()
+        )
+
+    def _given_up(self, followed: _Followed, *, late: bool) -> bool:
+        """Tell whether what is left of a segment has to wait: for a person, or for the schedule."""
+        name = followed.segment.name
+        behind = [d for d in followed.deliveries if d.position(name).offset < followed.size]
+        return all(not d.trying or (d.state.state == "retrying" and (late or d.state.failures >= _FEW)) for d in behind)
+
+    # -- progress ----------------------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        """Write down how far the own runs are, where that has changed, for those who wait."""
+        for trace_id in self._own:
+            progress = self._progress_of(trace_id)
+            if progress != self._progress.get(trace_id):
+                self._progress[trace_id] = progress
+                self._write(progress_file(self._journal, trace_id), progress)
+
+    def _progress_of(self, trace_id: str) -> dict[str, Any]:
+        segments: dict[str, int] = {}
+        waiting: Counter[str] = Counter()
+        dead: Counter[str] = Counter()
+        for name, followed in self._followed.items():
+            if followed.segment.trace_id != trace_id:
+                continue
+            trying = [delivery for delivery in followed.deliveries if delivery.trying]
+            segments[name] = min((delivery.position(name).offset for delivery in trying), default=followed.size)
+            for delivery in followed.deliveries:
+                position = delivery.position(name)
+                waiting[delivery.endpoint] += followed.lines - position.lines
+                dead[delivery.endpoint] += position.dead
+        endpoints = {
+            name: {"state": d.state.state, "reason": d.state.reason, "waiting": waiting[name], "dead": dead[name]}
+            for name, d in self._deliveries.items()
+            if name in waiting
+        }
+        return {"pid": os.getpid(), "segments": segments, "endpoints": endpoints}
+
+    def _totals(self) -> tuple[int, int]:
+        settled = sum(d.position(name).lines for name, f in self._followed.items() for d in f.deliveries)
+        return settled, sum(followed.lines * len(followed.deliveries) for followed in self._followed.values())
+
+    def _write(self, path: str, progress: dict[str, Any]) -> None:
+        try:
+            journals.write_private(path, json.dumps(progress).encode())
+        except OSError:
+            pass  # whoever waits will wait a little longer
+
+    def _end(self) -> None:
+        for delivery in self._deliveries.values():
+            delivery.stop()
+        for delivery in self._deliveries.values():
+            delivery.join(timeout=1.0)  # one that is stuck in a request is left behind; its cursor stands
+        self._report()
+        for trace_id, lock in self._locks.items():
+            self._leave(trace_id, lock)
+
+    def _leave(self, trace_id: str, lock: int) -> None:
+        for path in (hurry_file(self._journal, trace_id), lock_file(self._journal, trace_id)):
+            try:
+                os.unlink(path)
+            except OSError:
+                pass  # never was, or cannot be
+        os.close(lock)

@@ -1,0 +1,172 @@
+"""What the relay must not forget: cursors, the retry schedule and dead letters, in SQLite.
+
+The journal holds the events; here stands only how far each endpoint is. Losing this file means delivering
+again, never losing an event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_log = logging.getLogger("pytest_swarmtask.relay")
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS cursors (
+    endpoint TEXT NOT NULL, segment TEXT NOT NULL, offset INTEGER NOT NULL, lines INTEGER NOT NULL,
+    delivered INTEGER NOT NULL, dead INTEGER NOT NULL, skipped INTEGER NOT NULL,
+    PRIMARY KEY (endpoint, segment)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS endpoints (
+    name TEXT PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, failures INTEGER NOT NULL,
+    next_attempt REAL NOT NULL, changed REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dead_letters (
+    endpoint TEXT NOT NULL, event_id TEXT NOT NULL, line BLOB NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (endpoint, event_id)
+) WITHOUT ROWID;
+"""
+
+
+class Position(NamedTuple):
+    """How far an endpoint is in one segment.
+
+    Attributes:
+        offset: bytes of the segment that are settled.
+        lines: lines of it that are settled; the sum of what follows.
+        delivered, dead: events that were accepted, or refused for good.
+        skipped: lines that were not for this endpoint, or were no events.
+    """
+
+    offset: int = 0
+    lines: int = 0
+    delivered: int = 0
+    dead: int = 0
+    skipped: int = 0
+
+
+class EndpointState(NamedTuple):
+    """How an endpoint is.
+
+    Attributes:
+        state: ``ok``, ``retrying``, ``stopped`` (a person must change something) or ``disabled`` (it answered 410).
+        reason: the last trouble in words, empty when all is well.
+        failures: attempts in a row that failed.
+        next_attempt: when to try again, seconds since the epoch.
+    """
+
+    state: str = "ok"
+    reason: str = ""
+    failures: int = 0
+    next_attempt: float = 0.0
+
+
+class DeadLetter(NamedTuple):
+    """An event that an endpoint refused for good."""
+
+    endpoint: str
+    event_id: str
+    line: bytes
+    reason: str
+    at: float
+
+
+class Store:
+    """One connection to the database; each thread has its own.
+
+    Raises:
+        sqlite3.Error: from any method, when the database cannot be read or written.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._db = _open(path)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def position(self, endpoint: str, segment: str) -> Position:
+        """Return how far an endpoint is in a segment."""
+        query = "SELECT offset, lines, delivered, dead, skipped FROM cursors WHERE endpoint = ? AND segment = ?"
+        row = self._db.execute(query, (endpoint, segment)).fetchone()
+        return Position(*row) if row else Position()
+
+    def positions(self) -> Iterator[tuple[str, str, Position]]:
+        """Yield endpoint, segment and position for everything that was begun."""
+        for row in self._db.execute("SELECT endpoint, segment, offset, lines, delivered, dead, skipped FROM cursors"):
+            yield row[0], row[1], Position(*row[2:])
+
+    def settle(self, endpoint: str, positions: dict[str, Position], letters: Sequence[DeadLetter] = ()) -> None:
+        """Keep new positions, and the dead letters that belong to them, in one transaction."""
+        with self._db:
+            rows = [(endpoint, segment, *position) for segment, position in positions.items()]
+            self._db.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?)", letters)
+
+    def state(self, endpoint: str) -> EndpointState:
+        """Return how an endpoint was last."""
+        query = "SELECT state, reason, failures, next_attempt FROM endpoints WHERE name = ?"
+        row = self._db.execute(query, (endpoint,)).fetchone()
+        return EndpointState(*row) if row else EndpointState()
+
+    def states(self) -> dict[str, EndpointState]:
+        """Return how each endpoint was last, by name."""
+        rows = self._db.execute("SELECT name, state, reason, failures, next_attempt FROM endpoints ORDER BY name")
+        return {row[0]: EndpointState(*row[1:]) for row in rows}
+
+    def set_state(self, endpoint: str, state: EndpointState) -> None:
+        """Keep how an endpoint is."""
+        with self._db:
+            row = (endpoint, *state, time.time())
+            self._db.execute("INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def dead_letters(self) -> Iterator[DeadLetter]:
+        """Yield the dead letters, oldest first."""
+        query = "SELECT endpoint, event_id, line, reason, at FROM dead_letters ORDER BY at"
+        yield from (DeadLetter(*row) for row in self._db.execute(query))
+
+
+def database(relay_folder: str) -> str:
+    """Return where the database is."""
+    return os.path.join(relay_folder, "relay.db")
+
+
+def _open(path: str) -> sqlite3.Connection:
+    try:
+        return _connect(path)
+    except sqlite3.OperationalError:
+        raise  # locked, no space, no permission: the file itself may be sound
+    except sqlite3.DatabaseError as error:
+        aside = f"{path}.corrupt-{int(time.time())}"
+        _log.warning("%s cannot be read (%s): moved to %s, every journaled event is delivered again", path, error, aside)
+        os.replace(path, aside)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path + suffix)
+        return _connect(path)
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    if not os.path.exists(path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the mode of this one
+    db = sqlite3.connect(path, timeout=10.0)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise sqlite3.OperationalError(f"{path} was written by a newer version of pytest-swarmtask")
+        if version < SCHEMA_VERSION:
+            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    except BaseException:
+        db.close()
+        raise
+    return db

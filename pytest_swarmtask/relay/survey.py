@@ -1,0 +1,125 @@
+"""What a journal holds and how far its deliveries are, read without disturbing anybody."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask import journal as journals
+from pytest_swarmtask import locks
+from pytest_swarmtask.errors import JournalError
+from pytest_swarmtask.events import Event
+from pytest_swarmtask.handoff import lock_file, relay_folder
+from pytest_swarmtask.relay.routes import Routes
+from pytest_swarmtask.relay.store import EndpointState, Position, Store, database
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_swarmtask.journal import Segment
+
+
+@dataclass
+class EndpointSurvey:
+    """One endpoint: every event that is owed to it is in one of the three counts, unless it is not for it."""
+
+    state: EndpointState = field(default_factory=EndpointState)
+    delivered: int = 0
+    waiting: int = 0
+    dead: int = 0
+
+
+@dataclass
+class Survey:
+    """A journal.
+
+    Attributes:
+        runs: trace ids, oldest first, as the keys of a dictionary.
+        relays: runs that a relay serves now.
+        segments: how many files.
+        events: how many events.
+        foreign: lines that are no events.
+        torn: segments of dead writers whose last line has no end.
+        endpoints: by name.
+    """
+
+    runs: dict[str, None] = field(default_factory=dict)
+    relays: list[str] = field(default_factory=list)
+    segments: int = 0
+    events: int = 0
+    foreign: int = 0
+    torn: int = 0
+    endpoints: dict[str, EndpointSurvey] = field(default_factory=dict)
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing waits and nothing was refused."""
+        return not any(endpoint.waiting or endpoint.dead for endpoint in self.endpoints.values())
+
+
+def survey(journal: str, environ: Mapping[str, str]) -> Survey:
+    """Return what a journal holds; an empty survey where there is none.
+
+    Raises:
+        sqlite3.Error: the relay's database cannot be read.
+    """
+    result = Survey()
+    routes = Routes(journal, environ)
+    states, positions = _stored(journal)
+    for name, state in states.items():
+        result.endpoints[name] = EndpointSurvey(state)
+    for segment in journals.segments(journal):
+        _add(result, journal, segment, routes, positions)
+    result.relays = [trace_id for trace_id in result.runs if locks.is_locked(lock_file(journal, trace_id))]
+    return result
+
+
+def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position]]:
+    path = database(relay_folder(journal))
+    if not os.path.exists(path):
+        return {}, {}
+    store = Store(path)
+    try:
+        return store.states(), {(endpoint, segment): position for endpoint, segment, position in store.positions()}
+    finally:
+        store.close()
+
+
+def _add(
+    result: Survey, journal: str, segment: Segment, routes: Routes, positions: dict[tuple[str, str], Position]
+) -> None:
+    result.runs.setdefault(segment.trace_id)
+    result.segments += 1
+    path = os.path.join(journal, segment.name)
+    lines = _count_lines(result, path)
+    for name in routes.endpoints(segment.route):
+        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
+        position = positions.get((name, segment.name), Position())
+        endpoint.delivered += position.delivered
+        endpoint.dead += position.dead
+        endpoint.waiting += lines - position.lines
+
+
+def _count_lines(result: Survey, path: str) -> int:
+    lines = end = 0
+    try:
+        for line, after in journals.read(path):
+            lines, end = lines + 1, after
+            if _is_event(line):
+                result.events += 1
+            else:
+                result.foreign += 1
+        if os.stat(path).st_size > end and not locks.is_locked(path):
+            result.torn += 1
+    except OSError:
+        pass  # removed while we looked
+    return lines
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        Event.decode(line)
+    except JournalError:
+        return False
+    return True

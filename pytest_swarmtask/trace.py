@@ -1,0 +1,111 @@
+"""The run, its spans, and the time: what places an event.
+
+A run is one W3C trace (https://www.w3.org/TR/trace-context/): its id arrives in `TRACEPARENT` or is
+made here. Nothing in this module reads a clock or draws a random number through a name that a
+test suite can freeze or patch after it was imported.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_SPAN_PRIME = 2**64 - 59
+_HEX = frozenset("0123456789abcdef")
+
+
+class Clock:
+    """Wall time that neither jumps nor freezes: read once, then carried on by the performance counter.
+
+    Bound to the real functions when made, so a suite that freezes time changes neither timestamps,
+    order nor durations.
+    """
+
+    __slots__ = ("_counter", "_gmtime", "_prefix", "_second", "_zero")
+
+    def __init__(self) -> None:
+        self._counter: Callable[[], float] = time.perf_counter
+        self._gmtime = time.gmtime
+        self._zero = time.time() - self._counter()
+        self._second = -1
+        self._prefix = ""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return self._zero + self._counter()
+
+    def timestamp(self, now: float | None = None) -> str:
+        """Return an RFC 3339 timestamp in UTC with milliseconds, of `now` or of this moment."""
+        millis = int((self.now() if now is None else now) * 1000)
+        second = millis // 1000
+        if second != self._second:
+            t = self._gmtime(second)
+            self._prefix = f"{t[0]:04}-{t[1]:02}-{t[2]:02}T{t[3]:02}:{t[4]:02}:{t[5]:02}"
+            self._second = second
+        return f"{self._prefix}.{millis % 1000:03}Z"
+
+
+class Ids:
+    """Event and span ids of one writing process: a random start and a counter, so they cost no entropy each."""
+
+    __slots__ = ("_base", "_events", "_spans", "writer")
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Start afresh, as a forked child must."""
+        self.writer = os.urandom(8).hex()
+        self._base = int.from_bytes(os.urandom(8), "big")
+        self._events = itertools.count(1)
+        self._spans = itertools.count(1)
+
+    def event(self) -> str:
+        """Return a new event id."""
+        return f"{self.writer}-{next(self._events)}"
+
+    def span(self) -> str:
+        """Return a new span id."""
+        return f"{(self._base + next(self._spans)) % _SPAN_PRIME or 1:016x}"
+
+
+def derived_span(trace_id: str, kind: str, task_id: str | None) -> str:
+    """Return the span id that every process of a run agrees on for one task.
+
+    `make` starts and ends a task from two processes that share nothing but the run and the names.
+    """
+    key = f"{trace_id}|{kind}|{task_id or ''}".encode("utf-8", "replace")
+    return f"{int.from_bytes(key, 'big') % _SPAN_PRIME or 1:016x}"
+
+
+def new_trace_id() -> str:
+    """Return a random trace id."""
+    return os.urandom(16).hex()
+
+
+def parse_traceparent(text: str) -> tuple[str, str] | None:
+    """Return trace id and parent span id of a `traceparent` value, or None where it is not a valid one."""
+    parts = text.strip().split("-")
+    if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2]:
+        return None
+    version, trace_id, span_id, flags = parts[:4]
+    if version == "ff" or (version == "00" and len(parts) != 4):
+        return None
+    if not _HEX.issuperset(version + trace_id + span_id + flags) or not trace_id.strip("0") or not span_id.strip("0"):
+        return None
+    return trace_id, span_id
+
+
+def run_context(environ: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return the trace id and the parent span of this process: those of `TRACEPARENT`, else of a new run."""
+    return parse_traceparent(environ.get("TRACEPARENT", "")) or (new_trace_id(), None)
+
+
+def traceparent(trace_id: str, span_id: str) -> str:
+    """Return the `traceparent` value that names this span as the parent of what comes."""
+    return f"00-{trace_id}-{span_id}-01"
