@@ -1,4 +1,4 @@
-"""What watching costs, as ratios: CPU of a command with events over the same command without, in many interleaved pairs.
+"""What watching costs, as ratios: CPU of a command with events over that without, in many interleaved pairs.
 
 Run with ``make bench``, or ``python benchmarks/bench.py [pairs]``. CPU is user and system time of the command and of
 all that it waited for; the relay is a process of its own and not in it. The spread says how noisy the machine was.
@@ -41,7 +41,9 @@ class Figure(NamedTuple):
 
     def row(self) -> str:
         """Return the row of the table."""
-        low, middle, high = (f"{ratio:.3f}" for ratio in (self.ratios[0], statistics.median(self.ratios), self.ratios[-1]))
+        low, middle, high = (
+            f"{ratio:.3f}" for ratio in (self.ratios[0], statistics.median(self.ratios), self.ratios[-1])
+        )
         added = self.with_events - self.without
         return f"| {self.name} | {self.without:.1f} | {added:+.1f} | **{middle}** ({low}-{high}) | {self.bar} |"
 
@@ -100,7 +102,8 @@ def receiver(folder: Path) -> tuple[subprocess.Popen[str], str]:
     """Start a receiver on loopback and return it with its URL."""
     command = [sys.executable, "-m", "pytest_swarmtask", "listen", "--port", "0", "--json"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
+    if process.stdout is None:
+        raise RuntimeError("no pipe")
     url = process.stdout.readline().split()[-1]
     subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)  # a full pipe would stop it
     return process, url
@@ -118,8 +121,16 @@ def figures(folder: Path, pairs: int) -> list[Figure]:
         hooked = {"TASKMASTER_WEBHOOK_URL": url}
         return [
             compare("5,000 empty tests, journal on", "1.03", (pytest(many), pytest(many, off=True)), folder, few),
-            compare("the same, live webhook", "1.04", (pytest(many, environ=hooked), pytest(many, off=True)), folder, few),
-            compare("the same, junitxml instead", "", (pytest(many, "--junitxml=j.xml", off=True), pytest(many, off=True)), folder, few),
+            compare(
+                "the same, live webhook", "1.04", (pytest(many, environ=hooked), pytest(many, off=True)), folder, few
+            ),
+            compare(
+                "the same, junitxml instead",
+                "",
+                (pytest(many, "--junitxml=j.xml", off=True), pytest(many, off=True)),
+                folder,
+                few,
+            ),
             compare("one test, journal on", "+10 ms", (pytest(one), pytest(one, off=True)), folder, lots),
             compare("`emit` / bare `python -c pass`", "2", (emit, bare), folder, lots),
         ]
@@ -131,7 +142,9 @@ def figures(folder: Path, pairs: int) -> list[Figure]:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pairs", nargs="?", type=int, default=7, help="pairs of runs for each figure (default: %(default)s)")
+    parser.add_argument(
+        "pairs", nargs="?", type=int, default=7, help="pairs of runs for each figure (default: %(default)s)"
+    )
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         rows = [figure.row() for figure in figures(Path(name), parser.parse_args().pairs)]

@@ -37,7 +37,13 @@ class AutomationEventType(str, enum.Enum):
         return self.value
 
 
-STATUSES = {"STARTED": "started", "COMPLETED": "completed", "PASSED": "completed", "FAILED": "failed", "SKIPPED": "skipped"}
+STATUSES = {
+    "STARTED": "started",
+    "COMPLETED": "completed",
+    "PASSED": "completed",
+    "FAILED": "failed",
+    "SKIPPED": "skipped",
+}
 """The status an event has unless its caller gives another, by the last word of its type."""
 
 EVENT_TYPES = {member.value: STATUSES[member.value.partition("_")[2]] for member in AutomationEventType}
@@ -50,7 +56,7 @@ def event_type_name(event_type: str) -> str:
     Raises:
         EventTypeError: it is none of the event types; the message names the nearest one.
     """
-    name = event_type.value if isinstance(event_type, AutomationEventType) else event_type
+    name: Any = event_type.value if isinstance(event_type, AutomationEventType) else event_type
     if isinstance(name, str) and name in EVENT_TYPES:
         return name
     raise EventTypeError(f"unknown event type {name!r}: expected one of {', '.join(EVENT_TYPES)}{_nearest(name)}")
@@ -63,7 +69,9 @@ def _nearest(name: object) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-_metadata_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
+_metadata_json = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
+).encode
 
 
 class Event:
@@ -95,7 +103,7 @@ class Event:
         "trace_id",
     )
 
-    def __init__(  # noqa: PLR0913 - the fields of the written form, no more
+    def __init__(  # noqa: PLR0913, PLR0917 - the fields of the written form, no more
         self,
         id: str,  # noqa: A002 - the field's name in the written form
         event_type: str,

@@ -87,13 +87,16 @@ class Handoff:
         self._foreground = False
         self.problem: str | None = None
 
-    def start(self, environ: Mapping[str, str]) -> None:
-        """See to it that a relay serves this run. Never raises: where none can be started, `wait` delivers itself."""
+    def start(self, environ: Mapping[str, str]) -> bool:
+        """See to it that a relay serves this run; tell whether one does.
+
+        Never raises: where none can be started, `wait` delivers by itself.
+        """
         try:
             private_folder(relay_folder(self._journal))
             lock = locks.open_locked(lock_file(self._journal, self._trace_id))
             if lock is None:
-                return  # one is at work
+                return True  # one is at work
             try:
                 _spawn(self._journal, self._trace_id, lock, environ)
             finally:
@@ -101,6 +104,8 @@ class Handoff:
         except Exception as error:  # noqa: BLE001 - no process, no shell, no space: the work goes on
             self._foreground = True
             self.problem = f"no relay could be started ({error}); events are delivered at the end of the run"
+            return False
+        return True
 
     def wait(self, owed: Mapping[str, int], timeout: float, environ: Mapping[str, str]) -> bool:
         """Wait until segments are settled up to these sizes in bytes, at most `timeout` seconds.
@@ -118,8 +123,7 @@ class Handoff:
                 return False
             if not restarted and not locks.is_locked(lock_file(self._journal, self._trace_id)):
                 restarted = True  # it was killed, or had nothing to do for a long while
-                self.start(environ)
-                if self._foreground:
+                if not self.start(environ):
                     return self._deliver(owed, max(0.0, deadline - time.monotonic()), environ)
             time.sleep(_POLL)
         return True
@@ -153,11 +157,11 @@ def _spawn(journal: str, trace_id: str, lock: int, environ: Mapping[str, str]) -
     arguments = [sys.executable, "-c", _MAIN, package_parent, journal, trace_id]
     env = {name: value for name, value in environ.items() if name not in _NOT_FOR_RELAY}
     log = os.path.join(relay_folder(journal), "relay.log")
-    if not hasattr(os, "posix_spawn"):
+    if sys.platform == "win32":
         _spawn_windows(arguments, log, env)
         return
     os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-    os.set_inheritable(lock, True)
+    os.set_inheritable(lock, True)  # noqa: FBT003 - the library's
     # A shell in between makes the relay nobody's child: a suite that waits for its children must not meet it.
     shell = ["/bin/sh", "-c", _SHELL, "relay", log, *arguments, str(lock)]
     pid = os.posix_spawn("/bin/sh", shell, env, setsid=True)
@@ -172,4 +176,6 @@ def _spawn_windows(arguments: list[str], log: str, env: dict[str, str]) -> None:
 
     flags = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     with open(log, "ab") as output:
-        subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, creationflags=flags)
+        subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, creationflags=flags
+        )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal
 
+    from typing_extensions import Self
+
     from pytest_swarmtask.handlers import Handler
     from pytest_swarmtask.recorder import Recorder
 
@@ -59,10 +61,12 @@ class AutomationIntegrator:
         self._hub = _hub(None if root is None else os.path.abspath(root))
         self._webhooks: list[str] = []
 
-    def __enter__(self) -> AutomationIntegrator:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def trigger_event(
@@ -116,7 +120,7 @@ class AutomationIntegrator:
         url: str,
         *,
         name: str | None = None,
-        secret_env: str | Sequence[str] = "AUTOMATION_SECRET_KEY",
+        secret_env: str | Sequence[str] = "AUTOMATION_SECRET_KEY",  # noqa: S107 - a variable's name
         events: Sequence[str] = ("*",),
         format: Literal["cloudevents", "cdevents", "plain"] = "cloudevents",  # noqa: A002 - the key in workflow.yaml
         batch: bool = False,
@@ -201,11 +205,12 @@ def trigger_task_event(
 
 
 def _checked(url: str) -> str:
-    scheme = urlsplit(url).scheme if isinstance(url, str) else None
-    if not url or (scheme not in ("http", "https") and not str(url).startswith("${")):
+    given: Any = url
+    scheme = urlsplit(given).scheme if isinstance(given, str) else None
+    if not given or (scheme not in ("http", "https") and not str(given).startswith("${")):
         raise UsageError(f"webhook url is {url!r}, expected https://… (or http:// on loopback)")
     if "${" not in url and urlsplit(url).password:
-        raise UsageError("webhook url holds a password: name an environment variable instead, as in https://${TOKEN}@host/")
+        raise UsageError("webhook url holds a password: name a variable instead, as in https://${TOKEN}@host/")
     return url
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 from pytest_swarmtask import locks
-from pytest_swarmtask.locks import fcntl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,20 @@ class Journal:
         segment: name of the present segment, or None before the first line.
     """
 
-    __slots__ = ("_clock", "_ended", "_fd", "_ids", "_opened", "_torn", "_trace_id", "_write", "folder", "route", "segment", "written")
+    __slots__ = (
+        "_clock",
+        "_ended",
+        "_fd",
+        "_ids",
+        "_opened",
+        "_torn",
+        "_trace_id",
+        "_write",
+        "folder",
+        "route",
+        "segment",
+        "written",
+    )
 
     def __init__(self, folder: str, trace_id: str, ids: Ids, clock: Clock) -> None:
         self.folder = folder
@@ -199,7 +212,7 @@ class Journal:
 def _create_locked(path: str) -> int:
     """Create a segment whose lock is held from the moment that others can see it."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
-    if fcntl is None:  # Windows cannot rename an open file
+    if sys.platform == "win32":  # where an open file cannot be renamed
         fd = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
         locks.try_lock(fd)
         return fd
@@ -212,6 +225,10 @@ def _create_locked(path: str) -> int:
 
 def _out_of_reach(fd: int) -> int:
     """Move a descriptor to a high number: a suite that closes what it does not know must not get ours reused."""
+    if sys.platform == "win32":
+        return fd
+    import fcntl
+
     try:
         high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH_FD)
     except OSError:  # the limit of open files is lower

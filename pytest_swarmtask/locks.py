@@ -1,54 +1,52 @@
 """Kernel locks on files: who holds one is alive, and death lets go of it.
 
 They answer "is that process still there?" without pids, which are reused, and without clocks, which jump.
-On Windows the last byte of the file's possible range is locked instead.
+On Windows a byte far behind the end of the file is locked instead.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 
-try:
+if sys.platform == "win32":
+    import msvcrt
+
+    _FAR = 0x7FFF0000
+    _HELD = (errno.EACCES, errno.EDEADLK)
+
+    def try_lock(fd: int, *, shared: bool = False) -> bool:  # noqa: ARG001 - Windows has no shared ones here
+        """Take the lock of an open file; see below."""
+        try:
+            os.lseek(fd, _FAR, os.SEEK_SET)
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            return error.errno not in _HELD
+        return True
+
+else:
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
-_FAR = 0x7FFF0000
+    def try_lock(fd: int, *, shared: bool = False) -> bool:
+        """Take the lock of an open file for as long as it is open, without waiting.
 
-
-def try_lock(fd: int, *, shared: bool = False) -> bool:
-    """Take the lock of an open file for as long as it is open, without waiting.
-
-    Returns:
-        False when another holds it. A file system that knows no locks answers True.
-    """
-    try:
-        if fcntl is not None:
+        Returns:
+            False when another holds it. A file system that knows no locks answers True.
+        """
+        try:
             fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        else:
-            _windows(fd, "LK_NBLCK")
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        return fcntl is not None and error.errno not in _HELD
-    return True
-
-
-def unlock(fd: int) -> None:
-    """Let go of the lock without closing the file."""
-    try:
-        if fcntl is not None:
-            fcntl.flock(fd, fcntl.LOCK_UN)
-        else:
-            _windows(fd, "LK_UNLCK")
-    except OSError:
-        return
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
 
 
 def is_locked(path: str) -> bool:
     """Tell whether someone holds the lock of this file; a file that is not there is not locked."""
     try:
-        fd = os.open(path, os.O_RDONLY if fcntl is not None else os.O_RDWR)
+        fd = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     except OSError:
         return False
     try:
@@ -68,24 +66,8 @@ def open_locked(path: str) -> int | None:
             os.close(fd)
             return None
         try:
-            if os.stat(path).st_ino == os.fstat(fd).st_ino:
+            if os.path.samestat(os.stat(path), os.fstat(fd)):
                 return fd
         except FileNotFoundError:
             pass
         os.close(fd)
-
-
-def _windows(fd: int, mode: str) -> None:
-    import msvcrt
-
-    os.lseek(fd, _FAR, os.SEEK_SET)
-    msvcrt.locking(fd, getattr(msvcrt, mode), 1)  # type: ignore[attr-defined]
-
-
-def _held_errnos() -> frozenset[int]:
-    import errno
-
-    return frozenset((errno.EACCES, errno.EAGAIN, errno.EDEADLK))
-
-
-_HELD = _held_errnos()

@@ -15,8 +15,18 @@ if TYPE_CHECKING:
 
 _INI = (
     ("swarmtask", "bool", True, "record the session as workflow events (default: true)"),
-    ("swarmtask_task_id", "string", "", "task id of the session (default: session_task_id of workflow.yaml, pytest_run)"),
-    ("swarmtask_drain_timeout", "string", "", "seconds the end of the session waits for delivery, at most (default: 2, under CI 10)"),
+    (
+        "swarmtask_task_id",
+        "string",
+        "",
+        "task id of the session (default: session_task_id of workflow.yaml, pytest_run)",
+    ),
+    (
+        "swarmtask_drain_timeout",
+        "string",
+        "",
+        "seconds the end of the session waits for delivery, at most (default: 2, under CI 10)",
+    ),
 )
 
 
@@ -59,7 +69,9 @@ def _seconds(text: str) -> float:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Declare our marker, and register what records, unless it is switched off here."""
-    config.addinivalue_line("markers", "task(id): the test belongs to this task of the task manager; may be given several times")
+    config.addinivalue_line(
+        "markers", "task(id): the test belongs to this task of the task manager; may be given several times"
+    )
     if not _wanted(config):
         return
     if hasattr(config, "workerinput"):
@@ -76,7 +88,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _wanted(config: pytest.Config) -> bool:
     option: Any = config.option
-    if option.swarmtask_off or os.environ.get("SWARMTASK_DISABLED", "") not in ("", "0") or not config.getini("swarmtask"):
+    if (
+        option.swarmtask_off
+        or os.environ.get("SWARMTASK_DISABLED", "") not in ("", "0")
+        or not config.getini("swarmtask")
+    ):
         return False
     # A session inside a test (pytester) is the test's own affair. The variable is removed when an inner
     # test runs, so now is the time to look.

@@ -158,7 +158,7 @@ class _Walk:
 
     def value(self, value: Any, path: str, depth: int) -> Any:
         kind = type(value)
-        if value is None or kind is bool or kind is int and -(2**63) <= value < 2**64:
+        if value is None or kind is bool or (kind is int and -(2**63) <= value < 2**64):
             return value
         if kind is str:
             return self._string(value, path)
@@ -175,9 +175,11 @@ class _Walk:
                 return self.mapping(value, path, depth)
             if isinstance(value, (list, tuple, set, frozenset)):
                 return [self.value(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(_bounded(value))]
-            for plain in (str, int, float):
-                if isinstance(value, plain) and type(value) is not plain:  # an enum member, a NumPy number
-                    return self.value(plain.__new__(plain, value) if plain is not str else str.__str__(value), path, depth)
+            if isinstance(value, str):  # a subclass, such as an enum's member
+                return self._string(str.__str__(value), path)
+            if isinstance(value, (int, float)) and type(value) not in (int, float):  # as NumPy's numbers are
+                plain = int(value) if isinstance(value, int) else float(value)
+                return self.value(plain, path, depth)
             return self._string(_describe(value), path)
         except Exception as error:  # noqa: BLE001 - the value's own code may raise anything
             return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"

@@ -34,7 +34,7 @@ class TestRun:
         phase: the phase that decided it.
         duration: seconds in all phases and attempts.
         error: why it failed or was skipped, or None.
-        teardown_error: why teardown failed as well as the call, or None.
+        teardown_error: why teardown failed as well as what came before it, or None.
         failed_subtests: how many subtests failed.
         tasks: tasks of the task manager that it belongs to.
     """
@@ -113,6 +113,10 @@ class TestRun:
             self.error = None if self.called else "only its fixtures were set up"
         return self.outcome
 
+    @property
+    def _has_failed(self) -> bool:
+        return self.outcome is not None and EVENT_OF[self.outcome] == "TEST_FAILED"
+
     def _add_subtest(self, report: Any) -> None:
         if report.outcome == "failed":
             self.failed_subtests += 1
@@ -124,14 +128,14 @@ class TestRun:
             if self.failed_subtests == 0:
                 self._decide("failed", report)
             self.outcome = "failed"
-        elif report.when == "teardown" and self.outcome == "failed":
+        elif report.when == "teardown" and self.outcome in ("failed", "error"):
             self.teardown_error = message(report)
         else:
             self._decide("error" if report.when in ("setup", "teardown") else "crashed", report)
 
     def _decide(self, outcome: str, report: Any) -> None:
-        if self.outcome == "failed" and outcome == "passed":
-            return  # the parent of a failed unittest subtest is reported as passed
+        if self._has_failed and EVENT_OF[outcome] != "TEST_FAILED":
+            return  # the parent of a failed subtest may pass or skip, and so may the teardown of a failed test
         self.outcome = outcome
         self.phase = report.when
         if outcome != "passed":

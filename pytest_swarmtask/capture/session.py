@@ -57,6 +57,7 @@ class SessionCapture:
         self._deselected = 0
         self._stopped: str | None = None
         self._drained = False
+        self._parallel = False
         self._problem: str | None = None
 
     @classmethod
@@ -99,6 +100,7 @@ class SessionCapture:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Make an xdist worker part of this run."""
+        self._parallel = True
         node.workerinput[WORKER_INPUT] = self._hub.traceparent()
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
@@ -217,7 +219,7 @@ class SessionCapture:
             run.add(report)
             if node is not None:
                 self._learn(run, report)
-            if report.when == "???":  # xdist's word for a worker that died; no logfinish follows
+            if str(report.when) == "???":  # xdist's word for a worker that died; no logfinish follows
                 self._finish(run)
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
@@ -254,7 +256,8 @@ class SessionCapture:
             now=now,
             cleaned=True,
         )
-        hub.parent_span_id = run.span_id  # for what the test itself triggers
+        if not self._parallel:
+            hub.parent_span_id = run.span_id  # for what the test itself triggers
         return run
 
     def _run_of(self, nodeid: str, worker: str | None) -> TestRun:
@@ -324,7 +327,7 @@ class SessionCapture:
             metadata["failed_subtests"] = run.failed_subtests
         if run.teardown_error is not None:
             metadata["teardown_error"] = self._hub.redactor.text(run.teardown_error)
-            self._teardown_errors += 1
+            self._teardown_errors += run.outcome == "failed"  # pytest counts it as one more error
 
     def _rank(self, run: TestRun) -> None:
         slowest = self._slowest

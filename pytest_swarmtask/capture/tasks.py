@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 REPORT_ATTRIBUTE = "swarmtask_tasks"
-"""How an xdist worker tells the controller: a list of ``[task id, selected tests, deselected tests]`` on each report."""
+"""How an xdist worker tells the controller: ``[task id, selected tests, deselected tests]`` for each task of a test."""
 
 
 class TaskTests:

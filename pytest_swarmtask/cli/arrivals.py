@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _COLORS = {"STARTED": "36", "COMPLETED": "32", "PASSED": "32", "FAILED": "31", "SKIPPED": "33"}
 # What would move the cursor, change the text's direction or end the line on somebody's terminal.
 _HARMFUL = {
-    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - the last of Latin-1
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
     for codes in (range(0x20), range(0x7F, 0xA0), range(0x200E, 0x2010), range(0x2028, 0x202F), range(0x2066, 0x206A))
     for code in codes
 }
@@ -132,7 +132,7 @@ def _facts(metadata: object) -> Iterator[str]:
     if not isinstance(metadata, dict):
         return
     duration = metadata.get("duration")
-    if isinstance(duration, (int, float)) and abs(duration) < 1e9:  # noqa: PLR2004 - a number too long to format
+    if isinstance(duration, (int, float)) and abs(duration) < 1e9:
         yield f"{duration:.3f}s"
     outcome = metadata.get("outcome")
     error = metadata.get("error")

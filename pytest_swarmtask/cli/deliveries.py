@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.progress import Progress
+    from typing_extensions import Self
 
     from pytest_swarmtask.relay.survey import EndpointSurvey, Survey
 
@@ -163,7 +164,7 @@ class _Bar:
         self._progress: Progress | None = None
         self.update: Callable[[int, int], None] | None = self._update if sys.stderr.isatty() else None
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from importlib import metadata
@@ -16,6 +15,7 @@ from pytest_swarmtask.errors import ConfigError, UsageError
 from pytest_swarmtask.handoff import relay_folder
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from pytest_swarmtask.config.model import Webhook

@@ -52,13 +52,13 @@ def register(subparsers: Subparsers) -> None:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < 65536):  # noqa: PLR2004
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, expected 0 to 65535")
     return int(text)
 
 
 def _status(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 200 <= int(text) < 600):  # noqa: PLR2004
+    if not (text.isascii() and text.isdigit() and 200 <= int(text) < 600):
         raise argparse.ArgumentTypeError(f"{text!r} is not a status, expected 200 to 599")
     return int(text)
 
@@ -278,6 +278,6 @@ def _unreadable(length: str, *, chunked: bool) -> HTTPStatus | None:
         return HTTPStatus.LENGTH_REQUIRED
     if not (length.isascii() and length.isdigit()):
         return HTTPStatus.BAD_REQUEST
-    if len(length) > 10 or int(length) > MAX_BODY:  # noqa: PLR2004 - digits enough for any limit
+    if len(length) > 10 or int(length) > MAX_BODY:
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     return None

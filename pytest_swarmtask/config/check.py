@@ -7,16 +7,19 @@ so walking the tree, finding near names and wording the messages is done here.
 from __future__ import annotations
 
 import enum
+import functools
 import types
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
 
 from pytest_swarmtask.config import rules
 from pytest_swarmtask.config.tree import BROKEN, Node, Problems, join, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 _WORDS = {
     str: "text",
@@ -47,7 +50,7 @@ class _Member:
 
 
 def check(node: Node, model: type[Struct], problems: Problems) -> dict[str, Any]:
-    """Return the plain data of a tree that is meant to be a `model`, for `msgspec.convert` where no problem was noted."""
+    """Return the plain data of a tree that is meant to be a `model`, for `msgspec.convert` if no problem was noted."""
     if not isinstance(node.value, dict):
         problems.add(node.line, node.path, f"found {_shown(node)}, expected a mapping with {_names(_fields(model))}")
         return {}
@@ -76,8 +79,10 @@ def _value(node: Node, hint: Any, problems: Problems) -> Any:
     members = _members(hint)
     if node.value is BROKEN:
         return None
-    if any(member.kind is Any for member in members):
-        return node.plain()
+    for member in members:
+        if member.kind is Any:
+            _free(node, member, problems)
+            return node.plain()
     if isinstance(node.value, dict):
         return _mapping(node, members, problems)
     if isinstance(node.value, list):
@@ -118,17 +123,35 @@ def _tagged(node: Node, structs: list[type[Struct]], problems: Problems) -> type
 
 def _dict(node: Node, member: _Member, problems: Problems) -> dict[str, Any]:
     key_hint, value_hint = get_args(member.type)
-    item_rule: Callable[[str, str], str | None] | None = member.extra.get("item_rule")
     data = {}
     for key, child in node.value.items():
         _value(Node(key, child.line, child.path, text=key), key_hint, problems)
         if child.value is None:
             continue
         data[key] = _value(child, _carrying(value_hint, member.extra), problems)
-        expected = item_rule(key, child.value) if item_rule and isinstance(child.value, str) else None
-        if expected:
-            problems.add(child.line, child.path, f"found {_shown(child, hidden=True)}, expected {expected}")
+        _item(key, child, member, problems)
     return data
+
+
+def _free(node: Node, member: _Member, problems: Problems) -> None:
+    """Check the texts of a value that may be of any shape."""
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            _item(key, child, member, problems)
+            _free(child, member, problems)
+    elif isinstance(node.value, list):
+        for child in node.value:
+            _free(child, member, problems)
+    else:
+        _apply_rules(node, node.value, member, problems)
+
+
+def _item(key: str, node: Node, member: _Member, problems: Problems) -> None:
+    """Apply the rule for an item of a mapping, by its key and value together."""
+    rule: Callable[[str, str], str | None] | None = member.extra.get("item_rule")
+    expected = rule(key, node.value) if rule and isinstance(node.value, str) else None
+    if expected:
+        problems.add(node.line, node.path, f"found {_shown(node, hidden=True)}, expected {expected}")
 
 
 def _list(node: Node, member: _Member, problems: Problems) -> list[Any]:
@@ -239,6 +262,7 @@ def _shown(node: Node, *, hidden: bool = False) -> str:
     return f"the text '{shorten(node.text)}'" if isinstance(value, str) else f"the number {node.text}"
 
 
+@functools.cache
 def _fields(model: type[Struct]) -> dict[str, msgspec.structs.FieldInfo]:
     return {field.encode_name: field for field in msgspec.structs.fields(model)}
 

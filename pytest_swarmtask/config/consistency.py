@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 from pytest_swarmtask.config.rules import did_you_mean
 from pytest_swarmtask.config.tree import Node, Problems, join, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 _WEBHOOKS = ("task_integration", "webhooks")
 _RULES = ("automation_triggers", "rules")
@@ -70,6 +73,11 @@ def _limited(alert: Node, problems: Problems) -> None:
 def _roles(tree: Node, problems: Problems) -> None:
     roles = tree.at("access_control", "roles").value
     names = list(roles) if isinstance(roles, dict) else []
+    for name in names:
+        role = roles[name]
+        proof = [role.at("token_hash").value, role.at("token_env").value]
+        if None in proof and proof != [None, None]:
+            problems.add(role.line, role.path, "found half a proof, expected both token_hash and token_env, or neither")
     users = [rule.at("role") for rule in tree.items(*_RULES)]
     _known([tree.at("access_control", "default_role"), *users], names, "role", problems)
 

@@ -90,4 +90,6 @@ UrlTemplate = Annotated[str, Meta(extra={"rule": rules.url_template, "sensitive"
 ServiceUrl = Annotated[str, Meta(min_length=1, extra={"rule": rules.service_url, "sensitive": True})]
 Headers = Annotated[dict[str, str], Meta(extra={"item_rule": rules.header, "sensitive": True})]
 Texts = Annotated[dict[str, str], Meta(extra={"item_rule": rules.named_secret})]
-Body = dict[str, Any]
+TemplateTexts = Annotated[dict[str, Template], Meta(extra={"item_rule": rules.named_secret})]
+_Anything = Annotated[Any, Meta(extra={"rule": rules.template, "item_rule": rules.named_secret})]
+Body = Annotated[dict[str, _Anything], Meta(extra={"item_rule": rules.named_secret})]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,6 +17,9 @@ from pytest_swarmtask.config.settings import workflow_file
 from pytest_swarmtask.config.tree import NOTHING, Node, Problems, join, shorten
 from pytest_swarmtask.config.variables import UnsetVariableError, expand, mentions, references
 from pytest_swarmtask.config.yamlfile import parse, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Loaded", "UnsetVariableError", "expand", "is_active", "load", "references"]
 

@@ -32,7 +32,7 @@ from pytest_swarmtask.config.monitoring import Monitoring
 from pytest_swarmtask.config.triggers import AutomationTriggers
 
 Secrets = Variable | Annotated[list[Variable], Meta(min_length=1)]
-StatusChange = TaskStatus | Literal["unchanged"]
+StatusChange = Literal[TaskStatus, "unchanged"]
 
 
 class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from pytest_swarmtask.config.variables import REFERENCE, literal_part
 from pytest_swarmtask.events import EVENT_TYPES
 from pytest_swarmtask.redact import MASK, Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CONTROLS = (
     *(f"emit:{name}" for name in EVENT_TYPES),

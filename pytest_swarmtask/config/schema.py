@@ -7,19 +7,21 @@ from typing import Any
 import msgspec
 
 from pytest_swarmtask.config.fields import ALSO_NUMBER
-from pytest_swarmtask.config.model import Environment, Workflow
+from pytest_swarmtask.config.model import Workflow
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) that the model makes."""
-    raw = msgspec.json.schema(Workflow)
-    tidied: dict[str, Any] = _tidy(raw)
+    tidied: dict[str, Any] = _tidy(msgspec.json.schema(Workflow))
     definitions = tidied.pop("$defs")
+    for definition in definitions.values():
+        required = definition.get("required", ())
+        for name, value in definition.get("properties", {}).items():
+            if name not in required:
+                definition["properties"][name] = _or_empty(value)
     top = definitions.pop(Workflow.__name__)
-    for section in (top, definitions[Environment.__name__]):
-        section["properties"] = {name: _or_empty(value) for name, value in section["properties"].items()}
     environments = top["properties"]["environments"]
     environments["additionalProperties"] = _or_empty(environments["additionalProperties"])
     return {"$schema": DIALECT, **top, "title": "workflow.yaml of pytest-swarmtask", "$defs": definitions}
@@ -40,8 +42,10 @@ def _tidy(value: Any) -> Any:
 
 
 def _or_empty(value: dict[str, Any]) -> dict[str, Any]:
-    """Let a section be there with nothing in it, as when all its keys are commented out."""
-    if "$ref" not in value:
-        return {**value, "type": ["object", "null"]}
-    rest = {key: item for key, item in value.items() if key != "$ref"}
-    return {**rest, "anyOf": [{"$ref": value["$ref"]}, {"type": "null"}]}
+    """Let a list or mapping be there with nothing in it, as when all of it is commented out."""
+    if "$ref" in value:
+        rest = {key: item for key, item in value.items() if key != "$ref"}
+        return {**rest, "anyOf": [{"$ref": value["$ref"]}, {"type": "null"}]}
+    if value.get("type") in ("object", "array"):
+        return {**value, "type": [value["type"], "null"]}
+    return value

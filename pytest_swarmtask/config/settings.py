@@ -61,7 +61,7 @@ class Settings:
         timeout = compiled["drain_timeout"]
         self.root = root
         self.journal = journal_folder(root)
-        self.enabled: bool = compiled["enabled"]
+        self.enabled: bool = compiled["enabled"] and not switched_off(environ)
         self.source: str = compiled["source"] or os.path.basename(root) or "project"
         self.environment = environ.get("WORKFLOW_ENVIRONMENT") or None
         self.session_task_id: str = compiled["session_task_id"]
@@ -89,8 +89,10 @@ DEFAULTS: dict[str, Any] = {
 
 
 def find_root(start: str, otherwise: str | None = None) -> str:
-    """Return the project's folder: the nearest one upwards that holds `.taskmaster`, else `otherwise`,
-    else the nearest one that holds `.git`, else `start`."""
+    """Return the project's folder: the nearest one upwards that holds `.taskmaster`.
+
+    Where there is none: `otherwise`, else the nearest one that holds `.git`, else `start`.
+    """
     start = os.path.abspath(start)
     return _upwards(start, FOLDER) or otherwise or _upwards(start, ".git") or start
 
@@ -120,9 +122,16 @@ def under_ci(environ: Mapping[str, str]) -> bool:
     return environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
+def switched_off(environ: Mapping[str, str]) -> bool:
+    """Tell whether `SWARMTASK_DISABLED` switches recording off."""
+    return environ.get("SWARMTASK_DISABLED", "") not in ("", "0")
+
+
 def read_settings(root: str, environ: Mapping[str, str]) -> Settings:
-    """Return what capture goes by in this project. Never raises: a configuration that cannot be followed
-    gives the defaults, and `problem` says why."""
+    """Return what capture goes by in this project.
+
+    Never raises: a configuration that cannot be followed gives the defaults, and `problem` says why.
+    """
     key = _key(root, environ)
     if key is None:
         return Settings(root, environ, DEFAULTS, None)

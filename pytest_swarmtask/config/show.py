@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from pytest_swarmtask.config.load import Loaded
-from pytest_swarmtask.config.tree import join
+from pytest_swarmtask.config.tree import join, printable
 from pytest_swarmtask.config.variables import REFERENCE, UnsetVariableError, expand, references
 from pytest_swarmtask.redact import MASK, Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pytest_swarmtask.config.load import Loaded
 
 _QUERY_VALUE = re.compile(r"([?&][^=&#\s]+=)(?!\$\{)[^&#\s]+")
 _PLAIN = re.compile(r"[A-Za-z_/$](?:[\w./${}@+=*-]|:(?=\S))*")
@@ -49,10 +52,10 @@ def yaml_lines(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[str]:
     width = min(max(len(text) for text, _ in lines), _WIDEST)
     for text, entry in lines:
         if entry is None:
-            yield text
+            yield printable(text)
         else:
             comment = f"{entry.origin}; {entry.note}" if entry.note else entry.origin
-            yield f"{text:<{width}}  # {comment}"
+            yield printable(f"{text:<{width}}  # {comment}")
 
 
 class _View:

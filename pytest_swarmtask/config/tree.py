@@ -81,7 +81,7 @@ class Problems:
 
     def lines(self) -> list[str]:
         """Return the problems as whole sentences."""
-        return [f"{self.file}:{line}: {_printable(message)}" for line, message in sorted(self._found)]
+        return [f"{self.file}:{line}: {printable(message)}" for line, message in sorted(self._found)]
 
     def raise_if_any(self) -> None:
         """Raise what was found, if anything was.
@@ -104,6 +104,6 @@ def shorten(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text without what could move the cursor or break the line of who reads it."""
     return "".join(c if c.isprintable() else "�" for c in text)

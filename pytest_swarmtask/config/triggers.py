@@ -17,11 +17,11 @@ from pytest_swarmtask.config.fields import (
     TaskId,
     TaskStatus,
     Template,
+    TemplateTexts,
     Text,
-    Texts,
     about,
 )
-from pytest_swarmtask.events import AutomationEventType
+from pytest_swarmtask.events import AutomationEventType  # noqa: TC001 - msgspec looks it up
 
 
 class _Comparison(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,7 +78,9 @@ class Run(Action, tag="run", frozen=True, kw_only=True):
         about("Program and arguments, each a template; no shell is involved."),
     ]
     cwd: Annotated[Text | None, about("Folder to run in, relative to the project; default: the project.")] = None
-    env: Annotated[Texts, about("Further environment variables.")] = field(default_factory=dict)
+    env: Annotated[TemplateTexts, about("Further environment variables, each a template.")] = field(
+        default_factory=dict
+    )
 
 
 class CallWebhook(Action, tag="webhook", frozen=True, kw_only=True):
@@ -100,7 +102,7 @@ class Emit(Action, tag="emit", frozen=True, kw_only=True):
 
     event_type: Annotated[AutomationEventType, about("Type of the new event.")]
     task_id: Annotated[TaskId | None, about("Its task id; default: the event's own.")] = None
-    metadata: Annotated[Texts, about("Its metadata; texts are templates.")] = field(default_factory=dict)
+    metadata: Annotated[TemplateTexts, about("Its metadata; texts are templates.")] = field(default_factory=dict)
 
 
 class Notify(Action, tag="notify", frozen=True, kw_only=True):

@@ -7,9 +7,12 @@ Values stay unexpanded in the model and are expanded where they are used, so tha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pytest_swarmtask.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 """Group 1 is the variable's name, group 2 its default or None."""

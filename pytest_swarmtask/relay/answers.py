@@ -18,7 +18,7 @@ MAX_RETRY_AFTER = 3600.0
 """The longest, in seconds, that a receiver may ask us to wait."""
 
 _RETRIED = frozenset({408, 425, 429})
-_REFUSED = {
+_STOPPING = {
     401: "it does not accept the signature or the credentials: compare its secret with the one in secret_env",
     403: "it does not let this sender in: compare its secret and its rules with secret_env and headers",
     407: "the proxy wants credentials: put them into the proxy's URL in the environment",
@@ -34,15 +34,19 @@ def verdict(response: httpx.Response, count: int, where: str) -> Verdict:
         where: the endpoint in words that give no secret away.
     """
     status = response.status_code
-    if 200 <= status < 300:  # noqa: PLR2004
-        return Delivered()
     said = f"{where} answered {_phrase(status)}"
-    if status in _RETRIED or not 300 <= status < 500:  # noqa: PLR2004
+    if 200 <= status < 300:
+        return Delivered()
+    if status in _RETRIED or not 300 <= status < 500:
         return Retry(said, retry_after(response.headers.get("retry-after")))
-    if status < 400:  # noqa: PLR2004
+    if status < 400:
         return Stopped(f"{said}, a redirect{_target(response)}; it is not followed: put the final address into url")
-    if status in _REFUSED:
-        return Stopped(f"{said}: {_REFUSED[status]}")
+    return _refusal(status, count, said)
+
+
+def _refusal(status: int, count: int, said: str) -> Verdict:
+    if status in _STOPPING:
+        return Stopped(f"{said}: {_STOPPING[status]}")
     if status == HTTPStatus.GONE:
         return Disabled(f"{said}: it wants no more events")
     if count > 1 or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

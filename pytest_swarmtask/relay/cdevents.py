@@ -31,9 +31,11 @@ _VERSIONS = {
 }
 _UNKNOWN_TIME = "1970-01-01T00:00:00.000Z"
 
+_SESSION = ("pytest", "session")
+
 # The outcome word of a test, and the exit code of a session, for which "failure" would say too little.
 _TEST_ERRORS = ("error", "crashed")
-_SESSION_ERRORS = (3, 4)
+_SESSION_ERRORS = (2, 3, 4)
 
 
 def cdevent(record: Record) -> bytes:
@@ -83,7 +85,7 @@ def _translated(event: Event) -> tuple[str, dict[str, Any]]:
         return _test_case(event, verb)
     if family == "BUILD" and verb != "FAILED":
         return f"build.{_PHASES[verb]}", {}
-    if family == "TASK" and event.metadata.get("workflow") == "pytest":
+    if family == "TASK" and (event.metadata.get("workflow"), event.metadata.get("action")) == _SESSION:
         return _test_suite(event, verb)
     return _task(event, verb)
 

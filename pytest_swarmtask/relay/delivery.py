@@ -97,14 +97,14 @@ class Delivery(threading.Thread):
         try:
             store = Store(self._database)
         except (sqlite3.Error, OSError) as error:
-            _log.error("%s: the relay's database cannot be used: %s", self.endpoint, error)  # noqa: TRY400 - no traceback
+            _log.error("%s: the relay's database cannot be used: %s", self.endpoint, error)
             self.state = EndpointState("stopped", f"the relay's database cannot be used: {error}")
             self.busy = False
             return
         try:
             self._deliver(store, Outbox(self.endpoint, self._sink.accepts, store))
         except (sqlite3.Error, OSError) as error:
-            _log.error("%s: delivery ends: %s", self.endpoint, error)  # noqa: TRY400 - no traceback
+            _log.error("%s: delivery ends: %s", self.endpoint, error)
             self.state = EndpointState("stopped", str(error))
             self.busy = False
         finally:

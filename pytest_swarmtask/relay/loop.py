@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -15,6 +16,7 @@ from pytest_swarmtask.journal import LOCAL, Segment
 from pytest_swarmtask.relay.delivery import Delivery
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.store import database
+from pytest_swarmtask.relay.survey import owing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,7 +82,13 @@ class Relay:
     """
 
     def __init__(
-        self, journal: str, environ: Mapping[str, str], runs: Mapping[str, int], *, eager: bool = False, adopt: bool = True
+        self,
+        journal: str,
+        environ: Mapping[str, str],
+        runs: Mapping[str, int],
+        *,
+        eager: bool = False,
+        adopt: bool = True,
     ) -> None:
         self._journal = journal
         self._routes = Routes(journal, environ)
@@ -156,25 +164,26 @@ class Relay:
         self._listed = changed
         new = [segment for segment in journals.segments(self._journal) if segment.name not in self._seen]
         own = [segment for segment in new if segment.trace_id in self._locks]
-        others = [segment for segment in new if segment.trace_id not in self._locks]
         for segment in own:
             self._follow(segment)
         if self._adopt:
-            self._adopt_from(others)
+            self._adopt = False  # once, at the start: later runs have relays of their own
+            self._adopt_runs()
         return bool(own)
 
-    def _adopt_from(self, segments: list[Segment]) -> None:
+    def _adopt_runs(self) -> None:
         """Take over whole runs that have no relay and no living writer; what others serve is theirs."""
-        for trace_id in dict.fromkeys(segment.trace_id for segment in segments if segment.route != LOCAL):
-            theirs = [segment for segment in segments if segment.trace_id == trace_id]
-            if any(locks.is_locked(os.path.join(self._journal, segment.name)) for segment in theirs):
+        runs: dict[str, list[Segment]] = {}
+        for segment in owing(self._journal, self._routes):
+            runs.setdefault(segment.trace_id, []).append(segment)
+        for trace_id, segments in runs.items():
+            if any(locks.is_locked(os.path.join(self._journal, segment.name)) for segment in segments):
                 continue
-            lock = locks.open_locked(lock_file(self._journal, trace_id))
+            lock = None if trace_id in self._locks else locks.open_locked(lock_file(self._journal, trace_id))
             if lock is not None:
                 self._locks[trace_id] = lock
-                for segment in theirs:
+                for segment in segments:
                     self._follow(segment)
-        self._adopt = False  # once, at the start: later runs have relays of their own
 
     def _follow(self, segment: Segment) -> None:
         self._seen.add(segment.name)
@@ -284,8 +293,6 @@ class Relay:
 
     def _leave(self, trace_id: str, lock: int) -> None:
         for path in (hurry_file(self._journal, trace_id), lock_file(self._journal, trace_id)):
-            try:
+            with contextlib.suppress(OSError):  # never was, or cannot be
                 os.unlink(path)
-            except OSError:
-                pass  # never was, or cannot be
         os.close(lock)

@@ -97,9 +97,7 @@ class Outbox:
             skipped = entry.lines - old.lines - 1
             self._move(
                 reading,
-                Position(
-                    record.end, entry.lines, old.delivered + delivered, old.dead + dead, old.skipped + skipped
-                ),
+                Position(record.end, entry.lines, old.delivered + delivered, old.dead + dead, old.skipped + skipped),
             )
             if refused is not None:
                 letter = DeadLetter(self._endpoint, record.event.id, record.line, refused, time.time())

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
 from pytest_swarmtask.handoff import lock_file, read_progress, relay_folder, yield_file
-from pytest_swarmtask.journal import LOCAL, private_folder
+from pytest_swarmtask.journal import private_folder
 from pytest_swarmtask.relay.loop import Relay
+from pytest_swarmtask.relay.routes import Routes
+from pytest_swarmtask.relay.survey import owing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
             relay.run()
             # A writer that saw our lock in its last moment has relied on us.
             lock = locks.open_locked(lock_file(journal, trace_id)) if relay.missed() else None
-    except Exception:
+    except Exception:  # noqa: BLE001 - it stands in the log
         _log.exception("the relay ends: the next one, or `swarmtask flush`, goes on where it stopped")
         sys.exit(1)
 
@@ -52,7 +54,7 @@ def _adopted_lock(arguments: Sequence[str]) -> int:
     lock = int(arguments[2])
     os.closerange(3, lock)
     os.closerange(lock + 1, 4096)
-    os.set_inheritable(lock, False)
+    os.set_inheritable(lock, False)  # noqa: FBT003 - the library's
     return lock
 
 
@@ -82,11 +84,12 @@ def flush(
     """
     deadline = time.monotonic() + timeout
     private_folder(relay_folder(journal))
-    runs = list(dict.fromkeys(s.trace_id for s in journals.segments(journal) if s.route != LOCAL))
+    runs = list(dict.fromkeys(segment.trace_id for segment in owing(journal, Routes(journal, environ))))
     taken = {trace_id: lock for trace_id in runs if (lock := _take_over(journal, trace_id, deadline)) is not None}
     busy = [trace_id for trace_id in runs if trace_id not in taken]
     settled = Relay(journal, environ, taken, eager=True, adopt=False).run(max(0.0, deadline - time.monotonic()), watch)
-    return all([_wait_for(journal, trace_id, deadline) for trace_id in busy]) and settled
+    waited = [_wait_for(journal, trace_id, deadline) for trace_id in busy]
+    return settled and all(waited)
 
 
 def _take_over(journal: str, trace_id: str, deadline: float) -> int | None:

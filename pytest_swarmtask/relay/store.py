@@ -146,7 +146,9 @@ def _open(path: str) -> sqlite3.Connection:
         raise  # locked, no space, no permission: the file itself may be sound
     except sqlite3.DatabaseError as error:
         aside = f"{path}.corrupt-{int(time.time())}"
-        _log.warning("%s cannot be read (%s): moved to %s, every journaled event is delivered again", path, error, aside)
+        _log.warning(
+            "%s cannot be read (%s): moved to %s, every journaled event is delivered again", path, error, aside
+        )
         os.replace(path, aside)
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
@@ -163,7 +165,9 @@ def _connect(path: str) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = NORMAL")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
-            raise sqlite3.OperationalError(f"{path} was written by a newer version of pytest-swarmtask")
+            raise sqlite3.OperationalError(  # noqa: TRY301 - closed below
+                f"{path} was written by a newer version of pytest-swarmtask"
+            )
         if version < SCHEMA_VERSION:
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     except BaseException:

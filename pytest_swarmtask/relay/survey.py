@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,29 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
         _add(result, journal, segment, routes, positions)
     result.relays = [trace_id for trace_id in result.runs if locks.is_locked(lock_file(journal, trace_id))]
     return result
+
+
+def owing(journal: str, routes: Routes) -> list[Segment]:
+    """Return the segments of which an endpoint still has to get something, oldest first.
+
+    A database that cannot be read leaves everything owing: it is found out when it is written to.
+    """
+    try:
+        _, positions = _stored(journal)
+    except (sqlite3.Error, OSError):
+        positions = {}
+    return [segment for segment in journals.segments(journal) if _owes(journal, segment, routes, positions)]
+
+
+def _owes(journal: str, segment: Segment, routes: Routes, positions: dict[tuple[str, str], Position]) -> bool:
+    endpoints = routes.endpoints(segment.route)
+    if not endpoints:
+        return False
+    try:
+        size = os.stat(os.path.join(journal, segment.name)).st_size
+    except OSError:
+        return False
+    return any(positions.get((name, segment.name), Position()).offset < size for name in endpoints)
 
 
 def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position]]:

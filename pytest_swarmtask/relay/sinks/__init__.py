@@ -86,14 +86,10 @@ class Sink(Protocol):
         max_age: seconds that records may wait for a batch to fill.
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def max_events(self) -> int: ...
-    @property
-    def max_bytes(self) -> int: ...
-    @property
-    def max_age(self) -> float: ...
+    name: str
+    max_events: int
+    max_bytes: int
+    max_age: float
 
     def accepts(self, event_type: str) -> bool:
         """Tell whether events of this type are for this sink."""

@@ -175,7 +175,7 @@ def _url(text: str) -> httpx.URL:
         raise ConfigError("url is not a valid URL once its variables are filled in") from None
     if url.scheme not in ("http", "https") or not url.raw_host:
         raise ConfigError("url must start with https:// or http:// and a host once its variables are filled in")
-    if url.port is not None and not 0 < url.port < 65536:  # noqa: PLR2004
+    if url.port is not None and not 0 < url.port < 65536:
         raise ConfigError(f"url names the port {url.port}, expected 1 to 65535")
     return url
 
