@@ -179,7 +179,7 @@ class Event:
         return event
 
     def _check(self) -> None:
-        for name in ("id", "status", "timestamp", "source", "trace_id", "span_id"):
+        for name in ("id", "event_type", "status", "timestamp", "source", "trace_id", "span_id"):
             if not isinstance(getattr(self, name), str):
                 raise JournalError(f"{name} is {getattr(self, name)!r}, expected a string")
         for name in ("task_id", "parent_span_id"):

@@ -1,4 +1,7 @@
-"""Hand-off: from the watched process to the relay of its run, over nothing but the journal's folder.
+"""Hand-off: from the watched process to the relay that serves it, over nothing but the journal's folder.
+
+A relay is known by a short key that stands for the values its deliveries depend on, so runs with the same
+webhooks and secrets share one, and a `prod` deployment never shares one with a developer's test run.
 
 Starting a relay costs a lock and a `posix_spawn`; waiting for it is reading a small file that it keeps.
 """
@@ -46,44 +49,49 @@ def relay_folder(journal: str) -> str:
     return os.path.join(journal, "relay")
 
 
-def lock_file(journal: str, trace_id: str) -> str:
-    """Return the file whose lock the relay of a run holds."""
-    return os.path.join(relay_folder(journal), f"{trace_id}.lock")
+def lock_file(journal: str, relay: str) -> str:
+    """Return the file whose lock a relay holds while it lives."""
+    return os.path.join(relay_folder(journal), f"{relay}.lock")
 
 
-def progress_file(journal: str, trace_id: str) -> str:
-    """Return the file in which the relay of a run says how far it is."""
-    return os.path.join(relay_folder(journal), f"{trace_id}.json")
+def progress_file(journal: str, relay: str) -> str:
+    """Return the file in which a relay says how far it is."""
+    return os.path.join(relay_folder(journal), f"{relay}.json")
 
 
-def hurry_file(journal: str, trace_id: str) -> str:
-    """Return the file whose existence tells the relay that somebody waits for the last events."""
-    return os.path.join(relay_folder(journal), f"{trace_id}.hurry")
+def hurry_file(journal: str, relay: str) -> str:
+    """Return the file whose existence tells a relay that somebody waits for the last events."""
+    return os.path.join(relay_folder(journal), f"{relay}.hurry")
 
 
-def yield_file(journal: str, trace_id: str) -> str:
-    """Return the file whose existence asks the relay of a run that is over to leave it to another."""
-    return os.path.join(relay_folder(journal), f"{trace_id}.yield")
+def yield_file(journal: str, relay: str) -> str:
+    """Return the file whose existence asks a relay whose runs are over to leave the rest to another."""
+    return os.path.join(relay_folder(journal), f"{relay}.yield")
 
 
-def read_progress(journal: str, trace_id: str) -> dict[str, Any]:
-    """Return what the relay last said: ``segments`` (name to bytes settled) and ``endpoints`` (name to state)."""
+def read_progress(journal: str, relay: str) -> dict[str, Any]:
+    """Return what a relay last said.
+
+    ``segments``: name to bytes settled; ``endpoints``: name to ``state`` and ``reason``; ``runs``: trace id to
+    endpoint to ``waiting`` and ``dead``, numbers of events.
+    """
+    nothing: dict[str, Any] = {"segments": {}, "endpoints": {}, "runs": {}}
     try:
-        with open(progress_file(journal, trace_id), encoding="utf-8") as file:
+        with open(progress_file(journal, relay), encoding="utf-8") as file:
             progress = json.load(file)
     except (OSError, ValueError):
-        return {"segments": {}, "endpoints": {}}
-    return progress if isinstance(progress, dict) else {"segments": {}, "endpoints": {}}
+        return nothing
+    return progress if isinstance(progress, dict) else nothing
 
 
 class Handoff:
-    """The watched process's view of the relay of its run."""
+    """The watched process's view of the relay that serves it."""
 
-    __slots__ = ("_foreground", "_journal", "_trace_id", "problem")
+    __slots__ = ("_foreground", "_journal", "_relay", "problem")
 
-    def __init__(self, journal: str, trace_id: str) -> None:
+    def __init__(self, journal: str, relay: str) -> None:
         self._journal = journal
-        self._trace_id = trace_id
+        self._relay = relay
         self._foreground = False
         self.problem: str | None = None
 
@@ -94,11 +102,11 @@ class Handoff:
         """
         try:
             private_folder(relay_folder(self._journal))
-            lock = locks.open_locked(lock_file(self._journal, self._trace_id))
+            lock = locks.open_locked(lock_file(self._journal, self._relay))
             if lock is None:
                 return True  # one is at work
             try:
-                _spawn(self._journal, self._trace_id, lock, environ)
+                _spawn(self._journal, self._relay, lock, environ)
             finally:
                 os.close(lock)  # the relay has its own copy, and with it the lock
         except Exception as error:  # noqa: BLE001 - no process, no shell, no space: the work goes on
@@ -121,7 +129,7 @@ class Handoff:
         while not self._settled(owed):
             if time.monotonic() >= deadline:
                 return False
-            if not restarted and not locks.is_locked(lock_file(self._journal, self._trace_id)):
+            if not restarted and not locks.is_locked(lock_file(self._journal, self._relay)):
                 restarted = True  # it was killed, or had nothing to do for a long while
                 if not self.start(environ):
                     return self._deliver(owed, max(0.0, deadline - time.monotonic()), environ)
@@ -131,13 +139,13 @@ class Handoff:
     def _hurry(self) -> None:
         """Have batches sent that are not full."""
         try:
-            write_private(hurry_file(self._journal, self._trace_id), b"")
+            write_private(hurry_file(self._journal, self._relay), b"")
         except OSError:
             pass  # they go when they are old enough
 
     def progress(self) -> dict[str, Any]:
         """Return what the relay last said."""
-        return read_progress(self._journal, self._trace_id)
+        return read_progress(self._journal, self._relay)
 
     def _settled(self, owed: Mapping[str, int]) -> bool:
         settled = self.progress()["segments"]
@@ -145,16 +153,16 @@ class Handoff:
 
     def _deliver(self, owed: Mapping[str, int], timeout: float, environ: Mapping[str, str]) -> bool:
         try:
-            relay = importlib.import_module("pytest_swarmtask.relay.process")  # only here does capture load a relay
-            relay.serve(self._journal, self._trace_id, environ, timeout=timeout)
+            process = importlib.import_module("pytest_swarmtask.relay.process")  # only here does capture load a relay
+            process.serve(self._journal, self._relay, environ, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - delivery is tried again by the next relay
             self.problem = f"events could not be delivered: {error}"
         return self._settled(owed)
 
 
-def _spawn(journal: str, trace_id: str, lock: int, environ: Mapping[str, str]) -> None:
+def _spawn(journal: str, relay: str, lock: int, environ: Mapping[str, str]) -> None:
     package_parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    arguments = [sys.executable, "-c", _MAIN, package_parent, journal, trace_id]
+    arguments = [sys.executable, "-c", _MAIN, package_parent, journal, relay]
     env = {name: value for name, value in environ.items() if name not in _NOT_FOR_RELAY}
     log = os.path.join(relay_folder(journal), "relay.log")
     if sys.platform == "win32":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_swarmtask import recorder as _recorder
+from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.events import AutomationEventType, event_type_name
 from pytest_swarmtask.handlers import Handlers
@@ -150,20 +151,22 @@ class AutomationIntegrator:
             UsageError: the URL is none that can be delivered to, or holds a password.
         """
         endpoint = name or _endpoint_name(url)
-        self._hub.recorder.register_webhook(
-            {
-                "name": endpoint,
-                "url": _checked(url),
-                "secret_env": secret_env if isinstance(secret_env, str) else list(secret_env),
-                "events": list(events),
-                "format": format,
-                "batch": batch,
-                "headers": dict(headers or {}),
-                "timeout": timeout,
-                "allow_http": allow_http,
-                "allow_private": allow_private,
-            }
-        )
+        secrets = [secret_env] if isinstance(secret_env, str) else list(secret_env)
+        definition: dict[str, Any] = {
+            "name": endpoint,
+            "url": _checked(url),
+            "secret_env": secrets,
+            "events": list(events),
+            "format": format,
+            "batch": batch,
+            "headers": dict(headers or {}),
+            "timeout": timeout,
+            "allow_http": allow_http,
+            "allow_private": allow_private,
+        }
+        texts = (url, *definition["headers"].values())
+        variables = [*secrets, *(variable for text in texts for variable in mentioned(text))]
+        self._hub.recorder.register_webhook(definition, variables)
         self._webhooks.append(endpoint)
 
     def flush(self, timeout: float | None = None) -> bool:

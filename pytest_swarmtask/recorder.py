@@ -13,13 +13,13 @@ import zlib
 from pytest_swarmtask.config.settings import Settings, find_root, read_settings
 from pytest_swarmtask.events import EVENT_TYPES, Event
 from pytest_swarmtask.handoff import Handoff
-from pytest_swarmtask.journal import LOCAL, Journal, private_folder, write_private
+from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, write_private
 from pytest_swarmtask.redact import MAX_EVENT, Redactor
 from pytest_swarmtask.trace import Clock, Ids, derived_span, run_context, traceparent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
 _MAX_USED = 100_000
@@ -43,12 +43,13 @@ class Recorder:
     __slots__ = (
         "_environ",
         "_handed_over",
-        "_handoff",
+        "_handoffs",
         "_ids",
         "_journal",
         "_open",
         "_registered",
         "_used",
+        "_variables",
         "clock",
         "count",
         "listeners",
@@ -74,11 +75,12 @@ class Recorder:
         self._open: dict[tuple[str, str | None], tuple[str, float]] = {}
         self._used: set[str] = set()
         self._registered: dict[str, dict[str, Any]] = {}
+        self._variables: dict[str, list[str]] = {}
         self._connect()
 
     def _connect(self) -> None:
         self._journal = Journal(self.settings.journal, self.trace_id, self._ids, self.clock)
-        self._handoff = Handoff(self.settings.journal, self.trace_id)
+        self._handoffs: dict[str, Handoff] = {}
         self._handed_over = True
         self._set_route()
 
@@ -139,7 +141,7 @@ class Recorder:
         self.count += 1
         if not self._handed_over:
             self._handed_over = True
-            self._handoff.start(self._environ)
+            self._handoffs[self._journal.route].start(self._environ)
         for listener in self.listeners:
             listener(event)
         return event
@@ -188,14 +190,21 @@ class Recorder:
 
     # -- where it goes -----------------------------------------------------------------------------------------
 
-    def register_webhook(self, definition: Mapping[str, Any]) -> None:
-        """Owe what is recorded from now on to one more endpoint, by the definition of a webhook in `workflow.yaml`."""
+    def register_webhook(self, definition: Mapping[str, Any], variables: Iterable[str]) -> None:
+        """Owe what is recorded from now on to one more endpoint.
+
+        Args:
+            definition: as a webhook in `workflow.yaml`.
+            variables: names of the environment variables that it depends on.
+        """
         self._registered[definition["name"]] = dict(definition)
+        self._variables[definition["name"]] = list(variables)
         self._set_route()
 
     def unregister_webhook(self, name: str) -> None:
         """Owe what is recorded from now on no longer to this endpoint."""
         self._registered.pop(name, None)
+        self._variables.pop(name, None)
         self._set_route()
 
     def _set_route(self) -> None:
@@ -203,7 +212,13 @@ class Recorder:
         if not names or not self.settings.enabled:
             self._journal.reroute(LOCAL)
             return
-        owed = {"endpoints": names, "environment": self.settings.environment, "registered": self._registered}
+        relay = self._relay_key()
+        owed = {
+            "endpoints": names,
+            "environment": self.settings.environment,
+            "registered": self._registered,
+            "relay": relay,
+        }
         content = json.dumps(owed, sort_keys=True).encode()
         route = f"{zlib.crc32(content):08x}"
         try:
@@ -213,7 +228,18 @@ class Recorder:
             return
         if route != self._journal.route:
             self._journal.reroute(route)
+            self._handoffs[route] = Handoff(self.settings.journal, relay)
             self._handed_over = False
+
+    def _relay_key(self) -> str:
+        """Return the key of the relay that delivers with our values of the variables.
+
+        It stands on disk, so it has only 16 bits: enough to tell environments apart, too few to tell a value.
+        """
+        names = {*self.settings.variables, *(name for names in self._variables.values() for name in names)}
+        values = [f"{name}={self._environ.get(name)}" for name in sorted(names)]
+        text = "\0".join([self.settings.environment or "", *values])
+        return f"{zlib.crc32(text.encode('utf-8', 'surrogateescape')) & 0xFFFF:04x}"
 
     def _write_route(self, route: str, content: bytes) -> None:
         folder = os.path.join(self.settings.journal, "routes")
@@ -245,22 +271,33 @@ class Recorder:
     def drain(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds for what this process wrote to be settled; tell whether it is."""
         self._check_journal()
-        owed = self._journal.owed()
-        settled = not owed or self._handoff.wait(owed, timeout, self._environ)
-        self.problem = self.problem or self._handoff.problem
+        deadline = self.clock.now() + timeout
+        settled = True
+        for route, handoff in self._handoffs.items():
+            owed = {name: size for name, size in self._journal.owed().items() if name.endswith(f"-{route}{SUFFIX}")}
+            left = max(0.0, deadline - self.clock.now())
+            settled = (not owed or handoff.wait(owed, left, self._environ)) and settled
+            self.problem = self.problem or handoff.problem
         return settled
 
     def undelivered(self) -> tuple[int, str]:
         """Return how many events of the run an endpoint still waits for, the most of all, and which, and why."""
-        states = self._handoff.progress()["endpoints"]
-        if not states:
+        waiting, name, state = 0, "", None
+        for progress in self._progress():
+            for endpoint, counts in progress["runs"].get(self.trace_id, {}).items():
+                if state is None or counts["waiting"] > waiting:
+                    waiting, name, state = counts["waiting"], endpoint, progress["endpoints"][endpoint]
+        if state is None:
             return self.count, "no relay has answered yet"
-        name, state = max(states.items(), key=lambda item: int(item[1]["waiting"]))
-        return int(state["waiting"]), f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind"
+        return waiting, f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind"
 
     def dead_letters(self) -> int:
         """Return how many events of the run were refused for good."""
-        return sum(int(state["dead"]) for state in self._handoff.progress()["endpoints"].values())
+        runs = (progress["runs"].get(self.trace_id, {}) for progress in self._progress())
+        return sum(counts["dead"] for run in runs for counts in run.values())
+
+    def _progress(self) -> Iterator[dict[str, Any]]:
+        return (handoff.progress() for handoff in self._handoffs.values())
 
     def close(self) -> None:
         """End the segment. A later event begins another."""

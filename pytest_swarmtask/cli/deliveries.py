@@ -105,7 +105,7 @@ def _as_text(journal: str, found: Survey) -> Iterator[str]:
     if found.foreign or found.torn:
         yield f"           {_count(found.foreign, 'line')} skipped as no events, {_count(found.torn, 'torn end')}"
     if found.relays:
-        yield f"relay      at work for {_count(len(found.relays), 'run')}"
+        yield f"relay      {len(found.relays)} at work"
     for name, endpoint in found.endpoints.items():
         counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {_count(endpoint.dead, 'dead letter')}"
         yield f"webhook    {name}: {counts}"

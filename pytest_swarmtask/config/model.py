@@ -30,6 +30,7 @@ from pytest_swarmtask.config.fields import (
 )
 from pytest_swarmtask.config.monitoring import Monitoring
 from pytest_swarmtask.config.triggers import AutomationTriggers
+from pytest_swarmtask.config.variables import mentioned
 
 Secrets = Variable | Annotated[list[Variable], Meta(min_length=1)]
 StatusChange = Literal[TaskStatus, "unchanged"]
@@ -59,6 +60,11 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     allow_http: Annotated[bool, about("Whether plain http may leave this machine.")] = False
     allow_private: Annotated[bool, about("Whether the address may be in a private network.")] = False
+
+    def variables(self) -> list[str]:
+        """Return the environment variables that deliveries to it depend on."""
+        secrets = [self.secret_env] if isinstance(self.secret_env, str) else self.secret_env
+        return [*secrets, *(name for text in (self.url, *self.headers.values()) for name in mentioned(text))]
 
 
 class Redact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

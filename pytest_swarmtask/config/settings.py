@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOLDER = ".taskmaster"
-_FORMAT = 1
+_FORMAT = 2
 _CACHE = "config.json"
 
 
@@ -38,6 +38,7 @@ class Settings:
         metadata: the user's own additions to session events.
         redact_keys, redact_allow: additions to and exceptions from what names a secret.
         endpoints: names of the webhooks that are configured and whose variables are set.
+        variables: names of the variables that their deliveries depend on.
         problem: why the configuration could not be followed and defaults hold instead, or None.
     """
 
@@ -55,6 +56,7 @@ class Settings:
         "root",
         "session_task_id",
         "source",
+        "variables",
     )
 
     def __init__(self, root: str, environ: Mapping[str, str], compiled: Mapping[str, Any], problem: str | None) -> None:
@@ -62,16 +64,30 @@ class Settings:
         self.root = root
         self.journal = journal_folder(root)
         self.enabled: bool = compiled["enabled"] and not switched_off(environ)
-        self.source: str = compiled["source"] or os.path.basename(root) or "project"
+        self.source: str = _filled(compiled["source"] or "", environ) or os.path.basename(root) or "project"
         self.environment = environ.get("WORKFLOW_ENVIRONMENT") or None
         self.session_task_id: str = compiled["session_task_id"]
         self.drain_timeout: float = (10.0 if under_ci(environ) else 2.0) if timeout is None else timeout
         self.handler_timeout: float = compiled["handler_timeout"]
-        self.metadata: dict[str, str] = compiled["metadata"]
+        self.metadata = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
         self.redact_keys: list[str] = compiled["redact_keys"]
         self.redact_allow: list[str] = compiled["redact_allow"]
-        self.endpoints = [name for name, variables in compiled["webhooks"] if all(map(environ.get, variables))]
+        active = [webhook for webhook in compiled["webhooks"] if all(map(environ.get, webhook[1]))]
+        self.endpoints: list[str] = [name for name, _, _ in active]
+        self.variables: list[str] = sorted({name for _, _, variables in active for name in variables})
         self.problem = problem
+
+
+def _filled(text: str, environ: Mapping[str, str]) -> str:
+    """Return the text with its variables filled in; as written where one is not set."""
+    if "${" not in text:
+        return text
+    from pytest_swarmtask.config.variables import expand
+
+    try:
+        return expand(text, environ)
+    except ConfigError:
+        return text
 
 
 DEFAULTS: dict[str, Any] = {
@@ -83,9 +99,9 @@ DEFAULTS: dict[str, Any] = {
     "metadata": {},
     "redact_keys": [],
     "redact_allow": [],
-    "webhooks": [["default", ["TASKMASTER_WEBHOOK_URL"]]],
+    "webhooks": [["default", ["TASKMASTER_WEBHOOK_URL"], ["TASKMASTER_WEBHOOK_URL", "AUTOMATION_SECRET_KEY"]]],
 }
-"""The compiled form of no file at all."""
+"""The compiled form of no file at all. A webhook is its name, the variables that must be set, and all it depends on."""
 
 
 def find_root(start: str, otherwise: str | None = None) -> str:
@@ -196,12 +212,7 @@ def _compile(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "metadata": task_integration.metadata,
         "redact_keys": task_integration.redact.keys,
         "redact_allow": task_integration.redact.allow,
-        "webhooks": _with_default([[webhook.name, references(webhook.url)] for webhook in task_integration.webhooks]),
+        "webhooks": [
+            [webhook.name, references(webhook.url), webhook.variables()] for webhook in task_integration.webhooks
+        ],
     }
-
-
-def _with_default(webhooks: list[list[Any]]) -> list[list[Any]]:
-    """Add the webhook that `TASKMASTER_WEBHOOK_URL` alone makes, unless the file has it already."""
-    (default,) = DEFAULTS["webhooks"]
-    known = any(name == default[0] or default[1][0] in variables for name, variables in webhooks)
-    return webhooks if known else [*webhooks, default]

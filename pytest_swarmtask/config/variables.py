@@ -49,9 +49,14 @@ def references(text: str) -> list[str]:
     return [match[1] for match in REFERENCE.finditer(text) if match[2] is None]
 
 
+def mentioned(text: str) -> list[str]:
+    """Return the variables that the text refers to, with or without a default."""
+    return [match[1] for match in REFERENCE.finditer(text)]
+
+
 def mentions(text: str, name: str) -> bool:
     """Tell whether the text refers to this variable, with or without a default."""
-    return any(match[1] == name for match in REFERENCE.finditer(text))
+    return name in mentioned(text)
 
 
 def literal_part(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The relay: follows the segments of its runs, feeds a delivery for each endpoint, says how far it is, and ends."""
+"""The relay: follows its segments, feeds a delivery for each endpoint, says how far it is, and ends."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import contextlib
 import json
 import os
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
 from pytest_swarmtask.handoff import hurry_file, lock_file, progress_file, relay_folder, yield_file
-from pytest_swarmtask.journal import LOCAL, Segment
 from pytest_swarmtask.relay.delivery import Delivery
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.store import database
@@ -20,6 +18,8 @@ from pytest_swarmtask.relay.survey import owing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pytest_swarmtask.journal import Segment
 
 _POLL = 0.025
 _LINGER = 1.0
@@ -71,29 +71,29 @@ class _Followed:
 
 
 class Relay:
-    """Serves one or more runs of a journal.
+    """Serves the runs of a journal whose deliveries depend on the same values of variables.
 
     Args:
         journal: the journal's folder.
         environ: where variables are looked up.
-        runs: the runs to serve, by trace id, each with the descriptor of its lock, which is held.
+        keys: the keys of the relays to be, each with the descriptor of its lock, which is held.
         eager: try every endpoint at once, whatever its schedule says.
-        adopt: also take over runs that an earlier relay left.
+        adopt: also take over what a relay of another key has left.
     """
 
     def __init__(
         self,
         journal: str,
         environ: Mapping[str, str],
-        runs: Mapping[str, int],
+        keys: Mapping[str, int],
         *,
         eager: bool = False,
         adopt: bool = True,
     ) -> None:
         self._journal = journal
         self._routes = Routes(journal, environ)
-        self._own = tuple(runs)
-        self._locks = dict(runs)
+        self._own = tuple(keys)
+        self._locks = dict(keys)
         self._eager = eager
         self._adopt = adopt
         self._deliveries: dict[str, Delivery] = {}
@@ -134,9 +134,9 @@ class Relay:
     def missed(self) -> bool:
         """Tell whether something was written for our runs while we were letting go of them."""
         for segment in journals.segments(self._journal):
-            if segment.trace_id in self._locks and segment.route != LOCAL:
+            if self._routes.relay(segment.route) in self._locks:
                 followed = self._followed.get(segment.name)
-                if followed is None or followed.grow():
+                if segment.name not in self._seen or (followed is not None and followed.grow()):
                     return True
         return False
 
@@ -163,37 +163,43 @@ class Relay:
             return False
         self._listed = changed
         new = [segment for segment in journals.segments(self._journal) if segment.name not in self._seen]
-        own = [segment for segment in new if segment.trace_id in self._locks]
+        own = [segment for segment in new if self._routes.relay(segment.route) in self._locks]
+        self._seen.update(segment.name for segment in new)
+        if not self._followed:  # at the start, what was settled long ago need not be looked at
+            owed = {segment.name for segment in owing(self._journal, self._routes)}
+            own = [segment for segment in own if segment.name in owed or locks.is_locked(self._path(segment))]
         for segment in own:
             self._follow(segment)
         if self._adopt:
-            self._adopt = False  # once, at the start: later runs have relays of their own
-            self._adopt_runs()
+            self._adopt = False  # once: later runs start relays of their own
+            self._adopt_others()
         return bool(own)
 
-    def _adopt_runs(self) -> None:
-        """Take over whole runs that have no relay and no living writer; what others serve is theirs."""
-        runs: dict[str, list[Segment]] = {}
+    def _adopt_others(self) -> None:
+        """Take over what is left of runs that have no relay and no living writer; what others serve is theirs."""
+        left: dict[str, list[Segment]] = {}
         for segment in owing(self._journal, self._routes):
-            runs.setdefault(segment.trace_id, []).append(segment)
-        for trace_id, segments in runs.items():
-            if any(locks.is_locked(os.path.join(self._journal, segment.name)) for segment in segments):
+            key = self._routes.relay(segment.route)
+            if key is not None and key not in self._locks:
+                left.setdefault(key, []).append(segment)
+        for key, segments in left.items():
+            if any(locks.is_locked(self._path(segment)) for segment in segments):
                 continue
-            lock = None if trace_id in self._locks else locks.open_locked(lock_file(self._journal, trace_id))
+            lock = locks.open_locked(lock_file(self._journal, key))
             if lock is not None:
-                self._locks[trace_id] = lock
+                self._locks[key] = lock
                 for segment in segments:
                     self._follow(segment)
 
     def _follow(self, segment: Segment) -> None:
-        self._seen.add(segment.name)
-        if segment.route == LOCAL:
-            return
-        path = os.path.join(self._journal, segment.name)
+        path = self._path(segment)
         deliveries = [self._delivery(segment.route, name) for name in self._routes.endpoints(segment.route)]
         self._followed[segment.name] = _Followed(path, segment, deliveries)
         for delivery in deliveries:
             delivery.add(path)
+
+    def _path(self, segment: Segment) -> str:
+        return os.path.join(self._journal, segment.name)
 
     def _delivery(self, route: str, endpoint: str) -> Delivery:
         known = self._deliveries.get(endpoint)
@@ -207,7 +213,7 @@ class Relay:
     # -- what is going on --------------------------------------------------------------------------------------
 
     def _poke(self, *, grown: bool) -> None:
-        hurry = self._over() or any(os.path.exists(hurry_file(self._journal, trace_id)) for trace_id in self._own)
+        hurry = self._over() or any(os.path.exists(hurry_file(self._journal, key)) for key in self._own)
         if grown or hurry != self._hurry:
             self._hurry = hurry
             for delivery in self._deliveries.values():
@@ -217,8 +223,8 @@ class Relay:
         return not any(followed.live for followed in self._followed.values())
 
     def _yielded(self) -> bool:
-        """Tell whether somebody wants to serve a run that is over in our stead."""
-        return self._over() and any(os.path.exists(yield_file(self._journal, trace_id)) for trace_id in self._locks)
+        """Tell whether somebody wants to serve what is left in our stead, and all runs are over."""
+        return self._over() and any(os.path.exists(yield_file(self._journal, key)) for key in self._locks)
 
     def _idle(self, *, over_now: bool) -> bool:
         """Tell whether there is nothing more to do."""
@@ -245,42 +251,34 @@ class Relay:
     # -- progress ----------------------------------------------------------------------------------------------
 
     def _report(self) -> None:
-        """Write down how far the own runs are, where that has changed, for those who wait."""
-        for trace_id in self._own:
-            progress = self._progress_of(trace_id)
-            if progress != self._progress.get(trace_id):
-                self._progress[trace_id] = progress
-                self._write(progress_file(self._journal, trace_id), progress)
+        """Write down how far it is, where that has changed, for those who wait."""
+        progress = self._progress_now()
+        if progress != self._progress:
+            self._progress = progress
+            content = json.dumps(progress).encode()
+            for key in self._own:
+                with contextlib.suppress(OSError):  # whoever waits will wait a little longer
+                    journals.write_private(progress_file(self._journal, key), content)
 
-    def _progress_of(self, trace_id: str) -> dict[str, Any]:
+    def _progress_now(self) -> dict[str, Any]:
         segments: dict[str, int] = {}
-        waiting: Counter[str] = Counter()
-        dead: Counter[str] = Counter()
+        runs: dict[str, dict[str, dict[str, int]]] = {}
         for name, followed in self._followed.items():
-            if followed.segment.trace_id != trace_id:
-                continue
+            run = runs.setdefault(followed.segment.trace_id, {})
             trying = [delivery for delivery in followed.deliveries if delivery.trying]
             segments[name] = min((delivery.position(name).offset for delivery in trying), default=followed.size)
             for delivery in followed.deliveries:
                 position = delivery.position(name)
-                waiting[delivery.endpoint] += followed.lines - position.lines
-                dead[delivery.endpoint] += position.dead
-        endpoints = {
-            name: {"state": d.state.state, "reason": d.state.reason, "waiting": waiting[name], "dead": dead[name]}
-            for name, d in self._deliveries.items()
-            if name in waiting
-        }
-        return {"pid": os.getpid(), "segments": segments, "endpoints": endpoints}
+                counts = run.setdefault(delivery.endpoint, {"waiting": 0, "dead": 0})
+                counts["waiting"] += followed.lines - position.lines
+                counts["dead"] += position.dead
+        states = {name: d.state for name, d in self._deliveries.items()}
+        endpoints = {name: {"state": state.state, "reason": state.reason} for name, state in states.items()}
+        return {"segments": segments, "endpoints": endpoints, "runs": runs}
 
     def _totals(self) -> tuple[int, int]:
         settled = sum(d.position(name).lines for name, f in self._followed.items() for d in f.deliveries)
         return settled, sum(followed.lines * len(followed.deliveries) for followed in self._followed.values())
-
-    def _write(self, path: str, progress: dict[str, Any]) -> None:
-        try:
-            journals.write_private(path, json.dumps(progress).encode())
-        except OSError:
-            pass  # whoever waits will wait a little longer
 
     def _end(self) -> None:
         for delivery in self._deliveries.values():
@@ -288,11 +286,11 @@ class Relay:
         for delivery in self._deliveries.values():
             delivery.join(timeout=1.0)  # one that is stuck in a request is left behind; its cursor stands
         self._report()
-        for trace_id, lock in self._locks.items():
-            self._leave(trace_id, lock)
+        for key, lock in self._locks.items():
+            self._leave(key, lock)
 
-    def _leave(self, trace_id: str, lock: int) -> None:
-        for path in (hurry_file(self._journal, trace_id), lock_file(self._journal, trace_id)):
+    def _leave(self, key: str, lock: int) -> None:
+        for path in (hurry_file(self._journal, key), lock_file(self._journal, key)):
             with contextlib.suppress(OSError):  # never was, or cannot be
                 os.unlink(path)
         os.close(lock)

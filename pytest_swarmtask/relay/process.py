@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -22,28 +23,26 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 _MOST_LOG = 1_000_000
-_TAKE_OVER = 15.0
+_LOOK_AGAIN = 0.05
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Be the relay of a run: arguments are the journal's folder, the trace id and the descriptor of the held lock."""
-    journal, trace_id = arguments[:2]
-    lock = _adopted_lock(arguments) if len(arguments) > 2 else locks.open_locked(lock_file(journal, trace_id))
+    """Be a relay: arguments are the journal's folder, the relay's key and the descriptor of the lock it holds."""
+    journal, key = arguments[:2]
+    lock = _adopted_lock(arguments) if len(arguments) > 2 else locks.open_locked(lock_file(journal, key))
     if lock is None:
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.fstat(2).st_size > _MOST_LOG:
         os.ftruncate(2, 0)
-    logging.basicConfig(
-        level=logging.WARNING, format=f"%(asctime)s {trace_id[:8]} %(levelname)s %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {key} %(levelname)s %(message)s", stream=sys.stderr)
     try:
         while lock is not None:
-            relay = Relay(journal, os.environ, {trace_id: lock})
+            relay = Relay(journal, os.environ, {key: lock})
             relay.run()
             # A writer that saw our lock in its last moment has relied on us.
-            lock = locks.open_locked(lock_file(journal, trace_id)) if relay.missed() else None
+            lock = locks.open_locked(lock_file(journal, key)) if relay.missed() else None
     except Exception:  # noqa: BLE001 - it stands in the log
         _log.exception("the relay ends: the next one, or `swarmtask flush`, goes on where it stopped")
         sys.exit(1)
@@ -58,17 +57,17 @@ def _adopted_lock(arguments: Sequence[str]) -> int:
     return lock
 
 
-def serve(journal: str, trace_id: str, environ: Mapping[str, str], timeout: float) -> bool:
-    """Deliver what a run has journaled so far from within this process, for at most `timeout` seconds.
+def serve(journal: str, key: str, environ: Mapping[str, str], timeout: float) -> bool:
+    """Deliver what has been journaled for a relay so far from within this process, for at most `timeout` seconds.
 
     Returns:
         Whether everything was settled. False also when another relay is at work on it.
     """
     private_folder(relay_folder(journal))
-    lock = locks.open_locked(lock_file(journal, trace_id))
+    lock = locks.open_locked(lock_file(journal, key))
     if lock is None:
         return False
-    return Relay(journal, environ, {trace_id: lock}, adopt=False).run(timeout)
+    return Relay(journal, environ, {key: lock}, adopt=False).run(timeout)
 
 
 def flush(
@@ -84,41 +83,42 @@ def flush(
     """
     deadline = time.monotonic() + timeout
     private_folder(relay_folder(journal))
-    runs = list(dict.fromkeys(segment.trace_id for segment in owing(journal, Routes(journal, environ))))
-    taken = {trace_id: lock for trace_id in runs if (lock := _take_over(journal, trace_id, deadline)) is not None}
-    busy = [trace_id for trace_id in runs if trace_id not in taken]
-    settled = Relay(journal, environ, taken, eager=True, adopt=False).run(max(0.0, deadline - time.monotonic()), watch)
-    waited = [_wait_for(journal, trace_id, deadline) for trace_id in busy]
+    routes = Routes(journal, environ)
+    keys = {key for segment in owing(journal, routes) if (key := routes.relay(segment.route)) is not None}
+    taken = {key: lock for key in keys if (lock := _take_over(journal, routes, key, deadline)) is not None}
+    left = max(0.0, deadline - time.monotonic())
+    settled = Relay(journal, environ, taken, eager=True, adopt=False).run(left, watch)
+    waited = [_wait_for(journal, key, deadline) for key in keys - taken.keys()]
     return settled and all(waited)
 
 
-def _take_over(journal: str, trace_id: str, deadline: float) -> int | None:
-    """Return the lock of a run, asking the relay that holds it to go; None while the run is under way."""
-    path, ask = lock_file(journal, trace_id), yield_file(journal, trace_id)
+def _take_over(journal: str, routes: Routes, key: str, deadline: float) -> int | None:
+    """Return the lock of a relay, asking the one that holds it to go; None while its runs are under way."""
+    path, ask = lock_file(journal, key), yield_file(journal, key)
     try:
         while True:
             lock = locks.open_locked(path)
             if lock is not None:
                 return lock
-            if _under_way(journal, trace_id) or time.monotonic() > deadline:
+            if _under_way(journal, routes, key) or time.monotonic() > deadline:
                 return None
             journals.write_private(ask, b"")
-            time.sleep(0.05)
+            time.sleep(_LOOK_AGAIN)
     finally:
-        if os.path.exists(ask):
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(ask)
 
 
-def _under_way(journal: str, trace_id: str) -> bool:
-    segments = (s for s in journals.segments(journal) if s.trace_id == trace_id)
+def _under_way(journal: str, routes: Routes, key: str) -> bool:
+    segments = (segment for segment in journals.segments(journal) if routes.relay(segment.route) == key)
     return any(locks.is_locked(os.path.join(journal, segment.name)) for segment in segments)
 
 
-def _wait_for(journal: str, trace_id: str, deadline: float) -> bool:
-    """Wait for the relay of a run that is under way to have delivered what there is."""
+def _wait_for(journal: str, key: str, deadline: float) -> bool:
+    """Wait for a relay whose runs are under way to have delivered what there is."""
     while time.monotonic() < deadline:
-        endpoints = read_progress(journal, trace_id)["endpoints"]
-        if endpoints and not any(state["waiting"] for state in endpoints.values()):
+        runs = read_progress(journal, key)["runs"]
+        if runs and not any(counts["waiting"] for run in runs.values() for counts in run.values()):
             return True
-        time.sleep(0.1)
+        time.sleep(_LOOK_AGAIN)
     return False

@@ -61,6 +61,11 @@ class Routes:
         self._configured: dict[str, dict[str, Webhook]] = {}
         self._routes: dict[str, dict[str, Any]] = {}
 
+    def relay(self, route: str) -> str | None:
+        """Return the key of the relay that a route belongs to; None where it is owed to nobody."""
+        key = self._route(route).get("relay")
+        return str(key) if key is not None else None
+
     def endpoints(self, route: str) -> list[str]:
         """Return the endpoints that a route names: ``name``, or ``name@environment``."""
         content = self._route(route)
@@ -113,4 +118,4 @@ class Routes:
         except (OSError, ValueError):
             content = None
         # Without its file nobody can say whom a route is owed to: the events wait, visibly, under its own name.
-        return content if isinstance(content, dict) else {"endpoints": [f"route {route}"]}
+        return content if isinstance(content, dict) else {"endpoints": [f"route {route}"], "relay": route}

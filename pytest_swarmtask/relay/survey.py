@@ -37,7 +37,7 @@ class Survey:
 
     Attributes:
         runs: trace ids, oldest first, as the keys of a dictionary.
-        relays: runs that a relay serves now.
+        relays: keys of the relays that are at work.
         segments: how many files.
         events: how many events.
         foreign: lines that are no events.
@@ -72,7 +72,8 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
         result.endpoints[name] = EndpointSurvey(state)
     for segment in journals.segments(journal):
         _add(result, journal, segment, routes, positions)
-    result.relays = [trace_id for trace_id in result.runs if locks.is_locked(lock_file(journal, trace_id))]
+    keys = {routes.relay(segment.route) for segment in journals.segments(journal)} - {None}
+    result.relays = sorted(key for key in keys if key is not None and locks.is_locked(lock_file(journal, key)))
     return result
 
 
