@@ -16,6 +16,7 @@ import time
 
 from pytest_swarmtask import locks
 from pytest_swarmtask.journal import private_folder, write_private
+from pytest_swarmtask.trace import Clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,16 +124,17 @@ class Handoff:
         """
         if self._foreground:
             return self._deliver(owed, timeout, environ)
-        deadline = time.monotonic() + timeout
+        now = Clock().now  # a suite may have stopped the other clocks for good
+        deadline = now() + timeout
         restarted = False
         self._hurry()
         while not self._settled(owed):
-            if time.monotonic() >= deadline:
+            if now() >= deadline:
                 return False
             if not restarted and not locks.is_locked(lock_file(self._journal, self._relay)):
                 restarted = True  # it was killed, or had nothing to do for a long while
                 if not self.start(environ):
-                    return self._deliver(owed, max(0.0, deadline - time.monotonic()), environ)
+                    return self._deliver(owed, max(0.0, deadline - now()), environ)
             time.sleep(_POLL)
         return True
 

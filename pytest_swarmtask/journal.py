@@ -27,7 +27,7 @@ LOCAL = "local"
 """The route of a segment that is owed to nobody."""
 
 _HIGH_FD = 900
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 MAX_LINE = 1 << 20
 """No writer of ours makes a line this long (an event is capped far below it), so a longer one is not an event."""
 
@@ -99,21 +99,30 @@ def private_folder(path: str) -> None:
 
 
 def write_private(path: str, content: bytes) -> None:
-    """Write a whole file that only its owner can read, so that nobody ever sees half of it."""
+    """Write a whole file that only its owner can read, so that nobody ever sees half of it.
+
+    Raises:
+        OSError: it could not be written whole; what was there before stands.
+    """
     temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.new"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(fd, content)
-    finally:
-        os.close(fd)
-    os.replace(temporary, path)
+        try:
+            if os.write(fd, content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 class Journal:
-    """The writing end: the segment of this process.
+    """The writing end: the segment of this process. Used by one thread at a time.
 
     Attributes:
-        written: bytes appended to the present segment.
+        written: bytes of the present segment up to the end of its last whole line.
         segment: name of the present segment, or None before the first line.
     """
 
@@ -143,7 +152,7 @@ class Journal:
         self._ended: dict[str, int] = {}
         self._fd: int | None = None
         self._opened = 0
-        self._torn = False
+        self._torn = 0  # bytes of a line that could not be written whole
         self._write = os.write  # a suite may patch `os` later
 
     def append(self, line: bytes) -> None:
@@ -153,19 +162,20 @@ class Journal:
             OSError: it could not be written whole. The line is lost; the next one starts on a fresh line.
         """
         fd = self._open() if self._fd is None else self._fd
-        if self._torn:
-            line = b"\n" + line
+        content = b"\n" + line if self._torn else line
         try:
-            count = self._write(fd, line)
+            count = self._write(fd, content)
         except OSError as error:
             if error.errno != errno.EBADF:
                 raise
-            self.forget()  # the suite closed every file it could find, ours too
-            count = self._write(self._open(), line)
-        self.written += count
-        self._torn = count != len(line)
-        if self._torn:
+            self.close()  # the suite closed every file it could find, ours too
+            content = line
+            count = self._write(self._open(), content)
+        if count != len(content):
+            self._torn += count
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.written += self._torn + count
+        self._torn = 0
 
     def reroute(self, route: str) -> None:
         """Owe what comes from now on to another route: in a new segment, so that what was written stays as it was."""
@@ -176,9 +186,18 @@ class Journal:
     def close(self) -> None:
         """End the present segment; the next line begins another."""
         if self._fd is not None:
-            os.close(self._fd)
+            try:
+                os.close(self._fd)
+            except OSError:
+                pass  # somebody else has closed it
         self._ended = self.owed()
-        self.forget()
+        self._fd = self.segment = None
+        self.written = self._torn = 0
+
+    def forked(self) -> None:
+        """Begin anew as a child of a fork: the segments so far are the parent's, and its copy of the file stays open."""
+        self.close()
+        self._ended = {}
 
     def owed(self) -> dict[str, int]:
         """Return the segments of this process that are owed to somebody, with their sizes in bytes."""
@@ -186,16 +205,9 @@ class Journal:
             return self._ended
         return {**self._ended, self.segment: self.written}
 
-    def forget(self) -> None:
-        """Drop the present segment without touching its file."""
-        self._fd = None
-        self.segment = None
-        self.written = 0
-        self._torn = False
-
     def exists(self) -> bool:
         """Tell whether what was written can still be found by a reader."""
-        return self._fd is None or os.fstat(self._fd).st_nlink > 0
+        return self.segment is None or os.path.exists(os.path.join(self.folder, self.segment))
 
     def _open(self) -> int:
         private_folder(self.folder)

@@ -63,8 +63,11 @@ def open_locked(path: str) -> int | None:
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         if not try_lock(fd):
+            held = not try_lock(fd, shared=True)  # else it was only somebody who asked with `is_locked`
             os.close(fd)
-            return None
+            if held:
+                return None
+            continue
         try:
             if os.path.samestat(os.stat(path), os.fstat(fd)):
                 return fd

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from _thread import RLock  # `threading` without what is not needed here
 
 from pytest_swarmtask.config.settings import Settings, find_root, read_settings
 from pytest_swarmtask.events import EVENT_TYPES, Event
@@ -46,6 +47,7 @@ class Recorder:
         "_handoffs",
         "_ids",
         "_journal",
+        "_lock",
         "_open",
         "_registered",
         "_used",
@@ -71,6 +73,7 @@ class Recorder:
         self.lost = 0
         self.problem: str | None = settings.problem
         self._environ = environ
+        self._lock = RLock()  # a signal's handler may record while its thread is recording
         self._ids = Ids()
         self._open: dict[tuple[str, str | None], tuple[str, float]] = {}
         self._used: set[str] = set()
@@ -133,12 +136,14 @@ class Recorder:
             line = event.encode()
             if len(line) > MAX_EVENT:
                 line = _shrink(event)
-            self._journal.append(line)
+            with self._lock:
+                self._journal.append(line)
+                self.count += 1
         except Exception as error:  # noqa: BLE001 - disk, permissions, anything: the watched work goes on
-            self.lost += 1
+            with self._lock:
+                self.lost += 1
             self.problem = self.problem or f"events could not be written to {self.settings.journal}: {error}"
             return None
-        self.count += 1
         if not self._handed_over:
             self._handed_over = True
             self._handoffs[self._journal.route].start(self._environ)
@@ -197,20 +202,23 @@ class Recorder:
             definition: as a webhook in `workflow.yaml`.
             variables: names of the environment variables that it depends on.
         """
-        self._registered[definition["name"]] = dict(definition)
-        self._variables[definition["name"]] = list(variables)
-        self._set_route()
+        with self._lock:
+            self._registered[definition["name"]] = dict(definition)
+            self._variables[definition["name"]] = list(variables)
+            self._set_route()
 
     def unregister_webhook(self, name: str) -> None:
         """Owe what is recorded from now on no longer to this endpoint."""
-        self._registered.pop(name, None)
-        self._variables.pop(name, None)
-        self._set_route()
+        with self._lock:
+            self._registered.pop(name, None)
+            self._variables.pop(name, None)
+            self._set_route()
 
     def _set_route(self) -> None:
         names = sorted({*self.settings.endpoints, *self._registered})
         if not names or not self.settings.enabled:
             self._journal.reroute(LOCAL)
+            self._handed_over = True
             return
         relay = self._relay_key()
         owed = {
@@ -301,24 +309,20 @@ class Recorder:
 
     def close(self) -> None:
         """End the segment. A later event begins another."""
-        self._check_journal()
-        self._journal.close()
+        with self._lock:
+            self._check_journal()
+            self._journal.close()
 
     def _check_journal(self) -> None:
-        try:
-            if not self._journal.exists():
-                self.problem = self.problem or f"{self.settings.journal} was removed while events were written to it"
-                self.lost, self.count = self.lost + self.count, 0
-        except OSError as error:
-            self.problem = self.problem or f"{self.settings.journal}: {error}"
+        if not self._journal.exists():
+            self.problem = self.problem or f"{self.settings.journal} was removed while events were written to it"
+            self.lost, self.count = self.lost + self.count, 0
 
     def forked(self) -> None:
         """Go on as a child of a fork: with ids and a segment of its own."""
+        self._lock = RLock()  # another thread may have held it, and is not here
         self._ids.renew()
-        try:
-            self._journal.close()  # this copy only; the parent's stays open, and locked
-        except OSError:
-            self._journal.forget()
+        self._journal.forked()
         self._handed_over = self._journal.route == LOCAL
         self.count = self.lost = 0
 

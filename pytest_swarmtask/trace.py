@@ -13,8 +13,12 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+# Held together in a tuple: freezing tools look for the functions themselves in every module, at any time.
+_REAL_TIME = (time.perf_counter, time.gmtime)
+_ZERO = time.time() - time.perf_counter()
+"""Wall time of the performance counter's zero. The plugin imports this module before a conftest can stop the clock."""
 _SPAN_PRIME = 2**64 - 59
 _HEX = frozenset("0123456789abcdef")
 
@@ -22,18 +26,15 @@ _HEX = frozenset("0123456789abcdef")
 class Clock:
     """Wall time that neither jumps nor freezes: read once, then carried on by the performance counter.
 
-    Bound to the real functions when made, so a suite that freezes time changes neither timestamps,
-    order nor durations.
+    Bound to the real functions, so a suite that freezes time changes neither timestamps, order nor durations.
     """
 
-    __slots__ = ("_counter", "_gmtime", "_prefix", "_second", "_zero")
+    __slots__ = ("_counter", "_gmtime", "_known", "_zero")
 
     def __init__(self) -> None:
-        self._counter: Callable[[], float] = time.perf_counter
-        self._gmtime = time.gmtime
-        self._zero = time.time() - self._counter()
-        self._second = -1
-        self._prefix = ""
+        self._counter, self._gmtime = _REAL_TIME
+        self._zero = _ZERO
+        self._known = (-1, "")  # a second and its text, in one piece for the sake of threads
 
     def now(self) -> float:
         """Return seconds since the epoch."""
@@ -43,11 +44,12 @@ class Clock:
         """Return an RFC 3339 timestamp in UTC with milliseconds, of `now` or of this moment."""
         millis = int((self.now() if now is None else now) * 1000)
         second = millis // 1000
-        if second != self._second:
+        known, prefix = self._known
+        if second != known:
             t = self._gmtime(second)
-            self._prefix = f"{t[0]:04}-{t[1]:02}-{t[2]:02}T{t[3]:02}:{t[4]:02}:{t[5]:02}"
-            self._second = second
-        return f"{self._prefix}.{millis % 1000:03}Z"
+            prefix = f"{t[0]:04}-{t[1]:02}-{t[2]:02}T{t[3]:02}:{t[4]:02}:{t[5]:02}"
+            self._known = (second, prefix)
+        return f"{prefix}.{millis % 1000:03}Z"
 
 
 class Ids:

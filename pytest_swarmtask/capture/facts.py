@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 
 TYPE_CHECKING = False
@@ -14,22 +13,28 @@ if TYPE_CHECKING:
 def process_facts() -> dict[str, Any]:
     """Return who runs this, and on what."""
     return {
-        "python": platform.python_version(),
+        "python": sys.version.partition(" ")[0],
         "implementation": sys.implementation.name,
         "platform": sys.platform,
-        "host": platform.node(),
+        "host": _host(),
         "pid": os.getpid(),
     }
+
+
+def _host() -> str:
+    if sys.platform == "win32":
+        return os.environ.get("COMPUTERNAME", "")
+    return os.uname().nodename
 
 
 def usage() -> dict[str, float]:
     """Return CPU seconds of this process and its ended children, and its peak memory in bytes, where known."""
     times = os.times()
     used: dict[str, float] = {"cpu_seconds": round(sum(times[:4]), 3)}
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         return used
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     used["peak_memory"] = peak if sys.platform == "darwin" else peak * 1024
     return used

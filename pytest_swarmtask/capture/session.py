@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.recorder import Recorder
 
 _SLOWEST = 10
+_DAY = 86400
 _REASONS = {
     1: "tests failed",
     2: "interrupted",
@@ -70,10 +71,7 @@ class SessionCapture:
             return None
         option: Any = config.option
         task_id = option.swarmtask_task_id or config.getini("swarmtask_task_id") or hub.settings.session_task_id
-        timeout = option.swarmtask_drain_timeout
-        if timeout is None:
-            timeout = _ini_seconds(config, hub.settings.drain_timeout)
-        return cls(config, hub, task_id, timeout)
+        return cls(config, hub, task_id, _drain_timeout(config, hub.settings.drain_timeout))
 
     # -- the session -------------------------------------------------------------------------------------------
 
@@ -389,6 +387,7 @@ class SessionCapture:
         lines = [f"swarmtask: run {self._hub.trace_id}{where}"]
         if self._hub.problem:
             lines.append(f"swarmtask: warning: {self._hub.problem}")
+            self._hub.problem = None  # is said once; the closing line has room for what comes later
         return lines
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -431,11 +430,13 @@ class SessionCapture:
             self._problem = f"{type(error).__name__}: {error}"
 
 
-def _ini_seconds(config: pytest.Config, default: float) -> float:
-    text = config.getini("swarmtask_drain_timeout")
-    if not text:
-        return default
+def _drain_timeout(config: pytest.Config, default: float) -> float:
+    option: Any = config.option
+    text = option.swarmtask_drain_timeout or config.getini("swarmtask_drain_timeout")
     try:
-        return max(0.0, float(text))
+        seconds = float(text) if text else default
     except ValueError:
-        raise pytest.UsageError(f"ini key swarmtask_drain_timeout is {text!r}, expected a number of seconds") from None
+        seconds = -1.0
+    if not 0 <= seconds < _DAY:
+        raise pytest.UsageError(f"swarmtask_drain_timeout is {text!r}, expected a number of seconds")
+    return seconds

@@ -225,7 +225,6 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = _IDLE_TIMEOUT
     wbufsize = -1  # the whole answer in one packet
-    disable_nagle_algorithm = True
     server: Server
 
     def do_POST(self) -> None:

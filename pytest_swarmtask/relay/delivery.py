@@ -56,7 +56,7 @@ class Delivery(threading.Thread):
         self._limit = sink.max_events
         self._suspect: tuple[str, int] | None = None
         self.endpoint = name
-        self.state = EndpointState()
+        self.state = self._stored = EndpointState()
         self.busy = True
 
     # -- called by the relay's loop ----------------------------------------------------------------------------
@@ -115,20 +115,20 @@ class Delivery(threading.Thread):
         self.state = self._first_state(store)
         while not self._stopping:
             self._take_news(outbox)
-            waiting = outbox.fill()
+            waiting = outbox.fill(self._limit)
             self._positions = outbox.positions()
-            pause = self._pause(outbox, waiting)
+            batch = outbox.take(self._limit, self._sink.max_bytes)
+            pause = self._pause(outbox, batch, waiting)
             if pause > 0:
                 outbox.keep()
                 self._sleep(pause, busy=waiting > 0)
                 continue
-            batch = outbox.take(self._limit, self._sink.max_bytes)
             self._judge(self._sink.send(batch), batch, outbox, store)
             self._positions = outbox.positions()
         outbox.keep()
 
     def _first_state(self, store: Store) -> EndpointState:
-        state = store.state(self.endpoint)
+        state = self._stored = store.state(self.endpoint)
         if self._eager:
             return EndpointState()
         if state.state == "stopped":  # a person may have changed something: one attempt in each run finds out
@@ -143,14 +143,14 @@ class Delivery(threading.Thread):
         for path in new:
             outbox.add(path)
 
-    def _pause(self, outbox: Outbox, waiting: int) -> float:
-        """Return how many seconds there is nothing to do; 0 when a batch is to be sent now."""
-        if not waiting or not self.trying:
+    def _pause(self, outbox: Outbox, batch: Sequence[Record], waiting: int) -> float:
+        """Return how many seconds there is nothing to do; 0 or less when the batch is to be sent now."""
+        if not batch or not self.trying:
             return 3600.0
         left = self.state.next_attempt - time.time()
         if left > 0:
             return left
-        if waiting >= self._limit or self._hurry:
+        if self._hurry or len(batch) == self._limit or len(batch) < waiting:
             return 0.0
         return outbox.since + self._sink.max_age - time.monotonic()
 
@@ -195,6 +195,7 @@ class Delivery(threading.Thread):
         self._change(store, EndpointState("retrying", verdict.reason, failures, time.time() + wait))
 
     def _change(self, store: Store, state: EndpointState) -> None:
-        if state != self.state:
-            self.state = state
+        self.state = state
+        if state != self._stored:
+            self._stored = state
             store.set_state(self.endpoint, state)

@@ -58,6 +58,7 @@ class Outbox:
         self._buffer: deque[_Entry] = deque()
         self._letters: list[DeadLetter] = []
         self._dirty: dict[str, Position] = {}
+        self._most = _BUFFER
         self._unkept = 0
         self._kept_at = 0.0
         self.since = 0.0
@@ -68,9 +69,13 @@ class Outbox:
         if name not in self._segments:
             self._segments[name] = _Reading(path, self._store.position(self._endpoint, name))
 
-    def fill(self) -> int:
-        """Read what the journal has for this endpoint, up to a buffer's worth; return how many records wait in it."""
-        if len(self._buffer) < _BUFFER:
+    def fill(self, wanted: int) -> int:
+        """See to it that `wanted` records are in the buffer if there are so many; return how many are.
+
+        It is filled anew only when it runs low: reading the journal costs the same for one line as for hundreds.
+        """
+        if len(self._buffer) < wanted:
+            self._most = max(_BUFFER, wanted)
             for reading in list(self._segments.values()):
                 self._read(reading)
         if self._buffer and not self.since:
@@ -127,7 +132,7 @@ class Outbox:
                 reading.offset = end
                 reading.lines += 1
                 self._put(reading, line, end)
-                if len(self._buffer) >= _BUFFER:
+                if len(self._buffer) >= self._most:
                     break
         except OSError:
             return  # removed, or unreadable for now

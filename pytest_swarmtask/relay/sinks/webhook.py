@@ -117,13 +117,12 @@ class Endpoint:
     """
 
     def __init__(self, definition: Webhook, environ: Mapping[str, str]) -> None:
-        full = _url(expand(definition.url, environ))
-        self._url = full.copy_with(userinfo=b"", fragment=None)
-        self.where = f"{full.scheme}://{full.netloc.decode('ascii')}"
+        self._url = _url(expand(definition.url, environ))
+        self.where = f"{self._url.scheme}://{self._url.netloc.decode('ascii')}"
         self._timeout = definition.timeout
         self._secrets = _secrets(definition.secret_env, environ)
-        self._headers = _headers(definition.headers, environ, full.userinfo)
-        self._transport = _transport(definition, full)
+        self._headers = _headers(definition.headers, environ, self._url.userinfo)
+        self._transport = _transport(definition, self._url)
 
     def post(self, message_id: str, content_type: str, body: bytes, count: int) -> Verdict:
         """Send one request, signed with the time of this attempt, and return what its answer means."""

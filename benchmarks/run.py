@@ -1,6 +1,6 @@
 """What watching costs, as ratios: CPU of a command with events over that without, in many interleaved pairs.
 
-Run with ``make bench``, or ``python benchmarks/bench.py [pairs]``. CPU is user and system time of the command and of
+Run with ``make bench``, or ``python benchmarks/run.py [pairs]``. CPU is user and system time of the command and of
 all that it waited for; the relay is a process of its own and not in it. The spread says how noisy the machine was.
 """
 
