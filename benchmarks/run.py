@@ -7,6 +7,7 @@ all that it waited for; the relay is a process of its own and not in it. The spr
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -104,7 +105,7 @@ def receiver(folder: Path) -> tuple[subprocess.Popen[str], str]:
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if process.stdout is None:
         raise RuntimeError("no pipe")
-    url = process.stdout.readline().split()[-1]
+    url = json.loads(process.stdout.readline())["listening"]
     subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)  # a full pipe would stop it
     return process, url
 
