@@ -1,7 +1,8 @@
 """The tiny emitter: ``python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]``.
 
-Made for recipes and scripts: standard library only, done in a few milliseconds, and always exit code 0,
-because reporting must not break a build. What is wrong is said once on standard error.
+Made for recipes and scripts: standard library only, done in a few milliseconds. The exit code is 2 where the call is
+wrong (no or too many arguments, no event type) and else 0, because reporting must not break a build. What is wrong is
+said once on standard error.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 
+from pytest_swarmtask.errors import EventTypeError, UsageError
 from pytest_swarmtask.events import event_type_name
 from pytest_swarmtask.journal import private_folder, write_private
 from pytest_swarmtask.recorder import recorder
@@ -21,21 +23,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytest_swarmtask.recorder import Recorder
+    from pytest_swarmtask.redact import Redactor
 
 USAGE = "usage: python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]"
 
 
 def emit(arguments: Sequence[str]) -> list[str]:
-    """Record one event given as type, task id and metadata; return what went wrong, nothing if all is well."""
+    """Record one event given as type, task id and metadata; return what went wrong, nothing if all is well.
+
+    Raises:
+        UsageError: the arguments are not one to three.
+        EventTypeError: the first is no event type.
+    """
     if not 1 <= len(arguments) <= 3:
-        return [f"expected TYPE [TASK_ID] [METADATA_JSON], found {len(arguments)} arguments\n{USAGE}"]
-    try:
-        event_type = event_type_name(arguments[0])
-    except ValueError as error:
-        return [str(error)]
+        raise UsageError(f"expected TYPE [TASK_ID] [METADATA_JSON], found {len(arguments)} arguments\n{USAGE}")
+    event_type = event_type_name(arguments[0])
     task_id = arguments[1] if len(arguments) > 1 and arguments[1] else None
-    metadata, problems = _metadata(arguments[2] if len(arguments) > 2 else "")
     hub = recorder()
+    metadata, problems = _metadata(arguments[2] if len(arguments) > 2 else "", hub.redactor)
     if hub.settings.enabled:
         _carry_duration(hub, event_type, task_id, metadata)
     hub.trigger(event_type, task_id, None, metadata)
@@ -43,17 +48,18 @@ def emit(arguments: Sequence[str]) -> list[str]:
     return [*problems, hub.problem] if hub.problem else problems
 
 
-def _metadata(text: str) -> tuple[dict[str, Any], list[str]]:
+def _metadata(text: str, redactor: Redactor) -> tuple[dict[str, Any], list[str]]:
     """Return metadata from its JSON text. What is no JSON object is kept as it came: the event still counts."""
     if not text.strip():
         return {}, []
     try:
         metadata = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return {"metadata_text": text}, [f"the metadata is not JSON ({error}): {text!r}"]
+        return {"metadata_text": text}, [f"the metadata is not JSON ({error}): {redactor.text(text, 200)!r}"]
     if isinstance(metadata, dict):
         return metadata, []
-    return {"metadata_text": text}, [f'the metadata is not a JSON object such as {{"action":"test"}}: {text!r}']
+    shown = redactor.text(text, 200)
+    return {"metadata_text": text}, [f'the metadata is not a JSON object such as {{"action":"test"}}: {shown!r}']
 
 
 def _carry_duration(hub: Recorder, event_type: str, task_id: str | None, metadata: dict[str, Any]) -> None:
@@ -68,20 +74,33 @@ def _carry_duration(hub: Recorder, event_type: str, task_id: str | None, metadat
             private_folder(hub.settings.journal)
             private_folder(folder)
             write_private(path, repr(hub.clock.now()).encode())
-        elif "duration" not in metadata:
+        else:
             with open(path, encoding="ascii") as file:
                 started = float(file.read())
             os.unlink(path)
-            metadata["duration"] = round(max(0.0, hub.clock.now() - started), 6)
+            metadata.setdefault("duration", round(max(0.0, hub.clock.now() - started), 6))
     except (OSError, ValueError):
         pass  # no start in this run: the event stands without a duration
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the emitter; return 0 always."""
-    for problem in emit(arguments):
-        print(f"swarmtask: {problem}", file=sys.stderr)  # noqa: T201 - what a command does
-    return 0
+    """Run the emitter; return 2 where the call is wrong, else 0, also where the event could not be recorded."""
+    if list(arguments) in (["-h"], ["--help"]):
+        print(USAGE)  # noqa: T201 - what a command does
+        return 0
+    code = 0
+    try:
+        problems = emit(arguments)
+    except (UsageError, EventTypeError) as error:
+        problems, code = [str(error)], 2
+    except Exception as error:  # noqa: BLE001 - the working directory is gone, anything: the build goes on
+        problems = [f"{type(error).__name__}: {error}"]
+    try:
+        for problem in problems:
+            print(f"swarmtask: {problem}", file=sys.stderr)  # noqa: T201
+    except OSError:
+        pass  # nobody can be told
+    return code
 
 
 if __name__ == "__main__":

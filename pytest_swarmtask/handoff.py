@@ -112,7 +112,7 @@ class Handoff:
                 os.close(lock)  # the relay has its own copy, and with it the lock
         except Exception as error:  # noqa: BLE001 - no process, no shell, no space: the work goes on
             self._foreground = True
-            self.problem = f"no relay could be started ({error}); events are delivered at the end of the run"
+            self.problem = f"no relay could be started ({error}); what the end of the run does not deliver, flush does"
             return False
         return True
 

@@ -13,6 +13,7 @@ from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.events import AutomationEventType, event_type_name
 from pytest_swarmtask.handlers import Handlers
+from pytest_swarmtask.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.recorder import Recorder
 
 _log = logging.getLogger("pytest_swarmtask")
+_NOTHING_KNOWN = Redactor({})
 
 
 class _Hub:
@@ -41,9 +43,10 @@ _hubs: dict[int, _Hub] = {}
 
 def _hub(root: str | None) -> _Hub:
     recorder = _recorder.recorder(root)
-    hub = _hubs.get(id(recorder))
-    if hub is None:
-        hub = _hubs[id(recorder)] = _Hub(recorder)
+    with _recorder.making:
+        hub = _hubs.get(id(recorder))
+        if hub is None:
+            hub = _hubs[id(recorder)] = _Hub(recorder)
     return hub
 
 
@@ -95,7 +98,7 @@ class AutomationIntegrator:
         name = event_type_name(event_type)
         if metadata is not None and not hasattr(metadata, "keys"):
             raise UsageError(f"metadata is {type(metadata).__name__}, expected a mapping such as a dict")
-        event = self._hub.recorder.trigger(name, task_id, status, metadata or {})
+        event = self._hub.recorder.trigger(name, task_id, status, {} if metadata is None else metadata)
         return None if event is None else event.id
 
     def register_handler(self, event_type: AutomationEventType | str, handler: Handler) -> None:
@@ -203,16 +206,22 @@ def trigger_task_event(
     try:
         return AutomationIntegrator().trigger_event(event_type, task_id=task_id, status=status, metadata=metadata)
     except Exception as error:  # noqa: BLE001 - that is the promise
-        _log.warning("event %s for %s was not recorded: %s", event_type, task_id, error)
+        shown = [_NOTHING_KNOWN.plain(value, 200) for value in (event_type, task_id, error)]
+        _log.warning("event %s for %s was not recorded: %s", *shown)
         return None
 
 
 def _checked(url: str) -> str:
     given: Any = url
-    scheme = urlsplit(given).scheme if isinstance(given, str) else None
-    if not given or (scheme not in ("http", "https") and not str(given).startswith("${")):
-        raise UsageError(f"webhook url is {url!r}, expected https://… (or http:// on loopback)")
-    if "${" not in url and urlsplit(url).password:
+    try:
+        parts = urlsplit(given if isinstance(given, str) else "")
+        usable = (parts.scheme in ("http", "https") and parts.netloc) or parts.geturl().startswith("${")
+    except ValueError:
+        usable = False
+    if not usable:
+        shown = _NOTHING_KNOWN.plain(url, 200)
+        raise UsageError(f"webhook url is {shown!r}, expected https://… (or http:// on loopback)")
+    if "${" not in url and parts.password:
         raise UsageError("webhook url holds a password: name a variable instead, as in https://${TOKEN}@host/")
     return url
 
@@ -226,6 +235,7 @@ def _at_exit() -> None:
     for hub in list(_hubs.values()):
         if not hub.handlers.wait(hub.recorder.settings.handler_timeout):
             _log.warning("handlers were still running after %s s at exit", hub.recorder.settings.handler_timeout)
+        hub.handlers.close()
 
 
 def _after_fork() -> None:

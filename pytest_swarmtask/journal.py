@@ -16,6 +16,9 @@ import sys
 
 from pytest_swarmtask import locks
 
+if sys.platform != "win32":
+    import fcntl  # not where it is used: nothing can be imported while the interpreter ends
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,7 +198,7 @@ class Journal:
         self.written = self._torn = 0
 
     def forked(self) -> None:
-        """Begin anew as a child of a fork: the segments so far are the parent's, and its copy of the file stays open."""
+        """Begin anew as a child of a fork: what was written is the parent's, whose file stays open."""
         self.close()
         self._ended = {}
 
@@ -239,8 +242,6 @@ def _out_of_reach(fd: int) -> int:
     """Move a descriptor to a high number: a suite that closes what it does not know must not get ours reused."""
     if sys.platform == "win32":
         return fd
-    import fcntl
-
     try:
         high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH_FD)
     except OSError:  # the limit of open files is lower

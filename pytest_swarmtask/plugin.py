@@ -1,6 +1,8 @@
-"""The pytest plugin: options, the decision whether to record at all, and the wiring. PYTEST_DONT_REWRITE
+"""The pytest plugin: options, the decision whether to record at all, and the wiring.
 
 The work is done by `SessionCapture`, registered only where there is something to record.
+
+PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="swarmtask_drain_timeout",
         metavar="SECONDS",
         default=None,
-        help="seconds the end of the session waits for delivery, at most (ini swarmtask_drain_timeout; default: 2, under CI 10)",
+        help="seconds the end of the session waits for delivery, at most "
+        "(ini swarmtask_drain_timeout; default: 2, under CI 10)",
     )
     for name, kind, default, text in _INI:
         parser.addini(name, text, type=kind, default=default)  # type: ignore[arg-type]
@@ -68,16 +71,36 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if not _wanted(config):
         return
-    if hasattr(config, "workerinput"):
-        from pytest_swarmtask.capture.worker import WorkerCapture
+    try:
+        _register(config)
+    except pytest.UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever is wrong here, the session goes on
+        config.pluginmanager.register(_Unable(error), "swarmtask-unable")
 
-        config.pluginmanager.register(WorkerCapture(config), "swarmtask-worker")
+
+def _register(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        from pytest_swarmtask.capture.worker import WORKER_INPUT, WorkerCapture
+
+        if WORKER_INPUT in config.workerinput:  # the controller records
+            config.pluginmanager.register(WorkerCapture(config, config.workerinput[WORKER_INPUT]), "swarmtask-worker")
         return
     from pytest_swarmtask.capture.session import SessionCapture
 
     capture = SessionCapture.create(config)
     if capture is not None:
         config.pluginmanager.register(capture, "swarmtask-session")
+
+
+class _Unable:
+    """Stands in for what records where that could not even begin."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def pytest_report_header(self) -> str:
+        return f"swarmtask: warning: nothing is recorded: {type(self._error).__name__}: {self._error}"
 
 
 def _wanted(config: pytest.Config) -> bool:

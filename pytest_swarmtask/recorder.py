@@ -50,6 +50,7 @@ class Recorder:
         "_lock",
         "_open",
         "_registered",
+        "_source",
         "_used",
         "_variables",
         "clock",
@@ -68,6 +69,7 @@ class Recorder:
         self.clock = Clock()
         self.trace_id, self.parent_span_id = run_context(environ)
         self.redactor = Redactor(environ, settings.redact_keys, settings.redact_allow)
+        self._source = self.redactor.text(settings.source, 200)
         self.listeners: list[Callable[[Event], None]] = []
         self.count = 0
         self.lost = 0
@@ -118,8 +120,8 @@ class Recorder:
         try:
             timestamp = self.clock.timestamp(now)
             if not cleaned:
-                task_id = task_id if task_id is None else self.redactor.text(str(task_id))
-                status = status if status is None else self.redactor.text(str(status), 100)
+                task_id = task_id if task_id is None else self.redactor.plain(task_id)
+                status = status if status is None else self.redactor.plain(status, 100)
                 metadata = self.redactor.metadata(metadata)
             event = Event(
                 self._ids.event(),
@@ -127,7 +129,7 @@ class Recorder:
                 task_id,
                 status or EVENT_TYPES[event_type],
                 timestamp,
-                self.settings.source,
+                self._source,
                 self.trace_id,
                 span_id,
                 parent_span_id,
@@ -156,6 +158,7 @@ class Recorder:
     ) -> Event | None:
         """Record an event that a user's code gives, with the standard metadata and the span that it belongs to."""
         kind, _, verb = event_type.partition("_")
+        task_id = task_id if task_id is None else _text(task_id, self.redactor)
         now = self.clock.now()
         standard: dict[str, Any] = {"workflow": self.settings.source, "action": kind.lower()}
         if verb == "STARTED":
@@ -169,7 +172,7 @@ class Recorder:
         return self.record(
             event_type,
             task_id,
-            {**standard, **metadata},
+            {**standard, **_copied(metadata, self.redactor)},
             span_id=span_id,
             parent_span_id=parent,
             status=status,
@@ -186,7 +189,8 @@ class Recorder:
             span_id = self._ids.span()
         elif len(self._used) < _MAX_USED:
             self._used.add(span_id)
-        self._open[kind, task_id] = (span_id, now)
+        if len(self._open) < _MAX_USED:
+            self._open[kind, task_id] = (span_id, now)
         return span_id
 
     def _end(self, kind: str, task_id: str | None) -> tuple[str, float | None]:
@@ -309,6 +313,8 @@ class Recorder:
 
     def close(self) -> None:
         """End the segment. A later event begins another."""
+        for handoff in self._handoffs.values():
+            self.problem = self.problem or handoff.problem
         with self._lock:
             self._check_journal()
             self._journal.close()
@@ -331,12 +337,18 @@ def _shrink(event: Event) -> bytes:
     """Return the line of an event that is too long, cut until it fits; it says that it was cut."""
     for limit in (512, 128, 32):
         event.metadata = {key: _cut(value, limit) for key, value in event.metadata.items()}
-        event.metadata["truncated"] = True
+        event.metadata.setdefault("truncated", True)
         line = event.encode()
         if len(line) <= MAX_EVENT:
             return line
-    event.metadata = {key: value for key, value in event.metadata.items() if key in _STANDARD} | {"truncated": True}
+    standard = {key: value for key, value in event.metadata.items() if key in _STANDARD and not _nests(value)}
+    event.metadata = {**standard, "truncated": True}
     return event.encode()
+
+
+def _nests(value: Any) -> bool:
+    items = value if isinstance(value, list) else [value]
+    return any(isinstance(item, (dict, list)) for item in items)
 
 
 def _cut(value: Any, limit: int) -> Any:
@@ -349,8 +361,22 @@ def _cut(value: Any, limit: int) -> Any:
     return value
 
 
+def _text(value: Any, redactor: Redactor) -> str:
+    """Return a task id as text, as it is where it is one: spans are told apart by it."""
+    return value if type(value) is str else redactor.plain(value)
+
+
+def _copied(metadata: Mapping[Any, Any], redactor: Redactor) -> dict[Any, Any]:
+    try:
+        return dict(metadata)
+    except Exception:  # noqa: BLE001 - the mapping's own code may raise anything
+        return {"metadata_text": redactor.plain(metadata)}
+
+
 _recorders: dict[str, Recorder] = {}
 _default: list[str] = []
+making = RLock()
+"""Held while a recorder, or what belongs to one, is made: there is one for each project, whichever thread is first."""
 
 
 def recorder(root: str | None = None, otherwise: str | None = None) -> Recorder:
@@ -365,13 +391,16 @@ def recorder(root: str | None = None, otherwise: str | None = None) -> Recorder:
         if not _default:
             _default.append(find_root(os.getcwd(), otherwise))
         root = _default[0]
-    known = _recorders.get(root)
-    if known is None:
-        known = _recorders[root] = Recorder(read_settings(root, os.environ), os.environ)
+    with making:
+        known = _recorders.get(root)
+        if known is None:
+            known = _recorders[root] = Recorder(read_settings(root, os.environ), os.environ)
     return known
 
 
 def _after_fork() -> None:
+    global making  # noqa: PLW0603 - another thread may have held it, and is not here
+    making = RLock()
     for known in _recorders.values():
         known.forked()
 

@@ -46,6 +46,9 @@ SECRET_ENDINGS = (
 )
 """A key names a secret when its letters and digits end like this, in any case and style."""
 
+_NO_SECRETS = ("PWD", "OLDPWD")
+"""Variables that the shell keeps folders in; without this all paths would be hidden."""
+
 _FORMATS = (
     # (what must occur in the lower-cased text for the pattern to be tried, pattern)
     (("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,})"),
@@ -81,8 +84,8 @@ class Redactor:
         self._allow = frozenset(_letters(key) for key in allow)
         self._keys: dict[str, bool] = {}
         self._patterns: dict[str, re.Pattern[str]] = {}
-        literals = {value for name, value in environ.items() if len(value) >= _MIN_LITERAL and self.is_secret_key(name)}
-        self._literals = sorted(literals, key=len, reverse=True)
+        secrets = (value for name, value in environ.items() if name not in _NO_SECRETS and self.is_secret_key(name))
+        self._literals = sorted({value for value in secrets if len(value) >= _MIN_LITERAL}, key=len, reverse=True)
 
     def is_secret_key(self, key: str) -> bool:
         """Tell whether the value under this key is a secret by its name."""
@@ -96,8 +99,8 @@ class Redactor:
 
     def text(self, text: str, limit: int = _MAX_TEXT) -> str:
         """Return the text without secrets, at most about `limit` characters long, encodable as UTF-8."""
-        whole = len(text)
-        if whole > limit:
+        unseen = len(text) - limit - _LONGEST_SECRET
+        if unseen > 0:
             text = text[: limit + _LONGEST_SECRET]  # what lies across the cut is still recognised
         for literal in self._literals:
             if literal in text:
@@ -108,8 +111,8 @@ class Redactor:
                 if trigger in lowered:
                     text = self._pattern(pattern).sub(MASK, text)
                     break
-        if whole > limit:
-            text = f"{text[:limit]}… ({whole - limit} more characters)"
+        if len(text) > limit or unseen > 0:
+            text = f"{text[:limit]}… ({max(0, len(text) - limit) + max(0, unseen)} more characters)"
         if not text.isascii():
             text = text.encode("utf-8", "backslashreplace").decode()
         return text
@@ -122,8 +125,12 @@ class Redactor:
         walk = _Walk(self)
         cleaned = walk.mapping(values, "", 0)
         if walk.redacted:
-            cleaned["redacted"] = walk.redacted
+            cleaned[_free("redacted", cleaned)] = walk.redacted
         return cleaned
+
+    def plain(self, value: Any, limit: int = _MAX_TEXT) -> str:
+        """Return any value as text, without secrets. Never raises."""
+        return self.text(value if type(value) is str else str(_Walk(self).value(value, "", 0)), limit)
 
     def _pattern(self, pattern: str) -> re.Pattern[str]:
         compiled = self._patterns.get(pattern)
@@ -149,32 +156,34 @@ class _Walk:
         for key, value in _bounded(values.items()):
             name = key if type(key) is str else str(self.value(key, path, _MAX_DEPTH))
             where = f"{path}.{name}" if path else name
-            if self.redactor.is_secret_key(name) and isinstance(value, (str, bytes, Mapping, list, tuple)) and value:
+            shown = _free(self.redactor.text(name, 200), result)
+            if self.redactor.is_secret_key(name) and _may_be_secret(value):
                 self.redacted.append(self.redactor.text(where, 200))
-                result[name] = MASK
+                result[shown] = MASK
             else:
-                result[self.redactor.text(name, 200)] = self.value(value, where, depth + 1)
+                result[shown] = self.value(value, where, depth + 1)
+        if len(values) > _MAX_ITEMS:
+            result[_free("…", result)] = f"{len(values) - _MAX_ITEMS} more"
         return result
 
     def value(self, value: Any, path: str, depth: int) -> Any:
         kind = type(value)
         if value is None or kind is bool or (kind is int and -(2**63) <= value < 2**64):
             return value
-        if kind is str:
-            return self._string(value, path)
         if kind is float:
             return value if value - value == 0 else str(value)  # NaN and the infinities have no JSON
         self.budget -= 1
         if self.budget < 0 or depth > _MAX_DEPTH:
             return "…"
-        return self._other(value, path, depth)
+        return self._string(value, path) if kind is str else self._other(value, path, depth)
 
     def _other(self, value: Any, path: str, depth: int) -> Any:
         try:
             if isinstance(value, Mapping):
                 return self.mapping(value, path, depth)
             if isinstance(value, (list, tuple, set, frozenset)):
-                return [self.value(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(_bounded(value))]
+                items = [self.value(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(_bounded(value))]
+                return [*items, f"… ({len(value) - _MAX_ITEMS} more)"] if len(value) > _MAX_ITEMS else items
             if isinstance(value, str):  # a subclass, such as an enum's member
                 return self._string(str.__str__(value), path)
             if isinstance(value, (int, float)) and type(value) not in (int, float):  # as NumPy's numbers are
@@ -187,7 +196,7 @@ class _Walk:
     def _string(self, value: str, path: str) -> str:
         cleaned = self.redactor.text(value)
         if MASK in cleaned and MASK not in value:
-            self.redacted.append(path)
+            self.redacted.append(self.redactor.text(path, 200))
         return cleaned
 
 
@@ -207,6 +216,22 @@ def _bounded(items: Iterable[Any]) -> Iterable[Any]:
         if count == _MAX_ITEMS:
             return
         yield item
+
+
+def _may_be_secret(value: Any) -> bool:
+    """Tell whether there is something to hide: not in nothing, truth values and what is empty."""
+    kind = type(value)  # not `isinstance`, which asks the value, and it may answer anything
+    return value is not None and kind is not bool and not (kind in _SIZED and not value)
+
+
+_SIZED = (str, bytes, list, tuple, dict, set)
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    """Return the name, or one like it that is not taken: nothing that a caller gave is overwritten."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _letters(key: str) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+from pytest_swarmtask.redact import MASK
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 
@@ -38,3 +41,18 @@ def usage() -> dict[str, float]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     used["peak_memory"] = peak if sys.platform == "darwin" else peak * 1024
     return used
+
+
+def without_secrets(arguments: Iterable[str], is_secret_key: Callable[[str], bool]) -> list[str]:
+    """Return a command line without the values of what names a secret, as in ``--token=…`` and ``--token …``."""
+    cleaned: list[str] = []
+    hide = False
+    for argument in arguments:
+        signs = [i for i, character in enumerate(argument) if character == "="]
+        sign = next((i for i in signs if is_secret_key(argument[:i])), None)
+        if hide and not argument.startswith("-"):
+            cleaned.append(MASK)
+        else:
+            cleaned.append(argument if sign is None else f"{argument[: sign + 1]}{MASK}")
+        hide = argument.startswith("--") and not signs and is_secret_key(argument)
+    return cleaned

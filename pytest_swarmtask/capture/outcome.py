@@ -31,11 +31,12 @@ class TestRun:
         attempt: 1, and one more for each rerun.
         rerunning: whether the attempt that just ended will be followed by another.
         outcome: the outcome word, or None while nothing but success of setup or teardown is known.
-        phase: the phase that decided it.
+        phase: the phase that decided it, or in which it was last seen.
         duration: seconds in all phases and attempts.
         error: why it failed or was skipped, or None.
         teardown_error: why teardown failed as well as what came before it, or None.
         failed_subtests: how many subtests failed.
+        torn_down: whether this attempt has been reported to its end.
         tasks: tasks of the task manager that it belongs to.
     """
 
@@ -55,6 +56,7 @@ class TestRun:
         "task_id",
         "tasks",
         "teardown_error",
+        "torn_down",
         "worker",
     )
 
@@ -65,6 +67,7 @@ class TestRun:
         self.worker: str | None = None
         self.attempt = 1
         self.called = False
+        self.torn_down = False
         self.rerunning = False
         self.outcome: str | None = None
         self.phase = "setup"
@@ -84,9 +87,13 @@ class TestRun:
         self.duration += getattr(report, "duration", 0.0)
         if when == "call":
             self.called = True
+        elif when == "teardown":
+            self.torn_down = True
         if report.outcome == "passed":
             if when == "call":
                 self._decide("xpassed" if hasattr(report, "wasxfail") else "passed", report)
+            elif when == "setup":
+                self.phase = "call"  # where it is now, should nothing more be heard of it
         elif report.outcome == "rerun":
             self.rerunning = True
         elif report.outcome == "skipped":
@@ -97,8 +104,9 @@ class TestRun:
     def next_attempt(self) -> None:
         """Begin again: what the failed attempt decided no longer counts."""
         self.attempt += 1
-        self.rerunning = self.called = False
+        self.rerunning = self.called = self.torn_down = False
         self.outcome = self.error = self.location = self.teardown_error = None
+        self.phase = "setup"
         self.failed_subtests = 0
 
     def interrupt(self, reason: str) -> None:
@@ -112,6 +120,11 @@ class TestRun:
             self.outcome = "passed" if self.called else "skipped"
             self.error = None if self.called else "only its fixtures were set up"
         return self.outcome
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it has been torn down without a word on what became of its body."""
+        return self.torn_down and self.outcome is None and not self.called
 
     @property
     def _has_failed(self) -> bool:
@@ -137,7 +150,8 @@ class TestRun:
         if self._has_failed and EVENT_OF[outcome] != "TEST_FAILED":
             return  # the parent of a failed subtest may pass or skip, and so may the teardown of a failed test
         self.outcome = outcome
-        self.phase = report.when
+        if report.when != "???":  # xdist's word for a worker that died
+            self.phase = report.when
         if outcome != "passed":
             self.error = reason(report)
             self.location = place(report)

@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from pytest_swarmtask.capture.facts import process_facts, usage
+from pytest_swarmtask.capture.facts import process_facts, usage, without_secrets
 from pytest_swarmtask.capture.outcome import EVENT_OF, TestRun, reason
 from pytest_swarmtask.capture.tasks import REPORT_ATTRIBUTE, TaskIndex, TaskTests
 from pytest_swarmtask.capture.worker import WORKER_INPUT
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.recorder import Recorder
 
+_getpid = os.getpid  # a suite may patch it later
 _SLOWEST = 10
 _DAY = 86400
 _REASONS = {
@@ -44,7 +45,7 @@ class SessionCapture:
         self._hub = hub
         self._task_id = hub.redactor.text(task_id)
         self._drain_timeout = drain_timeout
-        self._pid = os.getpid()
+        self._pid = _getpid()
         self._around = hub.parent_span_id
         self._span_id = hub.span_id()
         self._started = hub.clock.now()
@@ -56,9 +57,13 @@ class SessionCapture:
         self._teardown_errors = 0
         self._slowest: list[tuple[float, str]] = []
         self._deselected = 0
+        self._begun = self._ended = False
+        self._exit_code = 4  # unless a hook tells that it was something else than a usage error
         self._stopped: str | None = None
         self._drained = False
         self._parallel = False
+        option: Any = config.option
+        self._without_calls = bool(option.setuponly or option.setupplan)
         self._problem: str | None = None
 
     @classmethod
@@ -78,7 +83,7 @@ class SessionCapture:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Emit TASK_STARTED."""
-        arguments = [str(argument) for argument in self._config.invocation_params.args]
+        arguments = without_secrets(map(str, self._config.invocation_params.args), self._hub.redactor.is_secret_key)
         metadata = {**self._standard(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
         if self._hub.settings.environment:
             metadata["environment"] = self._hub.settings.environment
@@ -90,6 +95,7 @@ class SessionCapture:
             parent_span_id=self._around,
         )
         self._hub.parent_span_id = self._span_id
+        self._begun = True
 
     def _standard(self) -> dict[str, Any]:
         coverage = bool(getattr(self._config.option, "cov_source", None))
@@ -118,37 +124,54 @@ class SessionCapture:
 
     def pytest_internalerror(self, excrepr: Any) -> None:
         """Remember why the session ends."""
+        self._exit_code = 3
         crash = getattr(excrepr, "reprcrash", None)
         self._stopped = f"internal error: {crash.message if crash is not None else excrepr}"
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Remember why the session ends: Ctrl-C, `pytest.exit`, and pytest's own interruptions come here."""
+        code = getattr(excinfo.value, "returncode", None)
+        self._exit_code = 2 if code is None else code
         self._stopped = f"interrupted: {excinfo.typename}: {excinfo.value}".rstrip(": ")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """Close what is open, let every other plugin have its say on the exit code, and emit the end."""
-        if os.getpid() == self._pid:  # a test may have forked and let its child run on to here
-            self._close_tests(session)
-        result = yield
-        if os.getpid() == self._pid:
-            self._end(int(session.exitstatus))
+        self._close_tests(session)
+        try:
+            result = yield
+        except BaseException as error:
+            self._stopped = self._stopped or f"{type(error).__name__}: {error}"
+            code = getattr(error, "returncode", 1)  # `pytest.exit` may have one; with anything else Python ends in 1
+            self._end(session.exitstatus if code is None else code)
+            raise
+        self._end(session.exitstatus)
         return result
+
+    def pytest_unconfigure(self) -> None:
+        """Emit the end of a session that broke off before it had really begun: no hook tells its end."""
+        if self._begun and not self._ended:
+            self._end(self._exit_code)
 
     def _close_tests(self, session: pytest.Session) -> None:
         try:
             why = self._stopped or str(session.shouldstop or session.shouldfail or "the session ended first")
             for runs in list(self._running.values()):
                 for run in list(runs):
-                    run.interrupt(why)
+                    if not run.undecided:
+                        run.interrupt(why)
                     self._finish(run)
             for name, task in self._tasks.tasks.items():
                 self._end_task(name, task)
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
 
-    def _end(self, exit_code: int) -> None:
+    def _end(self, exit_code: int | None) -> None:
+        if self._is_child():
+            return
+        self._ended = True
         try:
+            exit_code = int(exit_code or 0)
             self._hub.parent_span_id = self._around
             self._hub.record(
                 "TASK_FAILED" if exit_code else "TASK_COMPLETED",
@@ -211,11 +234,11 @@ class SessionCapture:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a report into account."""
         try:
-            node = getattr(report, "node", None)
-            worker = None if node is None else node.gateway.id
+            gateway = getattr(getattr(report, "node", None), "gateway", None)  # a suite may put its own node there
+            worker = None if gateway is None else gateway.id
             run = self._run_of(report.nodeid, worker)
             run.add(report)
-            if node is not None:
+            if worker is not None:
                 self._learn(run, report)
             if str(report.when) == "???":  # xdist's word for a worker that died; no logfinish follows
                 self._finish(run)
@@ -225,9 +248,13 @@ class SessionCapture:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Emit the ending of a test, unless another attempt follows."""
         try:
-            for run in self._running.get(nodeid, ()):
-                if not run.rerunning:
-                    self._finish(run)
+            runs = self._running.get(nodeid, ())
+            for run in runs:
+                if not run.rerunning and (run.torn_down or len(runs) == 1):
+                    if run.undecided and not self._without_calls:
+                        run.rerunning = True  # a plugin keeps the failure to itself, and will try again
+                    else:
+                        self._finish(run)
                     return
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
@@ -245,7 +272,7 @@ class SessionCapture:
             "test_type": "pytest",
             "specific_test": run.task_id,
         }
-        hub.record(
+        self._record(
             "TEST_STARTED",
             run.task_id,
             metadata,
@@ -307,7 +334,7 @@ class SessionCapture:
         metadata["attempt"] = run.attempt
         if not passed:
             self._add_failure(run, metadata)
-        self._hub.record(
+        self._record(
             event_type,
             run.task_id,
             metadata,
@@ -370,7 +397,7 @@ class SessionCapture:
         task.span_id = None
 
     def _record_task(self, event_type: str, name: str, task: TaskTests, metadata: dict[str, Any]) -> None:
-        self._hub.record(
+        self._record(
             event_type,
             name,
             {"workflow": "pytest", "action": "task", **metadata},
@@ -393,7 +420,8 @@ class SessionCapture:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Write our closing line: how many events, and what is left to deliver and how to send it."""
         try:
-            if self._config.option.verbose > -2 and os.getpid() == self._pid:
+            option = self._config.option
+            if option.verbose > -2 and not option.collectonly and not self._is_child():
                 self._drain()
                 problem = self._problem or self._hub.problem
                 terminalreporter.write_sep("-", self._closing_line(), yellow=problem is not None)
@@ -404,15 +432,19 @@ class SessionCapture:
 
     def _closing_line(self) -> str:
         hub = self._hub
-        count = hub.count - self._earlier + 1  # and the session's end
+        count, lost = hub.count - self._earlier, hub.lost
+        if lost and not count:
+            lost += 1  # the session's end will be no luckier
+        else:
+            count += 1  # the session's end
         line = f"swarmtask: {count} events"
-        if hub.lost:
-            line += f", {hub.lost} lost"
+        if lost:
+            line += f", {lost} lost"
         if not hub.owed:
             return line
         waiting, why = hub.undelivered()
         if waiting or not self._drained:
-            return f"{line}, {waiting} not delivered yet ({why}); send them with: swarmtask flush"
+            return f"{line}, {waiting + 1} not delivered yet ({why}); send them with: swarmtask flush"
         dead = hub.dead_letters()
         return f"{line}, {dead} refused (see: swarmtask status)" if dead else f"{line} delivered"
 
@@ -424,6 +456,14 @@ class SessionCapture:
             self._drain_timeout = 0.0  # the user does not want to wait
             raise
         self._drain_timeout -= self._hub.clock.now() - begun
+
+    def _is_child(self) -> bool:
+        """Tell whether a test has forked and let its child run on to here: the session is not the child's to tell."""
+        return _getpid() != self._pid
+
+    def _record(self, event_type: str, task_id: str | None, metadata: dict[str, Any], **how: Any) -> None:
+        if not self._is_child():
+            self._hub.record(event_type, task_id, metadata, **how)
 
     def _trouble(self, error: BaseException) -> None:
         if self._problem is None and not isinstance(error, KeyboardInterrupt):

@@ -99,6 +99,9 @@ class TaskIndex:
 
 
 def task_ids(item: Any) -> tuple[str, ...]:
-    """Return the task ids of a test, from its own markers, its class's and its module's, each once."""
-    names = [str(argument) for mark in item.iter_markers("task") for argument in mark.args]
-    return tuple(dict.fromkeys(names)) if names else ()
+    """Return the task ids of a test, from its own markers, its class's and its module's, each once.
+
+    Other tools have a marker of this name too: what is neither text nor number is not ours.
+    """
+    values = [value for mark in item.iter_markers("task") for value in mark.args]
+    return tuple(dict.fromkeys(str(value) for value in values if type(value) in (str, int, float))) if values else ()

@@ -19,10 +19,10 @@ WORKER_INPUT = "swarmtask_traceparent"
 class WorkerCapture:
     """Registered in each xdist worker."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, traceparent: str) -> None:
         self._config = config
         self._tasks = TaskIndex()
-        context = parse_traceparent(getattr(config, "workerinput", {}).get(WORKER_INPUT, ""))
+        context = parse_traceparent(traceparent)
         if context is not None:  # so that events that tests trigger themselves belong to the run
             recorder(otherwise=str(config.rootpath)).join(*context)
 

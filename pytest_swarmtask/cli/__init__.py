@@ -1,6 +1,6 @@
 """The command line: ``swarmtask`` and ``python -m pytest_swarmtask``.
 
-Exit codes: 0 done; 1 the thing asked about is not well; 2 bad usage or configuration.
+Exit codes: 0 done; 1 the thing asked about is not well; 2 bad usage or configuration; `run` returns its command's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-_COMMANDS = ("deliveries", "doctor", "listen", "config", "secret")
+_COMMANDS = ("init", "deliveries", "doctor", "listen", "config", "secret", "tasksmk")
 """The modules that add commands, in the order of the help."""
 
 
@@ -23,7 +23,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pytest_swarmtask import emit
 
         return emit.main(arguments[1:])
-    return _run(arguments)
+    if arguments and arguments[0] == "run":
+        from pytest_swarmtask.cli import run
+
+        return run.main(arguments[1:])
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        _forget_output()
+        return 0
+    except OSError as error:
+        print(f"swarmtask: {error}", file=sys.stderr)
+        _forget_output()
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -35,12 +52,17 @@ def _run(arguments: Sequence[str]) -> int:
     except (ConfigError, UsageError) as error:
         print(f"swarmtask: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stderr.close()
-        return 0
-    except KeyboardInterrupt:
-        return 130
     return code
+
+
+def _forget_output() -> None:
+    """Send what is still to be written to nowhere, or the interpreter's end would fail over it."""
+    import os
+
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass  # standard output is no file
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     emit = subparsers.add_parser("emit", help="record one event: emit TYPE [TASK_ID] [METADATA_JSON]")
     emit.add_argument("event", nargs="+", metavar="TYPE [TASK_ID] [METADATA_JSON]")
+    run = subparsers.add_parser("run", help="run a command and record its start and end: run -- COMMAND [ARGUMENT ...]")
+    run.add_argument("command", nargs="+", metavar="COMMAND")
     for name in _COMMANDS:
         importlib.import_module(f"pytest_swarmtask.cli.{name}").register(subparsers)
     return parser

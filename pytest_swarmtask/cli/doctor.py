@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask import __version__
+from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.deliveries import journal_of, survey_of
 from pytest_swarmtask.config.load import Loaded, is_active, load, references
 from pytest_swarmtask.errors import ConfigError, UsageError
@@ -65,6 +66,7 @@ def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
         yield from _configuration(loaded)
         for webhook in loaded.workflow.task_integration.webhooks:
             yield _webhook(webhook, ping=arguments.ping)
+    yield from _copied_tasks_mk(root)
     yield _journal(journal)
     yield from _deliveries(journal)
 
@@ -116,6 +118,25 @@ def _webhook(webhook: Webhook, *, ping: bool) -> Finding:
 
 def _names(webhook: Webhook) -> list[str]:
     return [webhook.secret_env] if isinstance(webhook.secret_env, str) else list(webhook.secret_env)
+
+
+def _copied_tasks_mk(root: Path) -> Iterator[Finding]:
+    """Look at the project's own copy of tasks.mk, if it has one."""
+    try:
+        copy = tasksmk.compare(root / tasksmk.COPY)
+    except UsageError as error:
+        yield Finding("bad", str(error), "make cannot report either: mend its mode, or install the package again")
+        return
+    what = f"{tasksmk.COPY} is of pytest-swarmtask {copy.version}, installed is {__version__}"
+    if copy.state == "current":
+        yield Finding("ok", f"{tasksmk.COPY} is the one that is installed")
+    elif copy.state in ("older", "other"):
+        yield Finding("note", what, f"update it with: {tasksmk.UPDATE}")
+    elif copy.state == "newer":
+        yield Finding("note", what, "install the newer one: python -m pip install --upgrade pytest-swarmtask")
+    elif copy.state == "edited":
+        text = f"{tasksmk.COPY} was changed by hand since it was copied from pytest-swarmtask {copy.version}"
+        yield Finding("note", text, f"give the changes up with: {tasksmk.UPDATE} --force")
 
 
 def _journal(journal: str) -> Finding:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 
 from pytest_swarmtask.errors import ConfigError
 from pytest_swarmtask.journal import private_folder, write_private
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOLDER = ".taskmaster"
-_FORMAT = 2
+_FORMAT = 3
 _CACHE = "config.json"
 
 
@@ -180,8 +181,9 @@ def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
     try:
         with open(os.path.join(journal_folder(root), _CACHE), encoding="utf-8") as file:
             cache = json.load(file)
-        if cache["key"] == key and cache["compiled"].keys() == DEFAULTS.keys():
-            compiled: dict[str, Any] = cache["compiled"]
+        text = cache["compiled"]
+        if cache["key"] == key and cache["crc32"] == zlib.crc32(text.encode()):
+            compiled: dict[str, Any] = json.loads(text)
             return compiled
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass  # no cache, or one that something has damaged: it is made anew
@@ -190,9 +192,11 @@ def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
 
 def _store(root: str, key: list[Any], compiled: dict[str, Any]) -> None:
     folder = journal_folder(root)
+    text = json.dumps(compiled)
+    cache = {"key": key, "crc32": zlib.crc32(text.encode()), "compiled": text}
     try:
         private_folder(folder)
-        write_private(os.path.join(folder, _CACHE), json.dumps({"key": key, "compiled": compiled}).encode())
+        write_private(os.path.join(folder, _CACHE), json.dumps(cache).encode())
     except OSError:
         pass  # a read-only checkout compiles each time
 

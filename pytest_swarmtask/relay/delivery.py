@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import sqlite3
@@ -54,7 +55,9 @@ class Delivery(threading.Thread):
         self._positions: dict[str, Position] = {}
         self._hurry = False
         self._limit = sink.max_events
-        self._suspect: tuple[str, int] | None = None
+        self._careful = 0  # records left of a batch that was refused
+        self._due = 0.0  # when to try again, by the clock that never jumps
+        self._ended = False
         self.endpoint = name
         self.state = self._stored = EndpointState()
         self.busy = True
@@ -65,15 +68,18 @@ class Delivery(threading.Thread):
         """Owe one more segment."""
         with self._wake:
             self._new.append(path)
-            self._poked = self.busy = True
-            self._wake.notify()
+            self._wake_up()
 
     def poke(self, *, hurry: bool) -> None:
         """Tell that the journal has grown, or that somebody waits for the last of it."""
         with self._wake:
             self._hurry = hurry
-            self._poked = self.busy = True
-            self._wake.notify()
+            self._wake_up()
+
+    def _wake_up(self) -> None:
+        self._poked = True
+        self.busy = not self._ended
+        self._wake.notify()
 
     def stop(self) -> None:
         """End after the request under way."""
@@ -95,21 +101,17 @@ class Delivery(threading.Thread):
     def run(self) -> None:
         """Deliver until stopped."""
         try:
-            store = Store(self._database)
+            with contextlib.closing(Store(self._database)) as store, contextlib.closing(self._sink):
+                self._deliver(store, Outbox(self.endpoint, self._sink.accepts, store))
         except (sqlite3.Error, OSError) as error:
             _log.error("%s: the relay's database cannot be used: %s", self.endpoint, error)
             self.state = EndpointState("stopped", f"the relay's database cannot be used: {error}")
+        except Exception as error:  # noqa: BLE001 - what goes wrong with one endpoint must not keep the relay waiting for it
+            _log.exception("%s: delivery ends", self.endpoint)
+            self.state = EndpointState("stopped", f"delivery ended by {type(error).__name__}, see the relay's log")
+        with self._wake:
+            self._ended = True
             self.busy = False
-            return
-        try:
-            self._deliver(store, Outbox(self.endpoint, self._sink.accepts, store))
-        except (sqlite3.Error, OSError) as error:
-            _log.error("%s: delivery ends: %s", self.endpoint, error)
-            self.state = EndpointState("stopped", str(error))
-            self.busy = False
-        finally:
-            self._sink.close()
-            store.close()
 
     def _deliver(self, store: Store, outbox: Outbox) -> None:
         self.state = self._first_state(store)
@@ -133,8 +135,9 @@ class Delivery(threading.Thread):
             return EndpointState()
         if state.state == "stopped":  # a person may have changed something: one attempt in each run finds out
             return EndpointState("ok", "", 0, 0.0)
-        latest = time.time() + _RETRY_AFTER_MOST  # a clock that was set back must not postpone it for years
-        return state._replace(next_attempt=min(state.next_attempt, latest))
+        left = min(state.next_attempt - time.time(), _RETRY_AFTER_MOST)  # also after the clock was set back by years
+        self._due = time.monotonic() + left
+        return state
 
     def _take_news(self, outbox: Outbox) -> None:
         with self._wake:
@@ -147,7 +150,7 @@ class Delivery(threading.Thread):
         """Return how many seconds there is nothing to do; 0 or less when the batch is to be sent now."""
         if not batch or not self.trying:
             return 3600.0
-        left = self.state.next_attempt - time.time()
+        left = self._due - time.monotonic()
         if left > 0:
             return left
         if self._hurry or len(batch) == self._limit or len(batch) < waiting:
@@ -165,33 +168,34 @@ class Delivery(threading.Thread):
     def _judge(self, verdict: Verdict, batch: Sequence[Record], outbox: Outbox, store: Store) -> None:
         if isinstance(verdict, Delivered):
             outbox.settle(batch)
-            self._passed(batch)
+            self._passed(len(batch))
             self._change(store, EndpointState())
         elif isinstance(verdict, Retry):
             self._postpone(store, verdict)
         elif isinstance(verdict, Split) and len(batch) > 1:
             self._limit = max(1, len(batch) // 2)
-            self._suspect = self._suspect or (batch[-1].segment, batch[-1].end)
+            self._careful = self._careful or len(batch)
         elif isinstance(verdict, (Split, Rejected)):
             _log.warning("%s: %s becomes a dead letter: %s", self.endpoint, batch[0].event.id, verdict.reason)
             outbox.settle(batch[:1], refused=verdict.reason)
-            self._passed(batch[:1])
+            self._passed(1)
             self._change(store, EndpointState())
         else:
             state = "disabled" if isinstance(verdict, Disabled) else "stopped"
             _log.warning("%s: %s: %s", self.endpoint, state, verdict.reason)
             self._change(store, EndpointState(state, verdict.reason))
 
-    def _passed(self, batch: Sequence[Record]) -> None:
-        """Go back to whole batches once the last record of the one that was refused is dealt with."""
-        if self._suspect is not None and (batch[-1].segment, batch[-1].end) == self._suspect:
-            self._suspect = None
+    def _passed(self, count: int) -> None:
+        """Go back to whole batches once as many records are dealt with as there were in the one that was refused."""
+        self._careful = max(0, self._careful - count)
+        if not self._careful:
             self._limit = self._sink.max_events
 
     def _postpone(self, store: Store, verdict: Retry) -> None:
         failures = self.state.failures + 1
         wait = backoff(failures) if verdict.after is None else max(verdict.after, backoff(1))
         _log.warning("%s: %s; next attempt in %.1f s", self.endpoint, verdict.reason, wait)
+        self._due = time.monotonic() + wait
         self._change(store, EndpointState("retrying", verdict.reason, failures, time.time() + wait))
 
     def _change(self, store: Store, state: EndpointState) -> None:

@@ -22,10 +22,16 @@ if TYPE_CHECKING:
     from pytest_swarmtask.journal import Segment
 
 _POLL = 0.025
+_TICK = 0.1
+"""Seconds for which a folder may change without its time of change changing: clocks of file systems are coarse."""
+
 _LINGER = 1.0
 """Seconds without a living writer after which a run is over."""
 _RETRY_LINGER = 60.0
 """Seconds after its run's end that a relay goes on trying; then the next relay, or `flush`, adopts what is left."""
+
+AT_ONCE = 50
+"""Relays, at most, whose work is taken over at once: each holds a file open."""
 
 _FEW = 5
 """Failures in a row after which a relay that a person waits for leaves the rest to the schedule."""
@@ -99,6 +105,7 @@ class Relay:
         self._deliveries: dict[str, Delivery] = {}
         self._followed: dict[str, _Followed] = {}
         self._listed = -1
+        self._listed_at = 0.0
         self._seen: set[str] = set()
         self._alive_at = time.monotonic()
         self._hurry = False
@@ -159,15 +166,17 @@ class Relay:
             changed = os.stat(self._journal).st_mtime_ns
         except OSError:
             return False
-        if changed == self._listed:
+        if changed != self._listed:
+            self._listed, self._listed_at = changed, time.monotonic()
+        elif time.monotonic() - self._listed_at > _TICK:
             return False
-        self._listed = changed
         new = [segment for segment in journals.segments(self._journal) if segment.name not in self._seen]
         own = [segment for segment in new if self._routes.relay(segment.route) in self._locks]
         self._seen.update(segment.name for segment in new)
         if not self._followed:  # at the start, what was settled long ago need not be looked at
-            owed = {segment.name for segment in owing(self._journal, self._routes)}
-            own = [segment for segment in own if segment.name in owed or locks.is_locked(self._path(segment))]
+            live = {segment.name for segment in own if locks.is_locked(self._path(segment))}
+            owed = live.union(segment.name for segment in owing(self._journal, self._routes))
+            own = [segment for segment in own if segment.name in owed]
         for segment in own:
             self._follow(segment)
         if self._adopt:
@@ -176,13 +185,16 @@ class Relay:
         return bool(own)
 
     def _adopt_others(self) -> None:
-        """Take over what is left of runs that have no relay and no living writer; what others serve is theirs."""
+        """Take over what is left of runs that have no relay and no living writer; what others serve is theirs.
+
+        Other environments are left alone: what a variable means there, we do not know.
+        """
         left: dict[str, list[Segment]] = {}
         for segment in owing(self._journal, self._routes):
             key = self._routes.relay(segment.route)
-            if key is not None and key not in self._locks:
+            if key is not None and key not in self._locks and self._routes.is_at_home(segment.route):
                 left.setdefault(key, []).append(segment)
-        for key, segments in left.items():
+        for key, segments in list(left.items())[:AT_ONCE]:
             if any(locks.is_locked(self._path(segment)) for segment in segments):
                 continue
             lock = locks.open_locked(lock_file(self._journal, key))

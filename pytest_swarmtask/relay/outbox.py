@@ -31,9 +31,15 @@ class _Entry(NamedTuple):
 
 
 class _Reading:
-    """One segment on its way: `settled` is what may be forgotten, `offset` and `lines` what has been read."""
+    """One segment on its way.
 
-    __slots__ = ("lines", "name", "offset", "path", "settled")
+    Attributes:
+        settled: what may be forgotten.
+        offset, lines: how much has been read.
+        waiting: how many of its records are in the buffer.
+    """
+
+    __slots__ = ("lines", "name", "offset", "path", "settled", "waiting")
 
     def __init__(self, path: str, settled: Position) -> None:
         self.path = path
@@ -41,6 +47,7 @@ class _Reading:
         self.settled = settled
         self.offset = settled.offset
         self.lines = settled.lines
+        self.waiting = 0
 
 
 class Outbox:
@@ -104,6 +111,8 @@ class Outbox:
                 reading,
                 Position(record.end, entry.lines, old.delivered + delivered, old.dead + dead, old.skipped + skipped),
             )
+            reading.waiting -= 1
+            self._skip_to_here(reading)
             if refused is not None:
                 letter = DeadLetter(self._endpoint, record.event.id, record.line, refused, time.time())
                 self._letters.append(letter)
@@ -136,8 +145,7 @@ class Outbox:
                     break
         except OSError:
             return  # removed, or unreadable for now
-        if not self._buffer or self._buffer[-1].record.segment != reading.name:
-            self._skip_to_here(reading)
+        self._skip_to_here(reading)
 
     def _put(self, reading: _Reading, line: bytes, end: int) -> None:
         try:
@@ -146,13 +154,12 @@ class Outbox:
             return  # torn or foreign: skipped, and counted as such
         if self._accepts(event.event_type):
             self._buffer.append(_Entry(Record(line, event, reading.name, end), reading.lines))
+            reading.waiting += 1
 
     def _skip_to_here(self, reading: _Reading) -> None:
-        """Settle lines that nobody waits for: nothing of this segment stands before them in the buffer."""
-        if any(entry.record.segment == reading.name for entry in self._buffer):
-            return
+        """Settle the lines that were read and are for nobody, once no record stands before them in the buffer."""
         old = reading.settled
-        if reading.offset > old.offset:
+        if not reading.waiting and reading.offset > old.offset:
             skipped = old.skipped + reading.lines - old.lines
             self._move(reading, old._replace(offset=reading.offset, lines=reading.lines, skipped=skipped))
 

@@ -14,7 +14,7 @@ from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
 from pytest_swarmtask.handoff import lock_file, read_progress, relay_folder, yield_file
 from pytest_swarmtask.journal import private_folder
-from pytest_swarmtask.relay.loop import Relay
+from pytest_swarmtask.relay.loop import AT_ONCE, Relay
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.survey import owing
 
@@ -84,11 +84,16 @@ def flush(
     deadline = time.monotonic() + timeout
     private_folder(relay_folder(journal))
     routes = Routes(journal, environ)
-    keys = {key for segment in owing(journal, routes) if (key := routes.relay(segment.route)) is not None}
-    taken = {key: lock for key in keys if (lock := _take_over(journal, routes, key, deadline)) is not None}
-    left = max(0.0, deadline - time.monotonic())
-    settled = Relay(journal, environ, taken, eager=True, adopt=False).run(left, watch)
-    waited = [_wait_for(journal, key, deadline) for key in keys - taken.keys()]
+    owing_keys = (routes.relay(segment.route) for segment in owing(journal, routes))
+    keys = list(dict.fromkeys(key for key in owing_keys if key is not None))
+    settled, busy = True, []
+    for start in range(0, len(keys), AT_ONCE):
+        some = keys[start : start + AT_ONCE]
+        taken = {key: lock for key in some if (lock := _take_over(journal, routes, key, deadline)) is not None}
+        left = max(0.0, deadline - time.monotonic())
+        settled = Relay(journal, environ, taken, eager=True, adopt=False).run(left, watch) and settled
+        busy += [key for key in some if key not in taken]
+    waited = [_wait_for(journal, key, deadline) for key in busy]
     return settled and all(waited)
 
 

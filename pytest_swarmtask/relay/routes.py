@@ -59,12 +59,17 @@ class Routes:
         self._root = Path(journal).parent.parent
         self._environ = environ
         self._configured: dict[str, dict[str, Webhook]] = {}
+        self._invalid = False
         self._routes: dict[str, dict[str, Any]] = {}
 
     def relay(self, route: str) -> str | None:
         """Return the key of the relay that a route belongs to; None where it is owed to nobody."""
         key = self._route(route).get("relay")
         return str(key) if key is not None else None
+
+    def is_at_home(self, route: str) -> bool:
+        """Tell whether a route is of the environment that we are in."""
+        return (self._route(route).get("environment") or "") == self._environ.get("WORKFLOW_ENVIRONMENT", "")
 
     def endpoints(self, route: str) -> list[str]:
         """Return the endpoints that a route names: ``name``, or ``name@environment``."""
@@ -94,6 +99,8 @@ class Routes:
             return configured[name]
         if name == _DEFAULT.name:
             return _DEFAULT
+        if self._invalid:
+            raise ConfigError(f"webhook {name!r}: the configuration is not valid, see: swarmtask config validate")
         raise ConfigError(f"no webhook is named {name!r} in the configuration any more")
 
     def _load(self, environment: str) -> dict[str, Webhook]:
@@ -101,6 +108,7 @@ class Routes:
         try:
             webhooks = load(self._root, environ).workflow.task_integration.webhooks
         except ConfigError:
+            self._invalid = True
             return {}  # capture went by the defaults, too
         return {webhook.name: webhook for webhook in webhooks}
 

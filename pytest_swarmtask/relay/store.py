@@ -13,10 +13,15 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_swarmtask import locks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _log = logging.getLogger("pytest_swarmtask.relay")
+
+_TIMEOUT = 10.0
+"""Seconds to wait for others that write."""
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -144,6 +149,29 @@ def _open(path: str) -> sqlite3.Connection:
         return _connect(path)
     except sqlite3.OperationalError:
         raise  # locked, no space, no permission: the file itself may be sound
+    except sqlite3.DatabaseError:
+        with _alone(path):
+            return _mended(path)
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """Keep other threads and processes from mending the same database."""
+    while (lock := locks.open_locked(f"{path}.mending")) is None:
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        os.unlink(f"{path}.mending")
+        os.close(lock)
+
+
+def _mended(path: str) -> sqlite3.Connection:
+    """Open the database that somebody else has made in the meantime, else make it anew."""
+    try:
+        return _connect(path)
+    except sqlite3.OperationalError:
+        raise
     except sqlite3.DatabaseError as error:
         aside = f"{path}.corrupt-{int(time.time())}"
         _log.warning(
@@ -156,18 +184,34 @@ def _open(path: str) -> sqlite3.Connection:
         return _connect(path)
 
 
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch to WAL; unlike for everything else SQLite does not wait for others that do so at the same moment."""
+    deadline = time.monotonic() + _TIMEOUT
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:  # noqa: PERF203 - that is what the loop is for
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
 def _connect(path: str) -> sqlite3.Connection:
     if not os.path.exists(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the mode of this one
-    db = sqlite3.connect(path, timeout=10.0)
+    db = sqlite3.connect(path, timeout=_TIMEOUT)
     try:
-        db.execute("PRAGMA journal_mode = WAL")
+        _use_wal(db)
         db.execute("PRAGMA synchronous = NORMAL")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise sqlite3.OperationalError(  # noqa: TRY301 - closed below
                 f"{path} was written by a newer version of pytest-swarmtask"
             )
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)  # noqa: TRY301 - closed below
         if version < SCHEMA_VERSION:
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     except BaseException:

@@ -93,11 +93,12 @@ def _owes(journal: str, segment: Segment, routes: Routes, positions: dict[tuple[
     endpoints = routes.endpoints(segment.route)
     if not endpoints:
         return False
+    path = os.path.join(journal, segment.name)
+    settled = min(positions.get((name, segment.name), Position()).offset for name in endpoints)
     try:
-        size = os.stat(os.path.join(journal, segment.name)).st_size
+        return os.stat(path).st_size > settled and next(journals.read(path, settled), None) is not None
     except OSError:
         return False
-    return any(positions.get((name, segment.name), Position()).offset < size for name in endpoints)
 
 
 def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position]]:

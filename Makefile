@@ -1,0 +1,86 @@
+# One command each, from a clean clone: python3 with venv, make and a way to PyPI are all that is needed.
+
+# Which Python makes the environment; default: one that is new enough (scripts/find-python).
+PYTHON :=
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+TASKS_PYTHON := $(PY)
+include make/tasks.mk
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-verbose test-coverage test-single a-test-is-named lint format types imports check matrix acceptance bench build clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
+
+setup: $(READY) ## make .venv with all that development needs
+
+$(READY): pyproject.toml
+	@python=$$(sh scripts/find-python $(PYTHON)) && \
+		echo "setting up $(VENV) with $$python ($$("$$python" --version 2>&1))" && \
+		{ $(PY) -c '' 2>/dev/null || "$$python" -m venv --clear $(VENV); } && \
+		$(PY) -m pip install -qq --disable-pip-version-check --editable '.[dev]' && \
+		touch $@
+
+demo: $(READY) ## a real suite and a real build, reporting to a live receiver
+	@$(PY) -m scripts.demo
+
+# $(call reported,TASK ID,METADATA,COMMAND): the command between a start and an end, as events.
+define reported
+	@$(call task-event,TASK_STARTED,$(1),'{"action":"test","type":"$(2)"}')
+	@$(3) && \
+		$(call task-event,TASK_COMPLETED,$(1),'{"success":true}') || \
+		($(call task-event,TASK_FAILED,$(1),'{"success":false}') && exit 1)
+endef
+
+test: $(READY) ## the whole test suite
+	$(call reported,make_test,all,$(PY) -m pytest)
+
+test-verbose: $(READY) ## the same, test by test
+	$(call reported,make_test_verbose,verbose,$(PY) -m pytest --verbose)
+
+test-coverage: $(READY) ## the same, with branch coverage
+	@rm -f .coverage .coverage.*
+	$(call reported,make_test_coverage,coverage,$(PY) -m coverage run -m pytest)
+	@$(PY) -m coverage combine --quiet && $(PY) -m coverage report
+
+test-single: a-test-is-named $(READY) ## one file or test: make test-single TEST=tests/make/test_task_event.py
+	$(call reported,make_test_single,single,$(PY) -m pytest "$(TEST)")
+
+a-test-is-named:
+	@$(if $(TEST),,$(error which test? Say for example: make test-single TEST=tests/make/test_task_event.py, or TEST=FILE::NAME)):
+
+lint: $(READY) ## ruff: rules and format
+	@$(PY) -m ruff check && $(PY) -m ruff format --check
+
+format: $(READY) ## mend what ruff can mend
+	@$(PY) -m ruff check --fix; $(PY) -m ruff format
+
+types: $(READY) ## mypy, strict
+	@$(PY) -m mypy
+
+imports: $(READY) ## the import contracts
+	@$(VENV)/bin/lint-imports
+
+check: lint types imports test ## all gates
+
+build: $(READY) ## sdist and wheel in dist/
+	@$(call task-event,BUILD_STARTED,make_build,'{"action":"build"}')
+	@rm -rf dist && $(PY) -m build && \
+		$(call task-event,BUILD_COMPLETED,make_build,'{"success":true}') || \
+		($(call task-event,BUILD_FAILED,make_build,'{"success":false}') && exit 1)
+
+matrix: build ## the suite on every supported Python and pytest that can be had
+	@$(PY) -m scripts.matrix
+
+acceptance: build ## suites of other projects, with and without the plugin
+	@$(PY) -m scripts.acceptance
+
+bench: $(READY) ## what the plugin costs
+	@$(PY) benchmarks/run.py
+
+clean: ## take away all that was made (but not the journal)
+	@rm -rf $(VENV) .cache build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,129 @@
+"""Which CI service runs this, and what it knows of the run: read from the variables that each service documents."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Provider:
+    """One CI service, by the names of its variables.
+
+    Attributes:
+        name: what the service is called in events.
+        marker: the variable that tells that it is this one.
+        run: the variables that together name one run of a whole workflow, the same in all of its jobs.
+        url: template of the run's address, with variables in braces.
+        job, commit, branch: the variables for these; of several, the first that is set.
+    """
+
+    __slots__ = ("branch", "commit", "job", "marker", "name", "run", "url")
+
+    def __init__(  # noqa: PLR0913 - one row of the table below
+        self, name: str, marker: str, *, run: str, url: str, job: str, commit: str, branch: str
+    ) -> None:
+        self.name = name
+        self.marker = marker
+        self.run = run.split()
+        self.url = url
+        self.job = job.split()
+        self.commit = commit.split()
+        self.branch = branch.split()
+
+
+PROVIDERS = (
+    Provider(
+        "github",
+        "GITHUB_ACTIONS",
+        run="GITHUB_SERVER_URL GITHUB_REPOSITORY GITHUB_RUN_ATTEMPT GITHUB_RUN_ID",
+        url="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",
+        job="GITHUB_JOB",
+        commit="GITHUB_SHA",
+        branch="GITHUB_HEAD_REF GITHUB_REF_NAME",
+    ),
+    Provider(
+        "gitlab",
+        "GITLAB_CI",
+        run="CI_SERVER_URL CI_PROJECT_PATH CI_PIPELINE_ID",
+        url="{CI_PIPELINE_URL}",
+        job="CI_JOB_NAME",
+        commit="CI_COMMIT_SHA",
+        branch="CI_MERGE_REQUEST_SOURCE_BRANCH_NAME CI_COMMIT_REF_NAME",
+    ),
+    Provider(
+        "buildkite",
+        "BUILDKITE",
+        run="BUILDKITE_BUILD_ID",
+        url="{BUILDKITE_BUILD_URL}",
+        job="BUILDKITE_LABEL BUILDKITE_STEP_KEY",
+        commit="BUILDKITE_COMMIT",
+        branch="BUILDKITE_BRANCH",
+    ),
+    Provider(
+        "circleci",
+        "CIRCLECI",
+        run="CIRCLE_WORKFLOW_ID",
+        url="{CIRCLE_BUILD_URL}",
+        job="CIRCLE_JOB",
+        commit="CIRCLE_SHA1",
+        branch="CIRCLE_BRANCH CIRCLE_TAG",
+    ),
+    Provider(
+        "azure",
+        "TF_BUILD",
+        run="SYSTEM_TEAMFOUNDATIONCOLLECTIONURI SYSTEM_TEAMPROJECT BUILD_BUILDID",
+        url="{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}",
+        job="AGENT_JOBNAME",
+        commit="BUILD_SOURCEVERSION",
+        branch="SYSTEM_PULLREQUEST_SOURCEBRANCH BUILD_SOURCEBRANCH",
+    ),
+    Provider(
+        "jenkins",
+        "JENKINS_URL",
+        run="JENKINS_URL JOB_NAME BUILD_NUMBER",
+        url="{BUILD_URL}",
+        job="STAGE_NAME JOB_NAME",
+        commit="GIT_COMMIT",
+        branch="CHANGE_BRANCH BRANCH_NAME GIT_BRANCH",
+    ),
+)
+
+
+def provider(environ: Mapping[str, str]) -> Provider | None:
+    """Return the CI service that runs this, if it is one of those known."""
+    for known in PROVIDERS:
+        if environ.get(known.marker, "").lower() not in ("", "0", "false"):
+            return known
+    return None
+
+
+def facts(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the CI service tells: ``ci``, ``ci_url``, ``ci_job``, ``commit``, ``branch``, where it does."""
+    known = provider(environ)
+    if known is None:
+        return {"ci": "unknown"} if environ.get("CI", "").lower() not in ("", "0", "false", "no") else {}
+    try:
+        url = known.url.format_map(environ)
+    except KeyError:
+        url = ""
+    found = {
+        "ci": known.name,
+        "ci_url": url,
+        "ci_job": _first(known.job, environ),
+        "commit": _first(known.commit, environ),
+        "branch": _first(known.branch, environ).removeprefix("refs/heads/").removeprefix("origin/"),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def run_name(environ: Mapping[str, str]) -> str | None:
+    """Return what names the run of the whole workflow, the same in all its jobs and shards; None outside of CI."""
+    known = provider(environ)
+    if known is None or not environ.get(known.run[-1]):
+        return None
+    return "|".join([known.name, *(environ.get(name, "") for name in known.run)])
+
+
+def _first(names: list[str], environ: Mapping[str, str]) -> str:
+    return next((environ[name] for name in names if environ.get(name)), "")

@@ -1,0 +1,183 @@
+"""`swarmtask init`: everything that a project needs to report itself, written once and never over anybody's work."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest_swarmtask
+from pytest_swarmtask.cli import tasksmk
+from pytest_swarmtask.cli.place import put
+from pytest_swarmtask.config.settings import find_root
+from pytest_swarmtask.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
+
+WORKFLOW = ".github/workflows/task_management_integration.yml"
+_CONFIG = ".taskmaster/config/workflow.yaml"
+_SCHEMA = ".taskmaster/config/workflow.schema.json"
+_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # in the order in which make looks for them
+_COPIED = f"include {tasksmk.COPY}"
+_INSTALLED = (
+    "include $(or $(shell swarmtask make-include),"
+    "$(error pytest-swarmtask is not installed: python -m pip install pytest-swarmtask))"
+)
+_OVERWRITE = "--force overwrites it"
+_INCLUDES = re.compile(r"^[ \t]*[-s]?include\b.*(tasks\.mk|make-include)", re.MULTILINE)
+
+
+class Item(NamedTuple):
+    """A file that the project should have.
+
+    Attributes:
+        path: relative to the project.
+        content: what it should hold.
+        former: what it holds, or None where there is no such file.
+        unchanged: whether it is as it should be.
+        advice: what to do where it is not, and is kept.
+    """
+
+    path: str
+    content: bytes
+    former: bytes | None
+    unchanged: bool
+    advice: str
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `init`."""
+    parser = subparsers.add_parser("init", help="set a project up: configuration, make, GitHub Actions")
+    parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
+    parser.add_argument("--dry-run", dest="dry_run", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("--force", dest="force", action="store_true", help="overwrite files that differ (no Makefile)")
+    parser.add_argument(
+        "--include",
+        dest="include",
+        action="store_true",
+        help=f"have the Makefile include the installed tasks.mk, instead of a copy in {tasksmk.COPY}",
+    )
+    parser.set_defaults(func=init)
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """Write what is missing and say so, file by file; 0.
+
+    Raises:
+        UsageError: the folder is not there, or something in it cannot be read or written.
+    """
+    root = Path(arguments.root or find_root(os.getcwd())).absolute()
+    if not root.is_dir():
+        raise UsageError(f"--root: found {root}, which is no folder, expected the project's folder")
+    makefile = next((name for name in _MAKEFILES if os.path.lexists(root / name)), None)
+    items = list(_items(root, makefile, include=arguments.include))  # all is looked at before anything is written
+    print(f"project    {root}")
+    for item in items:
+        print(_carry_out(root, item, force=arguments.force, dry_run=arguments.dry_run))
+        if arguments.dry_run and item.former is not None and not item.unchanged:
+            print(_difference(item))
+    if makefile:
+        print(_makefile_line(root / makefile, include=arguments.include))
+    if _is_below_repository(root):
+        print(f"note       GitHub reads workflows only in the repository's top folder: move {WORKFLOW} there")
+    return 0
+
+
+def _items(root: Path, makefile: str | None, *, include: bool) -> Iterator[Item]:
+    from pytest_swarmtask.config.schema import schema
+
+    yield _item(root, _CONFIG, _template("workflow.yaml"))
+    schema_text = json.dumps(schema(), indent=2) + "\n"
+    yield _item(root, _SCHEMA, schema_text.encode(), f"update it with: swarmtask config schema > {_SCHEMA}")
+    if not include:
+        yield _copy(root)
+    if makefile is None:
+        text = _template("Makefile").decode()
+        yield _item(root, "Makefile", (text.replace(_COPIED, _INSTALLED) if include else text).encode())
+    yield _item(root, WORKFLOW, _template("task_management_integration.yml"))
+
+
+def _item(root: Path, path: str, content: bytes, advice: str = _OVERWRITE) -> Item:
+    former = _read(root, path)
+    return Item(path, content, former, former == content, advice)
+
+
+def _copy(root: Path) -> Item:
+    former = _read(root, tasksmk.COPY)
+    found = tasksmk.compare(root / tasksmk.COPY)
+    advice = f"update it with: {tasksmk.UPDATE}" if found.replaceable else _OVERWRITE
+    return Item(tasksmk.COPY, tasksmk.stamped(), former, found.state == "current", advice)
+
+
+def _template(name: str) -> bytes:
+    path = Path(pytest_swarmtask.__file__).parent / "templates" / name
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}): install pytest-swarmtask again") from None
+
+
+def _read(root: Path, path: str) -> bytes | None:
+    """Return what is in a file of the project, None where there is no such file.
+
+    Raises:
+        UsageError: it cannot be read, or a link leads out of the project: what is there is not ours to change.
+    """
+    target = root / path
+    real = os.path.realpath(target)
+    if os.path.commonpath([real, os.path.realpath(root)]) != os.path.realpath(root):
+        raise UsageError(f"{target} leads out of the project, to {real}: nothing was written")
+    try:
+        if not stat.S_ISREG(os.stat(target).st_mode):
+            raise UsageError(f"{target} is no file: nothing was written")
+        return target.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"{target} cannot be read: {error.strerror or error}; nothing was written") from None
+
+
+def _carry_out(root: Path, item: Item, *, force: bool, dry_run: bool) -> str:
+    """Write an item where it should be written, and return a line that says so."""
+    if item.unchanged:
+        return f"unchanged  {item.path}"
+    if item.former is not None and not force:
+        return f"kept       {item.path} (differs; {item.advice})"
+    if not dry_run:
+        put(root / item.path, item.content)
+    done = ("would create", "would overwrite") if dry_run else ("created   ", "overwritten")
+    return f"{done[item.former is not None]} {item.path}"
+
+
+def _difference(item: Item) -> str:
+    """Return how a file differs from what it would become."""
+    former, content = ((text or b"").decode(errors="replace").splitlines() for text in (item.former, item.content))
+    lines = difflib.unified_diff(former, content, item.path, f"{item.path} (new)", n=1, lineterm="")
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _makefile_line(path: Path, *, include: bool) -> str:
+    """Return what is to be said of a Makefile that is there: it is never edited."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    if _INCLUDES.search(text):
+        return f"unchanged  {path.name} (it includes tasks.mk)"
+    line = _INSTALLED if include else _COPIED
+    return (
+        f"kept       {path.name} (it is never edited; add this line to it)\n\n    {line}\n\n"
+        "           GitHub Actions will run its targets setup, test, build and deploy"
+    )
+
+
+def _is_below_repository(root: Path) -> bool:
+    return not (root / ".git").exists() and any((parent / ".git").exists() for parent in root.parents)

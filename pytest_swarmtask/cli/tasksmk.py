@@ -1,0 +1,153 @@
+"""`swarmtask make-include`: where tasks.mk is, and copying it into a project.
+
+A copy says in its first line which version it is of and what it then was, so that an old one is told from one that
+somebody has changed by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest_swarmtask
+from pytest_swarmtask import __version__
+from pytest_swarmtask.cli.place import put
+from pytest_swarmtask.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
+
+COPY = "make/tasks.mk"
+"""Where a project's own copy is, relative to the project."""
+
+UPDATE = f"swarmtask make-include --copy {COPY}"
+
+_STAMP = re.compile(rb"# tasks\.mk of pytest-swarmtask (\S+), sha256 ([0-9a-f]{16})[^\n]*\n")
+
+
+class Copy(NamedTuple):
+    """What a file is, compared with the installed tasks.mk.
+
+    Attributes:
+        state: ``missing``; ``current``, the same but for its stamp; ``older``, ``newer`` or ``other``, a true copy of
+            that version, or of another state of this one; ``edited`` since; ``foreign``, no copy of tasks.mk.
+        version: what it is a copy of, or "".
+    """
+
+    state: str
+    version: str = ""
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether nothing of anybody's is lost when it is replaced."""
+        return self.state not in ("edited", "foreign")
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `make-include`."""
+    parser = subparsers.add_parser("make-include", help="print where tasks.mk is, or copy it into a project")
+    parser.add_argument(
+        "--copy",
+        dest="copy",
+        metavar="FILE",
+        help=f"write or update a copy of it, such as {COPY}, and print nothing else",
+    )
+    parser.add_argument("--force", dest="force", action="store_true", help="replace a copy that was changed by hand")
+    parser.set_defaults(func=make_include)
+
+
+def make_include(arguments: argparse.Namespace) -> int:
+    """Print the path of the installed tasks.mk, or copy it; exit code 1 where that would lose somebody's changes.
+
+    Raises:
+        UsageError: the file is not there, or cannot be read or written.
+    """
+    if arguments.copy is None:
+        if arguments.force:
+            raise UsageError("make-include: --force goes with --copy FILE")
+        print(str(installed()).replace(" ", "\\ "))  # as `include` wants it
+        return 0
+    target = Path(arguments.copy)
+    former = compare(target)
+    if former.state == "current":
+        print(f"unchanged  {target} (pytest-swarmtask {__version__})")
+        return 0
+    if not (former.replaceable or arguments.force):
+        what = "changed by hand since it was copied" if former.state == "edited" else "no copy of tasks.mk"
+        print(f"kept       {target}: it is {what}; --force replaces it")
+        return 1
+    put(target, stamped())
+    done = "created  " if former.state == "missing" else "updated  "
+    print(f"{done}  {target} ({f'{former.version} → ' if former.version else ''}{__version__})")
+    return 0
+
+
+def installed() -> Path:
+    """Return the path of the tasks.mk that belongs to this package: in the wheel, or in a checkout beside the package.
+
+    Raises:
+        UsageError: there is none.
+    """
+    package = Path(os.path.abspath(pytest_swarmtask.__file__)).parent
+    candidates = (package / "make" / "tasks.mk", package.parent / "make" / "tasks.mk")
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise UsageError(f"tasks.mk is not at {candidates[0]}: pytest-swarmtask is not wholly installed, install it again")
+
+
+def stamped() -> bytes:
+    """Return the text of a copy: the stamp, then the installed file.
+
+    Raises:
+        UsageError: that cannot be read.
+    """
+    body = _read(installed())
+    stamp = f"# tasks.mk of pytest-swarmtask {__version__}, sha256 {_digest(body)}: a copy, updated by `{UPDATE}`\n"
+    return stamp.encode() + body
+
+
+def compare(path: Path) -> Copy:
+    """Return what the file at `path` is.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if not os.path.lexists(path):
+        return Copy("missing")
+    text, body = _read(path), _read(installed())
+    stamp = _STAMP.match(text)
+    copied = text[stamp.end() :] if stamp else text
+    version = stamp[1].decode(errors="replace") if stamp else ""
+    if copied == body:
+        return Copy("current", version)
+    if stamp is None:
+        return Copy("foreign")
+    if stamp[2].decode() != _digest(copied):
+        return Copy("edited", version)
+    theirs, ours = _order(version), _order(__version__)
+    return Copy("older" if theirs < ours else "newer" if theirs > ours else "other", version)
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:16]
+
+
+def _order(version: str) -> tuple[list[int], bool, str]:
+    """Return what versions are compared by: 1.2rc1 comes before 1.2."""
+    release = "".join(itertools.takewhile("0123456789.".__contains__, version))
+    rest = version[len(release) :]
+    return [int(number) for number in release.split(".") if number], not rest, rest
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None

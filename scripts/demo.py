@@ -1,0 +1,127 @@
+"""`make demo`: a real test suite and a real build report themselves to a live receiver, and the numbers are compared.
+
+The suite is pluggy's own, its sources from PyPI; where those cannot be had, only the bundled example runs.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts import lab
+
+EXAMPLE = lab.ROOT / "examples" / "wordcount"
+SHOWN = 4
+
+
+class Part(NamedTuple):
+    """What ran in one folder.
+
+    Attributes:
+        name: for the table.
+        tests: how many tests pytest says it ran.
+        journal: what was recorded.
+    """
+
+    name: str
+    tests: int
+    journal: list[lab.Event]
+
+    def endings(self) -> int:
+        """Return how many tests ended, by the events."""
+        return sum(event["event_type"] in {"TEST_PASSED", "TEST_FAILED", "TEST_SKIPPED"} for event in self.journal)
+
+
+def say(text: str) -> None:
+    """Print a step."""
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
+
+
+def pluggy(home: Path) -> Path | None:
+    """Return the sources of the pluggy that pytest runs with, or None where PyPI cannot be reached."""
+    wanted = f"pluggy=={importlib.metadata.version('pluggy')}"
+    say(f"The sources of {wanted}, from PyPI, with its own test suite:")
+    try:
+        return lab.sdist(wanted, home / "pluggy")
+    except lab.LabError as error:
+        print(f"cannot be had, so the bundled example has to do.\n{error}")
+        return None
+
+
+def work(name: str, command: Sequence[str], folder: Path, receiver: lab.Receiver) -> Part:
+    """Run a command in a folder, its output shown, and see its events off.
+
+    Raises:
+        LabError: the command failed.
+    """
+    xml = lab.CACHE / "demo" / f"{name}.xml"
+    env = lab.environ(**receiver.environ, PYTEST_ADDOPTS=f"--junitxml='{xml}' -p no:cacheprovider")
+    print(f"$ {' '.join('python' if word == sys.executable else word for word in command)}", flush=True)
+    if subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, check=False).returncode:
+        raise lab.LabError(f"{name}: that failed")
+    lab.run([sys.executable, "-m", "pytest_swarmtask", "flush"], folder, 60, env)
+    lab.relays_end(folder)
+    return Part(name, len(list(lab.junit(xml))), lab.journal(folder))
+
+
+def show(arrivals: list[lab.Event]) -> None:
+    """Print the first, some middle and the last few of what arrived."""
+    middle = len(arrivals) // 2
+    for number, arrival in enumerate(arrivals):
+        if min(number, abs(number - middle), len(arrivals) - 1 - number) >= SHOWN:
+            continue
+        event = arrival["event"]
+        duration = event["metadata"].get("duration")
+        took = "" if duration is None else f"{duration:.3f} s"
+        verified = "verified" if arrival["verified"] else "NOT VERIFIED"
+        kind, task_id = event["event_type"], event["task_id"][:66]
+        print(f"  {event['timestamp'][11:23]}  {kind:<15} {task_id:<66} {took:>9}  {verified}")
+
+
+def compare(parts: list[Part], arrivals: list[lab.Event]) -> bool:
+    """Print the totals and tell whether they agree."""
+    verified = {arrival["event"]["id"] for arrival in arrivals if arrival["verified"]}
+    print(f"  {'':<10}{'pytest':>8}{'endings':>9}{'journal':>9}{'delivered and verified':>24}")
+    agreed = True
+    for part in parts:
+        delivered = len(verified & {event["id"] for event in part.journal})
+        print(f"  {part.name:<10}{part.tests:>8}{part.endings():>9}{len(part.journal):>9}{delivered:>24}")
+        agreed = agreed and part.tests == part.endings() and len(part.journal) == delivered
+    return agreed
+
+
+def main() -> int:
+    """Run the demo and return 0 if all numbers agree."""
+    home = lab.CACHE / "demo"
+    home.mkdir(parents=True, exist_ok=True)
+    parts = []
+    try:
+        with lab.receiver(sys.executable, home) as receiver:
+            say(f"A receiver listens on {receiver.url} and checks every signature.")
+            source = pluggy(home)
+            if source:
+                lab.fresh_journal(source)
+                parts.append(work("pluggy", [sys.executable, "-m", "pytest", "-q"], source, receiver))
+            say("An example whose Makefile includes make/tasks.mk tests and builds itself:")
+            lab.fresh_journal(EXAMPLE)
+            parts.append(
+                work("example", ["make", "--no-print-directory", f"PYTHON={sys.executable}"], EXAMPLE, receiver)
+            )
+            arrivals = receiver.arrivals()
+    except lab.LabError as error:
+        print(f"The demo did not get to its end: {error}", file=sys.stderr)
+        return 1
+    say(f"What arrived, some of {len(arrivals)} events:")
+    show(arrivals)
+    say("What pytest counted, the tests that ended by their events, and what came of all events:")
+    agreed = compare(parts, arrivals)
+    print("\nThey agree." if agreed else "\nThey do not agree: that is a defect.")
+    return not agreed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

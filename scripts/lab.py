@@ -1,0 +1,236 @@
+"""What the scripts share: environments, sources from PyPI, a live receiver, and reading a journal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_swarmtask.locks import is_locked
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
+Event = dict[str, Any]
+Test = tuple[str, str]
+"""What JUnit XML calls a test: class name and name."""
+
+# Ours, pytest's and make's own: what the present run has set must not reach the runs inside it.
+_OWN = (
+    "AUTOMATION_",
+    "COVERAGE_",
+    "MAKE",
+    "MFLAGS",
+    "PYTEST_",
+    "PYTHONPATH",
+    "SWARMTASK_",
+    "TASK",
+    "TRACE",
+    "WORKFLOW_",
+)
+
+
+class LabError(Exception):
+    """Something needed for the trial could not be had; the message says what and why."""
+
+
+def environ(**more: str) -> dict[str, str]:
+    """Return the present environment without what steers us, pytest or make, and with `more`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+    return {**kept, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more}
+
+
+def run(
+    command: Sequence[str],
+    folder: Path,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, without standard input, and return it with its output (both streams as one).
+
+    Raises:
+        LabError: it took longer than `timeout` seconds.
+    """
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=environ() if env is None else env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        output = error.output.decode(errors="replace") if isinstance(error.output, bytes) else error.output or ""
+        raise LabError(f"not done after {timeout:.0f} s: {' '.join(command)}\n{tail(output)}") from None
+
+
+def must(command: Sequence[str], folder: Path = ROOT, timeout: float = 600) -> str:
+    """Run a command that has to succeed and return its output.
+
+    Raises:
+        LabError: it did not, or took longer than `timeout` seconds.
+    """
+    done = run(command, folder, timeout)
+    if done.returncode:
+        raise LabError(f"exit code {done.returncode}: {' '.join(command)}\n{tail(done.stdout)}")
+    return done.stdout
+
+
+def tail(output: str, lines: int = 15) -> str:
+    """Return the last lines of an output, indented."""
+    return "\n".join(f"    {line}" for line in output.rstrip().splitlines()[-lines:])
+
+
+def wheel() -> Path:
+    """Return the wheel in `dist/`.
+
+    Raises:
+        LabError: there is none.
+    """
+    found = sorted((ROOT / "dist").glob("*.whl"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise LabError("no wheel in dist/: make build")
+    return found[-1]
+
+
+def venv(folder: Path, requirements: Sequence[str], python: str = sys.executable) -> str:
+    """Return the Python of a virtual environment that holds `requirements`; one from an earlier call serves again."""
+    inside = str(folder / "bin" / "python")
+    stamp = folder / "requirements.txt"
+    wanted = "\n".join([python, *requirements])
+    if not (stamp.exists() and stamp.read_text() == wanted):
+        must([python, "-m", "venv", "--clear", str(folder)])
+        must([inside, "-m", "pip", "install", "-qq", *requirements], timeout=1200)
+        stamp.write_text(wanted)
+    return inside
+
+
+def install_wheel(python: str) -> None:
+    """Install our wheel, as it is now, into the environment of that Python."""
+    built = str(wheel())
+    must([python, "-m", "pip", "install", "-qq", built])
+    must([python, "-m", "pip", "install", "-qq", "--force-reinstall", "--no-deps", built])
+
+
+def sdist(requirement: str, folder: Path) -> Path:
+    """Download a source distribution such as `attrs==26.1.0` with pip, unpack it, and return its folder.
+
+    Raises:
+        LabError: pip could not get it.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    name = requirement.partition("==")[0]
+    pip = [sys.executable, "-m", "pip", "download", "-qq", "--timeout", "20", "--retries", "2", "--no-deps"]
+    must([*pip, "--no-binary", name, "--dest", str(folder), requirement])
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as file:
+        _extract(file, folder)
+    return next(path for path in folder.iterdir() if path.is_dir())
+
+
+def _extract(file: tarfile.TarFile, folder: Path) -> None:
+    if hasattr(tarfile, "data_filter"):
+        file.extractall(folder, filter="data")
+    else:  # an early 3.10 or 3.11; pip has checked what it unpacked to read the metadata
+        file.extractall(folder)  # noqa: S202
+
+
+class Receiver:
+    """`swarmtask listen` in a process of its own, on loopback, and what it said.
+
+    Attributes:
+        url: where to send events to.
+        environ: the variables that make a run send its events there.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path, secret: str) -> None:
+        self._process = process
+        self._output = output
+        self.url: str = self._listening()["listening"]
+        self.environ = {"TASKMASTER_WEBHOOK_URL": self.url, "AUTOMATION_SECRET_KEY": secret}
+
+    def _listening(self) -> Event:
+        for _ in range(200):
+            said = self._said()
+            if said:
+                return said[0]
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise LabError("the receiver did not start")
+
+    def _said(self) -> list[Event]:
+        # A line is whole only with its end.
+        whole = self._output.read_text(errors="replace").rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def arrivals(self) -> list[Event]:
+        """Return what came so far: objects with `verified`, `webhook_id` and the plain `event`."""
+        return self._said()[1:]
+
+
+@contextlib.contextmanager
+def receiver(python: str, folder: Path) -> Iterator[Receiver]:
+    """Run a receiver with a fresh secret for as long as the context lasts."""
+    secret = must([python, "-m", "pytest_swarmtask", "secret"], folder).split()[-1]
+    output = folder / "received.jsonl"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [python, "-m", "pytest_swarmtask", "listen", "--json", "--port", "0"],
+            cwd=folder,
+            env=environ(AUTOMATION_SECRET_KEY=secret),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.DEVNULL,
+        )
+    try:
+        yield Receiver(process, output, secret)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def fresh_journal(folder: Path) -> None:
+    """Make a folder the root of a project of its own, with nothing recorded yet."""
+    shutil.rmtree(folder / ".taskmaster" / "events", ignore_errors=True)
+    (folder / ".taskmaster").mkdir(exist_ok=True)
+
+
+def relays_end(folder: Path) -> None:
+    """Wait until no relay serves a project's folder any more.
+
+    Raises:
+        LabError: one is still there after ten seconds.
+    """
+    for _ in range(200):
+        if not any(is_locked(str(lock)) for lock in (folder / ".taskmaster" / "events" / "relay").glob("*.lock")):
+            return
+        time.sleep(0.05)
+    raise LabError(f"a relay goes on and on in {folder}")
+
+
+def journal(folder: Path) -> list[Event]:
+    """Return all events that were recorded in a project's folder, segment by segment."""
+    segments = sorted((folder / ".taskmaster" / "events").glob("*.jsonl"))
+    return [json.loads(line) for segment in segments for line in segment.read_bytes().splitlines()]
+
+
+def junit(xml: Path) -> Iterator[tuple[Test, str]]:
+    """Yield each test of a JUnit XML file with its outcome: passed, failure, error or skipped."""
+    for case in ET.parse(xml).iter("testcase"):  # noqa: S314 - pytest wrote it just now
+        words = [child.tag for child in case if child.tag in {"failure", "error", "skipped"}]
+        yield (case.get("classname", ""), case.get("name", "")), words[0] if words else "passed"

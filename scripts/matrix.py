@@ -1,0 +1,126 @@
+"""`make matrix`: our suite, against the built wheel, on each supported Python with each supported pytest.
+
+What is on the machine is used; what is missing is said. Two cells run at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts import lab
+
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+PYTESTS = {
+    "7.4": ["pytest==7.4.*", "pytest-subtests"],
+    "8.4": ["pytest==8.4.*", "pytest-subtests"],
+    "newest": ["pytest"],
+}
+TIMEOUT = 1200.0
+
+
+class Cell(NamedTuple):
+    """One Python with one pytest, and how it went."""
+
+    python: str
+    pytest: str
+    verdict: str
+    seconds: float
+    output: str = ""
+
+
+def candidates(version: str) -> Iterator[Path]:
+    """Yield where an interpreter of a version such as 3.12 may be: on PATH, and among pyenv's versions."""
+    for place in os.get_exec_path():
+        yield Path(place) / f"python{version}"
+    root = os.environ.get("PYENV_ROOT") or _pyenv_root()
+    if root:
+        for folder in sorted(Path(root, "versions").glob(f"{version}*"), reverse=True):
+            yield folder / "bin" / "python"
+
+
+def _pyenv_root() -> str:
+    if not shutil.which("pyenv"):
+        return ""
+    return subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def interpreter(version: str) -> str | None:
+    """Return the path of a working interpreter of that version, or None."""
+    ask = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2], sys.executable)"
+    for path in candidates(version):
+        if not os.access(path, os.X_OK):
+            continue
+        # A shim of pyenv may be there without a version behind it.
+        answer = subprocess.run([path, "-c", ask], capture_output=True, text=True, check=False).stdout.split(maxsplit=1)
+        if answer and answer[0] == version:
+            return answer[1].strip()
+    return None
+
+
+def sources() -> Path:
+    """Copy what the tests need, without the package, to where only the wheel can provide it."""
+    folder = lab.CACHE / "matrix" / "sources"
+    shutil.rmtree(folder, ignore_errors=True)
+    left_out = shutil.ignore_patterns(
+        ".git", ".venv", ".cache", "dist", "build", "pytest_swarmtask", "events", "__pycache__", ".coverage*"
+    )
+    shutil.copytree(lab.ROOT, folder, ignore=left_out)
+    return folder
+
+
+def try_cell(version: str, python: str, pytest: str, folder: Path, arguments: list[str]) -> Cell:
+    """Run the suite on one Python with one pytest."""
+    began = time.monotonic()
+    try:
+        inside = lab.venv(
+            lab.CACHE / "matrix" / f"{version}-{pytest}", [f"{lab.wheel()}[test]", *PYTESTS[pytest]], python
+        )
+        lab.install_wheel(inside)
+        command = [inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+        done = lab.run(command, folder, TIMEOUT)
+    except lab.LabError as error:
+        return Cell(version, pytest, "FAILED", time.monotonic() - began, str(error))
+    verdict = done.stdout.rstrip().rpartition("\n")[2].strip("= ") if done.returncode == 0 else "FAILED"
+    return Cell(version, pytest, verdict, time.monotonic() - began, "" if done.returncode == 0 else done.stdout)
+
+
+def main() -> int:
+    """Run every cell that can be run and return 1 if one failed or there was none."""
+    parser = argparse.ArgumentParser(description="The suite on each supported Python with each supported pytest.")
+    parser.add_argument("--python", action="append", metavar="VERSION", help=f"default: {' '.join(PYTHONS)}")
+    parser.add_argument("--full", action="store_true", help="slow tests too")
+    parser.add_argument("arguments", nargs="*", help="for pytest, after --")
+    args = parser.parse_args()
+    wanted = args.python or PYTHONS
+    found = {version: path for version in wanted if (path := interpreter(version))}
+    for version in wanted:
+        print(f"Python {version}: {found.get(version, 'not on this machine')}", flush=True)
+    folder = sources()
+    arguments = [*([] if args.full else ["-m", "not slow"]), *args.arguments]
+    failed = []
+    with ThreadPoolExecutor(2) as pool:
+        cells = [
+            pool.submit(try_cell, version, path, pytest, folder, arguments)
+            for version, path in found.items()
+            for pytest in PYTESTS
+        ]
+        for future in cells:
+            cell = future.result()
+            print(f"Python {cell.python:<5} pytest {cell.pytest:<7} {cell.verdict}  ({cell.seconds:.0f} s)", flush=True)
+            failed += [cell] if cell.output else []
+    for cell in failed:
+        print(f"\nPython {cell.python}, pytest {cell.pytest}:\n{lab.tail(cell.output, 60)}")
+    return bool(failed) or not found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

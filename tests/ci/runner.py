@@ -1,0 +1,347 @@
+"""A small stand-in for GitHub's runner.
+
+Jobs run in their order, each on a machine of its own, and each `run:` step with the shell and the variables that it has
+there. Of the actions, it knows the four that our workflows use.
+"""
+
+from __future__ import annotations
+
+import base64
+import glob
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import site
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import pytest_swarmtask
+from pytest_swarmtask.cli import tasksmk
+from tests.support import clean_environ
+
+Json = dict[str, Any]
+REPOSITORY = "example/tiny"
+
+
+class Step:
+    """A step that has run, or was left out: `outcome` is success, failure or skipped."""
+
+    def __init__(self, name: str, outcome: str = "skipped", output: str = "", summary: str = "") -> None:
+        self.name = name
+        self.outcome = outcome
+        self.output = output
+        self.summary = summary
+
+
+class Job:
+    """A job that has run, or was left out.
+
+    Attributes:
+        result: success, failure or skipped.
+        environment: the deployment environment that it named, or "".
+        steps: what it did.
+        workspace: its checkout.
+    """
+
+    def __init__(self, name: str, workspace: Path, environment: str = "") -> None:
+        self.name = name
+        self.workspace = workspace
+        self.environment = environment
+        self.result = "skipped"
+        self.steps: list[Step] = []
+
+    @property
+    def output(self) -> str:
+        """What its steps wrote."""
+        return "".join(step.output for step in self.steps)
+
+    def step(self, name: str) -> Step:
+        (found,) = [step for step in self.steps if step.name == name]
+        return found
+
+
+class Runner:
+    """Runs a workflow on a project.
+
+    Attributes:
+        project: what is checked out.
+        artifacts: the folders that jobs have uploaded, by name.
+    """
+
+    def __init__(self, project: Path, home: Path, machine: Machine) -> None:
+        self.artifacts: dict[str, Path] = {}
+        self.project = project
+        self._home = home
+        self._machine = machine
+
+    def run(self, workflow: Path, event: str, ref: str, secrets: Mapping[str, str]) -> dict[str, Job]:
+        """Run what an event sets off, and return the jobs by name."""
+        definition = yaml.safe_load(workflow.read_text())
+        kind, name = ref.split("/", 2)[1:]
+        github = {
+            "event_name": event,
+            "ref": ref,
+            "ref_name": name,
+            "ref_type": {"heads": "branch", "tags": "tag"}.get(kind, "branch"),
+            "workflow": definition["name"],
+            "repository": REPOSITORY,
+            "run_id": "9876543210",
+            "run_attempt": "1",
+            "sha": "0123456789abcdef0123456789abcdef01234567",
+        }
+        jobs: dict[str, Job] = {}
+        for name, plan in definition["jobs"].items():  # each stands after those that it needs
+            contexts = {"github": _Context(github), "secrets": _Context(secrets)}
+            needed = [jobs[need] for need in _list(plan.get("needs"))]
+            job = Job(name, self._home / name / "tiny" / "tiny", _filled(plan.get("environment", ""), contexts))
+            jobs[name] = job
+            status = "success" if all(need.result == "success" for need in needed) else "skipped"
+            if _holds(plan.get("if", "success()"), contexts, status):
+                self._run_job(job, plan, definition.get("env", {}), contexts)
+        return jobs
+
+    def _run_job(self, job: Job, plan: Json, env: Json, contexts: Json) -> None:
+        job.result = "success"
+        job.workspace.mkdir(parents=True)
+        variables = self._variables(job, contexts["github"])
+        variables |= _variables({**env, **plan.get("env", {})}, contexts)
+        for definition in plan["steps"]:
+            step = Step(definition.get("name") or definition.get("uses") or definition["run"])
+            job.steps.append(step)
+            if not _holds(definition.get("if", "success()"), contexts, job.result):
+                continue
+            code = self._run_step(step, job, definition, variables, contexts)
+            step.outcome = "failure" if code else "success"
+            if code and not definition.get("continue-on-error"):
+                job.result = "failure"
+
+    def _variables(self, job: Job, github: _Context) -> dict[str, str]:
+        defaults = {f"GITHUB_{name.upper()}": str(value) for name, value in github.items()}
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._home),
+            "LANG": "C.UTF-8",
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            **defaults,
+            "GITHUB_JOB": job.name,
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_API_URL": "https://api.github.com",
+            "GITHUB_ACTOR": "someone",
+            "GITHUB_WORKSPACE": str(job.workspace),
+            "RUNNER_OS": "Linux",
+            "RUNNER_ARCH": "X64",
+            "RUNNER_NAME": "GitHub Actions 1",
+            "RUNNER_ENVIRONMENT": "github-hosted",
+            "RUNNER_TEMP": str(job.workspace.parent),
+            **self._machine.environ,
+        }
+
+    def _run_step(self, step: Step, job: Job, plan: Json, variables: dict[str, str], contexts: Json) -> int:
+        if "run" in plan:
+            return self._shell(step, job, plan, variables, contexts)
+        action, _, _ = plan["uses"].partition("@")
+        inputs = {name: _filled(value, contexts) for name, value in plan.get("with", {}).items()}
+        return {
+            "actions/checkout": self._checkout,
+            "actions/setup-python": self._setup_python,
+            "actions/upload-artifact": self._upload,
+            "actions/download-artifact": self._download,
+        }[action](step, job, inputs, variables)
+
+    def _shell(self, step: Step, job: Job, plan: Json, variables: dict[str, str], contexts: Json) -> int:
+        """Run a script as the runner does where no shell is named: `bash -e` and the name of a file."""
+        script = job.workspace.parent / "script.sh"
+        script.write_text(_filled(plan["run"], contexts))
+        names = ("GITHUB_STEP_SUMMARY", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT")
+        files = {name: job.workspace.parent / name.lower() for name in names}
+        for file in files.values():
+            file.write_text("")
+        done = subprocess.run(
+            ["bash", "-e", str(script)],
+            cwd=job.workspace,
+            env={**variables, **_variables(plan.get("env", {}), contexts), **{k: str(v) for k, v in files.items()}},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        step.output, step.summary = done.stdout, files["GITHUB_STEP_SUMMARY"].read_text()
+        for line in files["GITHUB_PATH"].read_text().splitlines():
+            variables["PATH"] = f"{line}{os.pathsep}{variables['PATH']}"
+        return done.returncode
+
+    def _checkout(self, _: Step, job: Job, __: Json, ___: dict[str, str]) -> int:
+        shutil.copytree(self.project, job.workspace, dirs_exist_ok=True)
+        return 0
+
+    def _setup_python(self, _: Step, job: Job, __: Json, variables: dict[str, str]) -> int:
+        variables["PATH"] = f"{self._machine.python(job.workspace.parent)}{os.pathsep}{variables['PATH']}"
+        return 0
+
+    def _upload(self, step: Step, job: Job, inputs: Json, _: dict[str, str]) -> int:
+        found = [Path(name) for name in glob.glob(str(job.workspace / inputs["path"]))]
+        if inputs.get("include-hidden-files") is not True:
+            found = [
+                path
+                for path in found
+                if not any(part.startswith(".") for part in path.relative_to(job.workspace).parts)
+            ]
+        if not found:
+            step.output = f"No files were found with the provided path: {inputs['path']}\n"
+            return inputs.get("if-no-files-found") == "error"
+        folder = self._home / "artifacts" / inputs["name"]
+        folder.mkdir(parents=True)  # a name that is taken is an error there, too
+        for path in found:
+            shutil.copytree(path, folder, dirs_exist_ok=True) if path.is_dir() else shutil.copy(path, folder)
+        self.artifacts[inputs["name"]] = folder
+        return 0
+
+    def _download(self, step: Step, job: Job, inputs: Json, _: dict[str, str]) -> int:
+        if inputs["name"] not in self.artifacts:
+            step.output = f"Artifact not found for name: {inputs['name']}\n"
+            return 1
+        shutil.copytree(self.artifacts[inputs["name"]], job.workspace / inputs["path"], dirs_exist_ok=True)
+        return 0
+
+
+def check_schema(schema: str, path: Path) -> None:
+    """Check a definition against the schema of that name that check-jsonschema carries."""
+    options = ["--regex-variant", "nonunicode", "--builtin-schema", schema]  # that of Azure has needless escapes
+    command = [sys.executable, "-m", "check_jsonschema", *options, str(path)]
+    done = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- expressions ------------------------------------------------------------------------------------------------------
+
+
+class _Context(dict[str, Any]):
+    """`github`, `secrets` and the like: what is not there is an empty text."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self.get(name, "")
+
+
+def _list(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []
+
+
+def _variables(env: Json, contexts: Json) -> dict[str, str]:
+    return {name: str(_filled(value, contexts)) for name, value in env.items()}
+
+
+def _filled(value: Any, contexts: Json) -> Any:
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"\$\{\{(.*?)\}\}", lambda match: str(_evaluated(match[1], contexts)), value)
+
+
+def _holds(condition: str, contexts: Json, status: str) -> bool:
+    """Tell whether an `if:` holds; without a status function it asks for success, too."""
+    functions = {
+        "always": lambda: True,
+        "success": lambda: status == "success",
+        "failure": lambda: status == "failure",
+        "cancelled": lambda: False,
+    }
+    bare = condition.strip().removeprefix("${{").removesuffix("}}")
+    asks = re.search(r"\b(always|success|failure|cancelled)\(", bare)
+    return bool(_evaluated(bare, {**contexts, **functions})) and (status == "success" or bool(asks))
+
+
+def _evaluated(expression: str, contexts: Json) -> Any:
+    translated = expression.replace("&&", " and ").replace("||", " or ")
+    names = {**contexts, "startsWith": lambda text, start: text.startswith(start), "__builtins__": {}}
+    return eval(translated.strip(), names)
+
+
+# --- machines ---------------------------------------------------------------------------------------------------------
+
+
+class Machine:
+    """What every job finds: our wheel in the place of PyPI, and a Python that has the wheel's requirements.
+
+    Nothing is downloaded: the wheel is packed from the package that is tested, its requirements are those that this
+    interpreter has.
+
+    Attributes:
+        environ: the variables that make pip find the wheel.
+        tasks_mk: the file that belongs to the wheel.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.tasks_mk = tasksmk.installed()
+        self._wheels = folder / "wheels"
+        self._wheels.mkdir(parents=True)
+        self._libraries = folder / "libraries"
+        self._libraries.mkdir()
+        pack(self._wheels)
+        for entry in _libraries():
+            (self._libraries / entry.name).symlink_to(entry)
+        self.environ = {
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self._wheels),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_NO_CACHE_DIR": "1",
+        }
+
+    def python(self, folder: Path) -> str:
+        """Make a Python of its own in a folder unless it has one, and return where its programs are."""
+        place = folder / "python"
+        if place.exists():
+            return str(place / "bin")
+        venv.create(place, symlinks=True, with_pip=importlib.util.find_spec("pip") is None)
+        (packages,) = place.glob("lib/python*/site-packages")
+        (packages / "requirements.pth").write_text(f"{self._libraries}\n")
+        return str(place / "bin")
+
+
+def _libraries() -> Iterator[Path]:
+    """Yield what is installed beside our package: importable modules, and what pip knows of them."""
+    seen: set[str] = set()
+    for folder in (*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])):
+        for entry in sorted(Path(folder).glob("*")):
+            if entry.suffix != ".pth" and "swarmtask" not in entry.name and entry.name not in {*seen, "__pycache__"}:
+                seen.add(entry.name)
+                yield entry
+
+
+def pack(folder: Path) -> Path:
+    """Pack the package that is tested, wherever it is imported from, into a wheel."""
+    version = pytest_swarmtask.__version__
+    info = f"pytest_swarmtask-{version}.dist-info"
+    package = Path(pytest_swarmtask.__file__).parent
+    metadata = importlib.metadata.distribution("pytest-swarmtask")
+    files = {
+        f"pytest_swarmtask/{path.relative_to(package)}": path.read_bytes()
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    files["pytest_swarmtask/make/tasks.mk"] = tasksmk.installed().read_bytes()
+    files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    for name in ("METADATA", "entry_points.txt"):
+        files[f"{info}/{name}"] = (metadata.read_text(name) or "").encode()
+    record = "".join(f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in files.items())
+    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
+    wheel = folder / f"pytest_swarmtask-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return wheel
+
+
+def _digest(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

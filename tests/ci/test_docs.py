@@ -1,0 +1,165 @@
+"""docs/ci.md: its commands do what it says, and what it shows of each service is valid there and runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from tests.ci.runner import Machine, check_schema
+from tests.support import clean_environ, read_events
+
+TEXT = (Path(__file__).parents[2] / "docs" / "ci.md").read_text()
+LITERAL = "$(TASKMASTER_WEBHOOK_URL)"
+FLUSH = "swarmtask flush --timeout 30"
+
+
+def section(title: str) -> str:
+    """Return what stands under a heading, up to the next one."""
+    (found,) = re.findall(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def block(language: str, text: str) -> str:
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def shell(script: str, folder: Path, machine: Machine, **environ: str) -> subprocess.CompletedProcess[str]:
+    variables = {**clean_environ(), **machine.environ, "HOME": str(folder.parent), **environ}
+    variables["PATH"] = f"{machine.python(folder.parent)}{os.pathsep}{variables['PATH']}"
+    return subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_the_three_lines_set_a_project_up_and_a_copy_is_updated_by_one(tiny: Path, machine: Machine) -> None:
+    commands = re.findall(r"^\$ (.*)$", TEXT, re.MULTILINE)
+    assert len(commands) == 4
+    git = "git init --quiet; git config user.name me; git config user.email me@example.com"
+    done = shell("\n".join([git, *commands[:3], "git status --short", "git ls-files"]), tiny, machine)
+    assert done.returncode == 0, done.stdout
+    table = re.findall(r"^\| `([^`]+)` \|", section("GitHub Actions, in three lines"), re.MULTILINE)
+    written = [name for name in table if "/" in name]
+    assert len(written) == 3
+    assert set(written) <= set(done.stdout.splitlines())
+    assert not [line for line in done.stdout.splitlines() if line.startswith(("??", " M"))]
+
+    copy = tiny / "make" / "tasks.mk"
+    copy.write_text("# tasks.mk of pytest-swarmtask 0.0.1, sha256 e3b0c44298fc1c14: of long ago\n")
+    done = shell(commands[3], tiny, machine)
+    assert done.stdout.startswith("updated    make/tasks.mk (0.0.1 →")
+
+
+def test_the_table_of_jobs_is_that_of_the_workflow(tiny: Path, machine: Machine) -> None:
+    shell("python -m pip install --quiet pytest-swarmtask; swarmtask init", tiny, machine)
+    workflow = yaml.safe_load((tiny / ".github/workflows/task_management_integration.yml").read_text())
+    rows = re.findall(
+        r"^\| `([a-z]+)` \| (.*?) \| `([a-z]+)` \|", section("GitHub Actions, in three lines"), re.MULTILINE
+    )
+    assert [name for name, _, _ in rows] == list(workflow["jobs"])
+    for name, runs, environment in rows:
+        job = workflow["jobs"][name]
+        scripts = [step.get("run") for step in job["steps"]]
+        assert all(command in scripts for command in re.findall(r"`((?:make|swarmtask) [a-z ]+)`", runs))
+        assert environment in job["env"]["WORKFLOW_ENVIRONMENT"]
+
+
+def test_what_init_include_writes_is_shown(tiny: Path, machine: Machine) -> None:
+    (tiny / "Makefile").unlink()
+    shell("python -m pip install --quiet pytest-swarmtask; swarmtask init --include", tiny, machine)
+    assert block("make", section("Why tasks.mk is copied")) in (tiny / "Makefile").read_text()
+
+
+# --- services ---------------------------------------------------------------------------------------------------------
+
+
+Read = tuple[list[str], dict[str, str]]
+"""The commands of a job, and the variables that its definition sets."""
+
+
+def gitlab(definition: Any) -> Read:
+    job = definition["test"]
+    return [*job["script"], *job["after_script"]], job["variables"]
+
+
+def buildkite(definition: Any) -> Read:
+    (step,) = definition["steps"]
+    return step["commands"], step["env"]
+
+
+def circleci(definition: Any) -> Read:
+    job = definition["jobs"]["test"]
+    runs = [step["run"] for step in job["steps"] if isinstance(step, dict) and "run" in step]
+    return [run if isinstance(run, str) else run["command"] for run in runs], job["environment"]
+
+
+def azure(definition: Any) -> Read:
+    """Where no secret is set, the variables hold what the definition says, as Azure leaves it."""
+    environ = {name: value for step in definition["steps"] for name, value in step.get("env", {}).items()}
+    return [step["script"] for step in definition["steps"] if "script" in step], {**definition["variables"], **environ}
+
+
+class Service(NamedTuple):
+    """A service that the document shows a definition for."""
+
+    title: str
+    schema: str
+    read: Callable[[Any], Read]
+    marker: str
+
+
+SERVICES = [
+    Service("GitLab CI", "vendor.gitlab-ci", gitlab, "GITLAB_CI"),
+    Service("Buildkite", "vendor.buildkite", buildkite, "BUILDKITE"),
+    Service("CircleCI", "vendor.circle-ci", circleci, "CIRCLECI"),
+    Service("Azure Pipelines", "vendor.azure-pipelines", azure, "TF_BUILD"),
+]
+
+
+def check_run(commands: list[str], environ: dict[str, str], tiny: Path, machine: Machine) -> str:
+    """Run the commands of a job and check what they recorded."""
+    assert any(FLUSH in command for command in commands)
+    (tiny / "make").mkdir()
+    shutil.copy(machine.tasks_mk, tiny / "make")
+    done = shell("\n".join(commands), tiny, machine, **{"CI": "true", **environ})
+    assert Counter(event["event_type"] for event in read_events(tiny)) == Counter(
+        TASK_STARTED=3, TASK_COMPLETED=3, TEST_STARTED=2, TEST_PASSED=2
+    ), done.stdout
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.title)
+def test_what_is_shown_is_valid_and_runs(tiny: Path, machine: Machine, service: Service) -> None:
+    text = block("yaml", section(service.title))
+    shown = tiny.parent / "shown.yml"
+    shown.write_text(text)
+    check_schema(service.schema, shown)
+    commands, environ = service.read(yaml.safe_load(text))
+    assert environ["WORKFLOW_ENVIRONMENT"] == "dev"
+    output = check_run(commands, {service.marker: "true", **environ}, tiny, machine)
+    assert ("10 waiting" in output) is (environ.get("TASKMASTER_WEBHOOK_URL") == LITERAL)
+
+
+@pytest.mark.slow
+def test_the_commands_for_jenkins_run(tiny: Path, machine: Machine) -> None:
+    commands = re.findall(r"sh '([^']*)'", block("groovy", section("Jenkins")))
+    check_run(commands, {"JENKINS_URL": "https://jenkins.example/", "WORKFLOW_ENVIRONMENT": "dev"}, tiny, machine)

@@ -1,0 +1,213 @@
+"""The GitHub Actions workflow, ours and that of `swarmtask init`: against the published schema, and step by step."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import pytest_swarmtask
+from tests.ci.runner import Job, Machine, Runner, check_schema
+from tests.relay.lab import SECRET, Receiver, receiving
+from tests.support import clean_environ, read_events
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).parents[2]
+NAME = ".github/workflows/task_management_integration.yml"
+TEMPLATE = Path(pytest_swarmtask.__file__).parent / "templates" / "task_management_integration.yml"
+WORKFLOWS = [pytest.param(ROOT / NAME, id="ours"), pytest.param(TEMPLATE, id="template")]
+STAGES = ("setup", "test", "build", "deploy")
+
+PINNED = {
+    "actions/checkout": "08c6903cd8c0fde910a37f88322edcfb5dd907a8 v5.0.0",
+    "actions/setup-python": "e797f83bcb11b83ae66e0230d6156d7c80228e7c v6.0.0",
+    "actions/upload-artifact": "b7c566a772e6b6bfb58ed0dc250532a479d7789f v6.0.0",
+    "actions/download-artifact": "37930b1c2abaa49bbe596cd826c3c89aef350131 v7.0.0",
+}
+
+
+# --- as text ----------------------------------------------------------------------------------------------------------
+
+
+def jobs(workflow: Path) -> dict[str, Json]:
+    found: dict[str, Json] = yaml.safe_load(workflow.read_text())["jobs"]
+    return found
+
+
+def steps(workflow: Path) -> Iterator[Json]:
+    for job in jobs(workflow).values():
+        yield from job["steps"]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_it_is_valid_by_the_published_schema(workflow: Path) -> None:
+    check_schema("vendor.github-workflows", workflow)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_it_runs_on_pushes_and_pull_requests_and_deploys_only_on_pushes(workflow: Path) -> None:
+    triggers = yaml.safe_load(workflow.read_text())[True]  # YAML 1.1 takes `on` for a boolean
+    assert set(triggers) == {"push", "pull_request"}
+    deploying = [job for job in jobs(workflow).values() if "environment" in job]
+    assert deploying
+    assert all("github.event_name == 'push'" in job["if"] or "refs/tags/" in job["if"] for job in deploying)
+    assert all("environment" in job for name, job in jobs(workflow).items() if name.startswith("deploy"))
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_it_may_read_and_nothing_else_unless_a_job_says_why(workflow: Path) -> None:
+    text = workflow.read_text()
+    assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+    assert re.findall(r"^ +[a-z-]+: write(.*)$", text, re.MULTILINE) in ([], [" # the release"])
+    checkouts = [step for step in steps(workflow) if step.get("uses", "").startswith("actions/checkout@")]
+    assert checkouts
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_actions_are_pinned_by_commit_with_the_version_beside_it(workflow: Path) -> None:
+    used = re.findall(r"uses: (\S+)@(\S+)(?: # (\S+))?$", workflow.read_text(), re.MULTILINE)
+    assert used
+    assert {(action, f"{commit} {version}") for action, commit, version in used} <= set(PINNED.items())
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_every_job_names_its_environment_sends_what_is_left_and_keeps_its_journal(workflow: Path) -> None:
+    for job in jobs(workflow).values():
+        assert job["env"]["WORKFLOW_ENVIRONMENT"]
+        assert job["env"]["TASKMASTER_WEBHOOK_URL"] == "${{ secrets.TASKMASTER_WEBHOOK_URL }}"
+        assert job["env"]["AUTOMATION_SECRET_KEY"] == "${{ secrets.AUTOMATION_SECRET_KEY }}"
+        assert job["timeout-minutes"]
+        flush, journal = job["steps"][-2:]
+        assert (flush["if"], journal["if"]) == ("always()", "always()")
+        assert re.search(r"swarmtask flush --timeout \d+ \|\| echo \"::notice::", flush["run"])
+        assert journal["with"]["path"] == ".taskmaster/events/*.jsonl"
+        assert journal["with"]["include-hidden-files"] is True
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_nothing_that_others_can_choose_gets_into_a_script(workflow: Path) -> None:
+    """A branch name in `${{ }}` within `run:` is a command of whoever named the branch."""
+    assert not [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")]
+
+
+def test_ours_runs_targets_that_our_makefile_has() -> None:
+    scripts = "\n".join(step.get("run", "") for step in steps(ROOT / NAME))
+    targets = {target for found in re.findall(r"\bmake ([a-z -]+)$", scripts, re.MULTILINE) for target in found.split()}
+    assert {"setup", "test", "build"} <= targets
+    for target in targets:
+        command = ["make", "-n", target]
+        done = subprocess.run(command, cwd=ROOT, env=clean_environ(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+# --- step by step -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def runner(tiny: Path, tmp_path: Path, machine: Machine) -> Runner:
+    """A runner on a project that `swarmtask init` has set up."""
+    command = [sys.executable, "-m", "pytest_swarmtask", "init"]
+    subprocess.run(command, cwd=tiny, env=clean_environ(), stdout=subprocess.DEVNULL, check=True)
+    return Runner(tiny, tmp_path / "home", machine)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+def run(runner: Runner, event: str, ref: str, receiver: Receiver | None = None) -> dict[str, Job]:
+    """Run the workflow; without a receiver there are no secrets."""
+    known = {"TASKMASTER_WEBHOOK_URL": receiver.url, "AUTOMATION_SECRET_KEY": SECRET} if receiver else {}
+    return runner.run(runner.project / NAME, event, ref, known)
+
+
+def results(done: dict[str, Job]) -> dict[str, str]:
+    return {name: job.result for name, job in done.items()}
+
+
+def said(done: dict[str, Job]) -> str:
+    return "\n".join(f"--- {job.name}\n{job.output}" for job in done.values())
+
+
+def kinds(job: Job) -> Counter[str]:
+    return Counter(event["event_type"] for event in read_events(job.workspace))
+
+
+EXPECTED = {
+    "setup": Counter(TASK_STARTED=1, TASK_COMPLETED=1),
+    "test": Counter(
+        TASK_STARTED=2, TEST_STARTED=2, TEST_PASSED=2, TASK_COMPLETED=2
+    ),  # tasks: that of make, and pytest's
+    "build": Counter(BUILD_STARTED=1, BUILD_COMPLETED=1),
+    "deploy": Counter(DEPLOYMENT_STARTED=1, DEPLOYMENT_COMPLETED=1),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ref", "environments"),
+    [("refs/heads/main", ("staging", "staging")), ("refs/tags/v1.0", ("production", "prod"))],
+    ids=["main", "tag"],
+)
+def test_a_push_runs_all_stages_and_every_event_arrives(
+    runner: Runner, receiver: Receiver, ref: str, environments: tuple[str, str]
+) -> None:
+    done = run(runner, "push", ref, receiver)
+    assert results(done) == dict.fromkeys(STAGES, "success"), said(done)
+    assert {name: kinds(job) for name, job in done.items()} == EXPECTED
+    (task_id,) = {event["task_id"] for event in read_events(done["deploy"].workspace)}
+    assert (done["deploy"].environment, task_id) == environments
+
+    recorded = sorted(event["id"] for job in done.values() for event in read_events(job.workspace))
+    assert sorted(receiver.ids) == recorded
+    assert receiver.refused == 0
+    assert "::notice::" not in said(done)
+    segments = [segment for folder in runner.artifacts.values() for segment in folder.glob("*.jsonl")]
+    kept = [json.loads(line) for segment in segments for line in segment.read_text().splitlines()]
+    assert sorted(event["id"] for event in kept) == recorded
+    assert sorted(runner.artifacts) == ["dist", *(f"journal-{name}-1" for name in sorted(STAGES))]
+
+
+@pytest.mark.slow
+def test_a_fork_without_secrets_fails_nothing_and_keeps_its_journals(runner: Runner) -> None:
+    done = run(runner, "pull_request", "refs/pull/7/merge")
+    assert results(done) == {**dict.fromkeys(STAGES, "success"), "deploy": "skipped"}, said(done)
+    for name in ("setup", "test", "build"):
+        assert kinds(done[name]) == EXPECTED[name]
+    assert "::notice::" not in said(done)
+    assert set(runner.artifacts) == {"dist", "journal-setup-1", "journal-test-1", "journal-build-1"}
+
+
+@pytest.mark.slow
+def test_a_failing_stage_is_reported_delivered_and_kept_and_nothing_is_deployed(
+    runner: Runner, receiver: Receiver
+) -> None:
+    (runner.project / "test_tiny.py").write_text("def test_one(): assert False\n")
+    done = run(runner, "push", "refs/heads/main", receiver)
+    assert results(done) == {"setup": "success", "test": "failure", "build": "skipped", "deploy": "skipped"}, said(done)
+    assert kinds(done["test"]) == Counter(TASK_STARTED=2, TEST_STARTED=1, TEST_FAILED=1, TASK_FAILED=2)
+    assert Counter(event["event_type"] for event in receiver.accepted) == kinds(done["setup"]) + kinds(done["test"])
+    assert "journal-test-1" in runner.artifacts
+
+
+@pytest.mark.slow
+def test_a_webhook_that_refuses_fails_no_job_and_a_notice_says_so(runner: Runner, receiver: Receiver) -> None:
+    receiver.answer = lambda _: 401
+    done = run(runner, "push", "refs/heads/main", receiver)
+    assert results(done) == dict.fromkeys(STAGES, "success"), said(done)
+    assert {name: kinds(job) for name, job in done.items()} == EXPECTED
+    for job in done.values():
+        assert "::notice::" in job.step("Send what is left").output
+        assert SECRET not in job.output

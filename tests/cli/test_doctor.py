@@ -1,0 +1,160 @@
+"""`swarmtask doctor` finds what is wrong, and says what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from tests.relay.lab import Lab, Receiver, free_port
+
+
+def findings(lab: Lab, *arguments: str, code: int, **environ: str) -> dict[str, str]:
+    """Return what was found, with its advice, by the mark before it; see the exit code."""
+    done = lab.run("doctor", *arguments, **environ)
+    assert done.returncode == code, done.stdout
+    assert done.stderr == ""
+    found = {"ok": "", "note": "", "BAD": ""}
+    mark = ""
+    for line in done.stdout.splitlines():
+        if not line.startswith("     → "):
+            mark = line[:4].strip()
+        found[mark] += line + "\n"
+    return found
+
+
+def test_all_is_well(lab: Lab, receiver: Receiver) -> None:
+    """With everything in place each thing is looked at, a signed ping is taken, and the exit code is 0."""
+    found = findings(lab, code=0)
+    assert found["BAD"] == found["note"] == ""
+    for words in ("pytest-swarmtask", "configuration", "webhook default: took a ping", "journal"):
+        assert words in found["ok"]
+    (ping,) = receiver.arrivals
+    assert ping.headers["content-type"] == "application/cloudevents+json"
+    assert ping.webhook_id.startswith("ping_")
+    assert receiver.refused == 0
+    assert not lab.journal.exists(), "looking has left something behind"
+
+
+def test_without_a_ping(lab: Lab, receiver: Receiver) -> None:
+    """`--no-ping` asks no webhook."""
+    assert "webhook default: configured" in findings(lab, "--no-ping", code=0)["ok"]
+    assert receiver.arrivals == []
+
+
+def test_no_webhook(lab: Lab) -> None:
+    """Without a webhook that is worth a note and no failure, and it says how to get one."""
+    found = findings(lab, code=0, TASKMASTER_WEBHOOK_URL="")
+    assert "TASKMASTER_WEBHOOK_URL" in found["note"]
+
+
+def test_an_inactive_webhook(lab: Lab) -> None:
+    """A webhook whose variables are not set is a note that names them."""
+    lab.webhooks({"name": "chat", "url": "https://chat.example/${CHAT_ID}"})
+    found = findings(lab, code=0, TASKMASTER_WEBHOOK_URL="")
+    assert "chat" in found["note"]
+    assert "CHAT_ID" in found["note"]
+
+
+def test_unsigned(lab: Lab) -> None:
+    """A webhook that takes what is not signed is a note that says how to sign."""
+    import subprocess
+
+    listener = subprocess.Popen(
+        lab.command("listen", "--port", "0"),
+        cwd=lab.root,
+        env={**lab.environ, "AUTOMATION_SECRET_KEY": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert listener.stdout is not None
+    try:
+        url = listener.stdout.readline().strip()
+        found = findings(lab, code=0, TASKMASTER_WEBHOOK_URL=url, AUTOMATION_SECRET_KEY="")
+    finally:
+        listener.terminate()
+        listener.communicate(timeout=60)
+    assert "webhook default: took a ping" in found["note"]
+    assert "swarmtask secret" in found["note"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("task_integration: {drain_timeuot: 5}", "drain_timeout"),
+        ("task_integration: {webhooks: [{name: a}]}", "url"),
+        ("task_integration: [", "workflow.yaml"),
+    ],
+)
+def test_a_bad_configuration(lab: Lab, text: str, words: str) -> None:
+    """A configuration that cannot be followed is a failure that says where and what, and what happens meanwhile."""
+    (lab.root / ".taskmaster" / "config").mkdir()
+    (lab.root / ".taskmaster" / "config" / "workflow.yaml").write_text(text)
+    found = findings(lab, code=1)
+    assert words in found["BAD"]
+    assert "defaults" in found["BAD"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "401"), (404, "404"), (410, "410"), (500, "500"), (302, "redirect")]
+)
+def test_a_webhook_that_refuses(lab: Lab, receiver: Receiver, status: int, words: str) -> None:
+    """A webhook that does not take the ping is a failure, with its answer."""
+    receiver.answer = lambda _: status
+    found = findings(lab, code=1)
+    assert "webhook default: " in found["BAD"]
+    assert words in found["BAD"]
+
+
+def test_a_webhook_that_is_down(lab: Lab) -> None:
+    """A webhook that cannot be reached is a failure; events wait meanwhile."""
+    found = findings(lab, code=1, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/secret-path")
+    assert "cannot connect" in found["BAD"]
+    assert "events wait" in found["BAD"]
+    assert "secret-path" not in "".join(found.values())
+
+
+def test_a_secret_that_is_malformed(lab: Lab) -> None:
+    """A secret that cannot be signed with is a failure that does not quote it."""
+    found = findings(lab, code=1, AUTOMATION_SECRET_KEY="whsec_%%%not-base64%%%")
+    assert "AUTOMATION_SECRET_KEY" in found["BAD"]
+    assert "%%%" not in "".join(found.values())
+
+
+def test_what_waits(lab: Lab) -> None:
+    """Events that wait are a failure, with the way to send them and to the log."""
+    nowhere = f"http://127.0.0.1:{free_port()}/"
+    lab.record(2, TASKMASTER_WEBHOOK_URL=nowhere)
+    lab.kill()
+    found = findings(lab, code=1)
+    assert "default: 0 delivered, 2 waiting" in found["BAD"]
+    assert "swarmtask flush" in found["BAD"]
+    assert "relay.log" in found["BAD"]
+
+
+def test_what_is_no_event(lab: Lab) -> None:
+    """Lines of the journal that are no events are a note."""
+    lab.record(1, TASKMASTER_WEBHOOK_URL="")
+    (segment,) = lab.segments()
+    segment.write_bytes(b"garbage\n" + segment.read_bytes())
+    assert "1 line" in findings(lab, code=0)["note"]
+
+
+def test_a_journal_that_cannot_be_written(lab: Lab) -> None:
+    """A journal whose place is taken by something else is a failure."""
+    lab.journal.write_text("in the way")
+    assert "journal" in findings(lab, code=1)["BAD"]
+
+
+def test_a_database_that_cannot_be_read(lab: Lab, receiver: Receiver) -> None:
+    """A database of a newer version is a failure, and the rest is looked at all the same."""
+    lab.emit("TASK_STARTED")
+    receiver.wait(1)
+    lab.wait_for_end()
+    db = sqlite3.connect(lab.journal / "relay" / "relay.db")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    found = findings(lab, code=1)
+    assert "newer version" in found["BAD"]
+    assert "took a ping" in found["ok"]

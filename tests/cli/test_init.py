@@ -1,0 +1,440 @@
+"""`swarmtask init` and `make-include`: a project is set up in one command, and nobody's work is written over."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+import pytest_swarmtask
+from pytest_swarmtask.cli import main, tasksmk
+from pytest_swarmtask.config.load import load
+from pytest_swarmtask.config.schema import schema
+from tests.support import clean_environ
+
+CONFIG = ".taskmaster/config/workflow.yaml"
+SCHEMA = ".taskmaster/config/workflow.schema.json"
+WORKFLOW = ".github/workflows/task_management_integration.yml"
+EVERYTHING = [WORKFLOW, SCHEMA, CONFIG, "Makefile", "make/tasks.mk"]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty folder with a name that shells and make would split."""
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    return folder
+
+
+def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process, as that takes a tenth of the time."""
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        patch.chdir(root)
+        patch.setattr(os, "environ", clean_environ(**environ))
+        code = main(arguments)
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
+
+
+def run(command: Sequence[str], root: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=root,
+        env=clean_environ(**environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def ok(done: subprocess.CompletedProcess[str]) -> str:
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def said(output: str) -> dict[str, str]:
+    """Return the word that was said of each file."""
+    pattern = r"^(created|unchanged|overwritten|kept|would create|would overwrite) +(\S+)"
+    return {path: word for word, path in re.findall(pattern, output, re.MULTILINE)}
+
+
+def on_path(folder: Path) -> str:
+    """Return a PATH whose first `swarmtask` is the one that is tested."""
+    folder.mkdir()
+    script = folder / "swarmtask"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pytest_swarmtask "$@"\n')
+    script.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+# --- what init writes -------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_project_gets_everything_and_a_second_time_nothing_changes(root: Path) -> None:
+    assert said(ok(swarmtask(root, "init"))) == dict.fromkeys(EVERYTHING, "created")
+    written = files(root)
+    assert sorted(written) == sorted(EVERYTHING)
+    for arguments in ((), ("--force",), ("--dry-run",)):
+        assert said(ok(swarmtask(root, "init", *arguments))) == dict.fromkeys(EVERYTHING, "unchanged")
+    assert files(root) == written
+
+
+def test_a_dry_run_says_all_and_writes_nothing(root: Path) -> None:
+    assert said(ok(swarmtask(root, "init", "--dry-run"))) == dict.fromkeys(EVERYTHING, "would create")
+    assert list(root.iterdir()) == []
+
+
+def test_what_differs_is_kept_and_named_unless_forced(root: Path) -> None:
+    ok(swarmtask(root, "init"))
+    original = files(root)
+    for path in EVERYTHING:
+        (root / path).write_bytes(original[path] + b"# mine\n")
+    mine = files(root)
+
+    output = ok(swarmtask(root, "init"))
+    assert said(output) == {**dict.fromkeys(EVERYTHING, "kept"), "Makefile": "unchanged"}
+    assert "--force overwrites it" in output
+    assert files(root) == mine
+
+    preview = ok(swarmtask(root, "init", "--dry-run", "--force"))
+    assert said(preview) == {**dict.fromkeys(EVERYTHING, "would overwrite"), "Makefile": "unchanged"}
+    assert preview.count("-# mine") == 4
+    assert files(root) == mine
+
+    forced = ok(swarmtask(root, "init", "--force"))
+    assert said(forced) == {**dict.fromkeys(EVERYTHING, "overwritten"), "Makefile": "unchanged"}
+    assert files(root) == {**original, "Makefile": mine["Makefile"]}
+
+
+def test_what_is_missing_is_added_to_a_project_that_has_a_part(root: Path) -> None:
+    ok(swarmtask(root, "init"))
+    (root / CONFIG).unlink()
+    shutil.rmtree(root / "make")
+    expected = {**dict.fromkeys(EVERYTHING, "unchanged"), CONFIG: "created", "make/tasks.mk": "created"}
+    assert said(ok(swarmtask(root, "init"))) == expected
+
+
+@pytest.mark.parametrize("name", ["Makefile", "makefile", "GNUmakefile"])
+def test_a_makefile_is_never_edited_and_the_line_to_add_is_told(root: Path, name: str) -> None:
+    (root / name).write_text("all:\n\t@echo mine\n")
+    output = ok(swarmtask(root, "init", "--force"))
+    assert said(output)[name] == "kept"
+    assert "\n    include make/tasks.mk\n" in output
+    assert (root / name).read_text() == "all:\n\t@echo mine\n"
+    assert [path.name for path in root.iterdir() if path.is_file()] == [name]
+    with (root / name).open("a") as file:
+        file.write("include make/tasks.mk\n")
+    assert ok(run(["make"], root)) == "mine\n"
+    assert said(ok(swarmtask(root, "init")))[name] == "unchanged"
+
+
+def test_a_makefile_that_cannot_be_read_or_is_shared_is_left_alone(root: Path, tmp_path: Path) -> None:
+    (root / "Makefile").symlink_to(tmp_path / "nowhere")
+    assert said(ok(swarmtask(root, "init")))["Makefile"] == "kept"
+    assert (root / "Makefile").is_symlink()
+    (tmp_path / "nowhere").write_text("-include make/tasks.mk\n")
+    assert said(ok(swarmtask(root, "init")))["Makefile"] == "unchanged"
+
+
+def test_the_root_is_the_one_given_else_the_project_around_the_working_directory(root: Path, tmp_path: Path) -> None:
+    below = root / "deep" / "down"
+    below.mkdir(parents=True)
+    (root / ".git").mkdir()
+    assert ok(swarmtask(below, "init", "--dry-run")).startswith(f"project    {root}\n")
+    output = ok(swarmtask(tmp_path, "init", "--root", "my project/deep"))
+    assert output.startswith(f"project    {root / 'deep'}\n")
+    assert f"GitHub reads workflows only in the repository's top folder: move {WORKFLOW} there" in output
+    assert sorted(files(root / "deep")) == sorted(EVERYTHING)
+    assert "GitHub reads" not in ok(swarmtask(root, "init", "--dry-run", "--root", str(root)))
+
+
+def test_files_have_the_modes_that_the_umask_leaves_and_keep_those_they_have(root: Path) -> None:
+    ok(run(["sh", "-c", f'umask 027 && "{sys.executable}" -m pytest_swarmtask init'], root))
+    assert {stat.S_IMODE((root / path).stat().st_mode) for path in EVERYTHING} == {0o640}
+    (root / CONFIG).write_text("environments:\n")
+    (root / CONFIG).chmod(0o600)
+    ok(swarmtask(root, "init", "--force"))
+    assert stat.S_IMODE((root / CONFIG).stat().st_mode) == 0o600
+    assert sorted(files(root)) == sorted(EVERYTHING)
+
+
+# --- what init refuses ------------------------------------------------------------------------------------------------
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("swarmtask: ")
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_root_that_is_no_folder_is_bad_usage(root: Path) -> None:
+    assert "expected the project's folder" in refused(swarmtask(root, "init", "--root", "nowhere"))
+
+
+@pytest.mark.parametrize("link", [CONFIG, ".github", "make"])
+def test_a_link_out_of_the_project_is_not_followed(root: Path, tmp_path: Path, link: str) -> None:
+    """A checkout from elsewhere must not be able to name a file of ours that `--force` writes to."""
+    outside = tmp_path / "outside"
+    (root / link).parent.mkdir(parents=True, exist_ok=True)
+    if link == CONFIG:
+        outside.write_text("mine")
+    else:
+        outside.mkdir()
+    (root / link).symlink_to(outside)
+    before = files(tmp_path)
+    assert f"leads out of the project, to {outside}" in refused(swarmtask(root, "init", "--force"))
+    assert files(tmp_path) == before
+
+
+def test_a_link_within_the_project_is_followed_and_stays(root: Path) -> None:
+    (root / "settings").mkdir()
+    (root / ".taskmaster").mkdir()
+    (root / ".taskmaster" / "config").symlink_to("../settings")
+    assert said(ok(swarmtask(root, "init")))[CONFIG] == "created"
+    assert (root / "settings" / "workflow.yaml").is_file()
+    assert (root / ".taskmaster" / "config").is_symlink()
+
+
+@pytest.mark.parametrize("obstacle", [CONFIG, WORKFLOW, "make/tasks.mk"])
+def test_something_else_in_the_place_of_a_file_stops_everything(root: Path, obstacle: str) -> None:
+    (root / obstacle).mkdir(parents=True)
+    assert f"{root / obstacle} is no file" in refused(swarmtask(root, "init", "--force"))
+    assert files(root) == {}
+
+
+def test_a_file_in_the_place_of_a_folder_stops_everything(root: Path) -> None:
+    (root / "make").write_text("mine")
+    assert "cannot be read" in refused(swarmtask(root, "init"))
+    assert files(root) == {"make": b"mine"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_to_is_said(root: Path) -> None:
+    root.chmod(0o500)
+    try:
+        done = swarmtask(root, "init")
+    finally:
+        root.chmod(0o700)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "cannot be written: Permission denied" in done.stderr
+
+
+def test_writing_that_fails_leaves_what_was_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ok(swarmtask(root, "init"))
+    (root / CONFIG).write_text("environments:\n")
+    before = files(root)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    assert main(["init", "--root", str(root), "--force"]) == 2
+    monkeypatch.undo()
+    assert files(root) == before
+
+
+# --- what is in the files ---------------------------------------------------------------------------------------------
+
+
+def test_the_configuration_is_valid_without_any_variable_and_in_each_environment(root: Path) -> None:
+    ok(swarmtask(root, "init"))
+    for environment in ("", "dev", "staging", "prod"):
+        assert ok(swarmtask(root, "config", "validate", WORKFLOW_ENVIRONMENT=environment)).startswith("valid: ")
+        assert load(root, {"WORKFLOW_ENVIRONMENT": environment}).environments == ("dev", "staging", "prod")
+    (webhook,) = load(root, {}).workflow.task_integration.webhooks
+    assert (webhook.url, webhook.secret_env) == ("${TASKMASTER_WEBHOOK_URL}", "AUTOMATION_SECRET_KEY")
+
+
+def test_the_configuration_stays_valid_when_its_comments_come_into_force(root: Path) -> None:
+    ok(swarmtask(root, "init"))
+    text = (root / CONFIG).read_text()
+    option = re.compile(r"^( *)# ( *(?:- )?[a-z_]+:(?: |$))", re.MULTILINE)
+    assert len(option.findall(text)) > 15
+    (root / CONFIG).write_text(option.sub(r"\1\2", text))
+    workflow = load(root, {}).workflow
+    assert workflow.task_integration.source == "my-project"
+    assert [rule.name for rule in workflow.automation_triggers.rules] == ["tell-about-failed-deployments"]
+    assert [alert.name for alert in workflow.monitoring.alerts] == ["broken-build"]
+
+
+def test_editors_find_the_schema_that_the_configuration_names(root: Path) -> None:
+    ok(swarmtask(root, "init"))
+    first = (root / CONFIG).read_text().splitlines()[0]
+    named = first.removeprefix("# yaml-language-server: $schema=")
+    written = yaml.safe_load((root / CONFIG).parent.joinpath(named).read_text())
+    assert written == schema()
+    jsonschema.Draft202012Validator(written).validate(yaml.safe_load((root / CONFIG).read_text()))
+
+
+# --- the Makefile and tasks.mk ----------------------------------------------------------------------------------------
+
+
+def test_make_include_prints_the_path_of_the_installed_file(root: Path) -> None:
+    path = Path(ok(swarmtask(root, "make-include")).removesuffix("\n"))
+    assert path.is_absolute()
+    assert path == tasksmk.installed()
+    assert "task-event =" in path.read_text()
+
+
+@pytest.mark.parametrize("place", ["wheel/pytest_swarmtask/make/tasks.mk", "check out/make/tasks.mk"])
+def test_tasks_mk_is_found_in_the_wheel_and_beside_a_checkout(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).write_text("V := included\n")
+    package = tmp_path / Path(place).parts[0] / "pytest_swarmtask"
+    left_out = shutil.ignore_patterns("make", "__pycache__")
+    shutil.copytree(Path(pytest_swarmtask.__file__).parent, package, ignore=left_out, dirs_exist_ok=True)
+    command = f'PYTHONPATH="{package.parent}" "{sys.executable}" -m pytest_swarmtask make-include'
+    printed = ok(run(["sh", "-c", command], tmp_path))
+    assert printed == str(tmp_path / place).replace(" ", "\\ ") + "\n"
+    (tmp_path / "Makefile").write_text(f"include {printed}all:\n\t@echo $(V)\n")
+    assert ok(run(["make"], tmp_path)) == "included\n"
+
+
+def test_a_package_without_its_data_says_so(tmp_path: Path) -> None:
+    package = tmp_path / "pytest_swarmtask"
+    shutil.copytree(
+        Path(pytest_swarmtask.__file__).parent, package, ignore=shutil.ignore_patterns("make", "templates", "__py*")
+    )
+    for command in ("make-include", "init"):
+        python = [sys.executable, "-m", "pytest_swarmtask", command]
+        message = refused(run(python, tmp_path, PYTHONPATH=str(tmp_path)))
+        assert "install" in message
+        assert str(package) in message
+
+
+def test_a_copy_is_created_and_then_unchanged(root: Path) -> None:
+    assert ok(swarmtask(root, "make-include", "--copy", "make/tasks.mk")).startswith("created    make/tasks.mk")
+    assert (root / "make" / "tasks.mk").read_bytes() == tasksmk.stamped()
+    assert ok(swarmtask(root, "make-include", "--copy", "make/tasks.mk")).startswith("unchanged  make/tasks.mk")
+
+
+def aged(root: Path, version: str = "0.0.9", body: bytes = b"# of old\n") -> Path:
+    """Put a faithful copy of another version in its place."""
+    path = root / "make" / "tasks.mk"
+    path.parent.mkdir(exist_ok=True)
+    digest = tasksmk._digest(body)
+    path.write_bytes(f"# tasks.mk of pytest-swarmtask {version}, sha256 {digest}: a copy\n".encode() + body)
+    return path
+
+
+def test_an_old_copy_is_noticed_by_doctor_kept_by_init_and_updated_by_one_command(root: Path) -> None:
+    ok(swarmtask(root, "init"))
+    path = aged(root)
+    version = pytest_swarmtask.__version__
+
+    report = ok(swarmtask(root, "doctor", "--no-ping"))
+    assert f"make/tasks.mk is of pytest-swarmtask 0.0.9, installed is {version}" in report
+    (command,) = re.findall(r"→ update it with: swarmtask (make-include .*)", report)
+    assert f"(differs; update it with: swarmtask {command})" in ok(swarmtask(root, "init"))
+    assert path.read_bytes().endswith(b"# of old\n")
+
+    assert ok(swarmtask(root, *command.split())) == f"updated    make/tasks.mk (0.0.9 → {version})\n"
+    assert path.read_bytes() == tasksmk.stamped()
+    assert "make/tasks.mk is the one that is installed" in ok(swarmtask(root, "doctor", "--no-ping"))
+    assert set(said(ok(swarmtask(root, "init"))).values()) == {"unchanged"}
+
+
+def test_a_copy_of_a_newer_version_has_doctor_name_the_package_as_what_is_old(root: Path) -> None:
+    aged(root, "99.1")
+    assert "→ install the newer one: python -m pip install --upgrade" in ok(swarmtask(root, "doctor", "--no-ping"))
+
+
+def test_a_new_version_with_the_same_tasks_mk_leaves_copies_as_they_are(root: Path) -> None:
+    path = aged(root, "0.0.9", tasksmk.installed().read_bytes())
+    before = path.read_bytes()
+    assert ok(swarmtask(root, "make-include", "--copy", "make/tasks.mk")).startswith("unchanged")
+    assert "is the one that is installed" in ok(swarmtask(root, "doctor", "--no-ping"))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("text", "why"), [(b"changed", "changed by hand"), (None, "no copy of tasks.mk")])
+def test_what_somebody_wrote_is_replaced_only_by_force(root: Path, text: bytes | None, why: str) -> None:
+    path = aged(root)
+    path.write_bytes(path.read_bytes() + text if text else b"all:\n")
+    before = path.read_bytes()
+    done = swarmtask(root, "make-include", "--copy", "make/tasks.mk")
+    assert (done.returncode, done.stderr, path.read_bytes()) == (1, "", before)
+    assert why in done.stdout
+    assert ("changed by hand" in ok(swarmtask(root, "doctor", "--no-ping"))) is (text is not None)
+    assert "--force overwrites it" in ok(swarmtask(root, "init"))
+    ok(swarmtask(root, "make-include", "--copy", "make/tasks.mk", "--force"))
+    assert path.read_bytes() == tasksmk.stamped()
+
+
+def test_a_copy_that_cannot_be_read_or_written_is_said(root: Path) -> None:
+    (root / "file").write_text("")
+    assert "is a directory" in refused(swarmtask(root, "make-include", "--copy", ".")).lower()
+    assert "cannot be written" in refused(swarmtask(root, "make-include", "--copy", "file/tasks.mk"))
+    assert "--force goes with --copy" in refused(swarmtask(root, "make-include", "--force"))
+    (root / "make" / "tasks.mk").mkdir(parents=True)
+    done = swarmtask(root, "doctor", "--no-ping")
+    assert done.returncode == 1
+    assert "cannot be read: Is a directory" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"), [("0.9", "0.10"), ("1.0rc1", "1.0"), ("1.0.dev3", "1.0"), ("1.0a1", "1.0b1"), ("", "0.1")]
+)
+def test_versions_are_told_apart(older: str, newer: str) -> None:
+    assert tasksmk._order(older) < tasksmk._order(newer)
+
+
+def test_the_written_makefile_includes_the_copy_also_where_the_package_is_not_installed(root: Path) -> None:
+    ok(swarmtask(root, "init"))
+    with (root / "Makefile").open("a") as file:
+        file.write("hello:\n\t@$(call task-event,TASK_STARTED,hello) && echo hello\n")
+    done = run(["make", "hello", "TASKS_PYTHON=/nowhere/python"], root)
+    assert (done.returncode, done.stdout) == (0, "hello\n")
+    assert "no events" in done.stderr
+
+
+@pytest.mark.skipif(
+    "TASKS_STANDARD_TARGETS" not in tasksmk.installed().read_text(), reason="this tasks.mk has no standard targets"
+)
+def test_the_written_makefile_has_every_target_that_the_workflow_runs(root: Path) -> None:
+    ok(swarmtask(root, "init"))
+    targets = set(re.findall(r"run: make (\S+)$", (root / WORKFLOW).read_text(), re.MULTILINE))
+    assert targets == {"setup", "test", "build", "deploy"}
+    for target in (*targets, "tasks-help"):
+        ok(run(["make", "-n", target], root, WORKFLOW_ENVIRONMENT="staging"))
+
+
+def test_the_makefile_may_include_the_installed_file_instead_of_a_copy(root: Path, tmp_path: Path) -> None:
+    output = ok(swarmtask(root, "init", "--include"))
+    assert "make/tasks.mk" not in said(output)
+    assert not (root / "make").exists()
+    with (root / "Makefile").open("a") as file:
+        file.write("hello:\n\t@$(call task-event,TASK_STARTED,hello) && echo hello\n")
+    environ = {"PATH": on_path(tmp_path / "bin"), "TASKS_PYTHON": f'"{sys.executable}"'}
+    assert ok(run(["make", "hello"], root, **environ)) == "hello\n"
+    assert [path.suffix for path in (root / ".taskmaster" / "events").glob("*.jsonl")] == [".jsonl"]
+    assert said(ok(swarmtask(root, "init", "--include")))["Makefile"] == "unchanged"
+
+    shell_only = tmp_path / "shell"
+    shell_only.mkdir()
+    (shell_only / "sh").symlink_to("/bin/sh")
+    done = run([shutil.which("make") or "make", "hello"], root, PATH=str(shell_only))
+    assert done.returncode == 2
+    assert "pytest-swarmtask is not installed: python -m pip install pytest-swarmtask" in done.stderr

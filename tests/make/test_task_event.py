@@ -1,0 +1,458 @@
+"""`task-event` of make/tasks.mk with the real make: what reaches the emitter, and that a recipe never notices."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import pytest_swarmtask
+from tests.support import clean_environ, read_events
+
+PACKAGE = Path(pytest_swarmtask.__file__).parent
+SHIPPED = PACKAGE / "make" / "tasks.mk"
+TASKS_MK = SHIPPED if SHIPPED.exists() else PACKAGE.parent / "make" / "tasks.mk"
+
+SEED = """
+test:
+	@$(call task-event,TASK_STARTED,make_test,'{"action":"test","type":"all"}')
+	@python scripts/run_tests.py && \\
+		$(call task-event,TASK_COMPLETED,make_test,'{"success":true}') || \\
+		($(call task-event,TASK_FAILED,make_test,'{"success":false}') && exit 1)
+"""
+
+RECORDER = """#!/bin/sh
+call=$(pwd; printf '%s\\036' "$@"; cat; printf '\\035')
+printf '%s' "$call" >> '{records}'
+echo 'the emitter prints'
+{extra}
+"""
+
+
+class Make:
+    """A project's folder with tasks.mk, and a recorder that stands in for the Python of `TASKS_PYTHON`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.records = folder.parent / "records"
+        (folder / "tasks.mk").write_bytes(TASKS_MK.read_bytes())
+        self.python = folder / ".venv" / "bin" / "python"
+        self.python.parent.mkdir(parents=True)
+        self.recorder()
+
+    def recorder(self, extra: str = "") -> None:
+        """(Re)write the stand-in; `extra` is shell text that it ends with."""
+        self.python.write_text(RECORDER.format(records=self.records, extra=extra))
+        self.python.chmod(0o755)
+
+    def write(self, text: str, where: str = "Makefile") -> None:
+        path = self.folder / where
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def run(
+        self, *arguments: str, python: str | None = ".venv/bin/python", stdin: str = "", **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run make with `python` as `TASKS_PYTHON` in the environment, away from what the present session has set."""
+        kept = {name: value for name, value in clean_environ().items() if not name.startswith("TASKS_")}
+        if python is not None:
+            kept["TASKS_PYTHON"] = python
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=self.folder,
+            env={**kept, **environ},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def calls(self) -> list[list[str]]:
+        """What the emitter was called with, in order: `[type, task id, metadata]`, as far as given."""
+        return [call for call, _, _ in self.recorded()]
+
+    def recorded(self) -> list[tuple[list[str], str, str]]:
+        """Each call with the folder it was made in and what it could read from standard input."""
+        found = []
+        records = self.records.read_text() if self.records.exists() else ""
+        for record in records.split("\035")[:-1]:
+            folder, _, rest = record.partition("\n")
+            *words, stdin = rest.split("\036")
+            assert words[:2] == ["-m", "pytest_swarmtask.emit"]
+            found.append((words[2:], folder, stdin))
+        return found
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    folder = tmp_path / "a project's (own) folder"
+    folder.mkdir()
+    return Make(folder)
+
+
+def recipe(*lines: str, header: str = "include tasks.mk") -> str:
+    return "\n".join([header, "all:", *(f"\t{line}" for line in lines), ""])
+
+
+class TestSeed:
+    """The seed's own Makefile snippet, verbatim."""
+
+    @pytest.fixture(autouse=True)
+    def project(self, make: Make) -> None:
+        make.write("include tasks.mk\n" + SEED)
+        make.write(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "bin/python")
+        (make.folder / "bin/python").chmod(0o755)
+
+    def run(self, make: Make, status: int) -> subprocess.CompletedProcess[str]:
+        make.write(f"print('the tests run'); raise SystemExit({status})", "scripts/run_tests.py")
+        return make.run(PATH=f"{make.folder}/bin:{os.environ['PATH']}")
+
+    def test_success(self, make: Make) -> None:
+        """A passing command reports its start and completion, and make's output is the command's alone."""
+        done = self.run(make, 0)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "the tests run\n", "")
+        assert make.calls() == [
+            ["TASK_STARTED", "make_test", '{"action":"test","type":"all"}'],
+            ["TASK_COMPLETED", "make_test", '{"success":true}'],
+        ]
+
+    def test_failure(self, make: Make) -> None:
+        """A failing command reports its failure and fails the target."""
+        done = self.run(make, 3)
+        assert done.returncode == 2
+        assert make.calls()[1:] == [["TASK_FAILED", "make_test", '{"success":false}']]
+
+
+@pytest.mark.parametrize(
+    ("written", "received"),
+    [
+        pytest.param("""'{"x":1, "y":[2,,3]}'""", '{"x":1, "y":[2,,3]}', id="commas and spaces after them"),
+        pytest.param(
+            """'{"text":"a,  b (c, d)"}'""", '{"text":"a,  b (c, d)"}', id="text with commas, spaces, parentheses"
+        ),
+        pytest.param("""{"a":"it's","b":"back\\nslash"}""", """{"a":"it's","b":"back\\nslash"}""", id="not quoted"),
+        pytest.param("""{"a":"$$word","b":"\\"c\\""}""", r"""{"a":"one  two","b":"\"c\""}""", id="shell variable"),
+        pytest.param("""'{"a":"'"$$word"'"}'""", '{"a":"one  two"}', id="quotes changed midway"),
+        pytest.param('''"{\\"a\\":\\"$$word\\",\\"b\\":1}"''', '{"a":"one  two","b":1}', id="double quotes"),
+        pytest.param("""'{"a":"$$word `x` \\\\ %# ~ é"}'""", '{"a":"$word `x` \\\\ %# ~ é"}', id="literal specials"),
+        pytest.param("$(BODY)", '{"a":1, "b":2}', id="make variable with a newline and commas"),
+        pytest.param("'$(NESTED)'", '{"list":"a.c b.c"}', id="make function"),
+    ],
+)
+def test_metadata_arrives_as_written(make: Make, written: str, received: str) -> None:
+    """make splits the JSON at its commas; the emitter gets it whole, byte for byte."""
+    header = """include tasks.mk
+define BODY
+{"a":1,
+"b":2}
+endef
+NESTED = {"list":"$(addsuffix .c,a b)"}"""
+    make.write(recipe(f"@word='one  two'; $(call task-event,TASK_STARTED,id,{written})", header=header))
+    done = make.run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert make.calls() == [["TASK_STARTED", "id", received]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received"),
+    [
+        ("TASK_STARTED", ["TASK_STARTED"]),
+        ("TASK_STARTED,build", ["TASK_STARTED", "build"]),
+        ("TASK_STARTED,,'{}'", ["TASK_STARTED", "", "{}"]),
+        ("TASK_STARTED, build, '{}'", ["TASK_STARTED", "build", "{}"]),
+        ("TASK_STARTED,it's  \"my\" task & (yours); *,'{}'", ["TASK_STARTED", 'it\'s  "my" task & (yours); *', "{}"]),
+        ("TASK_STARTED,'it is quoted','{}'", ["TASK_STARTED", "it is quoted", "{}"]),
+        ("TASK_STARTED,part-$$word", ["TASK_STARTED", "part-one  two"]),
+        ("TASK_STARTED,$@-of-$(MAKELEVEL)", ["TASK_STARTED", "all-of-0"]),
+    ],
+)
+def test_task_id_arrives_as_written(make: Make, arguments: str, received: list[str]) -> None:
+    """Ids need no quotes, may have them, and may be left out, like the metadata."""
+    make.write(recipe(f"@word='one  two'; $(call task-event,{arguments})"))
+    done = make.run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert make.calls() == [received]
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+@pytest.mark.parametrize("flags", ["-c", "-ec", "-euc"])
+def test_any_place_in_a_line(make: Make, shell: str, flags: str) -> None:
+    """The call is one command that succeeds: in and-or lists, subshells, `if`, between semicolons, under `set -eu`."""
+    event = '$(call task-event,TASK_STARTED,{},\'{{"a":1,"b":2}}\')'.format
+    make.write(
+        recipe(
+            f"@{event(1)}",
+            f"@true && {event(2)} || {event('never')}",
+            f"@false && {event('never')} || {event(3)}",
+            f"@({event(4)} && exit 0) && if {event(5)}; then {event(6)}; fi; {event(7)}; echo end",
+            header=f"include tasks.mk\nSHELL := {shutil.which(shell)}\n.SHELLFLAGS := {flags}",
+        )
+    )
+    make.recorder("exit 1")
+    done = make.run(TASKS_QUIET="1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+    assert [task_id for _, task_id, _ in make.calls()] == list("1234567")
+
+
+def test_oneshell(make: Make) -> None:
+    """Under `.ONESHELL` the lines of a recipe share a shell, and its variables."""
+    event = "$(call task-event,TASK_STARTED,$$name)"
+    make.write(recipe("@name=first", event, "name=second", f"true && {event}") + ".ONESHELL:\n")
+    assert make.run().stderr == ""
+    assert [task_id for _, task_id in make.calls()] == ["first", "second"]
+
+
+def test_no_comma_is_dropped_in_silence(make: Make) -> None:
+    """Metadata may have 61 commas; with more the event goes without metadata, and make says so."""
+    fits, longer = (",".join(map(str, range(count))) for count in (62, 63))
+    make.write(
+        recipe(f"@$(call task-event,TASK_STARTED,a,'[{fits}]')", f"@$(call task-event,TASK_STARTED,b,'[{longer}]')")
+    )
+    done = make.run()
+    assert done.returncode == 0
+    assert make.calls() == [["TASK_STARTED", "a", f"[{fits}]"], ["TASK_STARTED", "b"]]
+    assert "tasks.mk: TASK_STARTED b: metadata left out: it has more than 61 commas" in done.stderr
+
+
+def test_inside_another_function(make: Make) -> None:
+    """Arguments of a function of the project's own do not leak into the event."""
+    header = "include tasks.mk\nstarted = $(call task-event,TASK_STARTED,$(1),'{\"a\":1}')"
+    make.write(recipe("@$(call started,id,4,5,6,7,8,9)", header=header))
+    make.run()
+    assert make.calls() == [["TASK_STARTED", "id", '{"a":1}']]
+
+
+@pytest.mark.parametrize("flag", ["-n", "-t", "-q", "-kn", "-nB", "--dry-run"])
+def test_nothing_where_make_runs_nothing(make: Make, flag: str) -> None:
+    """Lines that make runs even under -n, -t and -q (with `+` or `$(MAKE)`), and sub-makes, report nothing."""
+    event = "$(call task-event,TASK_STARTED,id)"
+    make.write(recipe(f"+@echo ran; {event}", f"@$(MAKE) sub; {event}", f"@{event}") + f"sub:\n\t+@{event}\n")
+    done = make.run(flag)
+    assert "ran\n" in done.stdout
+    assert make.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("makeflags", "idle"),
+    [
+        ("n", True),
+        ("kn -j2 --jobserver-auth=3,4 -- A=b", True),
+        ("t", True),
+        ("q", True),
+        ("", False),
+        ("k", False),
+        (" -- NAME=n", False),
+        ("NAME=nothing", False),
+        (" --no-print-directory", False),
+        ("--no-print-directory", False),
+        (" -j8 --jobserver-auth=fifo:/tmp/nqt -- quiet=nt", False),
+        ("n NAME=value", True),
+    ],
+)
+def test_makeflags_of_other_versions(make: Make, makeflags: str, idle: bool) -> None:
+    """Only one-letter options count: in make 3.81 the first word may be a variable or a long option."""
+    make.write(f"include tasks.mk\n$(info <$(call tasks-runs-nothing,$(firstword -{makeflags})))\nall:\n")
+    assert make.run().stdout.startswith("<\n") is not idle
+
+
+class TestWithoutEmitter:
+    """Where pytest-swarmtask is not installed, recipes work on."""
+
+    TWICE = recipe(
+        "@$(call task-event,TASK_STARTED,a)", "@echo work", "@$(call task-event,TASK_COMPLETED,a) && echo done"
+    )
+
+    def bare_python(self, make: Make) -> str:
+        """A real Python that cannot see the package."""
+        make.write(f'#!/bin/sh\nexec "{sys._base_executable}" -IS "$@"\n', "bare")  # type: ignore[attr-defined]
+        (make.folder / "bare").chmod(0o755)
+        return "./bare"
+
+    def test_one_notice(self, make: Make) -> None:
+        """However many events, one line on standard error, with the reason and how to be rid of it."""
+        make.write(self.TWICE)
+        done = make.run(python=self.bare_python(make))
+        assert (done.returncode, done.stdout) == (0, "work\ndone\n")
+        assert len(done.stderr.splitlines()) == 1
+        assert re.match(r"tasks\.mk: no events: .*pytest_swarmtask.*TASKS_QUIET=1", done.stderr)
+
+    @pytest.mark.parametrize("shell", ["dash", "bash"])
+    def test_no_such_python(self, make: Make, shell: str) -> None:
+        make.write(self.TWICE)
+        done = make.run(f"SHELL={shutil.which(shell)}", python="no-such-python")
+        assert (done.returncode, done.stdout) == (0, "work\ndone\n")
+        assert len(done.stderr.splitlines()) == 1
+        assert "no-such-python" in done.stderr
+
+    def test_quiet(self, make: Make) -> None:
+        make.write(self.TWICE)
+        done = make.run(python=self.bare_python(make), TASKS_QUIET="1")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "work\ndone\n", "")
+
+    def test_installed_midway(self, make: Make) -> None:
+        """A target may install the package: the events after that are reported."""
+        make.python.rename(make.folder / "ready")
+        make.write(
+            recipe(
+                "@$(call task-event,TASK_STARTED,a)",
+                "@mv ready .venv/bin/python",
+                "@$(call task-event,TASK_COMPLETED,a)",
+            )
+        )
+        done = make.run()
+        assert "no events" in done.stderr
+        assert make.calls() == [["TASK_COMPLETED", "a"]]
+
+
+def test_what_the_emitter_says(make: Make) -> None:
+    """Its notices and its complaints about a wrong call reach standard error, each time; its output does not."""
+    make.write(TestWithoutEmitter.TWICE)
+    make.recorder("echo 'the folder is read-only' >&2; exit 2")
+    done = make.run()
+    assert (done.returncode, done.stdout) == (0, "work\ndone\n")
+    assert done.stderr == "tasks.mk: the folder is read-only\n" * 2
+
+
+def test_standard_input_stays_with_the_recipe(make: Make) -> None:
+    """The emitter reads nothing of what is meant for the recipe's commands."""
+    make.write(recipe("@$(call task-event,TASK_STARTED,a); cat"))
+    assert make.run(stdin="for the recipe").stdout == "for the recipe"
+    assert [stdin for _, _, stdin in make.recorded()] == [""]
+
+
+def test_a_background_child_does_not_hold_the_output(make: Make) -> None:
+    """`make | cat` ends with make, though the emitter has left a process behind (as it does with the relay)."""
+    make.recorder(f"sleep 20 2>/dev/null & echo $! > '{make.records.parent}/pid'")
+    make.write(recipe("@$(call task-event,TASK_STARTED,a)"))
+    started = time.monotonic()
+    done = make.run()
+    os.kill(int((make.records.parent / "pid").read_text()), 9)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("python", [".venv/bin/python", "$(CURDIR)/.venv/bin/python", '"$(CURDIR)/.venv/bin/python"'])
+def test_python_is_found_from_any_folder(make: Make, python: str) -> None:
+    """A relative `TASKS_PYTHON`, and one with the spaces of the project's own folder, hold after a cd."""
+    make.write(
+        recipe("@cd sub && $(call task-event,TASK_STARTED,a)", header=f"TASKS_PYTHON = {python}\ninclude tasks.mk")
+    )
+    (make.folder / "sub").mkdir()
+    done = make.run()
+    assert done.stderr == ""
+    assert [(call, Path(folder).name) for call, folder, _ in make.recorded()] == [(["TASK_STARTED", "a"], "sub")]
+
+
+def test_python_may_be_several_words(make: Make) -> None:
+    """`TASKS_PYTHON := uv run python` and the like."""
+    make.write(
+        recipe(
+            "@$(call task-event,TASK_STARTED,a)", header="TASKS_PYTHON := env A=1 .venv/bin/python\ninclude tasks.mk"
+        )
+    )
+    make.run()
+    assert make.calls() == [["TASK_STARTED", "a"]]
+
+
+def test_include_from_another_folder(make: Make) -> None:
+    """The file can lie anywhere: it needs nothing beside it."""
+    (make.folder / "make").mkdir()
+    shutil.move(make.folder / "tasks.mk", make.folder / "make" / "tasks.mk")
+    make.write(recipe("@$(call task-event,TASK_STARTED,a)", header="include ../make/tasks.mk"), "sub dir/Makefile")
+    done = make.run("-C", "sub dir", "--no-print-directory", python="../.venv/bin/python")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert make.calls() == [["TASK_STARTED", "a"]]
+
+
+def test_sub_makes_use_the_same_python(make: Make) -> None:
+    """A sub-make in another folder that names no Python takes the one of the make above."""
+    make.write(recipe("@$(MAKE) -C sub", header="TASKS_PYTHON := .venv/bin/python\ninclude tasks.mk"))
+    make.write(recipe("@$(call task-event,TASK_STARTED,below)", header="include ../tasks.mk"), "sub/Makefile")
+    assert make.run(python=None).stderr == ""
+    assert make.calls() == [["TASK_STARTED", "below"]]
+
+
+def test_parallel_targets(make: Make) -> None:
+    """`-j8`: each target's events arrive, whole."""
+    names = [f"target-{number}" for number in range(30)]
+    text = "include tasks.mk\nall: " + " ".join(names) + "\n"
+    for name in names:
+        start = "$(call task-event,TASK_STARTED,$@,'{\"a\":[1,2]}')"
+        text += f"{name}:\n\t@{start} && $(call task-event,TASK_COMPLETED,$@)\n"
+    make.write(text)
+    assert make.run("-j8").returncode == 0
+    started = [["TASK_STARTED", name, '{"a":[1,2]}'] for name in names]
+    assert sorted(make.calls()) == sorted(started + [["TASK_COMPLETED", name] for name in names])
+
+
+def test_only_what_make_3_81_has() -> None:
+    """Constructs that came later are errors there, or silently mean something else."""
+    later = (
+        r"\$\((?:file|let|intcmp|guile) |^ *(?:private|undefine|export +define)\b|::?:=|!="
+        r"|^\.(?:ONESHELL|SHELLFLAGS)|^ *define .*="
+    )
+    assert re.findall(later, TASKS_MK.read_text(), re.MULTILINE) == []
+
+
+class TestRealEmitter:
+    """From the recipe into the journal."""
+
+    def test_events_reach_the_journal(self, make: Make) -> None:
+        """Type, id and metadata are those of the recipe; make's output is untouched."""
+        (make.folder / ".taskmaster").mkdir()
+        make.write(
+            recipe(
+                '@$(call task-event,BUILD_STARTED,the build,\'{"action":"build","list":[1,2]}\')',
+                "@cd sub && echo built && $(call task-event,BUILD_COMPLETED,the build,'{\"success\":true}')",
+            )
+        )
+        (make.folder / "sub").mkdir()
+        done = make.run(python=f"'{sys.executable}'")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "built\n", "")
+        started, completed = read_events(make.folder)
+        assert (started["event_type"], started["task_id"], started["status"]) == (
+            "BUILD_STARTED",
+            "the build",
+            "started",
+        )
+        assert started["metadata"].items() >= {"action": "build", "list": [1, 2]}.items()
+        assert (completed["event_type"], completed["metadata"]["success"]) == ("BUILD_COMPLETED", True)
+
+    def test_one_make_is_one_run(self, make: Make) -> None:
+        """Events of a make and its sub-makes have one trace id, also under -j; that of another make is another."""
+        (make.folder / ".taskmaster").mkdir()
+        event = "\n\t@$(call task-event,TASK_STARTED,$@)\n"
+        make.write(f"include tasks.mk\nall: a b\n\t@$(MAKE) -C sub\na:{event}b:{event}")
+        make.write(f"include ../tasks.mk\nc:{event}", "sub/Makefile")
+        for _ in range(2):
+            assert make.run("-j2", python=f"'{sys.executable}'").stderr == ""
+        events = read_events(make.folder)
+        runs = {one["trace_id"] for one in events}
+        assert len(runs) == 2
+        assert {(one["trace_id"], one["task_id"]) for one in events} == {(run, task) for run in runs for task in "abc"}
+
+    def test_a_run_around_goes_on(self, make: Make) -> None:
+        """Where TRACEPARENT says what began the run, make's events belong to that."""
+        (make.folder / ".taskmaster").mkdir()
+        make.write(recipe("@$(call task-event,TASK_STARTED,a)", "@echo $$TRACEPARENT"))
+        around = f"00-{'ab' * 16}-{'cd' * 8}-01"
+        done = make.run(python=f"'{sys.executable}'", TRACEPARENT=around)
+        (event,) = read_events(make.folder)
+        assert (event["trace_id"], event["parent_span_id"], done.stdout) == ("ab" * 16, "cd" * 8, f"{around}\n")
+
+    def test_wrong_calls_are_told_and_harm_nothing(self, make: Make) -> None:
+        """An unknown type or broken JSON is said on standard error; the recipe goes on."""
+        (make.folder / ".taskmaster").mkdir()
+        make.write(
+            recipe("@$(call task-event,NO_SUCH_TYPE,a)", "@$(call task-event,TASK_STARTED,a,'{\"a\":')", "@echo on")
+        )
+        done = make.run(python=f"'{sys.executable}'")
+        assert (done.returncode, done.stdout) == (0, "on\n")
+        assert "NO_SUCH_TYPE" in done.stderr

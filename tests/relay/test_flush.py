@@ -1,0 +1,306 @@
+"""What waits is sent when somebody asks for it, and what the receivers' answers make of it is what `status` tells."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from pytest_swarmtask.config.settings import read_settings
+from pytest_swarmtask.recorder import Recorder
+from pytest_swarmtask.relay import process
+from pytest_swarmtask.relay.store import Store, database
+from pytest_swarmtask.relay.survey import EndpointSurvey, survey
+from tests.relay.lab import HANG, Answer, Arrival, Lab, Receiver, free_port, receiving, wait_until
+
+
+def journal(lab: Lab, count: int, event_type: str = "TASK_STARTED", **environ: str) -> list[str]:
+    """Record so many events that are owed to the webhook, start no relay, and return their ids."""
+    recorder = Recorder(read_settings(str(lab.root), {**lab.environ, **environ}), {**lab.environ, **environ})
+    recorder._handed_over = True
+    events = [recorder.trigger(event_type, f"{number}", None, {}) for number in range(count)]
+    recorder.close()
+    return [event.id for event in events if event is not None]
+
+
+def flush(lab: Lab, timeout: float = 30.0, **environ: str) -> bool:
+    return process.flush(str(lab.journal), {**lab.environ, **environ}, timeout)
+
+
+def endpoint(lab: Lab, name: str = "default") -> EndpointSurvey:
+    return survey(str(lab.journal), lab.environ).endpoints[name]
+
+
+def counts(lab: Lab, name: str = "default") -> tuple[int, int, int]:
+    """Return how many events are delivered, waiting and dead."""
+    found = endpoint(lab, name)
+    return found.delivered, found.waiting, found.dead
+
+
+def batching(lab: Lab, receiver: Receiver, **more: Any) -> None:
+    lab.webhooks({"name": "hook", "url": receiver.url, "batch": True, **more})
+    lab.environ["TASKMASTER_WEBHOOK_URL"] = ""
+
+
+def test_everything_is_sent(lab: Lab, receiver: Receiver) -> None:
+    """What was left by any number of runs is sent, each run in its order, and another time there is nothing to send."""
+    first, second = journal(lab, 5), journal(lab, 3)
+    assert counts(lab) == (0, 8, 0)
+    assert flush(lab)
+    assert receiver.ids == first + second
+    assert flush(lab)
+    assert len(receiver.arrivals) == 8
+    assert counts(lab) == (8, 0, 0)
+
+
+def test_nothing_to_send(lab: Lab, receiver: Receiver) -> None:
+    """Where nothing is owed, there is nothing to do."""
+    journal(lab, 2, TASKMASTER_WEBHOOK_URL="")
+    assert flush(lab)
+    assert receiver.arrivals == []
+
+
+def test_progress_is_told(lab: Lab, receiver: Receiver) -> None:
+    """Who watches is told how far it is, up to the end."""
+    journal(lab, 20)
+    told: list[tuple[int, int]] = []
+    assert process.flush(str(lab.journal), lab.environ, 30, lambda *now: told.append(now))
+    assert told[-1] == (20, 20)
+    assert all(settled <= total for settled, total in told)
+
+
+# -- answers -------------------------------------------------------------------------------------------------------
+
+
+def test_ids_are_stable(lab: Lab, receiver: Receiver) -> None:
+    """However often an event is tried, its webhook-id is the event's own; each attempt is signed anew."""
+    tries: dict[str, int] = {}
+
+    def third_time(arrival: Arrival) -> Answer:
+        tries[arrival.webhook_id] = tries.get(arrival.webhook_id, 0) + 1
+        return 200 if tries[arrival.webhook_id] == 3 else (500, 503)[tries[arrival.webhook_id] - 1]
+
+    receiver.answer = third_time
+    ids = journal(lab, 2)
+    assert flush(lab)
+    assert [arrival.webhook_id for arrival in receiver.arrivals] == [ids[0]] * 3 + [ids[1]] * 3
+    assert receiver.ids == ids
+    assert receiver.refused == 0
+
+
+def test_ids_of_batches_are_stable(lab: Lab, receiver: Receiver) -> None:
+    """A batch that is tried again has the same webhook-id and the same events."""
+    batching(lab, receiver)
+    receiver.answer = lambda _: 200 if len(receiver.arrivals) > 2 else 502
+    ids = journal(lab, 10)
+    assert flush(lab)
+    assert len({arrival.webhook_id for arrival in receiver.arrivals}) == 1
+    assert [arrival.ids for arrival in receiver.arrivals] == [ids] * 3
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 422])
+def test_refused_for_good(lab: Lab, receiver: Receiver, status: int) -> None:
+    """An event that is refused for good becomes a dead letter with the reason; all others are delivered."""
+    receiver.answer = lambda arrival: status if arrival.events[0]["task_id"] == "2" else 200
+    ids = journal(lab, 5)
+    assert flush(lab)
+    assert receiver.ids == [*ids[:2], *ids[3:]]
+    assert counts(lab) == (4, 0, 1)
+    store = Store(database(str(lab.journal / "relay")))
+    (letter,) = store.dead_letters()
+    store.close()
+    assert (letter.endpoint, letter.event_id) == ("default", ids[2])
+    assert f"{status}" in letter.reason
+
+
+@pytest.mark.parametrize("status", [400, 413])
+@pytest.mark.parametrize("guilty", [{"0"}, {"7"}, {"19"}, {"3", "4"}], ids=str)
+def test_the_guilty_event_of_a_batch(lab: Lab, receiver: Receiver, status: int, guilty: set[str]) -> None:
+    """A refused batch is split until the events that are to blame are alone: they die, the others arrive in order."""
+    batching(lab, receiver)
+    receiver.answer = lambda arrival: status if guilty & {event["task_id"] for event in arrival.events} else 200
+    ids = journal(lab, 20)
+    assert flush(lab)
+    assert receiver.ids == [event_id for number, event_id in enumerate(ids) if f"{number}" not in guilty]
+    assert counts(lab, "hook") == (20 - len(guilty), 0, len(guilty))
+
+
+@pytest.mark.parametrize("status", [401, 403, 407, 301, 302])
+def test_stopped(lab: Lab, receiver: Receiver, status: int) -> None:
+    """Where a person must mend something one attempt is made; nothing is dropped, and then all is delivered."""
+    receiver.answer = lambda _: (status, {"Location": "http://127.0.0.1:9/"})
+    ids = journal(lab, 5)
+    assert not flush(lab)
+    assert len(receiver.arrivals) == 1
+    assert counts(lab) == (0, 5, 0)
+    assert endpoint(lab).state[:1] == ("stopped",)
+    assert f"{status}" in endpoint(lab).state.reason
+    receiver.answer = lambda _: 200
+    assert flush(lab)
+    assert receiver.ids == ids
+    assert counts(lab) == (5, 0, 0)
+    assert endpoint(lab).state == ("ok", "", 0, 0.0)
+
+
+def test_another_secret(lab: Lab, receiver: Receiver) -> None:
+    """With the wrong secret nothing is taken and nothing dropped; with the right one flush delivers."""
+    ids = journal(lab, 3)
+    assert not flush(lab, AUTOMATION_SECRET_KEY="whsec_" + "B" * 43 + "=")
+    assert receiver.refused == 1
+    assert counts(lab) == (0, 3, 0)
+    assert flush(lab)
+    assert receiver.ids == ids
+
+
+def test_gone(lab: Lab, receiver: Receiver) -> None:
+    """An endpoint that answers 410 gets nothing more by itself, also of later runs, until somebody asks."""
+    receiver.answer = lambda _: 410
+    ids = journal(lab, 3)
+    assert not flush(lab)
+    assert len(receiver.arrivals) == 1
+    assert endpoint(lab).state.state == "disabled"
+    lab.emit("TASK_STARTED", "later")
+    lab.wait_for_end()
+    assert len(receiver.arrivals) == 1
+    assert counts(lab) == (0, 4, 0)
+    receiver.answer = lambda _: 200
+    assert flush(lab)
+    assert set(receiver.ids) == {*ids, *lab.ids()}
+    assert endpoint(lab).state.state == "ok"
+
+
+def test_asked_to_wait(lab: Lab, receiver: Receiver) -> None:
+    """`Retry-After` is kept, also by the relay of a later run; `status` says when; flush does not wait for it."""
+    receiver.answer = lambda _: (429, {"Retry-After": "600"})
+    lab.emit("TASK_STARTED", "first")
+    wait_until(lambda: (lab.journal / "relay" / "relay.db").exists() and endpoint(lab).state.state == "retrying")
+    assert 500 < endpoint(lab).state.next_attempt - time.time() <= 600
+    lab.kill()
+    receiver.answer = lambda _: 200
+    lab.emit("TASK_STARTED", "second")
+    wait_until(lab.relays)
+    wait_until(lambda: counts(lab)[1] == 2)
+    time.sleep(1.0)
+    assert len(receiver.arrivals) == 1, "a new process has forgotten the schedule"
+    assert "tried again in" in lab.run("status").stdout
+    done = lab.run("flush")
+    assert done.returncode == 0
+    assert receiver.ids == lab.ids()
+
+
+def test_other_endpoints_are_unharmed(lab: Lab, receiver: Receiver) -> None:
+    """While one endpoint hangs, refuses or is stopped, each other gets everything."""
+    with receiving() as hanging, receiving() as stopped:
+        hanging.answer = lambda _: HANG
+        stopped.answer = lambda _: 401
+        lab.webhooks(
+            {"name": "well", "url": receiver.url},
+            {"name": "hanging", "url": hanging.url, "timeout": 1},
+            {"name": "stopped", "url": stopped.url},
+            {"name": "refusing", "url": f"http://127.0.0.1:{free_port()}/"},
+        )
+        lab.environ["TASKMASTER_WEBHOOK_URL"] = ""
+        ids = journal(lab, 20)
+        assert not flush(lab, 3)
+        assert receiver.ids == ids
+        found = survey(str(lab.journal), lab.environ).endpoints
+        assert {name: one.waiting for name, one in found.items()} == {
+            "well": 0,
+            "hanging": 20,
+            "stopped": 20,
+            "refusing": 20,
+        }
+        hanging.closing.set()
+
+
+# -- time ----------------------------------------------------------------------------------------------------------
+
+
+def test_it_gives_up_in_time(lab: Lab, receiver: Receiver) -> None:
+    """With a receiver that never answers it ends soon after its time is over, and nothing is dropped."""
+    receiver.answer = lambda _: HANG
+    journal(lab, 3)
+    begun = time.monotonic()
+    assert not flush(lab, 0.5)
+    assert time.monotonic() - begun < 10
+    assert counts(lab) == (0, 3, 0)
+
+
+def test_it_does_not_wait_for_the_hopeless(lab: Lab) -> None:
+    """Where nobody listens it gives up after a few attempts, long before a generous time is over."""
+    journal(lab, 3)
+    begun = time.monotonic()
+    assert not flush(lab, 300, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
+    assert time.monotonic() - begun < 60
+    assert endpoint(lab).state.state == "retrying"
+
+
+def test_it_relieves_a_relay_that_lingers(lab: Lab, receiver: Receiver) -> None:
+    """A relay that waits for a later attempt of a run that is over makes way, and flush delivers now."""
+    receiver.answer = lambda _: (503, {"Retry-After": "600"})
+    lab.record(3)
+    wait_until(lambda: receiver.arrivals)
+    assert lab.relays()
+    receiver.answer = lambda _: 200
+    done = lab.run("flush", "--timeout", "30")
+    assert done.returncode == 0, done.stdout
+    assert receiver.ids == lab.ids()
+    lab.wait_for_end()
+
+
+def test_it_waits_for_the_relay_of_a_run_under_way(lab: Lab, receiver: Receiver) -> None:
+    """What belongs to a run under way is left to its relay, and waited for."""
+    program = (
+        "from pytest_swarmtask import *\n"
+        "for n in range(50): trigger_task_event('TASK_STARTED', str(n))\n"
+        "print(flush=True); input()"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=lab.root, env=lab.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert run.stdout is not None
+    run.stdout.readline()
+    done = lab.run("flush", "--timeout", "30")
+    assert done.returncode == 0, done.stdout
+    assert receiver.ids == lab.ids()
+    run.communicate(b"\n", timeout=60)
+    assert len(receiver.arrivals) == 50
+
+
+def test_two_at_once(lab: Lab, receiver: Receiver) -> None:
+    """Two who flush at the same time deliver everything, and nothing twice."""
+    ids = journal(lab, 100)
+    both = [
+        subprocess.Popen(
+            lab.command("flush", "--timeout", "60"), cwd=lab.root, env=lab.environ, stdout=subprocess.DEVNULL
+        )
+        for _ in range(2)
+    ]
+    for one in both:
+        one.wait(120)
+    assert receiver.ids == ids
+    assert counts(lab) == (100, 0, 0)
+
+
+# -- many ----------------------------------------------------------------------------------------------------------
+
+
+def test_many_runs(lab: Lab, receiver: Receiver) -> None:
+    """What hundreds of runs with different secrets have left is delivered with few files open."""
+    import resource
+
+    batching(lab, receiver)
+    lab.webhooks({"name": "hook", "url": receiver.url, "batch": True, "headers": {"x-build": "${BUILD}"}})
+    ids = []
+    for number in range(150):
+        ids += journal(lab, 2, BUILD=f"{number}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    try:
+        assert flush(lab, 60, BUILD="now")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert sorted(receiver.ids) == sorted(ids)

@@ -1,0 +1,227 @@
+"""What the relay remembers survives, and where it cannot be read it is made anew: nothing is lost by that."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from pytest_swarmtask.relay.store import DeadLetter, EndpointState, Position, Store, database
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return database(str(tmp_path))
+
+
+def fill(path: str, count: int = 300) -> None:
+    store = Store(path)
+    for number in range(count):
+        store.settle("hook", {f"segment {number}": Position(number, 1, 1)})
+    store.set_state("hook", EndpointState("retrying", "it answered 500", 3, 12.5))
+    store.close()
+
+
+def test_nothing_is_known_at_first(path: str) -> None:
+    """Of what was never begun nothing is settled, and an endpoint that was never tried is well."""
+    store = Store(path)
+    assert store.position("hook", "a") == Position(0, 0, 0, 0, 0)
+    assert store.state("hook") == EndpointState("ok", "", 0, 0.0)
+    assert list(store.positions()) == []
+    assert list(store.dead_letters()) == []
+    assert store.states() == {}
+    store.close()
+
+
+def test_it_is_remembered(path: str) -> None:
+    """Positions, states and dead letters are there for the next process, each endpoint and segment for itself."""
+    store = Store(path)
+    letter = DeadLetter("hook", "w-1", b'{"id":"w-1"}', "it answered 404", 5.0)
+    store.settle("hook", {"a": Position(10, 2, 1, 1, 0)}, [letter])
+    store.settle("hook", {"a": Position(20, 3, 2, 1, 0), "b": Position(5, 1, 1)})
+    store.settle("other", {"a": Position(1, 1, 1)})
+    store.set_state("hook", EndpointState("retrying", "it answered 500", 3, 12.5))
+    store.close()
+    store = Store(path)
+    assert store.position("hook", "a") == Position(20, 3, 2, 1, 0)
+    assert {(endpoint, segment): position.offset for endpoint, segment, position in store.positions()} == {
+        ("hook", "a"): 20,
+        ("hook", "b"): 5,
+        ("other", "a"): 1,
+    }
+    assert store.states() == {"hook": EndpointState("retrying", "it answered 500", 3, 12.5)}
+    assert list(store.dead_letters()) == [letter]
+    store.close()
+
+
+def test_a_dead_letter_is_kept_once(path: str) -> None:
+    """The same event refused twice by an endpoint is one dead letter."""
+    store = Store(path)
+    for at in (1.0, 2.0):
+        store.settle("hook", {}, [DeadLetter("hook", "w-1", b"{}", "no", at)])
+    assert [letter.at for letter in store.dead_letters()] == [2.0]
+    store.close()
+
+
+def test_it_is_private(path: str) -> None:
+    """The database and its companions are only for their owner, under any umask."""
+    mask = os.umask(0)
+    try:
+        store = Store(path)
+        store.settle("hook", {"a": Position(1)})
+        modes = {
+            name: oct(os.stat(os.path.join(os.path.dirname(path), name)).st_mode & 0o777)
+            for name in os.listdir(os.path.dirname(path))
+        }
+        store.close()
+    finally:
+        os.umask(mask)
+    assert set(modes.values()) == {"0o600"}
+    assert len(modes) >= 2
+
+
+def test_threads_and_connections(path: str) -> None:
+    """Several connections write at once, and all of it is kept."""
+
+    def write(name: str) -> None:
+        store = Store(path)
+        for number in range(50):
+            store.settle(name, {"a": Position(number + 1)})
+        store.close()
+
+    threads = [threading.Thread(target=write, args=(f"hook {n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store = Store(path)
+    assert {endpoint: position.offset for endpoint, _, position in store.positions()} == {
+        f"hook {n}": 50 for n in range(6)
+    }
+    store.close()
+
+
+def _open_and_write(path: str, name: str) -> None:
+    store = Store(path)
+    store.settle(name, {"a": Position(1)})
+    store.close()
+
+
+def test_processes_make_it_at_once(path: str) -> None:
+    """Relays that find no database at the same moment make one together."""
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_open_and_write, args=(path, f"hook {n}")) for n in range(12)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0] * 12
+    store = Store(path)
+    assert len(list(store.positions())) == 12
+    store.close()
+
+
+# -- damage --------------------------------------------------------------------------------------------------------
+
+
+def aside(path: str) -> list[str]:
+    folder = os.path.dirname(path)
+    return [name for name in os.listdir(folder) if ".corrupt-" in name and not name.endswith(("-wal", "-shm"))]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"this is no database, but a text that is long enough" * 100, b"\0" * 8192, os.urandom(8192)],
+    ids=["text", "zeros", "noise"],
+)
+def test_what_is_no_database(path: str, content: bytes) -> None:
+    """A file that is no database is moved aside, kept, and a new one takes its place."""
+    Path(path).write_bytes(content)
+    store = Store(path)
+    store.settle("hook", {"a": Position(1)})
+    store.close()
+    (moved,) = aside(path)
+    assert Path(os.path.dirname(path), moved).read_bytes() == content
+
+
+def test_an_empty_file_is_a_new_database(path: str) -> None:
+    """A file of no bytes, as a full disk leaves behind, becomes a database."""
+    Path(path).touch()
+    Store(path).close()
+    assert aside(path) == []
+
+
+def test_damage_inside(path: str) -> None:
+    """Damage in the middle of a database, behind a sound beginning, is found when it is opened."""
+    fill(path)
+    content = bytearray(Path(path).read_bytes())
+    for page in range(1, len(content) // 4096):
+        content[page * 4096 : page * 4096 + 2000] = b"\xa5" * 2000
+    Path(path).write_bytes(content)
+    store = Store(path)
+    assert list(store.positions()) == []
+    store.settle("hook", {"a": Position(1)})
+    store.close()
+    assert len(aside(path)) == 1
+
+
+@pytest.mark.parametrize("length", [0, 1, 16, 99, 100, 1000, 4096, 5000, 8192, 12_000])
+def test_cut_off(path: str, length: int) -> None:
+    """However a database was cut off, one can work on: with what is left of it, or anew."""
+    fill(path)
+    os.truncate(path, length)
+    store = Store(path)
+    store.settle("hook", {"new": Position(1)})
+    assert store.position("hook", "new") == Position(1)
+    list(store.positions())
+    store.close()
+
+
+def test_two_find_the_damage(path: str) -> None:
+    """Deliveries of one relay that open a damaged database at the same moment all get the same new one."""
+    for attempt in range(10):
+        Path(path).write_bytes(b"no database " * 1000)
+        ready = threading.Barrier(4)
+        failed: list[Exception] = []
+
+        def work(name: str, ready: threading.Barrier, failed: list[Exception]) -> None:
+            ready.wait()
+            try:
+                store = Store(path)
+                store.settle(name, {"a": Position(1)})
+                store.close()
+            except (sqlite3.Error, OSError) as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=work, args=(f"hook {n}", ready, failed)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []
+        store = Store(path)
+        assert len(list(store.positions())) == 4, f"attempt {attempt}"
+        store.close()
+
+
+def test_a_newer_version(path: str) -> None:
+    """A database of a later version of the package is left alone, and the message says so."""
+    fill(path, 1)
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = Path(path).read_bytes()
+    with pytest.raises(sqlite3.OperationalError, match=r"relay\.db was written by a newer version of pytest-swarmtask"):
+        Store(path)
+    assert aside(path) == []
+    assert Path(path).read_bytes() == before
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """Where the database cannot be made the error is one that the deliveries know, and nothing is moved."""
+    with pytest.raises((sqlite3.Error, OSError)):
+        Store(str(tmp_path / "none" / "relay.db"))

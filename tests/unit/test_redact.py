@@ -1,0 +1,346 @@
+"""What is written tells no secret, is bounded, and can be carried by JSON."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_swarmtask.redact import MASK, Redactor
+
+
+def redactor(**environ: str) -> Redactor:
+    return Redactor(environ)
+
+
+def fake(prefix: str, size: int) -> str:
+    """Return something of the form of a key, put together here so that no scanner takes this file for a leak."""
+    return prefix + ("a1B2c3D4e5F6g7H8i9J0" * 10)[:size]
+
+
+# -- by key --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "password",
+        "PASSWORD",
+        "DB_PASSWORD",
+        "dbPassword",
+        "db-password",
+        "githubToken",
+        "GITHUB_TOKEN",
+        "x-api-key",
+        "apiKey",
+        "client_secret",
+        "AWS_SECRET_ACCESS_KEY",
+        "Authorization",
+        "Set-Cookie",
+        "passphrase",
+        "pwd",
+        "private key",
+        "credentials",
+    ],
+)
+def test_a_key_that_names_a_secret(key: str) -> None:
+    """A value under such a key is hidden, in any case and style of the key, and the event says where."""
+    assert redactor().metadata({"ok": 1, key: "hunter2"}) == {"ok": 1, key: MASK, "redacted": [key]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"hunter2",
+        12345678,
+        3.14159,
+        ["hunter2"],
+        {"is": "hunter2"},
+        ("hunter2",),
+        {"hunter2"},
+        bytearray(b"hunter2"),
+        PurePosixPath("hunter2"),
+    ],
+    ids=repr,
+)
+def test_a_secret_of_any_type(value: Any) -> None:
+    """Under a key that names a secret no type of value is shown."""
+    assert redactor().metadata({"password": value}) == {"password": MASK, "redacted": ["password"]}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("token_count", 5),
+        ("password_reset_page", "/reset"),
+        ("has_password", True),
+        ("password", None),
+        ("password", ""),
+        ("secretary", "Ms. Jones"),
+        ("tokens_used", 12),
+        ("cookies_enabled", "yes"),
+        ("author", "me"),
+        ("key", "value"),
+        ("keyboard", "qwerty"),
+        ("passed", "12345678"),
+    ],
+)
+def test_a_key_that_only_looks_like_it(key: str, value: Any) -> None:
+    """Harmless look-alikes, truth values and empty ones stay as they are."""
+    assert redactor().metadata({key: value}) == {key: value}
+
+
+def test_where_it_was_is_listed() -> None:
+    """What was hidden is listed by its path, through mappings and lists."""
+    found = redactor(MY_TOKEN="literal-secret").metadata(
+        {
+            "db": {"password": "x"},
+            "list": [1, {"api_key": "y"}, "say literal-secret"],
+            "deep": {"a": [{"b": {"cookie": "z"}}]},
+        }
+    )
+    assert found == {
+        "db": {"password": MASK},
+        "list": [1, {"api_key": MASK}, f"say {MASK}"],
+        "deep": {"a": [{"b": {"cookie": MASK}}]},
+        "redacted": ["db.password", "list[1].api_key", "list[2]", "deep.a[0].b.cookie"],
+    }
+
+
+def test_the_caller_s_own_redacted_stays() -> None:
+    """A caller's own key `redacted` is not overwritten by our list."""
+    found = redactor().metadata({"redacted": "mine", "password": "x"})
+    assert found["redacted"] == "mine"
+    assert ["password"] in found.values()
+
+
+def test_additions_and_exceptions() -> None:
+    """The configuration can name further keys and exempt harmless ones, in any style."""
+    own = Redactor({}, keys=["pin-code"], allow=["csrf_token"])
+    assert own.metadata({"customerPinCode": "1234", "csrfToken": "public", "other_token": "x"}) == {
+        "customerPinCode": MASK,
+        "csrfToken": "public",
+        "other_token": MASK,
+        "redacted": ["customerPinCode", "other_token"],
+    }
+
+
+# -- by value ------------------------------------------------------------------------------------------------------
+
+SECRETS = [
+    fake("ghp_", 36),
+    fake("github_pat_", 40),
+    fake("glpat-", 20),
+    "AKIA" + "IOSFODNN7EXAMPLE",
+    fake("xoxb-", 30),
+    fake("sk_live_", 24),
+    fake("AIza", 35),
+    fake("npm_", 36),
+    fake("pypi-", 60),
+    fake("whsec_", 44),
+    ".".join(
+        base64.urlsafe_b64encode(part).decode().rstrip("=")
+        for part in (b'{"alg":"HS256"}', b'{"sub":"1234567890"}', b"signature-bytes")
+    ),
+    "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabc\n-----END RSA " + "PRIVATE KEY-----",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret[:10])
+@pytest.mark.parametrize(
+    "around", ["{}", "error: {} was refused", "'{}'", "(x={})", "first line\n{}\nlast line", "ü {}"]
+)
+def test_a_known_format(secret: str, around: str) -> None:
+    """What has the form of a known kind of key is hidden wherever it stands, and what stands around it is kept."""
+    before, after = around.split("{}")
+    assert redactor().text(around.format(secret)) == f"{before}{MASK}{after}"
+
+
+def test_headers_and_urls() -> None:
+    """Credentials of headers and of URLs are hidden, the rest of the header or URL stays."""
+    assert redactor().text("Authorization: Bearer abcdef1234567890") == f"Authorization: {MASK}"
+    assert redactor().text("get https://bob:s3cret@example.com/x?y=1") == f"get https://{MASK}@example.com/x?y=1"
+    assert redactor().text("https://hooks.slack.com/services/T0/B0/XYZ") == f"https://hooks.slack.com/services/{MASK}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tests/test_api.py::test_login[admin-https://example.com]",
+        "4bf92f3577b34da6a3ce929d0e0e4736",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "basic configuration of the bearer protocol",
+        "token_count: 5",
+        "see https://example.com:8080/a@b",
+        "user@example.com",
+        "2024-01-15T10:30:00.000Z",
+        "C:\\Users\\me\\AppData",
+        "npm_config_registry",
+        "AssertionError: assert 'a' == 'b'",
+    ],
+)
+def test_harmless_text(text: str) -> None:
+    """Hashes, identifiers, node ids, addresses and prose stay as they are."""
+    assert redactor(PATH="/usr/bin:/bin").text(text) == text
+
+
+# -- by the environment --------------------------------------------------------------------------------------------
+
+
+def test_literal_values_of_the_environment() -> None:
+    """The value of a secret-looking variable is hidden wherever it turns up: in keys, values, bytes and exceptions."""
+    own = redactor(MY_API_KEY="correct-horse-battery")
+    found = own.metadata(
+        {
+            "command": "deploy --key correct-horse-battery now",
+            "raw": b"x correct-horse-battery",
+            "error": ValueError("correct-horse-battery"),
+            "for correct-horse-battery": 1,
+        }
+    )
+    assert "correct-horse" not in json.dumps(found)
+    assert found["command"] == f"deploy --key {MASK} now"
+    assert own.text("tests/x.py::test[correct-horse-battery]") == f"tests/x.py::test[{MASK}]"
+
+
+def test_short_values_and_other_variables_are_no_literals() -> None:
+    """A value too short to be a secret, or of a variable with a harmless name, hides nothing."""
+    own = redactor(MY_TOKEN="test", EDITOR="some-editor")
+    assert own.text("a test with some-editor") == "a test with some-editor"
+
+
+def test_the_working_directory_is_no_secret() -> None:
+    """`PWD` is the shell's working directory, not a password: paths stay readable."""
+    own = redactor(PWD="/home/me/project", OLDPWD="/home/me/elsewhere", DB_PWD="a-real-password")
+    assert own.text("/home/me/project/a.py, /home/me/elsewhere") == "/home/me/project/a.py, /home/me/elsewhere"
+    assert own.text("a-real-password") == MASK
+
+
+def test_the_longer_of_two_literals() -> None:
+    """Where one secret is the beginning of another nothing of the longer one is left."""
+    assert redactor(A_TOKEN="abcdefgh", B_TOKEN="abcdefgh-and-more").text("x abcdefgh-and-more y") == f"x {MASK} y"
+
+
+# -- bounds --------------------------------------------------------------------------------------------------------
+
+
+def test_long_text_is_cut() -> None:
+    """A long text is cut, and says how much is missing."""
+    cut = redactor().text("x" * 10_000)
+    assert cut.startswith("x" * 2048)
+    assert cut.endswith("… (7952 more characters)")
+
+
+def test_a_secret_across_the_cut() -> None:
+    """A secret that lies across the cut leaves no part of itself."""
+    secret = fake("ghp_", 36)
+    for position in range(2000, 2060):
+        assert "a1B2" not in redactor().text("x" * position + " " + secret + " " + "y" * 100)
+
+
+class Hostile:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+    __str__ = __repr__
+
+
+class Endless(Mapping[str, Any]):
+    """A mapping that goes on for ever."""
+
+    def __getitem__(self, key: str) -> Any:
+        return self
+
+    def __iter__(self) -> Iterator[str]:
+        number = 0
+        while True:
+            yield f"key {number}"
+            number += 1
+
+    def __len__(self) -> int:
+        return 1_000_000
+
+
+def test_endless_values_are_bounded() -> None:
+    """A mapping without end, a cycle and a deep nest come out finite, and in a moment."""
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    deep: Any = "end"
+    for _ in range(100_000):
+        deep = [deep]
+    begun = time.perf_counter()
+    found = redactor().metadata(
+        {"endless": Endless(), "cycle": cycle, "deep": deep, "wide": [["y" * 3000] * 100] * 100}
+    )
+    assert time.perf_counter() - begun < 5
+    assert len(json.dumps(found)) < 5_000_000
+
+
+def test_what_was_left_out_is_told() -> None:
+    """Where a list or a mapping was cut short, it says by how much."""
+    found = redactor().metadata({"list": list(range(250)), "mapping": {f"{n}": n for n in range(150)}})
+    assert found["list"][-1] == "… (150 more)"
+    assert len(found["list"]) == 101
+    assert found["mapping"]["…"] == "50 more"
+
+
+# -- what JSON can carry -------------------------------------------------------------------------------------------
+
+
+def test_keys_of_any_type() -> None:
+    """Keys that are no strings become ones, and none takes another's place."""
+    found = redactor().metadata(
+        {1: "x", "1": "str", None: "none", (1, 2): "tuple", b"b": "bytes", Hostile(): "hostile"}
+    )
+    assert sorted(map(str, found.values())) == sorted(["str", "none", "tuple", "bytes", "hostile", "x"])
+    assert all(type(key) is str for key in found)
+
+
+def test_long_keys_that_begin_alike() -> None:
+    """Two keys that are the same once they are cut keep both values."""
+    found = redactor().metadata({"k" * 300 + "a": 1, "k" * 300 + "b": 2})
+    assert sorted(found.values()) == [1, 2]
+
+
+@given(st.text(alphabet=st.characters(codec=None)))
+def test_any_text_can_be_encoded(text: str) -> None:
+    """Also lone surrogates come out as text that UTF-8 can carry."""
+    redactor().text(text).encode()
+
+
+@given(st.text(max_size=300))
+def test_plain_text_is_left_alone(text: str) -> None:
+    """Text without a secret in it comes out as it is, to the character."""
+    if not any(mark in text for mark in ("://", "earer", "asic")):
+        assert redactor().text(text) == text
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "://" * 2000,
+        "://a:" * 1500,
+        "bearer " * 1000,
+        "eyJ" + "a" * 6000,
+        "eyJaaaaaaaa." * 600,
+        "-----BEGIN " * 600,
+        "xoxb-" * 1200,
+        "basic " + "a" * 6000,
+        "ghp_" * 1500,
+    ],
+    ids=lambda text: text[:8],
+)
+def test_hostile_text_takes_no_time(hostile: str) -> None:
+    """Text made to send the patterns astray is through in a moment."""
+    begun = time.perf_counter()
+    redactor().text(hostile, 10_000)
+    assert time.perf_counter() - begun < 0.5
