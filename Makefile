@@ -73,7 +73,7 @@ build: $(READY) ## sdist and wheel in dist/
 		($(call task-event,BUILD_FAILED,make_build,'{"success":false}') && exit 1)
 
 matrix: build ## the suite on every supported Python and pytest that can be had
-	@$(PY) -m scripts.matrix
+	@$(PY) -m scripts.matrix $(MATRIX)
 
 acceptance: build ## suites of other projects, with and without the plugin
 	@$(PY) -m scripts.acceptance

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _POLL = 0.02
+_MOST_OFF = 60.0
+"""Seconds by which clocks may disagree before it is not the hardware that is to blame."""
 _NOT_FOR_RELAY = (
     # Coverage would measure the relay into the watched project's data; the rest would make it noisy or strict.
     "COV_CORE_SOURCE",
@@ -154,12 +156,21 @@ class Handoff:
         return all(settled.get(segment, 0) >= size for segment, size in owed.items())
 
     def _deliver(self, owed: Mapping[str, int], timeout: float, environ: Mapping[str, str]) -> bool:
+        if not _clock_is_right():
+            return False  # timeouts would never end, and signatures be refused
         try:
             process = importlib.import_module("pytest_swarmtask.relay.process")  # only here does capture load a relay
             process.serve(self._journal, self._relay, environ, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - delivery is tried again by the next relay
             self.problem = f"events could not be delivered: {error}"
         return self._settled(owed)
+
+
+def _clock_is_right() -> bool:
+    """Tell whether this process still has the real time: a suite may have stopped or moved its clock for good."""
+    before = time.monotonic()
+    time.sleep(_POLL)
+    return time.monotonic() > before and abs(time.time() - Clock().now()) < _MOST_OFF
 
 
 def _spawn(journal: str, relay: str, lock: int, environ: Mapping[str, str]) -> None:

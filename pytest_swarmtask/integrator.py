@@ -104,7 +104,8 @@ class AutomationIntegrator:
     def register_handler(self, event_type: AutomationEventType | str, handler: Handler) -> None:
         """Call `handler(event_type, task_id, metadata)` for each such event of this process from now on.
 
-        Coroutine functions run on a background event loop, plain functions on a thread of their own.
+        Coroutine functions run on a background event loop, where one that blocks holds up the other coroutines;
+        plain functions run on a thread of their own.
 
         Args:
             event_type: an event type, or ``"*"`` for all.

@@ -13,19 +13,17 @@ class Provider:
     Attributes:
         name: what the service is called in events.
         marker: the variable that tells that it is this one.
-        run: the variables that together name one run of a whole workflow, the same in all of its jobs.
         url: template of the run's address, with variables in braces.
         job, commit, branch: the variables for these; of several, the first that is set.
     """
 
-    __slots__ = ("branch", "commit", "job", "marker", "name", "run", "url")
+    __slots__ = ("branch", "commit", "job", "marker", "name", "url")
 
     def __init__(  # noqa: PLR0913 - one row of the table below
-        self, name: str, marker: str, *, run: str, url: str, job: str, commit: str, branch: str
+        self, name: str, marker: str, *, url: str, job: str, commit: str, branch: str
     ) -> None:
         self.name = name
         self.marker = marker
-        self.run = run.split()
         self.url = url
         self.job = job.split()
         self.commit = commit.split()
@@ -36,7 +34,6 @@ PROVIDERS = (
     Provider(
         "github",
         "GITHUB_ACTIONS",
-        run="GITHUB_SERVER_URL GITHUB_REPOSITORY GITHUB_RUN_ATTEMPT GITHUB_RUN_ID",
         url="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",
         job="GITHUB_JOB",
         commit="GITHUB_SHA",
@@ -45,7 +42,6 @@ PROVIDERS = (
     Provider(
         "gitlab",
         "GITLAB_CI",
-        run="CI_SERVER_URL CI_PROJECT_PATH CI_PIPELINE_ID",
         url="{CI_PIPELINE_URL}",
         job="CI_JOB_NAME",
         commit="CI_COMMIT_SHA",
@@ -54,7 +50,6 @@ PROVIDERS = (
     Provider(
         "buildkite",
         "BUILDKITE",
-        run="BUILDKITE_BUILD_ID",
         url="{BUILDKITE_BUILD_URL}",
         job="BUILDKITE_LABEL BUILDKITE_STEP_KEY",
         commit="BUILDKITE_COMMIT",
@@ -63,7 +58,6 @@ PROVIDERS = (
     Provider(
         "circleci",
         "CIRCLECI",
-        run="CIRCLE_WORKFLOW_ID",
         url="{CIRCLE_BUILD_URL}",
         job="CIRCLE_JOB",
         commit="CIRCLE_SHA1",
@@ -72,7 +66,6 @@ PROVIDERS = (
     Provider(
         "azure",
         "TF_BUILD",
-        run="SYSTEM_TEAMFOUNDATIONCOLLECTIONURI SYSTEM_TEAMPROJECT BUILD_BUILDID",
         url="{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}",
         job="AGENT_JOBNAME",
         commit="BUILD_SOURCEVERSION",
@@ -81,7 +74,6 @@ PROVIDERS = (
     Provider(
         "jenkins",
         "JENKINS_URL",
-        run="JENKINS_URL JOB_NAME BUILD_NUMBER",
         url="{BUILD_URL}",
         job="STAGE_NAME JOB_NAME",
         commit="GIT_COMMIT",
@@ -115,14 +107,6 @@ def facts(environ: Mapping[str, str]) -> dict[str, str]:
         "branch": _first(known.branch, environ).removeprefix("refs/heads/").removeprefix("origin/"),
     }
     return {key: value for key, value in found.items() if value}
-
-
-def run_name(environ: Mapping[str, str]) -> str | None:
-    """Return what names the run of the whole workflow, the same in all its jobs and shards; None outside of CI."""
-    known = provider(environ)
-    if known is None or not environ.get(known.run[-1]):
-        return None
-    return "|".join([known.name, *(environ.get(name, "") for name in known.run)])
 
 
 def _first(names: list[str], environ: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from pytest_swarmtask.capture import ci, git
 from pytest_swarmtask.capture.facts import process_facts, usage, without_secrets
 from pytest_swarmtask.capture.outcome import EVENT_OF, TestRun, reason
 from pytest_swarmtask.capture.tasks import REPORT_ATTRIBUTE, TaskIndex, TaskTests
@@ -85,6 +86,7 @@ class SessionCapture:
         """Emit TASK_STARTED."""
         arguments = without_secrets(map(str, self._config.invocation_params.args), self._hub.redactor.is_secret_key)
         metadata = {**self._standard(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
+        metadata |= {**git.head(self._hub.settings.root), **ci.facts(os.environ)}
         if self._hub.settings.environment:
             metadata["environment"] = self._hub.settings.environment
         self._hub.record(

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 the thing asked about is not well; 2 bad usage or configur
 
 from __future__ import annotations
 
+import gc
 import sys
 
 TYPE_CHECKING = False
@@ -24,9 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return emit.main(arguments[1:])
     if arguments and arguments[0] == "run":
-        from pytest_swarmtask.cli import run
-
-        return run.main(arguments[1:])
+        return _run_command(arguments[1:])
     try:
         try:
             return _run(arguments)
@@ -41,6 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _run_command(arguments: Sequence[str]) -> int:
+    gc.disable()  # there is little garbage, and looking for it is a tenth of what `run` costs
+    from pytest_swarmtask.cli import run
+
+    code = run.main(arguments)
+    gc.freeze()  # not at the end, either
+    return code
 
 
 def _run(arguments: Sequence[str]) -> int:

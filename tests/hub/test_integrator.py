@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -569,6 +568,7 @@ def test_nothing_heavy_is_loaded(lab: Lab) -> None:
         lab,
         "import sys\nhub = AutomationIntegrator()\nhub.trigger_event('TASK_STARTED')\nassert hub.flush(30)\n"
         "print(*sys.modules)",
+        COVERAGE_PROCESS_CONFIG="",
     )
     assert not {"httpx", "yaml", "sqlite3", "rich", "msgspec", "asyncio", "pytest", "socket"} & set(out.split())
 
@@ -578,4 +578,3 @@ def test_typed_for_the_caller() -> None:
     import pytest_swarmtask
 
     assert (Path(pytest_swarmtask.__file__).parent / "py.typed").exists()
-    assert sys.version_info >= (3, 10)

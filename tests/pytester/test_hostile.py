@@ -71,11 +71,16 @@ def test_frozen_clock(project: Project, how: str, scope: str, xdist: tuple[str, 
     assert len({event["id"] for event in session.events}) == len(session.events)
 
 
-def test_frozen_clock_and_hung_webhook(project: Project) -> None:
-    """A session whose conftest has stopped the clock still waits for a webhook that hangs no longer than it may."""
+@pytest.mark.parametrize("relay", [True, False])
+def test_frozen_clock_and_hung_webhook(project: Project, relay: bool) -> None:
+    """A session whose conftest has stopped the clock still waits for a webhook that hangs no longer than it may, also
+    where no process can be started."""
     if find_spec("freezegun") is None:
         pytest.skip("freezegun is not installed")
-    project.write(conftest=f"{FREEZE['freezegun']}\nfrozen.start()", test_it="def test_a(): pass")
+    hook = f"{FREEZE['freezegun']}\nfrozen.start()\n"
+    if not relay:
+        hook += "import os\ndef refuse(*args, **kwargs): raise OSError('no process')\nos.posix_spawn = refuse"
+    project.write(conftest=hook, test_it="def test_a(): pass")
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
         environ = {"TASKMASTER_WEBHOOK_URL": url, "AUTOMATION_SECRET_KEY": "whsec_" + "c2VjcmV0" * 4}

@@ -1,0 +1,87 @@
+"""What a session knows of its surroundings: the CI service's variables, and the checkout's files."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pytest_swarmtask.capture import ci, git
+
+GITHUB = {
+    "CI": "true",
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_SERVER_URL": "https://github.example",
+    "GITHUB_REPOSITORY": "a/b",
+    "GITHUB_RUN_ID": "17",
+    "GITHUB_JOB": "test",
+    "GITHUB_SHA": "c" * 40,
+    "GITHUB_REF_NAME": "main",
+}
+
+
+def test_github() -> None:
+    """GitHub Actions is told by its own variables."""
+    assert ci.facts(GITHUB) == {
+        "ci": "github",
+        "ci_url": "https://github.example/a/b/actions/runs/17",
+        "ci_job": "test",
+        "commit": "c" * 40,
+        "branch": "main",
+    }
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (
+            {"GITLAB_CI": "true", "CI_PIPELINE_URL": "https://g/1", "CI_COMMIT_REF_NAME": "x"},
+            ("gitlab", "https://g/1", "x"),
+        ),
+        (
+            {"JENKINS_URL": "https://j", "BUILD_URL": "https://j/1", "GIT_BRANCH": "origin/x"},
+            ("jenkins", "https://j/1", "x"),
+        ),
+        (
+            {"BUILDKITE": "true", "BUILDKITE_BUILD_URL": "https://b", "BUILDKITE_BRANCH": "x"},
+            ("buildkite", "https://b", "x"),
+        ),
+        ({"CIRCLECI": "true", "CIRCLE_BUILD_URL": "https://c", "CIRCLE_BRANCH": "x"}, ("circleci", "https://c", "x")),
+    ],
+)
+def test_other_services(environ: dict[str, str], expected: tuple[str, str, str]) -> None:
+    """Each service is told by its own variables, and a branch is called by its plain name."""
+    facts = ci.facts(environ)
+    assert (facts["ci"], facts["ci_url"], facts["branch"]) == expected
+
+
+def test_a_service_without_all_its_variables() -> None:
+    """What a service does not tell is left out; another service than those known is unknown, none is none."""
+    assert ci.facts({"GITHUB_ACTIONS": "true"}) == {"ci": "github"}
+    assert ci.facts({"CI": "1"}) == {"ci": "unknown"}
+    assert ci.facts({"CI": "false"}) == ci.facts({}) == {}
+
+
+def run_git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.invalid", *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_checkout(tmp_path: Path) -> None:
+    """Commit and branch are read like git reads them: loose, packed, in a worktree, from a folder below, detached."""
+    root = tmp_path / "root"
+    (root / "below").mkdir(parents=True)
+    assert git.head(str(root)) == {}
+    run_git(root, "init", "-q", "-b", "feature/x")
+    assert git.head(str(root)) == {"branch": "feature/x"}
+    run_git(root, "commit", "-q", "--allow-empty", "-m", "one")
+    commit = run_git(root, "rev-parse", "HEAD")
+    there = {"branch": "feature/x", "commit": commit}
+    assert git.head(str(root / "below")) == there
+    run_git(root, "pack-refs", "--all")
+    assert git.head(str(root)) == there
+    run_git(root, "worktree", "add", "-q", "-b", "other", str(tmp_path / "tree"))
+    assert git.head(str(tmp_path / "tree")) == {"branch": "other", "commit": commit}
+    run_git(root, "checkout", "-q", "--detach")
+    assert git.head(str(root)) == {"commit": commit}
