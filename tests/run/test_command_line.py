@@ -14,7 +14,10 @@ WRONG: list[tuple[list[str], str]] = [
     (["--"], "found no command"),
     (["--kind", "task"], "found no command"),
     (["--kind", "task", "--"], "found no command"),
-    (["--knid", "task", "--", "touch", "ran"], "--knid, expected one of --kind, --id, --metadata, --tail (did you mean --kind?)"),
+    (
+        ["--knid", "task", "--", "touch", "ran"],
+        "--knid, expected one of --kind, --id, --metadata, --tail (did you mean --kind?)",
+    ),
     (["-k", "--", "touch", "ran"], "unknown option -k"),
     (["-", "touch", "ran"], "unknown option -"),
     (["--kind", "job", "--", "touch", "ran"], "--kind: found 'job', expected one of task, build, deployment, test"),
@@ -107,7 +110,13 @@ def test_arguments_arrive_as_they_are(watched: Watched) -> None:
 
 @pytest.mark.parametrize(
     ("command", "task_id"),
-    [(["./tools/build all.sh", "x"], "build all.sh"), (["true"], "true"), (["/bin/../bin/true"], "true"), ([""], "command"), (["/"], "command")],
+    [
+        (["./tools/build all.sh", "x"], "build all.sh"),
+        (["true"], "true"),
+        (["/bin/../bin/true"], "true"),
+        ([""], "command"),
+        (["/"], "command"),
+    ],
     ids=str,
 )
 def test_the_task_is_named_after_the_command(watched: Watched, command: list[str], task_id: str) -> None:

@@ -74,7 +74,12 @@ def test_many_signals(watched: Watched) -> None:
 
 def test_while_output_is_blocked(watched: Watched) -> None:
     """A signal is forwarded also while nobody takes the command's error output."""
-    program = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: (open('got', 'w').close(), sys.exit(5)))\nopen('ready', 'w').close()\nwhile True: sys.stderr.write('x' * 4096)"
+    program = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (open('got', 'w').close(), sys.exit(5)))\n"
+        "open('ready', 'w').close()\n"
+        "while True: sys.stderr.write('x' * 4096)"
+    )
     process = begun(watched, "--", sys.executable, "-c", program)
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
@@ -85,7 +90,7 @@ def test_while_output_is_blocked(watched: Watched) -> None:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGTERM", "SIGQUIT"])
 def test_ignored_stays_ignored(watched: Watched, name: str) -> None:
     """A signal that is ignored where we are started, as `nohup` does, is ignored by the command, too, and by us."""
-    report = "import signal; print(signal.getsignal(signal.%s))" % name
+    report = f"import signal; print(signal.getsignal(signal.{name}))"
     script = f"trap '' {name[3:]}; swarmtask run -- '{sys.executable}' -c '{report}'"
     assert watched.shell(script).stdout == b"1\n"
     script = f"trap '' {name[3:]}; swarmtask run -- sh -c 'kill -{name[3:]} $PPID; sleep 0.3; exit 6'"
@@ -94,7 +99,8 @@ def test_ignored_stays_ignored(watched: Watched, name: str) -> None:
 
 def test_the_command_starts_with_default_signals(watched: Watched) -> None:
     """Nothing that Python or we do to signals is handed on: the command is as if started by a shell."""
-    report = "import signal; print([n for n in signal.Signals if signal.getsignal(n) != signal.SIG_DFL], signal.pthread_sigmask(0, []))"
+    handled = "[n for n in signal.Signals if signal.getsignal(n) != signal.SIG_DFL]"
+    report = f"import signal; print({handled}, signal.pthread_sigmask(0, []))"
     without_us = watched.plain(sys.executable, "-c", report).stdout
     assert watched.run("--", sys.executable, "-c", report).stdout == without_us
     # What Python itself ignores in every program cannot be seen from Python.
@@ -170,7 +176,9 @@ def test_we_are_killed(watched: Watched) -> None:
 
 def test_sigchld_ignored(watched: Watched) -> None:
     """Started where the ends of children are ignored, we still see the command's."""
-    program = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
+    program = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
+    )
     done = watched.plain(sys.executable, "-c", program, *watched.command, "--", "sh", "-c", "exit 8")
     assert done.returncode == 8
     assert watched.end()["metadata"]["exit_code"] == 8

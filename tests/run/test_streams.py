@@ -31,7 +31,7 @@ def tail(watched: Watched) -> str:
 def test_all_bytes_pass(watched: Watched, options: list[str]) -> None:
     """Standard input reaches the command, and both of its outputs reach us, byte for byte."""
     everything = bytes(range(256)) * 3
-    done = watched.run(*options, "--", "sh", "-c", "tee /dev/stderr", stdin=everything)
+    done = watched.fed(everything, *watched.command, *options, "--", "sh", "-c", "tee /dev/stderr")
     assert (done.returncode, done.stdout, done.stderr) == (0, everything, everything)
 
 
@@ -49,7 +49,9 @@ def test_a_slow_reader(watched: Watched) -> None:
     """A reader that takes its time gets all, in order; the command waits for it as it would without us."""
     program = "import sys; sys.stderr.write(''.join(f'{n}\\n' for n in range(200_000)))"
     expected = "".join(f"{n}\n" for n in range(200_000)).encode()
-    done = watched.plain("/bin/sh", "-c", 'swarmtask run -- "$1" -c "$2" 2>&1 | { sleep 0.3; cat; }', "sh", sys.executable, program)
+    done = watched.plain(
+        "/bin/sh", "-c", 'swarmtask run -- "$1" -c "$2" 2>&1 | { sleep 0.3; cat; }', "sh", sys.executable, program
+    )
     assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(expected).digest()
 
 
@@ -92,13 +94,25 @@ def test_a_full_device(watched: Watched) -> None:
     assert tail(watched) == "a\nb"
 
 
+LOOK = """
+import os
+with open("seen", "a") as file:
+    for fd in range(1024):
+        try:
+            os.fstat(fd)
+            is_open = fd != file.fileno()
+        except OSError:
+            is_open = False
+        if is_open != (fd < 3):
+            print("open" if is_open else "closed", fd, file=file)
+"""
+
+
 @pytest.mark.parametrize("options", ["", "--tail 0"], ids=["with tail", "without"])
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_files(watched: Watched, closed: str, options: str) -> None:
     """A standard file that is closed for us is closed for the command, and nothing of ours has its number."""
-    look = 'import os\nfor fd in range(3, 1024):\n try: os.fstat(fd); print("open", fd, file=open("seen", "a"))\n except OSError: pass\n'
-    look += 'for fd in range(3):\n try: os.fstat(fd)\n except OSError: print("closed", fd, file=open("seen", "a"))\n'
-    watched.file("look.py", look)
+    watched.file("look.py", LOOK)
     assert watched.shell(f"exec {sys.executable} look.py {closed}").returncode == 0
     without_us = (watched.root / "seen").read_text()
     (watched.root / "seen").unlink()
@@ -109,7 +123,7 @@ def test_closed_files(watched: Watched, closed: str, options: str) -> None:
 
 def test_descriptors_are_handed_on(watched: Watched) -> None:
     """The command gets every further descriptor that the shell gives it, such as a job server's, and none of ours."""
-    script = "exec 7<look.txt; swarmtask run -- sh -c 'cat <&7; ls /dev/fd/ | tr \"\\n\" \" \"'"
+    script = 'exec 7<look.txt; swarmtask run -- sh -c \'cat <&7; ls /dev/fd/ | tr "\\n" " "\''
     watched.file("look.txt", "seven\n")
     ours = watched.shell(script).stdout
     assert ours.startswith(b"seven\n")
@@ -150,7 +164,9 @@ def test_a_child_that_never_stops_talking(watched: Watched) -> None:
     """A left child that writes without a pause does not hold us."""
     with open(os.devnull, "wb") as nowhere:
         command = [*watched.command, "--", "sh", "-c", "yes >&2 & echo $! >pid; sleep 0.2; exit 4"]
-        done = subprocess.run(command, cwd=watched.root, env=watched.environ(), stderr=nowhere, timeout=PATIENCE, check=False)
+        done = subprocess.run(
+            command, cwd=watched.root, env=watched.environ(), stderr=nowhere, timeout=PATIENCE, check=False
+        )
     os.kill(int((watched.root / "pid").read_text()), signal.SIGKILL)
     assert done.returncode == 4
 
@@ -222,12 +238,16 @@ def test_no_half_secret_where_the_tail_is_cut() -> None:
         stderr._keep(secret.encode() + b"x" * after)
         kept = stderr.tail(20, redactor)
         assert "SECRET" not in kept.replace(MASK, "")
-        assert kept.endswith("x" * min(after, 900)) or kept.endswith("x…")
+        assert kept.endswith(("x" * min(after, 900), "x…"))
 
 
 @pytest.mark.parametrize(
     "program",
-    ["print('x' * 50_000, file=sys.stderr)", "[print('žluťoučký' * 80, n, file=sys.stderr) for n in range(300)]", "print('\"\\\\' * 5_000, file=sys.stderr)"],
+    [
+        "print('x' * 50_000, file=sys.stderr)",
+        "[print('žluťoučký' * 80, n, file=sys.stderr) for n in range(300)]",
+        "print('\"\\\\' * 5_000, file=sys.stderr)",
+    ],
     ids=["one long line", "many long lines", "all to be escaped"],
 )
 def test_bounded(watched: Watched, program: str) -> None:

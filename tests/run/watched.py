@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -54,16 +56,20 @@ class Watched:
         path = os.pathsep.join([str(self._bin), os.path.dirname(sys.executable), os.environ["PATH"]])
         return clean_environ(**{"PATH": path, **more})
 
-    def run(self, *arguments: str | bytes, stdin: bytes = b"", **environ: str) -> Done:
+    def run(self, *arguments: str | bytes, **environ: str) -> Done:
         """Call `swarmtask run` with these arguments and wait for its end."""
-        return self.plain(*self.command, *arguments, stdin=stdin, **environ)
+        return self.plain(*self.command, *arguments, **environ)
 
     def shell(self, text: str, **environ: str) -> Done:
         """Run a shell script that knows `swarmtask`."""
         return self.plain("/bin/sh", "-c", text, **environ)
 
-    def plain(self, *command: str | bytes, stdin: bytes = b"", **environ: str) -> Done:
+    def plain(self, *command: str | bytes, **environ: str) -> Done:
         """Run any command as it is."""
+        return self.fed(b"", *command, **environ)
+
+    def fed(self, stdin: bytes, *command: str | bytes, **environ: str) -> Done:
+        """Run any command with this on its standard input."""
         return subprocess.run(
             command,
             cwd=self.root,
@@ -89,6 +95,15 @@ class Watched:
     def terminal(self, *command: str, rows: int = 24, columns: int = 80, **environ: str) -> Terminal:
         """Start a command at a terminal of its own."""
         return Terminal(command, self.root, self.environ(**environ), rows, columns)
+
+    def end_relays(self) -> None:
+        """End what was started to deliver this project's events."""
+        listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True)
+        for line in listing.stdout.splitlines():
+            pid, _, command = line.strip().partition(" ")
+            if "relay" in command and f"{self.root}/.taskmaster/events" in command:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
 
     def events(self) -> list[Event]:
         """Return all that is in the journal."""
@@ -141,12 +156,18 @@ class Terminal:
 
     def until(self, text: bytes) -> bytes:
         """Wait until this is shown, and return all that is."""
-        wait_for(lambda: text in self.shown, lambda: self._look(0.05), f"{text!r} in what is shown")
+        self._wait(lambda: text in self.shown, repr(text))
         return self.shown
+
+    def _wait(self, reached: Callable[[], bool], what: str) -> None:
+        try:
+            wait_for(reached, lambda: self._look(0.05))
+        except AssertionError:
+            raise AssertionError(f"waited too long for {what}, shown is {self.shown!r}") from None
 
     def end(self) -> int:
         """Wait for the end of the command; return its exit code, or the number of its signal below zero."""
-        wait_for(lambda: self._process.poll() is not None, lambda: self._look(0.05), "the end")
+        self._wait(lambda: self._process.poll() is not None, "the end")
         while self._look(0):
             pass
         return self._process.returncode
@@ -161,13 +182,11 @@ class Terminal:
         """End what still runs."""
         self.hang_up()
         if self._process.poll() is None:
-            os.killpg(self._process.pid, 9)
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
-def wait_for(
-    reached: Callable[[], bool], step: Callable[[], object] = lambda: time.sleep(0.01), what: str = "it"
-) -> None:
+def wait_for(reached: Callable[[], bool], step: Callable[[], object] = lambda: time.sleep(0.01)) -> None:
     """Repeat a step until something is reached.
 
     Raises:
@@ -175,5 +194,5 @@ def wait_for(
     """
     deadline = time.monotonic() + PATIENCE
     while not reached():
-        assert time.monotonic() < deadline, f"waited too long for {what}"
+        assert time.monotonic() < deadline, "waited too long"
         step()
