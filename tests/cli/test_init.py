@@ -21,7 +21,7 @@ import pytest_swarmtask
 from pytest_swarmtask.cli import main, tasksmk
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.config.schema import schema
-from tests.support import clean_environ
+from tests.support import clean_environ, read_events
 
 CONFIG = ".taskmaster/config/workflow.yaml"
 SCHEMA = ".taskmaster/config/workflow.schema.json"
@@ -410,15 +410,18 @@ def test_the_written_makefile_includes_the_copy_also_where_the_package_is_not_in
     assert "no events" in done.stderr
 
 
-@pytest.mark.skipif(
-    "TASKS_STANDARD_TARGETS" not in tasksmk.installed().read_text(), reason="this tasks.mk has no standard targets"
-)
 def test_the_written_makefile_has_every_target_that_the_workflow_runs(root: Path) -> None:
     ok(swarmtask(root, "init"))
     targets = set(re.findall(r"run: make (\S+)$", (root / WORKFLOW).read_text(), re.MULTILINE))
     assert targets == {"setup", "test", "build", "deploy"}
-    for target in (*targets, "tasks-help"):
+    for target in targets:
         ok(run(["make", "-n", target], root, WORKFLOW_ENVIRONMENT="staging"))
+    environ = {"TASKS_PYTHON": f'"{sys.executable}"', "WORKFLOW_ENVIRONMENT": "staging"}
+    assert "nothing to deploy yet to staging" in ok(run(["make", "deploy"], root, **environ))
+    failing = run(["make", "build", "PYTHON=false"], root, **environ)
+    assert failing.returncode == 2
+    kinds = [event["event_type"] for event in read_events(root)]
+    assert kinds == ["DEPLOYMENT_STARTED", "DEPLOYMENT_COMPLETED", "BUILD_STARTED", "BUILD_FAILED"]
 
 
 def test_the_makefile_may_include_the_installed_file_instead_of_a_copy(root: Path, tmp_path: Path) -> None:
