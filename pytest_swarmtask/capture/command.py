@@ -6,40 +6,25 @@ error goes through us where its end is wanted (`pytest_swarmtask.capture.stderr`
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import signal
 import sys
 
-from pytest_swarmtask.errors import SwarmtaskError
+from pytest_swarmtask.capture.start import refusal, started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import FrameType
     from typing import Any, NoReturn
 
     from pytest_swarmtask.capture.stderr import Stderr
 
-_FORWARDED = ("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
-_FROM_THE_KEYBOARD = ("SIGINT", "SIGQUIT")
+_FORWARDED = ("SIGINT", "SIGQUIT", "SIGTSTP", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_FROM_THE_KEYBOARD = ("SIGINT", "SIGQUIT", "SIGTSTP")
 _IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFSZ")
-_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
-_NOT_FOUND = 127
-_NOT_EXECUTABLE = 126
 _KILLED = 128
-
-
-class StartError(SwarmtaskError):
-    """A command that could not be started; the message says why as a shell would.
-
-    `exit_code` is what a shell would return: 127 where there is no such command, else 126.
-    """
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 class Ended:
@@ -66,80 +51,6 @@ class Ended:
         return f"exit code {self.exit_code}" if self.exit_code else None
 
 
-def given_environ() -> dict[str, str]:
-    """Return the environment that we were started with.
-
-    Where the locale is C, Python makes it UTF-8 for its children, too (PEP 538); the command must not see that.
-    """
-    environ = dict(os.environ)
-    if environ.get("LC_CTYPE") in _COERCED:
-        try:
-            with open("/proc/self/environ", "rb") as file:
-                before = [line.partition(b"=") for line in file.read().split(b"\0") if line.startswith(b"LC_CTYPE=")]
-        except OSError:
-            return environ  # not Linux: it cannot be known
-        del environ["LC_CTYPE"]
-        environ |= {os.fsdecode(name): os.fsdecode(value) for name, _, value in before}
-    return environ
-
-
-def keep_standard_files() -> None:
-    """See to it that nothing that we open gets the number of a standard file that was closed."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass  # it is closed again where the command starts
-    os.close(fd)
-
-
-def _lookup(name: str) -> str | None:
-    """Return the file that a command's name means, one that can be executed if there is one; None without any."""
-    folders = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(os.pathsep)
-    files = [path for path in (os.path.join(folder, name) for folder in folders) if os.path.isfile(path)]
-    return next((path for path in files if os.access(path, os.X_OK)), files[0] if files else None)
-
-
-def _refusal(name: str, error: OSError) -> StartError:
-    """Return why a command could not be started, as a shell says it."""
-    found = _lookup(name)
-    if found is None and "/" not in name:  # also where a folder of PATH cannot be read
-        return StartError(f"{name}: command not found", _NOT_FOUND)
-    if isinstance(error, FileNotFoundError):
-        missing = f"{name}: No such file or directory"
-        return StartError(f"{missing}: the interpreter in its first line" if found else missing, _NOT_FOUND)
-    reason = errno.EISDIR if os.path.isdir(name) else error.errno or 0
-    return StartError(f"{name}: {os.strerror(reason)}", _NOT_EXECUTABLE)
-
-
-def _started(start: Callable[[str, list[str]], int], arguments: Sequence[str]) -> int:
-    """Start a command by calling `start` with its file and arguments, and return what that returns.
-
-    As in any shell, a script without a first line that names its interpreter is one for the shell.
-
-    Raises:
-        StartError: it cannot be started.
-    """
-    name = arguments[0]
-    if not name:
-        raise StartError(f"{name!r}: command not found", _NOT_FOUND)
-    try:
-        try:
-            return start(name, list(arguments))
-        except OSError as error:
-            script = _lookup(name) if error.errno == errno.ENOEXEC else None
-            if script is None or _is_binary(script):
-                raise
-            return start("/bin/sh", ["/bin/sh", script, *arguments[1:]])
-    except OSError as error:
-        raise _refusal(name, error) from None
-
-
-def _is_binary(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return b"\0" in file.read(128)
-    except OSError:
-        return False  # it may be executed and not read: the shell says so
-
-
 if sys.platform == "win32":
     import subprocess
 
@@ -160,7 +71,7 @@ if sys.platform == "win32":
             try:
                 self._process = subprocess.Popen(self._arguments, env=environ)
             except OSError as error:
-                raise _refusal(self._arguments[0], error) from None
+                raise refusal(self._arguments[0], error) from None
 
         def wait(self) -> Ended:
             """Wait for its end."""
@@ -183,7 +94,18 @@ else:
             stderr: what its standard error passes, or None where it has ours.
         """
 
-        __slots__ = ("_arguments", "_early", "_over", "_pid", "_wake", "_woken", "interrupted", "stderr")
+        __slots__ = (
+            "_arguments",
+            "_early",
+            "_over",
+            "_pid",
+            "_stop_wanted",
+            "_stopped",
+            "_wake",
+            "_woken",
+            "interrupted",
+            "stderr",
+        )
 
         def __init__(self, arguments: Sequence[str]) -> None:
             self.interrupted = False
@@ -192,6 +114,7 @@ else:
             self._early: list[int] = []
             self._over = False
             self._pid: int | None = None
+            self._stop_wanted = self._stopped = False
             self._wake = self._woken = -1
 
         def listen(self) -> None:
@@ -200,9 +123,10 @@ else:
             A signal that is ignored stays so, for the command as well (`nohup`).
 
             Raises:
-                OSError: no more files can be opened.
+                OSError, ValueError: no more files can be opened, or too many are to wait for one.
             """
             self._woken, self._wake = os.pipe()
+            select.select([self._woken], (), (), 0)
             os.set_blocking(self._woken, False)
             os.set_blocking(self._wake, False)
             signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
@@ -215,16 +139,20 @@ else:
             typed = number in _numbers(_FROM_THE_KEYBOARD) and _in_foreground()
             if typed and number == signal.SIGINT:
                 self.interrupted = True
+            if number == signal.SIGTSTP:
+                self._stop_wanted = True
             if self._pid is None:
                 self._early.append(number)
-            elif not typed and not self._over:  # what was typed the command has from the terminal, as we have
+            elif not typed:  # what was typed the command has from the terminal, as we have
                 self._send(number)
 
         def _send(self, number: int) -> None:
+            if self._pid is None or self._over:
+                return
             try:
-                os.kill(self._pid or 0, number)
+                os.kill(self._pid, number)
             except OSError:
-                pass  # it has ended, or runs as somebody else
+                pass  # it has just ended, or runs as somebody else
 
         def start(self, environ: Mapping[str, str], *, keep_stderr: bool) -> None:
             """Start it.
@@ -241,7 +169,6 @@ else:
 
                 self.stderr = Stderr.open()
             actions = [(os.POSIX_SPAWN_DUP2, self.stderr.inner, 2)] if self.stderr else []
-
             defaults = _numbers(_IGNORED_BY_PYTHON)
             # A signal comes either before there is a command, or when we know it: never in between.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, _numbers(_FORWARDED))
@@ -252,7 +179,7 @@ else:
                 )
 
             try:
-                self._pid = _started(spawn, self._arguments)
+                self._pid = started(spawn, self._arguments)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for number in self._early:
@@ -290,9 +217,26 @@ else:
                     stderr.pass_on()
                 if self._woken in ready:
                     os.read(self._woken, 4096)
-                    pid, status, usage = os.wait4(self._pid or 0, os.WNOHANG)
-                    if pid:
+                    pid, status, usage = os.wait4(self._pid or 0, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+                    if pid and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
                         return status, usage
+                    if pid:
+                        self._stopped = os.WIFSTOPPED(status)
+                if self._stop_wanted and self._stopped:
+                    self._stop()
+
+        def _stop(self) -> None:
+            """Stop, as the command has, until we are continued.
+
+            Not before it: the shell would use the terminal again, and the command still read from it.
+            """
+            if self.stderr is not None:
+                self.stderr.drain()
+            handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTSTP)
+            signal.signal(signal.SIGTSTP, handler)
+            self._stop_wanted = self._stopped = False
+            self._send(signal.SIGCONT)
 
     def become(arguments: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
         """Replace this process by a command.
@@ -306,7 +250,7 @@ else:
         def replace(file: str, arguments: list[str]) -> NoReturn:
             os.execvpe(file, arguments, environ)  # noqa: S606 - that is the idea
 
-        _started(replace, arguments)
+        started(replace, arguments)
         raise AssertionError("a replaced process went on")
 
 

@@ -55,10 +55,11 @@ class Stderr:
         try:
             if not os.get_inheritable(STDERR):
                 return None  # it was closed, and something of ours has its number
-            if os.isatty(STDERR):
-                return cls(*_terminal_like(STDERR), terminal=True)
-            return cls(*os.pipe(), terminal=False)
-        except OSError:
+            terminal = os.isatty(STDERR)
+            outer, inner = _terminal_like(STDERR) if terminal else os.pipe()
+            select.select([outer], (), (), 0)  # too many open files to wait for one?
+            return cls(outer, inner, terminal=terminal)
+        except (OSError, ValueError):
             return None
 
     def started(self) -> None:

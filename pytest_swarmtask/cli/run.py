@@ -9,15 +9,9 @@ from __future__ import annotations
 import json
 import os
 
-from pytest_swarmtask.capture.command import (
-    Command,
-    StartError,
-    become,
-    end_interrupted,
-    given_environ,
-    keep_standard_files,
-)
+from pytest_swarmtask.capture.command import Command, become, end_interrupted
 from pytest_swarmtask.capture.facts import without_secrets
+from pytest_swarmtask.capture.start import StartError, given_environ, keep_standard_files
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.recorder import recorder
 from pytest_swarmtask.trace import traceparent

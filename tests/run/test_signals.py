@@ -90,7 +90,7 @@ def test_while_output_is_blocked(watched: Watched) -> None:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGTERM", "SIGQUIT"])
 def test_ignored_stays_ignored(watched: Watched, name: str) -> None:
     """A signal that is ignored where we are started, as `nohup` does, is ignored by the command, too, and by us."""
-    report = f"import signal; print(signal.getsignal(signal.{name}))"
+    report = f"import signal; print(int(signal.getsignal(signal.{name})))"
     script = f"trap '' {name[3:]}; swarmtask run -- '{sys.executable}' -c '{report}'"
     assert watched.shell(script).stdout == b"1\n"
     script = f"trap '' {name[3:]}; swarmtask run -- sh -c 'kill -{name[3:]} $PPID; sleep 0.3; exit 6'"

@@ -112,6 +112,23 @@ def test_no_folder_to_stand_in(watched: Watched) -> None:
     assert "Traceback" not in done.stderr.decode()
 
 
+def test_very_many_open_files(watched: Watched) -> None:
+    """Started with more open files than can be waited for, the command runs, with its events or without."""
+    program = (
+        "import os, resource, sys\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, int(sys.argv[1]) + 100), hard))\n"
+        "fd = os.open('/dev/null', os.O_RDONLY)\n"
+        "while fd < int(sys.argv[1]): fd = os.dup(fd); os.set_inheritable(fd, True)\n"
+        "os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    for count in ("1015", "1021", "1100"):
+        command = [*watched.command, "--", "sh", "-c", "echo x >&2; exit 3"]
+        done = watched.plain(sys.executable, "-c", program, count, *command)
+        assert done.returncode == 3
+        assert done.stderr.startswith(b"x\n") or done.stderr.endswith(b"\nx\n")
+
+
 def test_nobody_to_tell(watched: Watched) -> None:
     """With standard error closed or full the exit codes are the same, and nothing of ours goes to standard output."""
     for redirect in ("2>&-", "2>/dev/full"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -58,15 +59,25 @@ def test_a_password(watched: Watched, terminal: At) -> None:
 
 def test_an_interactive_shell(watched: Watched, terminal: At) -> None:
     """An interactive shell with job control and line editing, which takes its terminal from standard error, has it."""
+    watched.root.joinpath("job.py").write_text(
+        "import signal, time\n"
+        "signal.signal(signal.SIGCONT, lambda *_: print('awake', flush=True))\n"
+        "print('go', flush=True)\n"
+        "time.sleep(60)"
+    )
     at = terminal(
         *watched.command, "--tail", "0", "--", "bash", "--norc", "--noprofile", "-i", PS1="READY> ", TERM="dumb"
     )
     at.until(b"READY> ")
-    at.type(b"sh -c 'echo g\"\"o; exec sleep 60'\n")
+    at.type(b"'%s' job.py\n" % sys.executable.encode())
     at.until(b"\ngo\r\n")
     at.type(b"\x1a")
-    at.until(b"sleep 60'\r\nREADY> ")
-    at.type(b"kill %1; wait; echo $((40+2))\n")
+    at.until(b"Stopped")
+    at.type(b"fg\n")
+    at.until(b"\nawake\r\n")
+    at.type(b"\x03")
+    at.until(b"KeyboardInterrupt")
+    at.type(b"echo $((40+2))\n")
     at.until(b"\n42\r\n")
     at.type(b"exit 3\n")
     assert at.end() == 3
@@ -184,6 +195,40 @@ def test_ctrl_z(watched: Watched, terminal: At) -> None:
     at.until(b"continued\r\ncontinued\r\nREADY> ")
     at.type(b"echo code $?\n")
     at.until(b"code 7")
+    assert watched.end("sh")["metadata"]["exit_code"] == 7
+
+
+def test_ctrl_z_that_the_command_ignores(watched: Watched, terminal: At) -> None:
+    """A command that ignores Ctrl-Z goes on, and so do we."""
+    program = (
+        "import signal, sys, time; signal.signal(signal.SIGTSTP, signal.SIG_IGN); print('go', flush=True)\n"
+        "sys.stdin.readline(); print('read', file=sys.stderr); sys.exit(7)"
+    )
+    at = terminal("bash", "-c", 'set -m; swarmtask run -- "$0" -c "$1"; echo code $?', sys.executable, program)
+    at.until(b"go\r\n")
+    at.type(b"\x1a")
+    time.sleep(0.3)
+    at.type(b"\n")
+    at.until(b"read\r\n")
+    at.until(b"code 7")
+
+
+def test_told_to_stop_and_to_continue(watched: Watched, terminal: At) -> None:
+    """In the background, SIGTSTP to us stops the command and then us, and SIGCONT to us continues both."""
+    script = """
+        set -m
+        swarmtask run -- sh -c ': >ready; echo $$ >pid; while [ ! -e done ]; do sleep 0.05; done; exit 7' &
+        until [ -s pid ]; do sleep 0.05; done
+        kill -TSTP $!
+        until ps -o stat= -p $! | grep -q T && ps -o stat= -p $(cat pid) | grep -q T; do sleep 0.05; done
+        echo both stop
+        : >done
+        kill -CONT $!
+        while kill -0 $!; do sleep 0.05; done; echo gone
+    """
+    at = terminal("bash", "-c", script)
+    at.until(b"both stop")
+    at.until(b"gone")
     assert watched.end("sh")["metadata"]["exit_code"] == 7
 
 
