@@ -1,37 +1,94 @@
-# Reports what make does, as events of pytest-swarmtask. Include this file and write, at the start of a recipe line or in the middle of one,
+# Reports what make does, as events of pytest-swarmtask. Include this file; `make tasks-help` shows this text.
+#
+# $(call task-run,ID,COMMAND)    run a command between TASK_STARTED and TASK_COMPLETED or TASK_FAILED
+# $(call build-run,ID,COMMAND)   the same with BUILD_STARTED, BUILD_COMPLETED, BUILD_FAILED
+# $(call deploy-run,ID,COMMAND)  the same with DEPLOYMENT_...
+# $(call test-run,ID,COMMAND)    the same with TEST_STARTED, TEST_PASSED, TEST_FAILED
+#
+#     @$(call build-run,wheel,python -m build)
+#
+#   The end has duration, exit code, signal and the last lines of the error output. The command keeps its exit code, output, input and Ctrl-C.
+#   It goes to $(SHELL) as it would from the recipe: $$name is a shell variable, parentheses must balance, up to 61 commas, any number of them
+#   in a variable. A variable of several lines is one script that stops at the first line that fails.
+#
+# $(call task-event,TYPE,ID,METADATA)  one event, with metadata as JSON; ID and METADATA may be left out
 #
 #     @$(call task-event,TASK_STARTED,make_test,'{"action":"test","type":"all"}')
 #
-# Arguments: event type, task id, metadata as JSON; id and metadata may be left out. An argument that is quoted for the shell goes there as it
-# is, one that holds $$name is put into double quotes, any other into single quotes. Reporting never fails or feeds a recipe: the call expands
-# to one command with status 0 that reads and prints nothing, and to an empty one under -n, -t and -q.
+# All of them stand at the start of a recipe line or in the middle of one. An ID or METADATA that is quoted for the shell goes there as it is,
+# one that holds $$name is put into double quotes, any other into single quotes. Reporting never fails, feeds or delays a recipe, and under -n,
+# -t and -q nothing is reported.
 #
 #   TASKS_PYTHON  words for the shell: the Python that has pytest-swarmtask (default: that of the make above, else python3). A relative path
 #                 counts from the folder where make runs, also after a cd.
 #   TASKS_QUIET   1: no notice on standard error where events cannot be reported
+#   TASKS_STANDARD_TARGETS   1, set before the include: the targets setup, test, test-verbose, test-coverage, test-single, build and deploy,
+#                 with these commands, which a project sets as it needs:
+#   TASKS_INSTALL            setup: installs what the project needs, as a build
+#   TASKS_DATABASE           setup: prepares the database, as a deployment (default: none)
+#   TASKS_TEST               test, test-verbose, test-single TEST=...: runs the tests; takes --verbose, or files and tests
+#   TASKS_TEST_COVERAGE      test-coverage: runs the tests under coverage
+#   TASKS_BUILD              build
+#   TASKS_DEPLOY_<name>      deploy where WORKFLOW_ENVIRONMENT is <name>
+#   TASKS_DEPLOY             deploy to any other environment
 #
 # Works with GNU make 3.81 and later, in dash and bash. Names that start with "tasks-" are for use in here.
 
-tasks-default-python := $(if $(TASKS_PYTHON_ABOVE),$(TASKS_PYTHON_ABOVE),python3)
+tasks-file := $(lastword $(MAKEFILE_LIST))
+tasks-default-goal := $(.DEFAULT_GOAL)
+tasks-default-python := $(if $(value TASKS_PYTHON_ABOVE),$(value TASKS_PYTHON_ABOVE),python3)
 TASKS_PYTHON ?= $(tasks-default-python)
 export TASKS_PYTHON_ABOVE = $(tasks-python)
+TASKS_QUIET ?=
 
-# Everything below one make is one run. What began it says so in TRACEPARENT (W3C Trace Context); where nothing did, this make does.
+# Everything below one make is one run. What began it says so in TRACEPARENT (W3C Trace Context); where nothing did, this make does. A parent
+# that begins with zeros is none: it only tells this make from others.
 ifndef TRACEPARENT
-export TRACEPARENT := $(shell od -An -v -N24 -tx1 /dev/urandom 2>/dev/null | tr -d ' \n' | sed 's/^.\{32\}/00-&-/;s/$$/-01/')
+export TRACEPARENT := $(shell od -An -v -N20 -tx1 /dev/urandom 2>/dev/null | tr -d ' \n' | sed 's/^.\{32\}/00-&-00000000/;s/$$/-01/')
 endif
 
-task-event = $(if $(call tasks-runs-nothing,$(firstword -$(MAKEFLAGS))),:,$(call tasks-emit,$(call tasks-arguments,$(1),$(2),$(tasks-metadata))))
+task-event = $(if $(tasks-idle),:,$(call tasks-emit,$(call tasks-arguments,$(1),$(2),$(tasks-metadata))))
+task-run = $(call tasks-run,task,$(1),$(tasks-command),)
+build-run = $(call tasks-run,build,$(1),$(tasks-command),)
+deploy-run = $(call tasks-run,deployment,$(1),$(tasks-command),)
+test-run = $(call tasks-run,test,$(1),$(tasks-command),)
 
+tasks-idle = $(call tasks-runs-nothing,$(firstword -$(MAKEFLAGS)))
 # The first word of MAKEFLAGS, here with a hyphen before it, holds the one-letter options; in make 3.81 it may also be "NAME=value".
 tasks-runs-nothing = $(if $(findstring =,$(1))$(filter --%,$(1)),,$(findstring n,$(1))$(findstring t,$(1))$(findstring q,$(1)))
 
-# Exit status 2 means that the call is wrong, any other but 0 that there is no emitter: worth one notice in each run of make.
-tasks-emitter = $(tasks-python) -m pytest_swarmtask.emit $(1) </dev/null
-tasks-emit = $(if $(filter-out 0,$(TASKS_QUIET)),{ $(tasks-emitter) >/dev/null 2>&1 || :; },{ \
+# The program for recipes, which starts fastest by its path. Looked for when it is first needed, and then again until it is there, since a recipe
+# may install it.
+tasks-program-file :=
+tasks-program = $(if $(tasks-program-file),,$(eval tasks-program-file := $$(shell $$(tasks-python) -c \
+  'from pytest_swarmtask import recipe; print(recipe.__file__)' 2>/dev/null </dev/null)))$(if $(tasks-program-file),-S $(call \
+  tasks-quote,$(tasks-program-file)))
+
+# --- one event ---
+
+# Exit status 2 means that the call is wrong, any other but 0 that there is no emitter: worth one notice in each run of make. A recipe is expanded
+# as a whole before its first line runs, and that may install the emitter: so it is tried, found or not.
+tasks-emitter = $(tasks-python) $(if $(tasks-program),$(tasks-program) emit,-m pytest_swarmtask.emit) $(1) </dev/null
+tasks-emit = $(if $(tasks-is-quiet),{ $(tasks-emitter) >/dev/null 2>&1 || :; },{ \
   tasks_said=$$($(tasks-emitter) 2>&1 >/dev/null) || [ $$? = 2 ] || tasks_said=$(tasks-notice); \
   [ -z "$$tasks_said" ] || printf 'tasks.mk: %s\n' "$$tasks_said" >&2 || :; })
-tasks-notice = $(if $(tasks-noticed),,$(eval tasks-noticed := 1)"no events: $$tasks_said (TASKS_QUIET=1 hides this)")
+tasks-notice = $(if $(TASKS_NOTICED),,$(eval export TASKS_NOTICED := 1)"no events: $$tasks_said (TASKS_QUIET=1 hides this)")
+tasks-is-quiet = $(filter-out 0,$(TASKS_QUIET))
+TASKS_NOTICED ?=
+
+# --- a command between two events ---
+
+# $(1) kind, $(2) id, $(3) command, $(4) metadata as a word for the shell, or nothing
+tasks-run = $(if $(strip $(3)),,$(error tasks.mk: $(1) $(2): found no command, expected one after the id))$(call tasks-group,$(3),$(if \
+  $(tasks-idle),,$(if $(tasks-program),$(tasks-python) $(tasks-program) run --kind=$(1) $(if $(strip $(2)),--id=$(call tasks-word,$(2)) )$(if \
+  $(4),--metadata=$(4) )-- ,$(tasks-missing)))$(call tasks-in-shell,$(3)))
+tasks-missing = $(if $(tasks-is-quiet)$(TASKS_NOTICED),,$(eval export TASKS_NOTICED := 1){ printf 'tasks.mk: no events: %s (TASKS_QUIET=1 hides \
+  this)\n' $(call tasks-quote,$(TASKS_PYTHON) has no pytest-swarmtask) >&2; } || :; )
+tasks-in-shell = $(SHELL) $(if $(call tasks-is-script,$(1)),-e )$(tasks-shell-flags) $(subst $(tasks-newline),'"$$tasks_newline"',$(call tasks-quote,$(1)))
+tasks-shell-flags = $(if $(filter undefined,$(origin .SHELLFLAGS)),-c,$(.SHELLFLAGS))
+tasks-is-script = $(findstring $(tasks-newline),$(subst \$(tasks-newline),,$(1)))
+# make ends a recipe's line at a newline, also within quotes.
+tasks-group = $(if $(findstring $(tasks-newline),$(1)),{ tasks_newline=$$(printf '\nx'); tasks_newline=$${tasks_newline%x}; $(2); },{ $(2); })
 
 # --- words for the shell ---
 
@@ -57,22 +114,83 @@ tasks-python = $(call tasks-locate,$(TASKS_PYTHON),$(firstword $(TASKS_PYTHON)))
 tasks-locate = $(if $(filter '% "% ~%,$(2)),$(1),$(if $(filter /%,$(2)),$(subst \
   $(CURDIR)/,$(tasks-here),$(1)),$(if $(findstring /,$(2)),$(tasks-here))$(1)))
 
-# --- the metadata, which `call` has split at its commas ---
+# --- what `call` has split at its commas ---
 
-# tasks-pieces is "$(3),$(4),…,$(64)"; what follows should be empty.
-tasks-numbers := 4 5 6 7 8 9 $(foreach ten,1 2 3 4 5 6,$(foreach one,0 1 2 3 4 5 6 7 8 9,$(ten)$(one)))
-$(eval tasks-pieces = $$(3)$(subst $(tasks-space),,$(foreach number,$(wordlist 1,61,$(tasks-numbers)),,$$($(number)))))
-$(eval tasks-excess = $(foreach number,$(wordlist 62,66,$(tasks-numbers)),$$($(number))))
-tasks-metadata = $(if $(strip $(tasks-excess)),$(warning tasks.mk: $(1) $(2): metadata left out: it has more than 61 commas),$(call \
-  tasks-join,$(subst $(tasks-newline), ,$(tasks-pieces))))
+# Each piece stands between marks, so that joining them keeps their spaces. Pieces that were not given are empty ones at the end, 62 at most:
+# take off 32 if they are there, then 16, 8, 4, 2 and 1.
+tasks-numbers := 2 3 4 5 6 7 8 9 $(foreach ten,1 2 3 4 5 6,$(foreach one,0 1 2 3 4 5 6 7 8 9,$(ten)$(one)))
+tasks-from-2 := $(wordlist 1,62,$(tasks-numbers))
+tasks-from-3 := $(wordlist 2,63,$(tasks-numbers))
+tasks-piece = <piece>$(value $(tasks-number))<end>
+tasks-metadata = $(if $(call tasks-is-more,$(value 65)$(value 66)$(value 67)),$(warning tasks.mk: $(1) $(2): metadata left out: it has more than 61 \
+  commas),$(call tasks-join,$(subst $(tasks-newline), ,$(foreach tasks-number,$(tasks-from-3),$(tasks-piece)))))
+tasks-command = $(if $(call tasks-is-more,$(value 64)$(value 65)$(value 66)),$(error tasks.mk: $(1): the command has more than 61 commas: put it \
+  into a variable),$(call tasks-join,$(foreach tasks-number,$(tasks-from-2),$(tasks-piece))))
+tasks-is-more = $(strip $(1))
+tasks-join = $(subst <first><piece>,,<first>$(subst <end><last>,,$(subst <end> <piece>,$(tasks-comma),$(call tasks-cut,1,$(call tasks-cut,2,$(call \
+  tasks-cut,4,$(call tasks-cut,8,$(call tasks-cut,16,$(call tasks-cut,32,$(1)<last>)))))))))
+tasks-cut = $(subst $(tasks-empty-$(1))<last>,<last>,$(2))
+tasks-empty-1 := $(tasks-space)<piece><end>
+tasks-empty-2 := $(tasks-empty-1)$(tasks-empty-1)
+tasks-empty-4 := $(tasks-empty-2)$(tasks-empty-2)
+tasks-empty-8 := $(tasks-empty-4)$(tasks-empty-4)
+tasks-empty-16 := $(tasks-empty-8)$(tasks-empty-8)
+tasks-empty-32 := $(tasks-empty-16)$(tasks-empty-16)
 
-# Pieces that were not given leave commas at the end, 61 at most: take off 32 if they are there, then 16, 8, 4, 2 and 1. A newline marks the end.
-tasks-join = $(subst $(tasks-newline),,$(call tasks-cut,1,$(call tasks-cut,2,$(call tasks-cut,4,$(call tasks-cut,8,$(call tasks-cut,16,$(call \
-  tasks-cut,32,$(1)$(tasks-newline))))))))
-tasks-cut = $(subst $(tasks-commas-$(1))$(tasks-newline),$(tasks-newline),$(2))
-tasks-commas-1 := $(tasks-comma)
-tasks-commas-2 := $(tasks-commas-1)$(tasks-commas-1)
-tasks-commas-4 := $(tasks-commas-2)$(tasks-commas-2)
-tasks-commas-8 := $(tasks-commas-4)$(tasks-commas-4)
-tasks-commas-16 := $(tasks-commas-8)$(tasks-commas-8)
-tasks-commas-32 := $(tasks-commas-16)$(tasks-commas-16)
+# --- targets ---
+
+.PHONY: tasks-help
+tasks-help:
+	@sed '/^$$/q;s/^# \{0,1\}//' $(call tasks-quote,$(tasks-file))
+	@echo $(call tasks-quote,$(if $(tasks-program),Events are reported by $(tasks-program-file).,No events: $(TASKS_PYTHON) has no pytest-swarmtask.))
+
+ifeq ($(value TASKS_STANDARD_TARGETS),1)
+
+TASKS_INSTALL ?= $(tasks-python) -m pip install $(if $(wildcard requirements.txt),-r requirements.txt,--editable .)
+TASKS_DATABASE ?=
+TASKS_TEST ?= $(tasks-python) -m pytest
+TASKS_TEST_COVERAGE ?= $(tasks-python) -m coverage run -m pytest && $(tasks-python) -m coverage report
+TASKS_BUILD ?= $(tasks-python) -m build
+TASKS_DEPLOY ?=
+export WORKFLOW_ENVIRONMENT
+
+.PHONY: setup test test-verbose test-coverage test-single build deploy
+
+setup:
+	@$(call tasks-run,task,dev_setup,$(tasks-setup),$(call tasks-about,setup))
+
+tasks-setup = $(call tasks-run,build,install_dependencies,$(TASKS_INSTALL),$(call tasks-about,installing_dependencies))$(if $(strip \
+  $(TASKS_DATABASE)), && $(call tasks-run,deployment,setup_database,$(TASKS_DATABASE),$(call tasks-about,database_setup)))
+tasks-about = '{"workflow":"development_environment_setup","action":"$(1)"}'
+
+test:
+	@$(call tasks-run,task,make_test,$(TASKS_TEST),$(call tasks-tests,all))
+
+test-verbose:
+	@$(call tasks-run,task,make_test_verbose,$(TASKS_TEST) --verbose,$(call tasks-tests,verbose))
+
+test-coverage:
+	@$(call tasks-run,task,make_test_coverage,$(TASKS_TEST_COVERAGE),$(call tasks-tests,coverage))
+
+test-single:
+	@$(call tasks-run,task,make_test_single,$(TASKS_TEST) $(call tasks-quote,$(if $(value TEST),$(TEST),$(error \
+	  which test? Say for example: make test-single TEST=tests/test_api.py, or TEST=FILE::NAME))),$(call tasks-tests,single))
+
+tasks-tests = '{"action":"test","type":"$(1)"}'
+
+build:
+	@$(call tasks-run,build,make_build,$(TASKS_BUILD),'{"action":"build"}')
+
+deploy:
+	@$(call tasks-run,deployment,make_deploy,$(tasks-deploy),$(tasks-where))
+
+tasks-where = '{"action":"deploy","environment":"$(WORKFLOW_ENVIRONMENT)"}'
+
+tasks-deploy = $(if $(value WORKFLOW_ENVIRONMENT),$(or $($(if $(value TASKS_DEPLOY_$(WORKFLOW_ENVIRONMENT)),TASKS_DEPLOY_$(WORKFLOW_ENVIRONMENT),$(strip \
+  TASKS_DEPLOY))),$(error how to deploy to $(WORKFLOW_ENVIRONMENT)? Set TASKS_DEPLOY_$(WORKFLOW_ENVIRONMENT) or TASKS_DEPLOY to a \
+  command)),$(error which environment? Say for example: make deploy WORKFLOW_ENVIRONMENT=staging))
+
+endif
+
+# None of these targets is what a bare `make` makes.
+.DEFAULT_GOAL := $(tasks-default-goal)

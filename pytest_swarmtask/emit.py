@@ -2,27 +2,23 @@
 
 Made for recipes and scripts: standard library only, done in a few milliseconds. The exit code is 2 where the call is
 wrong (no or too many arguments, no event type) and else 0, because reporting must not break a build. What is wrong is
-said once on standard error.
+said once in a run on standard error.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 from pytest_swarmtask.errors import EventTypeError, UsageError
 from pytest_swarmtask.events import event_type_name
-from pytest_swarmtask.journal import private_folder, write_private
 from pytest_swarmtask.recorder import recorder
-from pytest_swarmtask.trace import derived_span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from pytest_swarmtask.recorder import Recorder
     from pytest_swarmtask.redact import Redactor
 
 USAGE = "usage: python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]"
@@ -41,11 +37,11 @@ def emit(arguments: Sequence[str]) -> list[str]:
     task_id = arguments[1] if len(arguments) > 1 and arguments[1] else None
     hub = recorder()
     metadata, problems = _metadata(arguments[2] if len(arguments) > 2 else "", hub.redactor)
-    if hub.settings.enabled:
-        _carry_duration(hub, event_type, task_id, metadata)
-    hub.trigger(event_type, task_id, None, metadata)
+    hub.trigger(event_type, task_id, None, metadata, ends_elsewhere=True)
     hub.close()
-    return [*problems, hub.problem] if hub.problem else problems
+    if hub.problem and hub.is_first_to_say(hub.problem):
+        problems.append(hub.problem)
+    return problems
 
 
 def _metadata(text: str, redactor: Redactor) -> tuple[dict[str, Any], list[str]]:
@@ -60,27 +56,6 @@ def _metadata(text: str, redactor: Redactor) -> tuple[dict[str, Any], list[str]]
         return metadata, []
     shown = redactor.text(text, 200)
     return {"metadata_text": text}, [f'the metadata is not a JSON object such as {{"action":"test"}}: {shown!r}']
-
-
-def _carry_duration(hub: Recorder, event_type: str, task_id: str | None, metadata: dict[str, Any]) -> None:
-    """Give an ending event its duration, across the two processes that a recipe starts for start and end."""
-    if hub.parent_span_id is None:
-        return  # no run around: no other process can know the start of this one
-    kind, _, verb = event_type.partition("_")
-    folder = os.path.join(hub.settings.journal, "spans")
-    path = os.path.join(folder, derived_span(hub.trace_id, kind, task_id))
-    try:
-        if verb == "STARTED":
-            private_folder(hub.settings.journal)
-            private_folder(folder)
-            write_private(path, repr(hub.clock.now()).encode())
-        else:
-            with open(path, encoding="ascii") as file:
-                started = float(file.read())
-            os.unlink(path)
-            metadata.setdefault("duration", round(max(0.0, hub.clock.now() - started), 6))
-    except (OSError, ValueError):
-        pass  # no start in this run: the event stands without a duration
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ import os
 import zlib
 from _thread import RLock  # `threading` without what is not needed here
 
+from pytest_swarmtask import spans
 from pytest_swarmtask.config.settings import Settings, find_root, read_settings
 from pytest_swarmtask.events import EVENT_TYPES, Event
 from pytest_swarmtask.handoff import Handoff
@@ -42,6 +43,7 @@ class Recorder:
     """
 
     __slots__ = (
+        "_around",
         "_environ",
         "_handed_over",
         "_handoffs",
@@ -67,7 +69,7 @@ class Recorder:
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.settings = settings
         self.clock = Clock()
-        self.trace_id, self.parent_span_id = run_context(environ)
+        self.trace_id, self.parent_span_id, self._around = run_context(environ)
         self.redactor = Redactor(environ, settings.redact_keys, settings.redact_allow)
         self._source = self.redactor.text(settings.source, 200)
         self.listeners: list[Callable[[Event], None]] = []
@@ -153,16 +155,25 @@ class Recorder:
             listener(event)
         return event
 
-    def trigger(
-        self, event_type: str, task_id: str | None, status: str | None, metadata: Mapping[Any, Any]
+    def trigger(  # noqa: PLR0913 - the fields that a user gives, and one more
+        self,
+        event_type: str,
+        task_id: str | None,
+        status: str | None,
+        metadata: Mapping[Any, Any],
+        *,
+        ends_elsewhere: bool = False,
     ) -> Event | None:
-        """Record an event that a user's code gives, with the standard metadata and the span that it belongs to."""
+        """Record an event that a user's code gives, with the standard metadata and the span that it belongs to.
+
+        With `ends_elsewhere`, another process of the run will end what this one begins.
+        """
         kind, _, verb = event_type.partition("_")
         task_id = task_id if task_id is None else _text(task_id, self.redactor)
         now = self.clock.now()
         standard: dict[str, Any] = {"workflow": self.settings.source, "action": kind.lower()}
         if verb == "STARTED":
-            span_id = self._begin(kind, task_id, now)
+            span_id = self._begin(kind, task_id, now, ends_elsewhere)
         else:
             span_id, started = self._end(kind, task_id)
             standard["success"] = verb not in ("FAILED", "SKIPPED")
@@ -183,9 +194,12 @@ class Recorder:
         """Return a new span id."""
         return self._ids.span()
 
-    def _begin(self, kind: str, task_id: str | None, now: float) -> str:
-        span_id = derived_span(self.trace_id, kind, task_id)
-        if span_id in self._used:  # the same task once more in one process: a span of its own
+    def _begin(self, kind: str, task_id: str | None, now: float, ends_elsewhere: bool) -> str:
+        key = span_id = derived_span(self.trace_id, self._around, kind, task_id)
+        if ends_elsewhere and self._around is not None and self.settings.enabled:
+            span_id = self._ids.span()
+            spans.begin(self.settings.journal, key, span_id, now)
+        elif span_id in self._used:  # the same task once more in one process: a span of its own
             span_id = self._ids.span()
         elif len(self._used) < _MAX_USED:
             self._used.add(span_id)
@@ -194,8 +208,12 @@ class Recorder:
         return span_id
 
     def _end(self, kind: str, task_id: str | None) -> tuple[str, float | None]:
-        begun_elsewhere = (derived_span(self.trace_id, kind, task_id), None)
-        return self._open.pop((kind, task_id), begun_elsewhere)
+        begun_here = self._open.pop((kind, task_id), None)
+        if begun_here is not None:
+            return begun_here
+        key = derived_span(self.trace_id, self._around, kind, task_id)
+        begun_elsewhere = spans.take(self.settings.journal, key) if self._around is not None else None
+        return begun_elsewhere or (key, None)
 
     # -- where it goes -----------------------------------------------------------------------------------------
 
@@ -267,10 +285,17 @@ class Recorder:
         """Return the `TRACEPARENT` that makes another process part of this run, below the present span."""
         return traceparent(self.trace_id, self.parent_span_id or self._ids.span())
 
+    def is_first_to_say(self, problem: str) -> bool:
+        """Tell whether no other process of the run has said this yet."""
+        if self._around is None:
+            return True
+        key = zlib.crc32(f"{self.trace_id}|{self._around}|{problem}".encode("utf-8", "replace"))
+        return spans.is_first_to_say(self.settings.journal, f"{key:08x}")
+
     def join(self, trace_id: str, parent_span_id: str | None) -> None:
         """Become part of another run, as an xdist worker does; to be called before anything is recorded."""
         self._journal.close()
-        self.trace_id, self.parent_span_id = trace_id, parent_span_id
+        self.trace_id, self.parent_span_id, self._around = trace_id, parent_span_id, parent_span_id
         self._connect()
 
     # -- the end -----------------------------------------------------------------------------------------------

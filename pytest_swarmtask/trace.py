@@ -20,6 +20,8 @@ _REAL_TIME = (time.perf_counter, time.gmtime)
 _ZERO = time.time() - time.perf_counter()
 """Wall time of the performance counter's zero. The plugin imports this module before a conftest can stop the clock."""
 _SPAN_PRIME = 2**64 - 59
+_NO_SPAN = "00000000"
+_CI_MARKERS = ("CI", "TF_BUILD", "JENKINS_URL")
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -76,12 +78,12 @@ class Ids:
         return f"{(self._base + next(self._spans)) % _SPAN_PRIME or 1:016x}"
 
 
-def derived_span(trace_id: str, kind: str, task_id: str | None) -> str:
-    """Return the span id that every process of a run agrees on for one task.
+def derived_span(trace_id: str, around: str | None, kind: str, task_id: str | None) -> str:
+    """Return the span id that processes below the same one agree on for one task.
 
-    `make` starts and ends a task from two processes that share nothing but the run and the names.
+    Scripts start and end a task from two processes that share nothing but the run and the names.
     """
-    key = f"{trace_id}|{kind}|{task_id or ''}".encode("utf-8", "replace")
+    key = f"{trace_id}|{around or ''}|{kind}|{task_id or ''}".encode("utf-8", "replace")
     return f"{int.from_bytes(key, 'big') % _SPAN_PRIME or 1:016x}"
 
 
@@ -103,9 +105,24 @@ def parse_traceparent(text: str) -> tuple[str, str] | None:
     return trace_id, span_id
 
 
-def run_context(environ: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return the trace id and the parent span of this process: those of `TRACEPARENT`, else of a new run."""
-    return parse_traceparent(environ.get("TRACEPARENT", "")) or (new_trace_id(), None)
+def run_context(environ: Mapping[str, str]) -> tuple[str, str | None, str | None]:
+    """Return the trace id and the parent span of this process, and what tells it from others of the run.
+
+    They are those of `TRACEPARENT`. A parent that begins with zeros is none: make has no events of its own, and tells
+    its recipes apart from those of other makes by such a one. Where no span is around, all jobs of one CI run are one run.
+    The last is None where nothing is around: then no other process belongs to this one.
+    """
+    found = parse_traceparent(environ.get("TRACEPARENT", ""))
+    if found and not found[1].startswith(_NO_SPAN):
+        return *found, found[1]
+    around = found[1] if found else None
+    if any(map(environ.get, _CI_MARKERS)):
+        from pytest_swarmtask.capture import ci
+
+        name = ci.run_name(environ)
+        if name is not None:
+            return ci.trace_id(name), None, around or ci.job_name(environ)
+    return (found[0] if found else new_trace_id()), None, around
 
 
 def traceparent(trace_id: str, span_id: str) -> str:

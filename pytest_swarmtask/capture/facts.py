@@ -19,12 +19,13 @@ def process_facts() -> dict[str, Any]:
         "python": sys.version.partition(" ")[0],
         "implementation": sys.implementation.name,
         "platform": sys.platform,
-        "host": _host(),
+        "host": host(),
         "pid": os.getpid(),
     }
 
 
-def _host() -> str:
+def host() -> str:
+    """Return the machine's own name."""
     if sys.platform == "win32":
         return os.environ.get("COMPUTERNAME", "")
     return os.uname().nodename

@@ -161,9 +161,9 @@ class Report:
 
     @property
     def problem(self) -> str | None:
-        """The first line of what went wrong, or None."""
+        """The first line of what went wrong, or None, also where the run has been told before."""
         problem = self._trouble or self._hub.problem
-        return problem.partition("\n")[0] if problem else None
+        return problem.partition("\n")[0] if problem and self._hub.is_first_to_say(problem) else None
 
     def traceparent(self) -> str:
         """Return what makes the command part of this run, below its own span."""
@@ -276,8 +276,9 @@ def _run_watched(command: Command, report: Report, options: Options, environ: Ma
         code = ended.exit_code
         report.ended(ended, command.stderr)
     report.close()
-    if report.problem:
-        _say(report.problem)
+    problem = report.problem
+    if problem:
+        _say(problem)
     if ended and ended.signal == "SIGINT" and command.interrupted:
         end_interrupted()
     return code

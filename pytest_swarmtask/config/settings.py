@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import zlib
 
 from pytest_swarmtask.errors import ConfigError
@@ -202,6 +203,12 @@ def _store(root: str, key: list[Any], compiled: dict[str, Any]) -> None:
 
 
 def _compile(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    if (
+        sys.flags.no_site
+    ):  # started by `pytest_swarmtask.recipe`: the YAML parser and the validator are in site-packages
+        import site
+
+        site.main()
     from pathlib import Path
 
     from pytest_swarmtask.config.load import load, references

@@ -151,6 +151,29 @@ def test_duration_across_processes(root: Path) -> None:
     )
 
 
+def test_a_task_twice(root: Path) -> None:
+    """What is started again in the same run is another span, with a duration of its own."""
+    spans = []
+    for _ in range(2):
+        start = emitted(root, "BUILD_STARTED", "a", TRACEPARENT=RUN)
+        end = emitted(root, "BUILD_COMPLETED", "a", TRACEPARENT=RUN)
+        assert start["span_id"] == end["span_id"]
+        assert "duration" in end["metadata"]
+        spans.append(start["span_id"])
+    assert len(set(spans)) == 2
+
+
+def test_begun_by_python_code(root: Path) -> None:
+    """Code that calls the hub and the emitter agree on a span, whichever of them begins it."""
+    program = "from pytest_swarmtask import trigger_task_event as t; t('TASK_STARTED', task_id='a'); t('TASK_FAILED', task_id='b')"
+    emitted(root, "TASK_STARTED", "b", TRACEPARENT=RUN)
+    subprocess.run([sys.executable, "-c", program], cwd=root, env=clean_environ(TRACEPARENT=RUN), check=True)
+    emitted(root, "TASK_COMPLETED", "a", TRACEPARENT=RUN)
+    spans = [(event["task_id"], event["span_id"]) for event in read_events(root)]
+    assert len(spans) == 4
+    assert len(set(spans)) == 2
+
+
 def test_a_given_duration_stays(root: Path) -> None:
     """A duration that the caller gives is not replaced by ours."""
     emitted(root, "TASK_STARTED", "a", TRACEPARENT=RUN)
@@ -204,9 +227,26 @@ def test_no_folder_to_stand_in(tmp_path: Path) -> None:
 def test_nowhere_to_write(tmp_path: Path) -> None:
     """Where the journal cannot be written it says what is lost and why, and returns 0."""
     (tmp_path / ".taskmaster").write_text("in the way")
-    done = emit(tmp_path, "TASK_STARTED", "a", TRACEPARENT=RUN)
+    done = emit(tmp_path, "TASK_STARTED", "a", TRACEPARENT=RUN, TMPDIR=str(tmp_path))
     assert done.returncode == 0
     assert done.stderr.startswith("swarmtask: events could not be written")
+
+
+def test_said_once_in_a_run(tmp_path: Path) -> None:
+    """Of many emitters in one run, the first says what is wrong, also where nothing can be written."""
+    environ = {"TRACEPARENT": RUN, "TMPDIR": str(tmp_path)}
+    for name, content in (("unwritable", None), ("misconfigured", "task_integration: 7\n")):
+        root = tmp_path / name
+        root.mkdir()
+        if content is None:
+            (root / ".taskmaster").write_text("in the way")
+        else:
+            (root / ".taskmaster" / "config").mkdir(parents=True)
+            (root / ".taskmaster" / "config" / "workflow.yaml").write_text(content)
+        said = [emit(root, "TASK_STARTED", task, **environ).stderr for task in "abc"]
+        assert said[0].startswith("swarmtask: ")
+        assert said[1:] == ["", ""]
+    assert emit(root, "TASK_STARTED", "a").stderr  # no run around: nobody has been told
 
 
 def test_nobody_to_tell(root: Path) -> None:

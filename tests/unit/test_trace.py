@@ -62,10 +62,10 @@ def test_a_valid_traceparent(text: str) -> None:
 def test_an_invalid_traceparent(text: str) -> None:
     """What the standard does not allow begins a run of its own, as the standard says."""
     assert parse_traceparent(text) is None
-    trace_id, parent = run_context({"TRACEPARENT": text})
+    trace_id, parent, around = run_context({"TRACEPARENT": text})
     assert len(trace_id) == 32
     assert trace_id != TRACE
-    assert parent is None
+    assert (parent, around) == (None, None)
 
 
 @given(st.text(max_size=80))
@@ -78,7 +78,72 @@ def test_any_text_is_no_trouble(text: str) -> None:
 def test_what_is_handed_down_is_understood() -> None:
     """The value made for children is a valid one, and names run and span."""
     assert parse_traceparent(traceparent(TRACE, SPAN)) == (TRACE, SPAN)
-    assert run_context({"TRACEPARENT": traceparent(TRACE, SPAN)}) == (TRACE, SPAN)
+    assert run_context({"TRACEPARENT": traceparent(TRACE, SPAN)}) == (TRACE, SPAN, SPAN)
+
+
+def test_a_parent_of_zeros_is_none() -> None:
+    """The run that make begins has no span of its own; what make gives in its place tells it from other makes."""
+    context = run_context({"TRACEPARENT": f"00-{TRACE}-00000000deadbeef-01"})
+    assert context == (TRACE, None, "00000000deadbeef")
+
+
+GITHUB = {
+    "CI": "true",
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_REPOSITORY": "o/r",
+    "GITHUB_RUN_ID": "77",
+    "GITHUB_RUN_ATTEMPT": "1",
+    "GITHUB_JOB": "test",
+}
+
+
+@pytest.mark.parametrize(
+    ("environ", "other_run"),
+    [
+        (GITHUB, {"GITHUB_RUN_ATTEMPT": "2"}),
+        (GITHUB, {"GITHUB_RUN_ID": "78"}),
+        (
+            {"CI": "true", "GITLAB_CI": "true", "CI_SERVER_URL": "https://gitlab.com", "CI_PIPELINE_ID": "5"},
+            {"CI_PIPELINE_ID": "6"},
+        ),
+        ({"CI": "true", "BUILDKITE": "true", "BUILDKITE_BUILD_ID": "a-b"}, {"BUILDKITE_BUILD_ID": "a-c"}),
+        ({"CI": "true", "CIRCLECI": "true", "CIRCLE_WORKFLOW_ID": "a-b"}, {"CIRCLE_WORKFLOW_ID": "a-c"}),
+        (
+            {
+                "TF_BUILD": "True",
+                "SYSTEM_TEAMFOUNDATIONCOLLECTIONURI": "https://dev.azure.com/o/",
+                "SYSTEM_TEAMPROJECT": "p",
+                "BUILD_BUILDID": "5",
+            },
+            {"BUILD_BUILDID": "6"},
+        ),
+        ({"JENKINS_URL": "http://j/", "BUILD_URL": "http://j/job/a/5/"}, {"BUILD_URL": "http://j/job/a/6/"}),
+    ],
+)
+def test_a_ci_run_is_one_run(environ: dict[str, str], other_run: dict[str, str]) -> None:
+    """All jobs of a CI run share a trace id, which another run, and another attempt, does not have."""
+    trace_id, parent, around = run_context(environ)
+    assert parse_traceparent(f"00-{trace_id}-{SPAN}-01")
+    assert parent is None
+    assert around
+    assert run_context({**environ, "MATRIX": "other"})[0] == trace_id
+    assert run_context({**environ, **other_run})[0] != trace_id
+
+
+def test_what_is_told_apart_in_a_ci_run() -> None:
+    """Jobs, and the makes in them, are told apart; a span that is around comes before what the CI service says."""
+    trace_id, _, job = run_context(GITHUB)
+    assert run_context({**GITHUB, "GITHUB_JOB": "deploy"})[2] != job
+    in_make = {**GITHUB, "TRACEPARENT": f"00-{TRACE}-00000000deadbeef-01"}
+    assert run_context(in_make) == (trace_id, None, "00000000deadbeef")
+    assert run_context({**GITHUB, "TRACEPARENT": traceparent(TRACE, SPAN)}) == (TRACE, SPAN, SPAN)
+
+
+def test_an_unknown_ci_service() -> None:
+    """Where only `CI` is set no job can know of the others."""
+    assert run_context({"CI": "true"})[0] != run_context({"CI": "true"})[0]
+    assert run_context({"CI": "true", "GITHUB_ACTIONS": "true"})[2] is None
 
 
 def test_without_one_each_run_is_its_own() -> None:
@@ -89,7 +154,7 @@ def test_without_one_each_run_is_its_own() -> None:
 
 def test_processes_agree_on_a_span() -> None:
     """Two processes that share only the run and the names derive the same span id, whatever their hash seed."""
-    program = f"from pytest_swarmtask.trace import derived_span; print(derived_span({TRACE!r}, 'TASK', 'make ü test'))"
+    program = f"from pytest_swarmtask.trace import derived_span; print(derived_span({TRACE!r}, None, 'TASK', 'ü'))"
     answers = {
         subprocess.run(
             [sys.executable, "-c", program],
@@ -100,25 +165,26 @@ def test_processes_agree_on_a_span() -> None:
         ).stdout.strip()
         for seed in ("0", "1")
     }
-    assert answers == {derived_span(TRACE, "TASK", "make ü test")}
+    assert answers == {derived_span(TRACE, None, "TASK", "ü")}
 
 
 @given(st.none() | st.text())
 def test_derived_spans_are_valid(task_id: str | None) -> None:
     """A derived span id is 16 hex digits and not zero, for any task id."""
-    span = derived_span(TRACE, "TASK", task_id)
+    span = derived_span(TRACE, SPAN, "TASK", task_id)
     assert parse_traceparent(f"00-{TRACE}-{span}-01") == (TRACE, span)
 
 
 def test_derived_spans_differ() -> None:
     """Another run, kind or task is another span."""
     ids = {
-        derived_span(run, kind, task)
+        derived_span(run, around, kind, task)
+        for around in (None, SPAN)
         for run in (TRACE, TRACE[::-1])
         for kind in ("TASK", "BUILD")
         for task in (None, "a", "b", "a" * 5000, "a" * 5001)
     }
-    assert len(ids) == 20
+    assert len(ids) == 40
 
 
 def test_ids_are_unique_over_threads() -> None:
