@@ -155,7 +155,7 @@ class Recorder:
             listener(event)
         return event
 
-    def trigger(  # noqa: PLR0913 - the fields that a user gives, and one more
+    def trigger(
         self,
         event_type: str,
         task_id: str | None,
@@ -173,7 +173,7 @@ class Recorder:
         now = self.clock.now()
         standard: dict[str, Any] = {"workflow": self.settings.source, "action": kind.lower()}
         if verb == "STARTED":
-            span_id = self._begin(kind, task_id, now, ends_elsewhere)
+            span_id = self._begin(kind, task_id, now, ends_elsewhere=ends_elsewhere)
         else:
             span_id, started = self._end(kind, task_id)
             standard["success"] = verb not in ("FAILED", "SKIPPED")
@@ -194,7 +194,7 @@ class Recorder:
         """Return a new span id."""
         return self._ids.span()
 
-    def _begin(self, kind: str, task_id: str | None, now: float, ends_elsewhere: bool) -> str:
+    def _begin(self, kind: str, task_id: str | None, now: float, *, ends_elsewhere: bool) -> str:
         key = span_id = derived_span(self.trace_id, self._around, kind, task_id)
         if ends_elsewhere and self._around is not None and self.settings.enabled:
             span_id = self._ids.span()

@@ -1,5 +1,4 @@
-"""What the processes of one run know of each other besides its events: spans that one begins and another ends, and
-what was already said.
+"""What the processes of one run know of each other besides events: the spans that are open, and what was said.
 
 A recipe that reports a start and an end does it from two processes, which share nothing but the run and the names.
 """

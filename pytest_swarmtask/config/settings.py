@@ -203,9 +203,7 @@ def _store(root: str, key: list[Any], compiled: dict[str, Any]) -> None:
 
 
 def _compile(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    if (
-        sys.flags.no_site
-    ):  # started by `pytest_swarmtask.recipe`: the YAML parser and the validator are in site-packages
+    if sys.flags.no_site:  # started by `pytest_swarmtask.recipe`; YAML parser and validator are in site-packages
         import site
 
         site.main()
