@@ -109,8 +109,8 @@ def run_context(environ: Mapping[str, str]) -> tuple[str, str | None, str | None
     """Return the trace id and the parent span of this process, and what tells it from others of the run.
 
     They are those of `TRACEPARENT`. A parent that begins with zeros is none: make has no events of its own, and tells
-    its recipes apart from those of other makes by such a one. Where no span is around, all jobs of a CI run are one run.
-    The last is None where nothing is around: then no other process belongs to this one.
+    its recipes apart from those of other makes by such a one. Where no span is around, all jobs of a CI run are one
+    run. The last is None where nothing is around: then no other process belongs to this one.
     """
     found = parse_traceparent(environ.get("TRACEPARENT", ""))
     if found and not found[1].startswith(_NO_SPAN):
