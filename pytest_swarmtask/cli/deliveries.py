@@ -82,12 +82,20 @@ def survey_of(journal: str) -> Survey:
 
 def status(arguments: argparse.Namespace) -> int:
     """Show the journal and its endpoints; exit code 1 when events wait or were refused."""
+    from pytest_swarmtask.report.terminal import print_tree
+    from pytest_swarmtask.report.tree import events_of, tree
+
     journal = journal_of(arguments)
     found = survey_of(journal)
+    run = next(reversed(found.runs), None)
+    spans = tree(events_of(journal, run)) if run else []
     if arguments.json:
-        print(json.dumps(_as_json(journal, found), indent=2))
+        last_run = {"trace_id": run, "spans": [span.as_json() for span in spans]} if run else None
+        print(json.dumps({**_as_json(journal, found), "last_run": last_run}, indent=2))
     else:
         print("\n".join(_as_text(journal, found)))
+        if run:
+            print_tree(run, spans)
     return 0 if found.well else 1
 
 

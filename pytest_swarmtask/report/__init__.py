@@ -1,0 +1,1 @@
+"""What people and other tools read: built from the journal, in a process of its own."""
