@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_swarmtask import recipe
+
 TESTS = 5000
 _LEFT_OUT = ("PYTEST_", "PYTHON", "COV_", "COVERAGE_", "TASKMASTER_", "SWARMTASK_", "WORKFLOW_", "TRACEPARENT", "CI")
 """Variables that would change what is measured; PYTHONDONTWRITEBYTECODE would have every module compiled each time."""
@@ -115,7 +117,10 @@ def figures(folder: Path, pairs: int) -> list[Figure]:
     (folder / ".taskmaster").mkdir()
     many, one = suite(folder, "many", TESTS), suite(folder, "one", 1)
     bare = Command([sys.executable, "-c", "pass"])
-    emit = Command([sys.executable, "-m", "pytest_swarmtask.emit", "TASK_STARTED", "make_test", '{"action":"test"}'])
+    in_recipe = [sys.executable, "-S", recipe.__file__]
+    make = {"TRACEPARENT": "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000deadbeef-01"}
+    emit = Command([*in_recipe, "emit", "TASK_STARTED", "make_test", '{"action":"test"}'], make)
+    watched = Command([*in_recipe, "run", "--", "true"], make)
     few, lots = pairs, pairs * 3
     listening, url = receiver(folder)
     try:
@@ -133,7 +138,8 @@ def figures(folder: Path, pairs: int) -> list[Figure]:
                 few,
             ),
             compare("one test, journal on", "+10 ms", (pytest(one), pytest(one, off=True)), folder, lots),
-            compare("`emit` / bare `python -c pass`", "2", (emit, bare), folder, lots),
+            compare("`emit` in a recipe / bare `python -c pass`", "2", (emit, bare), folder, lots),
+            compare("`run -- true` in a recipe / the same", "3", (watched, bare), folder, lots),
         ]
     finally:
         listening.terminate()
