@@ -4,6 +4,7 @@
 
     SwarmtaskError
     ├── UsageError        a command or call that cannot be carried out as given
+    │   └── TaskManagerError  the task manager's file or service cannot be used as it is
     ├── ConfigError       workflow.yaml or the environment says something we cannot follow
     ├── EventTypeError    not one of the event types (also a ValueError)
     ├── JournalError      a journal line that is not an event
@@ -27,6 +28,24 @@ class SwarmtaskError(Exception):
 
 class UsageError(SwarmtaskError):
     """A command or call that cannot be carried out as given."""
+
+
+class TaskManagerError(UsageError):
+    """The task manager's file or service cannot be used as it is.
+
+    Attributes:
+        passing: whether it may work by itself a little later.
+        refused: whether the service refused just this change, for good.
+        after: seconds that the service asked us to wait, or None.
+    """
+
+    def __init__(
+        self, message: str, *, passing: bool = False, refused: bool = False, after: float | None = None
+    ) -> None:
+        self.passing = passing
+        self.refused = refused
+        self.after = after
+        super().__init__(message)
 
 
 class ConfigError(SwarmtaskError):

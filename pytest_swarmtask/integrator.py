@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_swarmtask import recorder as _recorder
+from pytest_swarmtask.config.settings import TASKS
 from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.events import AutomationEventType, event_type_name
@@ -152,9 +153,11 @@ class AutomationIntegrator:
             allow_private: private addresses.
 
         Raises:
-            UsageError: the URL is none that can be delivered to, or holds a password.
+            UsageError: the URL is none that can be delivered to, or holds a password; or the name is taken.
         """
         endpoint = name or _endpoint_name(url)
+        if endpoint == TASKS:
+            raise UsageError(f"webhook name is {TASKS!r}, which is the task manager's: expected another one")
         secrets = [secret_env] if isinstance(secret_env, str) else list(secret_env)
         definition: dict[str, Any] = {
             "name": endpoint,
@@ -172,6 +175,26 @@ class AutomationIntegrator:
         variables = [*secrets, *(variable for text in texts for variable in mentioned(text))]
         self._hub.recorder.register_webhook(definition, variables)
         self._webhooks.append(endpoint)
+
+    def sync_tasks(self, *, dry_run: bool = False) -> dict[str, str]:
+        """Give each task of the task manager the status that the last event of it in the journal says, now.
+
+        Where `task_manager` is enabled in `workflow.yaml` the relay does that by itself.
+
+        Args:
+            dry_run: change nothing.
+
+        Returns:
+            The new statuses by task id, those of parents included; what was right already is not among them.
+
+        Raises:
+            ConfigError: the configuration is not valid.
+            UsageError: the task manager's file or service cannot be used as it is; the message says why.
+        """
+        from pytest_swarmtask.relay.tasks.sync import synchronize
+
+        synced = synchronize(self._hub.recorder.settings.root, os.environ, dry_run=dry_run)
+        return {change.task_id: change.after for change in synced.outcome.changes}
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait for the handlers under way and for delivery of what this process recorded.

@@ -5,6 +5,7 @@ Every hook here is deaf: whatever goes wrong in it is remembered for the closing
 
 from __future__ import annotations
 
+import functools
 import os
 
 import pytest
@@ -12,9 +13,9 @@ import pytest
 from pytest_swarmtask.capture import ci, git
 from pytest_swarmtask.capture.facts import process_facts, usage, without_secrets
 from pytest_swarmtask.capture.outcome import EVENT_OF, TestRun, reason
-from pytest_swarmtask.capture.tasks import REPORT_ATTRIBUTE, TaskIndex, TaskTests
+from pytest_swarmtask.capture.tasks import REPORT_ATTRIBUTE, TaskIndex, TaskTests, is_narrowed
 from pytest_swarmtask.capture.worker import WORKER_INPUT
-from pytest_swarmtask.config.settings import find_root
+from pytest_swarmtask.config.settings import TASKS, find_root
 from pytest_swarmtask.recorder import recorder
 
 TYPE_CHECKING = False
@@ -54,6 +55,7 @@ class SessionCapture:
         self._running: dict[str, list[TestRun]] = {}
         self._collected_errors: set[str] = set()
         self._tasks = TaskIndex()
+        self._uncollected = False
         self._counts: dict[str, int] = {}
         self._teardown_errors = 0
         self._slowest: list[tuple[float, str]] = []
@@ -218,6 +220,7 @@ class SessionCapture:
                 run.phase = "collect"
                 run.outcome = "skipped" if report.outcome == "skipped" else "error"
                 run.error = reason(report)
+                self._uncollected = self._uncollected or run.outcome == "error"
                 self._emit_end(run)
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
@@ -365,6 +368,11 @@ class SessionCapture:
 
     # -- tasks of the task manager -----------------------------------------------------------------------------
 
+    @functools.cached_property
+    def _narrowed(self) -> bool:
+        """Whether a task may have tests that this session has not even collected, or does not really run."""
+        return self._without_calls or is_narrowed(self._config)
+
     def _join_tasks(self, run: TestRun, nodeid: str) -> None:
         run.tasks = self._tasks.of[nodeid]
         for name in run.tasks:
@@ -372,7 +380,8 @@ class SessionCapture:
             if task.span_id is None:
                 task.span_id = self._hub.span_id()
                 task.started = self._hub.clock.now()
-                self._record_task("TASK_STARTED", name, task, {"tests": task.selected})
+                partial = {"partial": True} if task.deselected or self._narrowed else {}
+                self._record_task("TASK_STARTED", name, task, {"tests": task.selected, **partial})
 
     def _count_for_task(self, name: str, run: TestRun) -> None:
         task = self._tasks.task(name)
@@ -393,7 +402,7 @@ class SessionCapture:
         metadata["duration"] = round(self._hub.clock.now() - task.started, 6)
         metadata["tests"] = task.selected
         metadata["counts"] = task.outcomes
-        if task.partial:
+        if task.partial or self._narrowed or self._uncollected:
             metadata["partial"] = True
         self._record_task(event_type, name, task, metadata)
         task.span_id = None
@@ -411,8 +420,9 @@ class SessionCapture:
 
     def pytest_report_header(self) -> list[str]:
         """Return our line of pytest's header, and a warning where the configuration could not be followed."""
-        endpoints = self._hub.settings.endpoints
+        endpoints = [name for name in self._hub.settings.endpoints if name != TASKS]
         where = f", webhooks: {', '.join(endpoints)}" if endpoints else ""
+        where += ", task manager" if TASKS in self._hub.settings.endpoints else ""
         lines = [f"swarmtask: run {self._hub.trace_id}{where}"]
         if self._hub.problem:
             lines.append(f"swarmtask: warning: {self._hub.problem}")

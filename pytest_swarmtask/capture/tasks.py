@@ -5,6 +5,8 @@ A task begins with its first test and ends when its last one has ended.
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,6 +98,35 @@ class TaskIndex:
                 task = self.task(name)
                 task.selected, task.deselected = selected, deselected
             self.of[nodeid] = tuple(name for name, _, _ in described)
+
+
+def is_narrowed(config: Any) -> bool:
+    """Tell whether the command line leaves tests out before they are collected, so that none counts as deselected.
+
+    That is so with ``--lf``, with files and single tests, and with folders that are not all of `testpaths`.
+    """
+    if getattr(config.option, "lf", False):
+        return True
+    given = [os.path.join(config.invocation_params.dir, str(argument)) for argument in config.args]
+    if not all(os.path.isdir(path) for path in given):
+        return True
+    root = str(config.rootpath)
+    folders = [os.path.realpath(path) for path in given]
+    wanted = [os.path.realpath(path) for name in config.getini("testpaths") for path in _matches(root, name)]
+    return not all(any(_is_within(path, folder) for folder in folders) for path in wanted)
+
+
+def _matches(root: str, pattern: str) -> list[str]:
+    path = os.path.join(root, pattern)
+    if not any(character in pattern for character in "*?["):
+        return [path]
+    import glob
+
+    return glob.glob(path, recursive=True)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))
 
 
 def task_ids(item: Any) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
-NOT_ACTED_ON_YET = ("automation_triggers", "monitoring", "access_control", "task_integration.task_manager")
+NOT_ACTED_ON_YET = ("automation_triggers", "monitoring", "access_control")
 """Sections that are checked while this version does nothing with them yet."""
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.config.settings import find_root, journal_folder
+from pytest_swarmtask.config.settings import TASKS, find_root, journal_folder
 from pytest_swarmtask.errors import UsageError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _as_text(journal: str, found: Survey) -> Iterator[str]:
         yield f"relay      {len(found.relays)} at work"
     for name, endpoint in found.endpoints.items():
         counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {_count(endpoint.dead, 'dead letter')}"
-        yield f"webhook    {name}: {counts}"
+        yield f"{'tasks  ' if name.startswith(TASKS) else 'webhook'}    {name}: {counts}"
         if endpoint.state.reason:
             yield f"           {_trouble(endpoint)}"
     if not found.endpoints:

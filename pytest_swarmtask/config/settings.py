@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from pytest_swarmtask.config.model import TaskManager
+
 FOLDER = ".taskmaster"
-_FORMAT = 3
+_FORMAT = 4
 _CACHE = "config.json"
+TASKS = "task:sync"
+"""The endpoint that is the task manager; no webhook of the file can have this name."""
 
 
 class Settings:
@@ -39,7 +43,7 @@ class Settings:
         handler_timeout: seconds that handlers get at the end of the process, at most.
         metadata: the user's own additions to session events.
         redact_keys, redact_allow: additions to and exceptions from what names a secret.
-        endpoints: names of the webhooks that are configured and whose variables are set.
+        endpoints: names of the webhooks that are configured and whose variables are set, and `TASKS`.
         variables: names of the variables that their deliveries depend on.
         problem: why the configuration could not be followed and defaults hold instead, or None.
     """
@@ -222,6 +226,21 @@ def _compile(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "redact_keys": task_integration.redact.keys,
         "redact_allow": task_integration.redact.allow,
         "webhooks": [
-            [webhook.name, references(webhook.url), webhook.variables()] for webhook in task_integration.webhooks
+            *([webhook.name, references(webhook.url), webhook.variables()] for webhook in task_integration.webhooks),
+            *_task_manager(task_integration.task_manager),
         ],
     }
+
+
+def _task_manager(definition: TaskManager) -> list[list[Any]]:
+    """Return the task manager in the form of a webhook: what is owed to it goes the same way."""
+    if not definition.enabled:
+        return []
+    from pytest_swarmtask.config.variables import mentioned, references
+
+    rest = definition.rest
+    if definition.kind == "taskmaster":
+        return [[TASKS, [], ["TASKMASTER_TAG"]]]
+    return [
+        [TASKS, references(rest.url), [name for text in (rest.url, *rest.headers.values()) for name in mentioned(text)]]
+    ]

@@ -123,7 +123,8 @@ class Delivery(threading.Thread):
             pause = self._pause(outbox, batch, waiting)
             if pause > 0:
                 outbox.keep()
-                self._sleep(pause, busy=waiting > 0)
+                tended = self._sink.tend()
+                self._sleep(min(pause, tended), busy=waiting > 0 or tended < float("inf"))
                 continue
             self._judge(self._sink.send(batch), batch, outbox, store)
             self._positions = outbox.positions()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.config.model import Webhook
+from pytest_swarmtask.config.model import TaskIntegration, Webhook
+from pytest_swarmtask.config.settings import TASKS
 from pytest_swarmtask.errors import ConfigError
 from pytest_swarmtask.journal import LOCAL
 from pytest_swarmtask.relay.sinks import Stopped
@@ -42,6 +43,10 @@ class MissingSink:
         """Say what is missing."""
         return Stopped(self._reason)
 
+    def tend(self) -> float:
+        """Do nothing."""
+        return float("inf")
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -58,7 +63,7 @@ class Routes:
         self._journal = journal
         self._root = Path(journal).parent.parent
         self._environ = environ
-        self._configured: dict[str, dict[str, Webhook]] = {}
+        self._configured: dict[str, TaskIntegration] = {}
         self._invalid = False
         self._routes: dict[str, dict[str, Any]] = {}
 
@@ -82,19 +87,40 @@ class Routes:
         content = self._route(route)
         environment = content.get("environment") or ""
         name = endpoint.removesuffix(f"@{environment}") if environment else endpoint
-        from pytest_swarmtask.relay.sinks.webhook import WebhookSink  # an HTTP client that `status` can do without
-
         try:
+            if name == TASKS:
+                return self._tasks_sink(endpoint, environment)
             if name in content.get("registered", {}):
-                return WebhookSink(msgspec.convert(content["registered"][name], Webhook), self._environ)
-            return WebhookSink(self._webhook(environment, name), self._environ)
+                return self._webhook_sink(msgspec.convert(content["registered"][name], Webhook), environment)
+            return self._webhook_sink(self._webhook(environment, name), environment)
         except (ConfigError, msgspec.ValidationError) as error:
             return MissingSink(endpoint, str(error))
 
+    def _tasks_sink(self, endpoint: str, environment: str) -> Sink:
+        from pytest_swarmtask.relay.sinks.tasks import TaskManagerSink
+        from pytest_swarmtask.relay.tasks import task_manager
+
+        definition = self._integration(environment).task_manager
+        if self._invalid:
+            raise ConfigError("the configuration is not valid, see: swarmtask config validate")
+        manager = task_manager(definition, str(self._root), self._environ)
+        return TaskManagerSink(endpoint, manager, definition.status_map)
+
+    def _webhook_sink(self, webhook: Webhook, environment: str) -> Sink:
+        from pytest_swarmtask.relay.sinks.webhook import WebhookSink  # an HTTP client that `status` can do without
+
+        sink = WebhookSink(webhook, self._environ)
+        tasks = self._integration(environment).task_manager
+        if not (tasks.enabled and tasks.titles and tasks.kind == "taskmaster"):
+            return sink
+        from pytest_swarmtask.relay.sinks.titled import TitledSink, Titles
+        from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
+
+        file = TaskMasterFile.configured(tasks, str(self._root), self._environ)
+        return TitledSink(sink, Titles(file, self._environ))
+
     def _webhook(self, environment: str, name: str) -> Webhook:
-        configured = self._configured.get(environment)
-        if configured is None:
-            configured = self._configured[environment] = self._load(environment)
+        configured = {webhook.name: webhook for webhook in self._integration(environment).webhooks}
         if name in configured:
             return configured[name]
         if name == _DEFAULT.name:
@@ -103,14 +129,19 @@ class Routes:
             raise ConfigError(f"webhook {name!r}: the configuration is not valid, see: swarmtask config validate")
         raise ConfigError(f"no webhook is named {name!r} in the configuration any more")
 
-    def _load(self, environment: str) -> dict[str, Webhook]:
+    def _integration(self, environment: str) -> TaskIntegration:
+        configured = self._configured.get(environment)
+        if configured is None:
+            configured = self._configured[environment] = self._load(environment)
+        return configured
+
+    def _load(self, environment: str) -> TaskIntegration:
         environ = {**self._environ, "WORKFLOW_ENVIRONMENT": environment}
         try:
-            webhooks = load(self._root, environ).workflow.task_integration.webhooks
+            return load(self._root, environ).workflow.task_integration
         except ConfigError:
             self._invalid = True
-            return {}  # capture went by the defaults, too
-        return {webhook.name: webhook for webhook in webhooks}
+            return TaskIntegration()  # capture went by the defaults, too
 
     def _route(self, route: str) -> dict[str, Any]:
         if route == LOCAL:

@@ -35,6 +35,9 @@ class Scripted:
         self.times: list[float] = []
         self.closed = False
 
+    def tend(self) -> float:
+        return float("inf")
+
     def accepts(self, event_type: str) -> bool:
         return event_type.startswith("TASK_")
 

@@ -97,5 +97,11 @@ class Sink(Protocol):
     def send(self, records: Sequence[Record]) -> Verdict:
         """Hand over one to `max_events` records, in their order, and say what became of them. Never raises."""
 
+    def tend(self) -> float:
+        """Do what is to be done without records; return the seconds until that is so again, or infinity.
+
+        Called whenever there is nothing to send. A relay does not end by itself before it is infinity.
+        """
+
     def close(self) -> None:
         """Let go of connections and files."""

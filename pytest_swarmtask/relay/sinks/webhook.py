@@ -23,7 +23,7 @@ from pytest_swarmtask.relay.transport import Transport
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_swarmtask.config.model import Webhook
+    from pytest_swarmtask.config.model import Rest, Webhook
     from pytest_swarmtask.relay.sinks import Record, Verdict
 
 DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
@@ -98,6 +98,10 @@ class WebhookSink:
         except (ConfigError, EndpointError) as error:
             return Stopped(str(error))
 
+    def tend(self) -> float:
+        """Do nothing."""
+        return float("inf")
+
     def close(self) -> None:
         """Close the connection; the next `send` opens it again."""
         if isinstance(self._endpoint, Endpoint):
@@ -117,12 +121,12 @@ class Endpoint:
     """
 
     def __init__(self, definition: Webhook, environ: Mapping[str, str]) -> None:
-        self._url = _url(expand(definition.url, environ))
+        self._url = usable_url(expand(definition.url, environ))
         self.where = f"{self._url.scheme}://{self._url.netloc.decode('ascii')}"
         self._timeout = definition.timeout
         self._secrets = _secrets(definition.secret_env, environ)
-        self._headers = _headers(definition.headers, environ, self._url.userinfo)
-        self._transport = _transport(definition, self._url)
+        self._headers = request_headers(definition.headers, environ, self._url.userinfo)
+        self._transport = transport(definition, self._url)
 
     def post(self, message_id: str, content_type: str, body: bytes, count: int) -> Verdict:
         """Send one request, signed with the time of this attempt, and return what its answer means."""
@@ -141,33 +145,39 @@ class Endpoint:
             return Stopped(str(error))
         except httpx.TransportError as error:
             return answers.failure(error, self.where, self._timeout)
-        self._finish(response)
+        finish(self._transport, response)
         return answers.verdict(response, count, self.where)
-
-    def _finish(self, response: httpx.Response) -> None:
-        """Read what little body an answer should have; past the bounds the connection is closed instead.
-
-        The status line has told what became of the records, so nothing here changes the verdict. The bytes are
-        not decompressed.
-        """
-        self._transport.hurry(ANSWER_TIME)
-        size = 0
-        try:
-            for chunk in response.stream:  # type: ignore[union-attr] # ours is a synchronous one
-                size += len(chunk)
-                if size > MAX_ANSWER:
-                    break
-        except httpx.TransportError:
-            pass
-        finally:
-            response.close()
 
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
 
 
-def _url(text: str) -> httpx.URL:
+def finish(connection: Transport, response: httpx.Response) -> None:
+    """Read what little body an answer should have; past the bounds the connection is closed instead.
+
+    The status line has told what became of the request, so nothing here changes that. The bytes are not
+    decompressed.
+    """
+    connection.hurry(ANSWER_TIME)
+    size = 0
+    try:
+        for chunk in response.stream:  # type: ignore[union-attr] # ours is a synchronous one
+            size += len(chunk)
+            if size > MAX_ANSWER:
+                break
+    except httpx.TransportError:
+        pass
+    finally:
+        response.close()
+
+
+def usable_url(text: str) -> httpx.URL:
+    """Return an address for HTTP whose variables are filled in.
+
+    Raises:
+        ConfigError: it is none; the message does not quote it.
+    """
     try:
         url = httpx.URL(text.strip())
     except (httpx.InvalidURL, ValueError):
@@ -194,8 +204,14 @@ def _secrets(names: str | list[str], environ: Mapping[str, str]) -> list[bytes]:
     return keys
 
 
-def _headers(configured: Mapping[str, str], environ: Mapping[str, str], userinfo: bytes) -> list[tuple[str, str]]:
-    """Return the headers that every request has."""
+def request_headers(
+    configured: Mapping[str, str], environ: Mapping[str, str], userinfo: bytes
+) -> list[tuple[str, str]]:
+    """Return the headers that every request has.
+
+    Raises:
+        ConfigError: one of those configured cannot be used; the message does not quote its value.
+    """
     headers = {"user-agent": f"pytest-swarmtask/{_version()}", "accept": "*/*", "accept-encoding": "identity"}
     if userinfo:
         user, _, password = userinfo.decode("ascii").partition(":")
@@ -219,7 +235,12 @@ def _version() -> str:
         return "unknown"
 
 
-def _transport(definition: Webhook, url: httpx.URL) -> Transport:
+def transport(definition: Webhook | Rest, url: httpx.URL) -> Transport:
+    """Return a connection to the host of a URL, under the rules that its definition sets.
+
+    Raises:
+        EndpointError: the host may not be connected to.
+    """
     allow_http = definition.allow_http or url.scheme == "https"
 
     def resolve(host: str, port: int, timeout: float) -> list[str]:

@@ -1,0 +1,99 @@
+"""From events to the status that tasks should have, and bringing a task manager in step with a whole journal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_swarmtask import journal as journals
+from pytest_swarmtask.config.load import load
+from pytest_swarmtask.config.settings import journal_folder
+from pytest_swarmtask.errors import JournalError
+from pytest_swarmtask.events import Event
+from pytest_swarmtask.relay.tasks import Outcome, Wish, task_manager
+from pytest_swarmtask.relay.templates import variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pytest_swarmtask.config.model import StatusMap
+
+_OF_A_TEST = b'"event_type":"TEST_'
+
+
+class Synced(NamedTuple):
+    """A synchronization by hand.
+
+    Attributes:
+        outcome: what became of the wishes.
+        titles: of the tasks, by id.
+        marked: those ids that tests name in a mark and that are no tasks.
+    """
+
+    outcome: Outcome
+    titles: dict[str, str]
+    marked: list[str]
+
+
+def wish_of(event: Event, status_map: StatusMap) -> Wish | None:
+    """Return the status that an event gives its task, or None where it gives none.
+
+    A session that ran some of a task's tests can tell that the task failed, but neither that it begins nor that it
+    is done.
+    """
+    status = getattr(status_map, event.event_type.lower(), "unchanged")
+    if event.task_id is None or status == "unchanged":
+        return None
+    if event.metadata.get("partial") is True and not event.event_type.endswith("_FAILED"):
+        return None
+    return Wish(status, event.timestamp, variables(event))
+
+
+def is_marked(event: Event) -> bool:
+    """Tell whether an event is of a task that tests name in `@pytest.mark.task`."""
+    return event.metadata.get("workflow") == "pytest" and event.metadata.get("action") == "task"
+
+
+def synchronize(root: str, environ: Mapping[str, str], *, dry_run: bool = False) -> Synced:
+    """Give each task the status that the last event of it in the project's journal says.
+
+    Args:
+        root: the project's folder.
+        environ: where variables are looked up, and which environment holds.
+        dry_run: only find out what would change.
+
+    Raises:
+        ConfigError: the configuration is not valid.
+        TaskManagerError: the task manager cannot be used as it is.
+    """
+    definition = load(Path(root), environ).workflow.task_integration.task_manager
+    manager = task_manager(definition, root, environ)
+    wishes: dict[str, Wish] = {}
+    marked: set[str] = set()
+    for event in _events(journal_folder(root)):
+        wish = wish_of(event, definition.status_map)
+        if wish is not None and event.task_id is not None:
+            known = wishes.get(event.task_id)
+            if known is None or wish.timestamp >= known.timestamp:
+                wishes[event.task_id] = wish
+            if is_marked(event):
+                marked.add(event.task_id)
+    try:
+        tasks = manager.read() or {}
+        outcome = manager.set_status(wishes, dry_run=dry_run)
+    finally:
+        manager.close()
+    titles = {task_id: task.title for task_id, task in tasks.items()}
+    return Synced(outcome, titles, sorted(marked.intersection(outcome.unknown)))
+
+
+def _events(journal: str) -> Iterator[Event]:
+    """Yield the events of a journal that are of no single test, segment by segment."""
+    for segment in journals.segments(journal):
+        with contextlib.suppress(OSError):  # removed while we looked
+            for line, _ in journals.read(os.path.join(journal, segment.name)):
+                if _OF_A_TEST not in line:
+                    with contextlib.suppress(JournalError):  # a line that is nothing of ours
+                        yield Event.decode(line)
