@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.deliveries import journal_of
+from pytest_swarmtask.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -37,6 +38,7 @@ def sync(arguments: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: the configuration is not valid.
+        UsageError: the task manager cannot be checked.
         TaskManagerError: the task manager cannot be used as it is.
     """
     from pytest_swarmtask.relay.tasks.sync import synchronize
@@ -44,6 +46,8 @@ def sync(arguments: argparse.Namespace) -> int:
     root = str(Path(journal_of(arguments)).parent.parent)
     dry_run = arguments.dry_run or arguments.check
     synced = synchronize(root, os.environ, dry_run=dry_run)
+    if arguments.check and not synced.known:
+        raise UsageError("--check: the task manager is a service that can be told, but not asked what is")
     if arguments.json:
         print(json.dumps(_as_json(synced), indent=2))
     elif arguments.dry_run and synced.outcome.diff:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import standardwebhooks
 
 from pytest_swarmtask import locks
+from pytest_swarmtask.relay.survey import survey
 from tests.support import clean_environ, read_events
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw2hTwjUPD8ILP"
@@ -293,6 +294,14 @@ class Lab:
     def wait_for_end(self) -> None:
         """Wait until no relay is at work and none is left as a process."""
         wait_until(lambda: not self.busy() and not self.relays(), f"the relay's end\n{self.log()}")
+
+    def wait_for_settled(self) -> None:
+        """Wait until all that is in the journal is delivered or refused; a relay may linger on."""
+
+        def settled() -> bool:
+            return not any(one.waiting for one in survey(str(self.journal), self.environ).endpoints.values())
+
+        wait_until(settled, f"delivery\n{self.log()}")
 
     def relays(self) -> list[int]:
         """Return the process ids of this project's relays."""

@@ -71,9 +71,11 @@ def set_members(text: str, start: int, values: Mapping[str, str]) -> list[Edit]:
 
 def apply(text: str, edits: list[Edit]) -> str:
     """Return the text with all edits made; they do not overlap."""
-    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
-        text = text[: edit.start] + edit.text + text[edit.end :]
-    return text
+    parts, at = [], 0
+    for edit in sorted(edits, key=lambda edit: edit.start):
+        parts += [text[at : edit.start], edit.text]
+        at = edit.end
+    return "".join([*parts, text[at:]])
 
 
 def _members(text: str, start: int) -> Iterator[tuple[str, int, Span]]:

@@ -28,11 +28,13 @@ class Synced(NamedTuple):
 
     Attributes:
         outcome: what became of the wishes.
+        known: whether the task manager could be asked what is.
         titles: of the tasks, by id.
         marked: those ids that tests name in a mark and that are no tasks.
     """
 
     outcome: Outcome
+    known: bool
     titles: dict[str, str]
     marked: list[str]
 
@@ -81,12 +83,12 @@ def synchronize(root: str, environ: Mapping[str, str], *, dry_run: bool = False)
             if is_marked(event):
                 marked.add(event.task_id)
     try:
-        tasks = manager.read() or {}
+        tasks = manager.read()
         outcome = manager.set_status(wishes, dry_run=dry_run)
     finally:
         manager.close()
-    titles = {task_id: task.title for task_id, task in tasks.items()}
-    return Synced(outcome, titles, sorted(marked.intersection(outcome.unknown)))
+    titles = {task_id: task.title for task_id, task in (tasks or {}).items()}
+    return Synced(outcome, tasks is not None, titles, sorted(marked.intersection(outcome.unknown)))
 
 
 def _events(journal: str) -> Iterator[Event]:

@@ -1,0 +1,108 @@
+"""Which runs of marked tests begin and complete their task. Without a relay: the journal alone is asked."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pytest_swarmtask.relay.tasks.sync import synchronize
+from tests.sessions import Project, words
+from tests.tasks.board import Board, task
+
+MARKED = """
+    import pytest
+
+    @pytest.mark.task("3")
+    @pytest.mark.parametrize("number", range(3))
+    def test_three(number):
+        pass
+"""
+ELSEWHERE = """
+    import pytest
+
+    pytestmark = pytest.mark.task(3)
+
+    def test_three_too():
+        pass
+"""
+FAILING = ELSEWHERE.replace("pass", "assert 0")
+
+
+class Marked(Project):
+    """A project with two modules of tests of task 3."""
+
+    def status(self, *arguments: str, before: str = "pending") -> str:
+        """Return what a session with these arguments makes of the task."""
+        board = Board(self.root).write(task(3, before))
+        assert "3" in [event["task_id"] for event in self.pytest("-q", *arguments).events]
+        synchronize(str(self.root), os.environ)
+        return board.statuses()["3"]
+
+
+@pytest.fixture
+def marked(tmp_path: os.PathLike[str]) -> Marked:
+    """The project, with nothing but these tests."""
+    made = Marked(tmp_path)  # type: ignore[arg-type]
+    made.write(test_marked=MARKED, test_elsewhere=ELSEWHERE)
+    return made
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n2",), (".",)], ids=words)
+def test_a_complete_run(marked: Marked, arguments: tuple[str, ...]) -> None:
+    assert marked.status(*arguments) == "done"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-k", "three and not 1]"),
+        ("--deselect", "test_marked.py::test_three[1]", "-n1"),
+        ("test_marked.py",),
+        ("test_marked.py::test_three", "-n1"),
+        ("--setup-plan",),
+    ],
+    ids=words,
+)
+def test_a_partial_run(marked: Marked, arguments: tuple[str, ...]) -> None:
+    """It neither completes a task nor begins it: one that is done stays so while a part of its tests is tried."""
+    assert marked.status(*arguments) == "pending"
+
+
+def test_a_partial_run_that_fails(marked: Marked) -> None:
+    """It shows all the same that the task is not done."""
+    marked.write(test_elsewhere=FAILING)
+    assert marked.status("test_elsewhere.py", before="done") == "pending"
+
+
+def test_last_failed(marked: Marked) -> None:
+    """`--lf` leaves tests out without deselecting them."""
+    marked.write(test_elsewhere=FAILING)
+    assert marked.status() == "pending"
+    marked.write(test_elsewhere=ELSEWHERE)
+    assert marked.status("--lf") == "pending"
+
+
+def test_stopped_at_the_first_failure(marked: Marked) -> None:
+    """With -x, a task whose tests did not all get their turn is not done."""
+    marked.write(test_marked=MARKED + "\n    def test_two():\n        assert 0\n", test_n=ELSEWHERE)
+    assert marked.status("-x", before="review") == "pending"
+
+
+def test_a_module_that_cannot_be_imported(marked: Marked) -> None:
+    """Nobody knows of which tasks it has tests."""
+    marked.write(test_elsewhere="import nothing_of_this_name\n")
+    assert marked.status("--continue-on-collection-errors") == "in-progress"
+
+
+@pytest.mark.parametrize(
+    ("testpaths", "arguments", "status"),
+    [("tests", (), "done"), ("te*", ("tests",), "done"), ("tests", ("tests/a",), "pending"), ("", ("tests",), "done")],
+)
+def test_folders(marked: Marked, testpaths: str, arguments: tuple[str, ...], status: str) -> None:
+    """Given folders make a complete run where they hold all of `testpaths`."""
+    (marked.root / "tests" / "a").mkdir(parents=True)
+    (marked.root / "test_marked.py").rename(marked.root / "tests" / "test_marked.py")
+    (marked.root / "test_elsewhere.py").rename(marked.root / "tests" / "a" / "test_elsewhere.py")
+    marked.file("pytest.ini", f"[pytest]\ntestpaths = {testpaths}\n" if testpaths else "[pytest]\n")
+    assert marked.status(*arguments) == status
