@@ -10,7 +10,7 @@ TASKS_PYTHON := $(PY)
 include make/tasks.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-verbose test-coverage test-single a-test-is-named lint format types imports check matrix acceptance bench build clean
+.PHONY: help setup demo test test-verbose test-coverage test-single a-test-is-named lint format types imports check matrix acceptance taskmaster bench build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -77,6 +77,9 @@ matrix: build ## the suite on every supported Python and pytest that can be had
 
 acceptance: build ## suites of other projects, with and without the plugin
 	@$(PY) -m scripts.acceptance
+
+taskmaster: $(READY) ## the real Task Master, from npm, beside ours
+	@$(PY) -m scripts.taskmaster
 
 bench: $(READY) ## what the plugin costs
 	@$(PY) benchmarks/run.py

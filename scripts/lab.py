@@ -214,9 +214,9 @@ def relays_end(folder: Path) -> None:
     """Wait until no relay serves a project's folder any more.
 
     Raises:
-        LabError: one is still there after ten seconds.
+        LabError: one is still there after half a minute.
     """
-    for _ in range(200):
+    for _ in range(600):
         if not any(is_locked(str(lock)) for lock in (folder / ".taskmaster" / "events" / "relay").glob("*.lock")):
             return
         time.sleep(0.05)

@@ -1,0 +1,223 @@
+"""`make taskmaster`: the real Task Master, from npm, and the tests of its tasks.
+
+A project that it has initialised, tests marked with its tasks, a pytest run: then it says itself what the statuses
+are. After that 200 changes by us race with as many `set-status` of its own as fit beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scripts import lab
+
+PACKAGE = "task-master-ai@0.43.1"
+OURS = [str(number) for number in range(101, 121)]
+THEIRS = [str(number) for number in range(201, 211)]
+CHANGES = 200
+SECONDS = 32
+"""How long our changes take; a call of Task Master takes 5 to 10."""
+STATUSES = ("review", "in-progress", "blocked", "deferred", "done")
+WAIT = 60.0
+
+TESTS = """
+import pytest
+
+@pytest.mark.task("1")
+@pytest.mark.parametrize("number", range(3))
+def test_parser(number):
+    pass
+
+@pytest.mark.task("2.1")
+def test_reading():
+    pass
+
+@pytest.mark.task("2.2")
+def test_writing():
+    assert not "finished"
+"""
+
+CONFIGURATION = "task_integration: {task_manager: {enabled: true}}\n"
+
+RACER = f"""
+import sys, time
+from pytest_swarmtask import AutomationIntegrator
+hub, ours = AutomationIntegrator(), {OURS}
+for number in range({CHANGES}):
+    last = number >= {CHANGES} - len(ours)
+    kind = "TASK_COMPLETED" if last else ("TASK_STARTED", "TASK_FAILED")[number // len(ours) % 2]
+    hub.trigger_event(kind, ours[number % len(ours)])
+    time.sleep({SECONDS} / {CHANGES})
+"""
+
+
+def installed() -> str:
+    """Return the command of Task Master; installed once, then kept under `.cache`."""
+    kept = lab.CACHE / PACKAGE
+    command = kept / "node_modules" / ".bin" / "task-master"
+    if not command.exists():
+        print(f"installing {PACKAGE}", flush=True)
+        fresh = kept.with_name(f"{kept.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        lab.must(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(fresh), PACKAGE])
+        shutil.rmtree(kept, ignore_errors=True)
+        fresh.rename(kept)
+    return str(command)
+
+
+class Project:
+    """A project of Task Master's.
+
+    Args:
+        root: its folder.
+        command: Task Master's.
+    """
+
+    def __init__(self, root: Path, command: str) -> None:
+        self.root = root
+        self._command = command
+        self._file = root / ".taskmaster" / "tasks" / "tasks.json"
+        self._environ = lab.environ(TASKMASTER_SKIP_AUTO_UPDATE="1")
+
+    def task_master(self, *arguments: str) -> str:
+        """Run a command of Task Master, and return what it says."""
+        done = lab.run([self._command, *arguments], self.root, 120, self._environ)
+        if done.returncode:
+            raise lab.LabError(
+                f"task-master {' '.join(arguments)}: exit code {done.returncode}\n{lab.tail(done.stdout)}"
+            )
+        return done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        """Return the JSON object in what a command of Task Master says."""
+        said = self.task_master(*arguments)
+        return json.JSONDecoder().raw_decode(said, said.index("{"))[0]
+
+    def begin(self) -> None:
+        """Have it initialised, and write tasks, which otherwise only a language model would."""
+        self.task_master("init", "-y", "--no-git", "--no-aliases", "--rules=cursor")
+        tasks = [
+            _task("1"),
+            _task("2", dependencies=["1"], subtasks=[_task(1), _task(2, dependencies=[1])]),
+            _task("3", dependencies=["2"]),
+            *(_task(id_) for id_ in (*OURS, *THEIRS)),
+        ]
+        self._file.parent.mkdir(exist_ok=True)
+        content = {"master": {"tasks": tasks, "metadata": {"description": "Tasks for the trial"}}}
+        self._file.write_text(json.dumps(content, indent=2), "utf-8")
+        configuration = self.root / ".taskmaster" / "config" / "workflow.yaml"
+        configuration.parent.mkdir()
+        configuration.write_text(CONFIGURATION)
+        (self.root / "test_tasks.py").write_text(TESTS)
+
+    def statuses(self) -> dict[str, str]:
+        """Return the status of each task and subtask, as Task Master lists them."""
+        return _statuses(self.json("list", "--json", "--with-subtasks")["tasks"])
+
+    def written(self) -> dict[str, str]:
+        """Return the same as it stands in the file."""
+        return _statuses(json.loads(self._file.read_text("utf-8"))["master"]["tasks"])
+
+    def overwritten(self) -> int:
+        """Return how often the relay had to set a status again."""
+        log = self.root / ".taskmaster" / "events" / "relay" / "relay.log"
+        return log.read_text().count("was overwritten") if log.exists() else 0
+
+    def python(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start Python with the present package in it."""
+        return subprocess.Popen(
+            [sys.executable, *arguments], cwd=self.root, env=self._environ, stdin=subprocess.DEVNULL
+        )
+
+
+def _task(id_: int | str, **more: Any) -> dict[str, Any]:
+    described = {"id": id_, "title": f"Part {id_}", "description": "For the trial", "status": "pending"}
+    return {**described, "dependencies": [], "priority": "medium", "details": "", "testStrategy": "", **more}
+
+
+def _statuses(tasks: list[dict[str, Any]]) -> dict[str, str]:
+    found = {}
+    for task in tasks:
+        found[str(task["id"])] = task["status"]
+        found.update({f"{task['id']}.{part['id']}": part["status"] for part in task.get("subtasks") or []})
+    return found
+
+
+def check(what: str, found: object, expected: object) -> None:
+    """Print that something is as expected.
+
+    Raises:
+        LabError: it is not.
+    """
+    if found != expected:
+        raise lab.LabError(f"{what}: found {found!r}, expected {expected!r}")
+    print(f"  as it should be: {what}", flush=True)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something holds, or long enough."""
+    deadline = time.monotonic() + WAIT
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def marked_tests(project: Project) -> None:
+    """Run tests of tasks, and ask Task Master what it makes of that."""
+    check("the exit code of pytest", project.python("-m", "pytest", "-q").wait(120), 1)
+    expected = {"1": "done", "2": "in-progress", "2.1": "done", "2.2": "pending", "3": "pending"}
+    wait_for(lambda: expected.items() <= project.written().items())
+    found = project.statuses()
+    check("task-master list --json", {id_: found[id_] for id_ in expected}, expected)
+    check("task-master show 2.1", project.json("show", "2.1", "--format", "json")["task"]["status"], "done")
+    check("task-master next", project.json("next", "--format", "json")["task"]["id"], "2.2")
+    said = project.task_master("validate-dependencies")
+    check("task-master validate-dependencies", "All Dependencies Are Valid" in said, expected=True)
+
+
+def race(project: Project) -> None:
+    """Change tasks from both sides at once; what each side wanted last must hold."""
+    racer = project.python("-c", RACER)
+    wanted: dict[str, str] = {}
+    while racer.poll() is None:
+        id_, status = THEIRS[len(wanted) % len(THEIRS)], STATUSES[len(wanted) % len(STATUSES)]
+        project.task_master("set-status", f"--id={id_}", f"--status={status}")
+        wanted[id_] = status
+    check("the exit code of our changes", racer.wait(), 0)
+    print(f"  {CHANGES} changes by us, {len(wanted)} by Task Master", flush=True)
+    expected = {**dict.fromkeys(OURS, "done"), **wanted}
+    wait_for(lambda: expected.items() <= project.written().items())
+    found = project.statuses()
+    check("the last wishes of both sides", {id_: found[id_] for id_ in expected}, expected)
+    print(f"  set again after Task Master had overwritten it: {project.overwritten()}", flush=True)
+
+
+def main() -> int:
+    """Run both trials and return 0 if all is as it should be."""
+    began = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            project = Project(Path(folder, "project"), installed())
+            project.root.mkdir()
+            project.begin()
+            print("Marked tests:", flush=True)
+            marked_tests(project)
+            print("A race:", flush=True)
+            race(project)
+            lab.relays_end(project.root)
+    except lab.LabError as error:
+        print(f"That is not as it should be: {error}", file=sys.stderr)
+        return 1
+    print(f"All is as it should be, after {time.monotonic() - began:.0f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
