@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_swarmtask.errors import TaskManagerError
-from pytest_swarmtask.relay.tasks import Change, Task
+from pytest_swarmtask.relay.tasks import Change, Task, taskmaster
 from pytest_swarmtask.relay.tasks import lock as locks
 from tests.tasks.board import OLD, Board, StandIn, subtask, task, wish
 
@@ -315,8 +315,8 @@ class TestTheLock:
         file = board.file()
         load = file._load
 
-        def asleep() -> Any:
-            document = load()
+        def asleep(*known: Any) -> Any:
+            document = load(*known)
             if lock.exists():
                 lock.rename(lock.with_name("x"))
                 lock.mkdir()
@@ -358,3 +358,24 @@ def test_a_race(board: Board) -> None:
     assert {task_id: statuses[task_id] for task_id in wishes} == dict.fromkeys(wishes, "done")
     assert [statuses[str(n)] for n in range(1, 11)] == ["done"] * 10
     assert [statuses[f"{n}.1"] for n in range(11, 21)] == ["review"] * 9 + ["done"]
+
+
+def test_the_lock_is_held_for_moments_only(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes long with a large file is done before: under the lock it is only compared and written."""
+    parsed: list[bool] = []
+    monkeypatch.setattr(taskmaster, "Document", counting(parsed, Path(f"{board.path}.lock")))
+    board.write(*(task(n) for n in range(100)))
+    board.file().set_status({"1": wish("done")})
+    assert parsed == [False]
+    assert board.statuses()["1"] == "done"
+
+
+def counting(parsed: list[bool], lock: Path) -> type[taskmaster.Document]:
+    """Return a document that notes whether the lock is held when one is made."""
+
+    class Counting(taskmaster.Document):
+        def __init__(self, text: str, tag: str) -> None:
+            parsed.append(lock.exists())
+            super().__init__(text, tag)
+
+    return Counting

@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
         changes: the statuses that were changed, those of parents included.
         kept: those that were not, because the task was changed since; `after` is what the wish was.
         unknown: ids that are no tasks there.
-        diff: the changes as a unified diff, where it is a file that is changed.
+        diff: with a dry run, the changes as a unified diff, where it is a file that would be changed.
     """
 
     changes: list[Change]

@@ -66,7 +66,9 @@ class TaskMasterFile:
     def set_status(self, wishes: Mapping[str, Wish], *, dry_run: bool = False) -> Outcome:
         """Give tasks the status that is wished, unless they were changed later than that."""
         if dry_run:
-            return self._fulfil(self._load(), wishes, undone=False)
+            document = self._load()
+            outcome = self._fulfil(document, wishes, undone=False)
+            return outcome._replace(diff=document.diff(self.path))
         return self._change(wishes, undone=False)
 
     def restore(self, wishes: Mapping[str, Wish]) -> Outcome | None:
@@ -86,15 +88,17 @@ class TaskMasterFile:
 
     def _change(self, wishes: Mapping[str, Wish], *, undone: bool) -> Outcome:
         seen = self.stamp()
-        outcome = self._fulfil(self._load(), wishes, undone=undone)
+        document = self._load()
+        outcome = self._fulfil(document, wishes, undone=undone)
         if outcome.changes:  # else nobody has to wait for us
             with locked(self.path) as still_ours:
-                document = self._load()
-                outcome = self._fulfil(document, wishes, undone=undone)
+                present = self._load(document)
+                if present is not document:
+                    outcome = self._fulfil(present, wishes, undone=undone)
                 if not still_ours():
                     raise TaskManagerError(f"{self.path}: the lock was lost while the file was read", passing=True)
                 if outcome.changes:
-                    self._write(document.edited())
+                    self._write(present.edited())
                 seen = self.stamp()
         self._seen = seen
         return outcome
@@ -111,21 +115,23 @@ class TaskMasterFile:
                 else:
                     task.set(wish)
         outcome.changes.extend(document.changes())
-        return outcome._replace(diff=document.diff(self.path) if outcome.changes else "")
+        return outcome
 
     # -- the file ------------------------------------------------------------------------------------------------
 
-    def _load(self) -> Document:
+    def _load(self, known: Document | None = None) -> Document:
+        """Return the file as it is now: the known document where it has not changed."""
         for _ in range(_ATTEMPTS - 1):
             with contextlib.suppress(TaskManagerError):
-                return self._parse()
+                return self._parse(known)
             time.sleep(_PAUSE)
-        return self._parse()
+        return self._parse(known)
 
-    def _parse(self) -> Document:
+    def _parse(self, known: Document | None) -> Document:
         try:
             with open(self.path, encoding="utf-8", newline="") as file:
-                return Document(file.read(), self._current_tag())
+                text, tag = file.read(), self._current_tag()
+            return known if known is not None and known.is_of(text, tag) else Document(text, tag)
         except FileNotFoundError:
             raise TaskManagerError(f"{self.path} does not exist: is Task Master used in this project?") from None
         except OSError as error:
@@ -187,12 +193,17 @@ class Document:
 
     def __init__(self, text: str, tag: str) -> None:
         self._text = text
+        self._tag = tag
         self.tasks: dict[str, _Entry] = {}
         value, at, where = _list_of_tasks(text, tag)
         for task in _entries(text, value, at, where, None):
             self.tasks.setdefault(task.id, task)
             for subtask in task.subtasks:
                 self.tasks.setdefault(subtask.id, subtask)
+
+    def is_of(self, text: str, tag: str) -> bool:
+        """Tell whether it was made of this text and tag."""
+        return (self._text, self._tag) == (text, tag)
 
     def changes(self) -> Iterator[Change]:
         """Yield the statuses that were changed, in the order of the file."""
@@ -202,7 +213,8 @@ class Document:
 
     def edited(self) -> str:
         """Return the text with what was set; everything else as it was."""
-        edits = [one for task in self.tasks.values() for one in edit.set_members(self._text, task.start, task.edits)]
+        changed = [task for task in self.tasks.values() if task.edits]
+        edits = [one for task in changed for one in edit.set_members(self._text, task.start, task.edits)]
         return edit.apply(self._text, edits)
 
     def diff(self, name: str) -> str:
