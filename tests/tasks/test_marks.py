@@ -48,7 +48,7 @@ def marked(tmp_path: os.PathLike[str]) -> Marked:
     return made
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n2",), (".",)], ids=words)
+@pytest.mark.parametrize("arguments", [(), (".",)], ids=words)
 def test_a_complete_run(marked: Marked, arguments: tuple[str, ...]) -> None:
     assert marked.status(*arguments) == "done"
 
@@ -59,7 +59,7 @@ def test_a_complete_run(marked: Marked, arguments: tuple[str, ...]) -> None:
         ("-k", "three and not 1]"),
         ("--deselect", "test_marked.py::test_three[1]", "-n1"),
         ("test_marked.py",),
-        ("test_marked.py::test_three", "-n1"),
+        ("test_marked.py::test_three",),
         ("--setup-plan",),
     ],
     ids=words,

@@ -14,10 +14,12 @@ from tests.tasks.board import Board, subtask, task
 def recorded(lab: Lab, board: Board) -> Board:
     """Three tasks of which the journal says something, and nobody who has followed it."""
     board.write(task(1), task(2, subtasks=[subtask(1)]), task(3, "review"))
-    lab.emit("TASK_STARTED", "1")
-    lab.emit("TASK_STARTED", "2.1")
-    lab.emit("TASK_COMPLETED", "2.1")
-    lab.emit("TASK_FAILED", "somewhere_else")
+    program = (
+        "from pytest_swarmtask import trigger_task_event as event\n"
+        "event('TASK_STARTED', '1'); event('TASK_STARTED', '2.1'); event('TASK_COMPLETED', '2.1')\n"
+        "event('TASK_FAILED', 'somewhere_else')"
+    )
+    assert lab.python(program).returncode == 0
     return board
 
 
