@@ -371,7 +371,11 @@ class SessionCapture:
     @functools.cached_property
     def _narrowed(self) -> bool:
         """Whether a task may have tests that this session has not even collected, or does not really run."""
-        return self._without_calls or is_narrowed(self._config)
+        try:
+            return self._without_calls or is_narrowed(self._config)
+        except Exception as error:  # noqa: BLE001 - deaf
+            self._trouble(error)
+            return True
 
     def _join_tasks(self, run: TestRun, nodeid: str) -> None:
         run.tasks = self._tasks.of[nodeid]

@@ -103,6 +103,8 @@ class Routes:
         definition = self._integration(environment).task_manager
         if self._invalid:
             raise ConfigError("the configuration is not valid, see: swarmtask config validate")
+        if not definition.enabled:
+            raise ConfigError("task_manager is not enabled in the configuration any more")
         manager = task_manager(definition, str(self._root), self._environ)
         return TaskManagerSink(endpoint, manager, definition.status_map)
 

@@ -40,7 +40,7 @@ MARKED = """
 
 
 def configure(lab: Lab, **task_manager: Any) -> None:
-    lab.webhooks(task_integration={"task_manager": {"enabled": True, **task_manager}})
+    lab.webhooks(task_integration={"task_manager": {"enabled": True} | task_manager})
 
 
 def write(lab: Lab, **modules: str) -> None:
@@ -135,6 +135,17 @@ class TestEvents:
         board.write(task(1))
         assert lab.run("flush").returncode == 0
         assert board.statuses() == {"1": "done"}
+
+    def test_switched_off_meanwhile(self, lab: Lab, board: Board) -> None:
+        """What was owed before waits, visibly: nobody's tasks change against their will."""
+        configure(lab)
+        lab.emit("TASK_COMPLETED", "1")
+        lab.wait_for_end()
+        configure(lab, enabled=False)
+        board.write(task(1))
+        done = lab.run("flush")
+        assert (done.returncode, board.statuses()) == (1, {"1": "pending"})
+        assert "task_manager is not enabled in the configuration any more" in done.stdout
 
     def test_a_missing_file_holds_up_nobody(self, lab: Lab, board: Board) -> None:
         """A session does not wait for what only a person can mend."""

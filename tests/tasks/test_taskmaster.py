@@ -15,6 +15,7 @@ import pytest
 from pytest_swarmtask.errors import TaskManagerError
 from pytest_swarmtask.relay.tasks import Change, Task, taskmaster
 from pytest_swarmtask.relay.tasks import lock as locks
+from pytest_swarmtask.relay.tasks.document import Document
 from tests.tasks.board import OLD, Board, StandIn, subtask, task, wish
 
 AT = "2026-05-05T10:00:00.000Z"
@@ -373,10 +374,10 @@ def test_the_lock_is_held_for_moments_only(board: Board, monkeypatch: pytest.Mon
     assert board.statuses()["1"] == "done"
 
 
-def counting(parsed: list[bool], lock: Path) -> type[taskmaster.Document]:
+def counting(parsed: list[bool], lock: Path) -> type[Document]:
     """Return a document that notes whether the lock is held when one is made."""
 
-    class Counting(taskmaster.Document):
+    class Counting(Document):
         def __init__(self, text: str, tag: str) -> None:
             parsed.append(lock.exists())
             super().__init__(text, tag)

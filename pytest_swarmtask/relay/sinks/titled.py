@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.sinks import Record, Sink, Verdict
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
-_AGAIN = 1.0
+_AGAIN = 5.0
 """Seconds after which the file is looked at again."""
 _LARGEST = 5_000_000
 """Bytes of a file that is read for titles, at most."""
