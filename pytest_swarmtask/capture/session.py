@@ -384,7 +384,7 @@ class SessionCapture:
             if task.span_id is None:
                 task.span_id = self._hub.span_id()
                 task.started = self._hub.clock.now()
-                partial = {"partial": True} if task.deselected or self._narrowed else {}
+                partial = {"partial": True} if task.deselected or self._uncollected or self._narrowed else {}
                 self._record_task("TASK_STARTED", name, task, {"tests": task.selected, **partial})
 
     def _count_for_task(self, name: str, run: TestRun) -> None:
