@@ -337,7 +337,7 @@ class TestTheLock:
 def test_a_race(board: Board) -> None:
     """200 changes by us while another program works by Task Master's protocol: both sides' final wishes hold."""
     board.write(*(task(n, subtasks=[subtask(1), subtask(2)]) for n in range(1, 21)), task(99))
-    file, wishes = board.file(), {f"{n}.{m}": wish("pending") for n in range(1, 11) for m in (1, 2)}
+    file, wishes = board.file(), {f"{n}.{m}": wish("pending", AT) for n in range(1, 11) for m in (1, 2)}
     failures: list[BaseException] = []
 
     def other() -> None:
@@ -352,7 +352,8 @@ def test_a_race(board: Board) -> None:
     thread.start()
     for round_ in range(200):
         task_id = list(wishes)[round_ % 20]
-        wishes[task_id] = wish("done" if round_ >= 180 else ["in-progress", "blocked"][round_ % 2])
+        status = "done" if round_ >= 180 else ["in-progress", "blocked"][round_ % 2]
+        wishes[task_id] = wish(status, f"2026-05-05T10:00:01.{round_:03}Z")  # a clock that is set back would undo them
         file.set_status({task_id: wishes[task_id]})
         time.sleep(0.003)
     thread.join()
