@@ -1,8 +1,8 @@
 """The tiny emitter: ``python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]``.
 
 Made for recipes and scripts: standard library only, done in a few milliseconds. The exit code is 2 where the call is
-wrong (no or too many arguments, no event type) and else 0, because reporting must not break a build. What is wrong is
-said once on standard error.
+wrong (no or too many arguments, no event type) and else 0, because reporting must not break a build; `swarmtask emit`,
+which a person calls, also has 3 for what the role does not allow. What is wrong is said once on standard error.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from pytest_swarmtask.errors import EventTypeError, UsageError
+from pytest_swarmtask.errors import AccessError, EventTypeError, UsageError
 from pytest_swarmtask.events import event_type_name
 from pytest_swarmtask.journal import private_folder, write_private
 from pytest_swarmtask.recorder import recorder
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.recorder import Recorder
     from pytest_swarmtask.redact import Redactor
 
+_DENIED = 3
 USAGE = "usage: python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]"
 
 
@@ -34,6 +35,7 @@ def emit(arguments: Sequence[str]) -> list[str]:
     Raises:
         UsageError: the arguments are not one to three.
         EventTypeError: the first is no event type.
+        AccessError: the role of whoever runs this does not allow it.
     """
     if not 1 <= len(arguments) <= 3:
         raise UsageError(f"expected TYPE [TASK_ID] [METADATA_JSON], found {len(arguments)} arguments\n{USAGE}")
@@ -42,6 +44,7 @@ def emit(arguments: Sequence[str]) -> list[str]:
     hub = recorder()
     metadata, problems = _metadata(arguments[2] if len(arguments) > 2 else "", hub.redactor)
     if hub.settings.enabled:
+        hub.settings.access.require(f"emit:{event_type}")
         _carry_duration(hub, event_type, task_id, metadata)
     hub.trigger(event_type, task_id, None, metadata)
     hub.close()
@@ -84,7 +87,7 @@ def _carry_duration(hub: Recorder, event_type: str, task_id: str | None, metadat
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the emitter; return 2 where the call is wrong, else 0, also where the event could not be recorded."""
+    """Run the emitter; return 2 where the call is wrong, 3 where it is not permitted, else 0, whatever was recorded."""
     if list(arguments) in (["-h"], ["--help"]):
         print(USAGE)  # noqa: T201 - what a command does
         return 0
@@ -93,6 +96,8 @@ def main(arguments: Sequence[str]) -> int:
         problems = emit(arguments)
     except (UsageError, EventTypeError) as error:
         problems, code = [str(error)], 2
+    except AccessError as error:
+        problems, code = [str(error)], _DENIED
     except Exception as error:  # noqa: BLE001 - the working directory is gone, anything: the build goes on
         problems = [f"{type(error).__name__}: {error}"]
     try:
@@ -104,4 +109,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_code = main(sys.argv[1:])
+    sys.exit(0 if exit_code == _DENIED else exit_code)
