@@ -69,6 +69,12 @@ class Access:
         self._allowed: Iterable[str] = frozenset(held["allowed"] if held else ()) if self.restricted else CONTROLS
         self.denied = frozenset([name for name in EVENT_TYPES if f"emit:{name}" not in self._allowed])
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Access) and all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    def __hash__(self) -> int:
+        return hash((self.role, self.denied))
+
     def may(self, control: str) -> bool:
         """Tell whether the actor may do this; `control` is one of `CONTROLS`."""
         return control in self._allowed

@@ -71,7 +71,7 @@ class Routes:
         return (self._route(route).get("environment") or "") == self._environ.get("WORKFLOW_ENVIRONMENT", "")
 
     def endpoints(self, route: str) -> list[str]:
-        """Return the endpoints that a route names: ``name``, ``name@environment``, ``name as role`` where that signs."""
+        """Return the endpoints that a route names: ``name``, ``name@environment``, ``name as role`` where it signs."""
         return [name + self._suffix(route) for name in self._route(route).get("endpoints", ())]
 
     def _suffix(self, route: str) -> str:
