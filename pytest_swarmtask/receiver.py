@@ -69,14 +69,16 @@ class Received:
         webhook_id: its `webhook-id`.
         roles: the roles whose secrets have signed it, in the verifier's order; empty for a verifier without roles.
         events: what it carried: the plain events, also out of CloudEvents and CDEvents; what is not ours, as it came.
-        new: those of them that have not come before. Delivery is at least once, so a second time is no mischief:
-            answer 2xx and do nothing.
+        new: those of them that are to be acted on: no pings, and none that has come before. Delivery is at least
+            once, so a second time is no mischief: answer 2xx and do nothing.
+        duplicates: how many had come before.
     """
 
     webhook_id: str
     roles: tuple[str, ...]
     events: list[dict[str, Any]]
     new: list[dict[str, Any]]
+    duplicates: int
 
 
 class Seen:
@@ -182,8 +184,9 @@ class Verifier:
         for one in objects:
             self._check_right(signers, one)
         events = [_plain(one) for one in objects]
-        new = [event for i, event in enumerate(events) if self._seen.add(_name(signers, webhook_id, i, event))]
-        return Received(webhook_id, tuple(filter(None, signers)), events, new)
+        fresh = [self._seen.add(_name(signers, webhook_id, i, event)) for i, event in enumerate(events)]
+        new = [event for event, is_new in zip(events, fresh, strict=True) if is_new and event.get("type") != PING]
+        return Received(webhook_id, tuple(filter(None, signers)), events, new, fresh.count(False))
 
     def forget(self, received: Received) -> None:
         """Take what was new for new again: call it when it could not be kept and the answer is not 2xx."""

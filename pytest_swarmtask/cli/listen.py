@@ -157,8 +157,7 @@ class Receiver:
             signed = "webhook-signature" in headers
             return Arrival(None, signed, headers.get("webhook-id", ""), events, duplicates=known)
         received = self._verifier.verify(headers, body)
-        known = len(received.events) - len(received.new)
-        return Arrival(True, True, received.webhook_id, received.events, duplicates=known)  # noqa: FBT003
+        return Arrival(True, True, received.webhook_id, received.events, duplicates=received.duplicates)  # noqa: FBT003
 
     def _tally(self, arrival: Arrival) -> None:
         self._events += len(arrival.events)
