@@ -83,5 +83,15 @@ def _show(made: ssl.SSLContext, cert: str, key: str | None) -> None:
             raise FileError(
                 "client_key" if key else "client_cert", f"{key or cert} holds a key that is not the one of {cert}"
             ) from None
+        if key and _holds_certificate(cert):
+            raise FileError("client_key", f"{key} holds no key, expected one in PEM") from None
         expected = "a certificate in PEM" if key else "a certificate and its key in PEM, or client_key with the key"
         raise FileError("client_cert", f"{cert} cannot be used, expected {expected}") from None
+
+
+def _holds_certificate(path: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        return False
+    return True
