@@ -64,7 +64,11 @@ class TestWhatIsLetIn:
             assert received.events == received.new == [json.loads(one.line) for one in some]
             assert (received.webhook_id, received.roles, received.duplicates) == ("w1", (), 0)
 
-    @pytest.mark.parametrize("accepted", [NEW, [OLD, NEW], [signing.decode_secret(NEW)], (b"other", NEW)])
+    @pytest.mark.parametrize(
+        "accepted",
+        [NEW, [OLD, NEW], [signing.decode_secret(NEW)], (b"other", NEW)],
+        ids=["one", "several", "bytes", "both"],
+    )
     def test_one_of_several_secrets_is_enough(self, accepted: Any) -> None:
         body = body_of(record())
         assert Verifier(accepted).verify(signed(body), body).new
@@ -102,6 +106,11 @@ class TestWhatIsRefused:
                 Verifier(NEW).verify(headers, given)
             assert caught.value.status == 401
             assert not isinstance(caught.value, AgeError)
+
+    @pytest.mark.parametrize("webhook_id", ["\ud800", "a\x00", "a\n", "a.b", "", " "])
+    def test_an_id_that_the_standard_forbids(self, webhook_id: str) -> None:
+        with pytest.raises(SignatureError, match="webhook-id"):
+            Verifier(NEW).verify({**signed(b"{}"), "Webhook-Id": webhook_id}, b"{}")
 
     @pytest.mark.parametrize(("age", "accepted"), [(299, True), (-299, True), (302, False), (-302, False)])
     def test_a_request_of_another_time(self, age: int, accepted: bool) -> None:

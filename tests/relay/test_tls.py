@@ -349,7 +349,10 @@ def test_a_relay_delivers_through_proxy_and_tls_as_configured(lab: Lab, authorit
     lab.webhooks({"name": "a", "url": "https://receiver.example/", "proxy": "${PROXY}", **files})
     url = f"http://user:hunter2@127.0.0.1:{proxy.server_port}"
     lab.environ.pop("TASKMASTER_WEBHOOK_URL")
-    lab.emit("TASK_STARTED", "x", PROXY=url)
+    (lab.root / "below").mkdir()
+    lab.python(
+        "import os; os.chdir('below'); from pytest_swarmtask.emit import emit; emit(['TASK_STARTED'])", PROXY=url
+    )
     lab.wait_for_end()
     assert lab.status()["endpoints"]["a"]["delivered"] == 1, lab.log()
     assert (proxy.served, server.served) == (["receiver.example:443"], ["receiver.example"])
