@@ -107,7 +107,7 @@ class TestWhatIsRefused:
             assert caught.value.status == 401
             assert not isinstance(caught.value, AgeError)
 
-    @pytest.mark.parametrize("webhook_id", ["\ud800", "a\x00", "a\n", "a.b", "", " "])
+    @pytest.mark.parametrize("webhook_id", ["\ud800", "a\x00", "a\nb", "a.b", "", " "])
     def test_an_id_that_the_standard_forbids(self, webhook_id: str) -> None:
         with pytest.raises(SignatureError, match="webhook-id"):
             Verifier(NEW).verify({**signed(b"{}"), "Webhook-Id": webhook_id}, b"{}")
