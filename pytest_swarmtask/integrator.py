@@ -36,6 +36,14 @@ class _Hub:
         self.recorder = recorder
         self.handlers = Handlers()
         recorder.listeners.append(self.handlers.dispatch)
+        self._warned = False
+
+    def warn(self, event_type: str) -> None:
+        """Log, once, that the role does not allow an event; nothing where it was not written for another reason."""
+        settings = self.recorder.settings
+        if settings.enabled and event_type in settings.access.denied and not self._warned:
+            self._warned = True
+            _log.warning("%s", settings.access.refusal(f"emit:{event_type}"))
 
 
 _hubs: dict[int, _Hub] = {}
@@ -89,7 +97,8 @@ class AutomationIntegrator:
             metadata: anything else. Values that JSON cannot carry are described; secrets are hidden.
 
         Returns:
-            The event's id, or None where recording is off or the journal could not be written.
+            The event's id, or None where recording is off, the role of whoever runs this does not allow the event
+            (the first time a warning is logged), or the journal could not be written.
 
         Raises:
             EventTypeError: `event_type` is none.
@@ -99,7 +108,10 @@ class AutomationIntegrator:
         if metadata is not None and not hasattr(metadata, "keys"):
             raise UsageError(f"metadata is {type(metadata).__name__}, expected a mapping such as a dict")
         event = self._hub.recorder.trigger(name, task_id, status, {} if metadata is None else metadata)
-        return None if event is None else event.id
+        if event is None:
+            self._hub.warn(name)
+            return None
+        return event.id
 
     def register_handler(self, event_type: AutomationEventType | str, handler: Handler) -> None:
         """Call `handler(event_type, task_id, metadata)` for each such event of this process from now on.
@@ -153,7 +165,10 @@ class AutomationIntegrator:
 
         Raises:
             UsageError: the URL is none that can be delivered to, or holds a password.
+            AccessError: the role of whoever runs this does not allow ``webhook:register``.
         """
+        if self._hub.recorder.settings.enabled:
+            self._hub.recorder.settings.access.require("webhook:register")
         endpoint = name or _endpoint_name(url)
         secrets = [secret_env] if isinstance(secret_env, str) else list(secret_env)
         definition: dict[str, Any] = {

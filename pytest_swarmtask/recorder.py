@@ -38,12 +38,14 @@ class Recorder:
         redactor: hides secrets; callers on the hot path use it on their own strings and pass `cleaned=True`.
         listeners: called with each event after it was journaled; must not raise or block.
         count: events journaled.
-        lost: events that could not be journaled.
+        lost: events that could not be journaled, or that the role of whoever runs this may not emit.
+        refused: whether the role did not allow one of them.
         problem: the first reason for a loss, or what is wrong with the configuration, or None.
     """
 
     __slots__ = (
         "_around",
+        "_denied",
         "_environ",
         "_handed_over",
         "_handoffs",
@@ -62,6 +64,7 @@ class Recorder:
         "parent_span_id",
         "problem",
         "redactor",
+        "refused",
         "settings",
         "trace_id",
     )
@@ -75,8 +78,10 @@ class Recorder:
         self.listeners: list[Callable[[Event], None]] = []
         self.count = 0
         self.lost = 0
+        self.refused = False
         self.problem: str | None = settings.problem
         self._environ = environ
+        self._denied = settings.access.denied
         self._lock = RLock()  # a signal's handler may record while its thread is recording
         self._ids = Ids()
         self._open: dict[tuple[str, str | None], tuple[str, float]] = {}
@@ -119,6 +124,9 @@ class Recorder:
         """
         if not self.settings.enabled:
             return None
+        if event_type in self._denied:
+            self._deny(event_type)
+            return None
         try:
             timestamp = self.clock.timestamp(now)
             if not cleaned:
@@ -154,6 +162,14 @@ class Recorder:
         for listener in self.listeners:
             listener(event)
         return event
+
+    def _deny(self, event_type: str) -> None:
+        """Count an event that the role does not allow, and say so with the first one."""
+        with self._lock:
+            self.lost += 1
+            said, self.refused = self.refused, True
+        if not said:
+            self.problem = self.problem or self.settings.access.refusal(f"emit:{event_type}")
 
     def trigger(
         self,
@@ -243,12 +259,14 @@ class Recorder:
             self._handed_over = True
             return
         relay = self._relay_key()
-        owed = {
+        owed: dict[str, Any] = {
             "endpoints": names,
             "environment": self.settings.environment,
             "registered": self._registered,
             "relay": relay,
         }
+        if self.settings.access.secrets:  # what is in a segment is of one role, whose key signs it too
+            owed["role"] = self.settings.access.role
         content = json.dumps(owed, sort_keys=True).encode()
         route = f"{zlib.crc32(content):08x}"
         try:

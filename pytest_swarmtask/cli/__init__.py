@@ -1,6 +1,7 @@
 """The command line: ``swarmtask`` and ``python -m pytest_swarmtask``.
 
-Exit codes: 0 done; 1 the thing asked about is not well; 2 bad usage or configuration; `run` returns its command's.
+Exit codes: 0 done; 1 the thing asked about is not well; 2 bad usage or configuration; 3 not permitted; `run` returns
+its command's.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def _run_command(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from pytest_swarmtask.errors import ConfigError, UsageError
+    from pytest_swarmtask.errors import AccessError, ConfigError, UsageError
 
     chosen = _parser().parse_args(arguments)
     try:
@@ -60,6 +61,9 @@ def _run(arguments: Sequence[str]) -> int:
     except (ConfigError, UsageError) as error:
         print(f"swarmtask: {error}", file=sys.stderr)
         return 2
+    except AccessError as error:
+        print(f"swarmtask: {error}", file=sys.stderr)
+        return 3
     return code
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.config.model import Webhook
+from pytest_swarmtask.config.model import Webhook, Workflow
 from pytest_swarmtask.errors import ConfigError
 from pytest_swarmtask.journal import LOCAL
 from pytest_swarmtask.relay.sinks import Stopped
@@ -58,8 +58,7 @@ class Routes:
         self._journal = journal
         self._root = Path(journal).parent.parent
         self._environ = environ
-        self._configured: dict[str, dict[str, Webhook]] = {}
-        self._invalid = False
+        self._configured: dict[str, Workflow | None] = {}
         self._routes: dict[str, dict[str, Any]] = {}
 
     def relay(self, route: str) -> str | None:
@@ -72,45 +71,46 @@ class Routes:
         return (self._route(route).get("environment") or "") == self._environ.get("WORKFLOW_ENVIRONMENT", "")
 
     def endpoints(self, route: str) -> list[str]:
-        """Return the endpoints that a route names: ``name``, or ``name@environment``."""
+        """Return the endpoints that a route names: ``name``, ``name@environment``, ``name as role`` where it signs."""
+        return [name + self._suffix(route) for name in self._route(route).get("endpoints", ())]
+
+    def _suffix(self, route: str) -> str:
         content = self._route(route)
-        suffix = f"@{content['environment']}" if content.get("environment") else ""
-        return [name + suffix for name in content.get("endpoints", ())]
+        environment = f"@{content['environment']}" if content.get("environment") else ""
+        return f"{environment} as {content['role']}" if content.get("role") else environment
 
     def sink(self, route: str, endpoint: str) -> Sink:
         """Return a new sink for an endpoint of a route."""
-        content = self._route(route)
-        environment = content.get("environment") or ""
-        name = endpoint.removesuffix(f"@{environment}") if environment else endpoint
         from pytest_swarmtask.relay.sinks.webhook import WebhookSink  # an HTTP client that `status` can do without
 
         try:
-            if name in content.get("registered", {}):
-                return WebhookSink(msgspec.convert(content["registered"][name], Webhook), self._environ)
-            return WebhookSink(self._webhook(environment, name), self._environ)
+            webhook = self._webhook(self._route(route), endpoint.removesuffix(self._suffix(route)))
+            return WebhookSink(webhook, self._environ, self._root)
         except (ConfigError, msgspec.ValidationError) as error:
             return MissingSink(endpoint, str(error))
 
-    def _webhook(self, environment: str, name: str) -> Webhook:
-        configured = self._configured.get(environment)
-        if configured is None:
-            configured = self._configured[environment] = self._load(environment)
-        if name in configured:
-            return configured[name]
-        if name == _DEFAULT.name:
-            return _DEFAULT
-        if self._invalid:
-            raise ConfigError(f"webhook {name!r}: the configuration is not valid, see: swarmtask config validate")
-        raise ConfigError(f"no webhook is named {name!r} in the configuration any more")
+    def _webhook(self, content: dict[str, Any], name: str) -> Webhook:
+        """Return what a route's endpoint is now, with the key of the role that the route is of."""
+        workflow = self._workflow(content.get("environment") or "")
+        registered = content.get("registered", {})
+        found = msgspec.convert(registered[name], Webhook) if name in registered else _named(name, workflow)
+        if not content.get("role"):
+            return found
+        role = workflow.access_control.roles.get(content["role"]) if workflow else None
+        if role is None:
+            raise _unknown("role", content["role"], workflow)
+        # Beside the webhook's own secret: those who know nothing of roles can verify it, too.
+        return found.also_signed(role.secrets())
 
-    def _load(self, environment: str) -> dict[str, Webhook]:
-        environ = {**self._environ, "WORKFLOW_ENVIRONMENT": environment}
-        try:
-            webhooks = load(self._root, environ).workflow.task_integration.webhooks
-        except ConfigError:
-            self._invalid = True
-            return {}  # capture went by the defaults, too
-        return {webhook.name: webhook for webhook in webhooks}
+    def _workflow(self, environment: str) -> Workflow | None:
+        """Return the configuration of an environment; None where it is not valid: capture goes by defaults then."""
+        if environment not in self._configured:
+            environ = {**self._environ, "WORKFLOW_ENVIRONMENT": environment}
+            try:
+                self._configured[environment] = load(self._root, environ).workflow
+            except ConfigError:
+                self._configured[environment] = None
+        return self._configured[environment]
 
     def _route(self, route: str) -> dict[str, Any]:
         if route == LOCAL:
@@ -127,3 +127,19 @@ class Routes:
             content = None
         # Without its file nobody can say whom a route is owed to: the events wait, visibly, under its own name.
         return content if isinstance(content, dict) else {"endpoints": [f"route {route}"], "relay": route}
+
+
+def _named(name: str, workflow: Workflow | None) -> Webhook:
+    webhooks = workflow.task_integration.webhooks if workflow else []
+    found = next((webhook for webhook in webhooks if webhook.name == name), None)
+    if found is not None:
+        return found
+    if name == _DEFAULT.name:
+        return _DEFAULT
+    raise _unknown("webhook", name, workflow)
+
+
+def _unknown(noun: str, name: str, workflow: Workflow | None) -> ConfigError:
+    if workflow is None:
+        return ConfigError(f"{noun} {name!r}: the configuration is not valid, see: swarmtask config validate")
+    return ConfigError(f"no {noun} is named {name!r} in the configuration any more")
