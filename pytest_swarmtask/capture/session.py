@@ -188,21 +188,21 @@ class SessionCapture:
         try:
             exit_code = int(exit_code or 0)
             self._hub.parent_span_id = self._around
-            summary = self._summary(exit_code)
+            end = self._end_facts(exit_code)
             self._hub.record(
                 "TASK_FAILED" if exit_code else "TASK_COMPLETED",
                 self._task_id,
-                summary,
+                end,
                 span_id=self._span_id,
                 parent_span_id=self._around,
             )
             self._closing.drain()
-            self._summarise(summary)
+            self._append_summary(end)
             self._hub.close()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
             self._trouble(error)
 
-    def _summary(self, exit_code: int) -> dict[str, Any]:
+    def _end_facts(self, exit_code: int) -> dict[str, Any]:
         summary = self._standard()
         summary["success"] = summary["test_passed"] = exit_code == 0
         if exit_code:
@@ -216,13 +216,13 @@ class SessionCapture:
     def _duration(self) -> float:
         return self._hub.clock.now() - self._started
 
-    def _summarise(self, summary: dict[str, Any]) -> None:
+    def _append_summary(self, end: dict[str, Any]) -> None:
         if self.step_summary is None:
             return
         try:
             self.step_summary.append(
                 start=self._hub.redactor.metadata(self._facts),
-                end=self._hub.redactor.metadata(summary),
+                end=self._hub.redactor.metadata(end),
                 failures=self._tally.failures,
                 events=self._closing.words("", coming=0),
                 root=str(self._config.rootpath),
