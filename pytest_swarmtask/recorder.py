@@ -12,7 +12,7 @@ import zlib
 from _thread import RLock  # `threading` without what is not needed here
 
 from pytest_swarmtask.config.settings import Settings, find_root, read_settings
-from pytest_swarmtask.events import EVENT_TYPES, Event
+from pytest_swarmtask.events import EVENT_TYPES, SHARED, Event
 from pytest_swarmtask.handoff import Handoff
 from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, write_private
 from pytest_swarmtask.redact import MAX_EVENT, Redactor
@@ -102,6 +102,7 @@ class Recorder:
         status: str | None = None,
         now: float | None = None,
         cleaned: bool = False,
+        shared: bool = False,
     ) -> Event | None:
         """Journal one event and return it, or None where it was lost or recording is off.
 
@@ -114,6 +115,7 @@ class Recorder:
             status: the caller's own word for the status.
             now: when it happened, seconds since the epoch; this moment by default.
             cleaned: task id and metadata have been through the redactor.
+            shared: other processes may end the span, so it outlives this one.
         """
         if not self.settings.enabled:
             return None
@@ -124,7 +126,7 @@ class Recorder:
                 status = status if status is None else self.redactor.plain(status, 100)
                 metadata = self.redactor.metadata(metadata)
             event = Event(
-                self._ids.event(),
+                f"{self._ids.event()}{SHARED}" if shared else self._ids.event(),
                 event_type,
                 task_id,
                 status or EVENT_TYPES[event_type],
@@ -177,6 +179,7 @@ class Recorder:
             parent_span_id=parent,
             status=status,
             now=now,
+            shared=True,
         )
 
     def span_id(self) -> str:
@@ -311,13 +314,23 @@ class Recorder:
     def _progress(self) -> Iterator[dict[str, Any]]:
         return (handoff.progress() for handoff in self._handoffs.values())
 
+    def hold(self) -> None:
+        """Keep the segment, and with it the sign of life that its lock is, until `release`: spans of ours are open."""
+        self._journal.held += 1
+
+    def release(self) -> None:
+        """Close, unless somebody else holds it."""
+        self._journal.held -= 1
+        self.close()
+
     def close(self) -> None:
-        """End the segment. A later event begins another."""
+        """End the segment, unless it is held. A later event begins another."""
         for handoff in self._handoffs.values():
             self.problem = self.problem or handoff.problem
         with self._lock:
             self._check_journal()
-            self._journal.close()
+            if not self._journal.held:
+                self._journal.close()
 
     def _check_journal(self) -> None:
         if not self._journal.exists():

@@ -84,6 +84,7 @@ class SessionCapture:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Emit TASK_STARTED."""
+        self._hub.hold()
         arguments = without_secrets(map(str, self._config.invocation_params.args), self._hub.redactor.is_secret_key)
         metadata = {**self._standard(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
         metadata |= {**git.head(self._hub.settings.root), **ci.facts(os.environ)}
@@ -183,7 +184,7 @@ class SessionCapture:
                 parent_span_id=self._around,
             )
             self._drain()
-            self._hub.close()
+            self._hub.release()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
             self._trouble(error)
 

@@ -14,6 +14,7 @@ from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
 from pytest_swarmtask.handoff import lock_file, read_progress, relay_folder, yield_file
 from pytest_swarmtask.journal import private_folder
+from pytest_swarmtask.relay import aftermath
 from pytest_swarmtask.relay.loop import AT_ONCE, Relay
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.survey import owing
@@ -83,6 +84,7 @@ def flush(
     """
     deadline = time.monotonic() + timeout
     private_folder(relay_folder(journal))
+    aftermath.end_abandoned(journal)
     routes = Routes(journal, environ)
     owing_keys = (routes.relay(segment.route) for segment in owing(journal, routes))
     keys = list(dict.fromkeys(key for key in owing_keys if key is not None))

@@ -12,6 +12,7 @@ from pytest_swarmtask import locks
 from pytest_swarmtask.errors import JournalError
 from pytest_swarmtask.events import Event
 from pytest_swarmtask.handoff import lock_file, relay_folder
+from pytest_swarmtask.relay import aftermath
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.store import EndpointState, Position, Store, database
 
@@ -60,11 +61,12 @@ class Survey:
 
 
 def survey(journal: str, environ: Mapping[str, str]) -> Survey:
-    """Return what a journal holds; an empty survey where there is none.
+    """Return what a journal holds; an empty survey where there is none. What the dead left open is ended first.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
+    aftermath.end_abandoned(journal)
     result = Survey()
     routes = Routes(journal, environ)
     states, positions = _stored(journal)
