@@ -298,6 +298,15 @@ def test_readers_at_once(dead: Lab) -> None:
     assert not list(dead.journal.glob(".*.new"))
 
 
+def test_who_is_first_holds(tmp_path: Path) -> None:
+    """What one reader has written another never replaces: it may have been delivered already."""
+    path = str(tmp_path / "ends")
+    for content in (b"first", b"second"):
+        aftermath._put(path, content)
+    assert Path(path).read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["ends"]
+
+
 @pytest.mark.parametrize("moment", ["os.fsync", "os.link", "os.unlink"])
 def test_a_reader_is_killed_in_the_middle(dead: Lab, moment: str) -> None:
     """A reader that dies on the way leaves nothing half; the next one does the rest."""
