@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import zlib
 
 from pytest_swarmtask import locks
 
@@ -68,6 +69,11 @@ class Segment:
         return cls(name, *parts)
 
 
+def route_of(content: bytes) -> str:
+    """Return the name of the route whose file has this content, which so vouches for it."""
+    return f"{zlib.crc32(content):08x}"
+
+
 def segments(folder: str) -> list[Segment]:
     """Return the segments of a journal, oldest first; none where there is no journal."""
     try:
@@ -98,6 +104,19 @@ def read(path: str, offset: int = 0) -> Iterator[tuple[bytes, int]]:
             if len(rest) > MAX_LINE:  # keep memory flat on a file that is not ours
                 skipping += len(rest) - 1
                 rest = rest[:1]
+
+
+def begins_line(path: str, offset: int) -> bool:
+    """Tell whether a line begins at this offset of a segment, or may begin there once more is written.
+
+    Raises:
+        OSError: the segment cannot be read.
+    """
+    if offset == 0:
+        return True
+    with open(path, "rb") as file:
+        file.seek(offset - 1)
+        return file.read(1) == b"\n"
 
 
 def private_folder(path: str) -> None:

@@ -14,7 +14,7 @@ from _thread import RLock  # `threading` without what is not needed here
 from pytest_swarmtask.config.settings import Settings, find_root, read_settings
 from pytest_swarmtask.events import EVENT_TYPES, SHARED, Event
 from pytest_swarmtask.handoff import Handoff
-from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, write_private
+from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, route_of, write_private
 from pytest_swarmtask.redact import MAX_EVENT, Redactor
 from pytest_swarmtask.trace import Clock, Ids, derived_span, run_context, traceparent
 
@@ -235,7 +235,7 @@ class Recorder:
             "relay": relay,
         }
         content = json.dumps(owed, sort_keys=True).encode()
-        route = f"{zlib.crc32(content):08x}"
+        route = route_of(content)
         try:
             self._write_route(route, content)
         except OSError as error:
@@ -259,7 +259,7 @@ class Recorder:
     def _write_route(self, route: str, content: bytes) -> None:
         folder = os.path.join(self.settings.journal, "routes")
         path = os.path.join(folder, f"{route}.json")
-        if not os.path.exists(path):
+        if not _holds(path, content):
             private_folder(self.settings.journal)
             private_folder(folder)
             write_private(path, content)
@@ -344,6 +344,15 @@ class Recorder:
         self._journal.forked()
         self._handed_over = self._journal.route == LOCAL
         self.count = self.lost = 0
+
+
+def _holds(path: str, content: bytes) -> bool:
+    """Tell whether a file is there and undamaged."""
+    try:
+        with open(path, "rb") as file:
+            return file.read() == content
+    except OSError:
+        return False
 
 
 def _shrink(event: Event) -> bytes:

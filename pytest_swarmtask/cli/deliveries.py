@@ -115,6 +115,8 @@ def _as_text(journal: str, found: Survey) -> Iterator[str]:
         yield "webhook    none was configured when this was recorded"
     elif any(endpoint.waiting for endpoint in found.endpoints.values()):
         yield "           send what waits with: swarmtask flush"
+    if any(endpoint.dead for endpoint in found.endpoints.values()):
+        yield "           see what was refused, and send it again, with: swarmtask replay"
 
 
 def _trouble(endpoint: EndpointSurvey) -> str:

@@ -132,6 +132,7 @@ class Relay:
             Whether everything that is owed was settled.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        self._forget_requests()
         try:
             while True:
                 self._poke(grown=self._look())
@@ -262,6 +263,12 @@ class Relay:
 
     def _over(self) -> bool:
         return not any(followed.live for followed in self._followed.values())
+
+    def _forget_requests(self) -> None:
+        """Take no notice of what was asked of another relay by somebody who may have died since."""
+        for key in self._locks:
+            with contextlib.suppress(OSError):  # there is none
+                os.unlink(yield_file(self._journal, key))
 
     def _yielded(self) -> bool:
         """Tell whether somebody wants to serve what is left in our stead, and all runs are over."""

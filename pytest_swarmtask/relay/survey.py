@@ -69,11 +69,14 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
     aftermath.end_abandoned(journal)
     result = Survey()
     routes = Routes(journal, environ)
-    states, positions = _stored(journal)
+    states, positions, letters = _stored(journal)
     for name, state in states.items():
         result.endpoints[name] = EndpointSurvey(state)
     for segment in journals.segments(journal):
         _add(result, journal, segment, routes, positions)
+    for name, endpoint in result.endpoints.items():  # a dead letter that was replayed is delivered
+        endpoint.delivered, endpoint.dead = endpoint.delivered + endpoint.dead, letters.get(name, 0)
+        endpoint.delivered = max(0, endpoint.delivered - endpoint.dead)
     keys = {routes.relay(segment.route) for segment in journals.segments(journal)} - {None}
     result.relays = sorted(key for key in keys if key is not None and locks.is_locked(lock_file(journal, key)))
     return result
@@ -85,7 +88,7 @@ def owing(journal: str, routes: Routes) -> list[Segment]:
     A database that cannot be read leaves everything owing: it is found out when it is written to.
     """
     try:
-        _, positions = _stored(journal)
+        _, positions, _ = _stored(journal)
     except (sqlite3.Error, OSError):
         positions = {}
     return [segment for segment in journals.segments(journal) if _owes(journal, segment, routes, positions)]
@@ -96,20 +99,29 @@ def _owes(journal: str, segment: Segment, routes: Routes, positions: dict[tuple[
     if not endpoints:
         return False
     path = os.path.join(journal, segment.name)
-    settled = min(positions.get((name, segment.name), Position()).offset for name in endpoints)
+    settled = {positions.get((name, segment.name), Position()).offset for name in endpoints}
     try:
-        return os.stat(path).st_size > settled and next(journals.read(path, settled), None) is not None
+        return any(_is_behind(path, offset) for offset in settled)
     except OSError:
         return False
 
 
-def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position]]:
+def _is_behind(path: str, offset: int) -> bool:
+    if os.stat(path).st_size == offset:
+        return False
+    # A cursor that points nowhere is damaged: the segment is delivered again (see `Outbox.add`).
+    return not journals.begins_line(path, offset) or next(journals.read(path, offset), None) is not None
+
+
+def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position], dict[str, int]]:
+    """Return states of endpoints, positions by endpoint and segment, and numbers of dead letters by endpoint."""
     path = database(relay_folder(journal))
     if not os.path.exists(path):
-        return {}, {}
+        return {}, {}, {}
     store = Store(path)
     try:
-        return store.states(), {(endpoint, segment): position for endpoint, segment, position in store.positions()}
+        positions = {(endpoint, segment): position for endpoint, segment, position in store.positions()}
+        return store.states(), positions, store.dead_count()
     finally:
         store.close()
 
