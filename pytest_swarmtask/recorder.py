@@ -259,7 +259,7 @@ class Recorder:
     def _write_route(self, route: str, content: bytes) -> None:
         folder = os.path.join(self.settings.journal, "routes")
         path = os.path.join(folder, f"{route}.json")
-        if not _holds(path, content):
+        if not _is_kept(path, content):
             private_folder(self.settings.journal)
             private_folder(folder)
             write_private(path, content)
@@ -346,13 +346,18 @@ class Recorder:
         self.count = self.lost = 0
 
 
-def _holds(path: str, content: bytes) -> bool:
-    """Tell whether a file is there and undamaged."""
+def _is_kept(path: str, content: bytes) -> bool:
+    """Tell whether a file is there and undamaged; then it counts as used, and is kept on (see `relay.retention`)."""
     try:
         with open(path, "rb") as file:
-            return file.read() == content
-    except OSError:
+            if file.read() != content:
+                return False
+        os.utime(path)
+    except FileNotFoundError:
         return False
+    except OSError:
+        pass  # it belongs to somebody else
+    return True
 
 
 def _shrink(event: Event) -> bytes:

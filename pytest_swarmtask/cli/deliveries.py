@@ -82,7 +82,10 @@ def survey_of(journal: str) -> Survey:
 
 def status(arguments: argparse.Namespace) -> int:
     """Show the journal and its endpoints; exit code 1 when events wait or were refused."""
+    from pytest_swarmtask.relay.retention import prune
+
     journal = journal_of(arguments)
+    prune(journal, os.environ)
     found = survey_of(journal)
     if arguments.json:
         print(json.dumps(_as_json(journal, found), indent=2))

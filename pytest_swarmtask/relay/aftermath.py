@@ -52,7 +52,7 @@ def end_abandoned(journal: str, among: Collection[str] | None = None) -> None:
         journal: the journal's folder.
         among: names of segments; only processes that wrote one of these are looked at. By default all.
     """
-    if not _is_ours(journal):
+    if not is_ours(journal):
         return
     for segments in _processes(journal):
         if among is None or any(segment.name in among for segment in segments):
@@ -60,7 +60,8 @@ def end_abandoned(journal: str, among: Collection[str] | None = None) -> None:
                 _end(journal, segments)
 
 
-def _is_ours(journal: str) -> bool:
+def is_ours(journal: str) -> bool:
+    """Tell whether a journal belongs to this user."""
     try:
         return not hasattr(os, "geteuid") or os.stat(journal).st_uid == os.geteuid()
     except OSError:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_swarmtask import locks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
@@ -144,9 +144,16 @@ class Store:
         query = "SELECT endpoint, event_id, line, reason, at FROM dead_letters ORDER BY at"
         yield from (DeadLetter(*row) for row in self._db.execute(query))
 
-    def dead_count(self) -> dict[str, int]:
-        """Return how many dead letters there are of each endpoint."""
-        return dict(self._db.execute("SELECT endpoint, COUNT(*) FROM dead_letters GROUP BY endpoint").fetchall())
+    def dead_ids(self) -> list[tuple[str, str]]:
+        """Return endpoint and event id of each dead letter."""
+        return self._db.execute("SELECT endpoint, event_id FROM dead_letters").fetchall()
+
+    def forget_all_but(self, segments: Collection[str]) -> None:
+        """Forget the positions in all other segments."""
+        with self._db:
+            known = {segment for (segment,) in self._db.execute("SELECT DISTINCT segment FROM cursors")}
+            gone = [(segment,) for segment in known if segment not in segments]
+            self._db.executemany("DELETE FROM cursors WHERE segment = ?", gone)
 
     def revive(self, letter: DeadLetter) -> None:
         """Forget a dead letter: it was delivered after all."""

@@ -74,12 +74,21 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
         result.endpoints[name] = EndpointSurvey(state)
     for segment in journals.segments(journal):
         _add(result, journal, segment, routes, positions)
-    for name, endpoint in result.endpoints.items():  # a dead letter that was replayed is delivered
-        endpoint.delivered, endpoint.dead = endpoint.delivered + endpoint.dead, letters.get(name, 0)
-        endpoint.delivered = max(0, endpoint.delivered - endpoint.dead)
+    _count_letters(result, journal, letters)
     keys = {routes.relay(segment.route) for segment in journals.segments(journal)} - {None}
     result.relays = sorted(key for key in keys if key is not None and locks.is_locked(lock_file(journal, key)))
     return result
+
+
+def _count_letters(result: Survey, journal: str, letters: list[tuple[str, str]]) -> None:
+    """Count as dead what is a dead letter still: what was one and is none was replayed, and so delivered."""
+    writers = {segment.process[1] for segment in journals.segments(journal)}
+    for endpoint in result.endpoints.values():
+        endpoint.delivered, endpoint.dead = endpoint.delivered + endpoint.dead, 0
+    for name, event_id in letters:
+        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
+        endpoint.dead += 1
+        endpoint.delivered -= event_id.partition("-")[0].partition("_")[0] in writers  # else its segment is gone
 
 
 def owing(journal: str, routes: Routes) -> list[Segment]:
@@ -113,15 +122,15 @@ def _is_behind(path: str, offset: int) -> bool:
     return not journals.begins_line(path, offset) or next(journals.read(path, offset), None) is not None
 
 
-def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position], dict[str, int]]:
-    """Return states of endpoints, positions by endpoint and segment, and numbers of dead letters by endpoint."""
+def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position], list[tuple[str, str]]]:
+    """Return states of endpoints, positions by endpoint and segment, and the ids of dead letters."""
     path = database(relay_folder(journal))
     if not os.path.exists(path):
-        return {}, {}, {}
+        return {}, {}, []
     store = Store(path)
     try:
         positions = {(endpoint, segment): position for endpoint, segment, position in store.positions()}
-        return store.states(), positions, store.dead_count()
+        return store.states(), positions, store.dead_ids()
     finally:
         store.close()
 
