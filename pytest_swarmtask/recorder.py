@@ -13,9 +13,9 @@ from _thread import RLock  # `threading` without what is not needed here
 
 from pytest_swarmtask import spans
 from pytest_swarmtask.config.settings import Settings, find_root, read_settings
-from pytest_swarmtask.events import EVENT_TYPES, Event
+from pytest_swarmtask.events import EVENT_TYPES, SHARED, Event
 from pytest_swarmtask.handoff import Handoff
-from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, write_private
+from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, route_of, write_private
 from pytest_swarmtask.redact import MAX_EVENT, Redactor
 from pytest_swarmtask.trace import Clock, Ids, derived_span, run_context, traceparent
 
@@ -109,6 +109,7 @@ class Recorder:
         status: str | None = None,
         now: float | None = None,
         cleaned: bool = False,
+        shared: bool = False,
     ) -> Event | None:
         """Journal one event and return it, or None where it was lost or recording is off.
 
@@ -121,6 +122,7 @@ class Recorder:
             status: the caller's own word for the status.
             now: when it happened, seconds since the epoch; this moment by default.
             cleaned: task id and metadata have been through the redactor.
+            shared: other processes may end the span, so it outlives this one.
         """
         if not self.settings.enabled:
             return None
@@ -134,7 +136,7 @@ class Recorder:
                 status = status if status is None else self.redactor.plain(status, 100)
                 metadata = self.redactor.metadata(metadata)
             event = Event(
-                self._ids.event(),
+                f"{self._ids.event()}{SHARED}" if shared else self._ids.event(),
                 event_type,
                 task_id,
                 status or EVENT_TYPES[event_type],
@@ -204,6 +206,7 @@ class Recorder:
             parent_span_id=parent,
             status=status,
             now=now,
+            shared=True,
         )
 
     def span_id(self) -> str:
@@ -268,7 +271,7 @@ class Recorder:
         if self.settings.access.secrets:  # what is in a segment is of one role, whose key signs it too
             owed["role"] = self.settings.access.role
         content = json.dumps(owed, sort_keys=True).encode()
-        route = f"{zlib.crc32(content):08x}"
+        route = route_of(content)
         try:
             self._write_route(route, content)
         except OSError as error:
@@ -292,7 +295,7 @@ class Recorder:
     def _write_route(self, route: str, content: bytes) -> None:
         folder = os.path.join(self.settings.journal, "routes")
         path = os.path.join(folder, f"{route}.json")
-        if not os.path.exists(path):
+        if not _is_kept(path, content):
             private_folder(self.settings.journal)
             private_folder(folder)
             write_private(path, content)
@@ -354,13 +357,23 @@ class Recorder:
     def _progress(self) -> Iterator[dict[str, Any]]:
         return (handoff.progress() for handoff in self._handoffs.values())
 
+    def hold(self) -> None:
+        """Keep the segment, and with it the sign of life that its lock is, until `release`: spans of ours are open."""
+        self._journal.held += 1
+
+    def release(self) -> None:
+        """Close, unless somebody else holds it."""
+        self._journal.held -= 1
+        self.close()
+
     def close(self) -> None:
-        """End the segment. A later event begins another."""
+        """End the segment, unless it is held. A later event begins another."""
         for handoff in self._handoffs.values():
             self.problem = self.problem or handoff.problem
         with self._lock:
             self._check_journal()
-            self._journal.close()
+            if not self._journal.held:
+                self._journal.close()
 
     def _check_journal(self) -> None:
         if not self._journal.exists():
@@ -374,6 +387,20 @@ class Recorder:
         self._journal.forked()
         self._handed_over = self._journal.route == LOCAL
         self.count = self.lost = 0
+
+
+def _is_kept(path: str, content: bytes) -> bool:
+    """Tell whether a file is there and undamaged; then it counts as used, and is kept on (see `relay.retention`)."""
+    try:
+        with open(path, "rb") as file:
+            if file.read() != content:
+                return False
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass  # it belongs to somebody else
+    return True
 
 
 def _shrink(event: Event) -> bytes:

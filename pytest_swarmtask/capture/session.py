@@ -91,6 +91,7 @@ class SessionCapture:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Emit TASK_STARTED."""
+        self._hub.hold()
         self._facts = self._start_facts()
         self._hub.record(
             "TASK_STARTED",
@@ -198,7 +199,7 @@ class SessionCapture:
             )
             self._closing.drain()
             self._append_summary(end)
-            self._hub.close()
+            self._hub.release()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
             self._trouble(error)
 

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
-NOT_ACTED_ON_YET = ("automation_triggers", "monitoring", "task_integration.task_manager")
+NOT_ACTED_ON_YET = (
+    "automation_triggers",
+    "monitoring.enabled",
+    "monitoring.alerts",
+    "monitoring.notifiers",
+    "monitoring.quiet_hours",
+    "monitoring.metrics",
+    "monitoring.retention.history_age",
+    "monitoring.retention.history_bytes",
+    "task_integration.task_manager",
+)
 """Sections that are checked while this version does nothing with them yet."""
 
 

@@ -82,10 +82,12 @@ def survey_of(journal: str) -> Survey:
 
 def status(arguments: argparse.Namespace) -> int:
     """Show the journal and its endpoints; exit code 1 when events wait or were refused."""
+    from pytest_swarmtask.relay.retention import prune
     from pytest_swarmtask.report.terminal import print_tree
     from pytest_swarmtask.report.tree import events_of, tree
 
     journal = journal_of(arguments)
+    prune(journal, os.environ)
     found = survey_of(journal)
     run = next(reversed(found.runs), None)
     spans = tree(events_of(journal, run)) if run else []
@@ -123,6 +125,8 @@ def _as_text(journal: str, found: Survey) -> Iterator[str]:
         yield "webhook    none was configured when this was recorded"
     elif any(endpoint.waiting for endpoint in found.endpoints.values()):
         yield "           send what waits with: swarmtask flush"
+    if any(endpoint.dead for endpoint in found.endpoints.values()):
+        yield "           see what was refused, and send it again, with: swarmtask replay"
 
 
 def _trouble(endpoint: EndpointSurvey) -> str:

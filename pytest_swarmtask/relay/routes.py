@@ -12,7 +12,7 @@ import msgspec
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.config.model import Webhook, Workflow
 from pytest_swarmtask.errors import ConfigError
-from pytest_swarmtask.journal import LOCAL
+from pytest_swarmtask.journal import LOCAL, route_of
 from pytest_swarmtask.relay.sinks import Stopped
 
 if TYPE_CHECKING:
@@ -79,6 +79,16 @@ class Routes:
         environment = f"@{content['environment']}" if content.get("environment") else ""
         return f"{environment} as {content['role']}" if content.get("role") else environment
 
+    def leading_to(self, endpoint: str) -> str:
+        """Return the newest route that names an endpoint; `LOCAL` where none does."""
+        folder = os.path.join(self._journal, "routes")
+        try:
+            files = sorted(os.scandir(folder), key=lambda file: file.stat().st_mtime, reverse=True)
+        except OSError:
+            return LOCAL
+        routes = (file.name.removesuffix(".json") for file in files if file.name.endswith(".json"))
+        return next((route for route in routes if endpoint in self.endpoints(route)), LOCAL)
+
     def sink(self, route: str, endpoint: str) -> Sink:
         """Return a new sink for an endpoint of a route."""
         from pytest_swarmtask.relay.sinks.webhook import WebhookSink  # an HTTP client that `status` can do without
@@ -121,12 +131,17 @@ class Routes:
         return known
 
     def _read(self, route: str) -> dict[str, Any]:
+        """Return whom a route is owed to.
+
+        Where its file is gone or damaged nobody can say so: the events wait, visibly, under its own name.
+        """
+        nobody_knows = {"endpoints": [f"route {route}"], "relay": route}
         try:
-            content = json.loads(Path(os.path.join(self._journal, "routes", f"{route}.json")).read_bytes())
+            content = Path(os.path.join(self._journal, "routes", f"{route}.json")).read_bytes()
+            found = json.loads(content)
         except (OSError, ValueError):
-            content = None
-        # Without its file nobody can say whom a route is owed to: the events wait, visibly, under its own name.
-        return content if isinstance(content, dict) else {"endpoints": [f"route {route}"], "relay": route}
+            return nobody_knows
+        return found if isinstance(found, dict) and route_of(content) == route else nobody_knows
 
 
 def _named(name: str, workflow: Workflow | None) -> Webhook:
