@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.support import clean_environ, read_events
 Done = subprocess.CompletedProcess[str]
 Event = dict[str, Any]
 
-PYTHON = f'"{sys.executable}"'
+PYTHON = shlex.quote(sys.executable)
 """The Python that has the package, as a word for the shell."""
 
 
