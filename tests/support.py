@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-_OURS = ("PYTEST_", "TASKMASTER_", "AUTOMATION_", "SWARMTASK_", "WORKFLOW_", "MAKE")
+_OURS = ("PYTEST_", "TASKMASTER_", "AUTOMATION_", "SWARMTASK_", "WORKFLOW_", "MAKE", "TASKS_")
 _NAMES = ("CI", "TRACEPARENT", "MFLAGS", "PY_COLORS", "FORCE_COLOR", "NO_COLOR", "COLUMNS")
 
 

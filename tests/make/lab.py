@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import subprocess
 import sys
@@ -36,12 +35,12 @@ class Project:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def environ(self, **more: str) -> dict[str, str]:
-        """Return the environment of make: nothing of the present session's, and the Python that has the package."""
-        kept = {name: value for name, value in clean_environ().items() if not name.startswith("TASKS_")}
-        return {**kept, "TASKS_PYTHON": PYTHON, **more}
+    def environ(self, **more: str | None) -> dict[str, str]:
+        """Return the environment of make: the Python that has the package, and `more`, without what is None there."""
+        wanted = {"TASKS_PYTHON": PYTHON, **more}
+        return clean_environ(**{name: value for name, value in wanted.items() if value is not None})
 
-    def make(self, *arguments: str, stdin: str = "", **environ: str) -> Done:
+    def make(self, *arguments: str, stdin: str = "", **environ: str | None) -> Done:
         """Run make to its end."""
         return subprocess.run(
             ["make", *arguments],
@@ -91,8 +90,3 @@ def paths(events: list[Event]) -> list[list[str]]:
         return [*path(spans.get(event["parent_span_id"])), event["task_id"]] if event else []
 
     return sorted(path(event) for event in spans.values())
-
-
-def without_places(output: str) -> str:
-    """Return output without the numbers of lines and the depths of makes, that differ where a line was added."""
-    return re.sub(r"(?m)^make(\[\d+\])?: |Makefile:\d+", "", output)

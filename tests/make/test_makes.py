@@ -1,4 +1,4 @@
-"""make's own ways (options, shells, special targets) with `task-event` and the wrappers: everything is reported once."""
+"""make's own ways (options, shells, special targets) with `task-event` and the wrappers: all is reported once."""
 
 from __future__ import annotations
 
@@ -151,9 +151,7 @@ def test_the_default_goal_stays(project: Project) -> None:
     """A bare `make` makes what it did: the first target of the project, or the one that it names."""
     project.write("TASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\nfirst: ; @echo $@\nsecond: ; @echo $@\n")
     assert project.make().stdout == "first\n"
-    project.write(
-        ".DEFAULT_GOAL := second\nTASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\nfirst second: ; @echo $@\n"
-    )
+    project.write(".DEFAULT_GOAL := second\nTASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\nfirst second: ; @echo $@\n")
     assert project.make().stdout == "second\n"
     project.write("first second: ; @echo $@\nTASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\n")
     assert project.make().stdout == "first\n"

@@ -10,10 +10,10 @@ from tests.support import read_events
 
 COUNT = 200
 EVENTS = (
-    "\t@$(call task-event,TASK_STARTED,$@,'{\"name\":\"$@\",\"list\":[1,2]}') && "
-    "$(call task-event,TASK_COMPLETED,$@,'{\"name\":\"$@\",\"list\":[1,2]}')\n"
+    '\t@$(call task-event,TASK_STARTED,$@,\'{"name":"$@","list":[1,2]}\') && '
+    '$(call task-event,TASK_COMPLETED,$@,\'{"name":"$@","list":[1,2]}\')\n'
 )
-WRAPPED = "\t@$(call build-run,$@,echo \"$$(echo $@), done\" >&2; test $@ != target-7)\n"
+WRAPPED = '\t@$(call build-run,$@,echo "$$(echo $@), done" >&2; test $@ != target-7)\n'
 
 
 def write(project: Project, recipe: str) -> list[str]:

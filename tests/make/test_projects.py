@@ -21,7 +21,9 @@ GOALS = {
     "sane": ["", "test", "strict", "unset", "build", "-n build", "-t build"],
 }
 TRACKED = "tracked: ; @$(call build-run,$@,echo tracked)\n"
-OURS = re.compile(r"(\.\./)?tasks-|TASKS_|TRACEPARENT$|(task-event|(task|build|deploy|test)-run)$|tracked(:|$)|(\.\./)?tasks\.mk(:|$)")
+OURS = re.compile(
+    r"(\.\./)?tasks-|TASKS_|TRACEPARENT$|(task-event|(task|build|deploy|test)-run)$|tracked(:|$)|(\.\./)?tasks\.mk(:|$)"
+)
 OF_READING = ("MAKEFILE_LIST", ".VARIABLES", ".SHELLSTATUS")
 """What says which files and commands were read last."""
 

@@ -42,9 +42,7 @@ def test_setup(project: Project) -> None:
         ["dev_setup", "setup_database"],
     ]
     assert sorted(project.told()) == sorted(
-        ended("dev_setup")
-        + ended("install_dependencies", "BUILD")
-        + ended("setup_database", "DEPLOYMENT")
+        ended("dev_setup") + ended("install_dependencies", "BUILD") + ended("setup_database", "DEPLOYMENT")
     )
     told = metadata(project)
     assert {event["workflow"] for event in told.values()} == {"development_environment_setup"}
@@ -85,7 +83,10 @@ def test_deploy(project: Project, environment: str, printed: str) -> None:
     ("arguments", "error"),
     [
         (["deploy"], "which environment? Say for example: make deploy WORKFLOW_ENVIRONMENT=staging"),
-        (["deploy", "WORKFLOW_ENVIRONMENT=qa"], "how to deploy to qa? Set TASKS_DEPLOY_qa or TASKS_DEPLOY to a command"),
+        (
+            ["deploy", "WORKFLOW_ENVIRONMENT=qa"],
+            "how to deploy to qa? Set TASKS_DEPLOY_qa or TASKS_DEPLOY to a command",
+        ),
         (["test-single"], "which test? Say for example: make test-single TEST=tests/test_api.py, or TEST=FILE::NAME"),
     ],
 )

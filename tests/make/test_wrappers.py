@@ -73,7 +73,7 @@ def test_commands_arrive_as_written(project: Project, shell: str) -> None:
 
 def test_ids(project: Project) -> None:
     """Ids are quoted where they need it; a variable of the shell may be empty, and the command runs all the same."""
-    calls = {"it's  \"my\" task": "it's  \"my\" task", "'a quoted id'": "a quoted id", "part-$$word": "part-one  two"}
+    calls = {'it\'s  "my" task': 'it\'s  "my" task', "'a quoted id'": "a quoted id", "part-$$word": "part-one  two"}
     calls |= {"$@-$(MAKELEVEL)": "all-0", "": "sh", "$$nothing": "sh"}
     project.write("include tasks.mk\nall:\n" + "".join(f"\t@$(call task-run,{call},true)\n" for call in calls))
     assert project.make(word="one  two").stderr == ""
@@ -122,7 +122,7 @@ def test_killed_by_a_signal(project: Project) -> None:
 def test_standard_input(project: Project) -> None:
     """Standard input is the command's, all of it, also with two of them one after the other."""
     project.write(
-        "include tasks.mk\nall:\n\t@$(call task-run,$@,read line; echo \"<$$line>\")\n\t@$(call task-run,$@,cat)\n"
+        'include tasks.mk\nall:\n\t@$(call task-run,$@,read line; echo "<$$line>")\n\t@$(call task-run,$@,cat)\n'
     )
     assert project.make(stdin="one\ntwo\nthree").stdout == "<one>\ntwo\nthree"
 
