@@ -22,7 +22,10 @@ def main() -> int:
         return in_recipe(sys.argv[2:])
     from pytest_swarmtask.cli import main as command_line
 
-    return command_line()
+    arguments = sys.argv[1:]
+    if arguments[2:3] == ["--id="]:  # a shell variable that is empty: the recipe's command runs all the same
+        del arguments[2]
+    return command_line(arguments)
 
 
 if __name__ == "__main__":
