@@ -1,0 +1,147 @@
+"""Which names say that what they name is a secret: `x-api-key`, `githubToken`, `DB_PASSWORD_PROD`, not `token_count`.
+
+A name is read as its words, whatever the style. A word such as `token` makes it a secret's name, unless what
+follows says that it is about the secret (`token_count`, `password_reset_page`), or what stands before denies it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NO = 0
+"""The name tells of no secret."""
+KEY = 1
+"""Some key; a secret if the value is long and looks as if a machine had made it."""
+MAYBE = 2
+"""A secret unless the value is plain."""
+YES = 3
+"""A secret that a machine makes: `api_key`, `token`."""
+PASSWORD = 4
+"""A secret that a person may have made up, so that it can look like anything."""
+
+_RARE = ("jwt", "conn", "bearer", "sessid", "phrase")
+_PASSWORDS = ("password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "secret", "secrets", "creds")
+_TOKENS = ("token", "authorization", "cookie", "cookies", "jwt", "bearer", "phpsessid", "jsessionid")
+_ENDINGS = ("password", "passwd", "passphrase", "secret", "pwd")
+_TOKEN_ENDINGS = ("token", "apikey", "accesskey", "secretkey", "privatekey", "signingkey", "authkey")
+_PAIRS = {
+    "key": (
+        "api", "apikey", "access", "secret", "private", "priv", "signing", "sign", "encryption", "encrypt", "decryption",
+        "crypto", "auth", "authentication", "account", "shared", "master", "consumer", "session", "hmac", "aes", "jwt",
+        "unseal", "recovery", "subscription", "service", "deploy", "admin", "webhook", "storage", "root",
+    ),
+    "string": ("connection", "conn"),
+    "str": ("connection", "conn"),
+    "phrase": ("pass", "seed", "recovery"),
+    "word": ("pass",),
+    "code": ("pass",),
+    "id": ("phpsess", "jsession"),
+}  # fmt: skip
+_PUBLIC_KEYS = (
+    "public", "pub", "primary", "foreign", "cache", "sort", "partition", "shard", "idempotency", "object", "row",
+    "dedup", "deduplication", "lookup", "hash", "index", "group", "routing", "message", "translation", "publishable",
+    "redis", "json", "dict", "map", "host", "unique", "natural", "surrogate", "composite", "range", "order", "query",
+    "metric", "step", "arrow", "hot", "short", "enter", "no",
+)  # fmt: skip
+_DENIALS = ("no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot", "with")
+_NEUTRAL = (
+    "value", "val", "raw", "plain", "plaintext", "clear", "cleartext", "string", "str", "text", "hash", "hashed", "base",
+    "encoded", "decoded", "encrypted", "confirm", "confirmation", "confirmed", "again", "repeat", "retype", "verify",
+    "key", "header", "data", "bytes", "json", "pem", "content", "old", "new", "prev", "previous", "current", "next",
+    "backup", "default", "primary", "secondary", "tertiary", "main", "master", "prod", "production", "prd", "staging",
+    "stage", "stg", "dev", "development", "test", "testing", "tests", "qa", "uat", "live", "sandbox", "ci", "local",
+    "demo", "beta", "eu", "us", "east", "west", "north", "south", "ro", "rw", "write", "read", "admin", "root", "v",
+    "override", "fallback", "global", "shared", "b", "secret", "tmp", "temp",
+)  # fmt: skip
+_ABOUT = (
+    "count", "counts", "counter", "type", "types", "url", "urls", "uri", "endpoint", "id", "ids", "name", "names", "file",
+    "files", "path", "paths", "dir", "directory", "folder", "env", "at", "on", "date", "time", "timeout", "ttl", "age",
+    "expiry", "expires", "expired", "expire", "expiration", "in", "exp", "length", "len", "size", "min", "max", "limit",
+    "limits", "policy", "page", "reset", "field", "fields", "label", "format", "method", "mode", "status", "state",
+    "total", "used", "usage", "provider", "source", "class", "algorithm", "alg", "algo", "version", "arn", "ref", "issuer",
+    "audience", "scope", "scopes", "hint", "strength", "rotation", "manager", "store", "storage", "backend", "required",
+    "enabled", "disabled", "valid", "present", "exists", "changed", "created", "updated", "index", "position", "bucket",
+    "budget", "rate", "prefix", "suffix", "pattern", "regex", "rules", "rule", "kind", "location", "helper", "engine",
+    "domain", "samesite", "secure", "httponly", "lifetime", "generator", "validator", "handler", "error", "errors",
+    "test", "tests", "cache", "stdin", "fd", "prompt", "command", "cmd", "script", "per", "ratio", "price", "cost",
+    "set", "is", "was", "not", "for", "to", "of", "and", "or", "by", "from", "py", "js", "ts", "md", "html", "txt", "yml",
+    "yaml", "rs", "go", "rb", "java", "list", "map", "ring", "board", "word", "words", "frame", "code", "codes", "less",
+    "window", "pair", "strategy", "management", "service", "server", "client", "consent", "banner", "jar", "agent",
+)  # fmt: skip
+
+
+def may_be_named(lowered: str) -> bool:
+    """Tell whether a text, in lower case, may hold a name of a secret."""
+    return (  # not a loop: this is asked of every text
+        "pass" in lowered
+        or "secret" in lowered
+        or "token" in lowered
+        or "key" in lowered
+        or "pw" in lowered
+        or "cred" in lowered
+        or "auth" in lowered
+        or "cookie" in lowered
+        or ("conn" in lowered and "str" in lowered)
+    )
+
+
+def words(name: str) -> list[str]:
+    """Return the words of a name in lower case, from any style: `dbPassword`, `DB_PASSWORD`, `APIKey2`."""
+    found: list[str] = []
+    start = 0
+    before = ""
+    for i, character in enumerate(name):
+        kind = "a" if character.islower() else "A" if character.isupper() else "0" if character.isdigit() else "-"
+        if kind != before and (before, kind) != ("A", "a"):
+            _add(found, name[start:i], before)
+            start = i
+        elif before == "A" and kind == "a" and i - start > 1:  # in `APIKey` the `K` begins the next word
+            _add(found, name[start : i - 1], before)
+            start = i - 1
+        before = kind
+    _add(found, name[start:], before)
+    return found
+
+
+def _add(found: list[str], word: str, kind: str) -> None:
+    if kind in ("a", "A"):
+        found.append(word.lower())
+
+
+def meaning(name: str) -> int:
+    """Return what a name says of its value: `NO`, `KEY`, `MAYBE`, `YES` or `PASSWORD`. Any text is a name."""
+    lowered = name.lower()
+    if not may_be_named(lowered) and not any(hint in lowered for hint in _RARE):
+        return NO
+    parts = words(name)
+    for i in range(len(parts) - 1, -1, -1):
+        found = _head(parts, i)
+        if found:
+            return found if i == len(parts) - 1 else min(found, _after(parts[i + 1 :], found))
+    return NO
+
+
+def _head(parts: Sequence[str], i: int) -> int:
+    """Return what the word at this place, with the one before it, makes of a name that ends with it."""
+    word, before = parts[i], parts[i - 1] if i else ""
+    if before in _DENIALS:
+        return NO
+    if word in _PASSWORDS or word.endswith(_ENDINGS):
+        return PASSWORD
+    if word in _TOKENS or word.endswith(_TOKEN_ENDINGS) or before in _PAIRS.get(word, ()):
+        return NO if before in _PUBLIC_KEYS and word.endswith("key") else YES
+    if word in ("credential", "credentials", "passwords"):
+        return PASSWORD
+    if word == "pass":
+        return PASSWORD if before and before not in ("first", "second", "last", "single", "all", "test") else MAYBE
+    if word in ("tokens", "auth", "apikeys") or (word == "keys" and before in _PAIRS["key"]):
+        return MAYBE
+    return KEY if word == "key" and before and before not in _PUBLIC_KEYS else NO
+
+
+def _after(rest: Sequence[str], found: int) -> int:
+    if all(word in _NEUTRAL for word in rest):
+        return found
+    return NO if any(word in _ABOUT for word in rest) else MAYBE
