@@ -29,6 +29,7 @@ _MAX_DEPTH = 6
 _MAX_NODES = 1000
 _MIN_LITERAL = 8
 _MIN_LINE = 20
+_MIN_PART = 12
 _LONGEST_SECRET = 4096
 _LONGEST_KEY = 200
 
@@ -62,8 +63,15 @@ class Redactor:
         self._allow = frozenset(map(_letters, allow))
         self._meanings: dict[str, int] = {}
         self._seen: dict[str, str] = {}  # short texts and keys come again and again
-        found = {form for value in self._secrets(environ, frozenset(variables)) for form in _forms(value)}
-        self._literals = sorted(found, key=len, reverse=True)
+        self._literals: list[str] = []
+        self.hide(environ, variables)
+
+    def hide(self, environ: Mapping[str, str], variables: Iterable[str]) -> None:
+        """Hide from now on the values of these variables too, and what is secret in those that are URLs."""
+        secrets = self._secrets(environ, frozenset(variables))
+        found = {form for value in secrets for form in _forms(value)}
+        self._literals = sorted(found.union(self._literals), key=len, reverse=True)
+        self._seen.clear()
 
     def is_secret_key(self, key: str) -> bool:
         """Tell whether the value under this key is a secret by its name."""
@@ -122,7 +130,7 @@ class Redactor:
         return text
 
     def _coloured(self, text: str) -> str:
-        """Return a text of a terminal without its colours where they stand around or inside of secrets, else as it is."""
+        """Return a terminal's text without its colours if they stand around or inside of secrets, else as it is."""
         import re
 
         plain = re.sub(r"\x1b\[[0-9;]{0,20}m", "", text)
@@ -147,7 +155,20 @@ class Redactor:
     def _without_named(self, text: str) -> str:
         from pytest_swarmtask.secret_texts import without_named  # needs patterns, which most events do not
 
+        if text[:1] in ("{", "["):
+            text = self._json(text)
         return without_named(text, MASK, self.meaning)
+
+    def _json(self, text: str) -> str:
+        """Return a text that is JSON as a whole without what is secret in its values; any other as it is."""
+        import json
+
+        walk = _Walk(self)
+        try:
+            cleaned = walk.value(json.loads(text), "", 0)
+        except (ValueError, RecursionError):
+            return text
+        return json.dumps(cleaned, ensure_ascii=False) if walk.redacted else text
 
     def _secrets(self, environ: Mapping[str, str], variables: frozenset[str]) -> Iterator[str]:
         for name, value in environ.items():
@@ -155,10 +176,24 @@ class Redactor:
                 continue
             if "://" in value:
                 yield from _in_url(value, whole_path=name in variables or "WEBHOOK" in name.upper())
-            elif name in variables:
+            elif name in variables or (
+                _is_hidden(self.meaning(name), value) and value.lower() not in _COMMON and not _is_place(value)
+            ):
                 yield value
-            elif _is_hidden(self.meaning(name), value) and value.lower() not in _COMMON and not _is_place(value):
-                yield value
+
+
+def masked_paths(values: Any, path: str = "") -> Iterator[str]:
+    """Give the path of each text in metadata in which something is masked."""
+    if isinstance(values, str):
+        if MASK in values:
+            yield path
+    elif isinstance(values, dict):
+        for key, value in values.items():
+            if key != "redacted" or path:
+                yield from masked_paths(value, f"{path}.{key}" if path else key)
+    elif isinstance(values, list):
+        for i, value in enumerate(values):
+            yield from masked_paths(value, f"{path}[{i}]")
 
 
 def _is_place(value: str) -> bool:
@@ -169,7 +204,7 @@ def _is_place(value: str) -> bool:
 
 def _in_url(value: str, *, whole_path: bool) -> Iterator[str]:
     """Give what is secret in a URL: its password, its token, and in a webhook's each part that no person would type."""
-    from pytest_swarmtask.secret_values import is_made
+    from pytest_swarmtask.secret_values import is_made, is_mixed
 
     location, _, rest = value.partition("://")[2].partition("/")
     login, at, host = location.rpartition("@")
@@ -179,8 +214,8 @@ def _in_url(value: str, *, whole_path: bool) -> Iterator[str]:
             yield secret
     path, _, query = f"{rest}?{host.partition('?')[2]}".partition("?")
     if whole_path:
-        parts = [*path.split("/"), *(pair.partition("=")[2] for pair in query.split("&"))]
-        yield from (part for part in parts if len(part) >= _MIN_LITERAL and any(map(str.isdigit, part)))
+        yield from (part for part in path.split("/") if len(part) >= _MIN_PART and is_mixed(part))
+        yield from (value for pair in query.split("&") if len(value := pair.partition("=")[2]) >= _MIN_LITERAL)
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -135,9 +135,7 @@ _CREDENTIALS = (
     # (what occurs in the lower-cased text, pattern): credentials inside of something else
     (
         ("://", "%3a%2f%2f"),
-        r"(?<=://)(?:[^\s/?#'\"<>@:\[\]]{0,200}:(?:[^\s/'\"<>]{1,200}|(?!\d{1,5}[/?#])[^\s'\"<>]{1,200})"
-        r"|(?=[A-Za-z_-]{0,200}\d)[A-Za-z0-9_-]{16,200})(?=@)"
-        r"|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%40)[^\s'\"<>]){1,200}(?=%40)",
+        r"(?<=://)(?:[^\s/?#'\"<>@:\[\]]{0,200}:(?:[^\s/'\"<>]{1,200}|(?!\d{1,5}[/?#])[^\s'\"<>]{1,200})|(?=[A-Za-z_-]{0,200}\d)[A-Za-z0-9_-]{16,200})(?=@)|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%40)[^\s'\"<>]){1,200}(?=%40)",
     ),
     (("hooks.slack.com",), r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[\w/]+"),
     (("private key",), r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?.*?(?:-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|\Z)"),

@@ -22,13 +22,17 @@ PASSWORD = 4
 """A secret that a person may have made up, so that it can look like anything."""
 
 _RARE = ("jwt", "conn", "bearer", "sessid", "phrase")
-_PASSWORDS = ("password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "secret", "secrets", "creds")
+_PASSWORDS = (
+    "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "secret", "secrets", "creds",
+    "credential", "credentials", "passwords",
+)  # fmt: skip
 _TOKENS = ("token", "authorization", "cookie", "cookies", "jwt", "bearer", "phpsessid", "jsessionid")
 _ENDINGS = ("password", "passwd", "passphrase", "secret", "pwd")
 _TOKEN_ENDINGS = ("token", "apikey", "accesskey", "secretkey", "privatekey", "signingkey", "authkey")
 _PAIRS = {
     "key": (
-        "api", "apikey", "access", "secret", "private", "priv", "signing", "sign", "encryption", "encrypt", "decryption",
+        "api", "apikey", "access", "secret", "private", "priv", "signing", "sign", "encryption", "encrypt",
+        "decryption",
         "crypto", "auth", "authentication", "account", "shared", "master", "consumer", "session", "hmac", "aes", "jwt",
         "unseal", "recovery", "subscription", "service", "deploy", "admin", "webhook", "storage", "root",
     ),
@@ -41,33 +45,40 @@ _PAIRS = {
 }  # fmt: skip
 _PUBLIC_KEYS = (
     "public", "pub", "primary", "foreign", "cache", "sort", "partition", "shard", "idempotency", "object", "row",
-    "dedup", "deduplication", "lookup", "hash", "index", "group", "routing", "message", "translation", "publishable",
-    "redis", "json", "dict", "map", "host", "unique", "natural", "surrogate", "composite", "range", "order", "query",
-    "metric", "step", "arrow", "hot", "short", "enter", "no",
+    "dedup", "deduplication", "lookup", "hash", "index", "group", "routing", "message", "translation",
+    "publishable", "redis", "json", "dict", "map", "host", "unique", "natural", "surrogate", "composite", "range",
+    "order", "query", "metric", "step", "arrow", "hot", "short", "enter", "no",
 )  # fmt: skip
-_DENIALS = ("no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot", "with")
+_NUMBERED = ("first", "second", "last", "single", "all", "test")
+"""In `first_pass` and the like it is no word for a password."""
+
+_DENIALS = (
+    "no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot", "with",
+)  # fmt: skip
 _NEUTRAL = (
-    "value", "val", "raw", "plain", "plaintext", "clear", "cleartext", "string", "str", "text", "hash", "hashed", "base",
-    "encoded", "decoded", "encrypted", "confirm", "confirmation", "confirmed", "again", "repeat", "retype", "verify",
-    "key", "header", "data", "bytes", "json", "pem", "content", "old", "new", "prev", "previous", "current", "next",
-    "backup", "default", "primary", "secondary", "tertiary", "main", "master", "prod", "production", "prd", "staging",
-    "stage", "stg", "dev", "development", "test", "testing", "tests", "qa", "uat", "live", "sandbox", "ci", "local",
-    "demo", "beta", "eu", "us", "east", "west", "north", "south", "ro", "rw", "write", "read", "admin", "root", "v",
-    "override", "fallback", "global", "shared", "b", "secret", "tmp", "temp",
+    "value", "val", "raw", "plain", "plaintext", "clear", "cleartext", "string", "str", "text", "hash", "hashed",
+    "base", "encoded", "decoded", "encrypted", "confirm", "confirmation", "confirmed", "again", "repeat",
+    "retype", "verify", "key", "header", "data", "bytes", "json", "pem", "content", "old", "new", "prev",
+    "previous", "current", "next", "backup", "default", "primary", "secondary", "tertiary", "main", "master",
+    "prod", "production", "prd", "staging", "stage", "stg", "dev", "development", "test", "testing", "tests",
+    "qa", "uat", "live", "sandbox", "ci", "local", "demo", "beta", "eu", "us", "east", "west", "north", "south",
+    "ro", "rw", "write", "read", "admin", "root", "v", "override", "fallback", "global", "shared", "b", "secret",
+    "tmp", "temp",
 )  # fmt: skip
 _ABOUT = (
-    "count", "counts", "counter", "type", "types", "url", "urls", "uri", "endpoint", "id", "ids", "name", "names", "file",
-    "files", "path", "paths", "dir", "directory", "folder", "env", "at", "on", "date", "time", "timeout", "ttl", "age",
-    "expiry", "expires", "expired", "expire", "expiration", "in", "exp", "length", "len", "size", "min", "max", "limit",
-    "limits", "policy", "page", "reset", "field", "fields", "label", "format", "method", "mode", "status", "state",
-    "total", "used", "usage", "provider", "source", "class", "algorithm", "alg", "algo", "version", "arn", "ref", "issuer",
-    "audience", "scope", "scopes", "hint", "strength", "rotation", "manager", "store", "storage", "backend", "required",
-    "enabled", "disabled", "valid", "present", "exists", "changed", "created", "updated", "index", "position", "bucket",
-    "budget", "rate", "prefix", "suffix", "pattern", "regex", "rules", "rule", "kind", "location", "helper", "engine",
-    "domain", "samesite", "secure", "httponly", "lifetime", "generator", "validator", "handler", "error", "errors",
-    "test", "tests", "cache", "stdin", "fd", "prompt", "command", "cmd", "script", "per", "ratio", "price", "cost",
-    "set", "is", "was", "not", "for", "to", "of", "and", "or", "by", "from", "py", "js", "ts", "md", "html", "txt", "yml",
-    "yaml", "rs", "go", "rb", "java", "list", "map", "ring", "board", "word", "words", "frame", "code", "codes", "less",
+    "count", "counts", "counter", "type", "types", "url", "urls", "uri", "endpoint", "id", "ids", "name", "names",
+    "file", "files", "path", "paths", "dir", "directory", "folder", "env", "at", "on", "date", "time", "timeout",
+    "ttl", "age", "expiry", "expires", "expired", "expire", "expiration", "in", "exp", "length", "len", "size",
+    "min", "max", "limit", "limits", "policy", "page", "reset", "field", "fields", "label", "format", "method",
+    "mode", "status", "state", "total", "used", "usage", "provider", "source", "class", "algorithm", "alg",
+    "algo", "version", "arn", "ref", "issuer", "audience", "scope", "scopes", "hint", "strength", "rotation",
+    "manager", "store", "storage", "backend", "required", "enabled", "disabled", "valid", "present", "exists",
+    "changed", "created", "updated", "index", "position", "bucket", "budget", "rate", "prefix", "suffix",
+    "pattern", "regex", "rules", "rule", "kind", "location", "helper", "engine", "domain", "samesite", "secure",
+    "httponly", "lifetime", "generator", "validator", "handler", "error", "errors", "test", "tests", "cache",
+    "stdin", "fd", "prompt", "command", "cmd", "script", "per", "ratio", "price", "cost", "set", "is", "was",
+    "not", "for", "to", "of", "and", "or", "by", "from", "py", "js", "ts", "md", "html", "txt", "yml", "yaml",
+    "rs", "go", "rb", "java", "list", "map", "ring", "board", "word", "words", "frame", "code", "codes", "less",
     "window", "pair", "strategy", "management", "service", "server", "client", "consent", "banner", "jar", "agent",
 )  # fmt: skip
 
@@ -126,19 +137,15 @@ def meaning(name: str) -> int:
 def _head(parts: Sequence[str], i: int) -> int:
     """Return what the word at this place, with the one before it, makes of a name that ends with it."""
     word, before = parts[i], parts[i - 1] if i else ""
-    if before in _DENIALS:
+    if before in _DENIALS or (before in _PUBLIC_KEYS and word.endswith("key")):
         return NO
-    if word in _PASSWORDS or word.endswith(_ENDINGS):
+    if word in _PASSWORDS or word.endswith(_ENDINGS) or (word == "pass" and before and before not in _NUMBERED):
         return PASSWORD
     if word in _TOKENS or word.endswith(_TOKEN_ENDINGS) or before in _PAIRS.get(word, ()):
-        return NO if before in _PUBLIC_KEYS and word.endswith("key") else YES
-    if word in ("credential", "credentials", "passwords"):
-        return PASSWORD
-    if word == "pass":
-        return PASSWORD if before and before not in ("first", "second", "last", "single", "all", "test") else MAYBE
-    if word in ("tokens", "auth", "apikeys") or (word == "keys" and before in _PAIRS["key"]):
+        return YES
+    if word in ("pass", "tokens", "auth", "apikeys") or (word == "keys" and before in _PAIRS["key"]):
         return MAYBE
-    return KEY if word == "key" and before and before not in _PUBLIC_KEYS else NO
+    return KEY if word == "key" and before else NO
 
 
 def _after(rest: Sequence[str], found: int) -> int:

@@ -44,13 +44,16 @@ _REFERENCE = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+")
 _DEFINES = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
 _COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SecretString)[ \t]+$")
 _SCHEMES = (
-    "basic bearer token digest negotiate ntlm apikey api-key key ssws hmac mac hawk oauth jwt splunk sso-key geniekey bot "
-    "aws4-hmac-sha256 sharedkey sharedaccesssignature dpop gitlab x"
-).split()
+    "basic", "bearer", "token", "digest", "negotiate", "ntlm", "apikey", "api-key", "key", "ssws", "hmac", "mac",
+    "hawk", "oauth", "jwt", "splunk", "sso-key", "geniekey", "bot", "aws4-hmac-sha256", "sharedkey",
+    "sharedaccesssignature", "dpop", "gitlab", "x",
+)  # fmt: skip
 _LONGEST = 8192
+_SHORT = 5
 _WORD_LENGTH, _SENTENCE_LENGTH = 8, 20
 """From how many letters on a plain word is taken for a token: tightly bound to its name, and not."""
 _BEFORE = 40
+_COMPARISONS = ("==", "!=", "===", "!==")
 
 
 def without_named(text: str, mask: str, meaning: Callable[[str], int]) -> str:
@@ -106,28 +109,28 @@ def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
     value = text[start:end]
     if not value or value == name:
         return None
-    loose = _is_loose(text, m, level, end, quoted=quoted, defines=defines)
+    loose = _is_bound(text, m, end, quoted=quoted) if sign else _is_announced(text, m, level, quoted=quoted)
     compound = len(name.replace("-", "_").strip("_").split("_")) > 1
-    least = _WORD_LENGTH if sign and text[m.end() - 1] != " " or (compound and sign == ":") else _SENTENCE_LENGTH
+    least = _WORD_LENGTH if (sign and text[m.end() - 1] != " ") or (compound and sign == ":") else _SENTENCE_LENGTH
     if not quoted and _is_code(text, value, end, sign):
         return None
     return (start, end) if is_written_secret(value, level, quoted=quoted, loose=loose, least=least) else None
 
 
-def _is_loose(text: str, m: re.Match[str], level: int, end: int, *, quoted: bool, defines: bool) -> bool:
-    """Tell whether what stands between name and value says that the one is of the other."""
-    sign = m["sign"]
+def _is_bound(text: str, m: re.Match[str], end: int, *, quoted: bool) -> bool:
+    """Tell whether the sign between name and value says that the one is of the other, as in ``password=x``."""
+    if m["sign"] in _COMPARISONS:
+        return quoted
+    return quoted or m["sign"] != ":" or _ends(text, end)
+
+
+def _is_announced(text: str, m: re.Match[str], level: int, *, quoted: bool) -> bool:
+    """Tell the same where there is no sign between them, as in ``--password x`` and ``PASSWORD 'x'``."""
     if m["verb"] is not None:
         return quoted
-    if m["flag"] is not None:
-        if m["name"].startswith("-"):
-            return True
-        if _COMMANDS.search(text, max(0, m.start() - _BEFORE), m.start()):
-            return True
-        return quoted and level == PASSWORD and "," not in m["flag"]
-    if quoted or defines or sign in ("=", "=>", ":=", "%3D", "%3d", ">"):
-        return quoted or sign not in ("==", "!=", "===", "!==")
-    return sign == ":" and _ends(text, end)
+    if m["name"].startswith("-") or _COMMANDS.search(text, max(0, m.start() - _BEFORE), m.start()):
+        return True
+    return quoted and level == PASSWORD and "," not in m["flag"]
 
 
 def _ends(text: str, end: int) -> bool:
@@ -188,13 +191,14 @@ def _header(text: str, at: int, *, cookie: bool) -> tuple[int, int] | None:
     scheme, _, rest = value.strip().partition(" ")
     credentials = rest.strip()
     if not credentials:
-        return (start, end) if is_mixed(scheme) and len(scheme) > 5 else None
-    if is_placeholder(credentials) or is_plain(credentials.split()[0]):
-        return None
+        return (start, end) if is_mixed(scheme) and len(scheme) > _SHORT else None
     word = credentials.split()[0]
-    if scheme.lower() in _SCHEMES and ("," in credentials or "=" in word[:-2]):
-        return start, end  # several fields, one of which is secret
     known = scheme.lower() in _SCHEMES
-    if is_mixed(word) if not known else (is_mixed(word) or len(word) > 15):
-        return start, text.index(word, start) + len(word)
-    return None
+    if (
+        is_placeholder(credentials)
+        or is_plain(word)
+        or not (is_mixed(word) or (known and len(word) >= _SENTENCE_LENGTH))
+    ):
+        return None
+    several = known and ("," in credentials or "=" in word[:-2])  # fields, one of which is secret
+    return start, end if several else text.index(word, start) + len(word)

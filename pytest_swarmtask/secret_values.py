@@ -5,14 +5,17 @@ from __future__ import annotations
 from pytest_swarmtask.secret_names import KEY, MAYBE, NO, PASSWORD
 
 _PLAIN = (
-    "none null nil undefined true false yes no on off empty unset set missing required optional invalid valid expired "
-    "wrong incorrect changed unchanged default disabled enabled ok n/a na unknown hidden masked redacted omitted "
-    "str string int integer float bool boolean bytes any object dict list tuple set secretstr secretbytes text password "
-    "prompt stdin env file to and or option flag for with from the a an is in of not must should will was has your this "
-    "that it on by as at be field here either requires needs takes expects accepts given include same-origin omit "
-    "!vault !secret !env !env_var !ref !sub !reference !getatt"
-).split()  # fmt: skip
-_PROSE = frozenset(_PLAIN) | frozenset("can cannot may please are were have does do use when if")
+    "none", "null", "nil", "undefined", "true", "false", "yes", "no", "on", "off", "empty", "unset", "set",
+    "missing", "required", "optional", "invalid", "valid", "expired", "wrong", "incorrect", "changed",
+    "unchanged", "default", "disabled", "enabled", "ok", "n/a", "na", "unknown", "hidden", "masked", "redacted",
+    "omitted", "str", "string", "int", "integer", "float", "bool", "boolean", "bytes", "any", "object", "dict",
+    "list", "tuple", "secretstr", "secretbytes", "text", "password", "prompt", "stdin", "env", "file", "to",
+    "and", "or", "option", "flag", "for", "with", "from", "the", "a", "an", "is", "in", "of", "not", "must",
+    "should", "will", "was", "has", "your", "this", "that", "it", "by", "as", "at", "be", "field", "here",
+    "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin", "omit",
+    "!vault", "!secret", "!env", "!env_var", "!ref", "!sub", "!reference", "!getatt",
+)  # fmt: skip
+_PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "does", "do", "use", "when", "if")
 _ARTIFICIAL = "!@#$%^&*?~+="
 _LONG, _SHORT = 16, 6
 
@@ -40,7 +43,8 @@ def is_placeholder(value: str) -> bool:
 
 def is_plain(value: str) -> bool:
     """Tell whether a value is a word that nobody means as a secret: `None`, `required`, `str`."""
-    return value.strip(".,:;!'\"").lower() in _PLAIN
+    lowered = value.lower()
+    return lowered in _PLAIN or lowered.strip(".,:;!'\"") in _PLAIN
 
 
 def is_prose(value: str) -> bool:
@@ -97,7 +101,7 @@ def is_written_secret(value: str, level: int, *, quoted: bool, loose: bool, leas
     if value.isdigit():
         return len(value) >= (4 if level == PASSWORD else _SHORT)
     if quoted and loose:
-        return not is_prose(value) or is_mixed(value.split()[0])
+        return not is_prose(value) or is_mixed(value.split(maxsplit=1)[0])
     if is_mixed(value):
         return level == PASSWORD or len(value) >= _SHORT
     return loose and (level == PASSWORD or len(value) >= least)

@@ -90,14 +90,14 @@ TEXTS = [
     "deploy --with={} --verbose",
     "export SOMETHING={}",
     "SOMETHING='{}'",
-    "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\n    raise ValueError(v)\nValueError: bad {}",
+    'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    raise ValueError(v)\nValueError: bad {}',
     "(value={})",
     "first\n{}\nlast",
     "key is {}, ok",
     "<item>{}</item>",
     "value: {}\nother: x",
     "ключ {} ü",
-    "{{\\\"nested\\\": \\\"{}\\\"}}",
+    '{{\\"nested\\": \\"{}\\"}}',
     "echo {} | login --stdin",
 ]
 
@@ -129,12 +129,12 @@ NAMED = [
     '{{\\"password\\": \\"{}\\"}}',
     "User(name='bob', password='{}')",
     "connect(host='db', user='app', passwd='{}')",
-    "login(token=\"{}\")",
+    'login(token="{}")',
     "  password: {}\n  user: bob",
-    "database:\n  host: db\n  password: \"{}\"\n",
+    'database:\n  host: db\n  password: "{}"\n',
     "apiVersion: v1\nkind: Secret\ndata:\n  api-key: {}",
     "api_key = {}",
-    "api_key = \"{}\"",
+    'api_key = "{}"',
     "client_secret={}&grant_type=client_credentials",
     "https://example.com/x?access_token={}&page=2",
     "https://example.com/x?api_key={}",
@@ -150,8 +150,8 @@ NAMED = [
     "assert password == '{}'",
     "E   assert response.token == '{}'",
     "<password>{}</password>",
-    "<connection password=\"{}\" user=\"x\"/>",
-    ":password => \"{}\"",
+    '<connection password="{}" user="x"/>',
+    ':password => "{}"',
     "'secret_key' => '{}'",
     "Server=db;Database=app;User Id=sa;Password={};Encrypt=true",
     "Driver={{SQL Server}};Server=db;Uid=sa;Pwd={};",
@@ -171,7 +171,7 @@ NAMED = [
     "signing_secret: {}",
     "ENV API_KEY={}",
     "ENV API_KEY {}",
-    "$env:API_KEY = \"{}\"",
+    '$env:API_KEY = "{}"',
     "//registry.example.com/:_authToken={}",
     "GITHUB_TOKEN_2={}",
     "DB_PASSWORD_PROD={}",
@@ -187,7 +187,7 @@ LONG_ONLY = [
     "Authorization: token {}",
     '"Authorization": "Bearer {}"',
     "{{'Authorization': 'Bearer {}'}}",
-    "-H \"Authorization: Bearer {}\"",
+    '-H "Authorization: Bearer {}"',
     "Proxy-Authorization: Basic {}",
     "got header Bearer {} from client",
     "Cookie: session={}; theme=dark",
@@ -202,7 +202,7 @@ LONG_ONLY = [
     "refreshToken: {}",
     "id_token={}",
     "JENKINS_API_TOKEN={}",
-    "vault_token = \"{}\"",
+    'vault_token = "{}"',
     "consumerSecret={}",
 ]
 
@@ -309,9 +309,7 @@ def _arguments() -> list[Secret]:
         ["pytest", "--db-url=postgres://a:{}@db/app"],
         ["docker", "run", "-e", "API_KEY={}", "image"],
     ]
-    return [
-        Secret([part.format(value) for part in shape], value) for shape in shapes for value in (WORDS[0], LONG[1])
-    ]
+    return [Secret([part.format(value) for part in shape], value) for shape in shapes for value in (WORDS[0], LONG[1])]
 
 
 # -- look-alikes -----------------------------------------------------------------------------------------------------
@@ -408,8 +406,8 @@ VALUES = [
     "Basic authentication is not supported",
     "Bearer tokens are preferred over Basic auth",
     "HTTP Basic: Access denied",
-    "WWW-Authenticate: Bearer realm=\"example\"",
-    "WWW-Authenticate: Basic realm=\"Restricted area\"",
+    'WWW-Authenticate: Bearer realm="example"',
+    'WWW-Authenticate: Basic realm="Restricted area"',
     "secretary: Ms. Jones",
     "the secret of success: hard work",
     "cookies: 3",
@@ -478,7 +476,7 @@ VALUES = [
     "python-3.11.7-hc12345_0_cpython.conda",
     "main.8f3a9b2c.chunk.js",
     "X-Request-Id: " + _make.uuid(),
-    "ETag: \"" + _MD5 + "\"",
+    'ETag: "' + _MD5 + '"',
     "X-Hub-Signature-256: sha256=" + _SHA256,
     "Integrity: sha384-" + base64.b64encode(hashlib.sha384(b"x").digest()).decode(),
     "GPG key ID: 4AEE18F83AFDEB23",

@@ -1,4 +1,4 @@
-"""A second corpus, written after the rules and not used to make them: other services, other surroundings, other prose."""
+"""A second corpus, written after the rules: other services, other surroundings, other prose."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ TEXTS = [
     "url: https://{}@api.example.com/",
     "INFO:root:got {!r}".replace("{!r}", "'{}'"),
     "+ curl -sS -X POST -d {} https://example.com",
-    "{{\"level\": \"info\", \"msg\": \"auth with {}\"}}",
+    '{{"level": "info", "msg": "auth with {}"}}',
     "set -x; X={} make",
     "\x1b[31m{}\x1b[0m",
     "line1\\n{}\\nline3",
@@ -107,50 +107,50 @@ NAMED = [
     "POSTGRES_PASSWORD={}",
     "RABBITMQ_DEFAULT_PASS={}",
     "export REDIS_PASSWORD={} REDIS_HOST=cache",
-    "MAIL_PASSWORD=\"{}\"",
+    'MAIL_PASSWORD="{}"',
     "ADMIN_PASSWORD: {}",
     "    password: {}  # for now",
     "- name: DB_PASSWORD\n  value: {}",
-    "{{\"name\": \"API_TOKEN\", \"value\": \"{}\"}}",
-    "<add key=\"AdminPassword\" value=\"{}\" />",
+    '{{"name": "API_TOKEN", "value": "{}"}}',
+    '<add key="AdminPassword" value="{}" />',
     "<apiKey>{}</apiKey>",
-    "<wsse:Password Type=\"x\">{}</wsse:Password>",
+    '<wsse:Password Type="x">{}</wsse:Password>',
     "Uid=app;Pwd={};Database=x",
     "Data Source=db;User ID=sa;Password={}",
     "host=db user=app password={} dbname=x",
-    "psql \"host=db user=app password={}\"",
+    'psql "host=db user=app password={}"',
     "javax.persistence.jdbc.password={}",
     "keystore.password = {}",
     "ssl.key.password={}",
     "--db-password={}",
     "--password='{}'",
     "-Dsonar.password={}",
-    "--admin-password \"{}\"",
+    '--admin-password "{}"',
     "--secret {} --region eu",
     "--build-arg NPM_TOKEN={}",
     "docker run -e MYSQL_ROOT_PASSWORD={} mysql",
     "helm install x --set auth.password={} --set image.tag=1",
     "kubectl create secret generic db --from-literal=password={}",
     "terraform apply -var db_password={}",
-    "password = \"{}\"",
+    'password = "{}"',
     "$password = '{}';",
     "define('DB_PASSWORD', '{}');",
-    "config[\"api_key\"] = \"{}\"",
+    'config["api_key"] = "{}"',
     "os.environ['SECRET_KEY'] = '{}'",
     "settings.SECRET_KEY = '{}'",
     "SECRET_KEY='{}'",
     "process.env.API_KEY = '{}'",
     "const apiKey = '{}';",
-    "String password = \"{}\";",
-    "Config{{Password:\"{}\", User:\"x\"}}",
+    'String password = "{}";',
+    'Config{{Password:"{}", User:"x"}}',
     "DatabaseConfig(user='a', password='{}', host='b')",
     "Namespace(password='{}', verbose=True)",
     "kwargs = {{'user': 'a', 'api_key': '{}'}}",
     "ValueError: invalid login: {{'user': 'a', 'password': '{}'}}",
     "E       AssertionError: assert {{'password': '{}'}} == {{'password': None}}",
-    "{{\"auth\":{{\"username\":\"a\",\"password\":\"{}\"}}}}",
-    "{{\\\"client_secret\\\":\\\"{}\\\",\\\"x\\\":1}}",
-    "{{\"data\": \"{{\\\"apiKey\\\": \\\"{}\\\"}}\"}}",
+    '{{"auth":{{"username":"a","password":"{}"}}}}',
+    '{{\\"client_secret\\":\\"{}\\",\\"x\\":1}}',
+    '{{"data": "{{\\"apiKey\\": \\"{}\\"}}"}}',
     "username=a&password={}&submit=1",
     "POST /login HTTP/1.1\r\n\r\nuser=a&password={}",
     "/callback?state=1&client_secret={}",
@@ -179,10 +179,10 @@ NAMED = [
     "GRANT ALL ON x.* TO 'a'@'%' IDENTIFIED BY '{}'",
     "ALTER ROLE app WITH LOGIN PASSWORD '{}'",
     "master_password: '{}'",
-    "sasl.jaas.config=PlainLoginModule required username=\"a\" password=\"{}\";",
+    'sasl.jaas.config=PlainLoginModule required username="a" password="{}";',
     "_authToken={}",
     "_password={}",
-    "assert cfg.api_key != \"{}\"",
+    'assert cfg.api_key != "{}"',
 ]
 
 ADDRESSES = [
@@ -205,10 +205,10 @@ ADDRESSES = [
 HEADERS = [
     "authorization: Bearer {}",
     "'Authorization': 'Token {}'",
-    "{{\"Authorization\":\"Bearer {}\"}}",
+    '{{"Authorization":"Bearer {}"}}',
     "> Authorization: Basic {}",
     "send: b'GET / HTTP/1.1\\r\\nAuthorization: Bearer {}\\r\\n'",
-    "headers = {{\"authorization\": f\"Bearer {}\"}}",
+    'headers = {{"authorization": f"Bearer {}"}}',
     "Authorization: SSWS {}",
     "Proxy-Authorization: Bearer {}",
     "Cookie: sessionid={}; csrftoken=abc",
@@ -279,12 +279,20 @@ def secrets() -> list[Secret]:
     found += [Secret({"text": json.dumps(json.dumps({key: STRONG[0]}))}, STRONG[0]) for key in KEYS]
     for kind in ("DSA PRIVATE KEY", "OPENSSH PRIVATE KEY", "PRIVATE KEY"):
         key, line = _make.pem(kind)
-        found += [Secret(json.dumps({"k": key}), line), Secret("\n".join("  " + part for part in key.split("\n")), line)]
-        found += [Secret(key.replace("\n", " "), line), Secret(base64.b64encode(key.encode()).decode(), base64.b64encode(key.encode()).decode()[80:160])]
+        found += [
+            Secret(json.dumps({"k": key}), line),
+            Secret("\n".join("  " + part for part in key.split("\n")), line),
+        ]
+        found += [
+            Secret(key.replace("\n", " "), line),
+            Secret(base64.b64encode(key.encode()).decode(), base64.b64encode(key.encode()).decode()[80:160]),
+        ]
     return found
 
 
-_DIGEST = {name: getattr(hashlib, name)(b"second").hexdigest() for name in ("md5", "sha1", "sha224", "sha256", "sha512")}
+_DIGEST = {
+    name: getattr(hashlib, name)(b"second").hexdigest() for name in ("md5", "sha1", "sha224", "sha256", "sha512")
+}
 
 VALUES = [
     *_DIGEST.values(),
@@ -297,8 +305,8 @@ VALUES = [
     f"pytest-{_make.hex(8)}",
     f"urn:uuid:{_make.uuid()}",
     f"trace={_DIGEST['md5']} span={_DIGEST['sha1'][:16]}",
-    f"<script integrity=\"sha384-{base64.b64encode(hashlib.sha384(b's').digest()).decode()}\">",
-    f"\"integrity\": \"sha512-{base64.b64encode(hashlib.sha512(b's').digest()).decode()}\"",
+    f'<script integrity="sha384-{base64.b64encode(hashlib.sha384(b"s").digest()).decode()}">',
+    f'"integrity": "sha512-{base64.b64encode(hashlib.sha512(b"s").digest()).decode()}"',
     f"github.com/x/y v1.2.3/go.mod h1:{base64.b64encode(hashlib.sha256(b's').digest()).decode()}",
     f"nix/store/{_make.of('32:a0')}-python3-3.11.7",
     "iVBORw0KGgo" + _make.text(300, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"),
@@ -345,7 +353,7 @@ VALUES = [
     "keynote at 10:30",
     "monkeypatch.setattr(os, 'environ', {})",
     "KeyError: 'api_key'",
-    "KeyError: \"password\"",
+    'KeyError: "password"',
     "ImportError: cannot import name 'token' from 'auth'",
     "NameError: name 'secret' is not defined",
     "TypeError: unsupported operand: 'Token' and 'str'",
@@ -372,7 +380,7 @@ VALUES = [
     "let password: string;",
     "password?: string",
     "private String password;",
-    "@Value(\"${db.password}\")",
+    '@Value("${db.password}")',
     "password = var.db_password",
     "password: !vault |",
     "password: {{ vault_db_password }}",
@@ -411,7 +419,7 @@ VALUES = [
     "Bearer authentication",
     "basic auth is deprecated",
     "Basic understanding of HTTP",
-    "WWW-Authenticate: Bearer error=\"invalid_token\"",
+    'WWW-Authenticate: Bearer error="invalid_token"',
     "Access-Control-Allow-Headers: Authorization, X-Api-Key",
     "Vary: Cookie, Authorization",
     "cookies: disabled",
