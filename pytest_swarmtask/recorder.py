@@ -16,7 +16,6 @@ from pytest_swarmtask.events import EVENT_TYPES, Event
 from pytest_swarmtask.handoff import Handoff
 from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, write_private
 from pytest_swarmtask.redact import MASK, MAX_EVENT, Redactor, masked_paths
-from pytest_swarmtask.terminal import neutral
 from pytest_swarmtask.trace import Clock, Ids, derived_span, run_context, traceparent
 
 TYPE_CHECKING = False
@@ -148,7 +147,7 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - disk, permissions, anything: the watched work goes on
             with self._lock:
                 self.lost += 1
-            self.problem = self.problem or neutral(f"events could not be written to {self.settings.journal}: {error}")
+            self.problem = self.problem or _neutral(f"events could not be written to {self.settings.journal}: {error}")
             return None
         if not self._handed_over:
             self._handed_over = True
@@ -241,7 +240,7 @@ class Recorder:
         try:
             self._write_route(route, content)
         except OSError as error:
-            self.problem = self.problem or neutral(f"events cannot be owed to an endpoint: {error}")
+            self.problem = self.problem or _neutral(f"events cannot be owed to an endpoint: {error}")
             return
         if route != self._journal.route:
             self._journal.reroute(route)
@@ -306,7 +305,7 @@ class Recorder:
                     waiting, name, state = counts["waiting"], endpoint, progress["endpoints"][endpoint]
         if state is None:
             return self.count, "no relay has answered yet"
-        return waiting, neutral(f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind")
+        return waiting, _neutral(f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind")
 
     def dead_letters(self) -> int:
         """Return how many events of the run were refused for good."""
@@ -326,7 +325,7 @@ class Recorder:
 
     def _check_journal(self) -> None:
         if not self._journal.exists():
-            self.problem = self.problem or neutral(
+            self.problem = self.problem or _neutral(
                 f"{self.settings.journal} was removed while events were written to it"
             )
             self.lost, self.count = self.lost + self.count, 0
@@ -338,6 +337,12 @@ class Recorder:
         self._journal.forked()
         self._handed_over = self._journal.route == LOCAL
         self.count = self.lost = 0
+
+
+def _neutral(text: str) -> str:
+    from pytest_swarmtask.terminal import neutral  # only where something is wrong
+
+    return neutral(text)
 
 
 def _say_redacted(event: Event) -> bytes:

@@ -11,8 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from pytest_swarmtask.secret_formats import may_hold_credentials, without_credentials, without_tokens
-from pytest_swarmtask.secret_names import MAYBE, NO, PASSWORD, YES, may_be_named, meaning
+from pytest_swarmtask.secret_hints import (
+    MAYBE,
+    NO,
+    PASSWORD,
+    YES,
+    may_be_secret_name,
+    may_hold_credentials,
+    may_hold_token,
+    may_name_secret,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +95,7 @@ class Redactor:
             elif self._endings and letters.endswith(self._endings):
                 known = PASSWORD
             else:
-                known = meaning(key[-_LONGEST_KEY:])
+                known = _meaning(key[-_LONGEST_KEY:])
             if len(self._meanings) < _MAX_NODES:
                 self._meanings[key] = known
         return known
@@ -121,11 +129,17 @@ class Redactor:
         return text
 
     def _chain(self, text: str) -> str:
-        text = without_tokens(text, MASK)
+        # What does the work is loaded with the first text that needs it: an emitter's whole life is few milliseconds.
+        if may_hold_token(text):
+            from pytest_swarmtask.secret_formats import without_tokens
+
+            text = without_tokens(text, MASK)
         lowered = text.lower()
         if may_hold_credentials(lowered):
+            from pytest_swarmtask.secret_formats import without_credentials
+
             text = without_credentials(text, lowered, MASK)
-        if self._endings or may_be_named(lowered):
+        if self._endings or may_name_secret(lowered):
             text = self._without_named(text)
         return text
 
@@ -153,7 +167,7 @@ class Redactor:
         return self.text(value if type(value) is str else str(_Walk(self).value(value, "", 0)), limit)
 
     def _without_named(self, text: str) -> str:
-        from pytest_swarmtask.secret_texts import without_named  # needs patterns, which most events do not
+        from pytest_swarmtask.secret_texts import without_named
 
         if text[:1] in ("{", "["):
             text = self._json(text)
@@ -194,6 +208,14 @@ def masked_paths(values: Any, path: str = "") -> Iterator[str]:
     elif isinstance(values, list):
         for i, value in enumerate(values):
             yield from masked_paths(value, f"{path}[{i}]")
+
+
+def _meaning(key: str) -> int:
+    if not may_be_secret_name(key):
+        return NO
+    from pytest_swarmtask.secret_names import meaning
+
+    return meaning(key)
 
 
 def _is_place(value: str) -> bool:

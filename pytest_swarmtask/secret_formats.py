@@ -17,9 +17,6 @@ _START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt]))"
 _WORD = r"(?:'[^']{1,300}'|\"[^\"]{1,300}\"|[^\s'\"]{2,300})"
 """A word of a command line. What stands before it, in a group, is kept."""
 
-_SHORTEST = 20
-_VARIED = 5
-
 _TOKENS = (
     # (what occurs in the text, in this case, pattern): each has at least 20 characters, 5 of them digits or capitals
     # - code hosts and continuous integration
@@ -157,40 +154,15 @@ _CREDENTIALS = (
 )  # fmt: skip
 
 _PATTERNS = tuple((trigger, pattern) for triggers, pattern in _TOKENS for trigger in triggers)
-_PLAIN = bytes(code for code in range(256) if not (0x30 <= code <= 0x39 or 0x41 <= code <= 0x5A))
-"""All that is no digit and no capital letter."""
-_WORDS = bytes(code if code < 0x80 and (chr(code).isalnum() or chr(code) in "_-.~+=%") else 0x20 for code in range(256))
-_SHAPE = bytes(0x20 if code == 0x20 else 0x77 for code in _WORDS)
-_LONG = b"w" * _SHORTEST
-
 _compiled: dict[str, re.Pattern[str]] = {}
 
 
 def without_tokens(text: str, mask: str) -> str:
     """Return the text with everything masked that is a token of a known service."""
-    octets = text.encode("utf-8", "replace")
-    if len(octets.translate(None, _PLAIN)) >= _VARIED and _LONG in octets.translate(_SHAPE) and _has_token(octets):
-        for trigger, pattern in _PATTERNS:
-            if trigger in text:
-                text = _replace(pattern, mask, text)
+    for trigger, pattern in _PATTERNS:
+        if trigger in text:
+            text = _replace(pattern, mask, text)
     return text
-
-
-def may_hold_credentials(lowered: str) -> bool:
-    """Tell whether a text, in lower case, may hold what `without_credentials` hides."""
-    return (  # not a loop: this is asked of every text
-        "://" in lowered
-        or " -" in lowered
-        or "'-" in lowered
-        or "basic " in lowered
-        or "bearer" in lowered
-        or "identified " in lowered
-        or "@tcp(" in lowered
-        or "%3a" in lowered
-        or ("=" in lowered and ("sig=" in lowered or "ature=" in lowered or "code=" in lowered or "key=" in lowered))
-        or ("key" in lowered and "private" in lowered)
-        or ("pass" in lowered and ("login " in lowered or "sshpass" in lowered))
-    )
 
 
 def without_credentials(text: str, lowered: str, mask: str) -> str:
@@ -207,13 +179,6 @@ def without_credentials(text: str, lowered: str, mask: str) -> str:
                 text = _replace(pattern, mask, text)
                 break
     return text
-
-
-def _has_token(octets: bytes) -> bool:
-    for word in octets.translate(_WORDS).split():
-        if len(word) >= _SHORTEST and len(word.translate(None, _PLAIN)) >= _VARIED:
-            return True
-    return False
 
 
 def _replace(pattern: str, mask: str, text: str) -> str:

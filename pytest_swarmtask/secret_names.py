@@ -6,22 +6,12 @@ follows says that it is about the secret (`token_count`, `password_reset_page`),
 
 from __future__ import annotations
 
+from pytest_swarmtask.secret_hints import KEY, MAYBE, NO, PASSWORD, YES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NO = 0
-"""The name tells of no secret."""
-KEY = 1
-"""Some key; a secret if the value is long and looks as if a machine had made it."""
-MAYBE = 2
-"""A secret unless the value is plain."""
-YES = 3
-"""A secret that a machine makes: `api_key`, `token`."""
-PASSWORD = 4
-"""A secret that a person may have made up, so that it can look like anything."""
-
-_RARE = ("jwt", "conn", "bearer", "sessid", "phrase")
 _PASSWORDS = (
     "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "secret", "secrets", "creds",
     "credential", "credentials", "passwords",
@@ -83,21 +73,6 @@ _ABOUT = (
 )  # fmt: skip
 
 
-def may_be_named(lowered: str) -> bool:
-    """Tell whether a text, in lower case, may hold a name of a secret."""
-    return (  # not a loop: this is asked of every text
-        "pass" in lowered
-        or "secret" in lowered
-        or "token" in lowered
-        or "key" in lowered
-        or "pw" in lowered
-        or "cred" in lowered
-        or "auth" in lowered
-        or "cookie" in lowered
-        or ("conn" in lowered and "str" in lowered)
-    )
-
-
 def words(name: str) -> list[str]:
     """Return the words of a name in lower case, from any style: `dbPassword`, `DB_PASSWORD`, `APIKey2`."""
     found: list[str] = []
@@ -123,9 +98,6 @@ def _add(found: list[str], word: str, kind: str) -> None:
 
 def meaning(name: str) -> int:
     """Return what a name says of its value: `NO`, `KEY`, `MAYBE`, `YES` or `PASSWORD`. Any text is a name."""
-    lowered = name.lower()
-    if not may_be_named(lowered) and not any(hint in lowered for hint in _RARE):
-        return NO
     parts = words(name)
     for i in range(len(parts) - 1, -1, -1):
         found = _head(parts, i)

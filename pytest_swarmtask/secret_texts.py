@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_swarmtask.secret_names import NO, PASSWORD
+from pytest_swarmtask.secret_hints import NO, PASSWORD
 from pytest_swarmtask.secret_values import is_mixed, is_placeholder, is_plain, is_written_secret
 
 TYPE_CHECKING = False
@@ -39,7 +39,7 @@ _PAIR = re.compile(
 _ELEMENT = re.compile(r"<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s[^<>]{1,200}>(?=[^<>]{1,4096}</)")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
-_LINE = re.compile(r"""[^\r\n"'\\]{1,4096}""")
+_LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
 _REFERENCE = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+")
 _DEFINES = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
 _COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SecretString)[ \t]+$")
@@ -192,7 +192,7 @@ def _header(text: str, at: int, *, cookie: bool) -> tuple[int, int] | None:
     credentials = rest.strip()
     if not credentials:
         return (start, end) if is_mixed(scheme) and len(scheme) > _SHORT else None
-    word = credentials.split()[0]
+    word = credentials.split(None, 1)[0]
     known = scheme.lower() in _SCHEMES
     if (
         is_placeholder(credentials)

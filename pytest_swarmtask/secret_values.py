@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_swarmtask.secret_names import KEY, MAYBE, NO, PASSWORD
+from pytest_swarmtask.secret_hints import KEY, MAYBE, NO, PASSWORD
 
 _PLAIN = (
     "none", "null", "nil", "undefined", "true", "false", "yes", "no", "on", "off", "empty", "unset", "set",
