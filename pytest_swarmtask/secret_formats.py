@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
 
-_START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt]))"
-"""Where a word begins, also after `%20` and after the `\\n` of a JSON text."""
+_START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt])|(?<=\[\dm)|(?<=\[\d\dm)|(?<=\[\d;\d\dm))"
+"""Where a word begins, also after `%20`, the `\\n` of a JSON text and the colours of a terminal."""
 
 _WORD = r"(?:'[^']{1,300}'|\"[^\"]{1,300}\"|[^\s'\"]{2,300})"
 """A word of a command line. What stands before it, in a group, is kept."""
@@ -22,7 +22,7 @@ _TOKENS = (
     # - code hosts and continuous integration
     (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[pousr]_[A-Za-z0-9_]{30,}"),
     (("github_pat_",), r"github_pat_\w{22,}"),
-    (("gl",), r"\bgl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|oas|soat|ffct|wt)-[\w.-]{20,}"),
+    (("gl",), _START + r"gl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|oas|soat|ffct|wt)-[\w.-]{20,}"),
     (("GR1348941",), r"GR1348941[\w-]{20,}"),
     (("ATATT", "ATCTT", "ATBB"), r"AT(?:[AC]TT3|BB)[\w+/=.-]{24,}"),
     (("CCIPAT_", "CCIPRJ_"), r"CCIP(?:AT|RJ)_[\w]{20,}"),
@@ -55,7 +55,7 @@ _TOKENS = (
     (("/api/webhooks/",), r"(?<=/api/webhooks/)\d{17,20}/[\w-]{16,}"),
     ((".webhook.office.com", "/IncomingWebhook/"), r"(?<=/webhookb2/)[\w@-]+/IncomingWebhook/[\w/-]+"),
     (("chat.googleapis.com",), r"(?<=/messages\?)key=[\w&=%-]{30,}"),
-    ((".",), r"(?<![\w.-])(?:mfa\.[\w-]{80,}|[MNO][A-Za-z0-9_-]{22,30}\.[\w-]{6}\.[\w-]{27,45})(?![\w-])"),
+    ((".",), r"(?<![A-Za-z0-9_.])(?:mfa\.[\w-]{80,}|[MNO][A-Za-z0-9_-]{22,30}\.[\w-]{6}\.[\w-]{27,45})(?![\w-])"),
     ((":AA", "%3AAA"), r"(?<![A-Za-z0-9])(?:bot)?\d{8,11}(?::|%3[Aa])AA[\w-]{32,35}(?![\w-])"),
     (("SG.",), _START + r"SG\.[\w-]{16,}\.[\w-]{16,}"),
     (("key-",), _START + r"key-[0-9a-z]{32}(?![0-9a-z])"),

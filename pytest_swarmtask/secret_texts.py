@@ -21,7 +21,8 @@ _NAMED = re.compile(
     (?P<name>(?:(?i:api|access|secret|private|auth|signing|encryption|connection|account|shared)[ ])?[\w.-]{2,100})
     (?![\w.-])
     (?:
-        [\]"'`\\]{0,8}[ \t]{0,40}(?P<sign>=>|:=|[=!]={1,2}|=|:(?!:|//)|%3[Dd]|>)(?:[ \t]{0,40}|\s{0,40}(?=["'\\]))
+        [\]"'`\\]{0,8}[ \t]{0,40}(?P<sign>=>|:=|[=!]={1,2}|=|:(?!:|//)|%3[Dd]|>)
+            (?:[ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}|\s{0,40}(?=["'\\])|[ \t]{0,40})  # a YAML block, quotes, a word
         | (?P<verb>[ ](?:is|was)(?:[ ]now)?:?[ ])  # the password is x
         | (?P<flag>["'],[ ]?(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
     )
@@ -37,6 +38,7 @@ _PAIR = re.compile(
     re.VERBOSE,
 )
 _ELEMENT = re.compile(r"<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s[^<>]{1,200}>(?=[^<>]{1,4096}</)")
+_ATTRIBUTE = re.compile(r"""\b(?:key|name)=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}>(?=[^<>]{1,4096}</)""")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
 _LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
@@ -74,7 +76,7 @@ def without_named(text: str, mask: str, meaning: Callable[[str], int]) -> str:
 
 
 def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, int]]:
-    matches = (m for pattern in (_PAIR, _ELEMENT) for m in pattern.finditer(text))
+    matches = (m for pattern in (_PAIR, _ELEMENT, _ATTRIBUTE) for m in pattern.finditer(text))
     found = [(m.end(), span) for m in matches if (span := _paired(text, m, meaning))]
     position = 0
     while m := _NAMED.search(text, position):
@@ -142,6 +144,7 @@ def _ends(text: str, end: int) -> bool:
 def _is_code(text: str, value: str, end: int, sign: str | None) -> bool:
     """Tell whether an unquoted value is a variable, an attribute or a call."""
     after = text[end : end + 1]
+    value = value.rstrip(",;") or value
     called, bracket, rest = value.replace("[", "(").partition("(")
     if (after in ("(", "[") or (bracket and rest[-1:] in ("", ")", "]"))) and _is_dotted(called):
         return True

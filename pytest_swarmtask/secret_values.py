@@ -12,7 +12,7 @@ _PLAIN = (
     "list", "tuple", "secretstr", "secretbytes", "text", "password", "prompt", "stdin", "env", "file", "to",
     "and", "or", "option", "flag", "for", "with", "from", "the", "a", "an", "is", "in", "of", "not", "must",
     "should", "will", "was", "has", "your", "this", "that", "it", "by", "as", "at", "be", "field", "here",
-    "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin", "omit",
+    "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin", "inherit", "omit",
     "!vault", "!secret", "!env", "!env_var", "!ref", "!sub", "!reference", "!getatt",
 )  # fmt: skip
 _PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "does", "do", "use", "when", "if")
@@ -38,7 +38,11 @@ def is_placeholder(value: str) -> bool:
         return rest[:1] in ("{", "(") or rest.replace("_", "").isalpha() or (rest.isupper() and rest.isidentifier())
     if first == "%":
         return rest[:1] in ("(", "s", "r", "d", "{") or (rest.endswith("%") and rest[:-1].isidentifier())
-    return (first == "<" and ">" in rest) or (first == "{" and "}" in rest) or (first == "[" and value.endswith("]"))
+    return (
+        (first == "<" and (">" in rest or rest[:1] == "%"))
+        or (first == "{" and ("}" in rest or rest[:1] == "{"))
+        or (first == "[" and value.endswith("]"))
+    )
 
 
 def is_plain(value: str) -> bool:
@@ -94,7 +98,7 @@ def is_written_secret(value: str, level: int, *, quoted: bool, loose: bool, leas
         loose: what stands between name and value, and after it, says that it is a value and not prose.
         least: how long a plain word must be to be taken for what a machine made.
     """
-    if not looks_secret(value, level) or is_plain(value):
+    if not looks_secret(value, level) or is_plain(value) or not any(map(str.isalnum, value)):
         return False
     if level in (KEY, MAYBE):
         return True
