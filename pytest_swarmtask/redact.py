@@ -70,7 +70,7 @@ class Redactor:
         self._endings = tuple(filter(None, map(_letters, keys)))
         self._allow = frozenset(map(_letters, allow))
         self._meanings: dict[str, int] = {}
-        self._seen: dict[str, str] = {}  # short texts and keys come again and again
+        self._seen: dict[str, str] = {}
         self._literals: list[str] = []
         self.hide(environ, variables)
 
@@ -102,17 +102,6 @@ class Redactor:
 
     def text(self, text: str, limit: int = _MAX_TEXT) -> str:
         """Return the text without secrets, at most about `limit` characters long, encodable as UTF-8."""
-        known = self._seen.get(text)
-        if known is not None and len(known) <= limit:
-            return known
-        cleaned = self._cleaned(text, limit)
-        if len(text) <= _LONGEST_KEY <= limit:
-            if len(self._seen) >= _MAX_NODES:
-                self._seen.clear()
-            self._seen[text] = cleaned
-        return cleaned
-
-    def _cleaned(self, text: str, limit: int) -> str:
         unseen = len(text) - limit - _LONGEST_SECRET
         if unseen > 0:
             text = text[: limit + _LONGEST_SECRET]  # what lies across the cut is still recognised
@@ -165,6 +154,15 @@ class Redactor:
     def plain(self, value: Any, limit: int = _MAX_TEXT) -> str:
         """Return any value as text, without secrets. Never raises."""
         return self.text(value if type(value) is str else str(_Walk(self).value(value, "", 0)), limit)
+
+    def short(self, text: str) -> str:
+        """Return a text of at most 200 characters; keys, and words that come again and again, cost next to nothing."""
+        known = self._seen.get(text)
+        if known is None:
+            known = self.text(text, _LONGEST_KEY)
+            if len(self._seen) < _MAX_NODES:
+                self._seen[text] = known
+        return known
 
     def _without_named(self, text: str) -> str:
         from pytest_swarmtask.secret_texts import without_named
@@ -228,16 +226,16 @@ def _in_url(value: str, *, whole_path: bool) -> Iterator[str]:
     """Give what is secret in a URL: its password, its token, and in a webhook's each part that no person would type."""
     from pytest_swarmtask.secret_values import is_made, is_mixed
 
-    location, _, rest = value.partition("://")[2].partition("/")
-    login, at, host = location.rpartition("@")
+    address, _, query = value.partition("://")[2].partition("#")[0].partition("?")
+    location, _, path = address.partition("/")
+    login, at, _ = location.rpartition("@")
     if at:
         secret = login.partition(":")[2] or login
         if len(secret) >= _MIN_LITERAL or is_made(secret, _MIN_LITERAL - 2):
             yield secret
-    path, _, query = f"{rest}?{host.partition('?')[2]}".partition("?")
     if whole_path:
         yield from (part for part in path.split("/") if len(part) >= _MIN_PART and is_mixed(part))
-        yield from (value for pair in query.split("&") if len(value := pair.partition("=")[2]) >= _MIN_LITERAL)
+        yield from (text for pair in query.split("&") if len(text := pair.partition("=")[2]) >= _MIN_LITERAL)
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -271,7 +269,7 @@ class _Walk:
         named = _named_value(values)
         for key, value in islice(values.items(), _MAX_ITEMS):
             name = key if type(key) is str else str(self.value(key, path, _MAX_DEPTH))
-            shown = redactor.text(name, _LONGEST_KEY)
+            shown = redactor.short(name)
             if shown in result:
                 shown = _free(shown, result)
             where = f"{path}.{name}" if path else name
@@ -345,7 +343,7 @@ class _Walk:
         return len(items) == 2 and self.redactor.is_secret_key(before) and _is_hidden(MAYBE, item)
 
     def _string(self, value: str, path: str) -> str:
-        cleaned = self.redactor.text(value)
+        cleaned = self.redactor.short(value) if len(value) <= _LONGEST_KEY else self.redactor.text(value)
         if cleaned is not value and cleaned.count(MASK) > value.count(MASK):
             self._note(path)
         return cleaned

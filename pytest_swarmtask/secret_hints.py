@@ -25,7 +25,7 @@ _WORDS = bytes(code if code < 0x80 and (chr(code).isalnum() or chr(code) in "_-.
 _SHAPE = bytes(0x20 if code == 0x20 else 0x77 for code in _WORDS)
 _LONG = b"w" * SHORTEST
 
-_RARE = ("jwt", "conn", "bearer", "sessid", "phrase")
+_RARE = ("jwt", "conn", "bearer", "phrase")
 
 
 def may_hold_token(text: str) -> bool:
@@ -71,6 +71,7 @@ def may_name_secret(lowered: str) -> bool:
         or "auth" in lowered
         or "cookie" in lowered
         or ("conn" in lowered and "str" in lowered)
+        or ("sess" in lowered and ("sessid" in lowered or "sessionid" in lowered))
     )
 
 

@@ -16,7 +16,7 @@ _PASSWORDS = (
     "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "secret", "secrets", "creds",
     "credential", "credentials", "passwords",
 )  # fmt: skip
-_TOKENS = ("token", "authorization", "cookie", "cookies", "jwt", "bearer", "phpsessid", "jsessionid")
+_TOKENS = ("token", "authorization", "cookie", "cookies", "jwt", "bearer", "phpsessid", "jsessionid", "sessionid")
 _ENDINGS = ("password", "passwd", "passphrase", "secret", "pwd")
 _TOKEN_ENDINGS = ("token", "apikey", "accesskey", "secretkey", "privatekey", "signingkey", "authkey")
 _PAIRS = {
@@ -43,7 +43,7 @@ _NUMBERED = ("first", "second", "last", "single", "all", "test")
 """In `first_pass` and the like it is no word for a password."""
 
 _DENIALS = (
-    "no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot", "with",
+    "no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot",
 )  # fmt: skip
 _NEUTRAL = (
     "value", "val", "raw", "plain", "plaintext", "clear", "cleartext", "string", "str", "text", "hash", "hashed",

@@ -15,14 +15,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# A name, perhaps with its type as in `password: str = "x"`, and a sign; a line may end between it and the value in YAML
+# and before quotes.
 _NAMED = re.compile(
     r"""
     (?<![\w.-])
     (?P<name>(?:(?i:api|access|secret|private|auth|signing|encryption|connection|account|shared)[ ])?[\w.-]{2,100})
     (?![\w.-])
     (?:
-        [\]"'`\\]{0,8}[ \t]{0,40}(?P<sign>=>|:=|[=!]={1,2}|=|:(?!:|//)|%3[Dd]|>)
-            (?:[ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}|\s{0,40}(?=["'\\])|[ \t]{0,40})  # a YAML block, quotes, a word
+        [\]"'`\\]{0,8}[ \t\u00a0]{0,40}(?::[ ]?(?:str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
+            (?P<sign>=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
+            (?:[ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}|\s{0,40}(?=["'\\])|[ \t\u00a0]{0,40})
         | (?P<verb>[ ](?:is|was)(?:[ ]now)?:?[ ])  # the password is x
         | (?P<flag>["'],[ ]?(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
     )
@@ -55,6 +58,7 @@ _SHORT = 5
 _WORD_LENGTH, _SENTENCE_LENGTH = 8, 20
 """From how many letters on a plain word is taken for a token: tightly bound to its name, and not."""
 _BEFORE = 40
+_ASSIGNMENTS = ("=", "=>", ":=")
 _COMPARISONS = ("==", "!=", "===", "!==")
 
 
@@ -116,6 +120,8 @@ def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
     least = _WORD_LENGTH if (sign and text[m.end() - 1] != " ") or (compound and sign == ":") else _SENTENCE_LENGTH
     if not quoted and _is_code(text, value, end, sign):
         return None
+    if quoted and sign in _ASSIGNMENTS and level == PASSWORD:  # also a whole sentence
+        return None if is_placeholder(value) or is_plain(value) else (start, end)
     return (start, end) if is_written_secret(value, level, quoted=quoted, loose=loose, least=least) else None
 
 
