@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _PASSWORDS = (
     "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "secret", "secrets", "creds",
-    "credential", "credentials", "passwords",
+    "credential", "credentials", "passwords", "storepass", "keypass", "dbpass", "userpass", "rootpass", "adminpass",
 )  # fmt: skip
 _TOKENS = ("token", "authorization", "cookie", "cookies", "jwt", "bearer", "phpsessid", "jsessionid", "sessionid")
 _ENDINGS = ("password", "passwd", "passphrase", "secret", "pwd")

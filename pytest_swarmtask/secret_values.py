@@ -18,6 +18,8 @@ _PLAIN = (
 _PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "does", "do", "use", "when", "if")
 _ARTIFICIAL = "!@#$%^&*?~+="
 _LONG, _SHORT = 16, 6
+_REFERENCES = ("env:", "file:", "vault:", "ssm:", "op://", "env.", "secrets.", "vars.", "id=", "env=", "src=", "name=")
+"""How a value begins that says where the secret is kept."""
 
 
 def looks_secret(value: str, level: int) -> bool:
@@ -32,6 +34,8 @@ def looks_secret(value: str, level: int) -> bool:
 def is_placeholder(value: str) -> bool:
     """Tell whether a value only stands for one: `***`, `${TOKEN}`, `<your token>`, `{{ token }}`, `%s`."""
     if not value.strip("*•…\"' ") or (len(value) > 2 and not value.strip("*.xX-_?#")):
+        return True
+    if value.startswith(_REFERENCES):
         return True
     first, rest = value[0], value[1:]
     if first == "$":

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.redaction import HOSTILE, growth
 from pytest_swarmtask.redact import Redactor
-from tests.data.redaction import first, second, third
+from tests.data.redaction import first, fourth, second, third
 
-CORPORA = [first, second, third]
+CORPORA = [first, second, third, fourth]
 
 
 def redacted(given: Any) -> Any:
