@@ -53,9 +53,10 @@ class Access:
         denied: the event types that it may not emit.
         disproved: names of the variables that hold something which is not the token of their role.
         secrets: names of the variables whose values sign as the role, beside the webhook's own; empty without any.
+        tokens: names of the variables that may hold a token.
     """
 
-    __slots__ = ("_allowed", "_roles", "denied", "disproved", "restricted", "role", "secrets")
+    __slots__ = ("_allowed", "_roles", "denied", "disproved", "restricted", "role", "secrets", "tokens")
 
     def __init__(self, compiled: Mapping[str, Any], environ: Mapping[str, str]) -> None:
         self._roles: Sequence[dict[str, Any]] = compiled["roles"]
@@ -65,6 +66,7 @@ class Access:
         held = next(iter(proven or [role for role in self._roles if role["name"] == compiled["default"]]), None)
         self.disproved = tuple(role["token_env"] for role in given if role not in proven)
         self.role: str | None = held["name"] if held else None
+        self.tokens: tuple[str, ...] = tuple(role["token_env"] for role in self._roles if role["token_env"])
         self.secrets: tuple[str, ...] = tuple(held["secrets"]) if held else ()
         self._allowed: Iterable[str] = frozenset(held["allowed"] if held else ()) if self.restricted else CONTROLS
         self.denied = frozenset([name for name in EVENT_TYPES if f"emit:{name}" not in self._allowed])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import zlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,8 @@ from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.events import AutomationEventType, event_type_name
 from pytest_swarmtask.handlers import Handlers
-from pytest_swarmtask.redact import Redactor
+from pytest_swarmtask.redact import MASK, Redactor
+from pytest_swarmtask.secret_values import is_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -244,7 +246,10 @@ def _checked(url: str) -> str:
 
 def _endpoint_name(url: str) -> str:
     parts = urlsplit(_checked(url))
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/") or url
+    place = f"{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/") or url
+    parts_shown = ["…" if part == MASK or is_made(part, 12) else part for part in _NOTHING_KNOWN.text(place).split("/")]
+    shown = "/".join(parts_shown)  # the path may be the secret
+    return shown if shown == place else f"{shown} {zlib.crc32(place.encode()) & 0xFFFF:04x}"
 
 
 def _at_exit() -> None:

@@ -122,7 +122,7 @@ def begins_line(path: str, offset: int) -> bool:
 def private_folder(path: str) -> None:
     """Make a folder that only its owner can read, with a `.gitignore` that keeps it out of version control."""
     if not os.path.isdir(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:

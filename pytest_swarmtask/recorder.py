@@ -16,7 +16,7 @@ from pytest_swarmtask.config.settings import Settings, find_root, read_settings
 from pytest_swarmtask.events import EVENT_TYPES, SHARED, Event
 from pytest_swarmtask.handoff import Handoff
 from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, route_of, write_private
-from pytest_swarmtask.redact import MAX_EVENT, Redactor
+from pytest_swarmtask.redact import MASK, MAX_EVENT, Redactor, masked_paths
 from pytest_swarmtask.trace import Clock, Ids, derived_span, run_context, traceparent
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MAX_USED = 100_000
+_MASK = MASK.encode()
 _STANDARD = ("timestamp", "workflow", "action", "success", "error", "duration", "outcome", "exit_code", "redacted")
 
 
@@ -73,7 +74,8 @@ class Recorder:
         self.settings = settings
         self.clock = Clock()
         self.trace_id, self.parent_span_id, self._around = run_context(environ)
-        self.redactor = Redactor(environ, settings.redact_keys, settings.redact_allow)
+        named = {*settings.variables, *settings.access.tokens}
+        self.redactor = Redactor(environ, settings.redact_keys, settings.redact_allow, named)
         self._source = self.redactor.text(settings.source, 200)
         self.listeners: list[Callable[[Event], None]] = []
         self.count = 0
@@ -148,6 +150,8 @@ class Recorder:
                 {"timestamp": timestamp, **metadata},
             )
             line = event.encode()
+            if _MASK in line:
+                line = _say_redacted(event)
             if len(line) > MAX_EVENT:
                 line = _shrink(event)
             with self._lock:
@@ -156,7 +160,7 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - disk, permissions, anything: the watched work goes on
             with self._lock:
                 self.lost += 1
-            self.problem = self.problem or f"events could not be written to {self.settings.journal}: {error}"
+            self.problem = self.problem or _neutral(f"events could not be written to {self.settings.journal}: {error}")
             return None
         if not self._handed_over:
             self._handed_over = True
@@ -246,6 +250,7 @@ class Recorder:
         with self._lock:
             self._registered[definition["name"]] = dict(definition)
             self._variables[definition["name"]] = list(variables)
+            self.redactor.hide(self._environ, self._variables[definition["name"]])
             self._set_route()
 
     def unregister_webhook(self, name: str) -> None:
@@ -275,7 +280,7 @@ class Recorder:
         try:
             self._write_route(route, content)
         except OSError as error:
-            self.problem = self.problem or f"events cannot be owed to an endpoint: {error}"
+            self.problem = self.problem or _neutral(f"events cannot be owed to an endpoint: {error}")
             return
         if route != self._journal.route:
             self._journal.reroute(route)
@@ -347,7 +352,7 @@ class Recorder:
                     waiting, name, state = counts["waiting"], endpoint, progress["endpoints"][endpoint]
         if state is None:
             return self.count, "no relay has answered yet"
-        return waiting, f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind"
+        return waiting, _neutral(f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind")
 
     def dead_letters(self) -> int:
         """Return how many events of the run were refused for good."""
@@ -377,7 +382,9 @@ class Recorder:
 
     def _check_journal(self) -> None:
         if not self._journal.exists():
-            self.problem = self.problem or f"{self.settings.journal} was removed while events were written to it"
+            self.problem = self.problem or _neutral(
+                f"{self.settings.journal} was removed while events were written to it"
+            )
             self.lost, self.count = self.lost + self.count, 0
 
     def forked(self) -> None:
@@ -401,6 +408,22 @@ def _is_kept(path: str, content: bytes) -> bool:
     except OSError:
         pass  # it belongs to somebody else
     return True
+
+
+def _neutral(text: str) -> str:
+    from pytest_swarmtask.terminal import neutral  # only where something is wrong
+
+    return neutral(text)
+
+
+def _say_redacted(event: Event) -> bytes:
+    """Return the line of an event that something was redacted from; its `redacted` says where, in all fields."""
+    known = event.metadata.get("redacted", [])
+    if isinstance(known, list):
+        fields = masked_paths({"task_id": event.task_id, "status": event.status, "source": event.source})
+        paths = [*known, *fields, *masked_paths(event.metadata)]
+        event.metadata["redacted"] = list(dict.fromkeys(paths))
+    return event.encode()
 
 
 def _shrink(event: Event) -> bytes:

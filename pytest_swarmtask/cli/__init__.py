@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _forget_output()
         return 0
     except OSError as error:
-        print(f"swarmtask: {error}", file=sys.stderr)
+        _complain(error)
         _forget_output()
         return 1
     except KeyboardInterrupt:
@@ -59,12 +59,18 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         code: int = chosen.func(chosen)
     except (ConfigError, UsageError) as error:
-        print(f"swarmtask: {error}", file=sys.stderr)
+        _complain(error)
         return 2
     except AccessError as error:
         print(f"swarmtask: {error}", file=sys.stderr)
         return 3
     return code
+
+
+def _complain(error: Exception) -> None:
+    from pytest_swarmtask.terminal import neutral_lines
+
+    print(f"swarmtask: {neutral_lines(str(error))}", file=sys.stderr)
 
 
 def _forget_output() -> None:

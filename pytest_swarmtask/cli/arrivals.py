@@ -7,16 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_swarmtask.terminal import neutral
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _COLORS = {"STARTED": "36", "COMPLETED": "32", "PASSED": "32", "FAILED": "31", "SKIPPED": "33"}
-# What would move the cursor, change the text's direction or end the line on somebody's terminal.
-_HARMFUL = {
-    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    for codes in (range(0x20), range(0x7F, 0xA0), range(0x200E, 0x2010), range(0x2028, 0x202F), range(0x2066, 0x206A))
-    for code in codes
-}
 
 
 class Arrival(NamedTuple):
@@ -121,11 +117,6 @@ def _facts(metadata: object) -> Iterator[str]:
     told = [neutral(part) for part in (outcome, first) if isinstance(part, str) and part]
     if told:
         yield ": ".join(told)
-
-
-def neutral(text: str) -> str:
-    """Return the text with everything that a terminal would obey instead of show written out."""
-    return text.translate(_HARMFUL)
 
 
 def _counted(number: int, noun: str) -> str:

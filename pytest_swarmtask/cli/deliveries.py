@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config.settings import find_root, journal_folder
 from pytest_swarmtask.errors import UsageError
+from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +96,7 @@ def status(arguments: argparse.Namespace) -> int:
         last_run = {"trace_id": run, "spans": [span.as_json() for span in spans]} if run else None
         print(json.dumps({**_as_json(journal, found), "last_run": last_run}, indent=2))
     else:
-        print("\n".join(_as_text(journal, found)))
+        print("\n".join(map(neutral, _as_text(journal, found))))
         if run:
             print_tree(run, spans)
     return 0 if found.well else 1
@@ -153,7 +154,7 @@ def flush(arguments: argparse.Namespace) -> int:
         process.flush(journal, os.environ, arguments.timeout, bar.update)
     after = survey_of(journal)
     for line in _flushed(before, after):
-        print(line)
+        print(neutral(line))
     return 0 if not any(endpoint.waiting for endpoint in after.endpoints.values()) else 1
 
 

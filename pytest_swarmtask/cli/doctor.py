@@ -15,6 +15,7 @@ from pytest_swarmtask.config.load import Loaded, is_active, load, references
 from pytest_swarmtask.config.settings import read_settings
 from pytest_swarmtask.errors import ConfigError, UsageError
 from pytest_swarmtask.handoff import relay_folder
+from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     import argparse
@@ -48,9 +49,9 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Print each finding; exit code 1 when something is not well."""
     well = True
     for finding in _examine(arguments):
-        print(f"{_MARKS[finding.level]} {finding.text}")
+        print(f"{_MARKS[finding.level]} {neutral(finding.text)}")
         if finding.advice:
-            print(f"     → {finding.advice}")
+            print(f"     → {neutral(finding.advice)}")
         well = well and finding.level != "bad"
     return 0 if well else 1
 

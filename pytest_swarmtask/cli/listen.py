@@ -18,6 +18,7 @@ from pytest_swarmtask.cli.arrivals import Arrival, Printer
 from pytest_swarmtask.errors import SignatureError, UsageError, WebhookError
 from pytest_swarmtask.receiver import MAX_BODY, Seen, Verifier, events_in
 from pytest_swarmtask.relay import signing
+from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -208,7 +209,7 @@ class Server(ThreadingHTTPServer):
         """Say nothing of connections that break: senders come and go."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            print(f"swarmtask listen: {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"swarmtask listen: {type(error).__name__}: {neutral(str(error))}", file=sys.stderr)
 
 
 class Handler(BaseHTTPRequestHandler):

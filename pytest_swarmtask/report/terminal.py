@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from pytest_swarmtask.terminal import neutral
+
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Sequence
@@ -42,12 +44,12 @@ def _grow(above: Tree, span: Span) -> None:
 
 def _label(span: Span) -> Text:
     label = Text(span.kind.lower(), "dim")
-    label.append(f" {_plain(span.task_id)}" if span.task_id else "", "default not dim")
-    label.append(f"  {_plain(span.status)}", "red not dim" if span.failed else "green not dim")
+    label.append(f" {neutral(span.task_id)}" if span.task_id else "", "default not dim")
+    label.append(f"  {neutral(span.status)}", "red not dim" if span.failed else "green not dim")
     if span.duration is not None:
         label.append(f"  {_seconds(span.duration)}", "default not dim")
     if span.error:
-        label.append(f"  {_plain(span.error)}", "red not dim")
+        label.append(f"  {neutral(span.error)}", "red not dim")
     return label
 
 
@@ -60,8 +62,3 @@ def _seconds(seconds: float) -> str:
     if seconds < _SLOW:
         return f"{seconds:.2f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-
-
-def _plain(text: str) -> str:
-    """Return a text in which nothing steers a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)
