@@ -110,6 +110,7 @@ def _report(db: sqlite3.Connection, wanted: Wanted, arguments: argparse.Namespac
     from pytest_swarmtask.report.content import collect
 
     found = collect(db, wanted)
+    root = os.path.dirname(os.path.dirname(journal_of(arguments)))
     if arguments.json:
         print(json.dumps({"run": None} if found is None else found.as_json(), indent=2))
     elif found is None:
@@ -117,13 +118,12 @@ def _report(db: sqlite3.Connection, wanted: Wanted, arguments: argparse.Namespac
     elif arguments.markdown:
         from pytest_swarmtask.report.markdown import markdown
 
-        for line in markdown(found):
-            print(line)
+        print(markdown(found, root))
     else:
         from pytest_swarmtask.report.terminal import console
         from pytest_swarmtask.report.text import print_report
 
-        print_report(found, console())
+        print_report(found, root, console())
     return 0
 
 
@@ -135,8 +135,8 @@ def _no_run(db: sqlite3.Connection) -> str:
 
 
 def _junit(db: sqlite3.Connection, wanted: Wanted) -> int:
-    from pytest_swarmtask.report.junit import write_junit
     from pytest_swarmtask.report.content import chosen
+    from pytest_swarmtask.report.junit import write_junit
 
     run = chosen(db, wanted)
     if run is None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MOST_SLOW = 10
 MOST_FLAKY = 20
+WORTH_TELLING = 0.01
+"""Seconds that a test has to take before a person is told of it as slow."""
 MOST_COMPARED = 50
 
 
@@ -57,6 +59,11 @@ class Report:
     flaky: list[Flaky]
     trend: list[Run]
     comparison: Comparison | None
+
+    @property
+    def slow(self) -> list[Timing]:
+        """Those of its slowest tests that took any time worth telling."""
+        return [timing for timing in self.slowest if timing.duration >= WORTH_TELLING]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as `report --json` gives it; the shape is documented in docs/history.md."""

@@ -14,8 +14,7 @@ from rich.tree import Tree
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_swarmtask.report.tree import Span
 
@@ -44,7 +43,7 @@ def print_tree(trace_id: str, spans: Sequence[Span]) -> None:
 def _grow(above: Tree, span: Span) -> None:
     branch = above.add(_label(span))
     if span.tests:
-        branch.add(Text("tests: ", "dim").append_text(counted(span.tests)))
+        branch.add(Text("tests: ", "dim").append_text(counted(dict(sorted(span.tests.items())))))
     for child in span.children:
         _grow(branch, child)
     if span.failures_left > 0:
@@ -62,9 +61,9 @@ def _label(span: Span) -> Text:
     return label
 
 
-def counted(outcomes: Counter[str] | dict[str, int]) -> Text:
-    """Return how many of each there are."""
-    parts = [Text(f"{count} {word}", "red" if word in _BAD else "default") for word, count in sorted(outcomes.items())]
+def counted(outcomes: Mapping[str, int]) -> Text:
+    """Return how many of each there are, in the order given."""
+    parts = [Text(f"{count} {word}", "red" if word in _BAD else "default") for word, count in outcomes.items()]
     return Text(", ").join(parts)
 
 

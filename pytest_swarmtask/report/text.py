@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 6
 """Lines of a message that are shown."""
+_LONGEST_LINE = 240
 _MOST_COMPARED = 10
 _WORDS = {"errors": "error", "teardown_errors": "error in teardown"}
 _BAD = ("failed", "error", "crashed")
 
 
-def print_report(report: Report, console: Console) -> None:
-    """Print a report."""
-    for line, indent in _report(report, console):
+def print_report(report: Report, root: str, console: Console) -> None:
+    """Print a report; places in the project's folder are told from there."""
+    for line, indent in _report(report, root, console):
         _print(line, indent, console)
 
 
@@ -37,14 +39,14 @@ def _print(line: Text, indent: int, console: Console) -> None:
     console.print(Padding(line, (0, 0, 0, indent), expand=False) if line else "", overflow="fold")
 
 
-def _report(report: Report, console: Console) -> Iterator[tuple[Text, int]]:
+def _report(report: Report, root: str, console: Console) -> Iterator[tuple[Text, int]]:
     yield from _head(report.run)
-    yield from _failures(report.failures, report.failures_total)
+    yield from _failures(report.failures, report.failures_total, root)
     if report.comparison is not None:
         yield from _comparison(report.comparison)
-    if report.slowest:
+    if report.slow:
         yield from _title("Slowest")
-        for timing in report.slowest:
+        for timing in report.slow:
             usual = f"  usually {seconds(timing.usual)}" if timing.usual is not None else ""
             yield Text(f"{seconds(timing.duration):>9}  {plain(timing.test)}").append(usual, "dim"), 2
     if report.flaky:
@@ -96,7 +98,7 @@ def tests(run: Run) -> Text:
     return Text(f"{run.tests} test{'' if run.tests == 1 else 's'}: ").append_text(counted(counts))
 
 
-def _failures(failures: Sequence[Failure], total: int) -> Iterator[tuple[Text, int]]:
+def _failures(failures: Sequence[Failure], total: int, root: str) -> Iterator[tuple[Text, int]]:
     if failures:
         yield from _title(f"Failures ({total})" if total > 1 else "Failure")
     for failure in failures:
@@ -107,9 +109,14 @@ def _failures(failures: Sequence[Failure], total: int) -> Iterator[tuple[Text, i
             yield Text(line, "red"), 4
         for line in _message(failure.teardown_error):
             yield Text(f"in teardown: {line}", "red"), 4
-        yield Text(", ".join(filter(None, (plain(failure.place or ""), since(failure)))), "dim"), 4
+        yield Text(", ".join(filter(None, (plain(relative(failure.place or "", root)), since(failure)))), "dim"), 4
     if total > len(failures):
         yield Text(f"and {total - len(failures)} more: swarmtask report --json tells them all", "dim"), 2
+
+
+def relative(place: str, root: str) -> str:
+    """Return a place as told from a folder that it is in."""
+    return place.removeprefix(root.rstrip(os.sep) + os.sep)
 
 
 def since(failure: Failure) -> str:
@@ -122,8 +129,12 @@ def since(failure: Failure) -> str:
 
 
 def _message(text: str | None) -> list[str]:
-    lines = [plain(line) for line in (text or "").splitlines()]
+    lines = [_short(plain(line)) for line in (text or "").splitlines()]
     return [*lines[:_MOST_LINES], "[…]"] if len(lines) > _MOST_LINES else lines
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}[…]"
 
 
 def _comparison(found: Comparison) -> Iterator[tuple[Text, int]]:
