@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pytest_swarmtask.cli.deliveries import journal_of
 from pytest_swarmtask.errors import UsageError
+from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     import sqlite3
@@ -168,7 +169,6 @@ def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
 
 def _one_test(db: sqlite3.Connection, text: str) -> str:
     from pytest_swarmtask.history.query import find_tests
-    from pytest_swarmtask.report.terminal import plain
 
     found = find_tests(db, text, _MOST_TESTS)
     close = [name for name in found if name == text] or [name for name in found if name.endswith(text)] or found
@@ -176,7 +176,7 @@ def _one_test(db: sqlite3.Connection, text: str) -> str:
         return close[0]
     if not found:
         raise UsageError(f"no test is known whose node id contains {text!r}")
-    names = "".join(f"\n  {plain(name)}" for name in found)
+    names = "".join(f"\n  {neutral(name)}" for name in found)
     raise UsageError(f"several tests contain {text!r}, among them{names}")
 
 

@@ -8,10 +8,12 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from pytest_swarmtask import journal as journals
 from pytest_swarmtask.errors import ConfigError, HistoryError
 from pytest_swarmtask.history import retention
 from pytest_swarmtask.history.database import TIMEOUT, connect, database, identity, is_corrupt, set_aside
 from pytest_swarmtask.history.ingest import ingest
+from pytest_swarmtask.relay import aftermath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,6 +73,7 @@ def _asked(path: str, journal: str, question: Callable[[sqlite3.Connection], Ans
     with contextlib.closing(connect(path, options.timeout)) as db:
         try:
             found = ingest(db, journal)
+            _end_abandoned(db, journal)
             if found.events and path:
                 _keep_small(db, journal, options.environ)
         except sqlite3.OperationalError as error:
@@ -78,6 +81,16 @@ def _asked(path: str, journal: str, question: Callable[[sqlite3.Connection], Ans
                 raise
             options.say("another process is filling the history: shown is what it holds so far")
         return question(db)
+
+
+def _end_abandoned(db: sqlite3.Connection, journal: str) -> None:
+    """Have ended what dead processes have left open, and take that in; only runs with something open are looked at."""
+    query = "SELECT DISTINCT trace_id FROM span JOIN run ON run.id = span.run WHERE span.ended IS NULL"
+    runs = {trace_id for (trace_id,) in db.execute(query)}
+    names = [segment.name for segment in journals.segments(journal) if segment.trace_id in runs]
+    if names:
+        aftermath.end_abandoned(journal, names)
+        ingest(db, journal)
 
 
 def _keep_small(db: sqlite3.Connection, journal: str, environ: Mapping[str, str]) -> None:
@@ -95,10 +108,11 @@ def _keep_small(db: sqlite3.Connection, journal: str, environ: Mapping[str, str]
 
 def _writable(journal: str, path: str) -> bool:
     """Tell whether a history may be made here: one that root made in a user's project would be closed to that user."""
-    with contextlib.suppress(OSError):
-        if hasattr(os, "geteuid") and os.stat(journal).st_uid != os.geteuid():
-            return False
-    return os.access(journal, os.W_OK) and (not os.path.exists(path) or os.access(path, os.W_OK))
+    return (
+        aftermath.is_ours(journal)
+        and os.access(journal, os.W_OK)
+        and (not os.path.exists(path) or os.access(path, os.W_OK))
+    )
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

@@ -27,6 +27,7 @@ MIGRATIONS = (
         command TEXT, teardown_error TEXT, UNIQUE (run, span_id)
     );
     CREATE INDEX span_task ON span (task, started);
+    CREATE INDEX span_open ON span (run) WHERE ended IS NULL;
     CREATE INDEX span_failed ON span (run, task) WHERE failed = 1;
     CREATE INDEX span_repeated ON span (run, task) WHERE attempt > 1;
     CREATE TABLE event (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, event_id TEXT NOT NULL, line TEXT NOT NULL,

@@ -7,7 +7,7 @@ from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
 from pytest_swarmtask.history import query
-from pytest_swarmtask.report.terminal import plain
+from pytest_swarmtask.terminal import neutral_lines
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,6 +24,9 @@ _TAGS = {
     "skipped": "skipped",
     "xfailed": "skipped",
 }
+
+
+_NOT_IN_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
 
 
 def write_junit(db: sqlite3.Connection, run: Run, file: BinaryIO) -> None:
@@ -83,4 +86,4 @@ def _attributes(values: Mapping[str, object]) -> AttributesImpl[str]:
 
 def _clean(text: str) -> str:
     """Return a text without what XML cannot carry; lines stay lines."""
-    return "\n".join(map(plain, text.splitlines()))
+    return neutral_lines(text).translate(_NOT_IN_XML)

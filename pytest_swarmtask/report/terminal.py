@@ -34,7 +34,7 @@ def console() -> Console:
 
 def print_tree(trace_id: str, spans: Sequence[Span]) -> None:
     """Print a run with its spans, one in a line."""
-    root = Tree(Text(f"last run   {plain(trace_id)}"), guide_style="dim")
+    root = Tree(Text(f"last run   {neutral(trace_id)}"), guide_style="dim")
     for span in spans:
         _grow(root, span)
     console().print(root, no_wrap=True, overflow="ellipsis", crop=True)
@@ -52,12 +52,12 @@ def _grow(above: Tree, span: Span) -> None:
 
 def _label(span: Span) -> Text:
     label = Text(span.kind.lower(), "dim")
-    label.append(f" {plain(span.task_id)}" if span.task_id else "", "default not dim")
-    label.append(f"  {plain(span.status)}", "red not dim" if span.failed else "green not dim")
+    label.append(f" {neutral(span.task_id)}" if span.task_id else "", "default not dim")
+    label.append(f"  {neutral(span.status)}", "red not dim" if span.failed else "green not dim")
     if span.duration is not None:
         label.append(f"  {seconds(span.duration)}", "default not dim")
     if span.error:
-        label.append(f"  {plain(span.error)}", "red not dim")
+        label.append(f"  {neutral(span.error)}", "red not dim")
     return label
 
 
@@ -80,7 +80,7 @@ def moment(timestamp: str) -> str:
     try:
         return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
     except ValueError:
-        return plain(timestamp)
+        return neutral(timestamp)
 
 
 def bars(values: Sequence[float | None], encoding: str) -> str:
@@ -89,8 +89,3 @@ def bars(values: Sequence[float | None], encoding: str) -> str:
     most = max((value for value in values if value is not None), default=0.0) or 1.0
     top = len(levels) - 1
     return "".join(" " if value is None else levels[round(max(0.0, value) / most * top)] for value in values)
-
-
-def plain(text: str) -> str:
-    """Return a text in which nothing steers a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)

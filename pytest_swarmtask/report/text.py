@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.padding import Padding
 from rich.text import Text
 
-from pytest_swarmtask.report.terminal import bars, counted, moment, plain, seconds
+from pytest_swarmtask.report.terminal import bars, counted, moment, seconds
+from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -48,15 +49,15 @@ def _report(report: Report, root: str, console: Console) -> Iterator[tuple[Text,
         yield from _title("Slowest")
         for timing in report.slow:
             usual = f"  usually {seconds(timing.usual)}" if timing.usual is not None else ""
-            yield Text(f"{seconds(timing.duration):>9}  {plain(timing.test)}").append(usual, "dim"), 2
+            yield Text(f"{seconds(timing.duration):>9}  {neutral(timing.test)}").append(usual, "dim"), 2
     if report.flaky:
         yield from _title(f"Flaky in the last {_runs(len(report.trend))}")
         for test in report.flaky:
             commit = f" {test.commit[:10]}" if test.commit and test.why.endswith("commit") else ""
             times = "once" if test.failed == 1 else f"{test.failed} times"
-            yield Text(plain(test.test)).append(f"  {test.why}{plain(commit)}, {times}", "yellow"), 2
+            yield Text(neutral(test.test)).append(f"  {test.why}{neutral(commit)}, {times}", "yellow"), 2
     if len(report.trend) > 1:
-        yield from _title(f"The last {_runs(len(report.trend))} of {plain(report.run.what)}")
+        yield from _title(f"The last {_runs(len(report.trend))} of {neutral(report.run.what)}")
         yield from _trend(report.trend, console.encoding)
 
 
@@ -71,16 +72,18 @@ def _runs(number: int) -> str:
 
 def _head(run: Run) -> Iterator[tuple[Text, int]]:
     style = {"failed": "bold red", "completed": "bold green"}.get(run.outcome, "bold yellow")
-    head = Text("run ").append(plain(run.run[:12]), "bold").append(f"  {plain(run.what)}  ").append(run.outcome, style)
+    head = (
+        Text("run ").append(neutral(run.run[:12]), "bold").append(f"  {neutral(run.what)}  ").append(run.outcome, style)
+    )
     yield head, 0
     place = f"{run.branch or 'no branch'} at {run.commit[:10]}" if run.commit else run.branch
     took = None if run.duration is None else seconds(run.duration)
     python = f"Python {run.python}" if run.python else None
     facts = (moment(run.started), took, place, run.environment, run.ci, python, run.host)
-    yield Text(", ".join(plain(fact) for fact in facts if fact), "dim"), 2
+    yield Text(", ".join(neutral(fact) for fact in facts if fact), "dim"), 2
     for line in (run.command, run.ci_url):
         if line:
-            yield Text(plain(line), "dim"), 2
+            yield Text(neutral(line), "dim"), 2
     if run.outcome == "unfinished":
         yield Text("still running, or its end was never written", "yellow"), 2
     if run.tests:
@@ -103,13 +106,13 @@ def _failures(failures: Sequence[Failure], total: int, root: str) -> Iterator[tu
         yield from _title(f"Failures ({total})" if total > 1 else "Failure")
     for failure in failures:
         head = Text("" if failure.kind == "TEST" else f"{failure.kind.lower()} ", "dim")
-        head.append(plain(failure.task_id), "default not dim").append(f"  {plain(failure.outcome)}", "red not dim")
+        head.append(neutral(failure.task_id), "default not dim").append(f"  {neutral(failure.outcome)}", "red not dim")
         yield head, 2
         for line in _message(failure.error):
             yield Text(line, "red"), 4
         for line in _message(failure.teardown_error):
             yield Text(f"in teardown: {line}", "red"), 4
-        yield Text(", ".join(filter(None, (plain(relative(failure.place or "", root)), since(failure)))), "dim"), 4
+        yield Text(", ".join(filter(None, (neutral(relative(failure.place or "", root)), since(failure)))), "dim"), 4
     if total > len(failures):
         yield Text(f"and {total - len(failures)} more: swarmtask report --json tells them all", "dim"), 2
 
@@ -121,7 +124,7 @@ def relative(place: str, root: str) -> str:
 
 def since(failure: Failure) -> str:
     """Return how long something has been failing."""
-    at = f" at {plain(failure.since_commit[:10])}" if failure.since_commit else ""
+    at = f" at {neutral(failure.since_commit[:10])}" if failure.since_commit else ""
     if failure.streak == 1:
         return "new: it passed before" if failure.new else "no earlier result"
     before = "" if failure.new else " (never seen to pass)"
@@ -129,7 +132,7 @@ def since(failure: Failure) -> str:
 
 
 def _message(text: str | None) -> list[str]:
-    lines = [_short(plain(line)) for line in (text or "").splitlines()]
+    lines = [_short(neutral(line)) for line in (text or "").splitlines()]
     return [*lines[:_MOST_LINES], "[…]"] if len(lines) > _MOST_LINES else lines
 
 
@@ -138,7 +141,7 @@ def _short(line: str) -> str:
 
 
 def _comparison(found: Comparison) -> Iterator[tuple[Text, int]]:
-    yield from _title(f"Against run {plain(found.other.run[:12])} of {moment(found.other.started)}")
+    yield from _title(f"Against run {neutral(found.other.run[:12])} of {moment(found.other.started)}")
     rows = (
         ("newly failing", "red", found.failing, found.numbers["failing"]),
         ("fixed", "green", found.fixed, found.numbers["fixed"]),
@@ -149,11 +152,11 @@ def _comparison(found: Comparison) -> Iterator[tuple[Text, int]]:
     for word, style, names, number in rows:
         if number:
             yield Text(f"{word} ({number})", style), 2
-            yield from ((Text(plain(name)), 4) for name in names[:_MOST_COMPARED])
+            yield from ((Text(neutral(name)), 4) for name in names[:_MOST_COMPARED])
     if found.slower:
         yield Text("slower"), 2
     for name, before, now in found.slower[:_MOST_COMPARED]:
-        yield Text(f"{seconds(before)} to {seconds(now)}  {plain(name)}"), 4
+        yield Text(f"{seconds(before)} to {seconds(now)}  {neutral(name)}"), 4
     if not any(number for *_, number in rows) and not found.slower:
         yield Text("no difference"), 2
 
@@ -183,7 +186,7 @@ def _bars(word: str, values: Sequence[float | None], now: str, encoding: str) ->
 
 def print_test(results: Sequence[Result], console: Console) -> None:
     """Print the history of one test, newest result first."""
-    console.print(Text(plain(results[0].test), "bold"), overflow="fold")
+    console.print(Text(neutral(results[0].test), "bold"), overflow="fold")
     for line in _test(results, console.encoding):
         _print(line, 2, console)
 
@@ -195,7 +198,7 @@ def _test(results: Sequence[Result], encoding: str) -> Iterator[Text]:
     failing = _failing(results)
     if failing:
         first = failing[-1]
-        commit = f" at {plain(first.commit[:10])}" if first.commit else ""
+        commit = f" at {neutral(first.commit[:10])}" if first.commit else ""
         yield Text(f"failing since {moment(first.started)}{commit}, {len(failing)} in a row", "red")
     if times:
         shown = bars([result.duration for result in results[::-1]], encoding)
@@ -220,11 +223,11 @@ def _failing(results: Iterable[Result]) -> list[Result]:
 def _result(result: Result) -> Text:
     took = "" if result.duration is None else seconds(result.duration)
     style = "red" if result.outcome in _BAD else "green" if result.outcome in ("passed", "xpassed") else "default"
-    line = Text(f"{moment(result.started)}  ", "dim").append(f"{plain(result.outcome):<10}", f"{style} not dim")
-    line.append(f"{took:>10}  ", "not dim").append(plain(result.run[:12]))
+    line = Text(f"{moment(result.started)}  ", "dim").append(f"{neutral(result.outcome):<10}", f"{style} not dim")
+    line.append(f"{took:>10}  ", "not dim").append(neutral(result.run[:12]))
     place = " at ".join(filter(None, (result.branch, (result.commit or "")[:10])))
-    line.append(f"  {plain(place)}" if place else "")
+    line.append(f"  {neutral(place)}" if place else "")
     if result.attempt is not None and result.attempt > 1:
         line.append(f"  attempt {result.attempt}", "yellow not dim")
     first = next(iter((result.error or "").splitlines()), "")
-    return line.append(f"  {plain(first)}", f"{style} not dim") if first else line
+    return line.append(f"  {neutral(first)}", f"{style} not dim") if first else line

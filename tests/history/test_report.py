@@ -21,6 +21,7 @@ import pytest
 
 from tests.history.conftest import Shop, swarmtask
 from tests.history.made import Process, rows, run, take_in
+from tests.sessions import Project
 from tests.support import clean_environ
 
 COLUMNS = ("passed", "failed", "errors", "crashed", "skipped", "xfailed", "xpassed")
@@ -296,3 +297,16 @@ def test_export(shop: Shop) -> None:
         (event["id"], event["event_type"], event["task_id"]) for event in events
     ]
     assert json.loads(table[0]["metadata"]) == events[0]["metadata"]
+
+
+# -- what was killed -----------------------------------------------------------------------------------------------
+
+
+def test_a_session_that_was_killed(project: Project) -> None:
+    """The next reader ends what it has left open, and the report tells of it."""
+    project.write(test_it="import os\ndef test_ok(): pass\ndef test_bad(): os.kill(os.getpid(), 9)\n")
+    project.pytest()
+    lines = swarmtask(project.root, "report").stdout.splitlines()
+    assert lines[0].endswith("pytest_run  failed")
+    assert "2 tests: 1 passed, 1 crashed" in lines
+    assert "  test_it.py::test_bad  crashed" in lines
