@@ -67,8 +67,9 @@ matrix: build ## the suite on every supported Python and pytest that can be had
 acceptance: build ## suites of other projects, with and without the plugin
 	@$(PY) -m scripts.acceptance
 
-bench: $(READY) ## what the plugin costs
+bench: $(READY) ## what the plugin costs, and the history
 	@$(PY) benchmarks/run.py
+	@$(PY) benchmarks/history.py
 
 clean: ## take away all that was made (but not the journal)
 	@rm -rf $(VENV) .cache build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
