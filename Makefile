@@ -27,27 +27,19 @@ $(READY): pyproject.toml
 demo: $(READY) ## a real suite and a real build, reporting to a live receiver
 	@$(PY) -m scripts.demo
 
-# $(call reported,TASK ID,METADATA,COMMAND): the command between a start and an end, as events.
-define reported
-	@$(call task-event,TASK_STARTED,$(1),'{"action":"test","type":"$(2)"}')
-	@$(3) && \
-		$(call task-event,TASK_COMPLETED,$(1),'{"success":true}') || \
-		($(call task-event,TASK_FAILED,$(1),'{"success":false}') && exit 1)
-endef
-
 test: $(READY) ## the whole test suite
-	$(call reported,make_test,all,$(PY) -m pytest)
+	@$(call task-run,make_test,$(PY) -m pytest -n auto)
 
 test-verbose: $(READY) ## the same, test by test
-	$(call reported,make_test_verbose,verbose,$(PY) -m pytest --verbose)
+	@$(call task-run,make_test_verbose,$(PY) -m pytest --verbose)
 
 test-coverage: $(READY) ## the same, with branch coverage
 	@rm -f .coverage .coverage.*
-	$(call reported,make_test_coverage,coverage,$(PY) -m coverage run -m pytest)
+	@$(call task-run,make_test_coverage,$(PY) -m coverage run -m pytest -n auto)
 	@$(PY) -m coverage combine --quiet && $(PY) -m coverage report
 
 test-single: a-test-is-named $(READY) ## one file or test: make test-single TEST=tests/make/test_task_event.py
-	$(call reported,make_test_single,single,$(PY) -m pytest "$(TEST)")
+	@$(call task-run,make_test_single,$(PY) -m pytest "$(TEST)")
 
 a-test-is-named:
 	@$(if $(TEST),,$(error which test? Say for example: make test-single TEST=tests/make/test_task_event.py, or TEST=FILE::NAME)):
@@ -67,10 +59,7 @@ imports: $(READY) ## the import contracts
 check: lint types imports test ## all gates
 
 build: $(READY) ## sdist and wheel in dist/
-	@$(call task-event,BUILD_STARTED,make_build,'{"action":"build"}')
-	@rm -rf dist && $(PY) -m build && \
-		$(call task-event,BUILD_COMPLETED,make_build,'{"success":true}') || \
-		($(call task-event,BUILD_FAILED,make_build,'{"success":false}') && exit 1)
+	@$(call build-run,make_build,rm -rf dist && $(PY) -m build)
 
 matrix: build ## the suite on every supported Python and pytest that can be had
 	@$(PY) -m scripts.matrix $(MATRIX)
@@ -81,8 +70,9 @@ acceptance: build ## suites of other projects, with and without the plugin
 taskmaster: $(READY) ## the real Task Master, from npm, beside ours
 	@$(PY) -m scripts.taskmaster
 
-bench: $(READY) ## what the plugin costs
+bench: $(READY) ## what the plugin costs, and the history
 	@$(PY) benchmarks/run.py
+	@$(PY) benchmarks/history.py
 
 clean: ## take away all that was made (but not the journal)
 	@rm -rf $(VENV) .cache build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

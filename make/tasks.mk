@@ -47,7 +47,7 @@ ifndef TRACEPARENT
 export TRACEPARENT := $(shell od -An -v -N20 -tx1 /dev/urandom 2>/dev/null | tr -d ' \n' | sed 's/^.\{32\}/00-&-00000000/;s/$$/-01/')
 endif
 
-task-event = $(if $(tasks-idle),:,$(call tasks-emit,$(call tasks-arguments,$(1),$(2),$(tasks-metadata))))
+task-event = $(if $(tasks-idle),:,$(call tasks-emit,$(call tasks-arguments,$(1),$(value 2),$(tasks-metadata))))
 task-run = $(call tasks-run,task,$(1),$(tasks-command),)
 build-run = $(call tasks-run,build,$(1),$(tasks-command),)
 deploy-run = $(call tasks-run,deployment,$(1),$(tasks-command),)
@@ -78,17 +78,18 @@ TASKS_NOTICED ?=
 
 # --- a command between two events ---
 
-# $(1) kind, $(2) id, $(3) command, $(4) metadata as a word for the shell, or nothing
-tasks-run = $(if $(strip $(3)),,$(error tasks.mk: $(1) $(2): found no command, expected one after the id))$(call tasks-group,$(3),$(if \
-  $(tasks-idle),,$(if $(tasks-program),$(tasks-python) $(tasks-program) run --kind=$(1) $(if $(strip $(2)),--id=$(call tasks-word,$(2)) )$(if \
-  $(4),--metadata=$(4) )-- ,$(tasks-missing)))$(call tasks-in-shell,$(3)))
-tasks-missing = $(if $(tasks-is-quiet)$(TASKS_NOTICED),,$(eval export TASKS_NOTICED := 1){ printf 'tasks.mk: no events: %s (TASKS_QUIET=1 hides \
-  this)\n' $(call tasks-quote,$(TASKS_PYTHON) has no pytest-swarmtask) >&2; } || :; )
-tasks-in-shell = $(SHELL) $(if $(call tasks-is-script,$(1)),-e )$(tasks-shell-flags) $(subst $(tasks-newline),'"$$tasks_newline"',$(call tasks-quote,$(1)))
+# $(1) kind, $(2) id, $(3) command, $(4) metadata as a word for the shell, or nothing. A simple command, so that the shell becomes it, and the
+# signals that make sends arrive.
+tasks-run = $(if $(strip $(3)),$(if $(tasks-idle),$(tasks-in-shell),$(if $(tasks-program),$(tasks-reported),$(tasks-unreported))),$(error \
+  tasks.mk: $(1) $(2): found no command, expected one after the id))
+tasks-reported = $(tasks-python) $(tasks-program) run --kind=$(1) $(if $(strip $(2)),--id=$(call tasks-word,$(2)) )$(if \
+  $(4),--metadata=$(4) )-- $(tasks-in-shell)
+tasks-unreported = $(if $(tasks-is-quiet)$(TASKS_NOTICED),$(tasks-in-shell),$(eval export TASKS_NOTICED := 1){ printf '%s\n' $(call \
+  tasks-quote,tasks.mk: no events: $(tasks-not-installed) (TASKS_QUIET=1 hides this)) >&2 || :; $(tasks-in-shell); })
+tasks-not-installed = $(TASKS_PYTHON) has no pytest-swarmtask
+tasks-in-shell = $(SHELL) $(if $(call tasks-is-script,$(3)),-e )$(tasks-shell-flags) $(call tasks-text,$(3))
 tasks-shell-flags = $(if $(filter undefined,$(origin .SHELLFLAGS)),-c,$(.SHELLFLAGS))
 tasks-is-script = $(findstring $(tasks-newline),$(subst \$(tasks-newline),,$(1)))
-# make ends a recipe's line at a newline, also within quotes.
-tasks-group = $(if $(findstring $(tasks-newline),$(1)),{ tasks_newline=$$(printf '\nx'); tasks_newline=$${tasks_newline%x}; $(2); },{ $(2); })
 
 # --- words for the shell ---
 
@@ -106,6 +107,8 @@ tasks-shell-word = $(if $(tasks-is-quoted),$(1),$(if $(findstring $$,$(1)),$(tas
 tasks-is-quoted = $(and $(filter '% "%,$(firstword $(1))),$(filter %' %",$(lastword $(1))))
 tasks-double-quote = "$(subst ",\",$(subst \,\\,$(1)))"
 tasks-quote = '$(subst ','\'',$(1))'
+# make ends a recipe's line at a newline, also within quotes.
+tasks-text = $(if $(findstring $(tasks-newline),$(1)),"$$(printf %b $(call tasks-quote,$(subst $(tasks-newline),\n,$(subst \,\\,$(1)))))",$(tasks-quote))
 # `call` keeps a space after its commas.
 tasks-trim = $(if $(findstring <$(tasks-space),<$(1)),$(strip $(1)),$(1))
 
@@ -139,10 +142,10 @@ tasks-empty-32 := $(tasks-empty-16)$(tasks-empty-16)
 
 # --- targets ---
 
+# Recipes stand beside their targets, as a project may have set another prefix than the tab.
 .PHONY: tasks-help
-tasks-help:
-	@sed '/^$$/q;s/^# \{0,1\}//' $(call tasks-quote,$(tasks-file))
-	@echo $(call tasks-quote,$(if $(tasks-program),Events are reported by $(tasks-program-file).,No events: $(TASKS_PYTHON) has no pytest-swarmtask.))
+tasks-help: ; @sed '/^$$/q;s/^# \{0,1\}//' $(call tasks-quote,$(tasks-file)) && printf '%s\n' $(call tasks-quote,$(if \
+  $(tasks-program),Events are reported by $(tasks-program-file).,No events: $(tasks-not-installed).))
 
 ifeq ($(value TASKS_STANDARD_TARGETS),1)
 
@@ -156,33 +159,26 @@ export WORKFLOW_ENVIRONMENT
 
 .PHONY: setup test test-verbose test-coverage test-single build deploy
 
-setup:
-	@$(call tasks-run,task,dev_setup,$(tasks-setup),$(call tasks-about,setup))
+setup: ; @$(call tasks-run,task,dev_setup,$(tasks-setup),$(call tasks-about,setup))
 
 tasks-setup = $(call tasks-run,build,install_dependencies,$(TASKS_INSTALL),$(call tasks-about,installing_dependencies))$(if $(strip \
   $(TASKS_DATABASE)), && $(call tasks-run,deployment,setup_database,$(TASKS_DATABASE),$(call tasks-about,database_setup)))
 tasks-about = '{"workflow":"development_environment_setup","action":"$(1)"}'
 
-test:
-	@$(call tasks-run,task,make_test,$(TASKS_TEST),$(call tasks-tests,all))
+test: ; @$(call tasks-run,task,make_test,$(TASKS_TEST),$(call tasks-tests,all))
 
-test-verbose:
-	@$(call tasks-run,task,make_test_verbose,$(TASKS_TEST) --verbose,$(call tasks-tests,verbose))
+test-verbose: ; @$(call tasks-run,task,make_test_verbose,$(TASKS_TEST) --verbose,$(call tasks-tests,verbose))
 
-test-coverage:
-	@$(call tasks-run,task,make_test_coverage,$(TASKS_TEST_COVERAGE),$(call tasks-tests,coverage))
+test-coverage: ; @$(call tasks-run,task,make_test_coverage,$(TASKS_TEST_COVERAGE),$(call tasks-tests,coverage))
 
-test-single:
-	@$(call tasks-run,task,make_test_single,$(TASKS_TEST) $(call tasks-quote,$(if $(value TEST),$(TEST),$(error \
-	  which test? Say for example: make test-single TEST=tests/test_api.py, or TEST=FILE::NAME))),$(call tasks-tests,single))
+test-single: ; @$(call tasks-run,task,make_test_single,$(TASKS_TEST) $(call tasks-quote,$(if $(value TEST),$(TEST),$(error \
+  which test? Say for example: make test-single TEST=tests/test_api.py, or TEST=FILE::NAME))),$(call tasks-tests,single))
 
 tasks-tests = '{"action":"test","type":"$(1)"}'
 
-build:
-	@$(call tasks-run,build,make_build,$(TASKS_BUILD),'{"action":"build"}')
+build: ; @$(call tasks-run,build,make_build,$(TASKS_BUILD),'{"action":"build"}')
 
-deploy:
-	@$(call tasks-run,deployment,make_deploy,$(tasks-deploy),$(tasks-where))
+deploy: ; @$(call tasks-run,deployment,make_deploy,$(tasks-deploy),$(tasks-where))
 
 tasks-where = '{"action":"deploy","environment":"$(WORKFLOW_ENVIRONMENT)"}'
 

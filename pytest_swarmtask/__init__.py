@@ -4,12 +4,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytest_swarmtask.errors import ConfigError, EventTypeError, SwarmtaskError, UsageError
+    from pytest_swarmtask.errors import AccessError, ConfigError, EventTypeError, SwarmtaskError, UsageError
     from pytest_swarmtask.events import AutomationEventType, Event
     from pytest_swarmtask.integrator import AutomationIntegrator, trigger_task_event
 
 __version__ = "0.1.0"
 __all__ = [
+    "AccessError",
     "AutomationEventType",
     "AutomationIntegrator",
     "ConfigError",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "AccessError": "errors",
     "AutomationEventType": "events",
     "AutomationIntegrator": "integrator",
     "ConfigError": "errors",

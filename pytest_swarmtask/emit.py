@@ -1,8 +1,9 @@
 """The tiny emitter: ``python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]``.
 
 Made for recipes and scripts: standard library only, done in a few milliseconds. The exit code is 2 where the call is
-wrong (no or too many arguments, no event type) and else 0, because reporting must not break a build. What is wrong is
-said once in a run on standard error.
+wrong (no or too many arguments, no event type) and else 0, because reporting must not break a build; `swarmtask emit`,
+which a person calls, also has 3 for what the role does not allow. What is wrong is said once in a run on standard
+error.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 
-from pytest_swarmtask.errors import EventTypeError, UsageError
+from pytest_swarmtask.errors import AccessError, EventTypeError, UsageError
 from pytest_swarmtask.events import event_type_name
 from pytest_swarmtask.recorder import recorder
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.redact import Redactor
 
+_DENIED = 3
 USAGE = "usage: python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]"
 
 
@@ -30,6 +32,7 @@ def emit(arguments: Sequence[str]) -> list[str]:
     Raises:
         UsageError: the arguments are not one to three.
         EventTypeError: the first is no event type.
+        AccessError: the role of whoever runs this does not allow it.
     """
     if not 1 <= len(arguments) <= 3:
         raise UsageError(f"expected TYPE [TASK_ID] [METADATA_JSON], found {len(arguments)} arguments\n{USAGE}")
@@ -37,6 +40,8 @@ def emit(arguments: Sequence[str]) -> list[str]:
     task_id = arguments[1] if len(arguments) > 1 and arguments[1] else None
     hub = recorder()
     metadata, problems = _metadata(arguments[2] if len(arguments) > 2 else "", hub.redactor)
+    if hub.settings.enabled:
+        hub.settings.access.require(f"emit:{event_type}")
     hub.trigger(event_type, task_id, None, metadata, ends_elsewhere=True)
     hub.close()
     if hub.problem and hub.is_first_to_say(hub.problem):
@@ -59,7 +64,7 @@ def _metadata(text: str, redactor: Redactor) -> tuple[dict[str, Any], list[str]]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the emitter; return 2 where the call is wrong, else 0, also where the event could not be recorded."""
+    """Run the emitter; return 2 where the call is wrong, 3 where it is not permitted, else 0, whatever was recorded."""
     if list(arguments) in (["-h"], ["--help"]):
         print(USAGE)  # noqa: T201 - what a command does
         return 0
@@ -68,6 +73,8 @@ def main(arguments: Sequence[str]) -> int:
         problems = emit(arguments)
     except (UsageError, EventTypeError) as error:
         problems, code = [str(error)], 2
+    except AccessError as error:
+        problems, code = [str(error)], _DENIED
     except Exception as error:  # noqa: BLE001 - the working directory is gone, anything: the build goes on
         problems = [f"{type(error).__name__}: {error}"]
     try:
@@ -78,5 +85,11 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
+def in_recipe(arguments: Sequence[str]) -> int:
+    """Run the emitter for a build, which goes on where the role does not allow an event; return 2 or 0."""
+    code = main(arguments)
+    return 0 if code == _DENIED else code
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(in_recipe(sys.argv[1:]))

@@ -69,6 +69,12 @@ def _nearest(name: object) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+SHARED = "-s"
+"""How the ids of events end that `emit` and `trigger_event` give: their spans may be ended by any process.
+
+All others belong to the process that began them; when that dies first, `relay.aftermath` ends them.
+"""
+
 _metadata_json = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
 ).encode

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import zlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,8 @@ from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.events import AutomationEventType, event_type_name
 from pytest_swarmtask.handlers import Handlers
-from pytest_swarmtask.redact import Redactor
+from pytest_swarmtask.redact import MASK, Redactor, load_rules
+from pytest_swarmtask.secret_values import is_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pytest_swarmtask")
 _NOTHING_KNOWN = Redactor({})
+load_rules()  # an event may come while the interpreter ends, too late for imports
 
 
 class _Hub:
@@ -37,6 +40,14 @@ class _Hub:
         self.recorder = recorder
         self.handlers = Handlers()
         recorder.listeners.append(self.handlers.dispatch)
+        self._warned = False
+
+    def warn(self, event_type: str) -> None:
+        """Log, once, that the role does not allow an event; nothing where it was not written for another reason."""
+        settings = self.recorder.settings
+        if settings.enabled and event_type in settings.access.denied and not self._warned:
+            self._warned = True
+            _log.warning("%s", settings.access.refusal(f"emit:{event_type}"))
 
 
 _hubs: dict[int, _Hub] = {}
@@ -90,7 +101,8 @@ class AutomationIntegrator:
             metadata: anything else. Values that JSON cannot carry are described; secrets are hidden.
 
         Returns:
-            The event's id, or None where recording is off or the journal could not be written.
+            The event's id, or None where recording is off, the role of whoever runs this does not allow the event
+            (the first time a warning is logged), or the journal could not be written.
 
         Raises:
             EventTypeError: `event_type` is none.
@@ -100,7 +112,10 @@ class AutomationIntegrator:
         if metadata is not None and not hasattr(metadata, "keys"):
             raise UsageError(f"metadata is {type(metadata).__name__}, expected a mapping such as a dict")
         event = self._hub.recorder.trigger(name, task_id, status, {} if metadata is None else metadata)
-        return None if event is None else event.id
+        if event is None:
+            self._hub.warn(name)
+            return None
+        return event.id
 
     def register_handler(self, event_type: AutomationEventType | str, handler: Handler) -> None:
         """Call `handler(event_type, task_id, metadata)` for each such event of this process from now on.
@@ -154,7 +169,10 @@ class AutomationIntegrator:
 
         Raises:
             UsageError: the URL is none that can be delivered to, or holds a password; or the name is taken.
+            AccessError: the role of whoever runs this does not allow ``webhook:register``.
         """
+        if self._hub.recorder.settings.enabled:
+            self._hub.recorder.settings.access.require("webhook:register")
         endpoint = name or _endpoint_name(url)
         if endpoint == TASKS:
             raise UsageError(f"webhook name is {TASKS!r}, which is the task manager's: expected another one")
@@ -190,9 +208,11 @@ class AutomationIntegrator:
         Raises:
             ConfigError: the configuration is not valid.
             UsageError: the task manager's file or service cannot be used as it is; the message says why.
+            AccessError: the role of whoever runs this does not allow ``task:sync``.
         """
         from pytest_swarmtask.relay.tasks.sync import synchronize
 
+        self._hub.recorder.settings.access.require(TASKS)
         synced = synchronize(self._hub.recorder.settings.root, os.environ, dry_run=dry_run)
         return {change.task_id: change.after for change in synced.outcome.changes}
 
@@ -252,7 +272,10 @@ def _checked(url: str) -> str:
 
 def _endpoint_name(url: str) -> str:
     parts = urlsplit(_checked(url))
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/") or url
+    place = f"{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/") or url
+    parts_shown = ["…" if part == MASK or is_made(part, 12) else part for part in _NOTHING_KNOWN.text(place).split("/")]
+    shown = "/".join(parts_shown)  # the path may be the secret
+    return shown if shown == place else f"{shown} {zlib.crc32(place.encode()) & 0xFFFF:04x}"
 
 
 def _at_exit() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import zlib
 
 from pytest_swarmtask import locks
 
@@ -36,7 +37,14 @@ MAX_LINE = 1 << 20
 
 
 class Segment:
-    """The name of a segment, taken apart."""
+    """The name of a segment, taken apart.
+
+    Attributes:
+        created: when it was begun, as digits that sort.
+        trace_id: the run.
+        writer: who writes it; a process that begins another segment appends ``_`` and a number.
+        route: what it is owed to.
+    """
 
     __slots__ = ("created", "name", "route", "trace_id", "writer")
 
@@ -47,6 +55,11 @@ class Segment:
         self.writer = writer
         self.route = route
 
+    @property
+    def process(self) -> tuple[str, str]:
+        """What the segments of one process in one run have in common."""
+        return self.trace_id, self.writer.partition("_")[0]
+
     @classmethod
     def parse(cls, name: str) -> Segment | None:
         """Return the parts of a file name, or None where it is not a segment's."""
@@ -54,6 +67,11 @@ class Segment:
         if len(parts) != 4 or len(parts[1]) != 32 or name.startswith("."):
             return None
         return cls(name, *parts)
+
+
+def route_of(content: bytes) -> str:
+    """Return the name of the route whose file has this content, which so vouches for it."""
+    return f"{zlib.crc32(content):08x}"
 
 
 def segments(folder: str) -> list[Segment]:
@@ -88,10 +106,23 @@ def read(path: str, offset: int = 0) -> Iterator[tuple[bytes, int]]:
                 rest = rest[:1]
 
 
+def begins_line(path: str, offset: int) -> bool:
+    """Tell whether a line begins at this offset of a segment, or may begin there once more is written.
+
+    Raises:
+        OSError: the segment cannot be read.
+    """
+    if offset == 0:
+        return True
+    with open(path, "rb") as file:
+        file.seek(offset - 1)
+        return file.read(1) == b"\n"
+
+
 def private_folder(path: str) -> None:
     """Make a folder that only its owner can read, with a `.gitignore` that keeps it out of version control."""
     if not os.path.isdir(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
@@ -125,6 +156,7 @@ class Journal:
     """The writing end: the segment of this process. Used by one thread at a time.
 
     Attributes:
+        held: how many have spans open in it; while there are any, some segment of this process is locked.
         written: bytes of the present segment up to the end of its last whole line.
         segment: name of the present segment, or None before the first line.
     """
@@ -133,12 +165,14 @@ class Journal:
         "_clock",
         "_ended",
         "_fd",
+        "_former",
         "_ids",
         "_opened",
         "_torn",
         "_trace_id",
         "_write",
         "folder",
+        "held",
         "route",
         "segment",
         "written",
@@ -147,6 +181,7 @@ class Journal:
     def __init__(self, folder: str, trace_id: str, ids: Ids, clock: Clock) -> None:
         self.folder = folder
         self.route = LOCAL
+        self.held = 0
         self.segment: str | None = None
         self.written = 0
         self._trace_id = trace_id
@@ -154,6 +189,7 @@ class Journal:
         self._clock = clock
         self._ended: dict[str, int] = {}
         self._fd: int | None = None
+        self._former: int | None = None
         self._opened = 0
         self._torn = 0  # bytes of a line that could not be written whole
         self._write = os.write  # a suite may patch `os` later
@@ -183,16 +219,26 @@ class Journal:
     def reroute(self, route: str) -> None:
         """Owe what comes from now on to another route: in a new segment, so that what was written stays as it was."""
         if route != self.route:
-            self.close()
+            if self.held and self._fd is not None:
+                self._former, self._fd = self._fd, None  # its lock is our sign of life until there is another
+            self._leave()
             self.route = route
 
     def close(self) -> None:
         """End the present segment; the next line begins another."""
-        if self._fd is not None:
-            try:
-                os.close(self._fd)
-            except OSError:
-                pass  # somebody else has closed it
+        self._let_go()
+        self._leave()
+
+    def _let_go(self) -> None:
+        for fd in (self._former, self._fd):
+            if fd is not None:
+                try:
+                    os.close(fd)
+                except OSError:
+                    pass  # somebody else has closed it
+        self._former = None
+
+    def _leave(self) -> None:
         self._ended = self.owed()
         self._fd = self.segment = None
         self.written = self._torn = 0
@@ -200,6 +246,7 @@ class Journal:
     def forked(self) -> None:
         """Begin anew as a child of a fork: what was written is the parent's, whose file stays open."""
         self.close()
+        self.held = 0
         self._ended = {}
 
     def owed(self) -> dict[str, int]:
@@ -219,6 +266,7 @@ class Journal:
         name = f"{stamp}-{self._trace_id}-{self._ids.writer}{again}-{self.route}{SUFFIX}"
         path = os.path.join(self.folder, name)
         fd = _create_locked(path)
+        self._let_go()
         self._fd, self.segment = fd, name
         self._opened += 1
         return fd

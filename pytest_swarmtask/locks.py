@@ -16,41 +16,54 @@ if sys.platform == "win32":
     _FAR = 0x7FFF0000
     _HELD = (errno.EACCES, errno.EDEADLK)
 
-    def try_lock(fd: int, *, shared: bool = False) -> bool:  # noqa: ARG001 - Windows has no shared ones here
-        """Take the lock of an open file; see below."""
+    def _lock(fd: int, *, shared: bool) -> bool | None:  # noqa: ARG001 - Windows has no shared ones here
         try:
             os.lseek(fd, _FAR, os.SEEK_SET)
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
         except OSError as error:
-            return error.errno not in _HELD
+            return False if error.errno in _HELD else None
         return True
 
 else:
     import fcntl
 
-    def try_lock(fd: int, *, shared: bool = False) -> bool:
-        """Take the lock of an open file for as long as it is open, without waiting.
-
-        Returns:
-            False when another holds it. A file system that knows no locks answers True.
-        """
+    def _lock(fd: int, *, shared: bool) -> bool | None:
+        """Take the lock; False when another holds it, None where the file system knows no locks."""
         try:
             fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:
-            return True
+            return None
         return True
+
+
+def try_lock(fd: int, *, shared: bool = False) -> bool:
+    """Take the lock of an open file for as long as it is open, without waiting.
+
+    Returns:
+        False when another holds it. A file system that knows no locks answers True.
+    """
+    return _lock(fd, shared=shared) is not False
 
 
 def is_locked(path: str) -> bool:
     """Tell whether someone holds the lock of this file; a file that is not there is not locked."""
+    return _look(path) is False
+
+
+def is_free(path: str) -> bool:
+    """Tell whether it is certain that nobody holds the lock of this file: not where none could be held."""
+    return _look(path) is True
+
+
+def _look(path: str) -> bool | None:
     try:
         fd = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     except OSError:
-        return False
+        return None
     try:
-        return not try_lock(fd, shared=True)
+        return _lock(fd, shared=True)
     finally:
         os.close(fd)
 

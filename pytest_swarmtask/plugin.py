@@ -11,11 +11,14 @@ import os
 
 import pytest
 
-import pytest_swarmtask.trace  # noqa: F401 - reads the clock, while it is certain to be the real one
+import pytest_swarmtask.capture.git  # takes hold of what starts processes, and
+import pytest_swarmtask.trace  # noqa: F401 - of the clock, while both are certain to be the real ones
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pytest_swarmtask.capture.stepsummary import StepSummary
 
 _INI = (
     ("swarmtask", "bool", True, "record the session as workflow events (default: true)"),
@@ -90,7 +93,18 @@ def _register(config: pytest.Config) -> None:
 
     capture = SessionCapture.create(config)
     if capture is not None:
+        capture.step_summary = _step_summary()
         config.pluginmanager.register(capture, "swarmtask-session")
+
+
+def _step_summary() -> StepSummary | None:
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return None
+    from pytest_swarmtask.capture.stepsummary import StepSummary
+    from pytest_swarmtask.report.summary import markdown
+
+    return StepSummary(path, markdown)
 
 
 class _Unable:

@@ -13,10 +13,10 @@ from _thread import RLock  # `threading` without what is not needed here
 
 from pytest_swarmtask import spans
 from pytest_swarmtask.config.settings import Settings, find_root, read_settings
-from pytest_swarmtask.events import EVENT_TYPES, Event
+from pytest_swarmtask.events import EVENT_TYPES, SHARED, Event
 from pytest_swarmtask.handoff import Handoff
-from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, write_private
-from pytest_swarmtask.redact import MAX_EVENT, Redactor
+from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, route_of, write_private
+from pytest_swarmtask.redact import MASK, MAX_EVENT, Redactor, masked_paths
 from pytest_swarmtask.trace import Clock, Ids, derived_span, run_context, traceparent
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MAX_USED = 100_000
+_MASK = MASK.encode()
 _STANDARD = ("timestamp", "workflow", "action", "success", "error", "duration", "outcome", "exit_code", "redacted")
 
 
@@ -38,12 +39,14 @@ class Recorder:
         redactor: hides secrets; callers on the hot path use it on their own strings and pass `cleaned=True`.
         listeners: called with each event after it was journaled; must not raise or block.
         count: events journaled.
-        lost: events that could not be journaled.
+        lost: events that could not be journaled, or that the role of whoever runs this may not emit.
+        refused: whether the role did not allow one of them.
         problem: the first reason for a loss, or what is wrong with the configuration, or None.
     """
 
     __slots__ = (
         "_around",
+        "_denied",
         "_environ",
         "_handed_over",
         "_handoffs",
@@ -62,6 +65,7 @@ class Recorder:
         "parent_span_id",
         "problem",
         "redactor",
+        "refused",
         "settings",
         "trace_id",
     )
@@ -70,13 +74,16 @@ class Recorder:
         self.settings = settings
         self.clock = Clock()
         self.trace_id, self.parent_span_id, self._around = run_context(environ)
-        self.redactor = Redactor(environ, settings.redact_keys, settings.redact_allow)
+        named = {*settings.variables, *settings.access.tokens}
+        self.redactor = Redactor(environ, settings.redact_keys, settings.redact_allow, named)
         self._source = self.redactor.text(settings.source, 200)
         self.listeners: list[Callable[[Event], None]] = []
         self.count = 0
         self.lost = 0
+        self.refused = False
         self.problem: str | None = settings.problem
         self._environ = environ
+        self._denied = settings.access.denied
         self._lock = RLock()  # a signal's handler may record while its thread is recording
         self._ids = Ids()
         self._open: dict[tuple[str, str | None], tuple[str, float]] = {}
@@ -104,6 +111,7 @@ class Recorder:
         status: str | None = None,
         now: float | None = None,
         cleaned: bool = False,
+        shared: bool = False,
     ) -> Event | None:
         """Journal one event and return it, or None where it was lost or recording is off.
 
@@ -116,8 +124,12 @@ class Recorder:
             status: the caller's own word for the status.
             now: when it happened, seconds since the epoch; this moment by default.
             cleaned: task id and metadata have been through the redactor.
+            shared: other processes may end the span, so it outlives this one.
         """
         if not self.settings.enabled:
+            return None
+        if event_type in self._denied:
+            self._deny(event_type)
             return None
         try:
             timestamp = self.clock.timestamp(now)
@@ -126,7 +138,7 @@ class Recorder:
                 status = status if status is None else self.redactor.plain(status, 100)
                 metadata = self.redactor.metadata(metadata)
             event = Event(
-                self._ids.event(),
+                f"{self._ids.event()}{SHARED}" if shared else self._ids.event(),
                 event_type,
                 task_id,
                 status or EVENT_TYPES[event_type],
@@ -138,6 +150,8 @@ class Recorder:
                 {"timestamp": timestamp, **metadata},
             )
             line = event.encode()
+            if _MASK in line:
+                line = _say_redacted(event)
             if len(line) > MAX_EVENT:
                 line = _shrink(event)
             with self._lock:
@@ -146,7 +160,7 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - disk, permissions, anything: the watched work goes on
             with self._lock:
                 self.lost += 1
-            self.problem = self.problem or f"events could not be written to {self.settings.journal}: {error}"
+            self.problem = self.problem or _neutral(f"events could not be written to {self.settings.journal}: {error}")
             return None
         if not self._handed_over:
             self._handed_over = True
@@ -154,6 +168,14 @@ class Recorder:
         for listener in self.listeners:
             listener(event)
         return event
+
+    def _deny(self, event_type: str) -> None:
+        """Count an event that the role does not allow, and say so with the first one."""
+        with self._lock:
+            self.lost += 1
+            said, self.refused = self.refused, True
+        if not said:
+            self.problem = self.problem or self.settings.access.refusal(f"emit:{event_type}")
 
     def trigger(
         self,
@@ -188,6 +210,7 @@ class Recorder:
             parent_span_id=parent,
             status=status,
             now=now,
+            shared=True,
         )
 
     def span_id(self) -> str:
@@ -227,6 +250,7 @@ class Recorder:
         with self._lock:
             self._registered[definition["name"]] = dict(definition)
             self._variables[definition["name"]] = list(variables)
+            self.redactor.hide(self._environ, self._variables[definition["name"]])
             self._set_route()
 
     def unregister_webhook(self, name: str) -> None:
@@ -243,18 +267,20 @@ class Recorder:
             self._handed_over = True
             return
         relay = self._relay_key()
-        owed = {
+        owed: dict[str, Any] = {
             "endpoints": names,
             "environment": self.settings.environment,
             "registered": self._registered,
             "relay": relay,
         }
+        if self.settings.access.secrets:  # what is in a segment is of one role, whose key signs it too
+            owed["role"] = self.settings.access.role
         content = json.dumps(owed, sort_keys=True).encode()
-        route = f"{zlib.crc32(content):08x}"
+        route = route_of(content)
         try:
             self._write_route(route, content)
         except OSError as error:
-            self.problem = self.problem or f"events cannot be owed to an endpoint: {error}"
+            self.problem = self.problem or _neutral(f"events cannot be owed to an endpoint: {error}")
             return
         if route != self._journal.route:
             self._journal.reroute(route)
@@ -274,7 +300,7 @@ class Recorder:
     def _write_route(self, route: str, content: bytes) -> None:
         folder = os.path.join(self.settings.journal, "routes")
         path = os.path.join(folder, f"{route}.json")
-        if not os.path.exists(path):
+        if not _is_kept(path, content):
             private_folder(self.settings.journal)
             private_folder(folder)
             write_private(path, content)
@@ -326,7 +352,7 @@ class Recorder:
                     waiting, name, state = counts["waiting"], endpoint, progress["endpoints"][endpoint]
         if state is None:
             return self.count, "no relay has answered yet"
-        return waiting, f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind"
+        return waiting, _neutral(f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind")
 
     def dead_letters(self) -> int:
         """Return how many events of the run were refused for good."""
@@ -336,17 +362,29 @@ class Recorder:
     def _progress(self) -> Iterator[dict[str, Any]]:
         return (handoff.progress() for handoff in self._handoffs.values())
 
+    def hold(self) -> None:
+        """Keep the segment, and with it the sign of life that its lock is, until `release`: spans of ours are open."""
+        self._journal.held += 1
+
+    def release(self) -> None:
+        """Close, unless somebody else holds it."""
+        self._journal.held -= 1
+        self.close()
+
     def close(self) -> None:
-        """End the segment. A later event begins another."""
+        """End the segment, unless it is held. A later event begins another."""
         for handoff in self._handoffs.values():
             self.problem = self.problem or handoff.problem
         with self._lock:
             self._check_journal()
-            self._journal.close()
+            if not self._journal.held:
+                self._journal.close()
 
     def _check_journal(self) -> None:
         if not self._journal.exists():
-            self.problem = self.problem or f"{self.settings.journal} was removed while events were written to it"
+            self.problem = self.problem or _neutral(
+                f"{self.settings.journal} was removed while events were written to it"
+            )
             self.lost, self.count = self.lost + self.count, 0
 
     def forked(self) -> None:
@@ -356,6 +394,36 @@ class Recorder:
         self._journal.forked()
         self._handed_over = self._journal.route == LOCAL
         self.count = self.lost = 0
+
+
+def _is_kept(path: str, content: bytes) -> bool:
+    """Tell whether a file is there and undamaged; then it counts as used, and is kept on (see `relay.retention`)."""
+    try:
+        with open(path, "rb") as file:
+            if file.read() != content:
+                return False
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass  # it belongs to somebody else
+    return True
+
+
+def _neutral(text: str) -> str:
+    from pytest_swarmtask.terminal import neutral  # only where something is wrong
+
+    return neutral(text)
+
+
+def _say_redacted(event: Event) -> bytes:
+    """Return the line of an event that something was redacted from; its `redacted` says where, in all fields."""
+    known = event.metadata.get("redacted", [])
+    if isinstance(known, list):
+        fields = masked_paths({"task_id": event.task_id, "status": event.status, "source": event.source})
+        paths = [*known, *fields, *masked_paths(event.metadata)]
+        event.metadata["redacted"] = list(dict.fromkeys(paths))
+    return event.encode()
 
 
 def _shrink(event: Event) -> bytes:

@@ -1,18 +1,32 @@
 """From any Python value to one that may be written: JSON can carry it, it is bounded, and it tells no secret.
 
-A value passes an ordered chain. Keys that name a secret lose their value; strings lose the literal
-values of secret-looking environment variables and everything of a known secret format. All of this
-happens before the first write, so no later stage has to be trusted with it.
+A text passes an ordered chain: it loses the literal values of secret-looking environment variables, what has the form
+of a known kind of secret (`secret_formats`), and what it names as one (`secret_names`, `secret_texts`). A mapping
+loses the values of keys that name a secret. All of this happens before the first write, so no later stage has to be
+trusted with it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from importlib import import_module
+from itertools import islice
+
+from pytest_swarmtask.secret_hints import (
+    MAYBE,
+    NO,
+    PASSWORD,
+    YES,
+    may_be_secret_name,
+    may_hold_credentials,
+    may_hold_token,
+    may_name_secret,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
 MASK = "[REDACTED]"
@@ -24,48 +38,32 @@ _MAX_ITEMS = 100
 _MAX_DEPTH = 6
 _MAX_NODES = 1000
 _MIN_LITERAL = 8
+_MIN_LINE = 20
+_MIN_PART = 12
 _LONGEST_SECRET = 4096
-
-SECRET_ENDINGS = (
-    "password",
-    "passwd",
-    "pwd",
-    "passphrase",
-    "secret",
-    "token",
-    "apikey",
-    "accesskey",
-    "secretkey",
-    "privatekey",
-    "signingkey",
-    "authkey",
-    "credential",
-    "credentials",
-    "authorization",
-    "cookie",
-)
-"""A key names a secret when its letters and digits end like this, in any case and style."""
+_LONGEST_KEY = 200
 
 _NO_SECRETS = ("PWD", "OLDPWD")
 """Variables that the shell keeps folders in; without this all paths would be hidden."""
 
-_FORMATS = (
-    # (what must occur in the lower-cased text for the pattern to be tried, pattern)
-    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,})"),
-    (("glpat-",), r"\bglpat-[\w-]{20,}"),
-    (("akia", "asia"), r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
-    (("xox",), r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
-    (("hooks.slack.com",), r"(?<=hooks\.slack\.com/services/)[\w/]+"),
-    (("sk_live_", "rk_live_", "sk_test_"), r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,}"),
-    (("aiza",), r"\bAIza[\w-]{35}"),
-    (("npm_",), r"\bnpm_[A-Za-z0-9]{36}\b"),
-    (("pypi-",), r"\bpypi-[\w-]{50,}"),
-    (("whsec_",), r"\bwhsec_[A-Za-z0-9+/=]{24,}"),
-    (("eyj",), r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+"),
-    (("-----begin",), r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
-    (("bearer ", "basic "), r"\b(?i:bearer|basic) +(?=[\w.~+/=-]*\d)[\w.~+/=-]{12,}"),
-    (("://",), r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"),
-)
+_COMMON = ("password", "postgres", "changeme", "required", "disabled", "undefined", "anonymous", "localhost")
+"""Values that are words which stand in many texts, and that nobody keeps secret."""
+
+
+_modules: dict[str, Any] = {}
+
+
+def load_rules() -> None:
+    """Load what else is loaded with the first text that needs it: when the interpreter ends it is too late for that."""
+    for name in ("secret_formats", "secret_names", "secret_texts", "secret_values"):
+        _rules(name)
+
+
+def _rules(name: str) -> Any:
+    module = _modules.get(name)
+    if module is None:
+        module = _modules[name] = import_module(f"pytest_swarmtask.{name}")
+    return module
 
 
 class Redactor:
@@ -75,26 +73,49 @@ class Redactor:
         environ: whose secret-looking variables give the literal values to hide.
         keys: further key endings that name a secret.
         allow: keys that are harmless although they look like one.
+        variables: names of further variables that hold secrets, or URLs with secrets in them.
     """
 
-    __slots__ = ("_allow", "_endings", "_keys", "_literals", "_patterns")
+    __slots__ = ("_allow", "_endings", "_literals", "_meanings", "_seen")
 
-    def __init__(self, environ: Mapping[str, str], keys: Iterable[str] = (), allow: Iterable[str] = ()) -> None:
-        self._endings = SECRET_ENDINGS + tuple(_letters(key) for key in keys)
-        self._allow = frozenset(_letters(key) for key in allow)
-        self._keys: dict[str, bool] = {}
-        self._patterns: dict[str, re.Pattern[str]] = {}
-        secrets = (value for name, value in environ.items() if name not in _NO_SECRETS and self.is_secret_key(name))
-        self._literals = sorted({value for value in secrets if len(value) >= _MIN_LITERAL}, key=len, reverse=True)
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        keys: Iterable[str] = (),
+        allow: Iterable[str] = (),
+        variables: Iterable[str] = (),
+    ) -> None:
+        self._endings = tuple(filter(None, map(_letters, keys)))
+        self._allow = frozenset(map(_letters, allow))
+        self._meanings: dict[str, int] = {}
+        self._seen: dict[str, str] = {}
+        self._literals: list[str] = []
+        self.hide(environ, variables)
+
+    def hide(self, environ: Mapping[str, str], variables: Iterable[str]) -> None:
+        """Hide from now on the values of these variables too, and what is secret in those that are URLs."""
+        secrets = self._secrets(environ, frozenset(variables))
+        found = {form for value in secrets for form in _forms(value)}
+        self._literals = sorted(found.union(self._literals), key=len, reverse=True)
+        self._seen.clear()
 
     def is_secret_key(self, key: str) -> bool:
         """Tell whether the value under this key is a secret by its name."""
-        known = self._keys.get(key)
+        return self.meaning(key) >= YES
+
+    def meaning(self, key: str) -> int:
+        """Return what a key says of its value, after `secret_names`, with what is configured."""
+        known = self._meanings.get(key)
         if known is None:
-            letters = _letters(key)
-            known = letters.endswith(self._endings) and letters not in self._allow
-            if len(self._keys) < _MAX_NODES:
-                self._keys[key] = known
+            letters = _letters(key) if self._allow or self._endings else ""
+            if letters in self._allow:
+                known = NO
+            elif self._endings and letters.endswith(self._endings):
+                known = PASSWORD
+            else:
+                known = _meaning(key[-_LONGEST_KEY:])
+            if len(self._meanings) < _MAX_NODES:
+                self._meanings[key] = known
         return known
 
     def text(self, text: str, limit: int = _MAX_TEXT) -> str:
@@ -105,17 +126,31 @@ class Redactor:
         for literal in self._literals:
             if literal in text:
                 text = text.replace(literal, MASK)
-        lowered = text.lower()
-        for triggers, pattern in _FORMATS:
-            for trigger in triggers:
-                if trigger in lowered:
-                    text = self._pattern(pattern).sub(MASK, text)
-                    break
+        if "\x1b" in text:
+            text = self._coloured(text)
+        text = self._chain(text)
         if len(text) > limit or unseen > 0:
             text = f"{text[:limit]}… ({max(0, len(text) - limit) + max(0, unseen)} more characters)"
         if not text.isascii():
             text = text.encode("utf-8", "backslashreplace").decode()
         return text
+
+    def _chain(self, text: str) -> str:
+        # What does the work is loaded with the first text that needs it: an emitter's whole life is few milliseconds.
+        if may_hold_token(text):
+            text = _rules("secret_formats").without_tokens(text, MASK)
+        lowered = text.lower()
+        if may_hold_credentials(lowered):
+            text = _rules("secret_formats").without_credentials(text, lowered, MASK)
+        if self._endings or may_name_secret(lowered):
+            text = self._without_named(text)
+        return text
+
+    def _coloured(self, text: str) -> str:
+        """Return a terminal's text without its colours if they stand around or inside of secrets, else as it is."""
+        plain: str = _rules("secret_texts").without_colours(text)
+        cleaned = self._chain(plain)
+        return text if cleaned == plain else cleaned
 
     def metadata(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """Return a copy of event metadata that JSON can carry and that tells no secret.
@@ -132,13 +167,96 @@ class Redactor:
         """Return any value as text, without secrets. Never raises."""
         return self.text(value if type(value) is str else str(_Walk(self).value(value, "", 0)), limit)
 
-    def _pattern(self, pattern: str) -> re.Pattern[str]:
-        compiled = self._patterns.get(pattern)
-        if compiled is None:
-            import re  # most events never need it
+    def short(self, text: str) -> str:
+        """Return a text of at most 200 characters; keys, and words that come again and again, cost next to nothing."""
+        known = self._seen.get(text)
+        if known is None:
+            known = self.text(text, _LONGEST_KEY)
+            if len(self._seen) < _MAX_NODES:
+                self._seen[text] = known
+        return known
 
-            compiled = self._patterns[pattern] = re.compile(pattern, re.DOTALL)
-        return compiled
+    def _without_named(self, text: str) -> str:
+        if text[:1] in ("{", "["):
+            text = self._json(text)
+        named: str = _rules("secret_texts").without_named(text, MASK, self.meaning)
+        return named
+
+    def _json(self, text: str) -> str:
+        """Return a text that is JSON as a whole without what is secret in its values; any other as it is."""
+        walk = _Walk(self)
+        try:
+            cleaned = walk.value(json.loads(text), "", 0)
+        except (ValueError, RecursionError):
+            return text
+        return json.dumps(cleaned, ensure_ascii=False) if walk.redacted else text
+
+    def _secrets(self, environ: Mapping[str, str], variables: frozenset[str]) -> Iterator[str]:
+        for name, value in environ.items():
+            if len(value) < _MIN_LITERAL or name in _NO_SECRETS:
+                continue
+            if "://" in value:
+                yield from _in_url(value, whole_path=name in variables or "WEBHOOK" in name.upper())
+            elif name in variables or (
+                _is_hidden(self.meaning(name), value) and value.lower() not in _COMMON and not _is_place(value)
+            ):
+                yield value
+
+
+def masked_paths(values: Any, path: str = "") -> Iterator[str]:
+    """Give the path of each text in metadata in which something is masked."""
+    if isinstance(values, str):
+        if MASK in values:
+            yield path
+    elif isinstance(values, dict):
+        for key, value in values.items():
+            if key != "redacted" or path:
+                yield from masked_paths(value, f"{path}.{key}" if path else key)
+    elif isinstance(values, list):
+        for i, value in enumerate(values):
+            yield from masked_paths(value, f"{path}[{i}]")
+
+
+def _meaning(key: str) -> int:
+    if not may_be_secret_name(key):
+        return NO
+    level: int = _rules("secret_names").meaning(key)
+    return level
+
+
+def _is_place(value: str) -> bool:
+    found: bool = _rules("secret_values").is_place(value)
+    return found
+
+
+def _in_url(value: str, *, whole_path: bool) -> Iterator[str]:
+    """Give what is secret in a URL: its password, its token, and in a webhook's each part that no person would type."""
+    values = _rules("secret_values")
+    address, _, query = value.partition("://")[2].partition("#")[0].partition("?")
+    location, _, path = address.partition("/")
+    login, at, _ = location.rpartition("@")
+    if at:
+        secret = login.partition(":")[2] or login
+        if len(secret) >= _MIN_LITERAL or values.is_made(secret, _MIN_LITERAL - 2):
+            yield secret
+    if whole_path:
+        yield from (part for part in path.split("/") if len(part) >= _MIN_PART and values.is_mixed(part))
+        yield from (text for pair in query.split("&") if len(text := pair.partition("=")[2]) >= _MIN_LITERAL)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Give the forms that a secret takes in texts: as it is, escaped, in a URL, and a line at a time."""
+    yield secret
+    if not secret.isalnum():
+        yield "".join(c if c.isalnum() or c in "-._~" else _percent(c) for c in secret)
+        yield repr(secret)[1:-1]
+        yield secret.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        if "\n" in secret:
+            yield from (line for line in secret.splitlines() if len(line) >= _MIN_LINE and " " not in line)
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 class _Walk:
@@ -153,12 +271,17 @@ class _Walk:
 
     def mapping(self, values: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for key, value in _bounded(values.items()):
+        redactor = self.redactor
+        named = _named_value(values)
+        for key, value in islice(values.items(), _MAX_ITEMS):
             name = key if type(key) is str else str(self.value(key, path, _MAX_DEPTH))
+            shown = redactor.short(name)
+            if shown in result:
+                shown = _free(shown, result)
             where = f"{path}.{name}" if path else name
-            shown = _free(self.redactor.text(name, 200), result)
-            if self.redactor.is_secret_key(name) and _may_be_secret(value):
-                self.redacted.append(self.redactor.text(where, 200))
+            level = redactor.meaning(named if named and name == "value" else name)
+            if level != NO and _may_be_secret(value) and _is_hidden(level, value):
+                self._note(where)
                 result[shown] = MASK
             else:
                 result[shown] = self.value(value, where, depth + 1)
@@ -168,6 +291,9 @@ class _Walk:
 
     def value(self, value: Any, path: str, depth: int) -> Any:
         kind = type(value)
+        if kind is str:
+            self.budget -= 1
+            return "…" if self.budget < 0 or depth > _MAX_DEPTH else self._string(value, path)
         if value is None or kind is bool or (kind is int and -(2**63) <= value < 2**64):
             return value
         if kind is float:
@@ -175,14 +301,14 @@ class _Walk:
         self.budget -= 1
         if self.budget < 0 or depth > _MAX_DEPTH:
             return "…"
-        return self._string(value, path) if kind is str else self._other(value, path, depth)
+        return self._other(value, path, depth)
 
     def _other(self, value: Any, path: str, depth: int) -> Any:
         try:
             if isinstance(value, Mapping):
                 return self.mapping(value, path, depth)
             if isinstance(value, (list, tuple, set, frozenset)):
-                items = [self.value(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(_bounded(value))]
+                items = self._items(list(islice(value, _MAX_ITEMS)), path, depth + 1)
                 return [*items, f"… ({len(value) - _MAX_ITEMS} more)"] if len(value) > _MAX_ITEMS else items
             if isinstance(value, str):  # a subclass, such as an enum's member
                 return self._string(str.__str__(value), path)
@@ -193,11 +319,43 @@ class _Walk:
         except Exception as error:  # noqa: BLE001 - the value's own code may raise anything
             return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
-    def _string(self, value: str, path: str) -> str:
-        cleaned = self.redactor.text(value)
-        if MASK in cleaned and MASK not in value:
-            self.redacted.append(self.redactor.text(path, 200))
+    def _items(self, items: Sequence[Any], path: str, depth: int) -> list[Any]:
+        cleaned: list[Any] = []
+        before: Any = None
+        for i, item in enumerate(items):
+            where = f"{path}[{i}]"
+            if type(before) is str and type(item) is str and self._follows(before, item, items):
+                self._note(where)
+                cleaned.append(MASK)
+            else:
+                cleaned.append(self.value(item, where, depth))
+            before = item
         return cleaned
+
+    def _follows(self, before: str, item: str, items: Sequence[Any]) -> bool:
+        """Tell whether this item of a list is the secret that the one before it announces, as in a command line."""
+        if item.startswith("-p") and len(item) > 4 and "mysql" in str(items[0]):
+            return True
+        if item.startswith("-") or not item:
+            return False
+        if before.startswith("-"):
+            if self.redactor.is_secret_key(before) and "=" not in before:
+                return True
+            if before in ("-u", "--user", "--proxy-user"):
+                return ":" in item and not item.rpartition(":")[2].isdigit()
+            return (before == "-p" and ("login" in items or "sshpass" in items)) or (
+                before == "-a" and "redis-cli" in items
+            )
+        return len(items) == 2 and self.redactor.is_secret_key(before) and _is_hidden(MAYBE, item)
+
+    def _string(self, value: str, path: str) -> str:
+        cleaned = self.redactor.short(value) if len(value) <= _LONGEST_KEY else self.redactor.text(value)
+        if cleaned is not value and cleaned.count(MASK) > value.count(MASK):
+            self._note(path)
+        return cleaned
+
+    def _note(self, path: str) -> None:
+        self.redacted.append(self.redactor.text(path, _LONGEST_KEY))
 
 
 def _describe(value: Any) -> str:
@@ -211,19 +369,40 @@ def _describe(value: Any) -> str:
     return str(value)
 
 
-def _bounded(items: Iterable[Any]) -> Iterable[Any]:
-    for count, item in enumerate(items):
-        if count == _MAX_ITEMS:
-            return
-        yield item
-
-
 def _may_be_secret(value: Any) -> bool:
     """Tell whether there is something to hide: not in nothing, truth values and what is empty."""
     kind = type(value)  # not `isinstance`, which asks the value, and it may answer anything
     return value is not None and kind is not bool and not (kind in _SIZED and not value)
 
 
+def _is_hidden(level: int, value: Any) -> bool:
+    """Tell whether this value is hidden under a key whose name says so much of it."""
+    if level in (NO, PASSWORD):
+        return level == PASSWORD and not (type(value) is str and _only_stands_for_one(value))
+    if type(value) in (int, float):
+        return level == YES and not -_SMALL < value < _SMALL  # `token: 5` counts
+    if level == YES:
+        return not (type(value) is str and _only_stands_for_one(value))
+    looks_secret = _rules("secret_values").looks_secret
+    items = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    texts = (_describe(item) for item in islice(items, _MAX_ITEMS) if isinstance(item, (str, bytes, bytearray)))
+    return any(text and looks_secret(text, level) for text in texts)
+
+
+def _only_stands_for_one(value: str) -> bool:
+    values = _rules("secret_values")
+    return values.is_placeholder(value) or ("://" not in value and values.is_place(value))
+
+
+def _named_value(values: Mapping[Any, Any]) -> str | None:
+    """Return what `value` is the value of in a mapping such as ``{"name": "DB_PASSWORD", "value": …}``."""
+    if type(values) is not dict or "value" not in values:
+        return None
+    names = (values.get(key) for key in ("name", "key", "header", "variable"))
+    return next((name for name in names if type(name) is str), None)
+
+
+_SMALL = 1000
 _SIZED = (str, bytes, list, tuple, dict, set)
 
 

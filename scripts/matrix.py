@@ -93,14 +93,23 @@ def try_cell(version: str, python: str, pytest: str, folder: Path, arguments: li
     return Cell(version, pytest, verdict, time.monotonic() - began, "" if done.returncode == 0 else done.stdout)
 
 
+def _cell(text: str) -> tuple[str, str]:
+    python, _, pytest = text.partition(":")
+    if pytest not in PYTESTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not such as 3.13:8.4; pytest is one of {', '.join(PYTESTS)}")
+    return python, pytest
+
+
 def main() -> int:
     """Run every cell that can be run and return 1 if one failed or there was none."""
     parser = argparse.ArgumentParser(description="The suite on each supported Python with each supported pytest.")
     parser.add_argument("--python", action="append", metavar="VERSION", help=f"default: {' '.join(PYTHONS)}")
+    parser.add_argument("--cell", action="append", type=_cell, metavar="PYTHON:PYTEST", help="only these, as 3.13:8.4")
     parser.add_argument("--full", action="store_true", help="slow tests too")
     parser.add_argument("arguments", nargs="*", help="for pytest, after --")
     args = parser.parse_args()
-    wanted = args.python or PYTHONS
+    chosen = args.cell or [(version, pytest) for version in args.python or PYTHONS for pytest in PYTESTS]
+    wanted = dict(chosen)
     found = {version: path for version in wanted if (path := interpreter(version))}
     for version in wanted:
         print(f"Python {version}: {found.get(version, 'not on this machine')}", flush=True)
@@ -110,8 +119,8 @@ def main() -> int:
     with ThreadPoolExecutor(2) as pool:
         cells = [
             pool.submit(try_cell, version, path, pytest, folder, arguments)
-            for version, path in found.items()
-            for pytest in PYTESTS
+            for version, pytest in chosen
+            if (path := found.get(version))
         ]
         for future in cells:
             cell = future.result()

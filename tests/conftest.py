@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
+import hypothesis
 import pytest
 
 from tests.sessions import Project
+
+# The examples that Hypothesis tries of each property: its usual hundred, or as many as a long run asks for.
+if os.environ.get("SWARMTASK_FUZZ"):
+    hypothesis.settings.register_profile("long", max_examples=int(os.environ["SWARMTASK_FUZZ"]), deadline=None)
+    hypothesis.settings.load_profile("long")
 
 
 @pytest.fixture

@@ -122,12 +122,16 @@ class Project:
 
     def pytest(self, *arguments: str, **environ: str) -> Session:
         """Run a pytest session to its end."""
+        return self.session(self.command(*arguments), clean_environ(**environ))
+
+    def session(self, command: list[str], environ: dict[str, str]) -> Session:
+        """Run the command of a pytest session to its end."""
         known = {event["id"] for event in self.events()}
         (self.root / "junit.xml").unlink(missing_ok=True)
         done = subprocess.run(
-            self.command(*arguments),
+            command,
             cwd=self.root,
-            env=clean_environ(**environ),
+            env=environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

@@ -1,10 +1,23 @@
-"""The commit and branch of a checkout, from the files of `.git`: starting git would cost more than a whole event."""
+"""The commit and branch of a checkout, from the files of `.git`, and whether it has changes, which git has to tell."""
 
 from __future__ import annotations
 
 import os
+import select
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _HASH_LENGTHS = (40, 64)
+_STATUS = ("--no-optional-locks", "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no")
+_PATIENCE = 1000
+"""Milliseconds that git gets."""
+_NAMES = ((os, "posix_spawnp pipe read close waitpid kill"), (select, "poll"))
+_REAL: tuple[Any, ...] = tuple(getattr(module, name, None) for module, names in _NAMES for name in names.split())
+"""Held here: a suite may patch what starts processes, or forbid it. Some systems lack the one or the other."""
+_known: list[bool | None] = []
 
 
 def head(root: str) -> dict[str, str]:
@@ -22,6 +35,55 @@ def head(root: str) -> dict[str, str]:
     if _is_hash(commit):
         found["commit"] = commit
     return found
+
+
+def dirty(root: str) -> bool | None:
+    """Tell whether tracked files of the checkout around a folder differ from its commit; None where it is not known.
+
+    Git is asked once in the life of a process, and waited for at most a second. Never raises.
+    """
+    if not _known:
+        try:
+            _known.append(None if _git_folder(root) is None else _asked(root))
+        except Exception:  # noqa: BLE001 - no git, no process to be had, no poll on this system
+            _known.append(None)
+    return _known[0]
+
+
+def _asked(root: str) -> bool | None:
+    spawn, pipe, read, close, waitpid, kill, poll = _REAL
+    output, theirs = pipe()
+    try:
+        try:
+            pid = _started(spawn, root, theirs)
+        finally:
+            close(theirs)
+        ready = poll()
+        ready.register(output)
+        said = read(output, 1) if ready.poll(_PATIENCE) else None
+        if said != b"":
+            kill(pid, signal.SIGKILL)  # it takes too long, or has said enough; without optional locks it holds none
+        if said is None and not ready.poll(_PATIENCE):
+            return None  # a dead file system holds it
+        status = waitpid(pid, 0)[1]
+    finally:
+        close(output)
+    if said:
+        return True
+    return False if said is not None and status == 0 else None
+
+
+def _started(spawn: Any, root: str, output: int) -> int:
+    if output < 4:
+        raise OSError("a standard file is closed, and its number would be taken for it")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or "CONFIG" in name}
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        (os.POSIX_SPAWN_DUP2, 0, 2),
+    ]
+    pid: int = spawn("git", ["git", "-C", root, *_STATUS], environ, file_actions=files, setsid=True)
+    return pid
 
 
 def _git_folder(root: str) -> str | None:

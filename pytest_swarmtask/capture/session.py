@@ -11,11 +11,15 @@ import os
 import pytest
 
 from pytest_swarmtask.capture import ci, git
+from pytest_swarmtask.capture.closing import Closing, header
+from pytest_swarmtask.capture.coverage import Measurement
 from pytest_swarmtask.capture.facts import process_facts, usage, without_secrets
 from pytest_swarmtask.capture.outcome import EVENT_OF, TestRun, reason
-from pytest_swarmtask.capture.tasks import REPORT_ATTRIBUTE, TaskIndex, TaskTests, is_narrowed
+from pytest_swarmtask.capture.tally import Tally
+from pytest_swarmtask.capture.taskevents import TaskEvents
+from pytest_swarmtask.capture.tasks import is_narrowed
 from pytest_swarmtask.capture.worker import WORKER_INPUT
-from pytest_swarmtask.config.settings import TASKS, find_root
+from pytest_swarmtask.config.settings import find_root
 from pytest_swarmtask.recorder import recorder
 
 TYPE_CHECKING = False
@@ -23,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from typing import Any
 
+    from pytest_swarmtask.capture.stepsummary import StepSummary
     from pytest_swarmtask.recorder import Recorder
 
 _getpid = os.getpid  # a suite may patch it later
-_SLOWEST = 10
 _DAY = 86400
 _REASONS = {
     1: "tests failed",
@@ -40,30 +44,33 @@ _REASONS = {
 
 
 class SessionCapture:
-    """Follows one session from its start to its end."""
+    """Follows one session from its start to its end.
 
-    def __init__(self, config: pytest.Config, hub: Recorder, task_id: str, drain_timeout: float) -> None:
+    Attributes:
+        step_summary: gets the session's facts at its end, or None.
+    """
+
+    def __init__(self, config: pytest.Config, hub: Recorder, task_id: str, closing: Closing, *, nested: bool) -> None:
+        self.step_summary: StepSummary | None = None
         self._config = config
         self._hub = hub
         self._task_id = hub.redactor.text(task_id)
-        self._drain_timeout = drain_timeout
+        self._closing = closing
         self._pid = _getpid()
         self._around = hub.parent_span_id
         self._span_id = hub.span_id()
         self._started = hub.clock.now()
-        self._earlier = hub.count
+        self._facts: dict[str, Any] = {}
+        self._nested = nested
+        self._coverage = Measurement(config, nested=nested)
         self._running: dict[str, list[TestRun]] = {}
         self._collected_errors: set[str] = set()
-        self._tasks = TaskIndex()
         self._uncollected = False
-        self._counts: dict[str, int] = {}
-        self._teardown_errors = 0
-        self._slowest: list[tuple[float, str]] = []
-        self._deselected = 0
+        self._tasks = TaskEvents(hub, self._record, lambda: self._uncollected or self._narrowed)
+        self._tally = Tally()
         self._begun = self._ended = False
         self._exit_code = 4  # unless a hook tells that it was something else than a usage error
         self._stopped: str | None = None
-        self._drained = False
         self._parallel = False
         option: Any = config.option
         self._without_calls = bool(option.setuponly or option.setupplan)
@@ -79,31 +86,40 @@ class SessionCapture:
             return None
         option: Any = config.option
         task_id = option.swarmtask_task_id or config.getini("swarmtask_task_id") or hub.settings.session_task_id
-        return cls(config, hub, task_id, _drain_timeout(config, hub.settings.drain_timeout))
+        closing = Closing(hub, _drain_timeout(config, hub.settings.drain_timeout))
+        return cls(config, hub, task_id, closing, nested=nested)
 
     # -- the session -------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Emit TASK_STARTED."""
-        arguments = without_secrets(map(str, self._config.invocation_params.args), self._hub.redactor.is_secret_key)
-        metadata = {**self._standard(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
-        metadata |= {**git.head(self._hub.settings.root), **ci.facts(os.environ)}
-        if self._hub.settings.environment:
-            metadata["environment"] = self._hub.settings.environment
+        self._hub.hold()
+        self._facts = self._start_facts()
         self._hub.record(
             "TASK_STARTED",
             self._task_id,
-            {**metadata, **self._hub.settings.metadata},
+            self._facts,
             span_id=self._span_id,
             parent_span_id=self._around,
         )
         self._hub.parent_span_id = self._span_id
         self._begun = True
 
+    def _start_facts(self) -> dict[str, Any]:
+        settings = self._hub.settings
+        arguments = without_secrets(map(str, self._config.invocation_params.args), self._hub.redactor.is_secret_key)
+        facts = {**self._standard(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
+        facts |= {**git.head(settings.root), **ci.facts(os.environ)}
+        changed = None if self._nested else git.dirty(settings.root)
+        if changed is not None:
+            facts["dirty"] = changed
+        if settings.environment:
+            facts["environment"] = settings.environment
+        return {**facts, **settings.metadata}
+
     def _standard(self) -> dict[str, Any]:
-        coverage = bool(getattr(self._config.option, "cov_source", None))
-        return {"workflow": "pytest", "action": "session", "test_type": "pytest", "coverage": coverage}
+        return {"workflow": "pytest", "action": "session", "test_type": "pytest", "coverage": self._coverage.active}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -114,7 +130,7 @@ class SessionCapture:
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count what was left out."""
         try:
-            self._deselected += len(items)
+            self._tally.deselect(items)
             self._tasks.deselect(items)
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
@@ -165,8 +181,7 @@ class SessionCapture:
                     if not run.undecided:
                         run.interrupt(why)
                     self._finish(run)
-            for name, task in self._tasks.tasks.items():
-                self._end_task(name, task)
+            self._tasks.end_all()
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
 
@@ -177,33 +192,47 @@ class SessionCapture:
         try:
             exit_code = int(exit_code or 0)
             self._hub.parent_span_id = self._around
+            end = self._end_facts(exit_code)
             self._hub.record(
                 "TASK_FAILED" if exit_code else "TASK_COMPLETED",
                 self._task_id,
-                {**self._summary(exit_code), **usage()},
+                end,
                 span_id=self._span_id,
                 parent_span_id=self._around,
             )
-            self._drain()
-            self._hub.close()
+            self._closing.drain()
+            self._append_summary(end)
+            self._hub.release()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
             self._trouble(error)
 
-    def _summary(self, exit_code: int) -> dict[str, Any]:
+    def _end_facts(self, exit_code: int) -> dict[str, Any]:
         summary = self._standard()
         summary["success"] = summary["test_passed"] = exit_code == 0
         if exit_code:
             summary["error"] = self._stopped or _REASONS.get(exit_code, f"exit code {exit_code}")
             summary["reason"] = _REASONS.get(exit_code, f"exit code {exit_code}")
         summary["exit_code"] = exit_code
-        summary["duration"] = round(self._hub.clock.now() - self._started, 6)
-        summary["tests"] = sum(self._counts.values())
-        summary["counts"] = dict(sorted(self._counts.items()))
-        summary["deselected"] = self._deselected
-        if self._teardown_errors:
-            summary["teardown_errors"] = self._teardown_errors
-        summary["slowest"] = [{"test": test, "duration": round(seconds, 6)} for seconds, test in self._slowest]
-        return summary
+        duration = self._duration()
+        summary["duration"] = round(duration, 6)
+        return {**summary, **self._tally.metadata(), **self._coverage.result(duration), **usage()}
+
+    def _duration(self) -> float:
+        return self._hub.clock.now() - self._started
+
+    def _append_summary(self, end: dict[str, Any]) -> None:
+        if self.step_summary is None:
+            return
+        try:
+            self.step_summary.append(
+                start=self._hub.redactor.metadata(self._facts),
+                end=self._hub.redactor.metadata(end),
+                failures=self._tally.failures,
+                events=self._closing.words("", coming=0),
+                root=str(self._config.rootpath),
+            )
+        except Exception as error:  # noqa: BLE001 - deaf
+            self._trouble(error)
 
     # -- tests -------------------------------------------------------------------------------------------------
 
@@ -244,7 +273,7 @@ class SessionCapture:
             run = self._run_of(report.nodeid, worker)
             run.add(report)
             if worker is not None:
-                self._learn(run, report)
+                self._tasks.learn(run, report)
             if str(report.when) == "???":  # xdist's word for a worker that died; no logfinish follows
                 self._finish(run)
         except Exception as error:  # noqa: BLE001 - deaf
@@ -270,7 +299,7 @@ class SessionCapture:
         run = TestRun(hub.redactor.text(nodeid), hub.span_id(), now)
         self._running.setdefault(nodeid, []).append(run)
         if nodeid in self._tasks.of:
-            self._join_tasks(run, nodeid)
+            self._tasks.join(run, nodeid)
         metadata = {
             "workflow": "pytest",
             "action": "test",
@@ -282,7 +311,6 @@ class SessionCapture:
             run.task_id,
             metadata,
             span_id=run.span_id,
-            parent_span_id=self._span_id,
             now=now,
             cleaned=True,
         )
@@ -301,12 +329,6 @@ class SessionCapture:
                 return run
         return runs[0]
 
-    def _learn(self, run: TestRun, report: pytest.TestReport) -> None:
-        described = getattr(report, REPORT_ATTRIBUTE, None)
-        if described and not run.tasks:
-            self._tasks.learn(report.nodeid, described)
-            self._join_tasks(run, report.nodeid)
-
     def _finish(self, run: TestRun) -> None:
         for nodeid, runs in self._running.items():
             if run in runs:
@@ -316,8 +338,8 @@ class SessionCapture:
                 break
         self._hub.parent_span_id = self._span_id
         self._emit_end(run)
-        for name in run.tasks:
-            self._count_for_task(name, run)
+        if run.tasks:
+            self._tasks.add(run)
 
     def _emit_end(self, run: TestRun) -> None:
         outcome = run.settle()
@@ -344,11 +366,11 @@ class SessionCapture:
             run.task_id,
             metadata,
             span_id=run.span_id,
-            parent_span_id=self._span_id,
             cleaned=True,
         )
-        self._counts[outcome] = self._counts.get(outcome, 0) + 1
-        self._rank(run)
+        self._tally.add(outcome, run)
+        if event_type == "TEST_FAILED":
+            self._tally.add_failure(run, metadata)
 
     def _add_failure(self, run: TestRun, metadata: dict[str, Any]) -> None:
         if run.location is not None:
@@ -357,121 +379,35 @@ class SessionCapture:
             metadata["failed_subtests"] = run.failed_subtests
         if run.teardown_error is not None:
             metadata["teardown_error"] = self._hub.redactor.text(run.teardown_error)
-            self._teardown_errors += run.outcome == "failed"  # pytest counts it as one more error
-
-    def _rank(self, run: TestRun) -> None:
-        slowest = self._slowest
-        if len(slowest) < _SLOWEST or run.duration > slowest[-1][0]:
-            slowest.append((run.duration, run.task_id))
-            slowest.sort(reverse=True)
-            del slowest[_SLOWEST:]
-
-    # -- tasks of the task manager -----------------------------------------------------------------------------
 
     @functools.cached_property
     def _narrowed(self) -> bool:
-        """Whether a task may have tests that this session has not even collected, or does not really run."""
+        """Whether tests were left out before they were collected, or do not really run."""
         try:
             return self._without_calls or is_narrowed(self._config)
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
             return True
 
-    def _join_tasks(self, run: TestRun, nodeid: str) -> None:
-        run.tasks = self._tasks.of[nodeid]
-        for name in run.tasks:
-            task = self._tasks.task(name)
-            if task.span_id is None:
-                task.span_id = self._hub.span_id()
-                task.started = self._hub.clock.now()
-                partial = {"partial": True} if task.deselected or self._uncollected or self._narrowed else {}
-                self._record_task("TASK_STARTED", name, task, {"tests": task.selected, **partial})
-
-    def _count_for_task(self, name: str, run: TestRun) -> None:
-        task = self._tasks.task(name)
-        outcome = run.settle()
-        task.outcomes[outcome] = task.outcomes.get(outcome, 0) + 1
-        if EVENT_OF[outcome] == "TEST_FAILED":
-            task.failed.append(run.task_id)
-        if task.ended >= task.selected:
-            self._end_task(name, task)
-
-    def _end_task(self, name: str, task: TaskTests) -> None:
-        if task.span_id is None:
-            return  # never began, or has ended
-        event_type, why = task.verdict()
-        metadata: dict[str, Any] = {"success": event_type == "TASK_COMPLETED"}
-        if why is not None:
-            metadata["error"] = why
-        metadata["duration"] = round(self._hub.clock.now() - task.started, 6)
-        metadata["tests"] = task.selected
-        metadata["counts"] = task.outcomes
-        if task.partial or self._narrowed or self._uncollected:
-            metadata["partial"] = True
-        self._record_task(event_type, name, task, metadata)
-        task.span_id = None
-
-    def _record_task(self, event_type: str, name: str, task: TaskTests, metadata: dict[str, Any]) -> None:
-        self._record(
-            event_type,
-            name,
-            {"workflow": "pytest", "action": "task", **metadata},
-            span_id=task.span_id or self._hub.span_id(),
-            parent_span_id=self._span_id,
-        )
-
     # -- what the user sees ------------------------------------------------------------------------------------
 
     def pytest_report_header(self) -> list[str]:
         """Return our line of pytest's header, and a warning where the configuration could not be followed."""
-        endpoints = [name for name in self._hub.settings.endpoints if name != TASKS]
-        where = f", webhooks: {', '.join(endpoints)}" if endpoints else ""
-        where += ", task manager" if TASKS in self._hub.settings.endpoints else ""
-        lines = [f"swarmtask: run {self._hub.trace_id}{where}"]
-        if self._hub.problem:
-            lines.append(f"swarmtask: warning: {self._hub.problem}")
-            self._hub.problem = None  # is said once; the closing line has room for what comes later
-        return lines
+        return header(self._hub)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Write our closing line: how many events, and what is left to deliver and how to send it."""
         try:
             option = self._config.option
             if option.verbose > -2 and not option.collectonly and not self._is_child():
-                self._drain()
-                problem = self._problem or self._hub.problem
-                terminalreporter.write_sep("-", self._closing_line(), yellow=problem is not None)
+                self._closing.drain()
+                line = f"swarmtask: {self._closing.words(self._coverage.words(self._duration()), coming=1)}"
+                problem = self._problem or self._hub.problem or (self.step_summary and self.step_summary.problem())
+                terminalreporter.write_sep("-", line, yellow=bool(problem))
                 if problem:
                     terminalreporter.write_line(f"swarmtask: warning: {problem}", yellow=True)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
             self._trouble(error)
-
-    def _closing_line(self) -> str:
-        hub = self._hub
-        count, lost = hub.count - self._earlier, hub.lost
-        if lost and not count:
-            lost += 1  # the session's end will be no luckier
-        else:
-            count += 1  # the session's end
-        line = f"swarmtask: {count} events"
-        if lost:
-            line += f", {lost} lost"
-        if not hub.owed:
-            return line
-        waiting, why = hub.undelivered()
-        if waiting or not self._drained:
-            return f"{line}, {waiting + 1} not delivered yet ({why}); send them with: swarmtask flush"
-        dead = hub.dead_letters()
-        return f"{line}, {dead} refused (see: swarmtask status)" if dead else f"{line} delivered"
-
-    def _drain(self) -> None:
-        begun = self._hub.clock.now()
-        try:
-            self._drained = self._hub.drain(max(0.0, self._drain_timeout))
-        except KeyboardInterrupt:
-            self._drain_timeout = 0.0  # the user does not want to wait
-            raise
-        self._drain_timeout -= self._hub.clock.now() - begun
 
     def _is_child(self) -> bool:
         """Tell whether a test has forked and let its child run on to here: the session is not the child's to tell."""
@@ -479,7 +415,7 @@ class SessionCapture:
 
     def _record(self, event_type: str, task_id: str | None, metadata: dict[str, Any], **how: Any) -> None:
         if not self._is_child():
-            self._hub.record(event_type, task_id, metadata, **how)
+            self._hub.record(event_type, task_id, metadata, parent_span_id=self._span_id, **how)
 
     def _trouble(self, error: BaseException) -> None:
         if self._problem is None and not isinstance(error, KeyboardInterrupt):

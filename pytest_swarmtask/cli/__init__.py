@@ -1,6 +1,7 @@
 """The command line: ``swarmtask`` and ``python -m pytest_swarmtask``.
 
-Exit codes: 0 done; 1 the thing asked about is not well; 2 bad usage or configuration; `run` returns its command's.
+Exit codes: 0 done; 1 the thing asked about is not well; 2 bad usage or configuration; 3 not permitted; `run` returns
+its command's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-_COMMANDS = ("init", "deliveries", "sync", "doctor", "listen", "config", "secret", "tasksmk")
+_COMMANDS = ("init", "deliveries", "report", "replay", "sync", "doctor", "listen", "config", "secret", "tasksmk")
 """The modules that add commands, in the order of the help."""
 
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _forget_output()
         return 0
     except OSError as error:
-        print(f"swarmtask: {error}", file=sys.stderr)
+        _complain(error)
         _forget_output()
         return 1
     except KeyboardInterrupt:
@@ -52,15 +53,24 @@ def _run_command(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from pytest_swarmtask.errors import ConfigError, UsageError
+    from pytest_swarmtask.errors import AccessError, ConfigError, HistoryError, UsageError
 
     chosen = _parser().parse_args(arguments)
     try:
         code: int = chosen.func(chosen)
-    except (ConfigError, UsageError) as error:
-        print(f"swarmtask: {error}", file=sys.stderr)
+    except (ConfigError, HistoryError, UsageError) as error:
+        _complain(error)
         return 2
+    except AccessError as error:
+        print(f"swarmtask: {error}", file=sys.stderr)
+        return 3
     return code
+
+
+def _complain(error: Exception) -> None:
+    from pytest_swarmtask.terminal import neutral_lines
+
+    print(f"swarmtask: {neutral_lines(str(error))}", file=sys.stderr)
 
 
 def _forget_output() -> None:

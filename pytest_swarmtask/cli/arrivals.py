@@ -7,19 +7,15 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_swarmtask.terminal import neutral
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _COLORS = {"STARTED": "36", "COMPLETED": "32", "PASSED": "32", "FAILED": "31", "SKIPPED": "33"}
-# What would move the cursor, change the text's direction or end the line on somebody's terminal.
-_HARMFUL = {
-    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    for codes in (range(0x20), range(0x7F, 0xA0), range(0x200E, 0x2010), range(0x2028, 0x202F), range(0x2066, 0x206A))
-    for code in codes
-}
 
 
-class Received(NamedTuple):
+class Arrival(NamedTuple):
     """What is known of one request.
 
     Attributes:
@@ -28,6 +24,7 @@ class Received(NamedTuple):
         webhook_id: its header, or empty.
         events: what it carried: plain events where they could be found, else the objects as they came.
         refusal: why it was refused, or empty.
+        duplicates: how many of the events had come before.
     """
 
     verified: bool | None
@@ -35,27 +32,7 @@ class Received(NamedTuple):
     webhook_id: str
     events: list[dict[str, Any]]
     refusal: str = ""
-
-
-def events_in(body: bytes) -> list[dict[str, Any]]:
-    """Return the plain events that a body of any of the formats carries; what is not ours, as it came.
-
-    Raises:
-        ValueError, RecursionError: the body is not JSON, or neither an object nor an array of objects.
-    """
-    content = json.loads(body.decode("utf-8"))
-    objects = content if isinstance(content, list) else [content]
-    if not all(isinstance(one, dict) for one in objects):
-        raise ValueError("it holds something else")
-    return [_plain(one) for one in objects]
-
-
-def _plain(content: dict[str, Any]) -> dict[str, Any]:
-    data = content.get("data")
-    for candidate in (data, data.get("customData") if isinstance(data, dict) else None):
-        if isinstance(candidate, dict) and "event_type" in candidate:
-            return candidate
-    return content
+    duplicates: int = 0
 
 
 class Printer:
@@ -79,38 +56,38 @@ class Printer:
                 f"{_counted(total['duplicates'], 'duplicate')}"
             )
 
-    def show(self, received: Received) -> bool:
+    def show(self, arrival: Arrival) -> bool:
         """Print a request's events; return True when nobody reads any more."""
         try:
-            lines = [self._line(received, event) for event in received.events]
+            lines = [self._line(arrival, event) for event in arrival.events]
         except RecursionError:
             lines = ["an event too deeply nested to be shown"]
-        if received.refusal:
-            lines.append(self._refusal(received))
+        if arrival.refusal:
+            lines.append(self._refusal(arrival))
         return not self._write("\n".join(lines)) if lines else False
 
-    def _line(self, received: Received, event: dict[str, Any]) -> str:
+    def _line(self, arrival: Arrival, event: dict[str, Any]) -> str:
         if self._json:
-            return json.dumps({"verified": received.verified, "webhook_id": received.webhook_id, "event": event})
+            return json.dumps({"verified": arrival.verified, "webhook_id": arrival.webhook_id, "event": event})
         kind = _text(event, "event_type", "type")
         parts = [
             f"{_text(event, 'timestamp', 'time')[11:23]:<12}",
             self._colored(f"{kind:<20}", _COLORS.get(kind.rpartition("_")[2])),
             _text(event, "task_id", "subject"),
             *_facts(event.get("metadata")),
-            "verified" if received.verified else "unverified" if received.signed else "unsigned",
+            "verified" if arrival.verified else "unverified" if arrival.signed else "unsigned",
         ]
         return "  ".join(parts)
 
     def _colored(self, text: str, color: str | None) -> str:
         return f"\x1b[{color}m{text}\x1b[0m" if color and self._color else text
 
-    def _refusal(self, received: Received) -> str:
+    def _refusal(self, arrival: Arrival) -> str:
         if self._json:
-            about = {"verified": received.verified, "webhook_id": received.webhook_id, "event": None}
-            return json.dumps({**about, "refused": received.refusal})
+            about = {"verified": arrival.verified, "webhook_id": arrival.webhook_id, "event": None}
+            return json.dumps({**about, "refused": arrival.refusal})
         refused = self._colored(f"{'REFUSED':<20}", _COLORS["FAILED"])
-        return f"{'':<12}  {refused}  {neutral(received.webhook_id) or '-'}  {neutral(received.refusal)}"
+        return f"{'':<12}  {refused}  {neutral(arrival.webhook_id) or '-'}  {neutral(arrival.refusal)}"
 
     def _write(self, text: str) -> bool:
         """Print in whatever the terminal can encode; return False when the other end of a pipe is gone."""
@@ -140,11 +117,6 @@ def _facts(metadata: object) -> Iterator[str]:
     told = [neutral(part) for part in (outcome, first) if isinstance(part, str) and part]
     if told:
         yield ": ".join(told)
-
-
-def neutral(text: str) -> str:
-    """Return the text with everything that a terminal would obey instead of show written out."""
-    return text.translate(_HARMFUL)
 
 
 def _counted(number: int, noun: str) -> str:

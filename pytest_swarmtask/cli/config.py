@@ -7,16 +7,26 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.errors import UsageError
+from pytest_swarmtask.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator, Mapping
 
     from pytest_swarmtask.config.load import Loaded
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
-NOT_ACTED_ON_YET = ("automation_triggers", "monitoring", "access_control")
+NOT_ACTED_ON_YET = (
+    "automation_triggers",
+    "monitoring.enabled",
+    "monitoring.alerts",
+    "monitoring.notifiers",
+    "monitoring.quiet_hours",
+    "monitoring.metrics",
+    "monitoring.retention.history_age",
+    "monitoring.retention.history_bytes",
+)
 """Sections that are checked while this version does nothing with them yet."""
 
 
@@ -38,12 +48,13 @@ def validate(args: argparse.Namespace) -> int:
     """Say that the configuration is valid; 0.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it is not, or names files that cannot be used.
     """
-    loaded = _load(args)
+    loaded = _load(args, os.environ)
     if loaded.path is None:
         print("valid: there is no workflow.yaml, the defaults hold")
         return 0
+    _check_files(args, loaded)
     environments = f" (environments: {', '.join(loaded.environments)})" if loaded.environments else ""
     print(f"valid: {loaded.path}{environments}")
     idle = [section for section in NOT_ACTED_ON_YET if _is_used(section, loaded)]
@@ -60,7 +71,7 @@ def show(args: argparse.Namespace) -> int:
     """
     from pytest_swarmtask.config.show import entries, yaml_lines
 
-    loaded = _load(args)
+    loaded = _load(args, os.environ)
     if args.json:
         values = {
             path: {"value": entry.value, "origin": entry.origin, "note": entry.note}
@@ -84,14 +95,45 @@ def schema(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command is 
     return 0
 
 
-def _load(args: argparse.Namespace) -> Loaded:
-    from pytest_swarmtask.config.load import load
+def _check_files(args: argparse.Namespace, loaded: Loaded) -> None:
+    """Look at the files that webhooks name, in every environment.
+
+    Raises:
+        ConfigError: some cannot be used.
+    """
+    others = (_load(args, {**os.environ, "WORKFLOW_ENVIRONMENT": name}) for name in loaded.environments)
+    problems = [problem for one in (loaded, *others) for problem in _unusable(one, _root(args))]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _unusable(loaded: Loaded, root: Path) -> Iterator[str]:
+    from pytest_swarmtask.config.variables import UnsetVariableError
+    from pytest_swarmtask.relay import tls
+
+    for i, webhook in enumerate(loaded.workflow.task_integration.webhooks):
+        path = f"task_integration.webhooks[{i}]"
+        try:
+            tls.check(webhook, os.environ, root)
+        except tls.FileError as error:
+            yield f"{loaded.origins[f'{path}.{error.key}']}: {path}.{error}"
+        except UnsetVariableError:
+            pass  # it is another machine, or another day, that has the file
+
+
+def _root(args: argparse.Namespace) -> Path:
     from pytest_swarmtask.config.settings import find_root
 
     root = Path(args.root or find_root(str(Path.cwd())))
     if not root.is_dir():
         raise UsageError(f"--root: found {root}, which is no folder, expected the project's folder")
-    return load(root, os.environ)
+    return root
+
+
+def _load(args: argparse.Namespace, environ: Mapping[str, str]) -> Loaded:
+    from pytest_swarmtask.config.load import load
+
+    return load(_root(args), environ)
 
 
 def _is_used(section: str, loaded: Loaded) -> bool:

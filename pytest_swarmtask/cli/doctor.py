@@ -12,13 +12,16 @@ from pytest_swarmtask import __version__
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.deliveries import journal_of, survey_of
 from pytest_swarmtask.config.load import Loaded, is_active, load, references
+from pytest_swarmtask.config.settings import read_settings
 from pytest_swarmtask.errors import ConfigError, UsageError
 from pytest_swarmtask.handoff import relay_folder
+from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from pytest_swarmtask.access import Access
     from pytest_swarmtask.config.model import Webhook
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
@@ -46,9 +49,9 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Print each finding; exit code 1 when something is not well."""
     well = True
     for finding in _examine(arguments):
-        print(f"{_MARKS[finding.level]} {finding.text}")
+        print(f"{_MARKS[finding.level]} {neutral(finding.text)}")
         if finding.advice:
-            print(f"     → {finding.advice}")
+            print(f"     → {neutral(finding.advice)}")
         well = well and finding.level != "bad"
     return 0 if well else 1
 
@@ -64,8 +67,10 @@ def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
             yield Finding("bad", f"configuration: {problem}", "until it is mended, runs go by the defaults")
     else:
         yield from _configuration(loaded)
+        access = read_settings(str(root), os.environ).access
+        yield from _role(access)
         for webhook in loaded.workflow.task_integration.webhooks:
-            yield _webhook(webhook, ping=arguments.ping)
+            yield _webhook(webhook.also_signed(access.secrets), root, ping=arguments.ping)
     yield from _copied_tasks_mk(root)
     yield _journal(journal)
     yield from _deliveries(journal)
@@ -94,30 +99,47 @@ def _configuration(loaded: Loaded) -> Iterator[Finding]:
         yield Finding("note", "no webhook is configured: events stay in the journal", advice)
 
 
-def _webhook(webhook: Webhook, *, ping: bool) -> Finding:
+def _role(access: Access) -> Iterator[Finding]:
+    """Say which role holds here, where there are roles."""
+    if not access.restricted:
+        return
+    name = f"role: {access.role}" if access.role else "role: none, and whoever proves none may do nothing"
+    yield Finding("ok" if access.role else "note", name)
+    for variable in access.disproved:
+        advice = "put the right one there, or unset it; swarmtask secret --token makes a new one and its hash"
+        yield Finding("bad", f"{variable} holds something that is not the token of its role", advice)
+
+
+def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> Finding:
     if not is_active(webhook, os.environ):
         unset = [name for name in references(webhook.url) if not os.environ.get(name)]
         return Finding("note", f"webhook {webhook.name}: inactive", f"set {', '.join(unset)} to use it")
     if not ping:
-        return Finding("ok", f"webhook {webhook.name}: configured")
+        return _configured(webhook, root)
     from pytest_swarmtask.relay.sinks import Delivered
     from pytest_swarmtask.relay.sinks.webhook import WebhookSink
 
-    sink = WebhookSink(webhook, os.environ)
+    sink = WebhookSink(webhook, os.environ, root)
     try:
         verdict = sink.ping()
     finally:
         sink.close()
     if isinstance(verdict, Delivered):
-        signed = any(os.environ.get(name) for name in _names(webhook))
-        advice = "" if signed else f"it was not signed: set {_names(webhook)[0]} (swarmtask secret makes one)"
+        signed = any(os.environ.get(name) for name in webhook.secrets())
+        advice = "" if signed else f"it was not signed: set {webhook.secrets()[0]} (swarmtask secret makes one)"
         return Finding("ok" if signed else "note", f"webhook {webhook.name}: took a ping", advice)
     advice = "check its address, the network and the secret; events wait meanwhile"
     return Finding("bad", f"webhook {webhook.name}: {verdict.reason}", advice)
 
 
-def _names(webhook: Webhook) -> list[str]:
-    return [webhook.secret_env] if isinstance(webhook.secret_env, str) else list(webhook.secret_env)
+def _configured(webhook: Webhook, root: Path) -> Finding:
+    from pytest_swarmtask.relay import tls
+
+    try:
+        tls.check(webhook, os.environ, root)
+    except ConfigError as error:
+        return Finding("bad", f"webhook {webhook.name}: {error}", "events wait meanwhile")
+    return Finding("ok", f"webhook {webhook.name}: configured")
 
 
 def _copied_tasks_mk(root: Path) -> Iterator[Finding]:

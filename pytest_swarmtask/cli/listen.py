@@ -14,9 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.arrivals import Printer, Received, events_in
-from pytest_swarmtask.errors import SignatureError, UsageError
+from pytest_swarmtask.cli.arrivals import Arrival, Printer
+from pytest_swarmtask.errors import SignatureError, UsageError, WebhookError
+from pytest_swarmtask.receiver import MAX_BODY, Seen, Verifier, events_in
 from pytest_swarmtask.relay import signing
+from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,9 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8017
 DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
-MAX_BODY = 5_000_000
 _IDLE_TIMEOUT = 60.0
-_LONGEST_ID = 200
 
 
 def register(subparsers: Subparsers) -> None:
@@ -129,47 +129,42 @@ class Receiver:
         self.printer = printer
         self.fail = fail
         self.hang = hang
-        self._secrets = secrets
+        self._verifier = Verifier(secrets) if secrets else None
         self._count = count
         self._lock = threading.Lock()
-        self._seen: set[str] = set()
+        self._seen = Seen()
         self._events = self._verified = self._refused = self._duplicates = 0
 
     def take(self, headers: dict[str, str], body: bytes) -> int:
         """Verify, show and count one request and return the status that answers it."""
-        received = self._read(headers, body)
-        with self._lock:
-            self._tally(received)
-            if self.printer.show(received):
-                self.stop.set()
-        if received.refusal:
-            return HTTPStatus.UNAUTHORIZED if received.verified is False else HTTPStatus.BAD_REQUEST
-        return HTTPStatus.OK
-
-    def _read(self, headers: dict[str, str], body: bytes) -> Received:
-        verified = None
-        signed = "webhook-signature" in headers
-        webhook_id = headers.get("webhook-id", "")
-        if self._secrets:
-            try:
-                signing.verify(headers, body, self._secrets)
-            except SignatureError as error:
-                return Received(False, signed, webhook_id, [], str(error))  # noqa: FBT003
-            verified = True
+        status: int = HTTPStatus.OK
         try:
-            return Received(verified, signed, webhook_id, events_in(body))
-        except (ValueError, RecursionError) as error:
-            return Received(verified, signed, webhook_id, [], f"the body is not a JSON object or array: {error}")
+            arrival = self._read(headers, body)
+        except WebhookError as error:
+            status = error.status
+            verified = None if self._verifier is None else not isinstance(error, SignatureError)
+            signed, webhook_id = "webhook-signature" in headers, headers.get("webhook-id", "")
+            arrival = Arrival(verified, signed, webhook_id, [], str(error))
+        with self._lock:
+            self._tally(arrival)
+            if self.printer.show(arrival):
+                self.stop.set()
+        return status
 
-    def _tally(self, received: Received) -> None:
-        self._events += len(received.events)
-        self._verified += len(received.events) if received.verified else 0
-        self._refused += bool(received.refusal)
-        for event in received.events:
-            event_id = event.get("id")
-            if isinstance(event_id, str) and len(event_id) <= _LONGEST_ID:
-                self._duplicates += event_id in self._seen
-                self._seen.add(event_id)
+    def _read(self, headers: dict[str, str], body: bytes) -> Arrival:
+        if self._verifier is None:
+            events = events_in(body)
+            known = sum(isinstance(event.get("id"), str) and not self._seen.add(event["id"]) for event in events)
+            signed = "webhook-signature" in headers
+            return Arrival(None, signed, headers.get("webhook-id", ""), events, duplicates=known)
+        received = self._verifier.verify(headers, body)
+        return Arrival(True, True, received.webhook_id, received.events, duplicates=received.duplicates)  # noqa: FBT003
+
+    def _tally(self, arrival: Arrival) -> None:
+        self._events += len(arrival.events)
+        self._verified += len(arrival.events) if arrival.verified else 0
+        self._refused += bool(arrival.refusal)
+        self._duplicates += arrival.duplicates
 
     def answered(self) -> None:
         """Note that an answer is out, after which `--count` may end everything."""
@@ -214,7 +209,7 @@ class Server(ThreadingHTTPServer):
         """Say nothing of connections that break: senders come and go."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            print(f"swarmtask listen: {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"swarmtask listen: {type(error).__name__}: {neutral(str(error))}", file=sys.stderr)
 
 
 class Handler(BaseHTTPRequestHandler):

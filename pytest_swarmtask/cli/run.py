@@ -294,7 +294,9 @@ def _run_unwatched(options: Options, environ: Mapping[str, str]) -> int:
 
 def _say(text: str) -> None:
     """Write a line to standard error, past Python's own file, which is missing where it was closed."""
+    from pytest_swarmtask.terminal import neutral_lines
+
     try:
-        os.write(2, f"swarmtask: {text}\n".encode("utf-8", "backslashreplace"))
+        os.write(2, f"swarmtask: {neutral_lines(text)}\n".encode("utf-8", "backslashreplace"))
     except OSError:
         pass  # nobody can be told

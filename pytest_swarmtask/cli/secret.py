@@ -1,10 +1,12 @@
-"""`swarmtask secret`: a new secret for signing."""
+"""`swarmtask secret`: a new secret for signing, or a new token that proves a role."""
 
 from __future__ import annotations
 
+import secrets
 import sys
 from typing import TYPE_CHECKING
 
+from pytest_swarmtask.access import token_hash
 from pytest_swarmtask.relay import signing
 
 if TYPE_CHECKING:
@@ -19,17 +21,36 @@ To change a secret without losing an event, sign with both for a while:
     secret_env: [NEW_SECRET_KEY, AUTOMATION_SECRET_KEY]
 """
 
+_PROOF = """
+The hash goes into workflow.yaml:
+    access_control:
+      roles:
+        deployer:
+          token_hash: {hash}
+          token_env: DEPLOYER_TOKEN
+The token goes to whoever may act as the role, and to nobody else, as a variable of the environment:
+    export DEPLOYER_TOKEN={secret}
+"""
+_TOKEN_BYTES = 32
+
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `secret`."""
-    parser = subparsers.add_parser("secret", help="print a new secret for signing webhooks")
+    parser = subparsers.add_parser("secret", help="print a new secret for signing webhooks, or a token for a role")
+    parser.add_argument(
+        "--token", dest="token", action="store_true", help="print a token that proves a role, and its hash"
+    )
     parser.set_defaults(func=secret)
 
 
-def secret(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command is called with them
-    """Print a new secret, and to a person at a terminal how to use it; always 0."""
-    new = signing.new_secret()
+def secret(args: argparse.Namespace) -> int:
+    """Print a new secret, or a new token and its hash, and to a person at a terminal how to use it; always 0."""
+    new = secrets.token_hex(_TOKEN_BYTES) if args.token else signing.new_secret()
     print(new)
+    how = _HOW
+    if args.token:
+        how = _PROOF.replace("{hash}", token_hash(new))
+        print(token_hash(new))
     if sys.stderr.isatty():
-        print(_HOW.format(secret=new if sys.stdout.isatty() else "whsec_…"), file=sys.stderr)
+        print(how.replace("{secret}", new if sys.stdout.isatty() else "…"), file=sys.stderr)
     return 0

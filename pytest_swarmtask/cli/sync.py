@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.deliveries import journal_of
+from pytest_swarmtask.config.settings import TASKS, read_settings
 from pytest_swarmtask.errors import UsageError
+from pytest_swarmtask.terminal import neutral_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -37,6 +39,7 @@ def sync(arguments: argparse.Namespace) -> int:
     """Synchronize; exit code 1 when `--check` finds that something is not in step.
 
     Raises:
+        AccessError: the role of whoever runs this does not allow ``task:sync``.
         ConfigError: the configuration is not valid.
         UsageError: the task manager cannot be checked.
         TaskManagerError: the task manager cannot be used as it is.
@@ -44,6 +47,7 @@ def sync(arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.relay.tasks.sync import synchronize
 
     root = str(Path(journal_of(arguments)).parent.parent)
+    read_settings(root, os.environ).access.require(TASKS)
     dry_run = arguments.dry_run or arguments.check
     synced = synchronize(root, os.environ, dry_run=dry_run)
     if arguments.check and not synced.known:
@@ -51,9 +55,9 @@ def sync(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_as_json(synced), indent=2))
     elif arguments.dry_run and synced.outcome.diff:
-        print(synced.outcome.diff, end="")
+        print(neutral_lines(synced.outcome.diff), end="")
     else:
-        print("\n".join(_as_text(synced, dry_run=dry_run)))
+        print(neutral_lines("\n".join(_as_text(synced, dry_run=dry_run))))
     return 1 if arguments.check and synced.outcome.changes else 0
 
 

@@ -36,6 +36,11 @@ def check_consistency(tree: Node, problems: Problems) -> None:
     for alert in tree.items(*_ALERTS):
         _known(alert.items("notify"), notifiers, "notifier", problems)
         _limited(alert, problems)
+    for webhook in tree.items(*_WEBHOOKS):
+        if webhook.at("client_key").value is not None and webhook.at("client_cert").value is None:
+            problems.add(
+                webhook.line, join(webhook.path, "client_cert"), "found nothing, expected the certificate of client_key"
+            )
     _roles(tree, problems)
     _task_manager(tree.at("task_integration", "task_manager"), problems)
 
@@ -79,7 +84,14 @@ def _roles(tree: Node, problems: Problems) -> None:
         if None in proof and proof != [None, None]:
             problems.add(role.line, role.path, "found half a proof, expected both token_hash and token_env, or neither")
     users = [rule.at("role") for rule in tree.items(*_RULES)]
-    _known([tree.at("access_control", "default_role"), *users], names, "role", problems)
+    default = tree.at("access_control", "default_role")
+    _known([default, *users], names, "role", problems)
+    if default.value in names and roles[default.value].at("token_hash").value is not None:
+        problems.add(
+            default.line,
+            default.path,
+            "found a role that has to be proven, expected one without token_hash and token_env",
+        )
 
 
 def _task_manager(node: Node, problems: Problems) -> None:

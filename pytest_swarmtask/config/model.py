@@ -5,9 +5,9 @@ Each description is what editors show, through the JSON Schema that is made of t
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from pytest_swarmtask.config.fields import (
     Body,
@@ -32,8 +32,15 @@ from pytest_swarmtask.config.monitoring import Monitoring
 from pytest_swarmtask.config.triggers import AutomationTriggers
 from pytest_swarmtask.config.variables import mentioned
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 Secrets = Variable | Annotated[list[Variable], Meta(min_length=1)]
 StatusChange = Literal[TaskStatus, "unchanged"]
+
+
+def _names(secrets: str | list[str] | None) -> list[str]:
+    return [secrets] if isinstance(secrets, str) else list(secrets or ())
 
 
 class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,11 +67,35 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     allow_http: Annotated[bool, about("Whether plain http may leave this machine.")] = False
     allow_private: Annotated[bool, about("Whether the address may be in a private network.")] = False
+    ca_file: Annotated[
+        Text | None, about("PEM file of the authorities to trust instead of the usual ones, relative to the project.")
+    ] = None
+    client_cert: Annotated[
+        Text | None, about("PEM file of the certificate that we show (mutual TLS), relative to the project.")
+    ] = None
+    client_key: Annotated[
+        Text | None, about("PEM file of its key, where that is not in the same file, relative to the project.")
+    ] = None
+    proxy: Annotated[
+        Url | None, about("HTTP proxy to go through, such as ${PROXY_URL}, whatever the environment says.")
+    ] = None
 
     def variables(self) -> list[str]:
         """Return the environment variables that deliveries to it depend on."""
-        secrets = [self.secret_env] if isinstance(self.secret_env, str) else self.secret_env
-        return [*secrets, *(name for text in (self.url, *self.headers.values()) for name in mentioned(text))]
+        texts = (self.url, *self.headers.values(), *filter(None, (self.proxy, *self.files().values())))
+        return [*self.secrets(), *(name for text in texts for name in mentioned(text))]
+
+    def secrets(self) -> list[str]:
+        """Return the names of the variables whose values sign."""
+        return _names(self.secret_env)
+
+    def also_signed(self, secrets: Sequence[str]) -> Webhook:
+        """Return the same webhook, signed with the values of these variables as well."""
+        return structs.replace(self, secret_env=[*self.secrets(), *secrets])
+
+    def files(self) -> dict[str, str | None]:
+        """Return the files that its TLS needs, by key."""
+        return {"ca_file": self.ca_file, "client_cert": self.client_cert, "client_key": self.client_key}
 
 
 class Redact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -159,11 +190,17 @@ class Role(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         None
     )
 
+    def secrets(self) -> list[str]:
+        """Return the names of the variables whose values sign as the role."""
+        return _names(self.secret_env)
+
 
 class AccessControl(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Roles. Without any, everything is allowed."""
 
-    default_role: Annotated[Name | None, about("Role of whoever proves no other.")] = None
+    default_role: Annotated[
+        Name | None, about("Role of whoever proves no other; without one they are allowed nothing.")
+    ] = None
     roles: Annotated[dict[Name, Role], about("The roles by name.")] = field(default_factory=dict)
 
 

@@ -10,22 +10,13 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from pytest_swarmtask.access import CONTROLS
 from pytest_swarmtask.config.variables import REFERENCE, literal_part
 from pytest_swarmtask.events import EVENT_TYPES
 from pytest_swarmtask.redact import MASK, Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-CONTROLS = (
-    *(f"emit:{name}" for name in EVENT_TYPES),
-    "webhook:register",
-    "trigger:run",
-    "delivery:replay",
-    "delivery:purge",
-    "task:sync",
-)
-"""Everything that a role can be allowed."""
 
 PLACEHOLDERS = (
     "id",

@@ -12,6 +12,7 @@ import os
 import sys
 import zlib
 
+from pytest_swarmtask.access import CONTROLS, Access, allows
 from pytest_swarmtask.errors import ConfigError
 from pytest_swarmtask.journal import private_folder, write_private
 
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from pytest_swarmtask.config.model import TaskManager
+    from pytest_swarmtask.config.model import AccessControl, TaskManager
 
 FOLDER = ".taskmaster"
-_FORMAT = 4
+_FORMAT = 5
 _CACHE = "config.json"
 TASKS = "task:sync"
-"""The endpoint that is the task manager; no webhook of the file can have this name."""
+"""The endpoint that is the task manager, and the control that allows it. No webhook of the file has such a name."""
 
 
 class Settings:
@@ -45,10 +46,12 @@ class Settings:
         redact_keys, redact_allow: additions to and exceptions from what names a secret.
         endpoints: names of the webhooks that are configured and whose variables are set, and `TASKS`.
         variables: names of the variables that their deliveries depend on.
+        access: what the role of whoever runs this process may do.
         problem: why the configuration could not be followed and defaults hold instead, or None.
     """
 
     __slots__ = (
+        "access",
         "drain_timeout",
         "enabled",
         "endpoints",
@@ -79,8 +82,10 @@ class Settings:
         self.redact_keys: list[str] = compiled["redact_keys"]
         self.redact_allow: list[str] = compiled["redact_allow"]
         active = [webhook for webhook in compiled["webhooks"] if all(map(environ.get, webhook[1]))]
-        self.endpoints: list[str] = [name for name, _, _ in active]
-        self.variables: list[str] = sorted({name for _, _, variables in active for name in variables})
+        self.access = Access(compiled["access"], environ)
+        self.endpoints: list[str] = [name for name, _, _ in active if name != TASKS or self.access.may(TASKS)]
+        variables = {name for _, _, variables in active for name in variables}
+        self.variables: list[str] = sorted(variables.union(self.access.secrets))
         self.problem = problem
 
 
@@ -105,6 +110,7 @@ DEFAULTS: dict[str, Any] = {
     "metadata": {},
     "redact_keys": [],
     "redact_allow": [],
+    "access": {"default": None, "roles": []},
     "webhooks": [["default", ["TASKMASTER_WEBHOOK_URL"], ["TASKMASTER_WEBHOOK_URL", "AUTOMATION_SECRET_KEY"]]],
 }
 """The compiled form of no file at all. A webhook is its name, the variables that must be set, and all it depends on."""
@@ -215,7 +221,8 @@ def _compile(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
 
     from pytest_swarmtask.config.load import load, references
 
-    task_integration = load(Path(root), environ).workflow.task_integration
+    workflow = load(Path(root), environ).workflow
+    task_integration = workflow.task_integration
     return {
         "enabled": task_integration.enabled,
         "source": task_integration.source,
@@ -225,6 +232,7 @@ def _compile(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "metadata": task_integration.metadata,
         "redact_keys": task_integration.redact.keys,
         "redact_allow": task_integration.redact.allow,
+        "access": _compiled_access(workflow.access_control),
         "webhooks": [
             *([webhook.name, references(webhook.url), webhook.variables()] for webhook in task_integration.webhooks),
             *_task_manager(task_integration.task_manager),
@@ -244,3 +252,17 @@ def _task_manager(definition: TaskManager) -> list[list[Any]]:
     return [
         [TASKS, references(rest.url), [name for text in (rest.url, *rest.headers.values()) for name in mentioned(text)]]
     ]
+
+
+def _compiled_access(control: AccessControl) -> dict[str, Any]:
+    roles = [
+        {
+            "name": name,
+            "allowed": [one for one in CONTROLS if allows(role.allow, one)],
+            "token_env": role.token_env,
+            "token_hash": role.token_hash,
+            "secrets": role.secrets(),
+        }
+        for name, role in control.roles.items()
+    ]
+    return {"default": control.default_role, "roles": roles}

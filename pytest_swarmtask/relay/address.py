@@ -147,10 +147,8 @@ def _ask(host: str, port: int, answers: queue.SimpleQueue[list[str] | OSError]) 
 def proxy_for(scheme: str, host: str) -> str | None:
     """Return the URL of the proxy that the environment names for a host, or None; loopback is always direct.
 
-    Behind a proxy the name is resolved by the proxy, so only a host that is itself an address can be checked.
-
     Raises:
-        EndpointError: the host is an address that is never allowed, or the proxy is not an HTTP proxy.
+        EndpointError: as `proxy_url`.
     """
     if is_loopback(host):
         return None
@@ -158,10 +156,31 @@ def proxy_for(scheme: str, host: str) -> str | None:
     proxy = proxies.get(scheme) or proxies.get("all")
     if not proxy or urllib.request.proxy_bypass(host):
         return None
+    return proxy_url(proxy, host)
+
+
+def proxy_url(proxy: str, host: str) -> str:
+    """Return the URL of a proxy through which a host may be reached.
+
+    Behind a proxy the name is resolved by the proxy, so only a host that is itself an address can be checked.
+
+    Raises:
+        EndpointError: the host is an address that is never allowed, or the proxy is not an HTTP proxy.
+    """
     literal = _literal(host)
     if literal is not None and (refusal := refused(literal, allow_private=True, allow_http=True)):
         raise EndpointError(f"{host} {refusal}")
+    proxy = proxy.strip()
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if not proxy.startswith(("http://", "https://")):
-        raise EndpointError(f"the {proxy.partition('://')[0]} proxy of the environment is not supported, only http is")
+        raise EndpointError(f"a {proxy.partition('://')[0]} proxy is not supported, only http is")
     return proxy
+
+
+def resolve_proxy(host: str, port: int, timeout: float) -> list[str]:
+    """Return the addresses of a proxy: a private one is usual, a link-local one is refused as any.
+
+    Raises:
+        EndpointError, OSError: as `resolve`.
+    """
+    return resolve(host, port, allow_private=True, timeout=timeout)

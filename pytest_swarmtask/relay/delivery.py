@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.relay.outbox import Outbox
 from pytest_swarmtask.relay.sinks import Delivered, Disabled, Rejected, Retry, Split
 from pytest_swarmtask.relay.store import EndpointState, Position, Store
+from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,10 +105,10 @@ class Delivery(threading.Thread):
             with contextlib.closing(Store(self._database)) as store, contextlib.closing(self._sink):
                 self._deliver(store, Outbox(self.endpoint, self._sink.accepts, store))
         except (sqlite3.Error, OSError) as error:
-            _log.error("%s: the relay's database cannot be used: %s", self.endpoint, error)
+            _log.error("%s: the relay's database cannot be used: %s", neutral(self.endpoint), error)
             self.state = EndpointState("stopped", f"the relay's database cannot be used: {error}")
         except Exception as error:  # noqa: BLE001 - what goes wrong with one endpoint must not keep the relay waiting for it
-            _log.exception("%s: delivery ends", self.endpoint)
+            _log.exception("%s: delivery ends", neutral(self.endpoint))
             self.state = EndpointState("stopped", f"delivery ended by {type(error).__name__}, see the relay's log")
         with self._wake:
             self._ended = True
@@ -177,13 +178,15 @@ class Delivery(threading.Thread):
             self._limit = max(1, len(batch) // 2)
             self._careful = self._careful or len(batch)
         elif isinstance(verdict, (Split, Rejected)):
-            _log.warning("%s: %s becomes a dead letter: %s", self.endpoint, batch[0].event.id, verdict.reason)
+            _log.warning(
+                "%s: %s becomes a dead letter: %s", neutral(self.endpoint), neutral(batch[0].event.id), verdict.reason
+            )
             outbox.settle(batch[:1], refused=verdict.reason)
             self._passed(1)
             self._change(store, EndpointState())
         else:
             state = "disabled" if isinstance(verdict, Disabled) else "stopped"
-            _log.warning("%s: %s: %s", self.endpoint, state, verdict.reason)
+            _log.warning("%s: %s: %s", neutral(self.endpoint), state, verdict.reason)
             self._change(store, EndpointState(state, verdict.reason))
 
     def _passed(self, count: int) -> None:
@@ -195,7 +198,7 @@ class Delivery(threading.Thread):
     def _postpone(self, store: Store, verdict: Retry) -> None:
         failures = self.state.failures + 1
         wait = backoff(failures) if verdict.after is None else max(verdict.after, backoff(1))
-        _log.warning("%s: %s; next attempt in %.1f s", self.endpoint, verdict.reason, wait)
+        _log.warning("%s: %s; next attempt in %.1f s", neutral(self.endpoint), verdict.reason, wait)
         self._due = time.monotonic() + wait
         self._change(store, EndpointState("retrying", verdict.reason, failures, time.time() + wait))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
 from pytest_swarmtask.handoff import hurry_file, lock_file, progress_file, relay_folder, yield_file
+from pytest_swarmtask.relay import aftermath
 from pytest_swarmtask.relay.delivery import Delivery
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.store import database
@@ -29,6 +31,12 @@ _LINGER = 1.0
 """Seconds without a living writer after which a run is over."""
 _RETRY_LINGER = 60.0
 """Seconds after its run's end that a relay goes on trying; then the next relay, or `flush`, adopts what is left."""
+
+_DEAD_AFTER = 0.3
+"""Seconds after which a writer that let go of its segment and holds no other is dead. A suite may close our file, too;
+the next event is written to another."""
+_RECENT = 86400.0
+"""Seconds for which a new relay looks for deaths in what was delivered long ago; `status` and `flush` look at all."""
 
 AT_ONCE = 50
 """Relays, at most, whose work is taken over at once: each holds a file open."""
@@ -107,6 +115,7 @@ class Relay:
         self._listed = -1
         self._listed_at = 0.0
         self._seen: set[str] = set()
+        self._let_go: dict[str, float] = {}
         self._alive_at = time.monotonic()
         self._hurry = False
         self._progress: dict[str, Any] = {}
@@ -123,6 +132,7 @@ class Relay:
             Whether everything that is owed was settled.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        self._forget_requests()
         try:
             while True:
                 self._poke(grown=self._look())
@@ -157,9 +167,21 @@ class Relay:
                 live = locks.is_locked(followed.path)
                 grown = followed.grow() or grown  # after the question, so that the last words of the dead are heard
                 followed.live = live
+                if not live:
+                    self._let_go[followed.segment.name] = time.monotonic()
+        self._end_abandoned()
         if any(followed.live for followed in self._followed.values()) or grown:
             self._alive_at = time.monotonic()
         return grown
+
+    def _end_abandoned(self) -> None:
+        """End what those have left open that died while we served them, or shortly before."""
+        now = time.monotonic()
+        due = [name for name, at in self._let_go.items() if now - at >= _DEAD_AFTER]
+        if due:
+            for name in due:
+                del self._let_go[name]
+            aftermath.end_abandoned(self._journal, due)
 
     def _list(self) -> bool:
         try:
@@ -176,6 +198,8 @@ class Relay:
         if not self._followed:  # at the start, what was settled long ago need not be looked at
             live = {segment.name for segment in own if locks.is_locked(self._path(segment))}
             owed = live.union(segment.name for segment in owing(self._journal, self._routes))
+            settled = [segment.name for segment in own if segment.name not in owed]
+            self._let_go |= {name: -math.inf for name in settled if self._is_recent(name)}
             own = [segment for segment in own if segment.name in owed]
         for segment in own:
             self._follow(segment)
@@ -183,6 +207,12 @@ class Relay:
             self._adopt = False  # once: later runs start relays of their own
             self._adopt_others()
         return bool(own)
+
+    def _is_recent(self, name: str) -> bool:
+        try:
+            return time.time() - os.stat(os.path.join(self._journal, name)).st_mtime < _RECENT
+        except OSError:
+            return False
 
     def _adopt_others(self) -> None:
         """Take over what is left of runs that have no relay and no living writer; what others serve is theirs.
@@ -233,6 +263,12 @@ class Relay:
 
     def _over(self) -> bool:
         return not any(followed.live for followed in self._followed.values())
+
+    def _forget_requests(self) -> None:
+        """Take no notice of what was asked of another relay by somebody who may have died since."""
+        for key in self._locks:
+            with contextlib.suppress(OSError):  # there is none
+                os.unlink(yield_file(self._journal, key))
 
     def _yielded(self) -> bool:
         """Tell whether somebody wants to serve what is left in our stead, and all runs are over."""

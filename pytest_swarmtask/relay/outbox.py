@@ -74,7 +74,15 @@ class Outbox:
         """Owe one more segment."""
         name = os.path.basename(path)
         if name not in self._segments:
-            self._segments[name] = _Reading(path, self._store.position(self._endpoint, name))
+            self._segments[name] = _Reading(path, self._settled(path, name))
+
+    def _settled(self, path: str, name: str) -> Position:
+        """Return how far a segment is; a cursor that points nowhere is damaged, and everything is delivered again."""
+        position = self._store.position(self._endpoint, name)
+        try:
+            return position if journal.begins_line(path, position.offset) else Position()
+        except OSError:
+            return position  # removed, or unreadable for now
 
     def fill(self, wanted: int) -> int:
         """See to it that `wanted` records are in the buffer if there are so many; return how many are.

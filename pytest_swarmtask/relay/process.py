@@ -14,6 +14,7 @@ from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
 from pytest_swarmtask.handoff import lock_file, read_progress, relay_folder, yield_file
 from pytest_swarmtask.journal import private_folder
+from pytest_swarmtask.relay import aftermath, retention
 from pytest_swarmtask.relay.loop import AT_ONCE, Relay
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.survey import owing
@@ -41,11 +42,18 @@ def main(arguments: Sequence[str]) -> None:
         while lock is not None:
             relay = Relay(journal, os.environ, {key: lock})
             relay.run()
-            # A writer that saw our lock in its last moment has relied on us.
-            lock = locks.open_locked(lock_file(journal, key)) if relay.missed() else None
+            lock = _needed_again(relay, journal, key)
+            if lock is None:
+                retention.prune(journal, os.environ)
+                lock = _needed_again(relay, journal, key)
     except Exception:  # noqa: BLE001 - it stands in the log
         _log.exception("the relay ends: the next one, or `swarmtask flush`, goes on where it stopped")
         sys.exit(1)
+
+
+def _needed_again(relay: Relay, journal: str, key: str) -> int | None:
+    """Return the lock once more where a writer that saw it held in its last moment has relied on us."""
+    return locks.open_locked(lock_file(journal, key)) if relay.missed() else None
 
 
 def _adopted_lock(arguments: Sequence[str]) -> int:
@@ -83,6 +91,7 @@ def flush(
     """
     deadline = time.monotonic() + timeout
     private_folder(relay_folder(journal))
+    aftermath.end_abandoned(journal)
     routes = Routes(journal, environ)
     owing_keys = (routes.relay(segment.route) for segment in owing(journal, routes))
     keys = list(dict.fromkeys(key for key in owing_keys if key is not None))
@@ -94,6 +103,7 @@ def flush(
         settled = Relay(journal, environ, taken, eager=True, adopt=False).run(left, watch) and settled
         busy += [key for key in some if key not in taken]
     waited = [_wait_for(journal, key, deadline) for key in busy]
+    retention.prune(journal, environ)
     return settled and all(waited)
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.config.model import TaskIntegration, Webhook
+from pytest_swarmtask.config.model import Webhook, Workflow
 from pytest_swarmtask.config.settings import TASKS
 from pytest_swarmtask.errors import ConfigError
-from pytest_swarmtask.journal import LOCAL
+from pytest_swarmtask.journal import LOCAL, route_of
 from pytest_swarmtask.relay.sinks import Stopped
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ class Routes:
         self._journal = journal
         self._root = Path(journal).parent.parent
         self._environ = environ
-        self._configured: dict[str, TaskIntegration] = {}
-        self._invalid = False
+        self._configured: dict[str, Workflow | None] = {}
         self._routes: dict[str, dict[str, Any]] = {}
 
     def relay(self, route: str) -> str | None:
@@ -77,43 +76,54 @@ class Routes:
         return (self._route(route).get("environment") or "") == self._environ.get("WORKFLOW_ENVIRONMENT", "")
 
     def endpoints(self, route: str) -> list[str]:
-        """Return the endpoints that a route names: ``name``, or ``name@environment``."""
+        """Return the endpoints that a route names: ``name``, ``name@environment``, ``name as role`` where it signs."""
+        return [name + self._suffix(route) for name in self._route(route).get("endpoints", ())]
+
+    def _suffix(self, route: str) -> str:
         content = self._route(route)
-        suffix = f"@{content['environment']}" if content.get("environment") else ""
-        return [name + suffix for name in content.get("endpoints", ())]
+        environment = f"@{content['environment']}" if content.get("environment") else ""
+        return f"{environment} as {content['role']}" if content.get("role") else environment
+
+    def leading_to(self, endpoint: str) -> str:
+        """Return the newest route that names an endpoint; `LOCAL` where none does."""
+        folder = os.path.join(self._journal, "routes")
+        try:
+            files = sorted(os.scandir(folder), key=lambda file: file.stat().st_mtime, reverse=True)
+        except OSError:
+            return LOCAL
+        routes = (file.name.removesuffix(".json") for file in files if file.name.endswith(".json"))
+        return next((route for route in routes if endpoint in self.endpoints(route)), LOCAL)
 
     def sink(self, route: str, endpoint: str) -> Sink:
         """Return a new sink for an endpoint of a route."""
         content = self._route(route)
-        environment = content.get("environment") or ""
-        name = endpoint.removesuffix(f"@{environment}") if environment else endpoint
+        name = endpoint.removesuffix(self._suffix(route))
+        workflow = self._workflow(content.get("environment") or "")
         try:
             if name == TASKS:
-                return self._tasks_sink(endpoint, environment)
-            if name in content.get("registered", {}):
-                return self._webhook_sink(msgspec.convert(content["registered"][name], Webhook), environment)
-            return self._webhook_sink(self._webhook(environment, name), environment)
+                return self._tasks_sink(endpoint, workflow)
+            return self._webhook_sink(self._webhook(content, name), workflow)
         except (ConfigError, msgspec.ValidationError) as error:
             return MissingSink(endpoint, str(error))
 
-    def _tasks_sink(self, endpoint: str, environment: str) -> Sink:
+    def _tasks_sink(self, endpoint: str, workflow: Workflow | None) -> Sink:
         from pytest_swarmtask.relay.sinks.tasks import TaskManagerSink
         from pytest_swarmtask.relay.tasks import task_manager
 
-        definition = self._integration(environment).task_manager
-        if self._invalid:
+        if workflow is None:
             raise ConfigError("the configuration is not valid, see: swarmtask config validate")
+        definition = workflow.task_integration.task_manager
         if not definition.enabled:
             raise ConfigError("task_manager is not enabled in the configuration any more")
         manager = task_manager(definition, str(self._root), self._environ)
         return TaskManagerSink(endpoint, manager, definition.status_map)
 
-    def _webhook_sink(self, webhook: Webhook, environment: str) -> Sink:
+    def _webhook_sink(self, webhook: Webhook, workflow: Workflow | None) -> Sink:
         from pytest_swarmtask.relay.sinks.webhook import WebhookSink  # an HTTP client that `status` can do without
 
-        sink = WebhookSink(webhook, self._environ)
-        tasks = self._integration(environment).task_manager
-        if not (tasks.enabled and tasks.titles and tasks.kind == "taskmaster"):
+        sink = WebhookSink(webhook, self._environ, self._root)
+        tasks = workflow.task_integration.task_manager if workflow else None
+        if tasks is None or not (tasks.enabled and tasks.titles and tasks.kind == "taskmaster"):
             return sink
         from pytest_swarmtask.relay.sinks.titled import TitledSink, Titles
         from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
@@ -121,29 +131,28 @@ class Routes:
         file = TaskMasterFile.configured(tasks, str(self._root), self._environ)
         return TitledSink(sink, Titles(file, self._environ))
 
-    def _webhook(self, environment: str, name: str) -> Webhook:
-        configured = {webhook.name: webhook for webhook in self._integration(environment).webhooks}
-        if name in configured:
-            return configured[name]
-        if name == _DEFAULT.name:
-            return _DEFAULT
-        if self._invalid:
-            raise ConfigError(f"webhook {name!r}: the configuration is not valid, see: swarmtask config validate")
-        raise ConfigError(f"no webhook is named {name!r} in the configuration any more")
+    def _webhook(self, content: dict[str, Any], name: str) -> Webhook:
+        """Return what a route's endpoint is now, with the key of the role that the route is of."""
+        workflow = self._workflow(content.get("environment") or "")
+        registered = content.get("registered", {})
+        found = msgspec.convert(registered[name], Webhook) if name in registered else _named(name, workflow)
+        if not content.get("role"):
+            return found
+        role = workflow.access_control.roles.get(content["role"]) if workflow else None
+        if role is None:
+            raise _unknown("role", content["role"], workflow)
+        # Beside the webhook's own secret: those who know nothing of roles can verify it, too.
+        return found.also_signed(role.secrets())
 
-    def _integration(self, environment: str) -> TaskIntegration:
-        configured = self._configured.get(environment)
-        if configured is None:
-            configured = self._configured[environment] = self._load(environment)
-        return configured
-
-    def _load(self, environment: str) -> TaskIntegration:
-        environ = {**self._environ, "WORKFLOW_ENVIRONMENT": environment}
-        try:
-            return load(self._root, environ).workflow.task_integration
-        except ConfigError:
-            self._invalid = True
-            return TaskIntegration()  # capture went by the defaults, too
+    def _workflow(self, environment: str) -> Workflow | None:
+        """Return the configuration of an environment; None where it is not valid: capture goes by defaults then."""
+        if environment not in self._configured:
+            environ = {**self._environ, "WORKFLOW_ENVIRONMENT": environment}
+            try:
+                self._configured[environment] = load(self._root, environ).workflow
+            except ConfigError:
+                self._configured[environment] = None
+        return self._configured[environment]
 
     def _route(self, route: str) -> dict[str, Any]:
         if route == LOCAL:
@@ -154,9 +163,30 @@ class Routes:
         return known
 
     def _read(self, route: str) -> dict[str, Any]:
+        """Return whom a route is owed to.
+
+        Where its file is gone or damaged nobody can say so: the events wait, visibly, under its own name.
+        """
+        nobody_knows = {"endpoints": [f"route {route}"], "relay": route}
         try:
-            content = json.loads(Path(os.path.join(self._journal, "routes", f"{route}.json")).read_bytes())
+            content = Path(os.path.join(self._journal, "routes", f"{route}.json")).read_bytes()
+            found = json.loads(content)
         except (OSError, ValueError):
-            content = None
-        # Without its file nobody can say whom a route is owed to: the events wait, visibly, under its own name.
-        return content if isinstance(content, dict) else {"endpoints": [f"route {route}"], "relay": route}
+            return nobody_knows
+        return found if isinstance(found, dict) and route_of(content) == route else nobody_knows
+
+
+def _named(name: str, workflow: Workflow | None) -> Webhook:
+    webhooks = workflow.task_integration.webhooks if workflow else []
+    found = next((webhook for webhook in webhooks if webhook.name == name), None)
+    if found is not None:
+        return found
+    if name == _DEFAULT.name:
+        return _DEFAULT
+    raise _unknown("webhook", name, workflow)
+
+
+def _unknown(noun: str, name: str, workflow: Workflow | None) -> ConfigError:
+    if workflow is None:
+        return ConfigError(f"{noun} {name!r}: the configuration is not valid, see: swarmtask config validate")
+    return ConfigError(f"no {noun} is named {name!r} in the configuration any more")

@@ -13,7 +13,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.errors import ConfigError, SignatureError
+from pytest_swarmtask.errors import AgeError, ConfigError, SignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -85,16 +85,35 @@ def verify(
         SignatureError: a header is missing or malformed, the timestamp is stale or in the future, or no signature
             matches; the message says which.
     """
+    check(headers, body, {"": list(secrets)}, tolerance=tolerance, now=now)
+
+
+def check(
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: Mapping[str, Sequence[bytes]],
+    *,
+    tolerance: float = TOLERANCE,
+    now: float | None = None,
+) -> tuple[str, tuple[str, ...]]:
+    """Return the id of a request, and the names of those who signed it; as `verify`, with the keys of each name.
+
+    Raises:
+        SignatureError: as `verify`.
+    """
     lowered = {name.lower(): value for name, value in headers.items()}
     message_id = _header(lowered, "webhook-id")
-    if "." in message_id:
+    if "." in message_id or not message_id.isprintable():
         # The parts of the signed content are only told apart by their dots.
-        raise SignatureError("webhook-id holds a '.', which the standard forbids")
+        raise SignatureError("webhook-id holds a '.' or another character that the standard forbids")
     timestamp = _timestamp(_header(lowered, "webhook-timestamp"))
     _check_age(timestamp, time.time() if now is None else now, tolerance)
     offered = _header(lowered, "webhook-signature").split(" ")[:_MAX_SIGNATURES]
-    if not _matches(offered, sign(list(secrets), message_id, timestamp, body).split()):
+    expected = {name: sign(keys, message_id, timestamp, body).split() for name, keys in secrets.items()}
+    signers = tuple([name for name, signatures in expected.items() if _matches(offered, signatures)])
+    if not signers:
         raise SignatureError("no signature matches: another secret was used, or the request was changed on its way")
+    return message_id, signers
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
@@ -113,11 +132,9 @@ def _timestamp(text: str) -> int:
 def _check_age(timestamp: int, now: float, tolerance: float) -> None:
     age = now - timestamp
     if age > tolerance:
-        raise SignatureError(f"webhook-timestamp is stale: {age:.0f} s old, at most {tolerance:.0f} s are accepted")
+        raise AgeError(f"webhook-timestamp is stale: {age:.0f} s old, at most {tolerance:.0f} s are accepted")
     if -age > tolerance:
-        raise SignatureError(
-            f"webhook-timestamp lies {-age:.0f} s in the future, at most {tolerance:.0f} s are accepted"
-        )
+        raise AgeError(f"webhook-timestamp lies {-age:.0f} s in the future, at most {tolerance:.0f} s are accepted")
 
 
 def _matches(offered: Sequence[str], expected: Sequence[str]) -> bool:

@@ -11,17 +11,20 @@ import logging
 import os
 import sqlite3
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask import locks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
 _TIMEOUT = 10.0
 """Seconds to wait for others that write."""
+
+_OTHER_TROUBLE = ("locked", "unable to open", "disk", "readonly", "newer version")
+"""Words of errors about locks, permissions and space."""
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -56,6 +59,9 @@ class Position(NamedTuple):
     delivered: int = 0
     dead: int = 0
     skipped: int = 0
+
+
+_STATES = ("ok", "retrying", "stopped", "disabled")
 
 
 class EndpointState(NamedTuple):
@@ -102,12 +108,12 @@ class Store:
         """Return how far an endpoint is in a segment."""
         query = "SELECT offset, lines, delivered, dead, skipped FROM cursors WHERE endpoint = ? AND segment = ?"
         row = self._db.execute(query, (endpoint, segment)).fetchone()
-        return Position(*row) if row else Position()
+        return _position(row) if row else Position()
 
     def positions(self) -> Iterator[tuple[str, str, Position]]:
         """Yield endpoint, segment and position for everything that was begun."""
         for row in self._db.execute("SELECT endpoint, segment, offset, lines, delivered, dead, skipped FROM cursors"):
-            yield row[0], row[1], Position(*row[2:])
+            yield row[0], row[1], _position(row[2:])
 
     def settle(self, endpoint: str, positions: dict[str, Position], letters: Sequence[DeadLetter] = ()) -> None:
         """Keep new positions, and the dead letters that belong to them, in one transaction."""
@@ -120,12 +126,12 @@ class Store:
         """Return how an endpoint was last."""
         query = "SELECT state, reason, failures, next_attempt FROM endpoints WHERE name = ?"
         row = self._db.execute(query, (endpoint,)).fetchone()
-        return EndpointState(*row) if row else EndpointState()
+        return _state(row) if row else EndpointState()
 
     def states(self) -> dict[str, EndpointState]:
         """Return how each endpoint was last, by name."""
         rows = self._db.execute("SELECT name, state, reason, failures, next_attempt FROM endpoints ORDER BY name")
-        return {row[0]: EndpointState(*row[1:]) for row in rows}
+        return {row[0]: _state(row[1:]) for row in rows}
 
     def set_state(self, endpoint: str, state: EndpointState) -> None:
         """Keep how an endpoint is."""
@@ -138,6 +144,37 @@ class Store:
         query = "SELECT endpoint, event_id, line, reason, at FROM dead_letters ORDER BY at"
         yield from (DeadLetter(*row) for row in self._db.execute(query))
 
+    def dead_ids(self) -> list[tuple[str, str]]:
+        """Return endpoint and event id of each dead letter."""
+        return self._db.execute("SELECT endpoint, event_id FROM dead_letters").fetchall()
+
+    def forget_all_but(self, segments: Collection[str]) -> None:
+        """Forget the positions in all other segments."""
+        with self._db:
+            known = {segment for (segment,) in self._db.execute("SELECT DISTINCT segment FROM cursors")}
+            gone = [(segment,) for segment in known if segment not in segments]
+            self._db.executemany("DELETE FROM cursors WHERE segment = ?", gone)
+
+    def revive(self, letter: DeadLetter) -> None:
+        """Forget a dead letter: it was delivered after all."""
+        with self._db:
+            query = "DELETE FROM dead_letters WHERE endpoint = ? AND event_id = ?"
+            self._db.execute(query, (letter.endpoint, letter.event_id))
+
+
+def _position(row: Sequence[Any]) -> Position:
+    """Return a position as kept; the beginning where it is damaged in a way that SQLite does not see."""
+    if not all(isinstance(value, int) and value >= 0 for value in row):
+        return Position()
+    position = Position(*row)
+    return position if position.lines == position.delivered + position.dead + position.skipped else Position()
+
+
+def _state(row: Sequence[Any]) -> EndpointState:
+    state, reason, failures, next_attempt = row
+    whole = state in _STATES and isinstance(reason, str) and isinstance(next_attempt, (int, float))
+    return EndpointState(*row) if whole and isinstance(failures, int) and failures >= 0 else EndpointState()
+
 
 def database(relay_folder: str) -> str:
     """Return where the database is."""
@@ -147,11 +184,16 @@ def database(relay_folder: str) -> str:
 def _open(path: str) -> sqlite3.Connection:
     try:
         return _connect(path)
-    except sqlite3.OperationalError:
-        raise  # locked, no space, no permission: the file itself may be sound
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if _may_be_sound(error):
+            raise
         with _alone(path):
             return _mended(path)
+
+
+def _may_be_sound(error: sqlite3.DatabaseError) -> bool:
+    """Tell whether an error says nothing against the file itself; only its words tell (Python 3.10 has no codes)."""
+    return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in _OTHER_TROUBLE)
 
 
 @contextlib.contextmanager
@@ -170,9 +212,9 @@ def _mended(path: str) -> sqlite3.Connection:
     """Open the database that somebody else has made in the meantime, else make it anew."""
     try:
         return _connect(path)
-    except sqlite3.OperationalError:
-        raise
     except sqlite3.DatabaseError as error:
+        if _may_be_sound(error):
+            raise
         aside = f"{path}.corrupt-{int(time.time())}"
         _log.warning(
             "%s cannot be read (%s): moved to %s, every journaled event is delivered again", path, error, aside
@@ -197,10 +239,22 @@ def _use_wal(db: sqlite3.Connection) -> None:
             time.sleep(0.02)
 
 
+def _has_our_tables(db: sqlite3.Connection) -> bool:
+    found = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")}
+    made = (statement.strip().replace(" IF NOT EXISTS", "") for statement in _SCHEMA.split(";"))
+    return found == {statement for statement in made if statement}
+
+
+def _text(value: bytes) -> str:
+    """Return a text of the database, damaged or not."""
+    return value.decode("utf-8", "replace")
+
+
 def _connect(path: str) -> sqlite3.Connection:
     if not os.path.exists(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the mode of this one
     db = sqlite3.connect(path, timeout=_TIMEOUT)
+    db.text_factory = _text
     try:
         _use_wal(db)
         db.execute("PRAGMA synchronous = NORMAL")
@@ -209,11 +263,16 @@ def _connect(path: str) -> sqlite3.Connection:
             raise sqlite3.OperationalError(  # noqa: TRY301 - closed below
                 f"{path} was written by a newer version of pytest-swarmtask"
             )
-        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(found)  # noqa: TRY301 - closed below
+        if version == SCHEMA_VERSION and not _has_our_tables(db):
+            raise sqlite3.DatabaseError("its tables are not the ones that were made")  # noqa: TRY301 - closed below
         if version < SCHEMA_VERSION:
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    except UnicodeDecodeError as error:  # in the message of what SQLite would have raised
+        db.close()
+        raise sqlite3.DatabaseError("it is no text where it should be") from error
     except BaseException:
         db.close()
         raise

@@ -12,6 +12,7 @@ from pytest_swarmtask import locks
 from pytest_swarmtask.errors import JournalError
 from pytest_swarmtask.events import Event
 from pytest_swarmtask.handoff import lock_file, relay_folder
+from pytest_swarmtask.relay import aftermath
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.store import EndpointState, Position, Store, database
 
@@ -60,21 +61,34 @@ class Survey:
 
 
 def survey(journal: str, environ: Mapping[str, str]) -> Survey:
-    """Return what a journal holds; an empty survey where there is none.
+    """Return what a journal holds; an empty survey where there is none. What the dead left open is ended first.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
+    aftermath.end_abandoned(journal)
     result = Survey()
     routes = Routes(journal, environ)
-    states, positions = _stored(journal)
+    states, positions, letters = _stored(journal)
     for name, state in states.items():
         result.endpoints[name] = EndpointSurvey(state)
     for segment in journals.segments(journal):
         _add(result, journal, segment, routes, positions)
+    _count_letters(result, journal, letters)
     keys = {routes.relay(segment.route) for segment in journals.segments(journal)} - {None}
     result.relays = sorted(key for key in keys if key is not None and locks.is_locked(lock_file(journal, key)))
     return result
+
+
+def _count_letters(result: Survey, journal: str, letters: list[tuple[str, str]]) -> None:
+    """Count as dead what is a dead letter still: what was one and is none was replayed, and so delivered."""
+    writers = {segment.process[1] for segment in journals.segments(journal)}
+    for endpoint in result.endpoints.values():
+        endpoint.delivered, endpoint.dead = endpoint.delivered + endpoint.dead, 0
+    for name, event_id in letters:
+        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
+        endpoint.dead += 1
+        endpoint.delivered -= event_id.partition("-")[0].partition("_")[0] in writers  # else its segment is gone
 
 
 def owing(journal: str, routes: Routes) -> list[Segment]:
@@ -83,7 +97,7 @@ def owing(journal: str, routes: Routes) -> list[Segment]:
     A database that cannot be read leaves everything owing: it is found out when it is written to.
     """
     try:
-        _, positions = _stored(journal)
+        _, positions, _ = _stored(journal)
     except (sqlite3.Error, OSError):
         positions = {}
     return [segment for segment in journals.segments(journal) if _owes(journal, segment, routes, positions)]
@@ -94,20 +108,29 @@ def _owes(journal: str, segment: Segment, routes: Routes, positions: dict[tuple[
     if not endpoints:
         return False
     path = os.path.join(journal, segment.name)
-    settled = min(positions.get((name, segment.name), Position()).offset for name in endpoints)
+    settled = {positions.get((name, segment.name), Position()).offset for name in endpoints}
     try:
-        return os.stat(path).st_size > settled and next(journals.read(path, settled), None) is not None
+        return any(_is_behind(path, offset) for offset in settled)
     except OSError:
         return False
 
 
-def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position]]:
+def _is_behind(path: str, offset: int) -> bool:
+    if os.stat(path).st_size == offset:
+        return False
+    # A cursor that points nowhere is damaged: the segment is delivered again (see `Outbox.add`).
+    return not journals.begins_line(path, offset) or next(journals.read(path, offset), None) is not None
+
+
+def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position], list[tuple[str, str]]]:
+    """Return states of endpoints, positions by endpoint and segment, and the ids of dead letters."""
     path = database(relay_folder(journal))
     if not os.path.exists(path):
-        return {}, {}
+        return {}, {}, []
     store = Store(path)
     try:
-        return store.states(), {(endpoint, segment): position for endpoint, segment, position in store.positions()}
+        positions = {(endpoint, segment): position for endpoint, segment, position in store.positions()}
+        return store.states(), positions, store.dead_ids()
     finally:
         store.close()
 

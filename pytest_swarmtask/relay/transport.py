@@ -58,7 +58,7 @@ class Transport(httpx.BaseTransport):
             backend = Backend(self._deadline, resolve)
             self._pool = httpcore.ConnectionPool(tls, max_connections=1, keepalive_expiry=5, network_backend=backend)
         else:
-            self._pool = _proxy_pool(httpx.Proxy(proxy), tls, Backend(self._deadline, address.lookup))
+            self._pool = _proxy_pool(httpx.Proxy(proxy), tls, Backend(self._deadline, address.resolve_proxy))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its answer with the body still to be read.

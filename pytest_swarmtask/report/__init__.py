@@ -1,1 +1,1 @@
-"""What people and other tools read: built from the journal, in a process of its own."""
+"""What people read: made of events, and knowing nothing of how they come about."""

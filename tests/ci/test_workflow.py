@@ -167,6 +167,9 @@ def test_a_push_runs_all_stages_and_every_event_arrives(
     done = run(runner, "push", ref, receiver)
     assert results(done) == dict.fromkeys(STAGES, "success"), said(done)
     assert {name: kinds(job) for name, job in done.items()} == EXPECTED
+    summary = done["test"].step("Test").summary
+    assert summary.startswith("### ✅ pytest: passed\n\n| tests | passed | duration |")
+    assert "environment <code>dev</code>, commit <code>0123456789abcdef" in summary
     (task_id,) = {event["task_id"] for event in read_events(done["deploy"].workspace)}
     assert (done["deploy"].environment, task_id) == environments
 
@@ -200,6 +203,7 @@ def test_a_failing_stage_is_reported_delivered_and_kept_and_nothing_is_deployed(
     assert kinds(done["test"]) == Counter(TASK_STARTED=2, TEST_STARTED=1, TEST_FAILED=1, TASK_FAILED=2)
     assert Counter(event["event_type"] for event in receiver.accepted) == kinds(done["setup"]) + kinds(done["test"])
     assert "journal-test-1" in runner.artifacts
+    assert "| <code>test_tiny.py::test_one</code> | <code>assert False</code> |" in done["test"].step("Test").summary
 
 
 @pytest.mark.slow

@@ -5,19 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-import pytest_swarmtask
-from tests.support import clean_environ, read_events
-
-PACKAGE = Path(pytest_swarmtask.__file__).parent
-SHIPPED = PACKAGE / "make" / "tasks.mk"
-TASKS_MK = SHIPPED if SHIPPED.exists() else PACKAGE.parent / "make" / "tasks.mk"
+from pytest_swarmtask.cli import tasksmk
+from tests.make.lab import Done, Project
+from tests.support import read_events
 
 SEED = """
 test:
@@ -41,13 +37,12 @@ echo 'the emitter prints'
 """
 
 
-class Make:
-    """A project's folder with tasks.mk, and a recorder that stands in for the Python of `TASKS_PYTHON`."""
+class Make(Project):
+    """A project with a recorder that stands in for the Python of `TASKS_PYTHON`."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.records = folder.parent / "records"
-        (folder / "tasks.mk").write_bytes(TASKS_MK.read_bytes())
         self.python = folder / ".venv" / "bin" / "python"
         self.python.parent.mkdir(parents=True)
         self.recorder()
@@ -57,28 +52,9 @@ class Make:
         self.python.write_text(RECORDER.format(records=self.records, extra=extra))
         self.python.chmod(0o755)
 
-    def write(self, text: str, where: str = "Makefile") -> None:
-        path = self.folder / where
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-    def run(
-        self, *arguments: str, python: str | None = ".venv/bin/python", stdin: str = "", **environ: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run make with `python` as `TASKS_PYTHON` in the environment, away from what the present session has set."""
-        kept = {name: value for name, value in clean_environ().items() if not name.startswith("TASKS_")}
-        if python is not None:
-            kept["TASKS_PYTHON"] = python
-        return subprocess.run(
-            ["make", *arguments],
-            cwd=self.folder,
-            env={**kept, **environ},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def run(self, *arguments: str, python: str | None = ".venv/bin/python", stdin: str = "", **environ: str) -> Done:
+        """Run make with `python` as `TASKS_PYTHON` in the environment."""
+        return self.make(*arguments, stdin=stdin, TASKS_PYTHON=python, **environ)
 
     def calls(self) -> list[list[str]]:
         """What the emitter was called with, in order: `[type, task id, metadata]`, as far as given."""
@@ -97,9 +73,7 @@ class Make:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    folder = tmp_path / "a project's (own) folder"
-    folder.mkdir()
-    return Make(folder)
+    return Make(tmp_path / "a project's (own) folder")
 
 
 def recipe(*lines: str, header: str = "include tasks.mk") -> str:
@@ -115,7 +89,7 @@ class TestSeed:
         make.write(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "bin/python")
         (make.folder / "bin/python").chmod(0o755)
 
-    def run(self, make: Make, status: int) -> subprocess.CompletedProcess[str]:
+    def run(self, make: Make, status: int) -> Done:
         make.write(f"print('the tests run'); raise SystemExit({status})", "scripts/run_tests.py")
         return make.run(PATH=f"{make.folder}/bin:{os.environ['PATH']}")
 
@@ -397,13 +371,82 @@ def test_parallel_targets(make: Make) -> None:
     assert sorted(make.calls()) == sorted(started + [["TASK_COMPLETED", name] for name in names])
 
 
+FUNCTIONS = (
+    "subst|patsubst|strip|findstring|filter|filter-out|sort|words?|wordlist|firstword|lastword|dir|notdir|suffix|basename|join"
+    "|addsuffix|addprefix|wildcard|realpath|abspath|if|or|and|foreach|call|value|eval|origin|flavor|shell|error|warning|info"
+)
+LATER = {
+    "a function": rf"(?<!\$)\$[({{](?!(?:{FUNCTIONS})[\s\\])[a-z-]+[ \t]",
+    "a directive": r"^ *-?(?:private|undefine|load|(?:override )?export +define|export +private)\b",
+    "a way to define": r"^ *(?:export |override )?[\w.-]+ *(?:::+=|!=)|^ *(?:override )?define\s+\S+\s*[:?+!]*=",
+    "a special target": r"^\.(?:ONESHELL|NOTINTERMEDIATE)\b|\.WAIT\b",
+    "a variable that is set": r"^ *(?:override |export )?\.(?:SHELLFLAGS|RECIPEPREFIX|EXTRA_PREREQS)\b",
+    "a variable that is read": r"\$[({](?:\.SHELLSTATUS|\.LOADED|MAKE_TERMOUT|MAKE_TERMERR|MAKE_HOST)[)}]",
+    "grouped targets": r"^[^#\t=]*&:",
+}
+"""What came after make 3.81: errors there, or silently something else.
+
+`.SHELLFLAGS` may be read: tasks.mk asks by its `origin` whether it is there.
+"""
+
+
+def later(text: str) -> list[str]:
+    """Return what make 3.81 does not have."""
+    uncommented = re.sub(r"(?m)^#.*", "", text)
+    return [what for what, pattern in LATER.items() if re.search(pattern, uncommented, re.MULTILINE)]
+
+
 def test_only_what_make_3_81_has() -> None:
-    """Constructs that came later are errors there, or silently mean something else."""
-    later = (
-        r"\$\((?:file|let|intcmp|guile) |^ *(?:private|undefine|export +define)\b|::?:=|!="
-        r"|^\.(?:ONESHELL|SHELLFLAGS)|^ *define .*="
-    )
-    assert re.findall(later, TASKS_MK.read_text(), re.MULTILINE) == []
+    """Constructs that came later are not in our file."""
+    assert later(tasksmk.installed().read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "X = $(file < name)",
+        "X = $(let a,b,c)",
+        "X = ${intcmp 1,2}",
+        "X = $(guile 1)",
+        "private X = 1",
+        "undefine X",
+        "export define X",
+        "load x.so",
+        "X ::= 1",
+        "X :::= 1",
+        "X != date",
+        "define X =",
+        "define X :=",
+        ".ONESHELL:",
+        "a: .WAIT b",
+        ".SHELLFLAGS := -ec",
+        ".RECIPEPREFIX = >",
+        "X := $(.SHELLSTATUS)",
+        "a b &: c",
+    ],
+)
+def test_the_check_refuses_what_came_later(text: str) -> None:
+    assert len(later(f"A = 1\n{text}\n")) == 1
+
+
+def test_the_check_accepts_what_3_81_has() -> None:
+    """Among it what looks like later things: in comments, in the shell's words, behind a question for its origin."""
+    text = """# private X ::= $(file a)
+define X
+text
+endef
+X ?= $(or $(and $(A),$(B)),$(info a))
+export X := $(lastword $(MAKEFILE_LIST))
+override X += $(value A)
+F = $(if $(filter undefined,$(origin .SHELLFLAGS)),-c,$(.SHELLFLAGS))
+.DEFAULT_GOAL := all
+ifeq ($(A),1)
+else ifneq ($(B),)
+endif
+a: private-thing ; @[ "$$x" != 1 ] && echo $$(printf %s 1) ${X} $(my-function)
+-include b.mk
+"""
+    assert later(text) == []
 
 
 class TestRealEmitter:
@@ -411,7 +454,6 @@ class TestRealEmitter:
 
     def test_events_reach_the_journal(self, make: Make) -> None:
         """Type, id and metadata are those of the recipe; make's output is untouched."""
-        (make.folder / ".taskmaster").mkdir()
         make.write(
             recipe(
                 '@$(call task-event,BUILD_STARTED,the build,\'{"action":"build","list":[1,2]}\')',
@@ -432,7 +474,6 @@ class TestRealEmitter:
 
     def test_one_make_is_one_run(self, make: Make) -> None:
         """Events of a make and its sub-makes have one trace id, also under -j; that of another make is another."""
-        (make.folder / ".taskmaster").mkdir()
         event = "\n\t@$(call task-event,TASK_STARTED,$@)\n"
         make.write(f"include tasks.mk\nall: a b\n\t@$(MAKE) -C sub\na:{event}b:{event}")
         make.write(f"include ../tasks.mk\nc:{event}", "sub/Makefile")
@@ -445,7 +486,6 @@ class TestRealEmitter:
 
     def test_a_run_around_goes_on(self, make: Make) -> None:
         """Where TRACEPARENT says what began the run, make's events belong to that."""
-        (make.folder / ".taskmaster").mkdir()
         make.write(recipe("@$(call task-event,TASK_STARTED,a)", "@echo $$TRACEPARENT"))
         around = f"00-{'ab' * 16}-{'cd' * 8}-01"
         done = make.run(python=f"'{sys.executable}'", TRACEPARENT=around)
@@ -454,7 +494,6 @@ class TestRealEmitter:
 
     def test_wrong_calls_are_told_and_harm_nothing(self, make: Make) -> None:
         """An unknown type or broken JSON is said on standard error; the recipe goes on."""
-        (make.folder / ".taskmaster").mkdir()
         make.write(
             recipe("@$(call task-event,NO_SUCH_TYPE,a)", "@$(call task-event,TASK_STARTED,a,'{\"a\":')", "@echo on")
         )

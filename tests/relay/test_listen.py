@@ -20,13 +20,14 @@ from typing import Any
 import pytest
 
 from pytest_swarmtask.cli import listen, secret
-from pytest_swarmtask.cli.arrivals import Printer, neutral
+from pytest_swarmtask.cli.arrivals import Printer
 from pytest_swarmtask.config.model import Webhook
 from pytest_swarmtask.errors import ConfigError, UsageError
 from pytest_swarmtask.events import EVENT_TYPES, Event
 from pytest_swarmtask.relay import signing
 from pytest_swarmtask.relay.sinks import Delivered, Record, Retry, Stopped
 from pytest_swarmtask.relay.sinks.webhook import WebhookSink
+from pytest_swarmtask.terminal import neutral
 
 SinkTo = Callable[..., WebhookSink]
 Start = Callable[..., "Listening"]

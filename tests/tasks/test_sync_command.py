@@ -130,3 +130,19 @@ def test_from_python(lab: Lab, recorded: Board) -> None:
         "try: AutomationIntegrator().sync_tasks()\nexcept UsageError as error: print(error)"
     )
     assert "tasks.json does not exist" in raised.stdout
+
+
+def test_only_who_may(lab: Lab, recorded: Board) -> None:
+    """The control `task:sync` holds for the command, the hub, and what the relay is owed."""
+    lab.webhooks(
+        task_integration={"task_manager": {"enabled": True}},
+        access_control={"default_role": "guest", "roles": {"guest": {"allow": ["emit:*"]}}},
+    )
+    done = lab.run("sync")
+    assert done.returncode == 3
+    assert "not permitted: the role guest may not task:sync" in done.stderr
+    program = "from pytest_swarmtask import AutomationIntegrator as A; A().sync_tasks()"
+    assert "AccessError: not permitted: the role guest may not task:sync" in lab.python(program).stderr
+    lab.emit("TASK_COMPLETED", "1")
+    assert lab.status()["endpoints"] == {}
+    assert recorded.statuses()["1"] == "pending"

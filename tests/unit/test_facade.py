@@ -30,6 +30,7 @@ HEAVY = (
 def test_exports_are_pinned() -> None:
     """The public names are these, sorted."""
     assert pytest_swarmtask.__all__ == [
+        "AccessError",
         "AutomationEventType",
         "AutomationIntegrator",
         "ConfigError",

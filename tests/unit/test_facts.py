@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,78 @@ def test_the_checkout(tmp_path: Path) -> None:
     assert git.head(str(tmp_path / "tree")) == {"branch": "other", "commit": commit}
     run_git(root, "checkout", "-q", "--detach")
     assert git.head(str(root)) == {"commit": commit}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with a tracked file and an ignored one, of which git has not been asked yet."""
+    monkeypatch.setattr(git, "_known", [])
+    root = tmp_path / "checkout"
+    root.mkdir()
+    (root / "tracked").write_text("one")
+    (root / ".gitignore").write_text("ignored\n")
+    run_git(root, "init", "-q")
+    run_git(root, "add", "-A")
+    run_git(root, "commit", "-q", "-m", "one")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (None, False),
+        ("ignored", False),
+        ("untracked", False),
+        ("tracked", True),
+        ("staged", True),
+        ("removed", True),
+    ],
+)
+def test_a_checkout_is_dirty_when_a_tracked_file_differs(checkout: Path, change: str | None, expected: bool) -> None:
+    if change == "removed":
+        (checkout / "tracked").unlink()
+    elif change is not None:
+        (checkout / change).write_text("two, longer")
+    if change == "staged":
+        run_git(checkout, "add", "staged")
+    assert git.dirty(str(checkout)) is expected
+
+
+def test_whether_it_is_dirty_is_told_from_below_and_once(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables that a git hook sets for another checkout do not mislead; a second question does not start git."""
+    (checkout / "below").mkdir()
+    monkeypatch.setenv("GIT_DIR", str(checkout / "nowhere"))
+    monkeypatch.setenv("GIT_TRACE", "1")
+    assert git.dirty(str(checkout / "below")) is False
+    (checkout / "tracked").write_text("two, longer")
+    assert git.dirty(str(checkout)) is False
+
+
+def test_what_git_cannot_tell_is_unknown(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No checkout, a broken one, no git."""
+    known = git._known
+    assert git.dirty(str(checkout.parent)) is None
+    known.clear()
+    (checkout / ".git" / "HEAD").unlink()
+    assert git.dirty(str(checkout)) is None
+    known.clear()
+    monkeypatch.setenv("PATH", str(checkout))
+    assert git.dirty(str(checkout)) is None
+
+
+@pytest.mark.parametrize("script", ["exec sleep 60", "exit 1", "echo no >&2; exit 1"])
+def test_a_git_that_hangs_or_fails_is_unknown(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], script: str
+) -> None:
+    """It is killed after its time, leaves no child behind, and says nothing in our terminal."""
+    (checkout / "git").write_text(f"#!/bin/sh\necho $$ > {checkout}/pid\n{script}\n")
+    (checkout / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(checkout), prepend=os.pathsep)
+    monkeypatch.setattr(git, "_PATIENCE", 500)
+    began = time.monotonic()
+    assert git.dirty(str(checkout)) is None
+    assert time.monotonic() - began < 30
+    assert capfd.readouterr() == ("", "")
+    if (checkout / "pid").exists():  # on a slow machine it may have had no time at all
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((checkout / "pid").read_text()), 0)

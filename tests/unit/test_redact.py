@@ -344,3 +344,115 @@ def test_hostile_text_takes_no_time(hostile: str) -> None:
     begun = time.perf_counter()
     redactor().text(hostile, 10_000)
     assert time.perf_counter() - begun < 0.5
+
+
+# -- names in texts, command lines and documents -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("password=hunter2", f"password={MASK}"),
+        ("password='hunter2', user='bob'", f"password='{MASK}', user='bob'"),
+        ('{"apiKey": "a1b2c3", "n": 1}', f'{{"apiKey": "{MASK}", "n": 1}}'),
+        ('say {\\"password\\": \\"hunter2\\"}', f'say {{\\"password\\": \\"{MASK}\\"}}'),
+        ("tool --password hunter2 --force", f"tool --password {MASK} --force"),
+        ("['tool', '--token', 'a1b2c3d4']", f"['tool', '--token', '{MASK}']"),
+        ("db:\n  password: hunter2\n  user: bob", f"db:\n  password: {MASK}\n  user: bob"),
+        ("- name: DB_PASSWORD\n  value: hunter2", f"- name: DB_PASSWORD\n  value: {MASK}"),
+        ("<password>hunter2</password>", f"<password>{MASK}</password>"),
+        ("Authorization: Basic dXNlcjpwYXNz", f"Authorization: {MASK}"),
+        ("Cookie: sid=a1b2; theme=dark\nHost: x", f"Cookie: {MASK}\nHost: x"),
+        ("CREATE USER bob PASSWORD 'hunter2'", f"CREATE USER bob PASSWORD '{MASK}'"),
+        ("mysql -uroot -phunter2 app", f"mysql -uroot -p{MASK} app"),
+        ("tests/test_a.py::test_b[password=hunter2]", f"tests/test_a.py::test_b[password={MASK}]"),
+        ("password=\x1b[31mhunter2\x1b[0m", f"password={MASK}"),
+        ("Server=db;Password=hunter2;Encrypt=true", f"Server=db;Password={MASK};Encrypt=true"),
+    ],
+)
+def test_what_a_text_names(text: str, left: str) -> None:
+    """The value that a text names as a secret is hidden, and nothing else of the text."""
+    assert redactor().text(text) == left
+
+
+def test_redacting_again_changes_nothing() -> None:
+    """A text that has been through once comes out of a second time as it is."""
+    for text in ("password=hunter2", "Authorization: Bearer a1b2c3d4e5f6", '{"token": "a1b2c3d4"}', "x://u:p@h"):
+        once = redactor().text(text)
+        assert redactor().text(once) == once
+
+
+def test_json_in_a_text() -> None:
+    """A text that is JSON as a whole is treated as what it says: so is what is nested under a secret's name."""
+    text = json.dumps({"credentials": {"user": "bob", "value": "swordfish"}, "n": [1, {"auth": "bob:a1b2c3"}]})
+    found = redactor().metadata({"body": text})
+    assert json.loads(found["body"]) == {"credentials": MASK, "n": [1, {"auth": MASK}]}
+    assert found["redacted"] == ["body"]
+
+
+def test_command_lines_as_lists() -> None:
+    """In a list an item that announces a secret hides the next one."""
+    command = ["tool", "--password", "swordfish", "--user", "bob:swordfish", "--verbose", "x"]
+    assert redactor().metadata({"command": command}) == {
+        "command": ["tool", "--password", MASK, "--user", MASK, "--verbose", "x"],
+        "redacted": ["command[2]", "command[4]"],
+    }
+
+
+def test_a_value_named_beside_it() -> None:
+    """In `{"name": …, "value": …}` the one says what the other is."""
+    found = redactor().metadata({"env": [{"name": "DB_PASSWORD", "value": "x1"}, {"name": "HOME", "value": "/root"}]})
+    assert found["env"] == [{"name": "DB_PASSWORD", "value": MASK}, {"name": "HOME", "value": "/root"}]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["SECRET_KEY_BASE", "DB_PASSWORD_PROD", "GITHUB_TOKEN_2", "passwordConfirmation", "SMTP_PASS", "user.password"],
+)
+def test_words_within_keys(key: str) -> None:
+    """What only says which secret it is does not make a key harmless."""
+    assert redactor().metadata({key: "hunter2"})[key] == MASK
+
+
+def test_keys_that_leave_it_to_the_value() -> None:
+    """Some names are of secrets only where the value looks like one."""
+    plain = {"tokens": 512, "stripe_key": "default", "auth": "none", "token": 5, "api_keys": 3, "pass": 12}
+    assert redactor().metadata(plain) == plain
+    made = {"tokens": ["a1b2c3d4e5"], "stripe_key": "a1B2c3D4e5F6g7H8i9", "auth": "bob:a1b2c3", "token": 123456}
+    assert {value for key, value in redactor().metadata(made).items() if key != "redacted"} == {MASK}
+
+
+# -- more of the environment ---------------------------------------------------------------------------------------
+
+
+def test_forms_of_a_literal() -> None:
+    """A variable's value is known also as it stands in a URL, in JSON, in a repr, and by its lines."""
+    value = 'p&ss "w/rd"\nsecond-line-of-the-secret'
+    own = redactor(MY_SECRET=value)
+    forms = ["p%26ss%20%22w%2Frd%22%0Asecond-line-of-the-secret", json.dumps(value), repr(value), value.split("\n")[1]]
+    for form in forms:
+        assert "second-line" not in own.text(f"x {form} y")
+
+
+def test_variables_that_hold_urls() -> None:
+    """Of a URL only what is secret in it is hidden where it stands alone; of a webhook's also parts of its path."""
+    own = redactor(
+        DATABASE_URL="postgres://app:swordfish-1@db/app",
+        MY_WEBHOOK_URL="https://example.com/hooks/a1b2c3d4e5f6g7h8?key=topsecret",
+    )
+    text = "db app swordfish-1 example.com hooks a1b2c3d4e5f6g7h8 topsecret"
+    assert own.text(text) == f"db app {MASK} example.com hooks {MASK} {MASK}"
+
+
+def test_configured_variables() -> None:
+    """What a webhook's configuration names is a secret, whatever it is called, also when it is registered later."""
+    environ = {"SIGNING": "swordfish-1", "LATER": "swordfish-2"}
+    own = Redactor(environ, variables=["SIGNING"])
+    assert own.text("swordfish-1 swordfish-2") == f"{MASK} swordfish-2"
+    own.hide(environ, ["LATER"])
+    assert own.text("swordfish-1 swordfish-2") == f"{MASK} {MASK}"
+
+
+def test_common_words_are_no_literals() -> None:
+    """A password that is a word of many texts does not hide that word everywhere."""
+    assert redactor(DB_PASSWORD="postgres").text("postgres is up") == "postgres is up"

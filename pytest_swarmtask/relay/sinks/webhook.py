@@ -16,14 +16,15 @@ import httpx
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.errors import ConfigError, EndpointError
 from pytest_swarmtask.events import EVENT_TYPES
-from pytest_swarmtask.relay import address, answers, cloudevents, formats, signing
+from pytest_swarmtask.relay import address, answers, cloudevents, formats, signing, tls
 from pytest_swarmtask.relay.sinks import Rejected, Retry, Split, Stopped
 from pytest_swarmtask.relay.transport import Transport
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
-    from pytest_swarmtask.config.model import Rest, Webhook
+    from pytest_swarmtask.config.model import Webhook
     from pytest_swarmtask.relay.sinks import Record, Verdict
 
 DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
@@ -43,15 +44,17 @@ class WebhookSink:
     Args:
         definition: what `workflow.yaml` says of it.
         environ: where `${NAME}` and the secrets are looked up, with the first request.
+        root: the project's folder, which the paths of files count from.
     """
 
-    def __init__(self, definition: Webhook, environ: Mapping[str, str]) -> None:
+    def __init__(self, definition: Webhook, environ: Mapping[str, str], root: str | os.PathLike[str] = ".") -> None:
         self.name = definition.name
         self.max_events = definition.max_events if definition.batch else 1
         self.max_bytes = definition.max_bytes
         self.max_age = definition.max_age if definition.batch else 0.0
         self._definition = definition
         self._environ = environ
+        self._root = root
         self._format = formats.by_name(definition.format)
         self._content_type = self._format.batch if definition.batch else self._format.single
         self._accepted = {name for name in EVENT_TYPES if any(fnmatchcase(name, glob) for glob in definition.events)}
@@ -94,7 +97,7 @@ class WebhookSink:
 
     def _open(self) -> Endpoint | Stopped:
         try:
-            return Endpoint(self._definition, self._environ)
+            return Endpoint(self._definition, self._environ, self._root)
         except (ConfigError, EndpointError) as error:
             return Stopped(str(error))
 
@@ -120,13 +123,13 @@ class Endpoint:
         EndpointError: the endpoint may not be connected to.
     """
 
-    def __init__(self, definition: Webhook, environ: Mapping[str, str]) -> None:
+    def __init__(self, definition: Webhook, environ: Mapping[str, str], root: str | os.PathLike[str]) -> None:
         self._url = usable_url(expand(definition.url, environ))
         self.where = f"{self._url.scheme}://{self._url.netloc.decode('ascii')}"
         self._timeout = definition.timeout
-        self._secrets = _secrets(definition.secret_env, environ)
+        self._secrets = _secrets(definition.secrets(), environ)
         self._headers = request_headers(definition.headers, environ, self._url.userinfo)
-        self._transport = transport(definition, self._url)
+        self._transport = transport(definition, self._url, environ, root)
 
     def post(self, message_id: str, content_type: str, body: bytes, count: int) -> Verdict:
         """Send one request, signed with the time of this attempt, and return what its answer means."""
@@ -189,10 +192,10 @@ def usable_url(text: str) -> httpx.URL:
     return url
 
 
-def _secrets(names: str | list[str], environ: Mapping[str, str]) -> list[bytes]:
+def _secrets(names: list[str], environ: Mapping[str, str]) -> list[bytes]:
     """Return the keys to sign with; none when only the default variable is named and it is unset."""
     keys = []
-    for name in [names] if isinstance(names, str) else names:
+    for name in names:
         value = environ.get(name)
         if value:
             try:
@@ -235,7 +238,9 @@ def _version() -> str:
         return "unknown"
 
 
-def transport(definition: Webhook | Rest, url: httpx.URL) -> Transport:
+def transport(
+    definition: Webhook, url: httpx.URL, environ: Mapping[str, str], root: str | os.PathLike[str]
+) -> Transport:
     """Return a connection to the host of a URL, under the rules that its definition sets.
 
     Raises:
@@ -248,8 +253,14 @@ def transport(definition: Webhook | Rest, url: httpx.URL) -> Transport:
             host, port, allow_private=definition.allow_private, allow_http=allow_http, timeout=timeout
         )
 
-    proxy = address.proxy_for(url.scheme, url.host)
+    if definition.proxy:
+        proxy: str | None = address.proxy_url(expand(definition.proxy, environ), url.host)
+    else:
+        proxy = address.proxy_for(url.scheme, url.host)
     if proxy and not allow_http:
         raise EndpointError(f"{url.host} would get the events unencrypted: use https, or set allow_http: true")
-    tls = httpx.create_ssl_context() if url.scheme == "https" else None
-    return Transport(definition.timeout, resolve, tls, proxy)
+    context = tls.context(definition, environ, root) if url.scheme == "https" else None
+    try:
+        return Transport(definition.timeout, resolve, context, proxy)
+    except (httpx.InvalidURL, ValueError):
+        raise EndpointError("the URL of the proxy is not valid") from None

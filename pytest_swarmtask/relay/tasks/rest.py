@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import httpx
 
+from pytest_swarmtask.config.model import Webhook
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.errors import ConfigError, EndpointError, TaskManagerError
 from pytest_swarmtask.relay import answers
@@ -79,6 +81,17 @@ class RestService:
         return known
 
 
+def _as_webhook(definition: Rest) -> Webhook:
+    """Return the webhook that may be connected to under the same rules."""
+    return Webhook(
+        name="rest",
+        url=definition.url,
+        timeout=definition.timeout,
+        allow_http=definition.allow_http,
+        allow_private=definition.allow_private,
+    )
+
+
 class _Service:
     """The service with its variables looked up and its connection at hand.
 
@@ -98,7 +111,7 @@ class _Service:
             *request_headers(definition.headers, environ, url.userinfo),
             ("content-type", "application/json"),
         ]
-        self._transport: Transport = transport(definition, url)
+        self._transport: Transport = transport(_as_webhook(definition), url, environ, os.curdir)
 
     def tell(self, task_id: str, wish: Wish) -> bool:
         status = self._definition.statuses.get(wish.status, wish.status)

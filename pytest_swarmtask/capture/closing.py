@@ -1,0 +1,79 @@
+"""What a session says of itself in the terminal, and the wait for delivery at its end."""
+
+from __future__ import annotations
+
+from pytest_swarmtask.config.settings import TASKS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytest_swarmtask.recorder import Recorder
+
+
+def header(hub: Recorder) -> list[str]:
+    """Return our line of pytest's header, and a warning where the configuration could not be followed."""
+    endpoints = [name for name in hub.settings.endpoints if name != TASKS]
+    where = f", webhooks: {', '.join(endpoints)}" if endpoints else ""
+    where += ", task manager" if TASKS in hub.settings.endpoints else ""
+    lines = [f"swarmtask: run {hub.trace_id}{where}"]
+    if hub.problem:
+        lines.append(f"swarmtask: warning: {hub.problem}")
+        hub.problem = None  # is said once; the closing line has room for what comes later
+    return lines
+
+
+class Closing:
+    """Waits for delivery, within what is left of the time for it, and tells what became of the session's events."""
+
+    def __init__(self, hub: Recorder, drain_timeout: float) -> None:
+        self._hub = hub
+        self._left = drain_timeout
+        self._earlier = hub.count
+        self._drained = False
+        self._seen = (-1, 0)
+
+    def drain(self) -> None:
+        """Wait until all is delivered or the time is over."""
+        begun = self._hub.clock.now()
+        try:
+            self._drained = self._hub.drain(max(0.0, self._left))
+        except KeyboardInterrupt:
+            self._left = 0.0  # the user does not want to wait
+            raise
+        self._left -= self._hub.clock.now() - begun
+
+    def words(self, more: str, coming: int) -> str:
+        """Return how many events there are, and what is left to deliver and how to send it.
+
+        Args:
+            more: what else is to be said.
+            coming: how many events will follow.
+        """
+        hub = self._hub
+        count, lost = hub.count - self._earlier, hub.lost
+        if lost and not count:
+            lost += coming  # they will be no luckier
+        else:
+            count += coming
+        fate = self._fate(coming)
+        said = [f"{count} events delivered" if fate == "delivered" else f"{count} events"]
+        if lost:
+            said.append(f"{lost} lost")
+        if more:
+            said.append(more)
+        if fate not in ("", "delivered"):
+            said.append(fate)
+        return ", ".join(said)
+
+    def _fate(self, coming: int) -> str:
+        hub = self._hub
+        if not hub.owed:
+            return ""
+        waiting, why = hub.undelivered()
+        if waiting or not self._drained:
+            if waiting == self._seen[0]:  # the relay has not looked since
+                waiting += hub.count - self._seen[1]
+            else:
+                self._seen = (waiting, hub.count)
+            return f"{waiting + coming} not delivered yet ({why}); send them with: swarmtask flush"
+        dead = hub.dead_letters()
+        return f"{dead} refused (see: swarmtask status)" if dead else "delivered"

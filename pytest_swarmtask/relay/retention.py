@@ -1,0 +1,204 @@
+"""Retention: the journal stays within an age and a size, and what nobody takes does not wait for ever.
+
+Removed is only what is settled: written by processes that are dead and whose ends are written, in runs of which no
+process lives, with every endpoint through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_swarmtask import journal as journals
+from pytest_swarmtask import locks
+from pytest_swarmtask.config.load import load
+from pytest_swarmtask.errors import ConfigError, HistoryError
+from pytest_swarmtask.handoff import lock_file, relay_folder
+from pytest_swarmtask.history import reading
+from pytest_swarmtask.relay import aftermath
+from pytest_swarmtask.relay.outbox import Outbox
+from pytest_swarmtask.relay.routes import Routes
+from pytest_swarmtask.relay.store import Store, database
+from pytest_swarmtask.relay.survey import owing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_swarmtask.config.monitoring import Retention
+    from pytest_swarmtask.journal import Segment
+
+_log = logging.getLogger("pytest_swarmtask.relay")
+_DAY = 86400.0
+_AT_ONCE = 100
+
+
+class _Process(NamedTuple):
+    """What one process has written: its segments, oldest first; the last write, seconds since the epoch; bytes."""
+
+    segments: list[Segment]
+    last: float
+    size: int
+
+
+def prune(journal: str, environ: Mapping[str, str]) -> None:
+    """Apply the configured retention to a journal. Without a valid configuration, or in another user's, do nothing.
+
+    What cannot be done now is left for the next time.
+    """
+    try:
+        retention = load(Path(journal).parent.parent, environ).workflow.monitoring.retention
+    except ConfigError:
+        return
+    if not aftermath.is_ours(journal):
+        return
+    with contextlib.suppress(OSError, sqlite3.Error):
+        routes = Routes(journal, environ)
+        _give_up(journal, routes, retention)
+        _remember(journal, environ)
+        if _remove(journal, routes, retention):
+            _forget(journal)
+        _tidy(journal, time.time() - retention.journal_age)
+
+
+def _remember(journal: str, environ: Mapping[str, str]) -> None:
+    """Take what there is into the history, where it stays when the journal has lost it."""
+    with contextlib.suppress(HistoryError):  # is told to whoever asks it something
+        reading.update(journal, environ)
+
+
+def _processes(journal: str) -> list[_Process]:
+    """Return the processes that have written a journal, the one that wrote last at the end."""
+    found: dict[tuple[str, str], list[Segment]] = {}
+    for segment in journals.segments(journal):
+        found.setdefault(segment.process, []).append(segment)
+    result = []
+    for segments in found.values():
+        with contextlib.suppress(FileNotFoundError):  # somebody else has just removed it
+            files = [os.stat(os.path.join(journal, segment.name)) for segment in segments]
+            result.append(_Process(segments, max(f.st_mtime for f in files), sum(f.st_size for f in files)))
+    return sorted(result, key=lambda process: process.last)
+
+
+def _living(journal: str, processes: Sequence[_Process]) -> set[str]:
+    """Return the runs in which a process is alive."""
+    segments = (segment for process in processes for segment in process.segments)
+    return {segment.trace_id for segment in segments if not locks.is_free(os.path.join(journal, segment.name))}
+
+
+# -- what nobody took --------------------------------------------------------------------------------------------------
+
+
+def _give_up(journal: str, routes: Routes, retention: Retention) -> None:
+    """Make dead letters of what has been waiting for too long."""
+    limit = time.time() - retention.undelivered_age
+    processes = _processes(journal)
+    late = [process for process in processes if process.last < limit]
+    if not late:
+        return
+    living = _living(journal, processes)
+    owed = {segment.name for segment in owing(journal, routes)}
+    for segment in (segment for process in late for segment in process.segments):
+        if segment.name in owed and segment.trace_id not in living:
+            with _instead_of_relay(journal, routes.relay(segment.route)) as alone:
+                if alone:
+                    _bury(journal, routes, segment, retention.undelivered_age)
+
+
+@contextlib.contextmanager
+def _instead_of_relay(journal: str, key: str | None) -> Iterator[bool]:
+    """Keep relays away from what is theirs; give False where one is at work."""
+    path = lock_file(journal, key or "")
+    lock = None if key is None else locks.open_locked(path)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            os.unlink(path)
+            os.close(lock)
+
+
+def _bury(journal: str, routes: Routes, segment: Segment, age: float) -> None:
+    path = os.path.join(journal, segment.name)
+    with contextlib.closing(Store(database(relay_folder(journal)))) as store:
+        for endpoint in routes.endpoints(segment.route):
+            trouble = store.state(endpoint).reason
+            reason = f"not delivered within {age / _DAY:g} days{f': {trouble}' if trouble else ''}"
+            outbox = Outbox(endpoint, routes.sink(segment.route, endpoint).accepts, store)
+            outbox.add(path)
+            count = 0
+            while outbox.fill(_AT_ONCE):
+                late = outbox.take(_AT_ONCE, journals.MAX_LINE)
+                outbox.settle(late, refused=reason)
+                count += len(late)
+            outbox.keep()
+            if count:
+                _log.warning("%s: %d events of %s become dead letters: %s", endpoint, count, segment.name, reason)
+
+
+# -- what is settled ---------------------------------------------------------------------------------------------------
+
+
+def _remove(journal: str, routes: Routes, retention: Retention) -> bool:
+    """Remove settled segments that are too old or too many; tell whether there were any."""
+    limit = time.time() - retention.journal_age
+    processes = _processes(journal)
+    excess = sum(process.size for process in processes) - retention.journal_bytes
+    if not processes or (processes[0].last >= limit and excess <= 0):
+        return False
+    aftermath.end_abandoned(journal)
+    processes = _processes(journal)
+    living = _living(journal, processes)
+    owed = {segment.name for segment in owing(journal, routes)}
+    removed = False
+    for process in processes:
+        if process.last >= limit and excess <= 0:
+            break
+        if not any(segment.trace_id in living or segment.name in owed for segment in process.segments):
+            removed = True
+            excess -= process.size
+            for segment in process.segments:  # starts before their ends, or it would look like a death
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(journal, segment.name))
+    return removed
+
+
+def _forget(journal: str) -> None:
+    """Forget the cursors of segments that are gone."""
+    path = database(relay_folder(journal))
+    if os.path.exists(path):
+        with contextlib.closing(Store(path)) as store:
+            store.forget_all_but({segment.name for segment in journals.segments(journal)})
+
+
+def _tidy(journal: str, limit: float) -> None:
+    """Remove what is left of what is gone, if nothing has used it for as long as the journal is kept.
+
+    A route or a relay's progress is touched by whoever begins to use it.
+    """
+    routes = {segment.route for segment in journals.segments(journal)}
+    for folder, ending, kept in (
+        ("routes", ".json", routes),
+        ("relay", ".json", ()),
+        ("spans", "", (".gitignore",)),
+        ("", ".new", ()),
+        ("routes", ".new", ()),
+        ("relay", ".new", ()),
+    ):
+        for path in _files(os.path.join(journal, folder), ending, limit):
+            if os.path.basename(path).removesuffix(ending) not in kept:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+
+
+def _files(folder: str, ending: str, limit: float) -> list[str]:
+    """Return the files of a folder with this ending that were last written before the limit."""
+    try:
+        files = [file for file in os.scandir(folder) if file.name.endswith(ending) and file.is_file()]
+        return [file.path for file in files if file.stat().st_mtime < limit]
+    except FileNotFoundError:
+        return []

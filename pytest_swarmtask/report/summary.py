@@ -1,0 +1,132 @@
+"""A session as Markdown, for the summary of a GitHub Actions job.
+
+Whatever a test says stands in it as text: no markup, mention or table cell can be made by it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+_MOST_SLOWEST = 5
+_WORTH_TELLING = 0.1
+_MOST_CHARACTERS = 300
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_MARKUP = re.compile(r"[&<>|\\`*~\[\]$@#]|(?<![^\W_])_|_(?![^\W_])")
+"""What may be more than text; underscores within a word are not."""
+_FAILED = ("failed", "error", "crashed")
+_OUTCOMES = ("passed", *_FAILED, "skipped", "xfailed", "xpassed")
+
+
+def markdown(
+    *,
+    start: Mapping[str, Any],
+    end: Mapping[str, Any],
+    failures: Sequence[tuple[str, str, str]],
+    events: str,
+    root: str,
+) -> str:
+    """Return the summary of a session.
+
+    Args:
+        start: metadata of its first event, redacted.
+        end: metadata of its last event, redacted.
+        failures: test, message and place of the tests to be listed, redacted; there may have been more.
+        events: what became of its events, in words.
+        root: the folder that places are told from.
+    """
+    parts = [
+        f"### {'✅' if end['success'] else '❌'} pytest: {text(_verdict(end))}",
+        _totals(end),
+        _failures(failures, end["counts"], root),
+        _slowest(end["slowest"]),
+        f"{_events(events)}<br>\n{_surroundings(start)}",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n\n"
+
+
+def _verdict(end: Mapping[str, Any]) -> str:
+    if end["success"]:
+        return "passed"
+    return str(end["reason"] if end["error"] == end["reason"] else f"{end['reason']} ({end['error']})")
+
+
+def _totals(end: Mapping[str, Any]) -> str:
+    counts = {**end["counts"], "deselected": end["deselected"]}
+    columns = {"tests": str(end["tests"])}
+    columns |= {name: str(counts[name]) for name in (*_OUTCOMES, "deselected") if counts.get(name)}
+    columns["duration"] = _seconds(end["duration"])
+    for key, name in (("coverage_percent", "coverage"), ("branch_percent", "branches")):
+        if key in end:
+            columns[name] = f"{end[key]:g} %"
+    return table(columns, [columns.values()])
+
+
+def _failures(failures: Sequence[tuple[str, str, str]], counts: Mapping[str, int], root: str) -> str:
+    if not failures:
+        return ""
+    rows = [(code(test), code(_first_line(why)), code(_relative(place, root))) for test, why, place in failures]
+    more = sum(counts.get(outcome, 0) for outcome in _FAILED) - len(failures)
+    return table(("failed", "message", "place"), rows) + (f"\n\nand {more} more" if more > 0 else "")
+
+
+def _slowest(slowest: Iterable[Any]) -> str:
+    rows = [(_seconds(each["duration"]), code(each["test"])) for each in slowest if each["duration"] >= _WORTH_TELLING]
+    return table(("slowest", "test"), rows[:_MOST_SLOWEST]) if rows else ""
+
+
+def _events(events: str) -> str:
+    told, _, command = events.partition("; send them with: ")
+    return f"{text(told)}; send them with: `{command}`" if command else text(told)
+
+
+def _surroundings(start: Mapping[str, Any]) -> str:
+    said = [f"Python {text(start['python'])}, pytest {text(start['pytest'])}"]
+    if start.get("environment"):
+        said.append(f"environment {code(start['environment'])}")
+    if start.get("commit"):
+        said.append(f"commit {code(start['commit'])}")
+    if start.get("branch"):
+        said.append(f"branch {code(start['branch'])}")
+    if start.get("dirty"):
+        said.append("with uncommitted changes")
+    return ", ".join(said)
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table; what is in its cells has been through `text` or `code`."""
+    names = list(header)
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _seconds(duration: float) -> str:
+    return f"{duration:.2f} s"
+
+
+def _first_line(message: str) -> str:
+    return next((line for line in message.splitlines() if line.strip()), "")
+
+
+def _relative(place: str, root: str) -> str:
+    return place.removeprefix(root.rstrip(os.sep) + os.sep)
+
+
+def code(value: Any) -> str:
+    """Return what is shown as exactly this text, as code."""
+    shown = text(value)
+    return f"<code>{shown}</code>" if shown else ""
+
+
+def text(value: Any) -> str:
+    """Return what is shown as exactly this text, on one line and not too long."""
+    plain = _TERMINAL_CODES.sub("", str(value)[: 2 * _MOST_CHARACTERS])
+    plain = "".join(character if character.isprintable() else " " for character in plain).strip()
+    if len(plain) > _MOST_CHARACTERS:
+        plain = f"{plain[:_MOST_CHARACTERS]}…"
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", plain)

@@ -1,0 +1,219 @@
+"""Secrets that a text names: `password=…`, `"apiKey": "…"`, `--token …`, `Authorization: …`, in whatever language.
+
+A name is found first and judged by itself (`secret_names`); what follows is a value, judged by how it looks, since
+texts are also prose (`Password: must be longer`), code (`password=password`) and settings (`token=${TOKEN}`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from pytest_swarmtask.secret_hints import NO, PASSWORD
+from pytest_swarmtask.secret_values import is_mixed, is_placeholder, is_plain, is_written_secret
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# A name, perhaps with its type as in `password: str = "x"`, and a sign; a line may end between it and the value in YAML
+# and before quotes.
+_NAMED = re.compile(
+    r"""
+    (?<![\w.-])
+    (?P<name>(?:(?i:api|access|secret|private|auth|signing|encryption|connection|account|shared)[ ])?[\w.-]{2,100})
+    (?![\w.-])
+    (?:
+        [\]"'`\\]{0,8}[ \t\u00a0]{0,40}(?::[ ]?(?:str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
+            (?P<sign>=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
+            (?:[ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}|\s{0,40}(?=["'\\])|[ \t\u00a0]{0,40})
+        | (?P<verb>[ ](?:is|was)(?:[ ]now)?:?[ ])  # the password is x
+        | (?P<flag>["'],[ ]?(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
+    )
+    """,
+    re.VERBOSE,
+)
+_PAIR = re.compile(
+    r"""
+    \b(?i:name|key|header|variable)["'\\]{0,4}\s{0,4}[=:]\s{0,4}["'\\]{0,4}
+    (?P<name>[\w.-]{2,100})
+    ["'\\]{0,4},?\s{0,40}["'\\]{0,4}(?i:value)["'\\]{0,4}\s{0,4}[=:]\s{0,4}
+    """,
+    re.VERBOSE,
+)
+_ELEMENT = re.compile(r"<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s[^<>]{1,200}>(?=[^<>]{1,4096}</)")
+_ATTRIBUTE = re.compile(r"""\b(?:key|name)=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}>(?=[^<>]{1,4096}</)""")
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
+_BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
+_WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
+_LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
+_REFERENCE = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+")
+_DEFINES = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
+_COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SecretString)[ \t]+$")
+_SCHEMES = (
+    "basic", "bearer", "token", "digest", "negotiate", "ntlm", "apikey", "api-key", "key", "ssws", "hmac", "mac",
+    "hawk", "oauth", "jwt", "splunk", "sso-key", "geniekey", "bot", "aws4-hmac-sha256", "sharedkey",
+    "sharedaccesssignature", "dpop", "gitlab", "x",
+)  # fmt: skip
+_LONGEST = 8192
+_SHORT = 5
+_WORD_LENGTH, _SENTENCE_LENGTH = 8, 20
+"""From how many letters on a plain word is taken for a token: tightly bound to its name, and not."""
+_BEFORE = 40
+_ASSIGNMENTS = ("=", "=>", ":=")
+_COMPARISONS = ("==", "!=", "===", "!==")
+
+
+def without_named(text: str, mask: str, meaning: Callable[[str], int]) -> str:
+    """Return the text with the values masked that it names as secrets.
+
+    Args:
+        text: any text.
+        mask: what stands there instead.
+        meaning: tells what a name says of its value.
+    """
+    pieces: list[str] = []
+    done = 0
+    for start, end in _spans(text, meaning):
+        if start >= done:
+            pieces += (text[done:start], mask)
+            done = end
+    return "".join([*pieces, text[done:]]) if pieces else text
+
+
+def without_colours(text: str) -> str:
+    """Return the text without what sets colours on a terminal."""
+    return _COLOUR.sub("", text)
+
+
+def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, int]]:
+    matches = (m for pattern in (_PAIR, _ELEMENT, _ATTRIBUTE) for m in pattern.finditer(text))
+    found = [(m.end(), span) for m in matches if (span := _paired(text, m, meaning))]
+    position = 0
+    while m := _NAMED.search(text, position):
+        level = meaning(m["name"])
+        span = _value(text, m, level) if level != NO else None
+        position = m.end() if span is None else max(m.end(), span[1])
+        if span is not None:
+            found.append((m.end(), span))
+        elif m["flag"] is not None or m["verb"] is not None:
+            position = m.end("name")  # what follows is a name of its own
+    return (span for _, span in sorted(found))
+
+
+def _paired(text: str, m: re.Match[str], meaning: Callable[[str], int]) -> tuple[int, int] | None:
+    start, end, quoted = _extent(text, m.end(), _BARE)
+    value = text[start:end]
+    level = meaning(m["name"])
+    return (start, end) if value and is_written_secret(value, level, quoted=quoted, loose=True) else None
+
+
+def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
+    """Return where the secret is that this name names, if there is one."""
+    name, sign = m["name"], m["sign"]
+    head = name.lower().rpartition("-")[2].rpartition("_")[2]
+    if head in ("authorization", "cookie") and sign is not None:
+        return _header(text, m.end(), cookie=head == "cookie")
+    before = text[max(0, m.start() - 1) : m.start()]
+    if (sign == ">" and before not in ("<", ":")) or (sign == ":" and before == ":" and text[m.end() - 1] == ":"):
+        return None
+    defines = sign == "=" and bool(_DEFINES.search(text, max(0, m.start() - _BEFORE), m.start()))
+    start, end, quoted = _extent(text, m.end(), _WORD if defines else _BARE)
+    value = text[start:end]
+    if not value or value == name:
+        return None
+    loose = _is_bound(text, m, end, quoted=quoted) if sign else _is_announced(text, m, level, quoted=quoted)
+    compound = len(name.replace("-", "_").strip("_").split("_")) > 1
+    least = _WORD_LENGTH if (sign and text[m.end() - 1] != " ") or (compound and sign == ":") else _SENTENCE_LENGTH
+    if not quoted and _is_code(text, value, end, sign):
+        return None
+    if quoted and sign in _ASSIGNMENTS and level == PASSWORD:  # also a whole sentence
+        return None if is_placeholder(value) or is_plain(value) else (start, end)
+    return (start, end) if is_written_secret(value, level, quoted=quoted, loose=loose, least=least) else None
+
+
+def _is_bound(text: str, m: re.Match[str], end: int, *, quoted: bool) -> bool:
+    """Tell whether the sign between name and value says that the one is of the other, as in ``password=x``."""
+    if m["sign"] in _COMPARISONS:
+        return quoted
+    return quoted or m["sign"] != ":" or _ends(text, end)
+
+
+def _is_announced(text: str, m: re.Match[str], level: int, *, quoted: bool) -> bool:
+    """Tell the same where there is no sign between them, as in ``--password x`` and ``PASSWORD 'x'``."""
+    if m["verb"] is not None:
+        return quoted
+    if m["name"].startswith("-") or _COMMANDS.search(text, max(0, m.start() - _BEFORE), m.start()):
+        return True
+    return quoted and level == PASSWORD and "," not in m["flag"]
+
+
+def _ends(text: str, end: int) -> bool:
+    """Tell whether a line, or an item of it, ends here."""
+    rest = text[end : end + 200].partition("\n")[0].strip()
+    return not rest or rest[0] in ",}])#"
+
+
+def _is_code(text: str, value: str, end: int, sign: str | None) -> bool:
+    """Tell whether an unquoted value is a variable, an attribute or a call."""
+    after = text[end : end + 1]
+    value = value.rstrip(",;") or value
+    called, bracket, rest = value.replace("[", "(").partition("(")
+    if (after in ("(", "[") or (bracket and rest[-1:] in ("", ")", "]"))) and _is_dotted(called):
+        return True
+    if _REFERENCE.fullmatch(value):
+        return True
+    return bool(sign) and after in (",", ")") and value.replace("_", "").isalpha()
+
+
+def _is_dotted(name: str) -> bool:
+    return name.replace(".", "").replace("_", "").isalnum()
+
+
+def _extent(text: str, at: int, bare: re.Pattern[str]) -> tuple[int, int, bool]:
+    """Return where the value begins and ends that stands here, and whether it is quoted."""
+    quoted = _quoted(text, at)
+    if quoted:
+        return (*quoted, True)
+    m = bare.match(text, at)
+    return (m.start(), m.end(), False) if m else (at, at, False)
+
+
+def _quoted(text: str, at: int) -> tuple[int, int] | None:
+    while text[at : at + 1] in ("b", "B", "r", "R", "u", "U", "f", "F", "&") and text[at + 1 : at + 2] in ("'", '"'):
+        at += 1
+    slashes = at
+    while text[at : at + 1] == "\\":
+        at += 1
+    quote = text[at : at + 1]
+    if not quote or quote not in "\"'`":
+        return None
+    closing = text[slashes:at] + (quote * 3 if text.startswith(quote * 3, at) else quote)
+    start = at + len(closing) - (at - slashes)
+    end = text.find(closing, start, start + _LONGEST)
+    while end > 0 and closing == quote and (end - len(text[start:end].rstrip("\\")) - start) % 2:
+        end = text.find(closing, end + 1, start + _LONGEST)  # that one was escaped
+    return start, end if end >= 0 else min(len(text), start + _LONGEST)
+
+
+def _header(text: str, at: int, *, cookie: bool) -> tuple[int, int] | None:
+    """Return where the credentials of a header stand: a whole line of cookies, or a scheme and a word."""
+    start, end, _ = _extent(text, at, _LINE)
+    value = text[start:end]
+    if is_placeholder(value or "*"):
+        return None
+    if cookie:
+        return (start, end) if "=" in value or is_mixed(value) else None
+    scheme, _, rest = value.strip().partition(" ")
+    credentials = rest.strip()
+    if not credentials:
+        return (start, end) if is_mixed(scheme) and len(scheme) > _SHORT else None
+    word = credentials.split(None, 1)[0]
+    known = scheme.lower() in _SCHEMES
+    if (
+        is_placeholder(credentials)
+        or is_plain(word)
+        or not (is_mixed(word) or (known and len(word) >= _SENTENCE_LENGTH))
+    ):
+        return None
+    several = known and ("," in credentials or "=" in word[:-2])  # fields, one of which is secret
+    return start, end if several else text.index(word, start) + len(word)

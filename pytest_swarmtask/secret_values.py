@@ -1,0 +1,115 @@
+"""What a value looks like whose name says that it is, or may be, a secret."""
+
+from __future__ import annotations
+
+from pytest_swarmtask.secret_hints import KEY, MAYBE, NO, PASSWORD
+
+_PLAIN = (
+    "none", "null", "nil", "undefined", "true", "false", "yes", "no", "on", "off", "empty", "unset", "set",
+    "missing", "required", "optional", "invalid", "valid", "expired", "wrong", "incorrect", "changed",
+    "unchanged", "default", "disabled", "enabled", "ok", "n/a", "na", "unknown", "hidden", "masked", "redacted",
+    "omitted", "str", "string", "int", "integer", "float", "bool", "boolean", "bytes", "any", "object", "dict",
+    "list", "tuple", "secretstr", "secretbytes", "text", "password", "prompt", "stdin", "env", "file", "to",
+    "and", "or", "option", "flag", "for", "with", "from", "the", "a", "an", "is", "in", "of", "not", "must",
+    "should", "will", "was", "has", "your", "this", "that", "it", "by", "as", "at", "be", "field", "here",
+    "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin", "inherit", "omit",
+    "!vault", "!secret", "!env", "!env_var", "!ref", "!sub", "!reference", "!getatt",
+)  # fmt: skip
+_PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "does", "do", "use", "when", "if")
+_ARTIFICIAL = "!@#$%^&*?~+="
+_LONG, _SHORT = 16, 6
+_REFERENCES = ("env:", "file:", "vault:", "ssm:", "op://", "env.", "secrets.", "vars.", "id=", "env=", "src=", "name=")
+"""How a value begins that says where the secret is kept."""
+
+
+def looks_secret(value: str, level: int) -> bool:
+    """Tell whether a value under a name of this level is one to hide, where nothing else tells."""
+    if level == NO or is_placeholder(value) or is_place(value):
+        return False
+    if level in (KEY, MAYBE):
+        return is_made(value, _LONG if level == KEY else _SHORT)
+    return True
+
+
+def is_placeholder(value: str) -> bool:
+    """Tell whether a value only stands for one: `***`, `${TOKEN}`, `<your token>`, `{{ token }}`, `%s`."""
+    if not value.strip("*•…\"' ") or (len(value) > 2 and not value.strip("*.xX-_?#")):
+        return True
+    if value.startswith(_REFERENCES):
+        return True
+    first, rest = value[0], value[1:]
+    if first == "$":
+        return rest[:1] in ("{", "(") or rest.replace("_", "").isalpha() or (rest.isupper() and rest.isidentifier())
+    if first == "%":
+        return rest[:1] in ("(", "s", "r", "d", "{") or (rest.endswith("%") and rest[:-1].isidentifier())
+    return (
+        (first == "<" and (">" in rest or rest[:1] == "%"))
+        or (first == "{" and ("}" in rest or rest[:1] == "{"))
+        or (first == "[" and value.endswith("]"))
+    )
+
+
+def is_plain(value: str) -> bool:
+    """Tell whether a value is a word that nobody means as a secret: `None`, `required`, `str`."""
+    lowered = value.lower()
+    return lowered in _PLAIN or lowered.strip(".,:;!'\"") in _PLAIN
+
+
+def is_prose(value: str) -> bool:
+    """Tell whether a value of several words is a sentence."""
+    found = value.lower().replace(",", " ").replace(".", " ").split()
+    return len(found) > 1 and any(word in _PROSE for word in found)
+
+
+def is_place(value: str) -> bool:
+    """Tell whether a value is a path, or a URL: what is secret in that is found by itself."""
+    if "://" in value:
+        return True
+    if value[:1] == "/" or value[:2] in ("./", "~/", "..") or value[1:3] == ":\\":
+        return value.islower() or "." in value or len(value) < _LONG or value.count("/") * 12 > len(value)
+    return False
+
+
+def is_mixed(value: str) -> bool:
+    """Tell whether a value is of letters and something else, as most secrets are and few words."""
+    letters = any(map(str.isalpha, value))
+    if letters and any(map(str.isdigit, value)):
+        return True
+    inner = value[:-1]
+    if letters and any(sign in inner for sign in _ARTIFICIAL):
+        return True
+    changes = sum(a.islower() and b.isupper() for a, b in zip(value, inner[1:], strict=False))
+    return changes > 2 and value.isalnum()
+
+
+def is_made(value: str, least: int) -> bool:
+    """Tell whether a value has this many characters, looks made by a machine, and is no date, digest, version or id."""
+    if len(value) < least or not is_mixed(value) or any(map(str.isspace, value)):
+        return False
+    digits = value.replace("-", "").replace(":", "").replace("T", "").replace("Z", "").replace(".", "")
+    if digits.isdigit() or is_place(value) or value.startswith(("sha1", "sha2", "sha3", "sha5", "md5", "ssh-", "arn:")):
+        return False
+    return not (len(digits) in (32, 40, 64, 96, 128) and all(c in "0123456789abcdefABCDEF" for c in digits))
+
+
+def is_written_secret(value: str, level: int, *, quoted: bool, loose: bool, least: int = 8) -> bool:
+    """Tell whether a value that stands in a text is one to hide.
+
+    Args:
+        value: not empty.
+        level: what its name says.
+        quoted: it stands in quotes.
+        loose: what stands between name and value, and after it, says that it is a value and not prose.
+        least: how long a plain word must be to be taken for what a machine made.
+    """
+    if not looks_secret(value, level) or is_plain(value) or not any(map(str.isalnum, value)):
+        return False
+    if level in (KEY, MAYBE):
+        return True
+    if value.isdigit():
+        return len(value) >= (4 if level == PASSWORD else _SHORT)
+    if quoted and loose:
+        return not is_prose(value) or is_mixed(value.split(maxsplit=1)[0])
+    if is_mixed(value):
+        return level == PASSWORD or len(value) >= _SHORT
+    return loose and (level == PASSWORD or len(value) >= least)

@@ -1,0 +1,29 @@
+"""Text from events and from other machines, made fit for somebody's terminal."""
+
+from __future__ import annotations
+
+_HARMFUL = (
+    (0x00, 0x20), (0x7F, 0xA0), (0x61C, 0x61D), (0x200B, 0x200C), (0x200E, 0x2010), (0x2028, 0x202F), (0x2060, 0x2070),
+    (0xFEFF, 0xFF00), (0xFFF9, 0xFFFC), (0xE0000, 0xE0080),
+)  # fmt: skip
+"""What would move the cursor, change colours, end the line, turn the text's direction, or not be seen at all."""
+
+_WRITTEN_OUT: dict[int, str] = {}
+
+
+def neutral(text: str) -> str:
+    """Return the text with everything that a terminal would obey instead of show written out as its number."""
+    if text.isprintable():
+        return text
+    if not _WRITTEN_OUT:
+        _WRITTEN_OUT.update((code, _written_out(code)) for first, end in _HARMFUL for code in range(first, end))
+    return text.translate(_WRITTEN_OUT)
+
+
+def neutral_lines(text: str) -> str:
+    """Return the same of a text of several lines, which stay lines."""
+    return text if text.isprintable() else "\n".join(map(neutral, text.split("\n")))
+
+
+def _written_out(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

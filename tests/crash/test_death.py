@@ -1,0 +1,388 @@
+"""A process that dies without telling is told of: what it had begun is ended as failed, once, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_swarmtask import locks
+from pytest_swarmtask.events import Event
+from pytest_swarmtask.journal import Segment
+from pytest_swarmtask.relay import aftermath
+from tests.crash.mortals import DIE, WAITING, ends, kill, of, session, started, told, wait_for_events
+from tests.relay.lab import WAIT, Lab, Receiver, receiving, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+IN_FLIGHT = (
+    WAITING
+    + """
+@pytest.mark.task("5.2")
+def test_before(): pass
+
+@pytest.mark.task("5.2")
+def test_in_flight(): wait_for("go")
+"""
+)
+DEATHS = [
+    ("TEST_FAILED", "test_it.py::test_in_flight"),
+    ("TASK_FAILED", "5.2"),
+    ("TASK_FAILED", "pytest_run"),
+]
+
+
+def suite(lab: Lab, text: str = IN_FLIGHT) -> None:
+    (lab.root / "test_it.py").write_text(text)
+
+
+def died(lab: Lab, text: str = IN_FLIGHT, *arguments: str) -> None:
+    """Have a session killed in its second test."""
+    suite(lab, text)
+    with started(lab, session(*arguments)) as process:
+        wait_for_events(lab, "TEST_STARTED", 2)
+        kill(process)
+
+
+@pytest.fixture(scope="module")
+def grave(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal whose only session was killed."""
+    lab = Lab(tmp_path_factory.mktemp("grave"))
+    died(lab)
+    return lab.journal
+
+
+@pytest.fixture
+def dead(lone: Lab, grave: Path) -> Lab:
+    """A project whose only session was killed, and that nobody has looked at since."""
+    shutil.copytree(grave, lone.journal)
+    return lone
+
+
+@pytest.mark.parametrize(
+    ("how", "reader"), [("SIGKILL", "status"), ("os._exit", "flush"), ("segfault", "doctor"), ("abort", "status")]
+)
+def test_whatever_kills_a_session(lone: Lab, how: str, reader: str) -> None:
+    """However a session dies, the next reader ends its tests in flight, its tasks and itself, with what is known."""
+    text = IN_FLIGHT.replace('wait_for("go")', f"\n    import ctypes\n    time.sleep(0.05)\n    {DIE[how]}")
+    suite(lone, text)
+    dead = lone._run(session("-p", "no:faulthandler"), {})
+    assert "passed" not in dead.stdout
+    before = lone.events()
+    assert [event["event_type"] for event in before[-2:]] == ["TEST_PASSED", "TEST_STARTED"]
+
+    lone.run(reader)
+    assert lone.events()[: len(before)] == before
+    crashed, task, whole = lone.events()[len(before) :]
+    assert told([crashed, task, whole]) == DEATHS
+    starts = {event["task_id"]: event for event in before if event["event_type"].endswith("STARTED")}
+    for end in (crashed, task, whole):
+        start = starts[end["task_id"]]
+        same = ("span_id", "parent_span_id", "trace_id", "source")
+        assert [end[name] for name in same] == [start[name] for name in same]
+        assert end["status"] == "failed"
+        assert not end["metadata"]["success"]
+        assert "killed or crashed" in end["metadata"]["error"]
+        assert end["metadata"]["duration"] >= 0
+        assert before[-1]["timestamp"][:-5] <= end["metadata"]["last_seen"] <= end["timestamp"]
+    assert (
+        crashed["metadata"] | {"outcome": "crashed", "test_passed": False, "specific_test": crashed["task_id"]}
+        == (crashed["metadata"])
+    )
+    assert whole["metadata"]["counts"] == {"crashed": 1, "passed": 1}
+    assert whole["metadata"]["tests"] == 2
+    assert "exit_code" not in whole["metadata"]
+    assert "pid" not in whole["metadata"]
+    assert len(whole["metadata"]["reason"]) > 5
+
+
+def test_it_is_told_once(dead: Lab) -> None:
+    """However often the journal is read, the deaths are told once, in a file as private as the others."""
+    for reader in ("status", "flush", "doctor"):
+        dead.run(reader)
+    assert told(ends(dead)) == DEATHS
+    assert {path.stat().st_mode & 0o777 for path in dead.segments()} == {0o600}
+    assert dead.status()["events"] == len(dead.events()) == 8
+
+
+def test_the_relay_tells_at_once(lab: Lab, receiver: Receiver) -> None:
+    """The receiver learns of a death from the relay, without any reader; each end arrives, and the session's last."""
+    died(lab)
+    receiver.wait(8)
+    lab.wait_for_end()
+    assert told(receiver.accepted)[-3:] == DEATHS
+    assert sorted(set(receiver.ids)) == sorted(lab.ids())
+    assert lab.run("flush").returncode == 0
+    assert told(ends(lab)) == DEATHS
+
+
+def test_the_next_relay_tells(lab: Lab, receiver: Receiver) -> None:
+    """When the relay was killed, too, after it had delivered everything, the next one tells of the session's death."""
+    suite(lab)
+    with started(lab, session()) as process:
+        wait_for_events(lab, "TEST_STARTED", 2)
+        receiver.wait(5)
+        time.sleep(0.3)  # the cursors are kept now and then
+        os.kill(process.pid, signal.SIGSTOP)
+        lab.kill()
+        kill(process)
+    assert not ends(lab)
+    lab.emit("BUILD_STARTED", "next")
+    wait_until(lambda: set(DEATHS) <= set(told(receiver.accepted)), "the deaths")
+
+
+def test_xdist_controller(lab: Lab, receiver: Receiver) -> None:
+    """When the controller of xdist dies, every test in flight is ended, whichever worker ran it."""
+    suite(lab, WAITING + "@pytest.mark.parametrize('n', range(6))\ndef test(n): wait_for('go')")
+    with started(lab, session("-n2", "-p", "xdist")) as process:
+        starts = wait_for_events(lab, "TEST_STARTED", 2)
+        kill(process)
+        receiver.wait(6)
+    lab.wait_for_end()
+    assert sorted(told(ends(lab))) == sorted(
+        [*(("TEST_FAILED", start["task_id"]) for start in starts), ("TASK_FAILED", "pytest_run")]
+    )
+    assert told(ends(lab))[-1] == ("TASK_FAILED", "pytest_run")
+    assert ends(lab)[-1]["metadata"]["counts"] == {"crashed": 2}
+
+
+@pytest.mark.parametrize("kind", ["task", "build", "deployment", "test"])
+def test_run(lone: Lab, kind: str) -> None:
+    """A killed `swarmtask run` is ended as what it was, with its command; also while the command lives on."""
+    program = "import time; print('up', flush=True); time.sleep(60)"
+    with started(lone, lone.command("run", "--kind", kind, "--", sys.executable, "-c", program)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        kill(process)
+        lone.status()
+    (start,) = of(lone, f"{kind.upper()}_STARTED")
+    (end,) = ends(lone)
+    assert end["event_type"] == f"{kind.upper()}_FAILED"
+    assert end["metadata"]["command"] == start["metadata"]["command"]
+    assert end["metadata"].get("outcome") == ("crashed" if kind == "test" else None)
+
+
+# -- the innocent ------------------------------------------------------------------------------------------------------
+
+
+def test_the_suspended_are_innocent(lab: Lab, receiver: Receiver) -> None:
+    """A process that is stopped is not dead, for the relay as for readers; it goes on and ends as it would have."""
+    suite(lab)
+    with started(lab, session()) as process:
+        wait_for_events(lab, "TEST_STARTED", 2)
+        receiver.wait(5)
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(1.5)  # in which the relay looks dozens of times
+        lab.status()
+        assert not ends(lab)
+        assert lab.busy()
+        (lab.root / "go").touch()
+        os.kill(process.pid, signal.SIGCONT)
+        assert process.wait(WAIT) == 0
+    receiver.wait(8)
+    lab.status()
+    assert not ends(lab)
+    assert told(lab.events())[-1] == ("TASK_COMPLETED", "pytest_run")
+
+
+STILL_THERE = {
+    "a webhook is registered": """
+    from pytest_swarmtask import AutomationIntegrator
+    AutomationIntegrator().register_webhook("http://127.0.0.1:9/")""",
+    "a session inside ends": """
+    pathlib.Path("inner").mkdir()
+    pathlib.Path("inner/test_inner.py").write_text("def test_inner(): pass")
+    assert pytest.main(["-q", "-p", "swarmtask", "-p", "no:cacheprovider", "inner"]) == 0""",
+    "the emitter is called": """
+    from pytest_swarmtask import emit
+    emit.main(["TASK_STARTED", "x"])""",
+}
+
+
+@pytest.mark.parametrize("what", STILL_THERE)
+def test_the_living_are_innocent(lone: Lab, what: str) -> None:
+    """A session lives for as long as its process does, also when its segment ends in the middle of a test."""
+    suite(lone, f"{WAITING}\ndef test():{STILL_THERE[what]}\n    pathlib.Path('there').touch()\n    wait_for('go')")
+    with started(lone, session("-p", "no:logging")) as process:
+        wait_until((lone.root / "there").exists)
+        lone.status()
+        assert not ends(lone)
+        (lone.root / "go").touch()
+        assert process.wait(WAIT) == 0
+    lone.status()
+    assert not ends(lone)
+    assert told(lone.events())[-1] == ("TASK_COMPLETED", "pytest_run")
+
+
+def test_ends_go_where_the_living_would_have_sent_them(lone: Lab) -> None:
+    """A session that had come to be owed to a webhook is ended there, though it began as nobody's."""
+    with receiving() as hook:
+        registered = f"""
+    from pytest_swarmtask import AutomationIntegrator
+    AutomationIntegrator().register_webhook({hook.url!r})
+    AutomationIntegrator().trigger_event("BUILD_STARTED", "b")
+    wait_for("go")"""
+        suite(lone, f"{WAITING}\ndef test_one(): pass\ndef test_two():{registered}")
+        with started(lone, session()) as process:
+            wait_for_events(lone, "BUILD_STARTED", 1)
+            kill(process)
+        assert lone.run("flush").returncode == 0
+        hook.wait(3)
+    assert told(hook.accepted) == [
+        ("BUILD_STARTED", "b"),
+        ("TEST_FAILED", "test_it.py::test_two"),
+        ("TASK_FAILED", "pytest_run"),
+    ]
+
+
+def test_what_others_may_end_stays_open(lone: Lab) -> None:
+    """What the emitter or `trigger_event` began is never ended for them: another process may still do so."""
+    lone.emit("DEPLOYMENT_STARTED", "prod")
+    lone.python("import pytest_swarmtask as p, os; p.trigger_task_event('TASK_STARTED', 't'); os._exit(1)")
+    trigger = "import pytest_swarmtask; pytest_swarmtask.trigger_task_event('BUILD_STARTED', 'b'); "
+    died(lone, IN_FLIGHT.replace('wait_for("go")', f'\n    {trigger}wait_for("go")'))
+    lone.status()
+    assert told(ends(lone)) == DEATHS
+
+
+def test_a_child_is_no_sign_of_life(lone: Lab) -> None:
+    """Neither a forked child nor a started one holds on to the session that made it."""
+    text = f"{WAITING}\ndef test_one(): pass\ndef test_two():\n    import subprocess\n"
+    text += "    subprocess.Popen(['sleep', '60'])\n    pid = os.fork()\n"
+    text += "    pathlib.Path('child').touch()\n    wait_for('go')\n    if not pid: os._exit(0)"
+    suite(lone, text)
+    with started(lone, session("-W", "ignore")) as process:
+        wait_for_events(lone, "TEST_STARTED", 2)
+        wait_until((lone.root / "child").exists)
+        kill(process)
+        lone.status()
+        assert told(ends(lone)) == [("TEST_FAILED", "test_it.py::test_two"), ("TASK_FAILED", "pytest_run")]
+        (lone.root / "go").touch()
+
+
+def test_pids_do_not_matter(dead: Lab) -> None:
+    """That the pid of the dead belongs to somebody else by now makes it no less dead."""
+    (segment,) = dead.segments()
+    segment.write_bytes(re.sub(rb'"pid":\d+', b'"pid":%d' % os.getpid(), segment.read_bytes()))
+    dead.status()
+    assert told(ends(dead)) == DEATHS
+
+
+# -- readers -----------------------------------------------------------------------------------------------------------
+
+READER = "from pytest_swarmtask.relay.aftermath import end_abandoned; "
+
+
+def test_readers_at_once(dead: Lab) -> None:
+    """Any number of readers at the same moment tell of a death once."""
+    program = READER + (
+        "import os, sys, time\nprint(flush=True)\nwhile not os.path.exists('start'): pass\n"
+        "end_abandoned(os.path.abspath('.taskmaster/events'))"
+    )
+    command = [sys.executable, "-c", program]
+    readers = [subprocess.Popen(command, cwd=dead.root, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    for reader in readers:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+    (dead.root / "start").touch()
+    for reader in readers:
+        reader.communicate(timeout=WAIT)
+        assert reader.returncode == 0
+    assert told(ends(dead)) == DEATHS
+    assert len(dead.segments()) == 2
+    assert not list(dead.journal.glob(".*.new"))
+
+
+def test_who_is_first_holds(tmp_path: Path) -> None:
+    """What one reader has written another never replaces: it may have been delivered already."""
+    path = str(tmp_path / "ends")
+    for content in (b"first", b"second"):
+        aftermath._put(path, content)
+    assert Path(path).read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["ends"]
+
+
+@pytest.mark.parametrize("moment", ["os.fsync", "os.link", "os.unlink"])
+def test_a_reader_is_killed_in_the_middle(dead: Lab, moment: str) -> None:
+    """A reader that dies on the way leaves nothing half; the next one does the rest."""
+    reader = dead.python(
+        READER + f"import os, signal\n{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "end_abandoned(os.path.abspath('.taskmaster/events'))"
+    )
+    assert reader.returncode == -signal.SIGKILL
+    assert told(ends(dead)) == (DEATHS if moment == "os.unlink" else [])
+    dead.status()
+    assert told(ends(dead)) == DEATHS
+    assert dead.status()["events"] == 8
+
+
+def test_a_file_system_without_links(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are no hard links the ends are written all the same."""
+
+    def refuse(*_: str) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    for _ in range(2):
+        aftermath.end_abandoned(str(dead.journal))
+    assert told(ends(dead)) == DEATHS
+
+
+def test_where_locks_are_unknown_nobody_is_dead(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that knows no locks gives no proof of a death."""
+    monkeypatch.setattr(locks, "_lock", lambda *_, **__: None)
+    aftermath.end_abandoned(str(dead.journal))
+    assert not ends(dead)
+
+
+def test_a_journal_of_another_user_is_left_alone(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner could not read what we would write."""
+    monkeypatch.setattr(os, "geteuid", lambda: os.stat(dead.journal).st_uid + 1)
+    aftermath.end_abandoned(str(dead.journal))
+    assert not ends(dead)
+
+
+# -- what is not there -------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_end_is_no_death(lone: Lab) -> None:
+    """A test whose end cannot be read has not crashed when its session has ended: that is all that is known."""
+    suite(lone, "def test_one(): pass\ndef test_two(): pass")
+    assert lone._run(session(), {}).returncode == 0
+    (segment,) = lone.segments()
+    lines = segment.read_bytes().splitlines(keepends=True)
+    (end, *_) = [n for n, line in enumerate(lines) if b"TEST_PASSED" in line]
+    segment.write_bytes(b"".join([*lines[:end], b"\0\xff" * 50 + b"\n", *lines[end + 1 :]]))
+    assert lone.status()["foreign"] == 1
+    assert len(lone.segments()) == 1
+
+
+def test_a_session_whose_end_was_lost_is_ended(lone: Lab) -> None:
+    """A last word that did not fit on the disk makes a session end as failed: nobody can know better."""
+    suite(lone, "def test_one(): pass")
+    lone._run(session(), {})
+    (segment,) = lone.segments()
+    segment.write_bytes(b"".join(segment.read_bytes().splitlines(keepends=True)[:-1]))
+    lone.status()
+    assert told(ends(lone)) == [("TASK_FAILED", "pytest_run")]
+    assert ends(lone)[0]["metadata"]["counts"] == {"passed": 1}
+
+
+def test_the_end_of_a_start_as_long_as_can_be(tmp_path: Path) -> None:
+    """An end stays as short as events are, though it repeats its start."""
+    ids = ("ab" * 16, "cd" * 8)
+    metadata = {"workflow": "pytest", "action": "test", "long": "x" * (16 * 1024 - 400)}
+    start = Event("w-1", "TEST_STARTED", "t", "started", "2026-01-31T10:15:00.858Z", "s", *ids, None, metadata)
+    segment = Segment("", "20260131T101500858", ids[0], "w", "local")
+    (tmp_path / f"{segment.created}-{ids[0]}-w-local.jsonl").write_bytes(start.encode())
+    aftermath.end_abandoned(str(tmp_path))
+    (end,) = (tmp_path / f"{segment.created}-{ids[0]}-w_end-local.jsonl").read_bytes().splitlines()
+    assert len(end) < 16 * 1024
+    assert Event.decode(end).metadata["action"] == "test"

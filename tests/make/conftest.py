@@ -1,0 +1,18 @@
+"""A project with tasks.mk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.make.lab import Project
+from tests.run.conftest import watched
+
+__all__ = ["watched"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project in a folder with spaces, quotes and parentheses in its name."""
+    return Project(tmp_path / 'a project\'s (own) "folder"')

@@ -1,0 +1,92 @@
+"""A project with tasks.mk in a folder whose name shells and make would split, and the real make in it."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pytest_swarmtask.cli import tasksmk
+from tests.support import clean_environ, read_events
+
+Done = subprocess.CompletedProcess[str]
+Event = dict[str, Any]
+
+PYTHON = shlex.quote(sys.executable)
+"""The Python that has the package, as a word for the shell."""
+
+
+class Project:
+    """A project's folder, and make in it, with the real package unless a test says something else.
+
+    Attributes:
+        folder: where the Makefile is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / ".taskmaster").mkdir(parents=True)
+        (folder / "tasks.mk").write_bytes(tasksmk.installed().read_bytes())
+
+    def write(self, text: str, where: str = "Makefile") -> None:
+        path = self.folder / where
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def environ(self, **more: str | None) -> dict[str, str]:
+        """Return the environment of make: the Python that has the package, and `more`, without what is None there."""
+        wanted = {"TASKS_PYTHON": PYTHON, **more}
+        return clean_environ(**{name: value for name, value in wanted.items() if value is not None})
+
+    def make(self, *arguments: str, stdin: str = "", **environ: str | None) -> Done:
+        """Run make to its end."""
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=self.folder,
+            env=self.environ(**environ),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def events(self) -> list[Event]:
+        """Return all that is in the journal, in the order of time."""
+        return sorted(read_events(self.folder), key=lambda event: event["timestamp"])
+
+    def told(self) -> list[tuple[str, str]]:
+        """Return types and task ids of all events, in the order of their writing where one process wrote them."""
+        return [(event["event_type"], event["task_id"]) for event in read_events(self.folder)]
+
+    def end(self, task_id: str) -> Event:
+        """Return the metadata of the one end of a task; its one start has the same span."""
+        start, end = sorted(
+            (event for event in read_events(self.folder) if event["task_id"] == task_id),
+            key=lambda event: not event["event_type"].endswith("_STARTED"),
+        )
+        assert start["event_type"].endswith("_STARTED")
+        assert start["span_id"] == end["span_id"]
+        return {**end["metadata"], "event_type": end["event_type"]}
+
+    def forget(self) -> None:
+        """Take away what was recorded."""
+        for path in (self.folder / ".taskmaster" / "events").glob("*.jsonl"):
+            path.unlink()
+
+
+def ended(task_id: str, kind: str = "TASK", verb: str = "COMPLETED") -> list[tuple[str, str]]:
+    """Return what a wrapped command tells."""
+    return [(f"{kind}_STARTED", task_id), (f"{kind}_{verb}", task_id)]
+
+
+def paths(events: list[Event]) -> list[list[str]]:
+    """Return the path of task ids from the root down to each span, from span ids and parents alone, sorted."""
+    spans = {event["span_id"]: event for event in events}
+
+    def path(event: Event | None) -> list[str]:
+        return [*path(spans.get(event["parent_span_id"])), event["task_id"]] if event else []
+
+    return sorted(path(event) for event in spans.values())

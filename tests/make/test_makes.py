@@ -1,0 +1,288 @@
+"""make's own ways (options, shells, special targets) with `task-event` and the wrappers: all is reported once."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pytest_swarmtask
+from tests.make.lab import Project, ended, paths
+from tests.support import read_events
+
+BOTH = """include tasks.mk
+all: event wrapped again
+event:
+	@$(call task-event,TASK_STARTED,$@,'{"a":[1,2]}')
+	@echo made $@ && $(call task-event,TASK_COMPLETED,$@) || $(call task-event,TASK_FAILED,$@)
+wrapped:
+	@$(call build-run,$@,echo "made $@")
+again: ; @$(call task-run,$@,cd sub && $(MAKE) --no-print-directory -s below)
+"""
+BELOW = "include ../tasks.mk\nbelow:\n\t@$(call deploy-run,$@,echo 'made $@')\n"
+ALL = sorted([*ended("event"), *ended("wrapped", "BUILD"), *ended("again"), *ended("below", "DEPLOYMENT")])
+MADE = ["made below", "made event", "made wrapped"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["", "-j8", "-k -j2", "-i -B", "-j4 -Oline", "--trace", "--warn-undefined-variables -r -R", "-s"],
+)
+def test_options_that_run_recipes(project: Project, options: str) -> None:
+    """Under each option that runs recipes everything is reported once, in one run, and standard error stays empty."""
+    project.write(BOTH)
+    project.write(BELOW, "sub/Makefile")
+    done = project.make(*options.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(line for line in done.stdout.splitlines() if line.startswith("made ")) == MADE
+    assert sorted(project.told()) == ALL
+    assert paths(project.events()) == [["again"], ["again", "below"], ["event"], ["wrapped"]]
+    assert len({event["trace_id"] for event in project.events()}) == 1
+
+
+@pytest.mark.parametrize("option", ["-n", "-t", "-q", "-nj2"])
+def test_options_that_run_nothing(project: Project, option: str) -> None:
+    """Lines that make runs all the same, those with `+` or `$(MAKE)`, do so without an event."""
+    project.write(
+        BOTH + "plus:\n\t+@$(call task-run,$@,echo it ran)\n\t+@$(call task-event,TASK_STARTED,a) && echo this, too\n"
+    )
+    project.write(BELOW, "sub/Makefile")
+    done = project.make(option, "plus", "all")
+    assert {"it ran", "this, too"} <= set(done.stdout.splitlines())
+    assert not set(MADE) & set(done.stdout.splitlines())
+    assert project.events() == []
+
+
+FAILING = """include tasks.mk
+all: bad good
+bad:
+	@$(call build-run,$@,echo text > $@; echo no luck >&2; exit 3)
+	@echo after the failure
+good: ; @$(call build-run,$@,true)
+.DELETE_ON_ERROR:
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "good", "after"),
+    [("", 2, False, False), ("-k", 2, True, False), ("-i", 0, True, True), ("-S", 2, False, False)],
+)
+def test_failures_mean_what_they_do(project: Project, options: str, code: int, good: bool, after: bool) -> None:
+    """A wrapped command that fails stops its target or not, as make was told, and `.DELETE_ON_ERROR` sees it."""
+    project.write(FAILING)
+    done = project.make(*options.split())
+    assert (done.returncode, "after the failure" in done.stdout) == (code, after)
+    assert "Error 3" in done.stderr
+    expected = ended("bad", "BUILD", "FAILED") + (ended("good", "BUILD") if good else [])
+    assert sorted(project.told()) == sorted(expected)
+    assert (project.folder / "bad").exists() is (options == "-i")
+
+
+@pytest.mark.parametrize("how", ["-", "|| true", "IGNORE"])
+def test_a_failure_that_is_ignored(project: Project, how: str) -> None:
+    """The event says that it failed; the recipe goes on."""
+    call = "$(call task-run,$@,exit 3)"
+    line = {"-": f"-@{call}", "|| true": f"@{call} || true", "IGNORE": f"@{call}"}[how]
+    special = ".IGNORE: all" if how == "IGNORE" else ""
+    project.write(f"include tasks.mk\nall:\n\t{line}\n\t@echo on\n{special}\n")
+    done = project.make()
+    assert (done.returncode, done.stdout) == (0, "on\n")
+    assert project.end("all")["exit_code"] == 3
+
+
+SHELLS = [("dash", "-c"), ("dash", "-ec"), ("bash", "-c"), ("bash", "-eu -o pipefail -c")]
+
+
+@pytest.mark.parametrize("oneshell", [False, True], ids=["a shell for each line", "one shell"])
+@pytest.mark.parametrize(("shell", "flags"), SHELLS)
+def test_shells(project: Project, shell: str, flags: str, oneshell: bool) -> None:
+    """A wrapped command is run by the shell and the flags of the recipe; `.POSIX` changes nothing."""
+    project.write(
+        f"""MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+.POSIX:
+{".ONESHELL:" if oneshell else ""}
+SHELL := {shutil.which(shell)}
+.SHELLFLAGS := {flags}
+include tasks.mk
+define SCRIPT
+printf 'one\\n'  # with \\ and 'quotes'
+
+printf 'two\\n'
+false
+printf 'never\\n'
+endef
+all:
+	@$(call task-event,TASK_STARTED)
+	@$(call task-run,pipe,false | true) || echo pipefail
+	@$(call task-run,script,$(SCRIPT)) || echo stopped
+	@$(call task-event,TASK_STARTED,event,'{{"a":1,"b":2}}') && echo end
+"""
+    )
+    done = project.make()
+    pipefail = ["pipefail"] if "pipefail" in flags else []
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [*pipefail, "one", "two", "stopped", "end"]
+    assert project.end("pipe")["success"] is (not pipefail)
+    command = project.end("script")["command"]
+    assert command[0] == shutil.which(shell)
+    assert command[-1].split("\n")[0] == "printf 'one\\n'  # with \\ and 'quotes'"
+    (event,) = [one for one in project.events() if one["task_id"] == "event"]
+    assert event["metadata"].items() >= {"a": 1, "b": 2}.items()
+
+
+def test_another_prefix_of_recipes(project: Project) -> None:
+    """`.RECIPEPREFIX` before the include is no hindrance, also for the standard targets."""
+    project.write(
+        ".RECIPEPREFIX = >\nTASKS_STANDARD_TARGETS := 1\nTASKS_BUILD = echo built\ninclude tasks.mk\n"
+        "all: build tasks-help\n> @$(call task-run,$@,echo all)\n"
+    )
+    done = project.make()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(project.told()) == sorted(ended("make_build", "BUILD") + ended("all"))
+
+
+def test_the_default_goal_stays(project: Project) -> None:
+    """A bare `make` makes what it did: the first target of the project, or the one that it names."""
+    project.write("TASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\nfirst: ; @echo $@\nsecond: ; @echo $@\n")
+    assert project.make().stdout == "first\n"
+    project.write(".DEFAULT_GOAL := second\nTASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\nfirst second: ; @echo $@\n")
+    assert project.make().stdout == "second\n"
+    project.write("first second: ; @echo $@\nTASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\n")
+    assert project.make().stdout == "first\n"
+    project.write("include tasks.mk\n")
+    assert "No targets" in project.make().stderr
+
+
+def test_parallel_sub_makes_share_the_jobs(project: Project) -> None:
+    """A wrapper hands make's job server on: a sub-make below it is part of `-j`."""
+    project.write("include tasks.mk\nall: ; @$(call task-run,$@,$(MAKE) -C sub)\n")
+    project.write("include ../tasks.mk\nall: a b\na b: ; @$(call task-run,$@,echo $$MAKEFLAGS)\n", "sub/Makefile")
+    done = project.make("-j2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("--jobserver") == 2
+    assert paths(project.events()) == [["all"], ["all", "a"], ["all", "b"]]
+
+
+def test_a_trace_around_goes_on(project: Project) -> None:
+    """The spans of wrappers lie below the span that TRACEPARENT names, and hand on their own."""
+    project.write(
+        "include tasks.mk\nall: ; @$(call task-run,outer,$(call task-run,inner,echo $$TRACEPARENT) && true)\n"
+    )
+    done = project.make(TRACEPARENT=f"00-{'ab' * 16}-{'cd' * 8}-01")
+    spans = {event["task_id"]: event for event in project.events()}
+    assert spans["outer"]["parent_span_id"] == "cd" * 8
+    assert spans["inner"]["parent_span_id"] == spans["outer"]["span_id"]
+    assert done.stdout == f"00-{'ab' * 16}-{spans['inner']['span_id']}-01\n"
+
+
+# --- where nothing can be reported ------------------------------------------------------------------------------------
+
+WORK = """include tasks.mk
+all: a b
+a b:
+	@$(call task-event,TASK_STARTED,$@)
+	@$(call task-run,$@,echo work of $@)
+	@$(call task-event,TASK_COMPLETED,$@) && echo done
+all: ; @$(call task-event,TASK_STARTED,$@) && $(MAKE) --no-print-directory a
+"""
+
+
+def test_a_journal_that_cannot_be_written(project: Project) -> None:
+    """The work is done, and what is wrong is said once in a run of make, with its sub-makes."""
+    (project.folder / ".taskmaster").rmdir()
+    project.write("a file", ".taskmaster")
+    project.write(WORK)
+    done = project.make("-j2")
+    assert done.returncode == 0
+    assert sorted(done.stdout.splitlines()) == ["done"] * 3 + ["work of a"] * 2 + ["work of b"]
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "swarmtask: " in done.stderr
+    assert ".taskmaster" in done.stderr
+
+
+@pytest.fixture
+def checkout() -> Iterator[Path]:
+    """A folder that everybody may look into."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_checkout(checkout: Path) -> None:
+    """In a project that the user may not write to, everything works, and the reason is said once."""
+    project = Project(checkout / "read only")
+    project.write(WORK)
+    for path in (project.folder / ".taskmaster", project.folder):
+        path.chmod(stat.S_IREAD | stat.S_IEXEC | 0o55)
+    become = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("nothing here makes an ordinary user of root")
+        become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    library = str(Path(pytest_swarmtask.__file__).parents[1])
+    for interpreter in (sys.executable, "/usr/bin/python3"):
+        python = f"env PYTHONPATH={shlex.quote(library)} {shlex.quote(interpreter)}"
+        look = f"{python} -c 'import sys, pytest_swarmtask.recipe; sys.exit(sys.version_info < (3, 10))'; exit $?"
+        if subprocess.run([*become, "sh", "-c", look], capture_output=True, check=False).returncode == 0:
+            break
+    else:
+        pytest.skip("an ordinary user has no Python here that may read the package")
+    command = [*become, "make", "-j2"]
+    done = subprocess.run(
+        command,
+        cwd=project.folder,
+        env=project.environ(HOME="/nowhere", TASKS_PYTHON=python),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["done"] * 3 + ["work of a"] * 2 + ["work of b"]
+    assert re.fullmatch(r"(tasks\.mk: )?swarmtask: .*Permission denied.*\n", done.stderr), done.stderr
+    assert read_events(project.folder) == []
+
+
+class TestNotInstalled:
+    """Where the package is not installed, commands run as they are."""
+
+    @pytest.mark.parametrize("python", ["no-such-python", "/bin/false"])
+    @pytest.mark.parametrize("shell", ["dash", "bash"])
+    def test_one_notice(self, project: Project, python: str, shell: str) -> None:
+        """One line for a make and its sub-makes, whatever comes first."""
+        project.write(WORK)
+        done = project.make("-j1", f"SHELL={shutil.which(shell)}", TASKS_PYTHON=python)
+        assert done.returncode == 0
+        assert done.stdout.splitlines() == ["work of a", "done", "work of b", "done", "work of a", "done"]
+        assert done.stderr.startswith("tasks.mk: no events: ")
+        assert done.stderr.endswith(" (TASKS_QUIET=1 hides this)\n")
+        assert len(done.stderr.splitlines()) == 1
+
+    def test_wrappers(self, project: Project) -> None:
+        """Nested wrappers leave the commands, their exit code and a script's lines as they are."""
+        project.write(
+            "include tasks.mk\ndefine SCRIPT\nprintf '%s\\n' \"a'b\\\\n\"\nexit 4\nendef\n"
+            "all: ; @$(call task-run,outer,echo 'it''s'; $(call build-run,inner,$(SCRIPT)))\n"
+        )
+        done = project.make(TASKS_PYTHON="no-such-python")
+        assert done.stdout == "its\na'b\\n\n"
+        notice, error = done.stderr.splitlines()
+        assert notice == "tasks.mk: no events: no-such-python has no pytest-swarmtask (TASKS_QUIET=1 hides this)"
+        assert error.endswith("Error 4")
+
+    def test_quiet(self, project: Project) -> None:
+        project.write(WORK)
+        done = project.make(TASKS_PYTHON="no-such-python", TASKS_QUIET="1")
+        assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,221 @@
+"""The wrappers: the command is run as the recipe would have run it, and its end tells what happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.make.lab import Project, ended
+from tests.run.watched import Terminal, wait_for
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "kind", "passed"),
+    [
+        ("task", "TASK", "COMPLETED"),
+        ("build", "BUILD", "COMPLETED"),
+        ("deploy", "DEPLOYMENT", "COMPLETED"),
+        ("test", "TEST", "PASSED"),
+    ],
+)
+def test_kinds(project: Project, wrapper: str, kind: str, passed: str) -> None:
+    """Each wrapper has its own types of events."""
+    call = f"$(call {wrapper}-run,$@"
+    project.write(f"include tasks.mk\nall: good bad\ngood: ; @{call},true)\nbad: ; -@{call},false)\n")
+    assert project.make().returncode == 0
+    assert project.told() == ended("good", kind, passed) + ended("bad", kind, "FAILED")
+
+
+COMMANDS = [
+    r"""echo a,b, c  d""",
+    r"""printf '<%s>' "two  words" 'it'\''s' "say \"so\"" a\ b""",
+    r"""echo '{"a":[1, 2],"b":"it is (so)"}'""",
+    r"""name=value; echo $$name "$${name}s" '$$name' $$((6 * 7))""",
+    r"""(exit 1) || echo "(b, c)" $$(echo "(d)")""",
+    r"""echo é ✓ "$(TEXT)" '$(TEXT)'""",
+    r"""echo `echo x` ; echo '`' "\`" \\ '\n' % '#' ! '*' ~ | cat""",
+    r"""for n in 1 2 3; do echo $$n; done && { echo group; } && case x in (x) echo case;; esac""",
+    r"""cd sub && pwd && cat < ../tasks.mk | head -1""",
+    r"""echo $@ $(@F) "$(CURDIR)" $(words $(TEXT))""",
+    r"""printf '%s' "$$0 $$#" && test -z "$$1" """,
+    r"""A=1 B="2 3" sh -c 'echo $$A $$B' ; echo out && echo err >&2""",
+    r"""echo $(MANY)""",
+    "echo one && \\\n\techo two \\\n\tthree",
+]
+HEADER = f"""include tasks.mk
+TEXT = one, (two three
+MANY = {",".join(map(str, range(200)))}
+"""
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_commands_arrive_as_written(project: Project, shell: str) -> None:
+    """Whatever a recipe's line holds does the same within a wrapper."""
+    text = HEADER + f"SHELL = {shell}\n"
+    for name, line in (("plain", "{}"), ("wrapped", "$(call task-run,,{})")):
+        text += f"{name}: " + " ".join(f"{name}-{number}" for number in range(len(COMMANDS))) + "\n"
+        for number, command in enumerate(COMMANDS):
+            text += f"{name}-{number}:\n\t@{line.format(command)}\n\t@printf '\\n\\n'\n"
+    project.write(text)
+    (project.folder / "sub").mkdir()
+    plain, wrapped = project.make("plain"), project.make("wrapped")
+    expected = plain.stdout.replace("plain-", "wrapped-")
+    assert wrapped.stdout.split("\n\n") == expected.split("\n\n")
+    assert (wrapped.returncode, wrapped.stderr) == (plain.returncode, plain.stderr) == (0, "err\n")
+    assert len(project.events()) == 2 * len(COMMANDS)
+    assert all(event["metadata"].get("success", True) for event in project.events())
+
+
+def test_ids(project: Project) -> None:
+    """Ids are quoted where they need it; a variable of the shell may be empty, and the command runs all the same."""
+    calls = {'it\'s  "my" task': 'it\'s  "my" task', "'a quoted id'": "a quoted id", "part-$$word": "part-one  two"}
+    calls |= {"$@-$(MAKELEVEL)": "all-0", "": "sh", "$$nothing": "sh"}
+    project.write("include tasks.mk\nall:\n" + "".join(f"\t@$(call task-run,{call},true)\n" for call in calls))
+    assert project.make(word="one  two").stderr == ""
+    assert [task_id for kind, task_id in project.told() if kind == "TASK_STARTED"] == list(calls.values())
+
+
+def test_many_commas_and_no_command(project: Project) -> None:
+    """61 commas fit; more are an error that says what to do, as is a call without a command."""
+    fits, longer = (",".join(map(str, range(count))) for count in (62, 63))
+    project.write(
+        f"include tasks.mk\nfits: ; @$(call task-run,$@,echo {fits})\nlonger: ; @$(call task-run,$@,echo {longer})\n"
+        "nothing: ; @$(call task-run,$@)\n"
+    )
+    assert project.make("fits").stdout == f"{fits}\n"
+    assert "longer: the command has more than 61 commas: put it into a variable" in project.make("longer").stderr
+    assert "task nothing: found no command, expected one after the id" in project.make("nothing").stderr
+
+
+def test_inside_a_function_of_the_project(project: Project) -> None:
+    """Arguments of a function around do not get into the command."""
+    project.write("include tasks.mk\nmine = $(call build-run,$(1),echo $(2),x)\nall: ; @$(call mine,a,b,3,4,5,6)\n")
+    assert project.make().stdout == "b,x\n"
+
+
+def test_the_end(project: Project) -> None:
+    """A failure tells exit code, duration and the last lines of standard error; outputs stay apart and whole."""
+    project.write("include tasks.mk\nall: ; @$(call build-run,$@,echo out; echo oh, no >&2; sleep 0.1; exit 7)\n")
+    done = project.make()
+    assert (done.returncode, done.stdout) == (2, "out\n")
+    first, error = done.stderr.splitlines()
+    assert first == "oh, no"
+    assert error.endswith("Error 7")
+    end = project.end("all")
+    assert end["event_type"] == "BUILD_FAILED"
+    assert end.items() >= {"exit_code": 7, "success": False, "error": "exit code 7", "stderr_tail": "oh, no"}.items()
+    assert 0.1 < end["duration"] < 30
+
+
+def test_killed_by_a_signal(project: Project) -> None:
+    """A command that a signal kills fails with 128 and its number, and the end has its name."""
+    project.write("include tasks.mk\nall: ; @$(call task-run,$@,kill -9 $$$$)\n")
+    assert "Error 137" in project.make().stderr
+    assert project.end("all").items() >= {"exit_code": 137, "signal": "SIGKILL"}.items()
+
+
+def test_standard_input(project: Project) -> None:
+    """Standard input is the command's, all of it, also with two of them one after the other."""
+    project.write(
+        'include tasks.mk\nall:\n\t@$(call task-run,$@,read line; echo "<$$line>")\n\t@$(call task-run,$@,cat)\n'
+    )
+    assert project.make(stdin="one\ntwo\nthree").stdout == "<one>\ntwo\nthree"
+
+
+def test_around_a_wrapper(project: Project) -> None:
+    """A wrapper is a simple command: settings before it, redirections after it, any list or pipe around it."""
+    project.write(
+        """include tasks.mk
+all:
+	@NAME=value $(call task-run,1,echo $$NAME) > file; cat file
+	@$(call task-run,2,cat) < file | $(call task-run,3,tr a-z A-Z)
+	@if $(call task-run,4,false); then :; else echo no; fi
+	@($(call task-run,5,true) && exit 0) || echo never
+"""
+    )
+    done = project.make()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "value\nVALUE\nno\n", "")
+    assert {task_id for _, task_id in project.told()} == set("12345")
+
+
+# --- signals and terminals --------------------------------------------------------------------------------------------
+
+WAITING = """include tasks.mk
+%.out: ; @$(call task-run,$@,echo started > $@; echo ready; exec sleep 60)
+"""
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_make_is_told_to_end(project: Project, shell: str) -> None:
+    """SIGTERM reaches the command through make, and nothing is left running."""
+    project.write(WAITING)
+    process = subprocess.Popen(
+        ["make", "a.out", f"SHELL=/bin/{shell}"],
+        cwd=project.folder,
+        env=project.environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
+    os.kill(process.pid, signal.SIGTERM)
+    process.stdout.read()  # ends with the last process that holds it
+    process.stdout.close()
+    assert process.wait(30) in (2, -signal.SIGTERM)
+    wait_for(lambda: len(project.events()) == 2)
+    assert project.end("a.out")["signal"] == "SIGTERM"
+    assert not (project.folder / "a.out").exists()
+
+
+@pytest.fixture
+def terminal(project: Project) -> Iterator[Terminal]:
+    """A make at a terminal of its own."""
+    project.write(
+        WAITING + "streams:\n\t@$(call task-run,$@,$(TASKS_PYTHON) streams.py)\n"
+        "ask:\n\t@$(call task-run,$@,printf 'name? ' >&2; read name; echo \"hello $$name\")\n"
+    )
+    project.write("import os; print(*(os.isatty(fd) for fd in range(3)), *os.get_terminal_size(2))", "streams.py")
+    made = Terminal(["/bin/sh"], project.folder, project.environ(PS1="$ "), 17, 71)
+    yield made
+    made.stop()
+
+
+def test_a_terminal_stays_one(terminal: Terminal) -> None:
+    """Colours and questions: the command has the terminal on all three standard files."""
+    terminal.type(b"make streams ask\n")
+    terminal.until(b"True True True 71 17")
+    terminal.until(b"name? ")
+    terminal.type(b"Ada\n")
+    terminal.until(b"hello Ada")
+
+
+def test_ctrl_c(terminal: Terminal, project: Project) -> None:
+    """Ctrl-C ends command and make, and make takes the half-made target away, as without us."""
+    terminal.type(b"make -j2 a.out; echo code $?\n")
+    terminal.until(b"ready")
+    terminal.type(b"\x03")
+    terminal.until(b"Interrupt")
+    wait_for(lambda: len(project.events()) == 2)
+    assert project.end("a.out").items() >= {"signal": "SIGINT", "exit_code": 130}.items()
+    assert not (project.folder / "a.out").exists()
+
+
+def test_error_output_comes_at_once(project: Project, tmp_path: Path) -> None:
+    """What the command writes to standard error comes while it runs."""
+    project.write(f"include tasks.mk\nall: ; @$(call task-run,$@,echo now >&2; cat '{tmp_path}/fifo')\n")
+    os.mkfifo(tmp_path / "fifo")
+    process = subprocess.Popen(
+        ["make"], cwd=project.folder, env=project.environ(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert process.stderr
+    assert process.stderr.readline() == b"now\n"
+    (tmp_path / "fifo").write_text("go on")
+    assert process.wait(30) == 0
+    process.stderr.close()

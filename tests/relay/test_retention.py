@@ -1,0 +1,194 @@
+"""The journal stays within its age and its size, and only what is settled is ever removed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_swarmtask.relay import aftermath, retention
+from tests.relay.lab import Lab, Receiver, free_port, wait_until
+
+DAY = 86400.0
+
+
+def kept(lab: Lab, **limits: float) -> None:
+    """Configure how much is kept."""
+    lab.webhooks(monitoring={"retention": limits})
+
+
+def age(paths: Sequence[Path], days: float) -> None:
+    for path in paths:
+        os.utime(path, times=(time.time() - days * DAY,) * 2)
+
+
+def emit(lab: Lab, *names: str, days: float = 0.0) -> list[Path]:
+    """Record an event in a run of its own for each name, as if it was so many days ago; return their segments."""
+    before = set(lab.segments())
+    for name in names:
+        lab.emit("TASK_STARTED", name)
+    new = [path for path in lab.segments() if path not in before]
+    age(new, days)
+    return new
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> Lab:
+    return Lab(tmp_path / "lone")
+
+
+def test_age(lone: Lab) -> None:
+    """What is older than the limit is removed by the next reader, what is younger is kept; thirty days by default."""
+    emit(lone, "old", days=31)
+    young = emit(lone, "young", days=29)
+    lone.status()
+    assert lone.segments() == young
+    kept(lone, journal_age=20 * DAY)
+    lone.run("flush")
+    assert lone.segments() == []
+
+
+def test_size(lone: Lab) -> None:
+    """Where the journal is too big the oldest go, until it is not."""
+    paths = [path for days in (3, 5, 1, 4, 2) for path in emit(lone, f"{days}", days=days)]
+    sizes = {path: path.stat().st_size for path in paths}
+    by_age = [paths[n] for n in (1, 3, 0, 4, 2)]
+    kept(lone, journal_bytes=sum(sizes.values()) - sizes[by_age[0]] - 1)
+    lone.status()
+    assert set(lone.segments()) == set(by_age[2:])
+    kept(lone, journal_bytes=1)
+    lone.status()
+    assert lone.segments() == []
+
+
+def test_the_living_are_left_alone(lone: Lab) -> None:
+    """Of a run in which a process lives nothing is removed, however old and big: not of its dead processes either."""
+    program = (
+        "import os, subprocess, sys; from pytest_swarmtask import AutomationIntegrator as A; h = A()\n"
+        "h.trigger_event('TASK_STARTED', 'x'); print(h._hub.recorder.traceparent(), flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=lone.root, env=lone.environ, text=True, **pipes)  # type: ignore[call-overload]
+    with process:
+        lone.emit("TASK_STARTED", "child", TRACEPARENT=process.stdout.readline().strip())
+        age(lone.segments(), 1000)
+        kept(lone, journal_bytes=1)
+        lone.status()
+        assert len(lone.segments()) == 2
+        process.stdin.close()
+    lone.status()
+    assert lone.segments() == []
+
+
+def test_what_waits_is_kept_until_it_is_too_old(lab: Lab, receiver: Receiver) -> None:
+    """What a webhook has not taken is kept, then is a dead letter for everybody to see, and can be replayed."""
+    url = f"http://127.0.0.1:{free_port()}/"
+    lab.record(3, TASKMASTER_WEBHOOK_URL=url)
+    lab.kill()
+    wait_until(lambda: not lab.busy())
+    ids = lab.ids()
+    age(lab.segments(), 6)
+    kept(lab, journal_age=DAY)
+    assert lab.status(TASKMASTER_WEBHOOK_URL=url)["endpoints"]["default"]["waiting"] == 3
+    age(lab.segments(), 8)
+    done = lab.run("flush", "--timeout", "1", TASKMASTER_WEBHOOK_URL=url)
+    assert "default: 0 delivered now, 0 waiting, 3 dead letters" in done.stdout
+    assert lab.segments() == [], "every endpoint is through with it"
+    listed = lab.run("replay").stdout
+    assert listed.count("not delivered within 7 days: ") == 3
+    assert "cannot connect" in listed
+    found = lab.status()["endpoints"]["default"]
+    assert (found["delivered"], found["waiting"], found["dead"]) == (0, 0, 3)
+    assert lab.run("replay", "--all").returncode == 0
+    assert receiver.ids == ids
+
+
+def test_the_relay_prunes_when_it_ends(lab: Lab, receiver: Receiver) -> None:
+    """The relay removes what it has delivered long ago, and the cursors with it; counts go on from what is kept."""
+    old = emit(lab, "old")
+    receiver.wait(1)
+    lab.wait_for_end()
+    age(old, 31)
+    young = emit(lab, "young")
+    receiver.wait(2)
+    lab.wait_for_end()
+    wait_until(lambda: lab.segments() == young)
+    found = lab.status()["endpoints"]["default"]
+    assert (found["delivered"], found["waiting"], found["dead"]) == (1, 0, 0)
+
+
+def test_a_relay_at_work_is_not_disturbed(lab: Lab, receiver: Receiver) -> None:
+    """What a relay still tries to deliver is not taken from it."""
+    receiver.answer = lambda _: 500
+    segments = emit(lab, "late")
+    wait_until(lambda: lab.status()["endpoints"]["default"]["state"]["reason"])
+    age(segments, 100)
+    found = lab.status()["endpoints"]["default"]
+    assert (found["waiting"], found["dead"]) == (1, 0)
+    assert lab.segments() == segments
+
+
+def test_leftovers(lab: Lab, receiver: Receiver) -> None:
+    """Routes, starts of spans and the like go once nothing has used them for as long as the journal is kept."""
+    emit(lab, "x")
+    lab.emit("TASK_STARTED", "y", TRACEPARENT=f"00-{'ab' * 16}-{'cd' * 8}-01")
+    receiver.wait(2)
+    lab.wait_for_end()
+    (lab.journal / ".half.new").touch()
+    starts, progress = (lab.journal / "spans").glob("[!.]*"), (lab.journal / "relay").glob("*.json")
+    leftovers = [*starts, *progress, lab.journal / ".half.new"]
+    assert len(leftovers) == 3
+    (route,) = (lab.journal / "routes").glob("*.json")
+    age([*leftovers, route], 31)
+    lab.status()
+    assert not any(path.exists() for path in leftovers)
+    assert route.exists(), "there are segments of it"
+    age(lab.segments(), 31)
+    lab.status()
+    assert not lab.segments()
+    assert not route.exists()
+    emit(lab, "z")
+    receiver.wait(3)
+    age([route], 31)
+    lab.wait_for_end()
+    assert route.exists()
+
+
+def test_an_invalid_configuration_removes_nothing(lone: Lab) -> None:
+    """Who cannot be understood may have wanted to keep everything."""
+    emit(lone, "old", days=1000)
+    (lone.root / ".taskmaster" / "config").mkdir(exist_ok=True)
+    (lone.root / ".taskmaster" / "config" / "workflow.yaml").write_text("monitoring: {retention: {journal_age: ever}}")
+    lone.run("status")
+    assert len(lone.segments()) == 1
+
+
+def test_a_pruner_is_killed_in_the_middle(lone: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a process that wrote several segments the starts go first: what is left never looks like a death."""
+    (lone.root / "test_it.py").write_text(
+        "from pytest_swarmtask import AutomationIntegrator as A\n"
+        "def test():\n    h = A()\n    h.register_webhook('http://127.0.0.1:9/')\n"
+        "    h.trigger_event('TASK_STARTED', 'x')\n"
+        "    h._hub.recorder.unregister_webhook('127.0.0.1:9')\n"
+    )
+    assert lone.pytest("--swarmtask-drain-timeout=0").returncode == 0
+    lone.kill()
+    wait_until(lambda: not lone.busy())
+    first, *others = lone.segments()
+    assert len(others) == 2
+    first.unlink()
+    aftermath.end_abandoned(str(lone.journal))
+    assert lone.segments() == others
+    age(others, 1000)
+    order: list[str] = []
+    monkeypatch.setattr(os, "unlink", order.append)
+    retention.prune(str(lone.journal), lone.environ)
+    journal_order = [path for path in order if path.endswith(".jsonl")]
+    assert journal_order == sorted(journal_order)
+    assert journal_order

@@ -1,0 +1,165 @@
+"""Secrets planted wherever a run can meet them turn up nowhere: not on disk, not in the air, not at a terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import textwrap
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.relay.lab import SECRET, Arrival, Lab, Receiver, wait_until
+
+PLANTED = {
+    "environment": "planted-environment-4411",
+    "another name": "planted-second-variable-5522",
+    "address": "planted-address-6633",
+    "path of the address": "plantedpath7744abcdefgh",
+    "query of the address": "planted-query-8855",
+    "header": "planted-header-9966",
+    "metadata": "planted-metadata-1177",
+    "nested": "planted-nested-2288",
+    "error": "planted-error-3399",
+    "parameter": "gh" + "p_" + "plantedParameter4Zz" * 2,
+    "argument": "planted-argument-5511",
+    "second argument": "planted-second-argument-6622",
+    "output": "gl" + "pat-" + "plantedOutput77338899aa",
+    "location": "planted-location-9911",
+    "signing": SECRET,
+}
+
+SUITE = f"""
+    import os
+    import pytest
+
+    def call(password):
+        raise RuntimeError(f"login(password={{password!r}}) failed for {{os.environ['SERVICE_TOKEN']}}")
+
+    def test_message():
+        call({PLANTED["error"]!r})
+
+    @pytest.mark.parametrize("value", [{PLANTED["parameter"]!r}, "password={PLANTED["location"]}"])
+    def test_parameter(value):
+        assert value == "", "DB_PASSWORD={PLANTED["location"]}"
+
+    @pytest.fixture
+    def broken():
+        raise ValueError("postgres://app:{PLANTED["error"]}@db/app")
+
+    def test_setup(broken):
+        pass
+"""
+
+
+@pytest.fixture
+def planted(lab: Lab, receiver: Receiver) -> Lab:
+    """A project with secrets in its environment, its address and its suite."""
+    place = receiver.url.replace("http://", f"http://relay:{PLANTED['address']}@")
+    lab.environ |= {
+        "SERVICE_TOKEN": PLANTED["environment"],
+        "databasePassword": PLANTED["another name"],
+        "HOOK_AUTH": PLANTED["header"],
+        "HOOK": f"{place}/{PLANTED['path of the address']}?key={PLANTED['query of the address']}",
+        "TASKMASTER_WEBHOOK_URL": f"{place}/{PLANTED['path of the address']}",
+    }
+    webhook = {"name": "planted", "url": "${HOOK}", "headers": {"X-Auth": "${HOOK_AUTH}"}, "batch": True}
+    lab.webhooks(webhook, {"name": "default", "url": "${TASKMASTER_WEBHOOK_URL}"})
+    (lab.root / "test_planted.py").write_text(textwrap.dedent(SUITE))
+    return lab
+
+
+def work(lab: Lab) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Do all that writes events, and return what was printed by what is ours."""
+    metadata = {"apiKey": PLANTED["metadata"], "a": [{"b": {"Authorization": f"Bearer {PLANTED['nested']}"}}]}
+    given = json.dumps({**metadata, "text": json.dumps(metadata), "env": f"x {PLANTED['environment']} y"})
+    hook = f"https://example.invalid/{PLANTED['path of the address']}"
+    program = (
+        "import logging; logging.basicConfig()\n"
+        "from pytest_swarmtask import AutomationIntegrator, trigger_task_event\n"
+        f"trigger_task_event('NO_SUCH_TYPE', 'password={PLANTED['metadata']}')\n"
+        f"trigger_task_event('TASK_STARTED', 'x', 'token={PLANTED['metadata']}', {metadata!r})\n"
+        f"hub = AutomationIntegrator(); hub.register_webhook({hook!r})\n"
+        "hub.trigger_event('TASK_STARTED', 'y'); print(repr(hub)); print(hub._hub.recorder.redactor)\n"
+    )
+    shell = f"echo {PLANTED['output']} >&2; exit 3"
+    command = ["sh", "-c", shell, "--token", PLANTED["argument"], f"--db-password={PLANTED['second argument']}"]
+    return {
+        "pytest": lab.pytest(
+            "test_planted.py", "--tb=no", "--no-summary", f"--override-ini=x_password={PLANTED['argument']}"
+        ),
+        "emit": lab.run("emit", "TASK_STARTED", f"deploy token={PLANTED['argument']}", given),
+        "bad emit": lab.run("emit", "TASK_STARTED", "x", f"password={PLANTED['metadata']}"),
+        "run": lab.run("run", "--", *command),
+        "python": lab.python(program),
+    }
+
+
+def found_in(text: str) -> list[str]:
+    """Return which of the secrets stand in a text, as they are or as JSON writes them."""
+    return [name for name, secret in PLANTED.items() if secret in text]
+
+
+def contents(root: Path) -> dict[str, str]:
+    """Return all that is on disk, by path."""
+    return {str(path): path.read_bytes().decode("latin-1") for path in root.rglob("*") if path.is_file()}
+
+
+def test_no_secret_gets_out(planted: Lab, receiver: Receiver) -> None:
+    """Not in a file, an event, a request's body, a message, a command line of the relay, or what our commands show."""
+    looked = threading.Event()
+
+    def answer(arrival: Arrival) -> int:
+        looked.wait(30)
+        return 200
+
+    receiver.answer = answer
+    done = work(planted)
+    wait_until(planted.relays, "a relay")
+    processes = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=False).stdout
+    relay = "\n".join(line for line in processes.splitlines() if str(planted.journal) in line)
+    looked.set()
+    receiver.wait(20)
+    done |= {
+        "flush": planted.run("flush", "--timeout", "20"),
+        "status": planted.run("status"),
+        "status --json": planted.run("status", "--json"),
+        "doctor": planted.run("doctor"),
+        "config show": planted.run("config", "show"),
+        "config show --json": planted.run("config", "show", "--json"),
+        "config validate": planted.run("config", "validate"),
+    }
+    # what the suite itself prints is the suite's own: here it was told to be silent about failures
+    texts = {name: one.stderr + one.stdout for name, one in done.items() if name not in ("run", "pytest")}
+    texts["run"] = done["run"].stdout + done["run"].stderr.replace(PLANTED["output"], "", 1)  # the command's own
+    texts["pytest"] = "".join(line for line in done["pytest"].stdout.splitlines() if "swarmtask" in line)
+    texts["the relay's command line"] = relay
+    texts["received"] = "\n".join(json.dumps(event) for event in receiver.accepted)
+    texts |= contents(planted.root / ".taskmaster")
+    leaks = {name: found_in(text) for name, text in texts.items()}
+    own = next(name for name in leaks if "registered" in texts[name] and "routes" in name and leaks[name])
+    assert leaks.pop(own) == [
+        "path of the address"
+    ]  # an address given in code is kept for the relay: docs/redaction.md
+    assert {name: found for name, found in leaks.items() if found} == {}
+    _check_where(planted.events())
+
+
+def _check_where(events: list[Any]) -> None:
+    """Each event from which something was taken says so, with the paths, also of its task id and its error."""
+    masked = [event for event in events if "[REDACTED]" in json.dumps({**event, "metadata": _without_list(event)})]
+    assert masked
+    assert all(event["metadata"].get("redacted") for event in masked)
+    assert not [event for event in events if event not in masked and "redacted" in event["metadata"]]
+    (parameter,) = [e for e in events if e["event_type"] == "TEST_STARTED" and "[[REDACTED]]" in e["task_id"]]
+    assert parameter["metadata"]["redacted"] == ["task_id", "specific_test"]
+    (failed,) = [e for e in events if e["task_id"].endswith("test_message") and "error" in e["metadata"]]
+    assert failed["metadata"]["redacted"] == ["error"]
+    (emitted,) = [e for e in events if e["task_id"].startswith("deploy")]
+    assert emitted["metadata"]["redacted"] == ["apiKey", "a[0].b.Authorization", "text", "env", "task_id"]
+
+
+def _without_list(event: dict[str, dict[str, object]]) -> dict[str, object]:
+    return {key: value for key, value in event["metadata"].items() if key != "redacted"}

@@ -1,0 +1,56 @@
+"""What comes from events, endpoints and other machines cannot work the terminal of who looks at it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.relay.lab import Lab, free_port
+
+EVIL = "evil\x1b[2J\x1b]0;title\x07\u202e"
+
+
+@pytest.fixture
+def owing(lab: Lab) -> Lab:
+    """A project that owes an event to an endpoint with a name that would clear the screen."""
+    done = lab.python(
+        "from pytest_swarmtask import AutomationIntegrator\n"
+        f"hub = AutomationIntegrator(); hub.register_webhook('http://127.0.0.1:{free_port()}/', name={EVIL!r})\n"
+        f"hub.trigger_event('TASK_FAILED', {EVIL!r}, metadata={{'error': {EVIL!r}}})\n",
+        TASKMASTER_WEBHOOK_URL="",
+    )
+    assert done.returncode == 0, done.stderr
+    return lab
+
+
+@pytest.mark.parametrize("command", [["status"], ["flush", "--timeout", "0.5"], ["doctor", "--no-ping"]])
+def test_commands(owing: Lab, command: list[str]) -> None:
+    """`status`, `flush` and `doctor` write such characters out."""
+    shown = owing.run(*command, TASKMASTER_WEBHOOK_URL="")
+    assert "evil\\x1b[2J" in shown.stdout
+    assert harmless(shown.stdout + shown.stderr)
+
+
+def test_errors(lab: Lab) -> None:
+    """So do messages about what the user typed, and of `run`."""
+    for arguments in (["status", "--root", EVIL], ["run", "--", EVIL], ["config", "show", "--root", EVIL]):
+        done = lab.run(*arguments)
+        assert done.returncode != 0
+        assert "evil\\x1b" in done.stderr, arguments
+        assert harmless(done.stderr)
+
+
+def test_the_closing_line_of_pytest(lab: Lab) -> None:
+    """The plugin's own lines are harmless, whatever an endpoint is called."""
+    (lab.root / "test_one.py").write_text(
+        "from pytest_swarmtask import AutomationIntegrator\n"
+        "def test_one():\n"
+        f"    AutomationIntegrator().register_webhook('http://127.0.0.1:{free_port()}/', name={EVIL!r})\n"
+    )
+    done = lab.pytest("--swarmtask-drain-timeout=0.2", TASKMASTER_WEBHOOK_URL="")
+    assert "swarmtask: 4 events" in done.stdout
+    assert harmless(done.stdout)
+
+
+def harmless(text: str) -> bool:
+    """Tell whether a terminal would only show this."""
+    return all(character.isprintable() for line in text.split("\n") for character in line)
