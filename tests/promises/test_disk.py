@@ -275,6 +275,6 @@ def test_no_file_descriptors_and_a_webhook(lab: Lab, receiver: Receiver) -> None
     assert done.returncode == 0, done.stdout
     assert "5 lost" in done.stdout
     assert "Too many open files" in done.stdout
-    lab.run("flush", "--timeout=20")
+    lab.run("flush", "--timeout=5")
     assert set(receiver.ids) == set(lab.ids())
     assert len(receiver.ids) >= 5
