@@ -390,8 +390,9 @@ class SessionCapture:
                 self._closing.drain()
                 coming = _end_type(exitstatus)
                 line = f"swarmtask: {self._closing.words(self._coverage.words(self._duration()), coming)}"
-                problem = self._problem or self._hub.problem or self._closing.refusal(coming)
-                problem = problem or (self.step_summary and self.step_summary.problem())
+                refusal = self._closing.refusal(coming)
+                about_summary = self.step_summary and self.step_summary.problem()
+                problem = self._problem or self._hub.problem or refusal or about_summary
                 terminalreporter.write_sep("-", line, yellow=bool(problem))
                 if problem:
                     terminalreporter.write_line(f"swarmtask: warning: {problem}", yellow=True)

@@ -168,8 +168,8 @@ def waiting_session(lab: Lab) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_while_it_waits(lab: Lab, receiver: Receiver, times: int) -> None:
-    """Ctrl-C ends the wait for delivery, and leaves the exit code as it was; the second one ends pytest itself, at once.
-    Nothing is lost."""
+    """Ctrl-C ends the wait for delivery, and leaves the exit code as it was; the second one ends pytest itself, at
+    once. Nothing is lost."""
     receiver.answer = lambda _: HANG
     process = waiting_session(lab)
     for _ in range(times):
