@@ -135,7 +135,8 @@ class Faulty:
                 connection.sendall(OK)
                 return
             self.tries.append(time.monotonic())
-            self.healed = self.once
+            if self.once:
+                self.healed = True
             if self._fault(connection):
                 self.taken.append(IDS[self._good])
 
