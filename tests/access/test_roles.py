@@ -153,6 +153,7 @@ class TestPytest:
         done = roles.pytest("-v")
         assert done.returncode == 0
         assert re.search(f"swarmtask: {count} events( delivered)?, {lost} lost", done.stdout)
+        roles.wait_for_end()  # it takes nobody for dead whose end may not be told
         assert len(roles.events()) == count
         assert done.stdout.count("not permitted") == 1
 

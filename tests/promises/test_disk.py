@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_swarmtask.errors import JournalError
+from pytest_swarmtask.events import Event
 from pytest_swarmtask.journal import read
 from tests.relay.lab import Lab, Receiver
 from tests.sessions import UNRELATED, Project
@@ -35,7 +37,7 @@ class Done:
     Attributes:
         count, lost: what its closing line counts.
         warnings: what follows ``swarmtask: warning:``.
-        lines: the whole lines in the journal.
+        lines: the lines in the journal that are whole events.
     """
 
     def __init__(self, done: subprocess.CompletedProcess[str], journal: Path) -> None:
@@ -46,7 +48,15 @@ class Done:
         self.count, self.lost = (int(number or 0) for number in closing)
         self.warnings = re.findall(r"swarmtask: warning: (.*)", done.stdout)
         segments = journal.glob("*.jsonl")
-        self.lines = [line for path in segments for line, _ in read(str(path)) if line.endswith(b"}")]
+        self.lines = [line for path in segments for line, _ in read(str(path)) if is_event(line)]
+
+
+def is_event(line: bytes) -> bool:
+    try:
+        Event.decode(line)
+    except JournalError:
+        return False
+    return True
 
 
 def run_suite(project: Project, *before: str, **environ: str) -> Done:
