@@ -28,14 +28,14 @@ demo: $(READY) ## a real suite and a real build, reporting to a live receiver
 	@$(PY) -m scripts.demo
 
 test: $(READY) ## the whole test suite
-	@$(call task-run,make_test,$(PY) -m pytest)
+	@$(call task-run,make_test,$(PY) -m pytest -n auto)
 
 test-verbose: $(READY) ## the same, test by test
 	@$(call task-run,make_test_verbose,$(PY) -m pytest --verbose)
 
 test-coverage: $(READY) ## the same, with branch coverage
 	@rm -f .coverage .coverage.*
-	@$(call task-run,make_test_coverage,$(PY) -m coverage run -m pytest)
+	@$(call task-run,make_test_coverage,$(PY) -m coverage run -m pytest -n auto)
 	@$(PY) -m coverage combine --quiet && $(PY) -m coverage report
 
 test-single: a-test-is-named $(READY) ## one file or test: make test-single TEST=tests/make/test_task_event.py
@@ -67,8 +67,9 @@ matrix: build ## the suite on every supported Python and pytest that can be had
 acceptance: build ## suites of other projects, with and without the plugin
 	@$(PY) -m scripts.acceptance
 
-bench: $(READY) ## what the plugin costs
+bench: $(READY) ## what the plugin costs, and the history
 	@$(PY) benchmarks/run.py
+	@$(PY) benchmarks/history.py
 
 clean: ## take away all that was made (but not the journal)
 	@rm -rf $(VENV) .cache build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

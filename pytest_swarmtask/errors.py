@@ -8,6 +8,7 @@
     ├── EventTypeError        not one of the event types (also a ValueError)
     ├── AccessError           the role of whoever runs this does not allow it (also a PermissionError)
     ├── JournalError          a journal line that is not an event
+    ├── HistoryError          a history that cannot be read or written now
     ├── EndpointError         an endpoint that may not or cannot be connected to
     └── WebhookError          a request that a receiver should refuse; its `status` is the answer to give
         ├── SignatureError    401: the signature does not hold
@@ -56,6 +57,10 @@ class AccessError(SwarmtaskError, PermissionError):
 
 class JournalError(SwarmtaskError):
     """A journal line that is not an event."""
+
+
+class HistoryError(SwarmtaskError):
+    """A history that cannot be read or written now; the message says why and what to do."""
 
 
 class EndpointError(SwarmtaskError):

@@ -14,7 +14,7 @@ from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.events import AutomationEventType, event_type_name
 from pytest_swarmtask.handlers import Handlers
-from pytest_swarmtask.redact import MASK, Redactor
+from pytest_swarmtask.redact import MASK, Redactor, load_rules
 from pytest_swarmtask.secret_values import is_made
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pytest_swarmtask")
 _NOTHING_KNOWN = Redactor({})
+load_rules()  # an event may come while the interpreter ends, too late for imports
 
 
 class _Hub:

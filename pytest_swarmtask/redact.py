@@ -8,7 +8,9 @@ trusted with it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from importlib import import_module
 from itertools import islice
 
 from pytest_swarmtask.secret_hints import (
@@ -46,6 +48,22 @@ _NO_SECRETS = ("PWD", "OLDPWD")
 
 _COMMON = ("password", "postgres", "changeme", "required", "disabled", "undefined", "anonymous", "localhost")
 """Values that are words which stand in many texts, and that nobody keeps secret."""
+
+
+_modules: dict[str, Any] = {}
+
+
+def load_rules() -> None:
+    """Load what else is loaded with the first text that needs it: when the interpreter ends it is too late for that."""
+    for name in ("secret_formats", "secret_names", "secret_texts", "secret_values"):
+        _rules(name)
+
+
+def _rules(name: str) -> Any:
+    module = _modules.get(name)
+    if module is None:
+        module = _modules[name] = import_module(f"pytest_swarmtask.{name}")
+    return module
 
 
 class Redactor:
@@ -123,23 +141,17 @@ class Redactor:
     def _chain(self, text: str) -> str:
         # What does the work is loaded with the first text that needs it: an emitter's whole life is few milliseconds.
         if may_hold_token(text):
-            from pytest_swarmtask.secret_formats import without_tokens
-
-            text = without_tokens(text, MASK)
+            text = _rules("secret_formats").without_tokens(text, MASK)
         lowered = text.lower()
         if may_hold_credentials(lowered):
-            from pytest_swarmtask.secret_formats import without_credentials
-
-            text = without_credentials(text, lowered, MASK)
+            text = _rules("secret_formats").without_credentials(text, lowered, MASK)
         if self._endings or may_name_secret(lowered):
             text = self._without_named(text)
         return text
 
     def _coloured(self, text: str) -> str:
         """Return a terminal's text without its colours if they stand around or inside of secrets, else as it is."""
-        import re
-
-        plain = re.sub(r"\x1b\[[0-9;]{0,20}m", "", text)
+        plain: str = _rules("secret_texts").without_colours(text)
         cleaned = self._chain(plain)
         return text if cleaned == plain else cleaned
 
@@ -168,16 +180,13 @@ class Redactor:
         return known
 
     def _without_named(self, text: str) -> str:
-        from pytest_swarmtask.secret_texts import without_named
-
         if text[:1] in ("{", "["):
             text = self._json(text)
-        return without_named(text, MASK, self.meaning)
+        named: str = _rules("secret_texts").without_named(text, MASK, self.meaning)
+        return named
 
     def _json(self, text: str) -> str:
         """Return a text that is JSON as a whole without what is secret in its values; any other as it is."""
-        import json
-
         walk = _Walk(self)
         try:
             cleaned = walk.value(json.loads(text), "", 0)
@@ -215,31 +224,29 @@ def _meaning(key: str) -> int:
     if not may_be_secret_name(key):
         return NO
     try:
-        from pytest_swarmtask.secret_names import meaning
+        level: int = _rules("secret_names").meaning(key)
     except (ImportError, OSError):  # as above: rather too much is hidden
         return PASSWORD
-    return meaning(key)
+    return level
 
 
 def _is_place(value: str) -> bool:
-    from pytest_swarmtask.secret_values import is_place
-
-    return is_place(value)
+    found: bool = _rules("secret_values").is_place(value)
+    return found
 
 
 def _in_url(value: str, *, whole_path: bool) -> Iterator[str]:
     """Give what is secret in a URL: its password, its token, and in a webhook's each part that no person would type."""
-    from pytest_swarmtask.secret_values import is_made, is_mixed
-
+    values = _rules("secret_values")
     address, _, query = value.partition("://")[2].partition("#")[0].partition("?")
     location, _, path = address.partition("/")
     login, at, _ = location.rpartition("@")
     if at:
         secret = login.partition(":")[2] or login
-        if len(secret) >= _MIN_LITERAL or is_made(secret, _MIN_LITERAL - 2):
+        if len(secret) >= _MIN_LITERAL or values.is_made(secret, _MIN_LITERAL - 2):
             yield secret
     if whole_path:
-        yield from (part for part in path.split("/") if len(part) >= _MIN_PART and is_mixed(part))
+        yield from (part for part in path.split("/") if len(part) >= _MIN_PART and values.is_mixed(part))
         yield from (text for pair in query.split("&") if len(text := pair.partition("=")[2]) >= _MIN_LITERAL)
 
 
@@ -382,17 +389,15 @@ def _is_hidden(level: int, value: Any) -> bool:
         return level == YES and not -_SMALL < value < _SMALL  # `token: 5` counts
     if level == YES:
         return not (type(value) is str and _only_stands_for_one(value))
-    from pytest_swarmtask.secret_values import looks_secret
-
+    looks_secret = _rules("secret_values").looks_secret
     items = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
     texts = (_describe(item) for item in islice(items, _MAX_ITEMS) if isinstance(item, (str, bytes, bytearray)))
     return any(text and looks_secret(text, level) for text in texts)
 
 
 def _only_stands_for_one(value: str) -> bool:
-    from pytest_swarmtask.secret_values import is_place, is_placeholder
-
-    return is_placeholder(value) or ("://" not in value and is_place(value))
+    values = _rules("secret_values")
+    return values.is_placeholder(value) or ("://" not in value and values.is_place(value))
 
 
 def _named_value(values: Mapping[Any, Any]) -> str | None:

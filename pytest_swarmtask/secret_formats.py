@@ -7,9 +7,7 @@ of characters: time grows with the length of a text and not faster.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import re
+import re
 
 _START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt])|(?<=\[\dm)|(?<=\[\d\dm)|(?<=\[\d;\d\dm))"
 """Where a word begins, also after `%20`, the `\\n` of a JSON text and the colours of a terminal."""
@@ -185,7 +183,5 @@ def without_credentials(text: str, lowered: str, mask: str) -> str:
 def _replace(pattern: str, mask: str, text: str) -> str:
     compiled = _compiled.get(pattern)
     if compiled is None:
-        import re  # most texts never need it
-
         compiled = _compiled[pattern] = re.compile(pattern, re.DOTALL)
     return compiled.sub(rf"\g<1>{mask}" if compiled.groups else mask, text)

@@ -42,6 +42,7 @@ _PAIR = re.compile(
 )
 _ELEMENT = re.compile(r"<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s[^<>]{1,200}>(?=[^<>]{1,4096}</)")
 _ATTRIBUTE = re.compile(r"""\b(?:key|name)=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}>(?=[^<>]{1,4096}</)""")
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
 _LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
@@ -77,6 +78,11 @@ def without_named(text: str, mask: str, meaning: Callable[[str], int]) -> str:
             pieces += (text[done:start], mask)
             done = end
     return "".join([*pieces, text[done:]]) if pieces else text
+
+
+def without_colours(text: str) -> str:
+    """Return the text without what sets colours on a terminal."""
+    return _COLOUR.sub("", text)
 
 
 def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, int]]:

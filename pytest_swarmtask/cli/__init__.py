@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-_COMMANDS = ("init", "deliveries", "replay", "doctor", "listen", "config", "secret", "tasksmk")
+_COMMANDS = ("init", "deliveries", "report", "replay", "doctor", "listen", "config", "secret", "tasksmk")
 """The modules that add commands, in the order of the help."""
 
 
@@ -53,12 +53,12 @@ def _run_command(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from pytest_swarmtask.errors import AccessError, ConfigError, UsageError
+    from pytest_swarmtask.errors import AccessError, ConfigError, HistoryError, UsageError
 
     chosen = _parser().parse_args(arguments)
     try:
         code: int = chosen.func(chosen)
-    except (ConfigError, UsageError) as error:
+    except (ConfigError, HistoryError, UsageError) as error:
         _complain(error)
         return 2
     except AccessError as error:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config.settings import find_root, journal_folder
-from pytest_swarmtask.errors import UsageError
+from pytest_swarmtask.errors import HistoryError, UsageError
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pytest_swarmtask.relay.survey import EndpointSurvey, Survey
+    from pytest_swarmtask.report.tree import Span
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
@@ -85,21 +86,38 @@ def status(arguments: argparse.Namespace) -> int:
     """Show the journal and its endpoints; exit code 1 when events wait or were refused."""
     from pytest_swarmtask.relay.retention import prune
     from pytest_swarmtask.report.terminal import print_tree
-    from pytest_swarmtask.report.tree import events_of, tree
 
     journal = journal_of(arguments)
     prune(journal, os.environ)
     found = survey_of(journal)
-    run = next(reversed(found.runs), None)
-    spans = tree(events_of(journal, run)) if run else []
+    last_run = _last_run(journal) if found.runs else None
     if arguments.json:
-        last_run = {"trace_id": run, "spans": [span.as_json() for span in spans]} if run else None
-        print(json.dumps({**_as_json(journal, found), "last_run": last_run}, indent=2))
+        shown = {"trace_id": last_run[0], "spans": [span.as_json() for span in last_run[1]]} if last_run else None
+        print(json.dumps({**_as_json(journal, found), "last_run": shown}, indent=2))
     else:
         print("\n".join(map(neutral, _as_text(journal, found))))
-        if run:
-            print_tree(run, spans)
+        if last_run:
+            print_tree(*last_run)
     return 0 if found.well else 1
+
+
+def _last_run(journal: str) -> tuple[str, list[Span]] | None:
+    """Return the last run as a tree; where the history cannot be read now, that is said, and the rest is shown."""
+    from pytest_swarmtask.history.query import last_runs
+    from pytest_swarmtask.history.reading import Options, ask
+    from pytest_swarmtask.report.tree import tree
+
+    def question(db: sqlite3.Connection) -> tuple[str, list[Span]] | None:
+        return next(((run.run, tree(db, run)) for run in last_runs(db, 1)), None)
+
+    def say(note: str) -> None:
+        print(f"swarmtask: {note}", file=sys.stderr)
+
+    try:
+        return ask(journal, question, Options(os.environ, say=say))
+    except HistoryError as error:
+        say(str(error))
+        return None
 
 
 def _as_json(journal: str, found: Survey) -> dict[str, Any]:

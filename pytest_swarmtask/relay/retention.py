@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.errors import ConfigError
+from pytest_swarmtask.errors import ConfigError, HistoryError
 from pytest_swarmtask.handoff import lock_file, relay_folder
+from pytest_swarmtask.history import reading
 from pytest_swarmtask.relay import aftermath
 from pytest_swarmtask.relay.outbox import Outbox
 from pytest_swarmtask.relay.routes import Routes
@@ -58,9 +59,16 @@ def prune(journal: str, environ: Mapping[str, str]) -> None:
     with contextlib.suppress(OSError, sqlite3.Error):
         routes = Routes(journal, environ)
         _give_up(journal, routes, retention)
+        _remember(journal, environ)
         if _remove(journal, routes, retention):
             _forget(journal)
         _tidy(journal, time.time() - retention.journal_age)
+
+
+def _remember(journal: str, environ: Mapping[str, str]) -> None:
+    """Take what there is into the history, where it stays when the journal has lost it."""
+    with contextlib.suppress(HistoryError):  # is told to whoever asks it something
+        reading.update(journal, environ)
 
 
 def _processes(journal: str) -> list[_Process]:

@@ -41,7 +41,7 @@ def markdown(
         root: the folder that places are told from.
     """
     parts = [
-        f"### {'✅' if end['success'] else '❌'} pytest: {_text(_verdict(end))}",
+        f"### {'✅' if end['success'] else '❌'} pytest: {text(_verdict(end))}",
         _totals(end),
         _failures(failures, end["counts"], root),
         _slowest(end["slowest"]),
@@ -64,41 +64,42 @@ def _totals(end: Mapping[str, Any]) -> str:
     for key, name in (("coverage_percent", "coverage"), ("branch_percent", "branches")):
         if key in end:
             columns[name] = f"{end[key]:g} %"
-    return _table(columns, [columns.values()])
+    return table(columns, [columns.values()])
 
 
 def _failures(failures: Sequence[tuple[str, str, str]], counts: Mapping[str, int], root: str) -> str:
     if not failures:
         return ""
-    rows = [(_code(test), _code(_first_line(why)), _code(_relative(place, root))) for test, why, place in failures]
+    rows = [(code(test), code(_first_line(why)), code(_relative(place, root))) for test, why, place in failures]
     more = sum(counts.get(outcome, 0) for outcome in _FAILED) - len(failures)
-    return _table(("failed", "message", "place"), rows) + (f"\n\nand {more} more" if more > 0 else "")
+    return table(("failed", "message", "place"), rows) + (f"\n\nand {more} more" if more > 0 else "")
 
 
 def _slowest(slowest: Iterable[Any]) -> str:
-    rows = [(_seconds(each["duration"]), _code(each["test"])) for each in slowest if each["duration"] >= _WORTH_TELLING]
-    return _table(("slowest", "test"), rows[:_MOST_SLOWEST]) if rows else ""
+    rows = [(_seconds(each["duration"]), code(each["test"])) for each in slowest if each["duration"] >= _WORTH_TELLING]
+    return table(("slowest", "test"), rows[:_MOST_SLOWEST]) if rows else ""
 
 
 def _events(events: str) -> str:
     told, _, command = events.partition("; send them with: ")
-    return f"{_text(told)}; send them with: `{command}`" if command else _text(told)
+    return f"{text(told)}; send them with: `{command}`" if command else text(told)
 
 
 def _surroundings(start: Mapping[str, Any]) -> str:
-    said = [f"Python {_text(start['python'])}, pytest {_text(start['pytest'])}"]
+    said = [f"Python {text(start['python'])}, pytest {text(start['pytest'])}"]
     if start.get("environment"):
-        said.append(f"environment {_code(start['environment'])}")
+        said.append(f"environment {code(start['environment'])}")
     if start.get("commit"):
-        said.append(f"commit {_code(start['commit'])}")
+        said.append(f"commit {code(start['commit'])}")
     if start.get("branch"):
-        said.append(f"branch {_code(start['branch'])}")
+        said.append(f"branch {code(start['branch'])}")
     if start.get("dirty"):
         said.append("with uncommitted changes")
     return ", ".join(said)
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table; what is in its cells has been through `text` or `code`."""
     names = list(header)
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -116,14 +117,15 @@ def _relative(place: str, root: str) -> str:
     return place.removeprefix(root.rstrip(os.sep) + os.sep)
 
 
-def _code(text: Any) -> str:
-    shown = _text(text)
+def code(value: Any) -> str:
+    """Return what is shown as exactly this text, as code."""
+    shown = text(value)
     return f"<code>{shown}</code>" if shown else ""
 
 
-def _text(text: Any) -> str:
+def text(value: Any) -> str:
     """Return what is shown as exactly this text, on one line and not too long."""
-    plain = _TERMINAL_CODES.sub("", str(text)[: 2 * _MOST_CHARACTERS])
+    plain = _TERMINAL_CODES.sub("", str(value)[: 2 * _MOST_CHARACTERS])
     plain = "".join(character if character.isprintable() else " " for character in plain).strip()
     if len(plain) > _MOST_CHARACTERS:
         plain = f"{plain[:_MOST_CHARACTERS]}…"

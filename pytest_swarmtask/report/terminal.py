@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,34 +14,40 @@ from rich.tree import Tree
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_swarmtask.report.tree import Span
 
 _PIPED_WIDTH = 1000
 _SLOW = 60.0
-_BAD = ("failed", "error", "crashed")
+_BAD = ("failed", "error", "errors", "crashed")
+_BARS = "▁▂▃▄▅▆▇█"
+_ASCII_BARS = "_.:-=+*#"
+
+
+def console() -> Console:
+    """Return where to print: as wide as the terminal, and never broken into lines where it is none."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name may hold what the terminal's encoding has not
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
 def print_tree(trace_id: str, spans: Sequence[Span]) -> None:
     """Print a run with its spans, one in a line."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-    root = Tree(Text(f"last run   {trace_id}"), guide_style="dim")
+    root = Tree(Text(f"last run   {neutral(trace_id)}"), guide_style="dim")
     for span in spans:
         _grow(root, span)
-    console.print(root, no_wrap=True, overflow="ellipsis", crop=True)
+    console().print(root, no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def _grow(above: Tree, span: Span) -> None:
     branch = above.add(_label(span))
-    shown, outcomes, more = span.shown()
-    if outcomes:
-        branch.add(_counts(outcomes))
-    for child in shown:
+    if span.tests:
+        branch.add(Text("tests: ", "dim").append_text(counted(dict(sorted(span.tests.items())))))
+    for child in span.children:
         _grow(branch, child)
-    if more:
-        branch.add(Text(f"and {more} more failed", "dim"))
+    if span.failures_left > 0:
+        branch.add(Text(f"and {span.failures_left} more failed", "dim"))
 
 
 def _label(span: Span) -> Text:
@@ -47,18 +55,37 @@ def _label(span: Span) -> Text:
     label.append(f" {neutral(span.task_id)}" if span.task_id else "", "default not dim")
     label.append(f"  {neutral(span.status)}", "red not dim" if span.failed else "green not dim")
     if span.duration is not None:
-        label.append(f"  {_seconds(span.duration)}", "default not dim")
+        label.append(f"  {seconds(span.duration)}", "default not dim")
     if span.error:
         label.append(f"  {neutral(span.error)}", "red not dim")
     return label
 
 
-def _counts(outcomes: Counter[str]) -> Text:
-    parts = [Text(f"{count} {word}", "red" if word in _BAD else "default") for word, count in sorted(outcomes.items())]
-    return Text("tests: ", "dim").append_text(Text(", ").join(parts))
+def counted(outcomes: Mapping[str, int]) -> Text:
+    """Return how many of each there are, in the order given."""
+    parts = [Text(f"{count} {word}", "red" if word in _BAD else "default") for word, count in outcomes.items()]
+    return Text(", ").join(parts)
 
 
-def _seconds(seconds: float) -> str:
-    if seconds < _SLOW:
-        return f"{seconds:.2f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+def seconds(value: float) -> str:
+    """Return a duration as a person says it."""
+    if value < _SLOW:
+        return f"{value:.2f} s"
+    minutes = int(value // 60)
+    return f"{minutes} min {int(value % 60)} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(timestamp: str) -> str:
+    """Return a timestamp in local time, to the minute; as it is where it is none."""
+    try:
+        return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return neutral(timestamp)
+
+
+def bars(values: Sequence[float | None], encoding: str) -> str:
+    """Return numbers as a line of bars of their height; a gap where there is none."""
+    levels = _BARS if encoding.lower().startswith("utf") else _ASCII_BARS
+    most = max((value for value in values if value is not None), default=0.0) or 1.0
+    top = len(levels) - 1
+    return "".join(" " if value is None else levels[round(max(0.0, value) / most * top)] for value in values)

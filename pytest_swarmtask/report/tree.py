@@ -1,22 +1,18 @@
-"""A run as the tree of its spans, built from its events alone: each names its span and the span around."""
+"""A run as the tree of its spans: each names its span and the span around."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask import journal as journals
-from pytest_swarmtask.errors import JournalError
-from pytest_swarmtask.events import Event
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import sqlite3
+
+    from pytest_swarmtask.history.query import Run
 
 MOST_FAILURES = 20
-"""Failed tests of one span that are shown one by one; of the others only the number is."""
+"""Tests of one span that are shown one by one, because they failed or have not ended; of the others only the number."""
 
 
 @dataclass
@@ -32,7 +28,8 @@ class Span:
         failed: whether it ended with a failure.
         duration: seconds, or None where they are not known, as before its end.
         error: the first line of what is wrong, or "".
-        children: the spans below, in the order in which they started.
+        tests: the outcomes of all tests right below it.
+        children: the spans right below it in the order in which they started, without tests that are nobody's question.
     """
 
     span_id: str
@@ -40,67 +37,55 @@ class Span:
     kind: str
     task_id: str
     started: str
-    status: str = "started"
-    failed: bool = False
-    duration: float | None = None
-    error: str = ""
+    status: str
+    failed: bool
+    duration: float | None
+    error: str
+    tests: Counter[str] = field(default_factory=Counter)
     children: list[Span] = field(default_factory=list)
 
-    def add(self, event: Event) -> None:
-        """Take an event of this span into account."""
-        if event.event_type.endswith("_STARTED"):
-            return
-        metadata = event.metadata
-        self.status = str(metadata.get("outcome") or event.status)
-        self.failed = event.event_type.endswith("_FAILED")
-        duration = metadata.get("duration")
-        self.duration = float(duration) if isinstance(duration, (int, float)) else None
-        self.error = next(iter(str(metadata.get("error") or "").splitlines()), "") if self.failed else ""
-
-    def shown(self) -> tuple[list[Span], Counter[str], int]:
-        """Return the children to show one by one, the outcomes of all tests among them, and how many failures are left.
-
-        Tests that passed are thousands, and nobody's question.
-        """
-        tests = [child for child in self.children if child.kind == "TEST"]
-        failed = [test for test in tests if test.failed]
-        hidden = {test.span_id for test in tests if test.status != "started" and not test.failed}
-        hidden |= {test.span_id for test in failed[MOST_FAILURES:]}
-        shown = [child for child in self.children if child.span_id not in hidden]
-        return shown, Counter(test.status for test in tests), max(0, len(failed) - MOST_FAILURES)
+    @property
+    def failures_left(self) -> int:
+        """How many failed tests right below it are not among its children."""
+        failed = sum(self.tests[outcome] for outcome in ("failed", "error", "crashed"))
+        return failed - sum(child.failed for child in self.children if child.kind == "TEST")
 
     def as_json(self) -> dict[str, Any]:
         """Return it with what is below it, as `status --json` gives it."""
-        shown, outcomes, _ = self.shown()
-        fields = {key: value for key, value in vars(self).items() if key != "children"}
-        return {**fields, "tests": dict(outcomes), "children": [child.as_json() for child in shown]}
+        return {**vars(self), "tests": dict(self.tests), "children": [child.as_json() for child in self.children]}
 
 
-def tree(events: Iterable[Event]) -> list[Span]:
-    """Return the spans of one run that have no other of its spans around them, in the order in which they started."""
+_SHOWN = """
+SELECT span_id, parent, kind, name, started, status, failed, duration, error, root FROM (
+    SELECT span.*, task.name, above.id IS NULL AS root,
+           row_number() OVER (PARTITION BY span.kind, span.parent, span.failed ORDER BY span.started, span.id) AS number
+    FROM span JOIN task ON task.id = span.task
+    LEFT JOIN span AS above ON above.run = span.run AND above.span_id = span.parent
+    WHERE span.run = ? AND (span.kind <> 'TEST' OR span.failed = 1 OR span.ended IS NULL OR above.id IS NULL)
+) WHERE kind <> 'TEST' OR number <= ? ORDER BY started, id
+"""
+_TESTS = """
+SELECT parent, coalesce(status, 'started'), count(*) FROM span
+WHERE run = ? AND kind = 'TEST' AND parent IS NOT NULL GROUP BY 1, 2
+"""
+
+
+def tree(db: sqlite3.Connection, run: Run) -> list[Span]:
+    """Return the spans of a run that have no other of its spans around them, in the order in which they started."""
     spans: dict[str, Span] = {}
-    for event in events:
-        kind = event.event_type.partition("_")[0]
-        span = spans.get(event.span_id)
-        if span is None:
-            span = spans[event.span_id] = Span(
-                event.span_id, event.parent_span_id, kind, event.task_id or "", event.timestamp
-            )
-        span.started = min(span.started, event.timestamp)
-        span.add(event)
     roots: list[Span] = []
-    for span in sorted(spans.values(), key=lambda span: span.started):
-        around = spans.get(span.parent_span_id or "")
-        (roots if around is None else around.children).append(span)
+    rows = db.execute(_SHOWN, (run.key, MOST_FAILURES)).fetchall()
+    for span_id, parent, kind, name, started, status, failed, duration, error, _ in rows:
+        first_line = next(iter((error or "").splitlines()), "") if failed else ""
+        spans[span_id] = Span(
+            span_id, parent, kind, name, started, status or "started", bool(failed), duration, first_line
+        )
+    for row in rows:
+        if row[-1]:
+            roots.append(spans[row[0]])
+        elif row[1] in spans:  # else it is below a test that is not shown
+            spans[row[1]].children.append(spans[row[0]])
+    for parent, outcome, count in db.execute(_TESTS, (run.key,)):
+        if parent in spans:
+            spans[parent].tests[outcome] = count
     return roots
-
-
-def events_of(journal: str, trace_id: str) -> Iterator[Event]:
-    """Yield the events of a run that can be read from a journal, segment by segment."""
-    for segment in journals.segments(journal):
-        if segment.trace_id != trace_id:
-            continue
-        with suppress(OSError):  # it may have been removed in between
-            for line, _ in journals.read(os.path.join(journal, segment.name)):
-                with suppress(JournalError):  # the survey counts foreign lines
-                    yield Event.decode(line)

@@ -130,7 +130,7 @@ class TestPytest:
         assert f"swarmtask: warning: {REFUSAL}" in done.stdout
         types = [event["event_type"] for event in roles.events()]
         assert types == ["TASK_STARTED", "TEST_STARTED", "TEST_PASSED", "TASK_COMPLETED"]
-        assert re.search("swarmtask: 4 events( delivered)?, 3 lost", done.stdout)
+        assert re.search(r"swarmtask: 4 events( delivered)?, 3 lost", done.stdout)
 
     def test_a_role_that_may_say_nothing_records_nothing(self, roles: Lab) -> None:
         configure(roles, [])

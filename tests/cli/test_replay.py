@@ -10,19 +10,19 @@ import pytest
 from tests.relay.lab import Lab, Receiver, free_port, receiving, wait_until
 
 
+def counts(lab: Lab) -> tuple[int, int, int]:
+    found = lab.status()["endpoints"]["default"]
+    return found["delivered"], found["waiting"], found["dead"]
+
+
 @pytest.fixture
 def refused(lab: Lab, receiver: Receiver) -> list[str]:
     """Have a webhook refuse 1 and 3 of five events for good; return their ids."""
     receiver.answer = lambda arrival: 422 if arrival.events[0]["task_id"] in ("1", "3") else 200
     events = lab.record(5)
-    wait_until(lambda: lab.status()["endpoints"]["default"]["dead"] == 2)
-    lab.wait_for_end()
+    wait_until(lambda: counts(lab) == (3, 0, 2))
+    lab.kill()
     return [event["id"] for event in events if event["task_id"] in ("1", "3")]
-
-
-def counts(lab: Lab) -> tuple[int, int, int]:
-    found = lab.status()["endpoints"]["default"]
-    return found["delivered"], found["waiting"], found["dead"]
 
 
 def test_the_round_trip(lab: Lab, receiver: Receiver, refused: list[str]) -> None:

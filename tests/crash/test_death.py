@@ -135,8 +135,7 @@ def test_the_next_relay_tells(lab: Lab, receiver: Receiver) -> None:
         kill(process)
     assert not ends(lab)
     lab.emit("BUILD_STARTED", "next")
-    receiver.wait(9)
-    assert set(DEATHS) <= set(told(receiver.accepted))
+    wait_until(lambda: set(DEATHS) <= set(told(receiver.accepted)), "the deaths")
 
 
 def test_xdist_controller(lab: Lab, receiver: Receiver) -> None:
@@ -230,7 +229,10 @@ def test_ends_go_where_the_living_would_have_sent_them(lone: Lab) -> None:
     AutomationIntegrator().register_webhook({hook.url!r})
     AutomationIntegrator().trigger_event("BUILD_STARTED", "b")
     wait_for("go")"""
-        died(lone, f"{WAITING}\ndef test_one(): pass\ndef test_two():{registered}")
+        suite(lone, f"{WAITING}\ndef test_one(): pass\ndef test_two():{registered}")
+        with started(lone, session()) as process:
+            wait_for_events(lone, "BUILD_STARTED", 1)
+            kill(process)
         assert lone.run("flush").returncode == 0
         hook.wait(3)
     assert told(hook.accepted) == [

@@ -24,7 +24,7 @@ from tests.relay.lab import RESET, WAIT, Answer, Arrival, Json, Lab, Receiver, w
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
-KILLS = int(os.environ.get("KILLS", "18"))
+KILLS = int(os.environ.get("KILLS", "16"))
 SEED = int(os.environ.get("SEED", "20260131"))
 MOST_SECONDS = 1.2 * KILLS
 """When to stop killing, on a slow machine."""

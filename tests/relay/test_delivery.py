@@ -291,7 +291,7 @@ def test_refused_for_good(bench: Bench) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 10, 16])
 @pytest.mark.parametrize(
-    "guilty", [{"0"}, {"5"}, {"9"}, {"4", "5"}, {"0", "9"}, set(NAMES[:10])], ids=lambda names: " ".join(sorted(names))
+    "guilty", [{"0"}, {"5"}, {"9"}, {"4", "5"}, {"0", "9"}, set(NAMES[:10])], ids=lambda names: "+".join(sorted(names))
 )
 def test_a_batch_that_is_refused(bench: Bench, count: int, guilty: set[str]) -> None:
     """A refused batch is split until the guilty events are alone: they become dead letters, all others are

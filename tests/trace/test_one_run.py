@@ -5,18 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import pytest_swarmtask
+from pytest_swarmtask.cli import tasksmk
 from tests.relay.lab import Json, Lab, Receiver
 from tests.support import clean_environ
-
-PACKAGE = Path(pytest_swarmtask.__file__).parent
-SHIPPED = PACKAGE / "make" / "tasks.mk"
-TASKS_MK = SHIPPED if SHIPPED.exists() else PACKAGE.parent / "make" / "tasks.mk"
 
 MAKEFILE = f"""
 TASKS_PYTHON = "{sys.executable}"
@@ -77,7 +72,7 @@ Tree = dict[str, Any]
 @pytest.fixture
 def project(lab: Lab) -> Lab:
     """A project with a Makefile, sources, tests and a deployment."""
-    (lab.root / "tasks.mk").write_bytes(TASKS_MK.read_bytes())
+    (lab.root / "tasks.mk").write_bytes(tasksmk.installed().read_bytes())
     (lab.root / "Makefile").write_text(MAKEFILE)
     for name, text in {"src/app.py": "def main(): pass", "tests/test_it.py": TESTS, "deploy.py": DEPLOY}.items():
         (lab.root / name).parent.mkdir(exist_ok=True)

@@ -1,0 +1,142 @@
+"""What the history costs: taking in a million events, and reporting over them. Time and peak memory of each.
+
+Run with ``python benchmarks/history.py [events]``. Each step is a process of its own, so that its peak is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from pytest_swarmtask.capture.outcome import EVENT_OF
+from pytest_swarmtask.events import Event
+from pytest_swarmtask.trace import Clock, Ids, new_trace_id
+
+RUNS = 25
+_DAY = 86400.0
+_INGEST = (
+    "import sys; from pytest_swarmtask.history.database import connect, database; "
+    "from pytest_swarmtask.history.ingest import ingest; "
+    "print(ingest(connect(database(sys.argv[1])), sys.argv[1]).events)"
+)
+
+
+class Step(NamedTuple):
+    """How a step went: seconds, and megabytes at its peak."""
+
+    name: str
+    seconds: float
+    megabytes: float
+
+
+class Suite:
+    """Runs of one suite, written as the plugin writes them: mostly green, some failing, slow and flaky tests."""
+
+    def __init__(self, journal: Path, tests: int) -> None:
+        self._journal = journal
+        self._names = [f"tests/unit/test_module_{n // 50}.py::TestCase{n // 10 % 5}::test_{n}" for n in range(tests)]
+        self._random = random.Random(1)  # noqa: S311 - the same journal each time
+        self._clock = Clock()
+
+    def write(self, number: int) -> int:
+        """Write the segment of one run and return how many events it has."""
+        ids, trace_id = Ids(), new_trace_id()
+        now = self._clock.now() - (RUNS - number) * _DAY / 4
+        session = ids.span()
+        name = f"{self._clock.timestamp(now).translate(str.maketrans('', '', '-:.Z'))}-{trace_id}-{ids.writer}-local"
+        with (self._journal / f"{name}.jsonl").open("wb") as file:
+
+            def put(event_type: str, task: str, span: str, parent: str | None, **metadata: object) -> None:
+                at = self._clock.timestamp(now)
+                status = event_type.partition("_")[2].lower()
+                about = {"timestamp": at, "workflow": "pytest", "test_type": "pytest", **metadata}
+                file.write(
+                    Event(ids.event(), event_type, task, status, at, "bench", trace_id, span, parent, about).encode()
+                )
+
+            put(
+                "TASK_STARTED",
+                "pytest_run",
+                session,
+                None,
+                action="session",
+                branch="main",
+                commit=f"{number // 3:040}",
+            )
+            for test in self._names:
+                span, outcome = ids.span(), self._outcome()
+                put("TEST_STARTED", test, span, session, action="test", specific_test=test)
+                ending = {
+                    "success": outcome == "passed",
+                    "duration": self._random.expovariate(50),
+                    "specific_test": test,
+                }
+                ending |= {"test_passed": outcome == "passed", "outcome": outcome, "phase": "call", "attempt": 1}
+                if outcome == "failed":
+                    ending |= {
+                        "error": "AssertionError: assert 401 == 200\n  where 401 = <Response>",
+                        "location": "t.py:14",
+                    }
+                put(EVENT_OF[outcome], test, span, session, action="test", **ending)
+                now += 0.01
+            put(
+                "TASK_FAILED",
+                "pytest_run",
+                session,
+                None,
+                action="session",
+                exit_code=1,
+                duration=len(self._names) / 100,
+            )
+        return 2 * len(self._names) + 2
+
+    def _outcome(self) -> str:
+        chance = self._random.random()
+        return "failed" if chance < 0.001 else "skipped" if chance < 0.02 else "passed"
+
+
+def measure(name: str, *command: str) -> Step:
+    """Run a command and return how it went.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    return Step(name, time.perf_counter() - began, usage.ru_maxrss / (1 << (20 if sys.platform == "darwin" else 10)))
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("events", nargs="?", type=int, default=1_000_000)
+    wanted = parser.parse_args().events
+    with tempfile.TemporaryDirectory(prefix="history-") as folder:
+        journal = Path(folder, ".taskmaster", "events")
+        journal.mkdir(parents=True)
+        suite = Suite(journal, wanted // RUNS // 2)
+        events = sum(suite.write(number) for number in range(RUNS))
+        journaled = sum(path.stat().st_size for path in journal.glob("*.jsonl")) / 1e6
+        ingest = measure("ingest", "-c", _INGEST, str(journal))
+        size = (journal / "history.sqlite").stat().st_size / 1e6
+        names = ("report", "report --json", "tests ::test_7")
+        steps = [ingest, *(measure(name, "-m", "pytest_swarmtask", *name.split(), "--root", folder) for name in names)]
+    print(f"{events:,} events in {RUNS} runs; journal {journaled:.0f} MB, history {size:.0f} MB; ", end="")
+    print(f"{events / ingest.seconds:,.0f} events/s\n\n| step | seconds | peak MB |\n| --- | --- | --- |")
+    for step in steps:
+        print(f"| {step.name} | {step.seconds:.2f} | {step.megabytes:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

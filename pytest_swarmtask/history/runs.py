@@ -1,0 +1,71 @@
+"""A run as a whole: when, what, how it ended and how many tests, summed up from its spans.
+
+Whoever adds to a run marks it stale in the same transaction, so a sum that was not made is made up for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.history.database import transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_AT_ONCE = 100
+_MOST_ROOTS = 3
+_COLUMNS = {
+    "passed": "passed",
+    "failed": "failed",
+    "error": "errors",
+    "crashed": "crashed",
+    "skipped": "skipped",
+    "xfailed": "xfailed",
+    "xpassed": "xpassed",
+    None: "unfinished",
+}
+"""The column that counts the tests of each outcome; a test without one has not ended."""
+
+_TIMES = """
+SELECT min(started), max(coalesce(ended, started)), total(teardown_error IS NOT NULL AND status = 'failed')
+FROM span WHERE run = ?
+"""
+_ROOTS = """
+SELECT task.name, span.ended, span.failed, span.command
+FROM span JOIN task ON task.id = span.task
+LEFT JOIN span AS above ON above.run = span.run AND above.span_id = span.parent
+WHERE span.run = ? AND above.id IS NULL ORDER BY span.started, span.id
+"""
+_UPDATE = f"""
+UPDATE run SET stale = 0, started = ?, ended = ?, duration = (julianday(?) - julianday(?)) * 86400, outcome = ?,
+    roots = ?, command = ?, teardown_errors = ?, tests = ?, {", ".join(f"{name} = ?" for name in _COLUMNS.values())}
+WHERE id = ?
+"""
+
+
+def refresh(db: sqlite3.Connection) -> None:
+    """Sum up the runs that have changed."""
+    find = "SELECT id FROM run WHERE stale LIMIT ?"
+    while db.execute(find, (1,)).fetchone():
+        with transaction(db):
+            for (run,) in db.execute(find, (_AT_ONCE,)).fetchall():
+                _refresh(db, run)
+
+
+def _refresh(db: sqlite3.Connection, run: int) -> None:
+    started, last, teardown_errors = db.execute(_TIMES, (run,)).fetchone()
+    roots = db.execute(_ROOTS, (run,)).fetchall()
+    over = all(ended is not None for _, ended, _, _ in roots)
+    ended = last if over else None
+    outcome = "failed" if any(failed for _, _, failed, _ in roots) else "completed" if over else "unfinished"
+    command = next((command for _, _, _, command in roots if command), None)
+    query = "SELECT status, count(*) FROM span WHERE run = ? AND kind = 'TEST' GROUP BY status"
+    counts = dict(db.execute(query, (run,)).fetchall())
+    numbers = [counts.get(status, 0) for status in _COLUMNS]
+    values = (started, ended, ended, started, outcome, _names(roots), command, int(teardown_errors), sum(numbers))
+    db.execute(_UPDATE, (*values, *numbers, run))
+
+
+def _names(roots: list[tuple[str, str | None, int, str | None]]) -> str:
+    names = list(dict.fromkeys(name for name, _, _, _ in roots if name))
+    return ", ".join(names[:_MOST_ROOTS]) + (", …" if len(names) > _MOST_ROOTS else "")

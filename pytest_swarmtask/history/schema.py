@@ -1,0 +1,107 @@
+"""The tables of the history, and the views that people and other tools may rely on.
+
+Tables are named in the singular and may change with the schema's version; views are named in the plural,
+documented in docs/history.md, and stay.
+"""
+
+from __future__ import annotations
+
+MIGRATIONS = (
+    """
+    CREATE TABLE run (
+        id INTEGER PRIMARY KEY, trace_id TEXT NOT NULL UNIQUE, stale INTEGER NOT NULL DEFAULT 1,
+        started TEXT, ended TEXT, duration REAL, outcome TEXT, roots TEXT, command TEXT,
+        branch TEXT, "commit" TEXT, dirty INTEGER, environment TEXT, ci TEXT, ci_url TEXT, host TEXT, python TEXT,
+        coverage REAL, tests INTEGER NOT NULL DEFAULT 0, passed INTEGER NOT NULL DEFAULT 0,
+        failed INTEGER NOT NULL DEFAULT 0, errors INTEGER NOT NULL DEFAULT 0, crashed INTEGER NOT NULL DEFAULT 0,
+        skipped INTEGER NOT NULL DEFAULT 0, xfailed INTEGER NOT NULL DEFAULT 0, xpassed INTEGER NOT NULL DEFAULT 0,
+        unfinished INTEGER NOT NULL DEFAULT 0, teardown_errors INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX run_started ON run (started);
+    CREATE INDEX run_stale ON run (id) WHERE stale;
+    CREATE TABLE task (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name));
+    CREATE TABLE span (
+        id INTEGER PRIMARY KEY, run INTEGER NOT NULL, span_id TEXT NOT NULL, parent TEXT, kind TEXT NOT NULL,
+        task INTEGER NOT NULL, started TEXT NOT NULL, ended TEXT, status TEXT, failed INTEGER NOT NULL DEFAULT 0,
+        duration REAL, error TEXT, place TEXT, phase TEXT, attempt INTEGER, worker TEXT, exit_code INTEGER,
+        command TEXT, teardown_error TEXT, UNIQUE (run, span_id)
+    );
+    CREATE INDEX span_task ON span (task, started);
+    CREATE INDEX span_open ON span (run) WHERE ended IS NULL;
+    CREATE INDEX span_failed ON span (run, task) WHERE failed = 1;
+    CREATE INDEX span_repeated ON span (run, task) WHERE attempt > 1;
+    CREATE TABLE event (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, event_id TEXT NOT NULL, line TEXT NOT NULL,
+        UNIQUE (run, event_id)
+    );
+    CREATE TABLE segment (name TEXT PRIMARY KEY, offset INTEGER NOT NULL, events INTEGER NOT NULL,
+        foreign_lines INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE note (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    """,
+)
+"""What leads from each version of the schema to the next; the first one from an empty file."""
+
+VERSION = len(MIGRATIONS)
+
+VIEWS = """
+DROP VIEW IF EXISTS runs;
+CREATE VIEW runs AS
+SELECT trace_id AS run, started, ended, duration, outcome, roots AS what, command, branch, "commit", dirty, environment,
+       ci, ci_url, host, python, coverage, tests, passed, failed, errors, crashed, skipped, xfailed, xpassed,
+       unfinished, teardown_errors
+FROM run ORDER BY started DESC;
+
+DROP VIEW IF EXISTS spans;
+CREATE VIEW spans AS
+SELECT run.trace_id AS run, span_id, parent AS parent_span_id, span.kind, task.name AS task_id, span.started,
+       span.ended, coalesce(span.status, 'started') AS status, span.failed, span.duration, error, place, phase,
+       attempt, worker, exit_code, span.command
+FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task;
+
+DROP VIEW IF EXISTS events;
+CREATE VIEW events AS
+SELECT event_id AS id, json_extract(line, '$.event_type') AS event_type, json_extract(line, '$.task_id') AS task_id,
+       json_extract(line, '$.status') AS status, json_extract(line, '$.timestamp') AS timestamp, run.trace_id AS run,
+       json_extract(line, '$.span_id') AS span_id, json_extract(line, '$.metadata') AS metadata
+FROM event JOIN run ON run.id = event.run;
+
+DROP VIEW IF EXISTS tests;
+CREATE VIEW tests AS
+SELECT task.name AS test, coalesce(span.status, 'unfinished') AS outcome, span.duration, span.started, run.branch,
+       run."commit", run.trace_id AS run, attempt, worker, phase, error, place
+FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task
+WHERE span.kind = 'TEST';
+
+DROP VIEW IF EXISTS failures;
+CREATE VIEW failures AS
+SELECT run.trace_id AS run, span.started, span.kind, task.name AS task_id, span.status AS outcome, span.duration,
+       error, place, run.branch, run."commit"
+FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task
+WHERE span.failed = 1
+  AND NOT EXISTS (SELECT 1 FROM span AS below
+                  WHERE below.run = span.run AND below.failed = 1 AND below.parent = span.span_id);
+
+DROP VIEW IF EXISTS flaky;
+CREATE VIEW flaky AS
+SELECT task.name AS test, bad.run AS run, bad."commit", bad.branch, bad.started, bad.why
+FROM (
+    SELECT span.task, run.trace_id AS run, run."commit", run.branch, span.started, 'passed when repeated' AS why
+    FROM span JOIN run ON run.id = span.run
+    WHERE span.attempt > 1 AND span.kind = 'TEST' AND span.status IN ('passed', 'xpassed')
+    UNION ALL
+    SELECT span.task, run.trace_id, run."commit", run.branch, span.started, 'passed and failed on one commit'
+    FROM span JOIN run ON run.id = span.run
+    WHERE span.failed = 1 AND span.kind = 'TEST' AND run."commit" IS NOT NULL AND run.dirty IS NOT 1
+      AND EXISTS (SELECT 1 FROM span AS good JOIN run AS other ON other.id = good.run
+                  WHERE good.task = span.task AND good.status IN ('passed', 'xpassed')
+                    AND other."commit" = run."commit" AND other.dirty IS NOT 1)
+) AS bad JOIN task ON task.id = bad.task;
+
+DROP VIEW IF EXISTS slowest;
+CREATE VIEW slowest AS
+SELECT task.name AS test, count(*) AS times, avg(span.duration) AS mean, max(span.duration) AS longest
+FROM span JOIN task ON task.id = span.task
+WHERE span.kind = 'TEST' AND span.duration IS NOT NULL
+  AND span.run IN (SELECT id FROM run WHERE tests > 0 ORDER BY started DESC LIMIT 20)
+GROUP BY span.task ORDER BY mean DESC;
+"""

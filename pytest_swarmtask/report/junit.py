@@ -1,0 +1,89 @@
+"""A run as JUnit XML, as pytest writes it, for tools that read that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import XMLGenerator
+from xml.sax.xmlreader import AttributesImpl
+
+from pytest_swarmtask.history import query
+from pytest_swarmtask.terminal import neutral_lines
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+    from typing import BinaryIO
+
+    from pytest_swarmtask.history.query import Result, Run
+
+_TAGS = {
+    "failed": "failure",
+    "error": "error",
+    "crashed": "error",
+    "unfinished": "error",
+    "skipped": "skipped",
+    "xfailed": "skipped",
+}
+
+
+_NOT_IN_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
+
+
+def write_junit(db: sqlite3.Connection, run: Run, file: BinaryIO) -> None:
+    """Write the tests of a run, one after the other, however many there are."""
+    xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
+    xml.startDocument()
+    xml.startElement("testsuites", _attributes({"name": run.what}))
+    xml.startElement("testsuite", _attributes(_suite(run)))
+    for result, teardown_error in query.results(db, run):
+        xml.characters("\n")
+        _case(xml, result, result.outcome, result.error)
+        if teardown_error is not None and result.outcome == "failed":  # pytest counts it as a case of its own
+            _case(xml, result, "error", teardown_error)
+    xml.endElement("testsuite")
+    xml.endElement("testsuites")
+    xml.endDocument()
+    file.write(b"\n")
+
+
+def _suite(run: Run) -> dict[str, object]:
+    counts = run.counts
+    errors = sum(counts.get(name, 0) for name in ("errors", "crashed", "unfinished")) + run.teardown_errors
+    numbers = {
+        "tests": run.tests + run.teardown_errors,
+        "failures": counts.get("failed", 0),
+        "errors": errors,
+        "skipped": counts.get("skipped", 0) + counts.get("xfailed", 0),
+    }
+    about = {"name": run.what, "timestamp": run.started, "time": f"{run.duration or 0:.3f}", "hostname": run.host or ""}
+    return {**about, **numbers}
+
+
+def _case(xml: XMLGenerator, result: Result, outcome: str, error: str | None) -> None:
+    path, _, rest = result.test.partition("::")
+    bare, bracket, parameters = rest.partition("[")  # a parameter may hold `::`
+    *classes, name = bare.split("::")
+    module = path.removesuffix(".py").replace("/", ".")
+    # What could not be collected has no name besides its module's.
+    classname = ".".join([module, *classes]) if name else ""
+    attributes = {"classname": classname, "name": name + bracket + parameters if name else module}
+    attributes["time"] = f"{result.duration or 0:.3f}"
+    xml.startElement("testcase", _attributes(attributes))
+    tag = _TAGS.get(outcome)
+    if tag is not None:
+        message = {"unfinished": "it has not ended"}.get(outcome, error or "")
+        kind = {"type": "pytest.xfail"} if outcome == "xfailed" else {}
+        xml.startElement(tag, _attributes({**kind, "message": message}))
+        if result.place:
+            xml.characters(_clean(result.place))
+        xml.endElement(tag)
+    xml.endElement("testcase")
+
+
+def _attributes(values: Mapping[str, object]) -> AttributesImpl[str]:
+    return AttributesImpl({name: _clean(str(value)) for name, value in values.items()})
+
+
+def _clean(text: str) -> str:
+    """Return a text without what XML cannot carry; lines stay lines."""
+    return neutral_lines(text).translate(_NOT_IN_XML)

@@ -1,0 +1,66 @@
+"""The report as Markdown, for a pull request or the summary of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.report.summary import code, table, text
+from pytest_swarmtask.report.terminal import moment, seconds
+from pytest_swarmtask.report.text import relative, since, tests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_swarmtask.history.query import Comparison, Failure, Run
+    from pytest_swarmtask.report.content import Report
+
+
+def markdown(report: Report, root: str) -> str:
+    """Return a report; places in the project's folder are told from there."""
+    return "\n\n".join(_parts(report, root))
+
+
+def _parts(report: Report, root: str) -> Iterator[str]:
+    run = report.run
+    yield f"### {text(run.what)}: {text(run.outcome)}"
+    yield _facts(run)
+    if run.tests:
+        yield tests(run).plain
+    if run.coverage is not None:
+        yield f"coverage {run.coverage:g} %"
+    if report.failures:
+        yield table(("failed", "message", "place", "since"), (_failure(each, root) for each in report.failures))
+    if report.failures_total > len(report.failures):
+        yield f"and {report.failures_total - len(report.failures)} more"
+    if report.comparison is not None:
+        yield f"Against run {code(report.comparison.other.run[:12])}:"
+        yield "\n".join(_comparison(report.comparison)) or "no difference"
+    if report.slow:
+        rows = (
+            (seconds(t.duration), "" if t.usual is None else seconds(t.usual), code(t.test)) for t in report.slowest
+        )
+        yield table(("slowest", "usually", "test"), rows)
+    if report.flaky:
+        yield table(("flaky", "why"), ((code(test.test), text(test.why)) for test in report.flaky))
+
+
+def _facts(run: Run) -> str:
+    facts = [f"run {code(run.run[:12])}", moment(run.started)]
+    if run.duration is not None:
+        facts.append(seconds(run.duration))
+    if run.branch:
+        facts.append(f"branch {code(run.branch)}")
+    if run.commit:
+        facts.append(f"commit {code(run.commit[:10])}")
+    return ", ".join(facts)
+
+
+def _failure(failure: Failure, root: str) -> tuple[str, ...]:
+    message = next((line for line in (failure.error or "").splitlines() if line.strip()), "")
+    return code(failure.task_id), code(message), code(relative(failure.place or "", root)), text(since(failure))
+
+
+def _comparison(found: Comparison) -> Iterator[str]:
+    rows = (("newly failing", found.failing), ("fixed", found.fixed), ("still failing", found.still))
+    for word, names in rows:
+        yield from (f"- {word}: {code(name)}" for name in names)

@@ -1,0 +1,233 @@
+"""The report in a terminal."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.text import Text
+
+from pytest_swarmtask.report.terminal import bars, counted, moment, seconds
+from pytest_swarmtask.terminal import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import Console
+
+    from pytest_swarmtask.history.query import Comparison, Failure, Result, Run
+    from pytest_swarmtask.report.content import Report
+
+_MOST_LINES = 6
+"""Lines of a message that are shown."""
+_LONGEST_LINE = 240
+_MOST_COMPARED = 10
+_WORDS = {"errors": "error", "teardown_errors": "error in teardown"}
+_BAD = ("failed", "error", "crashed")
+
+
+def print_report(report: Report, root: str, console: Console) -> None:
+    """Print a report; places in the project's folder are told from there."""
+    for line, indent in _report(report, root, console):
+        _print(line, indent, console)
+
+
+def _print(line: Text, indent: int, console: Console) -> None:
+    """Print a line so that what does not fit goes on below its beginning."""
+    console.print(Padding(line, (0, 0, 0, indent), expand=False) if line else "", overflow="fold")
+
+
+def _report(report: Report, root: str, console: Console) -> Iterator[tuple[Text, int]]:
+    yield from _head(report.run)
+    yield from _failures(report.failures, report.failures_total, root)
+    if report.comparison is not None:
+        yield from _comparison(report.comparison)
+    if report.slow:
+        yield from _title("Slowest")
+        for timing in report.slow:
+            usual = f"  usually {seconds(timing.usual)}" if timing.usual is not None else ""
+            yield Text(f"{seconds(timing.duration):>9}  {neutral(timing.test)}").append(usual, "dim"), 2
+    if report.flaky:
+        yield from _title(f"Flaky in the last {_runs(len(report.trend))}")
+        for test in report.flaky:
+            commit = f" {test.commit[:10]}" if test.commit and test.why.endswith("commit") else ""
+            times = "once" if test.failed == 1 else f"{test.failed} times"
+            yield Text(neutral(test.test)).append(f"  {test.why}{neutral(commit)}, {times}", "yellow"), 2
+    if len(report.trend) > 1:
+        yield from _title(f"The last {_runs(len(report.trend))} of {neutral(report.run.what)}")
+        yield from _trend(report.trend, console.encoding)
+
+
+def _title(text: str) -> Iterator[tuple[Text, int]]:
+    yield Text(), 0
+    yield Text(text, "bold"), 0
+
+
+def _runs(number: int) -> str:
+    return "run" if number == 1 else f"{number} runs"
+
+
+def _head(run: Run) -> Iterator[tuple[Text, int]]:
+    style = {"failed": "bold red", "completed": "bold green"}.get(run.outcome, "bold yellow")
+    head = (
+        Text("run ").append(neutral(run.run[:12]), "bold").append(f"  {neutral(run.what)}  ").append(run.outcome, style)
+    )
+    yield head, 0
+    place = f"{run.branch or 'no branch'} at {run.commit[:10]}" if run.commit else run.branch
+    took = None if run.duration is None else seconds(run.duration)
+    python = f"Python {run.python}" if run.python else None
+    facts = (moment(run.started), took, place, run.environment, run.ci, python, run.host)
+    yield Text(", ".join(neutral(fact) for fact in facts if fact), "dim"), 2
+    for line in (run.command, run.ci_url):
+        if line:
+            yield Text(neutral(line), "dim"), 2
+    if run.outcome == "unfinished":
+        yield Text("still running, or its end was never written", "yellow"), 2
+    if run.tests:
+        yield Text(), 0
+        yield tests(run), 0
+    if run.coverage is not None:
+        yield Text(f"coverage {run.coverage:.1f} %"), 0
+
+
+def tests(run: Run) -> Text:
+    """Return how many tests a run has, by outcome."""
+    counts = {_WORDS.get(name, name): count for name, count in run.counts.items()}
+    if run.teardown_errors:
+        counts[_WORDS["teardown_errors"]] = run.teardown_errors
+    return Text(f"{run.tests} test{'' if run.tests == 1 else 's'}: ").append_text(counted(counts))
+
+
+def _failures(failures: Sequence[Failure], total: int, root: str) -> Iterator[tuple[Text, int]]:
+    if failures:
+        yield from _title(f"Failures ({total})" if total > 1 else "Failure")
+    for failure in failures:
+        head = Text("" if failure.kind == "TEST" else f"{failure.kind.lower()} ", "dim")
+        head.append(neutral(failure.task_id), "default not dim").append(f"  {neutral(failure.outcome)}", "red not dim")
+        yield head, 2
+        for line in _message(failure.error):
+            yield Text(line, "red"), 4
+        for line in _message(failure.teardown_error):
+            yield Text(f"in teardown: {line}", "red"), 4
+        yield Text(", ".join(filter(None, (neutral(relative(failure.place or "", root)), since(failure)))), "dim"), 4
+    if total > len(failures):
+        yield Text(f"and {total - len(failures)} more: swarmtask report --json tells them all", "dim"), 2
+
+
+def relative(place: str, root: str) -> str:
+    """Return a place as told from a folder that it is in."""
+    return place.removeprefix(root.rstrip(os.sep) + os.sep)
+
+
+def since(failure: Failure) -> str:
+    """Return how long something has been failing."""
+    at = f" at {neutral(failure.since_commit[:10])}" if failure.since_commit else ""
+    if failure.streak == 1:
+        return "new: it passed before" if failure.new else "no earlier result"
+    before = "" if failure.new else " (never seen to pass)"
+    return f"since {moment(failure.since)}{at}, {failure.streak} runs in a row{before}"
+
+
+def _message(text: str | None) -> list[str]:
+    lines = [_short(neutral(line)) for line in (text or "").splitlines()]
+    return [*lines[:_MOST_LINES], "[…]"] if len(lines) > _MOST_LINES else lines
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}[…]"
+
+
+def _comparison(found: Comparison) -> Iterator[tuple[Text, int]]:
+    yield from _title(f"Against run {neutral(found.other.run[:12])} of {moment(found.other.started)}")
+    rows = (
+        ("newly failing", "red", found.failing, found.numbers["failing"]),
+        ("fixed", "green", found.fixed, found.numbers["fixed"]),
+        ("still failing", "red", found.still, found.numbers["still"]),
+        ("only here", "default", found.added, found.numbers["added"]),
+        ("only there", "default", found.gone, found.numbers["gone"]),
+    )
+    for word, style, names, number in rows:
+        if number:
+            yield Text(f"{word} ({number})", style), 2
+            yield from ((Text(neutral(name)), 4) for name in names[:_MOST_COMPARED])
+    if found.slower:
+        yield Text("slower"), 2
+    for name, before, now in found.slower[:_MOST_COMPARED]:
+        yield Text(f"{seconds(before)} to {seconds(now)}  {neutral(name)}"), 4
+    if not any(number for *_, number in rows) and not found.slower:
+        yield Text("no difference"), 2
+
+
+def _trend(runs: Sequence[Run], encoding: str) -> Iterator[tuple[Text, int]]:
+    strip = Text("outcome   ", "dim")
+    for run in runs:
+        strip.append(*{"failed": ("F", "red not dim"), "completed": (".", "green not dim")}.get(run.outcome, ("?", "")))
+    yield strip, 2
+    last = runs[-1]
+    if any(run.tests for run in runs):
+        yield _bars("failed", [float(run.bad) for run in runs], f"{last.bad}", encoding), 2
+        yield _bars("tests", [float(run.tests) for run in runs], f"{last.tests}", encoding), 2
+    times = [run.duration for run in runs]
+    known = [value for value in times if value is not None]
+    if known:
+        now = "" if last.duration is None else f"{seconds(last.duration)}, "
+        yield _bars("duration", times, f"{now}median {seconds(statistics.median(known))}", encoding), 2
+    if any(run.coverage is not None for run in runs):
+        now = "" if last.coverage is None else f"{last.coverage:.1f} %"
+        yield _bars("coverage", [run.coverage for run in runs], now, encoding), 2
+
+
+def _bars(word: str, values: Sequence[float | None], now: str, encoding: str) -> Text:
+    return Text(f"{word:<10}", "dim").append(bars(values, encoding), "default not dim").append(f"  {now}", "not dim")
+
+
+def print_test(results: Sequence[Result], console: Console) -> None:
+    """Print the history of one test, newest result first."""
+    console.print(Text(neutral(results[0].test), "bold"), overflow="fold")
+    for line in _test(results, console.encoding):
+        _print(line, 2, console)
+
+
+def _test(results: Sequence[Result], encoding: str) -> Iterator[Text]:
+    outcomes = Counter(result.outcome for result in results)
+    times = [result.duration for result in results if result.duration is not None]
+    yield Text(f"{len(results)} result{'' if len(results) == 1 else 's'}: ").append_text(counted(outcomes))
+    failing = _failing(results)
+    if failing:
+        first = failing[-1]
+        commit = f" at {neutral(first.commit[:10])}" if first.commit else ""
+        yield Text(f"failing since {moment(first.started)}{commit}, {len(failing)} in a row", "red")
+    if times:
+        shown = bars([result.duration for result in results[::-1]], encoding)
+        middle, longest = statistics.median(times), max(times)
+        yield Text(f"duration  {shown}  median {seconds(middle)}, longest {seconds(longest)}")
+    yield Text()
+    for result in results:
+        yield _result(result)
+
+
+def _failing(results: Iterable[Result]) -> list[Result]:
+    """Return the failures that nothing but skips came after, newest first."""
+    failing = []
+    for result in results:
+        if result.outcome in _BAD:
+            failing.append(result)
+        elif result.outcome in ("passed", "xpassed"):
+            break
+    return failing
+
+
+def _result(result: Result) -> Text:
+    took = "" if result.duration is None else seconds(result.duration)
+    style = "red" if result.outcome in _BAD else "green" if result.outcome in ("passed", "xpassed") else "default"
+    line = Text(f"{moment(result.started)}  ", "dim").append(f"{neutral(result.outcome):<10}", f"{style} not dim")
+    line.append(f"{took:>10}  ", "not dim").append(neutral(result.run[:12]))
+    place = " at ".join(filter(None, (result.branch, (result.commit or "")[:10])))
+    line.append(f"  {neutral(place)}" if place else "")
+    if result.attempt is not None and result.attempt > 1:
+        line.append(f"  attempt {result.attempt}", "yellow not dim")
+    first = next(iter((result.error or "").splitlines()), "")
+    return line.append(f"  {neutral(first)}", f"{style} not dim") if first else line

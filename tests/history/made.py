@@ -1,0 +1,87 @@
+"""Journals made by hand, as processes would have written them, and what a history holds of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from pytest_swarmtask.events import Event
+from pytest_swarmtask.history.database import connect, database
+from pytest_swarmtask.history.ingest import Ingested, ingest
+from pytest_swarmtask.trace import Clock, Ids
+
+BASE = time.time() - 200_000
+"""When the first things happened: lately, or retention would find them too old."""
+ENDINGS = {"passed": "TEST_PASSED", "failed": "TEST_FAILED", "skipped": "TEST_SKIPPED"}
+
+
+class Process:
+    """A process that writes one segment of a run; each event comes a second after the one before."""
+
+    def __init__(self, journal: Path, trace_id: str, began: float = BASE) -> None:
+        journal.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.ids = Ids()
+        self._clock = Clock()
+        self.trace_id = trace_id
+        self.now = began
+        stamp = self._clock.timestamp(began).translate(str.maketrans("", "", "-:.Z"))
+        self.path = journal / f"{stamp}-{trace_id}-{self.ids.writer}-local.jsonl"
+
+    def event(self, event_type: str, task: str, span: str, parent: str | None = None, **metadata: Any) -> Event:
+        """Return one event, a second later than the one before."""
+        self.now += 1
+        at = self._clock.timestamp(self.now)
+        status = event_type.partition("_")[2].lower()
+        return Event(self.ids.event(), event_type, task, status, at, "made", self.trace_id, span, parent, metadata)
+
+    def write(self, events: Iterable[Event]) -> None:
+        """Append events to the segment."""
+        with self.path.open("ab") as file:
+            file.writelines(event.encode() for event in events)
+
+    def session(self, tests: dict[str, str], **facts: Any) -> list[Event]:
+        """Return the events of a pytest session with tests that end like this."""
+        session = self.ids.span()
+        events = [self.event("TASK_STARTED", "pytest_run", session, None, action="session", **facts)]
+        for test, outcome in tests.items():
+            span = self.ids.span()
+            events.append(self.event("TEST_STARTED", test, span, session))
+            more = {"error": f"{test} is wrong", "location": "t.py:1"} if outcome == "failed" else {}
+            events.append(self.event(ENDINGS[outcome], test, span, session, outcome=outcome, duration=0.5, **more))
+        ending = "TASK_FAILED" if "failed" in tests.values() else "TASK_COMPLETED"
+        events.append(self.event(ending, "pytest_run", session, None, action="session", duration=60.0))
+        return events
+
+
+def run(journal: Path, number: int, tests: dict[str, str], **facts: Any) -> Process:
+    """Write the session of one run; a later number is a later run."""
+    process = Process(journal, f"{number:032x}", BASE + number * 1000)
+    process.write(process.session(tests, **facts))
+    return process
+
+
+def take_in(journal: Path) -> Ingested:
+    """Take a journal into its history."""
+    with closing(connect(database(str(journal)))) as db:
+        return ingest(db, str(journal))
+
+
+def rows(journal: Path, query: str) -> list[tuple[Any, ...]]:
+    """Ask a history as any other program would: with nothing but SQLite."""
+    with closing(sqlite3.connect(f"file:{database(str(journal))}?mode=ro", uri=True)) as db:
+        return db.execute(query).fetchall()
+
+
+def event_ids(journal: Path) -> list[str]:
+    """Return the ids of the events in the history, sorted."""
+    return sorted(json.loads(line)["id"] for (line,) in rows(journal, "SELECT line FROM event"))
+
+
+def journaled_ids(journal: Path) -> list[str]:
+    """Return the ids of the events in the journal, sorted."""
+    return sorted(json.loads(line)["id"] for path in journal.glob("*.jsonl") for line in path.read_bytes().splitlines())

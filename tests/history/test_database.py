@@ -1,0 +1,176 @@
+"""The file of the history: private, of a known schema, and no reader's trouble when it is damaged, newer or locked."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pytest_swarmtask.errors import HistoryError
+from pytest_swarmtask.history import database as module
+from pytest_swarmtask.history.database import connect, database
+from pytest_swarmtask.history.query import last_runs
+from pytest_swarmtask.history.reading import Options, ask
+from pytest_swarmtask.history.schema import MIGRATIONS, VERSION
+from tests.history.conftest import swarmtask
+from tests.history.made import event_ids, journaled_ids, rows, run, take_in
+
+TESTS = {f"test_{n}": "passed" for n in range(200)}
+
+
+def told(journal: Path, timeout: float = 10.0) -> tuple[int, list[str]]:
+    """Ask for the last runs; return how many there are, and what a person is told."""
+    notes: list[str] = []
+    count = len(ask(str(journal), lambda db: last_runs(db, 100), Options({}, timeout, notes.append)))
+    return count, notes
+
+
+def test_it_is_private_and_readers_do_not_wait_for_writers(journal: Path) -> None:
+    run(journal, 1, TESTS)
+    take_in(journal)
+    path = Path(database(str(journal)))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert rows(journal, "PRAGMA journal_mode") == [("wal",)]
+    with closing(connect(str(path))) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert {stat.S_IMODE(file.stat().st_mode) for file in journal.glob("history*")} == {0o600}
+        assert told(journal, 0.1) == (1, [])
+
+
+def test_a_newer_version_is_refused(journal: Path) -> None:
+    """It is left as it is, and the message says what to do."""
+    run(journal, 1, TESTS)
+    take_in(journal)
+    with closing(sqlite3.connect(database(str(journal)))) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(HistoryError, match=r"newer version of pytest-swarmtask .*: update pytest-swarmtask, or move"):
+        told(journal)
+    done = swarmtask(journal.parents[1], "report")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "newer version" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = swarmtask(journal.parents[1], "status")
+    assert "402 events in 1 run" in done.stdout, "the rest of the status does not need the history"
+    assert "newer version" in done.stderr
+
+
+def test_an_older_one_is_brought_forward(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in it stays, and what comes with the new schema is there."""
+    run(journal, 1, TESTS)
+    take_in(journal)
+    before = event_ids(journal)
+    monkeypatch.setattr(module, "MIGRATIONS", (*MIGRATIONS, "ALTER TABLE run ADD COLUMN mood TEXT DEFAULT 'fine'"))
+    monkeypatch.setattr(module, "VERSION", VERSION + 1)
+    run(journal, 2, TESTS)
+    assert told(journal) == (2, [])
+    assert rows(journal, "SELECT mood FROM run") == [("fine",), ("fine",)]
+    assert rows(journal, "PRAGMA user_version") == [(VERSION + 1,)]
+    assert set(before) < set(event_ids(journal))
+
+
+def test_a_migration_that_fails_changes_nothing(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(journal, 1, TESTS)
+    take_in(journal)
+    monkeypatch.setattr(
+        module, "MIGRATIONS", (*MIGRATIONS, "ALTER TABLE run ADD COLUMN mood TEXT;\nSELECT nonsense;\n")
+    )
+    monkeypatch.setattr(module, "VERSION", VERSION + 1)
+    with pytest.raises(HistoryError, match="nonsense"):
+        told(journal)
+    assert rows(journal, "PRAGMA user_version") == [(VERSION,)]
+    assert "mood" not in rows(journal, "SELECT sql FROM sqlite_master WHERE name = 'run'")[0][0]
+
+
+def damage(path: Path, where: str) -> None:
+    """Damage a file."""
+    content = path.read_bytes()
+    start = {"all of it": 0, "its first page": 0, "its pages": 4096, "its end": len(content) // 2}[where]
+    end = {"its first page": 4096, "its end": start}.get(where, len(content))
+    path.write_bytes(content[:start] + b"\xa5" * (end - start) + (b"" if where == "its end" else content[end:]))
+
+
+@pytest.mark.parametrize("where", ["all of it", "its first page", "its pages", "its end"])
+def test_a_corrupt_one_is_moved_aside(journal: Path, where: str) -> None:
+    """It is kept, and the history is made anew from the journal."""
+    for number in range(3):
+        run(journal, number, TESTS)
+    take_in(journal)
+    path = Path(database(str(journal)))
+    damage(path, where)
+    damaged = path.read_bytes()
+    count, notes = told(journal)
+    assert count == 3
+    (aside,) = journal.glob("history.sqlite.corrupt-*")
+    assert aside.read_bytes() == damaged
+    assert len(notes) == 1
+    assert str(aside) in notes[0]
+    assert event_ids(journal) == journaled_ids(journal)
+    assert told(journal) == (3, [])
+
+
+def test_many_find_it_corrupt_at_once(journal: Path) -> None:
+    """It is moved aside once, and all of them get their answer."""
+    for number in range(3):
+        run(journal, number, TESTS)
+    take_in(journal)
+    damage(Path(database(str(journal))), "its first page")
+    answers: list[int] = []
+    threads = [threading.Thread(target=lambda: answers.append(told(journal)[0])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [3] * 4
+    assert len(list(journal.glob("history.sqlite.corrupt-*"))) == 1
+
+
+def test_one_that_is_locked_is_waited_for_within_bounds(journal: Path) -> None:
+    """A reader tells what is there already and that there is more to come; where nothing can be told, it says why."""
+    run(journal, 1, TESTS)
+    take_in(journal)
+    run(journal, 2, TESTS)
+    with closing(connect(database(str(journal)))) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        count, notes = told(journal, 0.2)
+        assert count == 1
+        assert "another process is filling the history" in notes[0]
+        writer.execute("ROLLBACK")
+        assert told(journal) == (2, [])
+    for path in journal.glob("history.sqlite*"):
+        path.unlink()
+    with closing(sqlite3.connect(database(str(journal)), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(HistoryError, match="locked by another process: try again"):
+            told(journal, 0.2)
+
+
+def test_looking_at_nothing_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".taskmaster").mkdir()
+    done = swarmtask(tmp_path, "report")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing has been recorded here yet\n", "")
+    assert list((tmp_path / ".taskmaster").iterdir()) == []
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
+def test_where_nothing_can_be_written(journal: Path) -> None:
+    """What the journal holds is told nevertheless."""
+    run(journal, 1, TESTS)
+    journal.chmod(0o500)
+    try:
+        assert told(journal) == (1, [])
+    finally:
+        journal.chmod(0o700)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_the_journal_of_another_user(journal: Path) -> None:
+    """Root looks at it, and leaves nothing that its owner could not read."""
+    run(journal, 1, TESTS)
+    os.chown(journal, 12345, 12345)
+    assert told(journal) == (1, [])
+    assert not list(journal.glob("history*"))

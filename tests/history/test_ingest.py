@@ -1,0 +1,220 @@
+"""Each event of the journal is in the history exactly once, whatever is killed, and whoever reads at the same time."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_swarmtask.events import Event
+from pytest_swarmtask.history import ingest as module
+from pytest_swarmtask.history.database import connect, database
+from pytest_swarmtask.history.ingest import Ingested, ingest
+from tests.history.made import BASE, Process, event_ids, journaled_ids, rows, run, take_in
+from tests.support import clean_environ
+
+READER = """
+import os, sys
+from pytest_swarmtask.history import ingest
+from pytest_swarmtask.history.reading import ask, Options
+ingest.BATCH = int(sys.argv[2])
+print("reading", flush=True)
+ask(sys.argv[1], lambda db: None, Options(os.environ, timeout=60, say=print))
+"""
+
+TESTS = {f"tests/test_a.py::test_{n}": ("passed", "failed", "skipped")[n % 3] for n in range(30)}
+
+
+def reader(journal: Path, batch: int) -> subprocess.Popen[bytes]:
+    """Start a process that takes the journal in, in small transactions."""
+    command = [sys.executable, "-c", READER, str(journal), str(batch)]
+    return subprocess.Popen(command, env=clean_environ(), stdout=subprocess.PIPE)
+
+
+def content(journal: Path) -> list[object]:
+    """Return all that a history tells, without its own numbers."""
+    views = ("runs", "spans", "events", "tests", "failures", "flaky", "slowest")
+    return [sorted(map(repr, rows(journal, f"SELECT * FROM {view}"))) for view in views]
+
+
+# -- once ----------------------------------------------------------------------------------------------------------
+
+
+def test_each_event_once(journal: Path) -> None:
+    """What was taken in is not taken in again; what comes later is."""
+    process = run(journal, 1, TESTS)
+    count = 2 * len(TESTS) + 2
+    assert take_in(journal) == Ingested(count, 0)
+    assert take_in(journal) == Ingested(0, 0)
+    process.write(process.session({"one more": "passed"}))
+    assert take_in(journal) == Ingested(4, 0)
+    assert event_ids(journal) == journaled_ids(journal)
+    assert rows(journal, "SELECT tests, passed, failed, skipped FROM runs") == [(31, 11, 10, 10)]
+
+
+def test_a_segment_that_was_copied(journal: Path) -> None:
+    """A copy of a segment under another name, as when journals are gathered, doubles nothing."""
+    process = run(journal, 1, TESTS)
+    take_in(journal)
+    before = content(journal)
+    copy = process.path.with_name(process.path.name.replace("-local", "-copied"))
+    copy.write_bytes(process.path.read_bytes())
+    take_in(journal)
+    assert content(journal) == before
+
+
+def test_a_line_that_is_still_being_written(journal: Path) -> None:
+    """A last line without its newline is left until it has one."""
+    process = Process(journal, "1" * 32)
+    first, second = (process.event("TASK_STARTED", name, process.ids.span()).encode() for name in "ab")
+    process.path.write_bytes(first + second[:40])
+    assert take_in(journal) == Ingested(1, 0)
+    process.path.write_bytes(first + second)
+    assert take_in(journal) == Ingested(1, 0)
+
+
+def test_lines_that_are_no_events(journal: Path) -> None:
+    """They are counted, and what is around them is taken in."""
+    process = Process(journal, "1" * 32)
+    good = process.event("TASK_STARTED", "good", process.ids.span()).encode()[:-1]
+    foreign = [b"", b"{", b"[]", b"\xff\xfe", good[:60], good.replace(b"TASK_", b"TUSK_"), good.replace(b"{}", b"[]")]
+    process.path.write_bytes(b"\n".join(foreign) + b"\n" + good + b"\n")
+    assert take_in(journal) == Ingested(1, len(foreign))
+    assert rows(journal, "SELECT events, foreign_lines FROM segment") == [(1, len(foreign))]
+
+
+def test_segments_that_retention_has_removed_stay(journal: Path) -> None:
+    run(journal, 1, TESTS)
+    take_in(journal)
+    assert rows(journal, "SELECT count(*) FROM runs") == [(1,)]
+    for path in journal.glob("*.jsonl"):
+        path.unlink()
+    run(journal, 3, TESTS)
+    take_in(journal)
+    assert rows(journal, "SELECT count(*) FROM runs") == [(2,)]
+
+
+def test_nothing_new_writes_nothing(journal: Path) -> None:
+    """A reader that finds nothing new waits for nobody who writes, and keeps nobody from it."""
+    run(journal, 1, TESTS)
+    take_in(journal)
+    path = database(str(journal))
+    with closing(connect(path)) as writer, closing(connect(path, timeout=0.1)) as db:
+        writer.execute("BEGIN IMMEDIATE")
+        assert ingest(db, str(journal)) == Ingested(0, 0)
+
+
+# -- whatever the order --------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations(range(12)), batch=st.integers(1, 5))
+def test_the_order_does_not_matter(tmp_path_factory: pytest.TempPathFactory, order: list[int], batch: int) -> None:
+    """In whichever order, segments and transactions the events arrive, the same history comes of them."""
+    events = _two_processes()
+    histories = []
+    for arrangement, size in ((list(range(12)), 100), (order, batch)):
+        journal = tmp_path_factory.mktemp("journal")
+        for number, index in enumerate(arrangement):
+            process = Process(journal, events[index].trace_id, BASE + number)
+            process.write([events[index]])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "BATCH", size)
+            take_in(journal)
+        histories.append(content(journal))
+    assert histories[0] == histories[1]
+
+
+def _two_processes() -> list[Event]:
+    process = Process(Path(os.devnull).parent, "2" * 32)
+    build = process.ids.span()
+    return [
+        process.event("BUILD_STARTED", "app", build, None, command="make app", branch="main"),
+        *process.session({"a": "passed", "b": "failed"}, commit="c0ffee"),
+        process.event("BUILD_FAILED", "app", build, None, exit_code=2),
+        *process.session({"a": "passed"}),
+    ]
+
+
+LINE = Process(Path(os.devnull).parent, "3" * 32).event("TEST_PASSED", "t", "4" * 16, None, outcome="passed").encode()
+
+
+def with_metadata(value: object) -> bytes:
+    """Return a line that has a value wherever something is kept of the metadata."""
+    fields = json.loads(LINE)
+    names = ("outcome", "error", "duration", "attempt", "exit_code", "worker", "command", "arguments", "coverage")
+    facts = {"action": "session", "dirty": value, "commit": value, "branch": value, "host": value}
+    fields.update(event_type="TASK_FAILED", id="x-1", metadata={**facts, **dict.fromkeys(names, value)})
+    return json.dumps(fields).encode()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.one_of(
+        st.binary(max_size=200),
+        st.tuples(st.integers(0, len(LINE)), st.integers(0, len(LINE)), st.binary(max_size=20)).map(
+            lambda cut: LINE[: cut[0]] + cut[2] + LINE[cut[1] :]
+        ),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+            max_leaves=5,
+        ).map(with_metadata),
+    )
+)
+def test_any_line_is_taken(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    """Whatever stands in the journal, every line is an event or counted as none, and nothing is raised."""
+    journal = tmp_path_factory.mktemp("journal")
+    process = Process(journal, "3" * 32)
+    process.path.write_bytes(data.replace(b"\n", b" ") + b"\n" + LINE)
+    found = take_in(journal)
+    assert found.events + found.foreign == 2
+    assert found.events >= 1
+
+
+# -- whatever is killed --------------------------------------------------------------------------------------------
+
+
+def test_killed_at_any_point(journal: Path) -> None:
+    """A reader that is killed in the middle, again and again, has neither lost nor doubled anything."""
+    for number in range(40):
+        run(journal, number, TESTS, branch="main")
+    chance = random.Random(6)
+    killed = 0
+    for _ in range(8):
+        process = reader(journal, 7)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(chance.random() * 0.25)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.communicate()
+    assert killed, "no reader was caught at work"
+    take_in(journal)
+    assert event_ids(journal) == journaled_ids(journal)
+    whole = rows(journal, "SELECT count(*), sum(tests), sum(failed), sum(duration IS NULL) FROM runs")
+    assert whole == [(40, 1200, 400, 0)]
+    assert rows(journal, "SELECT count(*) FROM run WHERE stale") == [(0,)]
+
+
+def test_two_readers_at_once(journal: Path) -> None:
+    """Both succeed, and each event is there once."""
+    for number in range(30):
+        run(journal, number, TESTS)
+    readers = [reader(journal, 11) for _ in range(3)]
+    for process in readers:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in readers] == [0, 0, 0]
+    assert event_ids(journal) == journaled_ids(journal)
+    assert rows(journal, "SELECT count(*), sum(tests) FROM runs") == [(30, 900)]
