@@ -115,6 +115,14 @@ class TestCommands:
         assert len(token) == 64
         assert found == token_hash(token)
 
+    def test_sending_dead_letters_again_needs_its_control(self, roles: Lab) -> None:
+        configure(roles, ["emit:*"])
+        assert roles.run("replay").returncode == 0
+        done = roles.run("replay", "--all")
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "the role developer may not delivery:replay; set DEPLOY_TOKEN" in done.stderr
+        assert roles.run("replay", "--all", DEPLOY_TOKEN=TOKEN).stdout == "0 of 0 delivered\n"
+
 
 class TestPytest:
     def test_a_session_with_denied_events_is_one_warning_and_as_green_as_without(self, roles: Lab) -> None:
