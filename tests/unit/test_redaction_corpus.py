@@ -10,8 +10,9 @@ import pytest
 from benchmarks.redaction import HOSTILE, growth
 from pytest_swarmtask.redact import Redactor
 from tests.data.redaction import first, fourth, second, third
+from tests.data.redaction.written import Written
 
-CORPORA = [first, second, third, fourth]
+CORPORA = [first, second, third, fourth, Written("fifth", 5), Written("sixth", 6)]
 
 
 def redacted(given: Any) -> Any:
@@ -33,7 +34,7 @@ def test_secrets_are_found(corpus: Any) -> None:
         if secret.secret in (text := left if isinstance(left, str) else json.dumps(left, ensure_ascii=False))
         or json.dumps(secret.secret)[1:-1] in text
     ]
-    assert len(secrets) >= 200
+    assert len(secrets) >= 100
     assert len(missed) <= len(secrets) / 100, missed
 
 
