@@ -384,6 +384,8 @@ def _may_be_secret(value: Any) -> bool:
 
 def _is_hidden(level: int, value: Any) -> bool:
     """Tell whether this value is hidden under a key whose name says so much of it."""
+    if level >= YES and type(value) is dict:
+        return not _only_describes(value)
     if level in (NO, PASSWORD):
         return level == PASSWORD and not (type(value) is str and _only_stands_for_one(value))
     if type(value) in (int, float):
@@ -391,7 +393,7 @@ def _is_hidden(level: int, value: Any) -> bool:
     looks_secret = _rules("secret_values").looks_secret
     items = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
     if level == YES and type(value) is not str:
-        return type(value) is not dict or not _only_describes(value)
+        return True
     if level == YES and _only_stands_for_one(value):
         return False
     texts = (_describe(item) for item in islice(items, _MAX_ITEMS) if isinstance(item, (str, bytes, bytearray)))
@@ -404,10 +406,14 @@ def _only_describes(value: dict[Any, Any]) -> bool:
     return all(
         item is None
         or type(item) in (bool, float)
-        or (type(item) is int and -_SMALL < item < _SMALL)
-        or (type(item) is str and not is_mixed(item) and _meaning(f"token_{key}"[-_LONGEST_KEY:]) == NO)
+        or (type(item) is int and (-_SMALL < item < _SMALL or _is_about(key)))
+        or (type(item) is str and not is_mixed(item) and _is_about(key))
         for key, item in islice(value.items(), _MAX_ITEMS)
     )
+
+
+def _is_about(key: Any) -> bool:
+    return type(key) is str and _meaning(f"token_{key}"[-_LONGEST_KEY:]) == NO
 
 
 def _only_stands_for_one(value: str) -> bool:

@@ -145,7 +145,10 @@ def _is_apart(text: str, m: re.Match[str]) -> bool:
 def _is_no_value(text: str, m: re.Match[str], value: str, end: int, *, quoted: bool) -> bool:
     """Tell whether a value is code, or none at all since the quote before it ended something."""
     if quoted:
-        return value[0].isspace() or (text[end : end + 1] == "`" and " " in value)  # a command
+        closed = end < len(text)
+        return (
+            value[0].isspace() or (value[0] in ")]}," and not closed) or (text[end : end + 1] == "`" and " " in value)
+        )  # a command
     if (value[0] == "?" and text.endswith("${", 0, m.start())) or (m["sign"] == ">" and value[0] == "@"):
         return True
     return _is_code(text, value, end, m["sign"])

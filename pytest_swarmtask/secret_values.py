@@ -60,6 +60,7 @@ def is_placeholder(value: str) -> bool:
     return (
         _BLANKS.fullmatch(value) is not None
         or (first == "<" and (">" in rest or rest[:1] == "%"))
+        or (first in "@_%" and value[-1] == first and value.replace("_", "").strip(first).isalpha() and value.isupper())
         or (first == "(" and rest.rstrip(")").isalpha())
         or (first == "{" and ("}" in rest or rest[:1] == "{"))
         or (first == "[" and value.endswith("]"))
