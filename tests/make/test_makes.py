@@ -232,8 +232,8 @@ def test_a_read_only_checkout(checkout: Path) -> None:
             pytest.skip("nothing here makes an ordinary user of root")
         become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     library = str(Path(pytest_swarmtask.__file__).parents[1])
-    for path in (sys.executable, "/usr/bin/python3"):
-        python = f"env PYTHONPATH={shlex.quote(library)} {shlex.quote(path)}"
+    for interpreter in (sys.executable, "/usr/bin/python3"):
+        python = f"env PYTHONPATH={shlex.quote(library)} {shlex.quote(interpreter)}"
         look = f"{python} -c 'import sys, pytest_swarmtask.recipe; sys.exit(sys.version_info < (3, 10))'; exit $?"
         if subprocess.run([*become, "sh", "-c", look], capture_output=True, check=False).returncode == 0:
             break
