@@ -142,10 +142,10 @@ def set_aside(path: str, known: int) -> str | None:
         if identity(path) != known:
             return None
         aside = f"{path}.corrupt-{int(time.time())}"
-        os.replace(path, aside)
-        for suffix in ("-wal", "-shm"):
+        for suffix in ("-wal", "-shm"):  # first: afterwards they may be those of a new one that somebody else has made
             with contextlib.suppress(FileNotFoundError):
                 os.replace(path + suffix, aside + suffix)
+        os.replace(path, aside)
         return aside
 
 

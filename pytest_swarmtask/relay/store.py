@@ -185,7 +185,8 @@ def _open(path: str) -> sqlite3.Connection:
     try:
         return _connect(path)
     except sqlite3.DatabaseError as error:
-        if _may_be_sound(error):
+        # With some versions of SQLite it is a "disk I/O error" when another moves the database aside at this moment.
+        if _may_be_sound(error) and "I/O" not in str(error):
             raise
         with _alone(path):
             return _mended(path)
@@ -219,10 +220,10 @@ def _mended(path: str) -> sqlite3.Connection:
         _log.warning(
             "%s cannot be read (%s): moved to %s, every journaled event is delivered again", path, error, aside
         )
-        os.replace(path, aside)
-        for suffix in ("-wal", "-shm"):
+        for suffix in ("-wal", "-shm"):  # first: afterwards they may be those of a new one that somebody else has made
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path + suffix)
+        os.replace(path, aside)
         return _connect(path)
 
 
