@@ -171,7 +171,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 def test_a_quota(project: Project) -> None:
     """Where a file may grow no longer, as with a quota, it is the same: honest counts, one warning, own exit code."""
     project.write(test_it=SUITE)
-    done = run_suite(project, sys.executable, "-c", LIMITED)
+    done = run_suite(project, sys.executable, "-c", LIMITED, COVERAGE_PROCESS_CONFIG="")  # it writes too
     assert done.exit_code == 1
     assert 0 < done.count < EVENTS
     assert (done.count, done.lost) == (len(done.lines), EVENTS - len(done.lines))
