@@ -13,7 +13,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_swarmtask import locks
+from pytest_swarmtask.sqlitefile import alone, make_private, use_wal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -188,25 +188,13 @@ def _open(path: str) -> sqlite3.Connection:
         # With some versions of SQLite it is a "disk I/O error" when another moves the database aside at this moment.
         if _may_be_sound(error) and "I/O" not in str(error):
             raise
-        with _alone(path):
+        with alone(path):
             return _mended(path)
 
 
 def _may_be_sound(error: sqlite3.DatabaseError) -> bool:
     """Tell whether an error says nothing against the file itself; only its words tell (Python 3.10 has no codes)."""
     return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in _OTHER_TROUBLE)
-
-
-@contextlib.contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """Keep other threads and processes from mending the same database."""
-    while (lock := locks.open_locked(f"{path}.mending")) is None:
-        time.sleep(0.02)
-    try:
-        yield
-    finally:
-        os.unlink(f"{path}.mending")
-        os.close(lock)
 
 
 def _mended(path: str) -> sqlite3.Connection:
@@ -227,19 +215,6 @@ def _mended(path: str) -> sqlite3.Connection:
         return _connect(path)
 
 
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Switch to WAL; unlike for everything else SQLite does not wait for others that do so at the same moment."""
-    deadline = time.monotonic() + _TIMEOUT
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:  # noqa: PERF203 - that is what the loop is for
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-
-
 def _has_our_tables(db: sqlite3.Connection) -> bool:
     found = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")}
     made = (statement.strip().replace(" IF NOT EXISTS", "") for statement in _SCHEMA.split(";"))
@@ -252,12 +227,11 @@ def _text(value: bytes) -> str:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    if not os.path.exists(path):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the mode of this one
+    make_private(path)
     db = sqlite3.connect(path, timeout=_TIMEOUT)
     db.text_factory = _text
     try:
-        _use_wal(db)
+        use_wal(db, _TIMEOUT)
         db.execute("PRAGMA synchronous = NORMAL")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
