@@ -1,4 +1,4 @@
-"""What watching costs, as ratios: CPU of a command with events over that without, in many interleaved pairs.
+"""What watching costs, as ratios: a command with events over the same without, in many interleaved pairs.
 
 Run with ``make bench``, or ``python benchmarks/run.py [pairs]``. CPU is user and system time of the command and of
 all that it waited for; the relay is a process of its own and not in it. The spread says how noisy the machine was.
@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from typing import NamedTuple
 from pytest_swarmtask import recipe
 
 TESTS = 5000
+DRAIN_TIMEOUT = 2.0
+"""Seconds that a session waits for delivery at its end, unless it is told otherwise."""
 _LEFT_OUT = ("PYTEST_", "PYTHON", "COV_", "COVERAGE_", "TASKMASTER_", "SWARMTASK_", "WORKFLOW_", "TRACEPARENT", "CI")
 """Variables that would change what is measured; PYTHONDONTWRITEBYTECODE would have every module compiled each time."""
 
@@ -51,13 +54,14 @@ class Figure(NamedTuple):
         return f"| {self.name} | {self.without:.1f} | {added:+.1f} | **{middle}** ({low}-{high}) | {self.bar} |"
 
 
-def cpu(command: Command, folder: Path) -> float:
-    """Return the CPU time of a command in milliseconds.
+def measure(command: Command, folder: Path, *, wall: bool = False) -> float:
+    """Return the CPU time of a command in milliseconds, or with `wall` the time that passes.
 
     Raises:
         RuntimeError: it failed.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
+    begun = time.perf_counter()
     process = subprocess.Popen(
         command.arguments,
         cwd=folder,
@@ -70,16 +74,19 @@ def cpu(command: Command, folder: Path) -> float:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command.arguments)} ended with {process.returncode}")
-    return (usage.ru_utime + usage.ru_stime) * 1000
+    return (time.perf_counter() - begun if wall else usage.ru_utime + usage.ru_stime) * 1000
 
 
-def compare(name: str, bar: str, pair: tuple[Command, Command], folder: Path, pairs: int) -> Figure:
-    """Run two commands in turn and compare their CPU."""
+def compare(  # noqa: PLR0913 - what a figure is made of
+    name: str, bar: str, pair: tuple[Command, Command], folder: Path, pairs: int, *, wait: float | None = None
+) -> Figure:
+    """Run two commands in turn and compare their CPU; or, with `wait`, the time that they take, without that wait."""
     taken: list[tuple[float, float]] = []
     for number in range(pairs + 1):
         values = [0.0, 0.0]
         for which in (0, 1) if number % 2 else (1, 0):
-            values[which] = cpu(pair[which], folder)
+            values[which] = measure(pair[which], folder, wall=wait is not None)
+        values[0] -= (wait or 0.0) * 1000
         if number:  # the first pair fills caches
             taken.append((values[0], values[1]))
     medians = [statistics.median(values) for values in zip(*taken, strict=True)]
@@ -125,6 +132,11 @@ def figures(folder: Path, pairs: int) -> list[Figure]:
     listening, url = receiver(folder)
     try:
         hooked = {"TASKMASTER_WEBHOOK_URL": url}
+        silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and never answers
+        closed = socket.create_server(("127.0.0.1", 0))
+        ports = [each.getsockname()[1] for each in (silent, closed)]
+        closed.close()
+        hung, refused = ({"TASKMASTER_WEBHOOK_URL": f"http://127.0.0.1:{port}/"} for port in ports)
         return [
             compare("5,000 empty tests, journal on", "1.03", (pytest(many), pytest(many, off=True)), folder, few),
             compare(
@@ -136,6 +148,17 @@ def figures(folder: Path, pairs: int) -> list[Figure]:
                 (pytest(many, "--junitxml=j.xml", off=True), pytest(many, off=True)),
                 folder,
                 few,
+            ),
+            *(
+                compare(
+                    f"the same, {what}: time that passes, less `drain_timeout`",
+                    "1.03",
+                    (pytest(many, environ=webhook), pytest(many, off=True)),
+                    folder,
+                    few,
+                    wait=DRAIN_TIMEOUT,
+                )
+                for what, webhook in (("a webhook that never answers", hung), ("a closed port", refused))
             ),
             compare("one test, journal on", "+10 ms", (pytest(one), pytest(one, off=True)), folder, lots),
             compare("`emit` in a recipe / bare `python -c pass`", "2", (emit, bare), folder, lots),
@@ -157,7 +180,7 @@ def main() -> None:
         rows = [figure.row() for figure in figures(Path(name), parser.parse_args().pairs)]
     version = subprocess.run([sys.executable, "-m", "pytest", "--version"], capture_output=True, text=True, check=True)
     print(f"Python {platform.python_version()}, {version.stdout.strip()}, {os.cpu_count()} CPUs, {platform.system()}\n")
-    print("| what | CPU ms without | added | ratio (least-most) | bar |")
+    print("| what | ms without | added | ratio (least-most) | bar |")
     print("| --- | --- | --- | --- | --- |")
     print("\n".join(rows))
     print(f"\n{time.monotonic() - begun:.0f} seconds")

@@ -18,6 +18,9 @@ from pytest_swarmtask import locks
 from pytest_swarmtask.journal import private_folder, write_private
 from pytest_swarmtask.trace import Clock
 
+if sys.platform != "win32":
+    from posix import waitpid  # the real one, where gevent has replaced that of `os` by one that may wait for ever
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,7 +190,7 @@ def _spawn(journal: str, relay: str, lock: int, environ: Mapping[str, str]) -> N
     shell = ["/bin/sh", "-c", _SHELL, "relay", log, *arguments, str(lock)]
     pid = os.posix_spawn("/bin/sh", shell, env, setsid=True)
     try:
-        os.waitpid(pid, 0)
+        waitpid(pid, 0)
     except ChildProcessError:
         pass  # the suite ignores SIGCHLD, the system has reaped it
 

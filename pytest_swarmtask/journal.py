@@ -11,6 +11,7 @@ A living writer holds the lock of its segment, so readers know the dead from the
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import sys
 import zlib
@@ -167,7 +168,8 @@ class Journal:
         "_fd",
         "_former",
         "_ids",
-        "_opened",
+        "_numbers",
+        "_present",
         "_torn",
         "_trace_id",
         "_write",
@@ -190,7 +192,8 @@ class Journal:
         self._ended: dict[str, int] = {}
         self._fd: int | None = None
         self._former: int | None = None
-        self._opened = 0
+        self._numbers = itertools.count()
+        self._present: dict[str, tuple[int, str]] = {}
         self._torn = 0  # bytes of a line that could not be written whole
         self._write = os.write  # a suite may patch `os` later
 
@@ -226,20 +229,17 @@ class Journal:
 
     def close(self) -> None:
         """End the present segment; the next line begins another."""
-        self._let_go()
+        self._close_former()
+        _close(self._fd)
         self._leave()
 
-    def _let_go(self) -> None:
-        for fd in (self._former, self._fd):
-            if fd is not None:
-                try:
-                    os.close(fd)
-                except OSError:
-                    pass  # somebody else has closed it
-        self._former = None
+    def _close_former(self) -> None:
+        former, self._former = self._former, None
+        _close(former)
 
     def _leave(self) -> None:
         self._ended = self.owed()
+        self._present.clear()
         self._fd = self.segment = None
         self.written = self._torn = 0
 
@@ -262,14 +262,28 @@ class Journal:
     def _open(self) -> int:
         private_folder(self.folder)
         stamp = self._clock.timestamp().translate({ord(c): None for c in "-:.Z"})
-        again = f"_{self._opened}" if self._opened else ""  # two segments of one writer may begin in one millisecond
+        number = next(self._numbers)
+        again = f"_{number}" if number else ""  # two segments of one writer may begin in one millisecond
         name = f"{stamp}-{self._trace_id}-{self._ids.writer}{again}-{self.route}{SUFFIX}"
         path = os.path.join(self.folder, name)
-        fd = _create_locked(path)
-        self._let_go()
-        self._fd, self.segment = fd, name
-        self._opened += 1
-        return fd
+        opened = (_create_locked(path), name)
+        # The handler of a signal may have come here too in the meantime: whoever is first, in one step, has begun it.
+        present = self._present.setdefault("segment", opened)
+        if present is opened:
+            self._close_former()
+        else:
+            os.close(opened[0])
+            os.unlink(path)
+        self._fd, self.segment = present
+        return present[0]
+
+
+def _close(fd: int | None) -> None:
+    if fd is not None:
+        try:
+            os.close(fd)
+        except OSError:
+            pass  # somebody else has closed it
 
 
 def _create_locked(path: str) -> int:

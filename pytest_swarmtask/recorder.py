@@ -40,6 +40,7 @@ class Recorder:
         listeners: called with each event after it was journaled; must not raise or block.
         count: events journaled.
         lost: events that could not be journaled, or that the role of whoever runs this may not emit.
+        failing: whether the journal took no more, when it was last tried.
         refused: whether the role did not allow one of them.
         problem: the first reason for a loss, or what is wrong with the configuration, or None.
     """
@@ -60,6 +61,7 @@ class Recorder:
         "_variables",
         "clock",
         "count",
+        "failing",
         "listeners",
         "lost",
         "parent_span_id",
@@ -80,6 +82,7 @@ class Recorder:
         self.listeners: list[Callable[[Event], None]] = []
         self.count = 0
         self.lost = 0
+        self.failing = False
         self.refused = False
         self.problem: str | None = settings.problem
         self._environ = environ
@@ -131,6 +134,8 @@ class Recorder:
         if event_type in self._denied:
             self._deny(event_type)
             return None
+        if self._denied:
+            shared = shared or self._is_open_ended(event_type)
         try:
             timestamp = self.clock.timestamp(now)
             if not cleaned:
@@ -157,9 +162,11 @@ class Recorder:
             with self._lock:
                 self._journal.append(line)
                 self.count += 1
+                self.failing = False
         except Exception as error:  # noqa: BLE001 - disk, permissions, anything: the watched work goes on
             with self._lock:
                 self.lost += 1
+                self.failing = True
             self.problem = self.problem or _neutral(f"events could not be written to {self.settings.journal}: {error}")
             return None
         if not self._handed_over:
@@ -168,6 +175,15 @@ class Recorder:
         for listener in self.listeners:
             listener(event)
         return event
+
+    def denies(self, event_type: str) -> bool:
+        """Tell whether the role does not allow such an event."""
+        return self.settings.enabled and event_type in self._denied
+
+    def _is_open_ended(self, event_type: str) -> bool:
+        """Tell whether the role forbids an end of what this begins: the lack of one is no death then."""
+        kind, _, verb = event_type.partition("_")
+        return verb == "STARTED" and any(denied.startswith(f"{kind}_") for denied in self._denied)
 
     def _deny(self, event_type: str) -> None:
         """Count an event that the role does not allow, and say so with the first one."""
@@ -386,6 +402,7 @@ class Recorder:
                 f"{self.settings.journal} was removed while events were written to it"
             )
             self.lost, self.count = self.lost + self.count, 0
+            self.failing = True
 
     def forked(self) -> None:
         """Go on as a child of a fork: with ids and a segment of its own."""
@@ -411,8 +428,10 @@ def _is_kept(path: str, content: bytes) -> bool:
 
 
 def _neutral(text: str) -> str:
-    from pytest_swarmtask.terminal import neutral  # only where something is wrong
-
+    try:
+        from pytest_swarmtask.terminal import neutral  # only where something is wrong
+    except (ImportError, OSError):  # such as that no file can be opened any more
+        return ascii(text)[1:-1]
     return neutral(text)
 
 

@@ -126,9 +126,12 @@ class Redactor:
         for literal in self._literals:
             if literal in text:
                 text = text.replace(literal, MASK)
-        if "\x1b" in text:
-            text = self._coloured(text)
-        text = self._chain(text)
+        try:
+            if "\x1b" in text:
+                text = self._coloured(text)
+            text = self._chain(text)
+        except (ImportError, OSError):  # what finds secrets cannot be loaded, as where no file can be opened any more
+            text = MASK
         if len(text) > limit or unseen > 0:
             text = f"{text[:limit]}… ({max(0, len(text) - limit) + max(0, unseen)} more characters)"
         if not text.isascii():
@@ -220,7 +223,10 @@ def masked_paths(values: Any, path: str = "") -> Iterator[str]:
 def _meaning(key: str) -> int:
     if not may_be_secret_name(key):
         return NO
-    level: int = _rules("secret_names").meaning(key)
+    try:
+        level: int = _rules("secret_names").meaning(key)
+    except (ImportError, OSError):  # as above: rather too much is hidden
+        return PASSWORD
     return level
 
 
@@ -340,9 +346,10 @@ class _Walk:
             return False
         if before.startswith("-"):
             if self.redactor.is_secret_key(before) and "=" not in before:
-                return True
-            if before in ("-u", "--user", "--proxy-user"):
-                return ":" in item and not item.rpartition(":")[2].isdigit()
+                return not _rules("secret_values").is_placeholder(item)
+            if before in ("-u", "--user", "--proxy-user") or (before in ("-a", "--auth") and "http" in str(items[0])):
+                secret = item.partition(":")[2]
+                return bool(secret) and not secret.isdigit() and not _only_stands_for_one(secret)
             return (before == "-p" and ("login" in items or "sshpass" in items)) or (
                 before == "-a" and "redis-cli" in items
             )
@@ -377,21 +384,41 @@ def _may_be_secret(value: Any) -> bool:
 
 def _is_hidden(level: int, value: Any) -> bool:
     """Tell whether this value is hidden under a key whose name says so much of it."""
+    if level >= YES and type(value) is dict:
+        return not _only_describes(value)
     if level in (NO, PASSWORD):
         return level == PASSWORD and not (type(value) is str and _only_stands_for_one(value))
     if type(value) in (int, float):
         return level == YES and not -_SMALL < value < _SMALL  # `token: 5` counts
-    if level == YES:
-        return not (type(value) is str and _only_stands_for_one(value))
     looks_secret = _rules("secret_values").looks_secret
     items = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    if level == YES and type(value) is not str:
+        return True
+    if level == YES and _only_stands_for_one(value):
+        return False
     texts = (_describe(item) for item in islice(items, _MAX_ITEMS) if isinstance(item, (str, bytes, bytearray)))
     return any(text and looks_secret(text, level) for text in texts)
 
 
+def _only_describes(value: dict[Any, Any]) -> bool:
+    """Tell whether a mapping under a secret's name tells only about it: where it is from, of what kind."""
+    is_mixed = _rules("secret_values").is_mixed
+    return all(
+        item is None
+        or type(item) in (bool, float)
+        or (type(item) is int and (-_SMALL < item < _SMALL or _is_about(key)))
+        or (type(item) is str and not is_mixed(item) and _is_about(key))
+        for key, item in islice(value.items(), _MAX_ITEMS)
+    )
+
+
+def _is_about(key: Any) -> bool:
+    return type(key) is str and _meaning(f"token_{key}"[-_LONGEST_KEY:]) == NO
+
+
 def _only_stands_for_one(value: str) -> bool:
     values = _rules("secret_values")
-    return values.is_placeholder(value) or ("://" not in value and values.is_place(value))
+    return values.is_placeholder(value) or values.is_state(value) or ("://" not in value and values.is_place(value))
 
 
 def _named_value(values: Mapping[Any, Any]) -> str | None:

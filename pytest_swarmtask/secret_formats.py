@@ -15,6 +15,9 @@ _START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt])|(?<=\[\
 _WORD = r"(?:'[^']{1,300}'|\"[^\"]{1,300}\"|[^\s'\"]{2,300})"
 """A word of a command line. What stands before it, in a group, is kept."""
 
+_STAND_IN = r"[^\s/:@]{0,100}:(?:\$\{[^{}@]{1,100}\}|\$[A-Z_]{1,100}|\{[\w.]{0,100}\}|<[^<>@]{1,100}>|\*{1,100}|%s|\[[A-Z]{1,20}\])"
+"""A login in a URL whose password only stands for one: `user:${PASSWORD}`, `user:***`."""
+
 _TOKENS = (
     # (what occurs in the text, in this case, pattern): each has at least 20 characters, 5 of them digits or capitals
     # - code hosts and continuous integration
@@ -131,7 +134,7 @@ _CREDENTIALS = (
     # (what occurs in the lower-cased text, pattern): credentials inside of something else
     (
         ("://", "%3a%2f%2f"),
-        r"(?<=://)(?:[^\s/?#'\"<>@:\[\]]{0,200}:(?:[^\s/'\"<>]{1,200}|(?!\d{1,5}[/?#])[^\s'\"<>]{1,200})|(?=[A-Za-z_-]{0,200}\d)[A-Za-z0-9_-]{16,200})(?=@)|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%40)[^\s'\"<>]){1,200}(?=%40)",
+        r"(?<=://)(?!" + _STAND_IN + r"@)(?:[^\s/?#'\"<>@:\[\]]{0,200}:(?:[^\s/'\"<>]{1,200}|(?!\d{1,5}[/?#])[^\s'\"<>]{1,200})|(?=[A-Za-z_-]{0,200}\d)[A-Za-z0-9_-]{16,200})(?=@)|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%40)[^\s'\"<>]){1,200}(?=%40)",
     ),
     (("hooks.slack.com",), r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[\w/]+"),
     (("private key",), r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?.*?(?:-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|\Z)"),
@@ -140,7 +143,13 @@ _CREDENTIALS = (
     (("basic ",), r"(?i:\bbasic) {1,4}(?:(?=[A-Za-z+/]{0,2000}\d)|(?=[A-Za-z+/]{0,200}[a-z][A-Z]))[A-Za-z0-9+/_-]{8,}={0,2}"),
     (("identified ",), r"((?i:identified(?: with \w{1,40})? (?:by|as) ))" + _WORD),
     (("login ",), r"(\blogin\s{1,8}\S{1,100}\s{1,8}password\s{1,8})\S{1,300}"),
-    (("curl", "wget", "http "), r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|--auth)(?:[ =]|['\"], )?['\"]?)[\w.@+-]{1,100}:(?!/)[^\s'\"]{1,300}"),
+    (("curl", "wget", "http "), r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|--auth)(?:[ =]|['\"], )?['\"]?)[\w.@+-]{1,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}"),
+    (("lftp", "smbclient"), r"(\s-[uU][ =]?['\"]?[\w.@/+-]{1,100}[,%])[^\s'\"]{1,300}"),
+    (("rabbitmqctl",), r"(\b(?:add_user|change_password) \S{1,100} )" + _WORD),
+    (("snyk auth ",), r"(\bsnyk auth )" + _WORD),
+    (("password for ",), r"((?i:\bset password for )\S{1,100} ?= ?)" + _WORD),
+    (("-stdin",), r"(\b(?:echo|printf)(?: -n| ['\"]?%s['\"]?)? ['\"]?)[^\s'\"|$`]{6,300}(?=['\"]? ?\|[^\n|]{0,200}--(?:password|token|secret)-stdin)"),
+    (("curl",), r"(\s(?:-b|--cookie)[ =]?['\"]?)(?=[\w.-]{1,100}=)[^'\"\s]{8,4096}"),
     (("sshpass",), r"(sshpass['\"]?,? ['\"]?-p(?:['\"],)? ?)" + _WORD),
     (("mysql", "mariadb"), r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?])[^\s'\"]{3,300}"),
     (("login", "mongo"), r"(\b(?:login|mongo\w{0,8})\b[^\n;|&]{0,200}?\s['\"]?-p(?:['\"],)? ?)" + _WORD),

@@ -52,6 +52,9 @@ def may_hold_credentials(lowered: str) -> bool:
                 or "basic " in lowered
                 or "bearer " in lowered
                 or "identified " in lowered
+                or "password for " in lowered
+                or "rabbitmqctl " in lowered
+                or "snyk auth " in lowered
                 or ("key" in lowered and "private" in lowered)
                 or ("pass" in lowered and ("login " in lowered or "sshpass" in lowered))
             )

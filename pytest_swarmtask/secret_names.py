@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PASSWORDS = (
-    "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "secret", "secrets", "creds",
-    "credential", "credentials", "passwords", "storepass", "keypass", "dbpass", "userpass", "rootpass", "adminpass",
+    "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "creds", "passwords",
 )  # fmt: skip
-_TOKENS = ("token", "authorization", "cookie", "cookies", "jwt", "bearer", "phpsessid", "jsessionid", "sessionid")
-_ENDINGS = ("password", "passwd", "passphrase", "secret", "pwd")
-_TOKEN_ENDINGS = ("token", "apikey", "accesskey", "secretkey", "privatekey", "signingkey", "authkey")
+_NO_PASSWORDS = ("pass", "bypass", "compass", "encompass", "surpass", "trespass", "overpass", "underpass")
+_TOKENS = (
+    "secret", "secrets", "credential", "credentials", "token", "authorization", "cookie", "cookies", "jwt",
+    "bearer", "phpsessid", "jsessionid", "sessionid",
+)  # fmt: skip
+_ENDINGS = ("password", "passwd", "passphrase", "pwd")
+_TOKEN_ENDINGS = ("secret", "token", "apikey", "accesskey", "secretkey", "privatekey", "signingkey", "authkey")
 _PAIRS = {
     "key": (
         "api", "apikey", "access", "secret", "private", "priv", "signing", "sign", "encryption", "encrypt",
@@ -111,7 +114,9 @@ def _head(parts: Sequence[str], i: int) -> int:
     word, before = parts[i], parts[i - 1] if i else ""
     if before in _DENIALS or (before in _PUBLIC_KEYS and word.endswith("key")):
         return NO
-    if word in _PASSWORDS or word.endswith(_ENDINGS) or (word == "pass" and before and before not in _NUMBERED):
+    if word in _PASSWORDS or word.endswith(_ENDINGS) or (word.endswith("pass") and word not in _NO_PASSWORDS):
+        return PASSWORD
+    if word == "pass" and before and before not in _NUMBERED:
         return PASSWORD
     if word in _TOKENS or word.endswith(_TOKEN_ENDINGS) or before in _PAIRS.get(word, ()):
         return YES

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from pytest_swarmtask.secret_hints import NO, PASSWORD
-from pytest_swarmtask.secret_values import is_mixed, is_placeholder, is_plain, is_written_secret
+from pytest_swarmtask.secret_hints import NO, PASSWORD, YES
+from pytest_swarmtask.secret_values import is_mixed, is_name, is_placeholder, is_plain, is_written_secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 _NAMED = re.compile(
     r"""
     (?<![\w.-])
-    (?P<name>(?:(?i:api|access|secret|private|auth|signing|encryption|connection|account|shared)[ ])?[\w.-]{2,100})
-    (?![\w.-])
+    (?P<name>
+        (?:(?i:api|access|secret|unseal|private|auth|signing|encryption|connection|account|shared)[ ])?[\w.-]{2,100}
+    )
+    (?![\w.-])(?:[ ]\d(?=:))?
     (?:
         [\]"'`\\]{0,8}[ \t\u00a0]{0,40}(?::[ ]?(?:str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
             (?P<sign>=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
             (?:[ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}|\s{0,40}(?=["'\\])|[ \t\u00a0]{0,40})
-        | (?P<verb>[ ](?:is|was)(?:[ ]now)?:?[ ])  # the password is x
-        | (?P<flag>["'],[ ]?(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
+        | (?P<verb>[ ](?:(?:is|was)(?:[ ]now)?:?|provided:)[ ])  # the password is x
+        | (?P<flag>["']?,[ ]?(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
     )
     """,
     re.VERBOSE,
@@ -54,6 +56,7 @@ _SCHEMES = (
     "hawk", "oauth", "jwt", "splunk", "sso-key", "geniekey", "bot", "aws4-hmac-sha256", "sharedkey",
     "sharedaccesssignature", "dpop", "gitlab", "x",
 )  # fmt: skip
+_ATTRIBUTES = ("path", "domain", "expires", "max-age", "samesite", "priority")
 _LONGEST = 8192
 _SHORT = 5
 _WORD_LENGTH, _SENTENCE_LENGTH = 8, 20
@@ -113,22 +116,42 @@ def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
     head = name.lower().rpartition("-")[2].rpartition("_")[2]
     if head in ("authorization", "cookie") and sign is not None:
         return _header(text, m.end(), cookie=head == "cookie")
-    before = text[max(0, m.start() - 1) : m.start()]
-    if (sign == ">" and before not in ("<", ":")) or (sign == ":" and before == ":" and text[m.end() - 1] == ":"):
+    if _is_apart(text, m):
         return None
     defines = sign == "=" and bool(_DEFINES.search(text, max(0, m.start() - _BEFORE), m.start()))
     start, end, quoted = _extent(text, m.end(), _WORD if defines else _BARE)
     value = text[start:end]
-    if not value or value == name:
+    if not value or value == name or _is_no_value(text, m, value, end, quoted=quoted):
         return None
     loose = _is_bound(text, m, end, quoted=quoted) if sign else _is_announced(text, m, level, quoted=quoted)
     compound = len(name.replace("-", "_").strip("_").split("_")) > 1
     least = _WORD_LENGTH if (sign and text[m.end() - 1] != " ") or (compound and sign == ":") else _SENTENCE_LENGTH
-    if not quoted and _is_code(text, value, end, sign):
-        return None
     if quoted and sign in _ASSIGNMENTS and level == PASSWORD:  # also a whole sentence
         return None if is_placeholder(value) or is_plain(value) else (start, end)
-    return (start, end) if is_written_secret(value, level, quoted=quoted, loose=loose, least=least) else None
+    secret = is_written_secret(value, level, quoted=quoted, loose=loose, least=least)
+    if secret and (quoted or defines or level != YES or not is_name(value)):
+        return start, end
+    return None
+
+
+def _is_apart(text: str, m: re.Match[str]) -> bool:
+    """Tell whether what follows a name has nothing to do with it: it ends a path, a tag or an argument."""
+    sign, before = m["sign"], text[max(0, m.start() - 1) : m.start()]
+    if sign is None:
+        return before == "/" or ((m["flag"] or "")[:1] == "," and before != ":")
+    return (sign == ">" and before not in ("<", ":")) or (sign == ":" == before == text[m.end() - 1])
+
+
+def _is_no_value(text: str, m: re.Match[str], value: str, end: int, *, quoted: bool) -> bool:
+    """Tell whether a value is code, or none at all since the quote before it ended something."""
+    if quoted:
+        closed = end < len(text)
+        return (
+            value[0].isspace() or (value[0] in ")]}," and not closed) or (text[end : end + 1] == "`" and " " in value)
+        )  # a command
+    if (value[0] == "?" and text.endswith("${", 0, m.start())) or (m["sign"] == ">" and value[0] == "@"):
+        return True
+    return _is_code(text, value, end, m["sign"])
 
 
 def _is_bound(text: str, m: re.Match[str], end: int, *, quoted: bool) -> bool:
@@ -158,7 +181,8 @@ def _is_code(text: str, value: str, end: int, sign: str | None) -> bool:
     after = text[end : end + 1]
     value = value.rstrip(",;") or value
     called, bracket, rest = value.replace("[", "(").partition("(")
-    if (after in ("(", "[") or (bracket and rest[-1:] in ("", ")", "]"))) and _is_dotted(called):
+    ends = rest[-1:] in ("", ")", "]") or ")" in text[end : end + 200].partition("\n")[0]
+    if (after in ("(", "[") or (bracket and ends)) and _is_dotted(called):
         return True
     if _REFERENCE.fullmatch(value):
         return True
@@ -166,7 +190,7 @@ def _is_code(text: str, value: str, end: int, sign: str | None) -> bool:
 
 
 def _is_dotted(name: str) -> bool:
-    return name.replace(".", "").replace("_", "").isalnum()
+    return name.replace("?.", ".").replace(".", "").replace("_", "").isalnum()
 
 
 def _extent(text: str, at: int, bare: re.Pattern[str]) -> tuple[int, int, bool]:
@@ -179,7 +203,10 @@ def _extent(text: str, at: int, bare: re.Pattern[str]) -> tuple[int, int, bool]:
 
 
 def _quoted(text: str, at: int) -> tuple[int, int] | None:
-    while text[at : at + 1] in ("b", "B", "r", "R", "u", "U", "f", "F", "&") and text[at + 1 : at + 2] in ("'", '"'):
+    while text[at : at + 1] in ("b", "B", "r", "R", "u", "U", "f", "F", "&", "@") and text[at + 1 : at + 2] in (
+        "'",
+        '"',
+    ):
         at += 1
     slashes = at
     while text[at : at + 1] == "\\":
@@ -195,6 +222,13 @@ def _quoted(text: str, at: int) -> tuple[int, int] | None:
     return start, end if end >= 0 else min(len(text), start + _LONGEST)
 
 
+def _tells(cookie: str) -> bool:
+    """Tell whether a cookie may let somebody in: not `theme=dark`, nor where and how long it is valid."""
+    name, sign, value = cookie.strip().rpartition("=")
+    long = bool(sign) and len(value) >= _WORD_LENGTH
+    return name.lower() not in _ATTRIBUTES and (long or is_mixed(value) or value.isdigit())
+
+
 def _header(text: str, at: int, *, cookie: bool) -> tuple[int, int] | None:
     """Return where the credentials of a header stand: a whole line of cookies, or a scheme and a word."""
     start, end, _ = _extent(text, at, _LINE)
@@ -202,7 +236,7 @@ def _header(text: str, at: int, *, cookie: bool) -> tuple[int, int] | None:
     if is_placeholder(value or "*"):
         return None
     if cookie:
-        return (start, end) if "=" in value or is_mixed(value) else None
+        return (start, end) if any(map(_tells, value.split(";"))) else None
     scheme, _, rest = value.strip().partition(" ")
     credentials = rest.strip()
     if not credentials:

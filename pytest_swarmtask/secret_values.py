@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import re
+
 from pytest_swarmtask.secret_hints import KEY, MAYBE, NO, PASSWORD
 
-_PLAIN = (
+_STATES = (
     "none", "null", "nil", "undefined", "true", "false", "yes", "no", "on", "off", "empty", "unset", "set",
     "missing", "required", "optional", "invalid", "valid", "expired", "wrong", "incorrect", "changed",
-    "unchanged", "default", "disabled", "enabled", "ok", "n/a", "na", "unknown", "hidden", "masked", "redacted",
-    "omitted", "str", "string", "int", "integer", "float", "bool", "boolean", "bytes", "any", "object", "dict",
-    "list", "tuple", "secretstr", "secretbytes", "text", "password", "prompt", "stdin", "env", "file", "to",
-    "and", "or", "option", "flag", "for", "with", "from", "the", "a", "an", "is", "in", "of", "not", "must",
-    "should", "will", "was", "has", "your", "this", "that", "it", "by", "as", "at", "be", "field", "here",
-    "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin", "inherit", "omit",
-    "!vault", "!secret", "!env", "!env_var", "!ref", "!sub", "!reference", "!getatt",
+    "unchanged", "disabled", "enabled", "ok", "n/a", "na", "unknown", "hidden", "masked", "redacted",
+    "omitted", "passed", "failed", "skipped", "xfailed", "xpassed", "error",
+)  # fmt: skip
+_PLAIN = (
+    *_STATES, "default", "str", "string", "int", "integer", "float", "bool", "boolean", "bytes", "any", "object",
+    "dict", "list", "tuple", "secretstr", "secretstring", "secretbytes", "text", "password", "prompt", "stdin",
+    "env", "file", "to", "and", "or", "option", "flag", "for", "with", "from", "the", "a", "an", "is", "in", "of",
+    "not", "must", "should", "will", "was", "has", "your", "this", "that", "it", "by", "as", "at", "be", "field",
+    "here", "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin",
+    "inherit", "omit", "!vault", "!secret", "!env", "!env_var", "!ref", "!sub", "!reference", "!getatt",
 )  # fmt: skip
 _PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "does", "do", "use", "when", "if")
 _ARTIFICIAL = "!@#$%^&*?~+="
 _LONG, _SHORT = 16, 6
 _REFERENCES = ("env:", "file:", "vault:", "ssm:", "op://", "env.", "secrets.", "vars.", "id=", "env=", "src=", "name=")
 """How a value begins that says where the secret is kept."""
+_BLANKS = re.compile(r"(?i)(?:your|insert|replace)[-_ ][a-z_ -]+|[a-z_ -]+[-_ ]here")
+_ALGORITHM = re.compile(r"(?i)(?:ed|x|curve|rsa|ecdsa|dsa|aes|[hrep]s|sha|md|secp|p|hmac-?sha)[-_]?\d{1,5}(?:[krv]1)?")
+_HEADER = re.compile(r"[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){1,4}")
+_WORDS = re.compile(r"[a-z]{1,16}(?:[-_/][a-z]{1,16}){1,6}")
+_FILE = re.compile(r"[\w.-]{1,64}(?:/[\w.-]{1,64}){1,16}\.[a-z]{1,5}")
 
 
 def looks_secret(value: str, level: int) -> bool:
@@ -28,22 +38,30 @@ def looks_secret(value: str, level: int) -> bool:
         return False
     if level in (KEY, MAYBE):
         return is_made(value, _LONG if level == KEY else _SHORT)
-    return True
+    return level == PASSWORD or not (_ALGORITHM.fullmatch(value) or _HEADER.fullmatch(value))
 
 
 def is_placeholder(value: str) -> bool:
     """Tell whether a value only stands for one: `***`, `${TOKEN}`, `<your token>`, `{{ token }}`, `%s`."""
-    if not value.strip("*•…\"' ") or (len(value) > 2 and not value.strip("*.xX-_?#")):
+    if "****" in value or not value.strip("*•…\"' ") or (len(value) > 2 and not value.strip("*.xX-_?#")):
         return True
     if value.startswith(_REFERENCES):
         return True
     first, rest = value[0], value[1:]
     if first == "$":
-        return rest[:1] in ("{", "(") or rest.replace("_", "").isalpha() or (rest.isupper() and rest.isidentifier())
+        return (
+            rest[:1] in ("{", "(")
+            or rest.replace("_", "").isalpha()
+            or (len(rest) == 1 and rest.isdigit())
+            or (rest.isupper() and rest.isidentifier())
+        )
     if first == "%":
         return rest[:1] in ("(", "s", "r", "d", "{") or (rest.endswith("%") and rest[:-1].isidentifier())
     return (
-        (first == "<" and (">" in rest or rest[:1] == "%"))
+        _BLANKS.fullmatch(value) is not None
+        or (first == "<" and (">" in rest or rest[:1] == "%"))
+        or (first in "@_%" and value[-1] == first and value.replace("_", "").strip(first).isalpha() and value.isupper())
+        or (first == "(" and rest.rstrip(")").isalpha())
         or (first == "{" and ("}" in rest or rest[:1] == "{"))
         or (first == "[" and value.endswith("]"))
     )
@@ -52,7 +70,18 @@ def is_placeholder(value: str) -> bool:
 def is_plain(value: str) -> bool:
     """Tell whether a value is a word that nobody means as a secret: `None`, `required`, `str`."""
     lowered = value.lower()
-    return lowered in _PLAIN or lowered.strip(".,:;!'\"") in _PLAIN
+    name, sign, said = lowered.partition("=")
+    return lowered in _PLAIN or lowered.strip(".,:;!'\"") in _PLAIN or bool(sign and name.isalpha() and said in _STATES)
+
+
+def is_state(value: str) -> bool:
+    """Tell whether a value only says how it stands with a secret, or a test of that name: `missing`, `passed`."""
+    return value.lower() in _STATES
+
+
+def is_name(value: str) -> bool:
+    """Tell whether a value is of words, as the name of a secret is: `db-password`, `default/app-tls`."""
+    return _WORDS.fullmatch(value) is not None
 
 
 def is_prose(value: str) -> bool:
@@ -63,7 +92,7 @@ def is_prose(value: str) -> bool:
 
 def is_place(value: str) -> bool:
     """Tell whether a value is a path, or a URL: what is secret in that is found by itself."""
-    if "://" in value:
+    if "://" in value or ("/" in value and _FILE.fullmatch(value)):
         return True
     if value[:1] == "/" or value[:2] in ("./", "~/", "..") or value[1:3] == ":\\":
         return value.islower() or "." in value or len(value) < _LONG or value.count("/") * 12 > len(value)

@@ -24,7 +24,7 @@ PYTESTS = {
     "8.4": ["pytest==8.4.*", "pytest-subtests"],
     "newest": ["pytest"],
 }
-TIMEOUT = 1200.0
+TIMEOUT = 2400.0
 
 
 class Cell(NamedTuple):

@@ -41,20 +41,20 @@ class Closing:
             raise
         self._left -= self._hub.clock.now() - begun
 
-    def words(self, more: str, coming: int) -> str:
+    def words(self, more: str, coming: str | None = None) -> str:
         """Return how many events there are, and what is left to deliver and how to send it.
 
         Args:
             more: what else is to be said.
-            coming: how many events will follow.
+            coming: the type of the event that will follow, if one will.
         """
         hub = self._hub
-        count, lost = hub.count - self._earlier, hub.lost
-        if lost and not count:
-            lost += coming  # they will be no luckier
-        else:
-            count += coming
-        fate = self._fate(coming)
+        count, lost = max(0, hub.count - self._earlier), hub.lost
+        ahead = 0
+        if coming is not None:
+            ahead = int(not hub.failing and not hub.denies(coming))  # it will be no luckier than the one before
+            count, lost = count + ahead, lost + 1 - ahead
+        fate = self._fate(ahead)
         said = [f"{count} events delivered" if fate == "delivered" else f"{count} events"]
         if lost:
             said.append(f"{lost} lost")
@@ -63,6 +63,11 @@ class Closing:
         if fate not in ("", "delivered"):
             said.append(fate)
         return ", ".join(said)
+
+    def refusal(self, coming: str) -> str | None:
+        """Return why the event that will follow is not recorded, where the role is what forbids it, and first here."""
+        hub = self._hub
+        return hub.settings.access.refusal(f"emit:{coming}") if hub.denies(coming) and not hub.refused else None
 
     def _fate(self, coming: int) -> str:
         hub = self._hub

@@ -194,7 +194,7 @@ class SessionCapture:
             self._hub.parent_span_id = self._around
             end = self._end_facts(exit_code)
             self._hub.record(
-                "TASK_FAILED" if exit_code else "TASK_COMPLETED",
+                _end_type(exit_code),
                 self._task_id,
                 end,
                 span_id=self._span_id,
@@ -228,7 +228,7 @@ class SessionCapture:
                 start=self._hub.redactor.metadata(self._facts),
                 end=self._hub.redactor.metadata(end),
                 failures=self._tally.failures,
-                events=self._closing.words("", coming=0),
+                events=self._closing.words(""),
                 root=str(self._config.rootpath),
             )
         except Exception as error:  # noqa: BLE001 - deaf
@@ -395,14 +395,17 @@ class SessionCapture:
         """Return our line of pytest's header, and a warning where the configuration could not be followed."""
         return header(self._hub)
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         """Write our closing line: how many events, and what is left to deliver and how to send it."""
         try:
             option = self._config.option
             if option.verbose > -2 and not option.collectonly and not self._is_child():
                 self._closing.drain()
-                line = f"swarmtask: {self._closing.words(self._coverage.words(self._duration()), coming=1)}"
-                problem = self._problem or self._hub.problem or (self.step_summary and self.step_summary.problem())
+                coming = _end_type(exitstatus)
+                line = f"swarmtask: {self._closing.words(self._coverage.words(self._duration()), coming)}"
+                refusal = self._closing.refusal(coming)
+                about_summary = self.step_summary and self.step_summary.problem()
+                problem = self._problem or self._hub.problem or refusal or about_summary
                 terminalreporter.write_sep("-", line, yellow=bool(problem))
                 if problem:
                     terminalreporter.write_line(f"swarmtask: warning: {problem}", yellow=True)
@@ -420,6 +423,10 @@ class SessionCapture:
     def _trouble(self, error: BaseException) -> None:
         if self._problem is None and not isinstance(error, KeyboardInterrupt):
             self._problem = f"{type(error).__name__}: {error}"
+
+
+def _end_type(exit_code: int) -> str:
+    return "TASK_FAILED" if exit_code else "TASK_COMPLETED"
 
 
 def _drain_timeout(config: pytest.Config, default: float) -> float:

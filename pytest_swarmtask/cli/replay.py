@@ -9,8 +9,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.cli.deliveries import journal_of
-from pytest_swarmtask.config.tree import printable
+from pytest_swarmtask.config.settings import read_settings
 from pytest_swarmtask.errors import JournalError, UsageError
+from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     import argparse
@@ -34,11 +35,19 @@ def register(subparsers: Subparsers) -> None:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """List dead letters, or send them again; exit code 1 when one of these was not delivered."""
+    """List dead letters, or send them again; exit code 1 when one of these was not delivered.
+
+    Raises:
+        UsageError: what is asked for cannot be done, or the relay's database cannot be used.
+        AccessError: the role of whoever runs this does not allow it.
+    """
     journal = journal_of(arguments)
+    named = arguments.all or arguments.ids
+    if named:
+        read_settings(os.path.dirname(os.path.dirname(journal)), os.environ).access.require("delivery:replay")
     try:
         letters = _chosen(_letters(journal), arguments)
-        if arguments.all or arguments.ids:
+        if named:
             return _send(journal, letters)
     except (sqlite3.Error, OSError) as error:
         raise UsageError(f"the relay's database in {journal} cannot be used: {error}") from None
@@ -75,7 +84,7 @@ def _send(journal: str, letters: Sequence[DeadLetter]) -> int:
         if problem is None:
             delivered += 1
         else:
-            print(printable(f"{letter.endpoint}: {letter.event_id}: {problem}"))
+            print(neutral(f"{letter.endpoint}: {letter.event_id}: {problem}"))
     print(f"{delivered} of {len(letters)} delivered")
     return 0 if delivered == len(letters) else 1
 
@@ -88,7 +97,7 @@ def _list(letters: Sequence[DeadLetter], *, as_json: bool) -> None:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter.at))
         event = _event(letter) or {}
         about = " ".join(str(event[key]) for key in ("event_type", "task_id") if event.get(key))
-        print(printable(f"{letter.endpoint}: {letter.event_id}: {about}: {when}: {letter.reason}"))
+        print(neutral(f"{letter.endpoint}: {letter.event_id}: {about}: {when}: {letter.reason}"))
     print("send them again with: swarmtask replay --all, or --id ID" if letters else "there are no dead letters")
 
 

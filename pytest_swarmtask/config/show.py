@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from pytest_swarmtask.config.tree import join, printable
+from pytest_swarmtask.config.tree import join
 from pytest_swarmtask.config.variables import REFERENCE, UnsetVariableError, expand, references
 from pytest_swarmtask.redact import MASK, Redactor
+from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,10 +53,10 @@ def yaml_lines(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[str]:
     width = min(max(len(text) for text, _ in lines), _WIDEST)
     for text, entry in lines:
         if entry is None:
-            yield printable(text)
+            yield neutral(text)
         else:
             comment = f"{entry.origin}; {entry.note}" if entry.note else entry.origin
-            yield printable(f"{text:<{width}}  # {comment}")
+            yield neutral(f"{text:<{width}}  # {comment}")
 
 
 class _View:

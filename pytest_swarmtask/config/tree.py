@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_swarmtask.errors import ConfigError
+from pytest_swarmtask.terminal import neutral
 
 BROKEN: Any = object()
 """Stands for a value that was already reported."""
@@ -81,7 +82,7 @@ class Problems:
 
     def lines(self) -> list[str]:
         """Return the problems as whole sentences."""
-        return [f"{self.file}:{line}: {printable(message)}" for line, message in sorted(self._found)]
+        return [f"{self.file}:{line}: {neutral(message)}" for line, message in sorted(self._found)]
 
     def raise_if_any(self) -> None:
         """Raise what was found, if anything was.
@@ -102,8 +103,3 @@ def join(path: str, key: str) -> str:
 def shorten(text: str) -> str:
     """Return the beginning of a text, short enough for a message of one line."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """Return a text without what could move the cursor or break the line of who reads it."""
-    return "".join(c if c.isprintable() else "�" for c in text)

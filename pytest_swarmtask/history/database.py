@@ -8,9 +8,9 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask import locks
 from pytest_swarmtask.errors import HistoryError
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION, VIEWS
+from pytest_swarmtask.sqlitefile import alone, make_private, use_wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +40,8 @@ def connect(path: str, timeout: float = TIMEOUT) -> sqlite3.Connection:
         sqlite3.OperationalError: it is locked for too long, or cannot be written.
         sqlite3.DatabaseError: it is corrupt.
     """
-    if path and not os.path.exists(path):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the mode of this one
+    if path:
+        make_private(path)
     db = sqlite3.connect(path, timeout=timeout, isolation_level=None)
     try:
         _prepare(db, path, timeout)
@@ -60,7 +60,7 @@ def _prepare(db: sqlite3.Connection, path: str, timeout: float) -> None:
             "update pytest-swarmtask, or move that file away"
         )
     if path:
-        _use_wal(db, timeout)
+        _begin_wal(db, timeout)
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
         db.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
@@ -72,20 +72,11 @@ def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _use_wal(db: sqlite3.Connection, timeout: float) -> None:
-    """Switch to WAL; unlike for everything else SQLite does not wait for others that do so at the same moment."""
+def _begin_wal(db: sqlite3.Connection, timeout: float) -> None:
     if db.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         return
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # holds only for a file that is still empty
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:  # noqa: PERF203 - that is what the loop is for
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+    use_wal(db, timeout)
 
 
 def _migrate(db: sqlite3.Connection) -> None:
@@ -138,25 +129,12 @@ def set_aside(path: str, known: int) -> str | None:
     Returns:
         Where it is now, or None where another process has done it in the meantime.
     """
-    with _alone(path):
+    with alone(path):
         if identity(path) != known:
             return None
         aside = f"{path}.corrupt-{int(time.time())}"
-        os.replace(path, aside)
-        for suffix in ("-wal", "-shm"):
+        for suffix in ("-wal", "-shm"):  # first: afterwards they may be those of a new one that somebody else has made
             with contextlib.suppress(FileNotFoundError):
                 os.replace(path + suffix, aside + suffix)
+        os.replace(path, aside)
         return aside
-
-
-@contextlib.contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """Keep other processes from mending the same file."""
-    mending = f"{path}.mending"
-    while (lock := locks.open_locked(mending)) is None:
-        time.sleep(0.02)
-    try:
-        yield
-    finally:
-        os.unlink(mending)
-        os.close(lock)

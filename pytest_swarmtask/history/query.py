@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
+_END_OF_TIME = "~"
+"""Sorts behind every timestamp."""
 OUTCOMES = ("passed", "failed", "errors", "crashed", "skipped", "xfailed", "xpassed", "unfinished")
 """The columns that count tests by outcome, in the order in which they are shown."""
 
@@ -193,15 +195,10 @@ def slowest(db: sqlite3.Connection, run: Run, most: int) -> list[Timing]:
     ]
 
 
-def durations(db: sqlite3.Connection, kind: str, task_id: str, most: int) -> list[float]:
-    """Return the last durations of a task or test in seconds, newest first."""
-    row = db.execute("SELECT id FROM task WHERE kind = ? AND name = ?", (kind, task_id)).fetchone()
-    return [] if row is None else _durations(db, row[0], most, "~")
-
-
 def median(db: sqlite3.Connection, kind: str, task_id: str, most: int) -> float | None:
-    """Return the median of the last durations of a task or test, or None where there are none."""
-    return _median(durations(db, kind, task_id, most))
+    """Return the median of the last durations of a task or test in seconds, or None where there are none."""
+    row = db.execute("SELECT id FROM task WHERE kind = ? AND name = ?", (kind, task_id)).fetchone()
+    return None if row is None else _median(_durations(db, row[0], most, _END_OF_TIME))
 
 
 def _durations(db: sqlite3.Connection, task: int, most: int, before: str) -> list[float]:

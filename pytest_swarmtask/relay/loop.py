@@ -77,11 +77,15 @@ class _Followed:
             return False
         return self.size > before
 
+    def behind(self) -> list[Delivery]:
+        """Return the deliveries that are not through with all of it."""
+        name = self.segment.name
+        return [delivery for delivery in self.deliveries if delivery.position(name).offset < self.size]
+
     @property
     def settled(self) -> bool:
         """Whether every endpoint is through with all of it."""
-        name = self.segment.name
-        return all(delivery.position(name).offset >= self.size for delivery in self.deliveries)
+        return not self.behind()
 
 
 class Relay:
@@ -285,16 +289,14 @@ class Relay:
         return not any(delivery.busy for delivery in self._deliveries.values()) and self._all_done()
 
     def _all_done(self) -> bool:
-        return all(
-            followed.settled or not any(delivery.trying for delivery in followed.deliveries)
-            for followed in self._followed.values()
-        )
+        return not any(delivery.trying for followed in self._followed.values() for delivery in followed.behind())
 
     def _given_up(self, followed: _Followed, *, late: bool) -> bool:
         """Tell whether what is left of a segment has to wait: for a person, or for the schedule."""
-        name = followed.segment.name
-        behind = [d for d in followed.deliveries if d.position(name).offset < followed.size]
-        return all(not d.trying or (d.state.state == "retrying" and (late or d.state.failures >= _FEW)) for d in behind)
+        return all(
+            not delivery.trying or (delivery.state.state == "retrying" and (late or delivery.state.failures >= _FEW))
+            for delivery in followed.behind()
+        )
 
     # -- progress ----------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_swarmtask import locks
+from pytest_swarmtask.sqlitefile import alone, make_private, use_wal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -185,27 +185,16 @@ def _open(path: str) -> sqlite3.Connection:
     try:
         return _connect(path)
     except sqlite3.DatabaseError as error:
-        if _may_be_sound(error):
+        # With some versions of SQLite it is a "disk I/O error" when another moves the database aside at this moment.
+        if _may_be_sound(error) and "I/O" not in str(error):
             raise
-        with _alone(path):
+        with alone(path):
             return _mended(path)
 
 
 def _may_be_sound(error: sqlite3.DatabaseError) -> bool:
     """Tell whether an error says nothing against the file itself; only its words tell (Python 3.10 has no codes)."""
     return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in _OTHER_TROUBLE)
-
-
-@contextlib.contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """Keep other threads and processes from mending the same database."""
-    while (lock := locks.open_locked(f"{path}.mending")) is None:
-        time.sleep(0.02)
-    try:
-        yield
-    finally:
-        os.unlink(f"{path}.mending")
-        os.close(lock)
 
 
 def _mended(path: str) -> sqlite3.Connection:
@@ -219,24 +208,11 @@ def _mended(path: str) -> sqlite3.Connection:
         _log.warning(
             "%s cannot be read (%s): moved to %s, every journaled event is delivered again", path, error, aside
         )
-        os.replace(path, aside)
-        for suffix in ("-wal", "-shm"):
+        for suffix in ("-wal", "-shm"):  # first: afterwards they may be those of a new one that somebody else has made
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path + suffix)
+        os.replace(path, aside)
         return _connect(path)
-
-
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Switch to WAL; unlike for everything else SQLite does not wait for others that do so at the same moment."""
-    deadline = time.monotonic() + _TIMEOUT
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:  # noqa: PERF203 - that is what the loop is for
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
 
 
 def _has_our_tables(db: sqlite3.Connection) -> bool:
@@ -251,12 +227,11 @@ def _text(value: bytes) -> str:
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    if not os.path.exists(path):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the mode of this one
+    make_private(path)
     db = sqlite3.connect(path, timeout=_TIMEOUT)
     db.text_factory = _text
     try:
-        _use_wal(db)
+        use_wal(db, _TIMEOUT)
         db.execute("PRAGMA synchronous = NORMAL")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:

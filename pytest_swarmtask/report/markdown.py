@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.report.summary import code, table, text
 from pytest_swarmtask.report.terminal import moment, seconds
-from pytest_swarmtask.report.text import relative, since, tests
+from pytest_swarmtask.report.text import since, tests
+from pytest_swarmtask.report.words import first_line, relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +57,12 @@ def _facts(run: Run) -> str:
 
 
 def _failure(failure: Failure, root: str) -> tuple[str, ...]:
-    message = next((line for line in (failure.error or "").splitlines() if line.strip()), "")
-    return code(failure.task_id), code(message), code(relative(failure.place or "", root)), text(since(failure))
+    return (
+        code(failure.task_id),
+        code(first_line(failure.error or "")),
+        code(relative(failure.place or "", root)),
+        text(since(failure)),
+    )
 
 
 def _comparison(found: Comparison) -> Iterator[str]:

@@ -5,8 +5,9 @@ Whatever a test says stands in it as text: no markup, mention or table cell can 
 
 from __future__ import annotations
 
-import os
 import re
+
+from pytest_swarmtask.report.words import FAILED, first_line, relative
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ _MOST_CHARACTERS = 300
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _MARKUP = re.compile(r"[&<>|\\`*~\[\]$@#]|(?<![^\W_])_|_(?![^\W_])")
 """What may be more than text; underscores within a word are not."""
-_FAILED = ("failed", "error", "crashed")
-_OUTCOMES = ("passed", *_FAILED, "skipped", "xfailed", "xpassed")
+_OUTCOMES = ("passed", *FAILED, "skipped", "xfailed", "xpassed")
 
 
 def markdown(
@@ -70,8 +70,8 @@ def _totals(end: Mapping[str, Any]) -> str:
 def _failures(failures: Sequence[tuple[str, str, str]], counts: Mapping[str, int], root: str) -> str:
     if not failures:
         return ""
-    rows = [(code(test), code(_first_line(why)), code(_relative(place, root))) for test, why, place in failures]
-    more = sum(counts.get(outcome, 0) for outcome in _FAILED) - len(failures)
+    rows = [(code(test), code(first_line(why)), code(relative(place, root))) for test, why, place in failures]
+    more = sum(counts.get(outcome, 0) for outcome in FAILED) - len(failures)
     return table(("failed", "message", "place"), rows) + (f"\n\nand {more} more" if more > 0 else "")
 
 
@@ -107,14 +107,6 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _seconds(duration: float) -> str:
     return f"{duration:.2f} s"
-
-
-def _first_line(message: str) -> str:
-    return next((line for line in message.splitlines() if line.strip()), "")
-
-
-def _relative(place: str, root: str) -> str:
-    return place.removeprefix(root.rstrip(os.sep) + os.sep)
 
 
 def code(value: Any) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from pytest_swarmtask.report.words import FAILED
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _PIPED_WIDTH = 1000
 _SLOW = 60.0
-_BAD = ("failed", "error", "errors", "crashed")
+_BAD = (*FAILED, "errors")
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.:-=+*#"
 

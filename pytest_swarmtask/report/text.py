@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from pytest_swarmtask.report.terminal import bars, counted, moment, seconds
+from pytest_swarmtask.report.words import FAILED, relative
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ _MOST_LINES = 6
 _LONGEST_LINE = 240
 _MOST_COMPARED = 10
 _WORDS = {"errors": "error", "teardown_errors": "error in teardown"}
-_BAD = ("failed", "error", "crashed")
 
 
 def print_report(report: Report, root: str, console: Console) -> None:
@@ -115,11 +114,6 @@ def _failures(failures: Sequence[Failure], total: int, root: str) -> Iterator[tu
         yield Text(", ".join(filter(None, (neutral(relative(failure.place or "", root)), since(failure)))), "dim"), 4
     if total > len(failures):
         yield Text(f"and {total - len(failures)} more: swarmtask report --json tells them all", "dim"), 2
-
-
-def relative(place: str, root: str) -> str:
-    """Return a place as told from a folder that it is in."""
-    return place.removeprefix(root.rstrip(os.sep) + os.sep)
 
 
 def since(failure: Failure) -> str:
@@ -213,7 +207,7 @@ def _failing(results: Iterable[Result]) -> list[Result]:
     """Return the failures that nothing but skips came after, newest first."""
     failing = []
     for result in results:
-        if result.outcome in _BAD:
+        if result.outcome in FAILED:
             failing.append(result)
         elif result.outcome in ("passed", "xpassed"):
             break
@@ -222,7 +216,7 @@ def _failing(results: Iterable[Result]) -> list[Result]:
 
 def _result(result: Result) -> Text:
     took = "" if result.duration is None else seconds(result.duration)
-    style = "red" if result.outcome in _BAD else "green" if result.outcome in ("passed", "xpassed") else "default"
+    style = "red" if result.outcome in FAILED else "green" if result.outcome in ("passed", "xpassed") else "default"
     line = Text(f"{moment(result.started)}  ", "dim").append(f"{neutral(result.outcome):<10}", f"{style} not dim")
     line.append(f"{took:>10}  ", "not dim").append(neutral(result.run[:12]))
     place = " at ".join(filter(None, (result.branch, (result.commit or "")[:10])))

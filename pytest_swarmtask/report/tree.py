@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_swarmtask.report.words import FAILED
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -47,7 +49,7 @@ class Span:
     @property
     def failures_left(self) -> int:
         """How many failed tests right below it are not among its children."""
-        failed = sum(self.tests[outcome] for outcome in ("failed", "error", "crashed"))
+        failed = sum(self.tests[outcome] for outcome in FAILED)
         return failed - sum(child.failed for child in self.children if child.kind == "TEST")
 
     def as_json(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
 KILLS = int(os.environ.get("KILLS", "16"))
 SEED = int(os.environ.get("SEED", "20260131"))
-MOST_SECONDS = 1.2 * KILLS
+MOST_SECONDS = 1.0 * KILLS
 """When to stop killing, on a slow machine."""
 
 SUITE = """

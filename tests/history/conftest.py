@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.cli import main
+from tests.relay.conftest import lab, receiver
 from tests.sessions import Project
 from tests.support import clean_environ
+
+__all__ = ["lab", "receiver"]
 
 SHOP = """
     import os, time

@@ -226,7 +226,7 @@ def test_a_read_only_checkout(checkout: Path) -> None:
     project.write(WORK)
     for path in (project.folder / ".taskmaster", project.folder):
         path.chmod(stat.S_IREAD | stat.S_IEXEC | 0o55)
-    become = []
+    become: list[str] = []
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("nothing here makes an ordinary user of root")

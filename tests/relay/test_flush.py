@@ -118,7 +118,7 @@ def test_refused_for_good(lab: Lab, receiver: Receiver, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 413])
-@pytest.mark.parametrize("guilty", [{"0"}, {"7"}, {"19"}, {"3", "4"}], ids=str)
+@pytest.mark.parametrize("guilty", [{"0"}, {"7"}, {"19"}, {"3", "4"}], ids=lambda names: " ".join(sorted(names)))
 def test_the_guilty_event_of_a_batch(lab: Lab, receiver: Receiver, status: int, guilty: set[str]) -> None:
     """A refused batch is split until the events that are to blame are alone: they die, the others arrive in order."""
     batching(lab, receiver)
@@ -291,17 +291,12 @@ def test_two_at_once(lab: Lab, receiver: Receiver) -> None:
 
 def test_many_runs(lab: Lab, receiver: Receiver) -> None:
     """What hundreds of runs with different secrets have left is delivered with few files open."""
-    import resource
-
     batching(lab, receiver)
     lab.webhooks({"name": "hook", "url": receiver.url, "batch": True, "headers": {"x-build": "${BUILD}"}})
     ids = []
     for number in range(150):
         ids += journal(lab, 2, BUILD=f"{number}")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
-    try:
-        assert flush(lab, 60, BUILD="now")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    few = ["sh", "-c", 'ulimit -Sn 100; exec "$@"', "sh", *lab.command("flush", "--timeout", "60")]
+    done = subprocess.run(few, cwd=lab.root, env={**lab.environ, "BUILD": "now"}, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
     assert sorted(receiver.ids) == sorted(ids)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,10 +16,13 @@ import pytest
 
 from pytest_swarmtask import locks
 from pytest_swarmtask.config.settings import read_settings
+from pytest_swarmtask.handoff import lock_file
+from pytest_swarmtask.journal import segments
 from pytest_swarmtask.recorder import Recorder
 from pytest_swarmtask.relay import loop
 from pytest_swarmtask.relay.loop import Relay
-from tests.relay.lab import HANG, Arrival, Lab, Receiver, free_port, receiving, wait_until
+from pytest_swarmtask.relay.routes import Routes
+from tests.relay.lab import HANG, WAIT, Arrival, Lab, Receiver, free_port, receiving, wait_until
 
 SUITE = """
 import pytest
@@ -369,6 +373,30 @@ def test_two_endpoints(lab: Lab, receiver: Receiver) -> None:
         assert lab.run("flush").returncode == 0
         assert other.ids == lab.ids()
         assert receiver.ids == lab.ids()
+
+
+def test_one_that_waits_for_a_person_keeps_no_relay_alive(
+    lab: Lab, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay ends when one endpoint is through and the other is stopped: going on would change nothing."""
+    with receiving() as other:
+        other.answer = lambda _: 401
+        lab.webhooks(webhook(receiver), webhook(other, "stopped"))
+        lab.record(3, TASKMASTER_WEBHOOK_URL="")
+        lab.kill()
+        wait_until(lambda: not lab.busy(), "the death of the lock's holder")
+        environ = {**lab.environ, "TASKMASTER_WEBHOOK_URL": ""}
+        (segment,) = segments(str(lab.journal))
+        key = str(Routes(str(lab.journal), environ).relay(segment.route))
+        lock = locks.open_locked(lock_file(str(lab.journal), key))
+        assert lock is not None
+        monkeypatch.setattr(loop, "_RETRY_LINGER", 3600.0)
+        relay = threading.Thread(target=Relay(str(lab.journal), environ, {key: lock}).run, daemon=True)
+        relay.start()
+        relay.join(WAIT)
+        assert not relay.is_alive()
+    assert set(receiver.ids) == set(lab.ids())
+    assert lab.status(TASKMASTER_WEBHOOK_URL="")["endpoints"]["stopped"]["waiting"] == 3
 
 
 def test_environments(lab: Lab, receiver: Receiver) -> None:

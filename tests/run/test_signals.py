@@ -28,6 +28,12 @@ sys.exit(40 + len(seen))
 """
 
 
+@pytest.fixture(autouse=True)
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage handles signals of its own in each process that it measures, and takes its time to start."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 def begun(watched: Watched, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
     """Start a command that writes a file `ready`, and return when it has."""
     process = watched.begin(*arguments, **environ)

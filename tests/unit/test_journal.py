@@ -263,6 +263,35 @@ def test_a_forked_child_owes_only_its_own(tmp_path: Path) -> None:
     del recorders._recorders[str(tmp_path)]
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_signal_while_a_segment_begins(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The handler of a signal that writes while the first segment is made: both events are in it."""
+    create = journal._create_locked
+
+    def interrupted(path: str) -> int:
+        monkeypatch.setattr(journal, "_create_locked", create)
+        if moment == "before":
+            signal.raise_signal(signal.SIGUSR1)
+        fd = create(path)
+        if moment == "after":
+            signal.raise_signal(signal.SIGUSR1)
+        return fd
+
+    monkeypatch.setattr(journal, "_create_locked", interrupted)
+    former = signal.signal(signal.SIGUSR1, lambda *_: write(recorder, "signal"))
+    try:
+        write(recorder, "main")
+    finally:
+        signal.signal(signal.SIGUSR1, former)
+    write(recorder, "later")
+    assert task_ids(tmp_path) == ["signal", "main", "later"]
+    assert len(segments(recorder.settings.journal)) == 1
+    recorder.close()
+    assert not locks.is_locked(os.path.join(recorder.settings.journal, segments(recorder.settings.journal)[0].name))
+
+
 def test_a_fork_while_a_thread_writes(tmp_path: Path) -> None:
     """A child that is forked while another thread is in the middle of writing can write at once."""
     from pytest_swarmtask import recorder as recorders

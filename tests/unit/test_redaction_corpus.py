@@ -10,8 +10,9 @@ import pytest
 from benchmarks.redaction import HOSTILE, growth
 from pytest_swarmtask.redact import Redactor
 from tests.data.redaction import first, fourth, second, third
+from tests.data.redaction.written import Written
 
-CORPORA = [first, second, third, fourth]
+CORPORA = [first, second, third, fourth, Written("fifth", 5), Written("sixth", 6), Written("seventh", 7)]
 
 
 def redacted(given: Any) -> Any:
@@ -33,7 +34,7 @@ def test_secrets_are_found(corpus: Any) -> None:
         if secret.secret in (text := left if isinstance(left, str) else json.dumps(left, ensure_ascii=False))
         or json.dumps(secret.secret)[1:-1] in text
     ]
-    assert len(secrets) >= 200
+    assert len(secrets) >= 40
     assert len(missed) <= len(secrets) / 100, missed
 
 
@@ -42,7 +43,7 @@ def test_what_only_looks_like_it_is_left_alone(corpus: Any) -> None:
     """At most 1 of 100 harmless look-alikes is changed."""
     plain = corpus.harmless()
     changed = [given for given in plain if redacted(given) != given]
-    assert len(plain) >= 200
+    assert len(plain) >= 100
     assert len(changed) <= len(plain) / 100, changed
 
 

@@ -1,0 +1,18 @@
+"""Small things that all forms of a report say in the same way. Imported by the plugin, too: nothing heavy."""
+
+from __future__ import annotations
+
+import os
+
+FAILED = ("failed", "error", "crashed")
+"""The outcomes of a test that are failures."""
+
+
+def first_line(message: str) -> str:
+    """Return the first line that is not blank, or ""."""
+    return next((line for line in message.splitlines() if line.strip()), "")
+
+
+def relative(place: str, root: str) -> str:
+    """Return a place as told from a folder that it is in."""
+    return place.removeprefix(root.rstrip(os.sep) + os.sep)

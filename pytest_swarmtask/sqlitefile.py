@@ -1,0 +1,56 @@
+"""What the files of SQLite have in common here: private, in WAL mode, and mended by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask import locks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PAUSE = 0.02
+
+
+def make_private(path: str) -> None:
+    """Make the file where there is none; SQLite gives its other files the mode of this one.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not os.path.exists(path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def use_wal(db: sqlite3.Connection, timeout: float) -> None:
+    """Switch to WAL; unlike for everything else SQLite does not wait for others that do so at the same moment.
+
+    Raises:
+        sqlite3.OperationalError: it is locked for `timeout` seconds, or cannot be written.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:  # noqa: PERF203 - that is what the loop is for
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
+
+
+@contextlib.contextmanager
+def alone(path: str) -> Iterator[None]:
+    """Keep other threads and processes from mending the same file."""
+    mending = f"{path}.mending"
+    while (lock := locks.open_locked(mending)) is None:
+        time.sleep(_PAUSE)
+    try:
+        yield
+    finally:
+        os.unlink(mending)
+        os.close(lock)

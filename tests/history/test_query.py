@@ -1,0 +1,106 @@
+"""Since when, how long as a rule, and what a run is: answers from pasts made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_swarmtask.history import query
+from pytest_swarmtask.history.database import connect, database
+from tests.history.made import Process, rows, run, take_in
+
+ENDINGS = (("TEST_FAILED", "crashed"), ("TEST_PASSED", "passed"))
+
+
+def asked(journal: Path, question: Callable[..., Any], *arguments: Any) -> Any:
+    """Take the journal in, and ask."""
+    take_in(journal)
+    with closing(connect(database(str(journal)))) as db:
+        return question(db, *arguments)
+
+
+def past(journal: Path, outcomes: Iterable[tuple[str, str]]) -> query.Failure:
+    """Write runs in which one test ended like this on these branches, and return what the last one tells of it."""
+    for number, (outcome, branch) in enumerate(outcomes):
+        run(journal, number, {"test_a": outcome}, branch=branch, commit=f"c{number}")
+    (last,) = asked(journal, query.last_runs, 1)
+    (failures, _) = asked(journal, query.failures, last, 10)
+    (failure,) = failures
+    assert isinstance(failure, query.Failure)
+    return failure
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "streak", "since", "new"),
+    [
+        ("f", 1, "c0", False),
+        ("pf", 1, "c1", True),
+        ("pff", 2, "c1", True),
+        ("fpf", 1, "c2", True),
+        ("pfsf", 2, "c1", True),
+        ("ff", 2, "c0", False),
+        ("pfPf", 2, "c1", True),
+        ("pFf", 1, "c2", True),
+    ],
+)
+def test_since_when(journal: Path, outcomes: str, streak: int, since: str, *, new: bool) -> None:
+    """Failures in a row on this branch (small letters); skips neither end nor lengthen them, nor do other branches."""
+    words = {"p": "passed", "f": "failed", "s": "skipped"}
+    told = past(journal, [(words[o.lower()], "main" if o.islower() else "other") for o in outcomes])
+    assert (told.streak, told.since_commit, told.new) == (streak, since, new)
+    assert (told.error, told.place) == ("test_a is wrong", "t.py:1")
+
+
+def test_what_failed_besides_tests(journal: Path) -> None:
+    """A build that failed is told of; the make target around it is not, nor the session around a failed test."""
+    process = Process(journal, "a" * 32)
+    outer, build = process.ids.span(), process.ids.span()
+    process.write([process.event("TASK_STARTED", "ci", outer), process.event("BUILD_STARTED", "app", build, outer)])
+    process.write([process.event("BUILD_FAILED", "app", build, outer, error="exit code 2")])
+    process.write(process.session({"test_a": "failed"}))
+    process.write([process.event("TASK_FAILED", "ci", outer)])
+    (last,) = asked(journal, query.last_runs, 1)
+    failures, count = asked(journal, query.failures, last, 10)
+    assert [(failure.kind, failure.task_id) for failure in failures] == [("TEST", "test_a"), ("BUILD", "app")]
+    assert count == 2
+    assert rows(journal, "SELECT task_id FROM failures ORDER BY task_id") == [("app",), ("test_a",)]
+    assert (last.what, last.outcome) == ("ci, pytest_run", "failed")
+
+
+def test_a_run_that_is_not_over(journal: Path) -> None:
+    """It is unfinished until its outermost task has ended; then it has a duration."""
+    process = Process(journal, "b" * 32)
+    events = process.session({"test_a": "passed", "test_b": "passed"}, branch="main", python="3.12.1")
+    process.write(events[:4])
+    (last,) = asked(journal, query.last_runs, 1)
+    assert (last.outcome, last.duration, last.counts) == ("unfinished", None, {"passed": 1, "unfinished": 1})
+    process.write(events[4:])
+    (last,) = asked(journal, query.last_runs, 1)
+    assert (last.outcome, round(last.duration), last.counts) == ("completed", 5, {"passed": 2})
+    assert (last.branch, last.python, last.what) == ("main", "3.12.1", "pytest_run")
+
+
+def test_medians(journal: Path) -> None:
+    """Of the last durations of what is called so and is of that kind."""
+    for number, seconds in enumerate([100.0, 1.0, 2.0, 30.0]):
+        process = Process(journal, f"{number:032x}", 1.7e9 + number)
+        process.write([process.event("BUILD_COMPLETED", "app", process.ids.span(), duration=seconds)])
+    assert asked(journal, query.median, "BUILD", "app", 3) == 2.0
+    assert asked(journal, query.median, "BUILD", "app", 100) == 16.0
+    assert asked(journal, query.median, "TASK", "app", 3) is None
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_an_ending_that_comes_twice(journal: Path, order: tuple[int, int]) -> None:
+    """The later one holds, in whichever order they are read."""
+    process = Process(journal, "c" * 32)
+    span = process.ids.span()
+    endings = [process.event(kind, "test_a", span, outcome=word) for kind, word in ENDINGS]
+    for index in order:
+        process.write([endings[index]])
+        take_in(journal)
+    assert rows(journal, "SELECT status, failed FROM spans") == [("passed", 0)]

@@ -1,0 +1,31 @@
+"""docs/promises.md: each promise names tests that exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+TEXT = (TESTS.parent / "docs" / "promises.md").read_text("utf-8")
+
+
+def functions(path: Path) -> set[str]:
+    """Return the tests of a file, those of its classes too; not what only stands in a text."""
+    tree = ast.walk(ast.parse(path.read_text("utf-8")))
+    return {node.name for node in tree if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+
+
+def test_each_proof_exists() -> None:
+    """Whatever is named as a proof is a test in the file that is named."""
+    proofs = re.findall(r"`([\w/]+\.py)::(\w+)`", TEXT)
+    assert len(proofs) > 80
+    assert [proof for proof in proofs if proof[1] not in functions(TESTS / proof[0])] == []
+
+
+def test_each_promise_has_a_proof() -> None:
+    """Each line of the tables names one."""
+    lines = [line for line in TEXT.splitlines() if line.startswith("| ")]
+    rows = [line for line in lines if not line.startswith(("| ---", "| promise "))]
+    assert len(rows) > 45
+    assert [row for row in rows if "::test_" not in row.split(" | ")[1]] == []

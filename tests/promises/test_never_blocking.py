@@ -1,0 +1,211 @@
+"""The watched work waits for nobody: no network, no lock of another process, no handler, no relay; and Ctrl-C ends the
+one wait there is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from pytest_swarmtask import locks
+from pytest_swarmtask.config.settings import read_settings
+from pytest_swarmtask.recorder import Recorder
+from tests.relay.lab import HANG, Lab, Receiver, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks and signals are those of POSIX")
+
+
+# -- locks ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def everything_locked(lab: Lab) -> Iterator[None]:
+    """Hold the lock of every file of the journal and of every folder, and a transaction of the relay's database."""
+    with ExitStack() as held:
+        for path in [lab.journal, *lab.journal.rglob("*")]:
+            if ".db" not in path.name:
+                fd = os.open(path, os.O_RDONLY)
+                held.callback(os.close, fd)
+                assert locks.try_lock(fd), path
+        db = sqlite3.connect(lab.journal / "relay" / "relay.db", isolation_level=None)
+        held.callback(db.close)
+        db.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+EMITTING = """
+from pytest_swarmtask import AutomationIntegrator
+hub = AutomationIntegrator()
+for n in range(50):
+    assert hub.trigger_event("TASK_STARTED", str(n))
+    assert hub.trigger_event("TASK_COMPLETED", str(n))
+"""
+
+
+def test_locks_of_others(lab: Lab, receiver: Receiver) -> None:
+    """While another process holds every lock there is, and the relay's database, events are given as ever: by Python
+    code, `emit`, `run` and a pytest session; afterwards they are delivered."""
+    (lab.root / "test_it.py").write_text("def test_a(): pass\n")
+    traced = {"TRACEPARENT": f"00-{'a' * 32}-{'b' * 16}-01"}  # with a run around it, spans are kept in files
+    assert lab.run("emit", "TASK_STARTED", "opened", **traced).returncode == 0
+    receiver.wait(1)
+    lab.wait_for_end()
+    (lab.journal / "relay" / "0000.lock").touch()
+    before = len(lab.ids())
+    with everything_locked(lab):
+        assert lab.python(EMITTING).returncode == 0
+        assert lab.run("emit", "TASK_COMPLETED", "opened", **traced).returncode == 0
+        assert lab.run("run", "--", "sh", "-c", "exit 3").returncode == 3
+        done = lab.pytest("--swarmtask-drain-timeout=0.1")
+        assert done.returncode == 0
+        assert "4 events" in done.stdout
+        assert len(lab.ids()) == before + 100 + 1 + 2 + 4
+    assert lab.run("flush").returncode == 0, lab.log()
+    assert set(receiver.ids) == set(lab.ids())
+
+
+# -- the network ---------------------------------------------------------------------------------------------------
+
+NO_NETWORK = """
+import sys
+seen = []
+sys.addaudithook(lambda name, args: seen.append(name) if name.startswith(("socket.", "sqlite3.")) else None)
+"""
+
+
+def test_no_socket_is_opened(lab: Lab, receiver: Receiver) -> None:
+    """In a watched process no socket is made, no name looked up and no database opened, though a webhook hangs: not by
+    a session, not by `trigger_event`, not when a webhook is registered, and not at the end."""
+    receiver.answer = lambda _: HANG
+    (lab.root / "conftest.py").write_text(
+        f"{NO_NETWORK}\ndef pytest_unconfigure(): print('audit:', seen, file=sys.__stdout__)\n"
+    )
+    (lab.root / "test_it.py").write_text(
+        "from pytest_swarmtask import AutomationIntegrator\n"
+        "def test_a():\n"
+        "    with AutomationIntegrator() as hub:\n"
+        "        hub.register_webhook('https://no-such-host.invalid/', name='other')\n"
+        "        assert hub.trigger_event('TASK_STARTED')\n"
+    )
+    done = lab.pytest("-p", "no:rerunfailures", "--swarmtask-drain-timeout=0.1")  # that one listens on a port
+    assert done.returncode == 0, done.stdout
+    assert "audit: []" in done.stdout
+
+
+# -- a relay that is stuck -----------------------------------------------------------------------------------------
+
+
+def paired(first: Callable[[], object], second: Callable[[], object], count: int) -> tuple[float, float]:
+    """Return the median durations of two things that are done in turn."""
+    durations: tuple[list[float], list[float]] = ([], [])
+    for _ in range(count):
+        for act, times in zip((first, second), durations, strict=True):
+            begun = time.perf_counter()
+            act()
+            times.append(time.perf_counter() - begun)
+    return statistics.median(durations[0]), statistics.median(durations[1])
+
+
+def test_emitters_under_a_stuck_relay(lab: Lab, receiver: Receiver, tmp_path: Path) -> None:
+    """With a relay that was stopped by SIGSTOP and holds all its locks, emitters are as fast as where there is none:
+    processes and calls, side by side."""
+    receiver.answer = lambda _: HANG
+    lab.emit("TASK_STARTED", "first")
+    wait_until(lambda: receiver.arrivals)
+    (relay,) = lab.relays()
+    os.kill(relay, signal.SIGSTOP)
+    free = Lab(tmp_path / "free")
+    stuck_hub, free_hub = (Recorder(read_settings(str(one.root), one.environ), one.environ) for one in (lab, free))
+    try:
+        stuck, alone = paired(lambda: lab.run("emit", "TASK_STARTED"), lambda: free.run("emit", "TASK_STARTED"), 7)
+        assert stuck < 3 * alone
+        stuck, alone = paired(lambda: burst(stuck_hub), lambda: burst(free_hub), 15)
+        assert stuck < 3 * alone
+        assert lab.relays() == [relay]
+    finally:
+        os.kill(relay, signal.SIGCONT)
+        stuck_hub.close()
+        free_hub.close()
+    assert len(lab.ids()) == 1 + 7 + 15 * 200
+    assert stuck_hub.lost == 0
+
+
+def burst(hub: Recorder) -> None:
+    for number in range(200):
+        hub.trigger("TASK_STARTED", f"{number}", None, {})
+
+
+# -- Ctrl-C --------------------------------------------------------------------------------------------------------
+
+LONG = 1000.0
+
+
+def waiting_session(lab: Lab) -> subprocess.Popen[str]:
+    """Start a session, and return it when it waits for a webhook that hangs."""
+    (lab.root / "test_it.py").write_text("def test_a(): pass\n")
+    options = ["-q", "-p", "no:cacheprovider", f"--swarmtask-drain-timeout={LONG}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options],
+        cwd=lab.root,
+        env=lab.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: list((lab.journal / "relay").glob("*.hurry")), "the wait for delivery")
+    return process
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_while_it_waits(lab: Lab, receiver: Receiver, times: int) -> None:
+    """Ctrl-C ends the wait for delivery, and leaves the exit code as it was; the second one ends pytest itself, at
+    once. Nothing is lost."""
+    receiver.answer = lambda _: HANG
+    process = waiting_session(lab)
+    for _ in range(times):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.05)
+    output, errors = process.communicate(timeout=LONG / 10)
+    if times == 1:
+        assert (process.returncode, errors) == (0, "")
+        assert "1 passed" in output
+    lab.kill()
+    receiver.answer = lambda _: 200
+    assert lab.run("flush").returncode == 0
+    assert set(receiver.ids) == set(lab.ids())
+    assert len(lab.ids()) >= 3
+
+
+def test_ctrl_c_twice_in_flush(lab: Lab, receiver: Receiver) -> None:
+    """Ctrl-C ends `swarmtask flush`, too, and a second one changes nothing."""
+    receiver.answer = lambda _: HANG
+    lab.emit("TASK_STARTED", "a")
+    lab.kill()
+    seen = len(receiver.arrivals)
+    process = subprocess.Popen(
+        lab.command("flush", f"--timeout={LONG}"),
+        cwd=lab.root,
+        env=lab.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: len(receiver.arrivals) > seen)
+    for _ in range(2):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    _, errors = process.communicate(timeout=LONG / 10)
+    assert process.returncode != 0
+    assert "Traceback" not in errors
