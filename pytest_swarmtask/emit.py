@@ -80,8 +80,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for problem in problems:
             print(f"swarmtask: {problem}", file=sys.stderr)  # noqa: T201
-    except OSError:
-        pass  # nobody can be told
+    except OSError:  # nobody can be told; what is left in the buffer must not fail the interpreter's end, either
+        sys.stderr = None  # type: ignore[assignment]
     return code
 
 

@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        _flush_errors()
 
 
 def _run_command(arguments: Sequence[str]) -> int:
@@ -62,7 +64,7 @@ def _run(arguments: Sequence[str]) -> int:
         _complain(error)
         return 2
     except AccessError as error:
-        print(f"swarmtask: {error}", file=sys.stderr)
+        _complain(error)
         return 3
     return code
 
@@ -70,7 +72,18 @@ def _run(arguments: Sequence[str]) -> int:
 def _complain(error: Exception) -> None:
     from pytest_swarmtask.terminal import neutral_lines
 
-    print(f"swarmtask: {neutral_lines(str(error))}", file=sys.stderr)
+    try:
+        print(f"swarmtask: {neutral_lines(str(error))}", file=sys.stderr)
+    except OSError:
+        pass  # nobody can be told
+
+
+def _flush_errors() -> None:
+    """Let go of standard error if it takes nothing, or the interpreter's end would change the exit code over it."""
+    try:
+        sys.stderr.flush()
+    except (AttributeError, OSError):  # it may be closed from the start
+        sys.stderr = None  # type: ignore[assignment]
 
 
 def _forget_output() -> None:

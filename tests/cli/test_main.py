@@ -107,6 +107,20 @@ def test_a_full_output(lab: Lab, unbuffered: str) -> None:
     assert done.stderr == "swarmtask: [Errno 28] No space left on device\n"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(
+    "arguments", [("status", "--nonsense"), ("config", "validate", "missing"), ("emit", "not a type")]
+)
+def test_nobody_can_be_told(lab: Lab, redirect: str, arguments: tuple[str, ...]) -> None:
+    """A mistake has its exit code though standard error takes nothing."""
+    script = f'"$0" -m pytest_swarmtask "$@" >/dev/null {redirect}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable, *arguments], cwd=lab.root, env=lab.environ, timeout=60, check=False
+    )
+    assert done.returncode == 2
+
+
 def test_interrupted(lab: Lab) -> None:
     """Ctrl-C ends a command with 130 and without a traceback."""
     lab.record(3, TASKMASTER_WEBHOOK_URL="http://127.0.0.1:9/")

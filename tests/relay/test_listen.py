@@ -33,14 +33,6 @@ SinkTo = Callable[..., WebhookSink]
 Start = Callable[..., "Listening"]
 KEY = "s3cr3t-k3y"
 SIGNED = {"AUTOMATION_SECRET_KEY": KEY}
-PROGRAM = """
-import argparse, sys
-from pytest_swarmtask.cli import listen
-parser = argparse.ArgumentParser()
-listen.register(parser.add_subparsers())
-args = parser.parse_args(sys.argv[1:])
-sys.exit(args.func(args))
-"""
 
 
 def record(number: int = 0, event_type: str = "TEST_PASSED", **metadata: Any) -> Record:
@@ -68,7 +60,7 @@ class Listening:
         if key:
             environ["AUTOMATION_SECRET_KEY"] = key
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "listen", "--port", "0", *options],
+            [sys.executable, "-m", "pytest_swarmtask", "listen", "--port", "0", *options],
             env={**environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -60,8 +60,8 @@ def test_a_password(watched: Watched, terminal: At) -> None:
 def test_an_interactive_shell(watched: Watched, terminal: At) -> None:
     """An interactive shell with job control and line editing, which takes its terminal from standard error, has it."""
     watched.root.joinpath("job.py").write_text(
-        "import signal, time\n"
-        "signal.signal(signal.SIGCONT, lambda *_: print('awake', flush=True))\n"
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGCONT, lambda *_: os.write(1, b'awake\\n'))\n"
         "print('go', flush=True)\n"
         "time.sleep(60)"
     )
@@ -136,9 +136,9 @@ def test_ctrl_c_once(watched: Watched, terminal: At) -> None:
 def test_ctrl_c_twice(watched: Watched, terminal: At) -> None:
     """Pressed again while the command tidies up, it reaches the command again, and we stay."""
     program = (
-        "import signal, sys, time\n"
-        "def first(*_): signal.signal(signal.SIGINT, second); print('one', flush=True)\n"
-        "def second(*_): print('two', flush=True); sys.exit(6)\n"
+        "import os, signal, sys, time\n"
+        "def first(*_): signal.signal(signal.SIGINT, second); os.write(1, b'one\\n')\n"
+        "def second(*_): os.write(1, b'two\\n'); sys.exit(6)\n"
         "signal.signal(signal.SIGINT, first); print('go', flush=True)\n"
         "while True: time.sleep(0.05)"
     )
@@ -236,7 +236,7 @@ def test_another_size(watched: Watched, terminal: At) -> None:
     """A command that is told of a new size sees it on its standard error, too."""
     program = (
         "import os, signal, time\n"
-        "def told(*_): print('now', *os.get_terminal_size(2), flush=True)\n"
+        "def told(*_): os.write(1, b'now %d %d\\n' % os.get_terminal_size(2))\n"
         "signal.signal(signal.SIGWINCH, told); print('go', flush=True)\n"
         "for _ in range(600): time.sleep(0.05)"
     )
