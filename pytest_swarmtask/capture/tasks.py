@@ -130,9 +130,9 @@ def is_narrowed(config: Any, project: str) -> bool:
 
 def _is_picked(config: Any) -> bool:
     usual = [str(argument) for argument in config.getini("addopts")]
-    option = config.option
-    by_name = (getattr(option, name, None) or () for name in ("deselect", "ignore", "ignore_glob"))
-    given = [option.keyword, option.markexpr, *(value for values in by_name for value in values)]
+    given = [getattr(config.option, name, None) for name in ("keyword", "markexpr")]
+    for name in ("deselect", "ignore", "ignore_glob"):
+        given += getattr(config.option, name, None) or ()
     return any(value and not any(argument.endswith(value) for argument in usual) for value in given)
 
 
