@@ -5,12 +5,13 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import re
 import zlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_swarmtask import recorder as _recorder
-from pytest_swarmtask.config.settings import TASKS
+from pytest_swarmtask.config.settings import NAME, NAME_IN_WORDS, TASKS
 from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.events import AutomationEventType, event_type_name
@@ -157,7 +158,7 @@ class AutomationIntegrator:
 
         Args:
             url: where to; https, or http on loopback.
-            name: under which its deliveries are counted; by default host and path of the URL.
+            name: under which its deliveries are counted, as in `workflow.yaml`; by default host and path of the URL.
             secret_env: the variable, or variables during rotation, whose values sign.
             events: which event types, as globs such as ``TASK_*``.
             format: what is sent.
@@ -168,19 +169,16 @@ class AutomationIntegrator:
             allow_private: private addresses.
 
         Raises:
-            UsageError: the URL is none that can be delivered to, or holds a password; or the name is taken.
+            UsageError: the URL is none that can be delivered to, or holds a password; or the name is none.
             AccessError: the role of whoever runs this does not allow ``webhook:register``.
         """
-        if self._hub.recorder.settings.enabled:
-            self._hub.recorder.settings.access.require("webhook:register")
-        endpoint = name or _endpoint_name(url)
-        if endpoint == TASKS:
-            raise UsageError(f"webhook name is {TASKS!r}, which is the task manager's: expected another one")
-        secrets = [secret_env] if isinstance(secret_env, str) else list(secret_env)
+        settings = self._hub.recorder.settings
+        if settings.enabled:
+            settings.access.require("webhook:register")
         definition: dict[str, Any] = {
-            "name": endpoint,
+            "name": _endpoint_name(url) if name is None else _checked_name(name),
             "url": _checked(url),
-            "secret_env": secrets,
+            "secret_env": [secret_env] if isinstance(secret_env, str) else list(secret_env),
             "events": list(events),
             "format": format,
             "batch": batch,
@@ -189,10 +187,8 @@ class AutomationIntegrator:
             "allow_http": allow_http,
             "allow_private": allow_private,
         }
-        texts = (url, *definition["headers"].values())
-        variables = [*secrets, *(variable for text in texts for variable in mentioned(text))]
-        self._hub.recorder.register_webhook(definition, variables)
-        self._webhooks.append(endpoint)
+        self._hub.recorder.register_webhook(definition, _variables(definition))
+        self._webhooks.append(definition["name"])
 
     def sync_tasks(self, *, dry_run: bool = False) -> dict[str, str]:
         """Give each task of the task manager the status that the last event of it in the journal says, now.
@@ -268,6 +264,19 @@ def _checked(url: str) -> str:
     if "${" not in url and parts.password:
         raise UsageError("webhook url holds a password: name a variable instead, as in https://${TOKEN}@host/")
     return url
+
+
+def _checked_name(name: str) -> str:
+    given: Any = name
+    if not isinstance(given, str) or not re.fullmatch(NAME, given):
+        raise UsageError(f"webhook name is {_NOTHING_KNOWN.plain(repr(given), 200)}, expected {NAME_IN_WORDS}")
+    return name
+
+
+def _variables(definition: Mapping[str, Any]) -> list[str]:
+    """Return the names of the environment variables that a webhook depends on."""
+    texts = (definition["url"], *definition["headers"].values())
+    return [*definition["secret_env"], *(variable for text in texts for variable in mentioned(text))]
 
 
 def _endpoint_name(url: str) -> str:

@@ -65,8 +65,7 @@ class SessionCapture:
         self._coverage = Measurement(config, nested=nested)
         self._running: dict[str, list[TestRun]] = {}
         self._collected_errors: set[str] = set()
-        self._uncollected = False
-        self._tasks = TaskEvents(hub, self._record, lambda: self._uncollected or self._narrowed)
+        self._uncollected = self._broken_off = False
         self._tally = Tally()
         self._begun = self._ended = False
         self._exit_code = 4  # unless a hook tells that it was something else than a usage error
@@ -74,6 +73,8 @@ class SessionCapture:
         self._parallel = False
         option: Any = config.option
         self._without_calls = bool(option.setuponly or option.setupplan)
+        may_break_off = bool(option.maxfail or getattr(option, "stepwise", False))
+        self._tasks = TaskEvents(hub, self._record, self._is_incomplete, at_end=may_break_off)
         self._problem: str | None = None
 
     @classmethod
@@ -126,6 +127,14 @@ class SessionCapture:
         """Make an xdist worker part of this run."""
         self._parallel = True
         node.workerinput[WORKER_INPUT] = self._hub.traceparent()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """See all tests, before any is left out."""
+        try:
+            self._tasks.collect(items)
+        except Exception as error:  # noqa: BLE001 - deaf
+            self._trouble(error)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count what was left out."""
@@ -181,6 +190,7 @@ class SessionCapture:
                     if not run.undecided:
                         run.interrupt(why)
                     self._finish(run)
+            self._broken_off = bool(self._stopped or session.shouldstop or session.shouldfail)
             self._tasks.end_all()
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
@@ -380,11 +390,14 @@ class SessionCapture:
         if run.teardown_error is not None:
             metadata["teardown_error"] = self._hub.redactor.text(run.teardown_error)
 
+    def _is_incomplete(self) -> bool:
+        return self._uncollected or self._broken_off or self._narrowed
+
     @functools.cached_property
     def _narrowed(self) -> bool:
         """Whether tests were left out before they were collected, or do not really run."""
         try:
-            return self._without_calls or is_narrowed(self._config)
+            return self._without_calls or is_narrowed(self._config, self._hub.settings.root)
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
             return True

@@ -7,7 +7,7 @@ from pytest_swarmtask.capture.tasks import REPORT_ATTRIBUTE, TaskIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from pytest_swarmtask.capture.outcome import TestRun
@@ -22,23 +22,31 @@ class TaskEvents:
         hub: gives spans and times.
         record: takes the events.
         narrowed: tells whether a task may have tests that this session has not even collected, or does not run.
+        at_end: whether tasks end with the session only, because it may break off and so not be a complete one.
 
     Attributes:
         of: the tasks of each test that has some, by node id.
     """
 
-    def __init__(self, hub: Recorder, record: Callable[..., None], narrowed: Callable[[], bool]) -> None:
+    def __init__(
+        self, hub: Recorder, record: Callable[..., None], narrowed: Callable[[], bool], *, at_end: bool
+    ) -> None:
         self._hub = hub
         self._record = record
         self._narrowed = narrowed
+        self._at_end = at_end
         self._index = TaskIndex()
         self.of = self._index.of
 
-    def select(self, items: Iterable[Any]) -> None:
+    def collect(self, items: Iterable[Any]) -> None:
+        """Take all tests there are, before any is left out."""
+        self._index.collect(items)
+
+    def select(self, items: Sequence[Any]) -> None:
         """Take the tests that will run."""
         self._index.select(items)
 
-    def deselect(self, items: Iterable[Any]) -> None:
+    def deselect(self, items: Sequence[Any]) -> None:
         """Take tests that were left out."""
         self._index.deselect(items)
 
@@ -69,7 +77,9 @@ class TaskEvents:
             if EVENT_OF[outcome] == "TEST_FAILED":
                 task.failed.append(run.task_id)
             if task.ended >= task.selected:
-                self._end(name, task)
+                task.finished = self._hub.clock.now()
+                if not self._at_end:
+                    self._end(name, task)
 
     def end_all(self) -> None:
         """End what is still open, since the session ends."""
@@ -83,7 +93,7 @@ class TaskEvents:
         metadata: dict[str, Any] = {"success": event_type == "TASK_COMPLETED"}
         if why is not None:
             metadata["error"] = why
-        metadata["duration"] = round(self._hub.clock.now() - task.started, 6)
+        metadata["duration"] = round((task.finished or self._hub.clock.now()) - task.started, 6)
         metadata["tests"] = task.selected
         metadata["counts"] = task.outcomes
         if task.partial or self._narrowed():

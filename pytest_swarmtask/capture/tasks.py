@@ -9,7 +9,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
 REPORT_ATTRIBUTE = "swarmtask_tasks"
@@ -25,16 +25,17 @@ class TaskTests:
         span_id: its span, once it has begun.
         started: when it began, seconds since the epoch.
         outcomes: how many of its tests ended how.
+        finished: when the last of its tests ended.
         failed: node ids of those that failed.
     """
 
-    __slots__ = ("deselected", "failed", "outcomes", "selected", "span_id", "started")
+    __slots__ = ("deselected", "failed", "finished", "outcomes", "selected", "span_id", "started")
 
     def __init__(self, selected: int = 0, deselected: int = 0) -> None:
         self.selected = selected
         self.deselected = deselected
         self.span_id: str | None = None
-        self.started = 0.0
+        self.started = self.finished = 0.0
         self.outcomes: dict[str, int] = {}
         self.failed: list[str] = []
 
@@ -64,9 +65,19 @@ class TaskIndex:
     def __init__(self) -> None:
         self.of: dict[str, tuple[str, ...]] = {}
         self.tasks: dict[str, TaskTests] = {}
+        self._collected: list[Any] = []
+        self._deselected = 0
 
-    def select(self, items: Iterable[Any]) -> None:
-        """Take the tests that will run."""
+    def collect(self, items: Iterable[Any]) -> None:
+        """Take all tests there are, before any is left out."""
+        self._collected = list(items)
+
+    def select(self, items: Sequence[Any]) -> None:
+        """Take the tests that will run; some plugins leave out others without a word."""
+        if len(items) + self._deselected < len(self._collected):
+            kept = {id(item) for item in items}
+            self.deselect([item for item in self._collected if id(item) not in kept])
+        self._collected = []
         for item in items:
             names = task_ids(item)
             if names:
@@ -74,8 +85,9 @@ class TaskIndex:
                 for name in names:
                     self.task(name).selected += 1
 
-    def deselect(self, items: Iterable[Any]) -> None:
+    def deselect(self, items: Sequence[Any]) -> None:
         """Take tests that were left out."""
+        self._deselected += len(items)
         for item in items:
             for name in task_ids(item):
                 self.task(name).deselected += 1
@@ -100,20 +112,39 @@ class TaskIndex:
             self.of[nodeid] = tuple(name for name, _, _ in described)
 
 
-def is_narrowed(config: Any) -> bool:
-    """Tell whether the command line leaves tests out before they are collected, so that none counts as deselected.
+def is_narrowed(config: Any, project: str) -> bool:
+    """Tell whether somebody wants a part of the suite only, so that this session cannot say that a task is done.
 
-    That is so with ``--lf``, with files and single tests, and with folders that are not all of `testpaths`.
+    That is so with ``--lf``; with ``-k``, ``-m``, ``--deselect`` and ``--ignore`` beyond those of the suite's own
+    `addopts`; with files and single tests, and with folders that are not all of the suite.
+
+    Args:
+        config: the session's.
+        project: the project's folder.
     """
-    if getattr(config.option, "lf", False):
+    if getattr(config.option, "lf", False) or _is_picked(config):
         return True
     given = [os.path.join(config.invocation_params.dir, str(argument)) for argument in config.args]
-    if not all(os.path.isdir(path) for path in given):
-        return True
-    root = str(config.rootpath)
+    return not all(os.path.isdir(path) for path in given) or not _is_whole(config, given, project)
+
+
+def _is_picked(config: Any) -> bool:
+    usual = [str(argument) for argument in config.getini("addopts")]
+    given = [getattr(config.option, name, None) for name in ("keyword", "markexpr")]
+    for name in ("deselect", "ignore", "ignore_glob"):
+        given += getattr(config.option, name, None) or ()
+    return any(value and not any(argument.endswith(value) for argument in usual) for value in given)
+
+
+def _is_whole(config: Any, given: list[str], project: str) -> bool:
+    """Tell whether folders hold all of `testpaths`; without that, whether they are the root, or folders right in it."""
     folders = [os.path.realpath(path) for path in given]
-    wanted = [os.path.realpath(path) for name in config.getini("testpaths") for path in _matches(root, name)]
-    return not all(any(_is_within(path, folder) for folder in folders) for path in wanted)
+    root = os.path.realpath(config.rootpath if config.inipath else project)
+    testpaths = config.getini("testpaths")
+    if not testpaths:
+        return all(_is_within(root, folder) or os.path.dirname(folder) == root for folder in folders)
+    wanted = [os.path.realpath(path) for name in testpaths for path in _matches(root, name)]
+    return all(any(_is_within(path, folder) for folder in folders) for path in wanted)
 
 
 def _matches(root: str, pattern: str) -> list[str]:

@@ -26,6 +26,11 @@ class WorkerCapture:
         if context is not None:  # so that events that tests trigger themselves belong to the run
             recorder(otherwise=str(config.rootpath)).join(*context)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """See all tests, before any is left out."""
+        self._tasks.collect(items)
+
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count what was left out."""
         self._tasks.deselect(items)

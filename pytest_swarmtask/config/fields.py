@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from pytest_swarmtask.config import rules
+from pytest_swarmtask.config.settings import NAME, NAME_IN_WORDS
 
 ALSO_NUMBER = "a number is taken as text"
 """Marks, in the JSON Schema that msgspec writes, the texts that may be written as a number."""
@@ -43,13 +44,7 @@ def matching(pattern: str, expected: str, **extra: Any) -> Meta:
     )
 
 
-Name = Annotated[
-    str,
-    matching(
-        "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
-        "a name of at most 64 letters, digits, '.', '_' and '-' that starts with a letter or digit",
-    ),
-]
+Name = Annotated[str, matching(NAME, NAME_IN_WORDS)]
 Variable = Annotated[
     str,
     matching("[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable (never the secret itself)", sensitive=True),

@@ -27,7 +27,10 @@ FOLDER = ".taskmaster"
 _FORMAT = 5
 _CACHE = "config.json"
 TASKS = "task:sync"
-"""The endpoint that is the task manager, and the control that allows it. No webhook of the file has such a name."""
+"""The endpoint that is the task manager, and the control that allows it. `NAME` is not about it."""
+NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+"""What names in `workflow.yaml` look like, those of webhooks among them."""
+NAME_IN_WORDS = "a name of at most 64 letters, digits, '.', '_' and '-' that starts with a letter or digit"
 
 
 class Settings:

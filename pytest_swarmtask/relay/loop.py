@@ -116,8 +116,9 @@ class Relay:
         self._adopt = adopt
         self._deliveries: dict[str, Delivery] = {}
         self._followed: dict[str, _Followed] = {}
-        self._listed = -1
-        self._listed_at = 0.0
+        self._changed = -1
+        self._changed_at = 0.0
+        self._listed = False
         self._seen: set[str] = set()
         self._let_go: dict[str, float] = {}
         self._alive_at = time.monotonic()
@@ -192,10 +193,12 @@ class Relay:
             changed = os.stat(self._journal).st_mtime_ns
         except OSError:
             return False
-        if changed != self._listed:
-            self._listed, self._listed_at = changed, time.monotonic()
-        elif time.monotonic() - self._listed_at > _TICK:
+        if changed != self._changed:
+            self._changed, self._changed_at, self._listed = changed, time.monotonic(), False
+        elif self._listed:
             return False
+        else:  # a tick later, however long that took, it is looked at once more
+            self._listed = time.monotonic() - self._changed_at > _TICK
         new = [segment for segment in journals.segments(self._journal) if segment.name not in self._seen]
         own = [segment for segment in new if self._routes.relay(segment.route) in self._locks]
         self._seen.update(segment.name for segment in new)

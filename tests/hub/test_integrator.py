@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import textwrap
 import threading
@@ -533,6 +534,14 @@ def test_a_right_url(hub: AutomationIntegrator, url: str) -> None:
     """https, http on loopback, and variables anywhere."""
     hub.register_webhook(url)
     hub._hub.recorder.unregister_webhook(hub._webhooks.pop())
+
+
+@pytest.mark.parametrize("name", ["", "two words", "task:sync", "-x", "x" * 65, "line\n", 5, b"x"], ids=repr)
+def test_a_wrong_name(hub: AutomationIntegrator, name: Any) -> None:
+    """A name has to be one that the configuration could have."""
+    with pytest.raises(UsageError, match=re.escape(f"webhook name is {name!r}, expected a name of at most 64 letters")):
+        hub.register_webhook("https://example.com/", name=name)
+    assert hub._webhooks == []
 
 
 def test_flush_tells(lab: Lab, receiver: Receiver) -> None:

@@ -543,9 +543,12 @@ def test_a_last_word_while_the_relay_lets_go(lab: Lab, receiver: Receiver, how: 
     recorder.close()
 
 
-def test_two_segments_in_one_tick_of_the_clock(lab: Lab, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tick", [60.0, 0.0], ids=["at once", "when the relay was held up longer than that"])
+def test_two_segments_in_one_tick_of_the_clock(
+    lab: Lab, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, tick: float
+) -> None:
     """A segment that is begun while the folder's time of change still stands, as coarse clocks make it, is found."""
-    monkeypatch.setattr(loop, "_TICK", 60.0)
+    monkeypatch.setattr(loop, "_TICK", tick)
     recorder, relay = hair(lab, receiver)
     recorder.trigger("TASK_STARTED", "first", None, {})
     assert relay._list()

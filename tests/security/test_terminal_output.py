@@ -9,13 +9,19 @@ from tests.relay.lab import Lab, free_port
 EVIL = "evil\x1b[2J\x1b]0;title\x07\u202e"
 
 
+def owe(name: str) -> str:
+    """Return code that owes events to an endpoint of any name: `register_webhook` of an integrator is choosy."""
+    webhook = {"name": name, "url": f"http://127.0.0.1:{free_port()}/"}
+    return f"AutomationIntegrator()._hub.recorder.register_webhook({webhook!r}, [])"
+
+
 @pytest.fixture
 def owing(lab: Lab) -> Lab:
     """A project that owes an event to an endpoint with a name that would clear the screen."""
     done = lab.python(
         "from pytest_swarmtask import AutomationIntegrator\n"
-        f"hub = AutomationIntegrator(); hub.register_webhook('http://127.0.0.1:{free_port()}/', name={EVIL!r})\n"
-        f"hub.trigger_event('TASK_FAILED', {EVIL!r}, metadata={{'error': {EVIL!r}}})\n",
+        f"{owe(EVIL)}\n"
+        f"AutomationIntegrator().trigger_event('TASK_FAILED', {EVIL!r}, metadata={{'error': {EVIL!r}}})\n",
         TASKMASTER_WEBHOOK_URL="",
     )
     assert done.returncode == 0, done.stderr
@@ -42,9 +48,7 @@ def test_errors(lab: Lab) -> None:
 def test_the_closing_line_of_pytest(lab: Lab) -> None:
     """The plugin's own lines are harmless, whatever an endpoint is called."""
     (lab.root / "test_one.py").write_text(
-        "from pytest_swarmtask import AutomationIntegrator\n"
-        "def test_one():\n"
-        f"    AutomationIntegrator().register_webhook('http://127.0.0.1:{free_port()}/', name={EVIL!r})\n"
+        f"from pytest_swarmtask import AutomationIntegrator\ndef test_one():\n    {owe(EVIL)}\n"
     )
     done = lab.pytest("--swarmtask-drain-timeout=0.2", TASKMASTER_WEBHOOK_URL="")
     assert "swarmtask: 4 events" in done.stdout

@@ -48,7 +48,14 @@ def marked(tmp_path: os.PathLike[str]) -> Marked:
     return made
 
 
-@pytest.mark.parametrize("arguments", [(), (".",)], ids=words)
+SLOW = ELSEWHERE.replace("pytest.mark.task(3)", "[pytest.mark.task(3), pytest.mark.slow]")
+SILENT = """
+    def pytest_collection_modifyitems(items):
+        del items[0]
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), (".",), ("-x", "-n2")], ids=words)
 def test_a_complete_run(marked: Marked, arguments: tuple[str, ...]) -> None:
     assert marked.status(*arguments) == "done"
 
@@ -57,6 +64,9 @@ def test_a_complete_run(marked: Marked, arguments: tuple[str, ...]) -> None:
     "arguments",
     [
         ("-k", "three and not 1]"),
+        ("-k", "three"),
+        ("-m", "task"),
+        ("--ignore-glob=*elsewhere*",),
         ("--deselect", "test_marked.py::test_three[1]", "-n1"),
         ("test_marked.py",),
         ("test_marked.py::test_three",),
@@ -75,6 +85,22 @@ def test_a_partial_run_that_fails(marked: Marked) -> None:
     assert marked.status("test_elsewhere.py", before="done") == "pending"
 
 
+@pytest.mark.parametrize("arguments", [(), ("-n1",)], ids=words)
+def test_tests_that_a_plugin_leaves_out_without_a_word(marked: Marked, arguments: tuple[str, ...]) -> None:
+    """Such as one that gives each of several machines a part of the suite."""
+    marked.write(conftest=SILENT)
+    assert marked.status(*arguments) == "pending"
+
+
+def test_what_the_suite_itself_always_leaves_out(marked: Marked) -> None:
+    """Its own `addopts` make no run a partial one: what they leave out of a task does."""
+    marked.file("pytest.ini", '[pytest]\naddopts = -m "not slow" --ignore nothing\nmarkers = slow\n')
+    marked.write(test_slow=SLOW)
+    assert marked.status() == "pending"
+    marked.write(test_slow="")
+    assert marked.status() == "done"
+
+
 def test_last_failed(marked: Marked) -> None:
     """`--lf` leaves tests out without deselecting them."""
     marked.write(test_elsewhere=FAILING)
@@ -89,6 +115,13 @@ def test_stopped_at_the_first_failure(marked: Marked) -> None:
     assert marked.status("-x", before="review") == "pending"
 
 
+@pytest.mark.parametrize("arguments", [("-x",), ("--maxfail=1", "-n1"), ("--stepwise",)], ids=words)
+def test_stopped_after_its_tests(marked: Marked, arguments: tuple[str, ...]) -> None:
+    """A run that breaks off completes no task, not even one whose tests had all passed before."""
+    marked.write(test_z="def test_z():\n    assert 0\n", test_zz=ELSEWHERE.replace("3", "4"))
+    assert marked.status(*arguments) == "in-progress"
+
+
 def test_a_module_that_cannot_be_imported(marked: Marked) -> None:
     """Nobody knows of which tasks it has tests."""
     marked.write(test_elsewhere="import nothing_of_this_name\n")
@@ -97,10 +130,16 @@ def test_a_module_that_cannot_be_imported(marked: Marked) -> None:
 
 @pytest.mark.parametrize(
     ("testpaths", "arguments", "status"),
-    [("tests", (), "done"), ("te*", ("tests",), "done"), ("tests", ("tests/a",), "pending"), ("", ("tests",), "done")],
+    [
+        ("tests", (), "done"),
+        ("te*", ("tests",), "done"),
+        ("tests", ("tests/a",), "pending"),
+        ("", ("tests",), "done"),
+        ("", ("tests/a",), "pending"),
+    ],
 )
 def test_folders(marked: Marked, testpaths: str, arguments: tuple[str, ...], status: str) -> None:
-    """Given folders make a complete run where they hold all of `testpaths`."""
+    """Given folders make a complete run where they hold all of `testpaths`, or lie right in the root."""
     (marked.root / "tests" / "a").mkdir(parents=True)
     (marked.root / "test_marked.py").rename(marked.root / "tests" / "test_marked.py")
     (marked.root / "test_elsewhere.py").rename(marked.root / "tests" / "a" / "test_elsewhere.py")

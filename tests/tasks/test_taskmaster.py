@@ -180,6 +180,26 @@ class TestOverwritten:
         assert board.statuses() == {"1": "done", "1.1": "done", "2": "review"}
         assert file.restore(wishes) is None
 
+    def test_what_was_undone_before_another_change_of_ours(self, board: Board) -> None:
+        """That our own last change is in place says nothing of those before it."""
+        board.write(task(1), task(2), task(3))
+        file, wishes = board.file(), {"1": wish("done")}
+        file.restore({})
+        StandIn(board, between=lambda: file.set_status(wishes)).set_status("2", "review")
+        wishes["3"] = wish("done")
+        file.set_status({"3": wishes["3"]})
+        assert board.statuses() == {"1": "pending", "2": "review", "3": "done"}
+        assert file.restore(wishes) is not None
+        assert board.statuses() == {"1": "done", "2": "review", "3": "done"}
+
+    def test_own_changes_alone_are_no_reason_to_look_again(self, board: Board) -> None:
+        board.write(task(1), task(2))
+        file = board.file()
+        file.restore({})
+        file.set_status({"1": wish("done")})
+        file.set_status({"1": wish("done"), "2": wish("done")})
+        assert file.restore({}) is None
+
     def test_what_somebody_else_decided_stays(self, board: Board) -> None:
         board.write(task(1))
         file, wishes = board.file(), {"1": wish("done")}

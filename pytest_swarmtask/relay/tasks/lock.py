@@ -41,7 +41,8 @@ def locked(path: str) -> Iterator[Callable[[], bool]]:
         yield lambda: _identity(lock) == ours
     finally:
         if _identity(lock) == ours:
-            os.rmdir(lock)
+            with contextlib.suppress(OSError):  # taken over in this very moment
+                os.rmdir(lock)
 
 
 def _take(lock: str) -> tuple[int, int] | None:

@@ -45,6 +45,7 @@ class TaskMasterFile:
         self._state = state
         self._environ = environ
         self._seen: tuple[int, ...] = ()
+        """The stamp of a file in which nothing was undone that we know of; none where that is still to be found out."""
 
     @classmethod
     def configured(cls, definition: Definition, root: str, environ: Mapping[str, str]) -> TaskMasterFile:
@@ -80,11 +81,12 @@ class TaskMasterFile:
         """Do nothing: the file is opened for each change."""
 
     def _change(self, wishes: Mapping[str, Wish], *, undone: bool) -> Outcome:
-        seen = self.stamp()
+        found = written = self.stamp()
         document = self._load()
         outcome = self._fulfil(document, wishes, undone=undone)
         if outcome.changes:  # else nobody has to wait for us
             with locked(self.path) as still_ours:
+                found = self.stamp()
                 present = self._load(document)
                 if present is not document:
                     outcome = self._fulfil(present, wishes, undone=undone)
@@ -92,8 +94,9 @@ class TaskMasterFile:
                     raise TaskManagerError(f"{self.path}: the lock was lost while the file was read", passing=True)
                 if outcome.changes:
                     self._write(present.edited())
-                seen = self.stamp()
-        self._seen = seen
+                written = self.stamp()
+        # Somebody else's change may have undone earlier wishes, of which this call knew nothing.
+        self._seen = written if undone or found == self._seen else ()
         return outcome
 
     def _fulfil(self, document: Document, wishes: Mapping[str, Wish], *, undone: bool) -> Outcome:
