@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_swarmtask import recorder as _recorder
-from pytest_swarmtask.config.settings import TASKS
+from pytest_swarmtask.config.settings import RESERVED, TASKS
 from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.events import AutomationEventType, event_type_name
@@ -174,8 +174,8 @@ class AutomationIntegrator:
         if self._hub.recorder.settings.enabled:
             self._hub.recorder.settings.access.require("webhook:register")
         endpoint = name or _endpoint_name(url)
-        if endpoint == TASKS:
-            raise UsageError(f"webhook name is {TASKS!r}, which is the task manager's: expected another one")
+        if endpoint in RESERVED:
+            raise UsageError(f"webhook name is {endpoint!r}, which is not for webhooks: expected another one")
         secrets = [secret_env] if isinstance(secret_env, str) else list(secret_env)
         definition: dict[str, Any] = {
             "name": endpoint,
