@@ -41,10 +41,15 @@ def arguments_of(action: Run, values: Mapping[str, object], environ: Mapping[str
         UnsetVariableError: a variable that an argument names is not set.
     """
     program, *arguments = action.command
-    return [expand(program, environ), *(_argument(expand(one, environ), values) for one in arguments)]
+    return [expand(program, environ), *(argument(expand(one, environ), values) for one in arguments)]
 
 
-def _argument(template: str, values: Mapping[str, object]) -> str:
+def argument(template: str, values: Mapping[str, object]) -> str:
+    """Return one argument, with its templates filled.
+
+    Raises:
+        ActionError: as `arguments_of`.
+    """
     filled = fill(template, values)
     if filled.startswith("-") and not template.startswith("-"):
         raise ActionError(f"the argument {template} would become the option {filled[:80]!r} by what the event says")

@@ -12,7 +12,7 @@ from pytest_swarmtask.relay.memory import Memory
 from pytest_swarmtask.relay.store import database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _EVENTS = "trigger events"
 _OCCASIONS = "trigger occasions"
@@ -115,3 +115,24 @@ def _summary(known: dict[str, Any]) -> Summary:
 def _count(known: dict[str, Any], key: str) -> float:
     value = known.get(key, 0)
     return value if isinstance(value, (int, float)) else 0
+
+
+class Rehearsal(Memory):
+    """What was remembered, with what a rehearsal adds in front of it; nothing is written."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._there = os.path.exists(path)
+        self._added: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def get(self, scope: str, key: str) -> dict[str, Any] | None:
+        """Return what was put there last, or None."""
+        known = self._added.get((scope, key))
+        return super().get(scope, key) if known is None and self._there else known
+
+    def swap(self, scope: str, key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> bool:
+        """Pretend to put `new` in place of `old`."""
+        if self.get(scope, key) != old:
+            return False
+        self._added[scope, key] = dict(new or {})
+        return True
