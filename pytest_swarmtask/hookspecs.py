@@ -55,6 +55,7 @@ class SinkRequest(NamedTuple):
         registered: the definition of a webhook that was registered from Python, or None.
         role: the role whose secret signs, or None.
         journal: the journal's folder.
+        environment: the `WORKFLOW_ENVIRONMENT` of the events, empty without one.
     """
 
     name: str
@@ -65,6 +66,7 @@ class SinkRequest(NamedTuple):
     registered: Mapping[str, Any] | None
     role: str | None
     journal: str
+    environment: str
 
 
 class Finding(NamedTuple):

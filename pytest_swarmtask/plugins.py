@@ -6,8 +6,8 @@ configuration.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
-from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple
 
 import pluggy
@@ -16,6 +16,7 @@ from pytest_swarmtask import hookspecs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from importlib.metadata import EntryPoint
 
 _ENDPOINTS = ("pytest_swarmtask.config.endpoints",)
 _SINKS = tuple(f"pytest_swarmtask.relay.sinks.{name}" for name in ("webhooks", "tasks", "triggers", "alerts"))
@@ -40,8 +41,8 @@ class Plugin(NamedTuple):
 
 def installed() -> list[Plugin]:
     """Return the plug-ins that are installed, and whether they can be used."""
-    manager = _manager()
-    return [_taken_in(manager, plugin) for plugin in _found()]
+    door = manager()
+    return [_taken_in(door, plugin) for plugin in _found()]
 
 
 def for_configuration() -> tuple[pluggy.PluginManager, list[Plugin]]:
@@ -56,54 +57,64 @@ def for_relay() -> tuple[pluggy.PluginManager, list[Plugin]]:
 
 def folders() -> list[str]:
     """Return the folders in which this package and the plug-ins are installed: they change with what is in them."""
+    from importlib import metadata
+
     try:
         ours = [metadata.distribution("pytest-swarmtask")]
     except metadata.PackageNotFoundError:
         ours = []
-    theirs = [entry.dist for entry in metadata.entry_points(group=hookspecs.NAME) if entry.dist]
+    theirs = [entry.dist for entry in _entry_points() if entry.dist]
     return sorted({str(dist.locate_file("")) for dist in (*ours, *theirs)})
 
 
-def adding_metadata(manager: pluggy.PluginManager, found: Iterable[Plugin]) -> list[list[str]]:
+def adding_metadata(door: pluggy.PluginManager, found: Iterable[Plugin]) -> list[list[str]]:
     """Return name and place of the plug-ins that have the hook for metadata."""
-    able = {implementation.plugin_name for implementation in manager.hook.swarmtask_event_metadata.get_hookimpls()}
+    able = {implementation.plugin_name for implementation in door.hook.swarmtask_event_metadata.get_hookimpls()}
     return [[plugin.name, plugin.value] for plugin in found if plugin.name in able]
 
 
 def _opened(ours: Iterable[str]) -> tuple[pluggy.PluginManager, list[Plugin]]:
-    manager = _manager()
-    plugins = [_taken_in(manager, plugin) for plugin in _found()]
+    door = manager()
+    plugins = [_taken_in(door, plugin) for plugin in _found()]
     for name in ours:  # the last to come in is the first to be asked
         if importlib.util.find_spec(name):
-            manager.register(importlib.import_module(name), name)
-    return manager, plugins
+            door.register(importlib.import_module(name), name)
+    return door, plugins
 
 
-def _manager() -> pluggy.PluginManager:
-    manager = pluggy.PluginManager(hookspecs.NAME)
-    manager.add_hookspecs(hookspecs)
-    return manager
+def manager() -> pluggy.PluginManager:
+    """Return an open door, with nobody in it."""
+    made = pluggy.PluginManager(hookspecs.NAME)
+    made.add_hookspecs(hookspecs)
+    return made
 
 
 def _found() -> list[Plugin]:
-    entries = metadata.entry_points(group=hookspecs.NAME)
-    return sorted({_plugin(entry) for entry in entries}, key=lambda plugin: plugin.name)
+    return sorted(set(map(_plugin, _entry_points())), key=lambda plugin: plugin.name)
 
 
-def _plugin(entry: metadata.EntryPoint) -> Plugin:
+def _entry_points() -> Iterable[EntryPoint]:
+    from importlib import metadata  # as much time as an emitter takes
+
+    return metadata.entry_points(group=hookspecs.NAME)
+
+
+def _plugin(entry: EntryPoint) -> Plugin:
     dist = entry.dist
     return Plugin(entry.name, entry.value, f"{dist.name} {dist.version}" if dist else "unknown")
 
 
-def _taken_in(manager: pluggy.PluginManager, plugin: Plugin) -> Plugin:
+def _taken_in(door: pluggy.PluginManager, plugin: Plugin) -> Plugin:
     """Take a plug-in in; return it with the reason where that cannot be."""
     try:
-        manager.register(load(plugin.value), plugin.name)
+        door.register(load(plugin.value), plugin.name)
     except Exception as error:  # noqa: BLE001 - somebody else's code
         return plugin._replace(problem=f"{type(error).__name__}: {error}")
     return plugin
 
 
-def load(value: str) -> object:
+def load(place: str) -> object:
     """Return what an entry point leads to, given as ``module:object``."""
-    return metadata.EntryPoint("", value, hookspecs.NAME).load()
+    module, _, attributes = place.partition(":")
+    names = filter(None, attributes.split("."))
+    return functools.reduce(getattr, names, importlib.import_module(module.strip()))

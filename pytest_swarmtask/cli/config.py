@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 NOT_ACTED_ON_YET = (
-    "automation_triggers",
     "monitoring.enabled",
     "monitoring.alerts",
     "monitoring.notifiers",

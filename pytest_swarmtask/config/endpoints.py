@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import to_builtins
+
 from pytest_swarmtask.config.settings import ALERTS, TASKS, TRIGGERS
 from pytest_swarmtask.config.variables import mentioned, references
 from pytest_swarmtask.hookspecs import Endpoint, hookimpl
@@ -45,8 +47,19 @@ def _task_manager(definition: TaskManager) -> Iterator[Endpoint]:
 
 
 def _triggers(section: AutomationTriggers) -> Iterator[Endpoint]:
-    if section.enabled and any(rule.enabled for rule in section.rules):
-        yield Endpoint(TRIGGERS)
+    rules = [rule for rule in section.rules if rule.enabled and section.enabled]
+    if rules:
+        yield Endpoint(TRIGGERS, [], sorted({name for text in _texts(to_builtins(rules)) for name in mentioned(text)}))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def _alerts(section: Monitoring) -> Iterator[Endpoint]:

@@ -66,7 +66,7 @@ def _adopted_lock(arguments: Sequence[str]) -> int:
 
 
 def serve(journal: str, key: str, environ: Mapping[str, str], timeout: float) -> bool:
-    """Deliver what has been journaled for a relay so far from within this process, for at most `timeout` seconds.
+    """Deliver what has been journaled for a relay so far from within the watched process, at most `timeout` seconds.
 
     Returns:
         Whether everything was settled. False also when another relay is at work on it.
@@ -75,7 +75,7 @@ def serve(journal: str, key: str, environ: Mapping[str, str], timeout: float) ->
     lock = locks.open_locked(lock_file(journal, key))
     if lock is None:
         return False
-    return Relay(journal, environ, {key: lock}, adopt=False).run(timeout)
+    return Relay(journal, environ, {key: lock}, adopt=False, watched=True).run(timeout)
 
 
 def flush(

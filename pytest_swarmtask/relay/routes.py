@@ -98,15 +98,17 @@ class Routes:
         """Return a new sink for an endpoint of a route."""
         content = self._route(route)
         name = endpoint.removesuffix(self._suffix(route))
+        environment = content.get("environment") or ""
         request = SinkRequest(
             name,
             endpoint,
             self._root,
             self._environ,
-            self._workflow(content.get("environment") or ""),
+            self._workflow(environment),
             content.get("registered", {}).get(name),
             content.get("role"),
             self._journal,
+            environment,
         )
         if self._plugins is None:
             self._plugins, _ = plugins.for_relay()

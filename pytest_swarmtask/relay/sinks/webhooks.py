@@ -9,6 +9,7 @@ import msgspec
 from pytest_swarmtask.config.model import Webhook, Workflow
 from pytest_swarmtask.errors import ConfigError
 from pytest_swarmtask.hookspecs import hookimpl
+from pytest_swarmtask.relay.sinks.titled import titled
 
 if TYPE_CHECKING:
     from pytest_swarmtask.hookspecs import SinkRequest
@@ -22,16 +23,7 @@ def swarmtask_sink(request: SinkRequest) -> Sink:
     """Return the sink of a webhook, which whatever no other plug-in knows is taken for."""
     from pytest_swarmtask.relay.sinks.webhook import WebhookSink  # an HTTP client that others can do without
 
-    sink = WebhookSink(definition(request), request.environ, request.root)
-    workflow = request.workflow
-    tasks = workflow.task_integration.task_manager if workflow else None
-    if tasks is None or not (tasks.enabled and tasks.titles and tasks.kind == "taskmaster"):
-        return sink
-    from pytest_swarmtask.relay.sinks.titled import TitledSink, Titles
-    from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
-
-    file = TaskMasterFile.configured(tasks, str(request.root), request.environ)
-    return TitledSink(sink, Titles(file, request.environ))
+    return titled(WebhookSink(definition(request), request.environ, request.root), request)
 
 
 def definition(request: SinkRequest) -> Webhook:
