@@ -8,7 +8,8 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_swarmtask.config.monitoring import AppriseNotifier, GithubNotifier, WebhookNotifier
+from pytest_swarmtask import plugins
+from pytest_swarmtask.config.monitoring import AppriseNotifier, GithubNotifier, PluginNotifier, WebhookNotifier
 from pytest_swarmtask.config.settings import journal_folder
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.errors import ConfigError, EndpointError
@@ -18,7 +19,7 @@ from pytest_swarmtask.relay.templates import fill_all
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_swarmtask.config.model import Workflow
     from pytest_swarmtask.config.monitoring import Notifier
@@ -45,6 +46,8 @@ def open_channel(definition: Notifier, workflow: Workflow, root: str, environ: M
         return _Webhook(definition, workflow, root, environ)
     if isinstance(definition, AppriseNotifier):
         return _Apprise(definition, environ)
+    if isinstance(definition, PluginNotifier):
+        return _Plugin(definition, environ)
     if isinstance(definition, GithubNotifier):
         return _Github(root, environ)
     return _Log()
@@ -134,6 +137,39 @@ class _Apprise:
         kind = "success" if message.resolved else kind
         told = service.notify(body=message.text, title=message.title, notify_type=kind, body_format="text")
         return "" if told else "the service did not take it"
+
+    def close(self) -> None:
+        pass
+
+
+class _Plugin:
+    """What an installed plug-in brings."""
+
+    def __init__(self, definition: PluginNotifier, environ: Mapping[str, str]) -> None:
+        self._definition = definition
+        self._environ = environ
+        self._tell: Callable[[str, str], None] | None = None
+
+    def send(self, message: Message) -> Verdict:
+        try:
+            if self._tell is None:
+                self._tell = self._found()
+            self._tell(message.title, message.text)
+        except ConfigError as error:
+            return Stopped(str(error))
+        except Exception as error:  # noqa: BLE001 - somebody else's code; its message may hold a secret
+            return Retry(f"the plug-in raised {type(error).__name__}")
+        return Delivered()
+
+    def _found(self) -> Callable[[str, str], None]:
+        manager, _ = plugins.for_relay()
+        name, options = self._definition.plugin, self._definition.options
+        found: Callable[[str, str], None] | None = manager.hook.swarmtask_notifier(
+            name=name, options=options, environ=self._environ
+        )
+        if found is None:
+            raise ConfigError(f"no installed plug-in has the notifier {name!r}")
+        return found
 
     def close(self) -> None:
         pass

@@ -103,6 +103,9 @@ def flush(
         settled = Relay(journal, environ, taken, eager=True, adopt=False).run(left, watch) and settled
         busy += [key for key in some if key not in taken]
     waited = [_wait_for(journal, key, deadline) for key in busy]
+    from pytest_swarmtask.relay.sinks.alerts import check  # which relays without alerts can do without
+
+    check(journal, environ)
     retention.prune(journal, environ)
     return settled and all(waited)
 
