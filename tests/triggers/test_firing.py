@@ -46,7 +46,9 @@ def test_once_per(lab: Lab, notes: Notes, once_per: str | None, expected: list[s
 
 def test_cooldown(lab: Lab, notes: Notes) -> None:
     """It goes on when another relay takes over, and it ends."""
-    configure(lab, rule(notes.action("{{task_id}}"), cooldown=3600), rule(notes.action("short"), name="b", cooldown=0.01))
+    configure(
+        lab, rule(notes.action("{{task_id}}"), cooldown=3600), rule(notes.action("short"), name="b", cooldown=0.01)
+    )
     emit(lab, "a")
     lab.kill()
     emit(lab, "b")
@@ -96,7 +98,11 @@ class TestLoops:
         """What it starts knows which triggers led to it: an emitter, `run`, and a whole pytest session."""
         (lab.root / "test_it.py").write_text("def test_it():\n    pass\n")
         ours = [sys.executable, "-m", "pytest_swarmtask"]
-        commands = [[*ours, "emit", "TASK_COMPLETED", "x"], [*ours, "run", "--", "true"], [sys.executable, "-m", "pytest"]]
+        commands = [
+            [*ours, "emit", "TASK_COMPLETED", "x"],
+            [*ours, "run", "--", "true"],
+            [sys.executable, "-m", "pytest"],
+        ]
         configure(lab, rule(*({"action": "run", "command": command} for command in commands), on="*_COMPLETED"))
         cause = lab.emit("TASK_COMPLETED", "5")
         lab.wait_for_end()
