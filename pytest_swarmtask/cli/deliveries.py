@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from pytest_swarmtask.capture.annotations import take_annotations
 from pytest_swarmtask.config.settings import ALERTS, TASKS, TRIGGERS, find_root, journal_folder
 from pytest_swarmtask.errors import HistoryError, UsageError
 from pytest_swarmtask.terminal import neutral
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from typing_extensions import Self
 
+    from pytest_swarmtask.relay.alerts.survey import AlertsSurvey
     from pytest_swarmtask.relay.survey import EndpointSurvey, Survey
     from pytest_swarmtask.relay.triggers.record import Summary
     from pytest_swarmtask.report.tree import Span
@@ -94,13 +96,14 @@ def status(arguments: argparse.Namespace) -> int:
     prune(journal, os.environ)
     found = survey_of(journal)
     last_run = _last_run(journal) if found.runs else None
-    rules = _rules(journal)
+    rules, told = _rules(journal), _told(journal)
     if arguments.json:
         shown = {"trace_id": last_run[0], "spans": [span.as_json() for span in last_run[1]]} if last_run else None
         triggers = {name: rule._asdict() for name, rule in rules.items()}
-        print(json.dumps({**_as_json(journal, found), "triggers": triggers, "last_run": shown}, indent=2))
+        whole = {**_as_json(journal, found), "triggers": triggers, **told.as_json(), "last_run": shown}
+        print(json.dumps(whole, indent=2))
     else:
-        print("\n".join(map(neutral, [*_as_text(journal, found), *_triggers(rules)])))
+        print("\n".join(map(neutral, [*_as_text(journal, found), *_triggers(rules), *told.as_text()])))
         if last_run:
             print_tree(*last_run)
     return 0 if found.well else 1
@@ -111,6 +114,15 @@ def _rules(journal: str) -> dict[str, Summary]:
 
     try:
         return summaries(journal)
+    except (sqlite3.Error, OSError) as error:
+        raise UsageError(f"the relay's database in {journal} cannot be read: {error}") from None
+
+
+def _told(journal: str) -> AlertsSurvey:
+    from pytest_swarmtask.relay.alerts.survey import survey_alerts
+
+    try:
+        return survey_alerts(journal)
     except (sqlite3.Error, OSError) as error:
         raise UsageError(f"the relay's database in {journal} cannot be read: {error}") from None
 
@@ -202,6 +214,8 @@ def flush(arguments: argparse.Namespace) -> int:
     after = survey_of(journal)
     for line in _flushed(before, after):
         print(neutral(line))
+    for annotation in take_annotations(journal, os.environ):
+        print(annotation)
     return 0 if not any(endpoint.waiting for endpoint in after.endpoints.values()) else 1
 
 

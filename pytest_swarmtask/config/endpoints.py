@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
+from pytest_swarmtask.config.monitoring import WebhookNotifier
 from pytest_swarmtask.config.settings import ALERTS, TASKS, TRIGGERS
 from pytest_swarmtask.config.variables import mentioned, references
 from pytest_swarmtask.hookspecs import Endpoint, hookimpl
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import pluggy
 
     from pytest_swarmtask.config.model import TaskManager, Workflow
-    from pytest_swarmtask.config.monitoring import Monitoring
     from pytest_swarmtask.config.triggers import AutomationTriggers
 
 
@@ -32,7 +32,7 @@ def swarmtask_endpoints(workflow: Workflow) -> list[Endpoint]:
         *(Endpoint(webhook.name, references(webhook.url), webhook.variables()) for webhook in webhooks),
         *_task_manager(workflow.task_integration.task_manager),
         *_triggers(workflow.automation_triggers),
-        *_alerts(workflow.monitoring),
+        *_alerts(workflow),
     ]
 
 
@@ -62,9 +62,13 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
-def _alerts(section: Monitoring) -> Iterator[Endpoint]:
+def _alerts(workflow: Workflow) -> Iterator[Endpoint]:
+    section = workflow.monitoring
     if section.enabled and (any(alert.enabled for alert in section.alerts) or section.metrics.textfile):
-        yield Endpoint(ALERTS)
+        webhooks = {one.webhook for one in section.notifiers if isinstance(one, WebhookNotifier)}
+        signed = [webhook for webhook in workflow.task_integration.webhooks if webhook.name in webhooks]
+        names = {name for text in _texts(to_builtins(section)) for name in mentioned(text)}
+        yield Endpoint(ALERTS, [], sorted(names.union(*(webhook.variables() for webhook in signed))))
 
 
 def endpoints(manager: pluggy.PluginManager, workflow: Workflow) -> tuple[list[Endpoint], list[str]]:

@@ -640,13 +640,6 @@ class TestCommandLine:
         with pytest.raises(ConfigError, match="unknown key"):
             run("validate", "--root", str(write("x: 1")))
 
-    def test_validate_says_what_is_not_acted_on_yet(
-        self, write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(cli, "NOT_ACTED_ON_YET", ("monitoring", "access_control"))
-        run("validate", "--root", str(write("monitoring: {enabled: true}")))
-        assert "not acted on by this version yet: monitoring\n" in capsys.readouterr().out
-
     def test_validate_without_a_file_is_no_failure(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("validate", "--root", str(tmp_path)) == 0
         assert "the defaults hold" in capsys.readouterr().out

@@ -65,7 +65,7 @@ def check(journal: str, environ: Mapping[str, str]) -> None:
     try:
         workflow = load(root, environ).workflow
         if workflow.monitoring.enabled and (workflow.monitoring.alerts or workflow.monitoring.metrics.textfile):
-            request = SinkRequest(ALERTS, identity, root, environ, workflow, None, None, journal)
+            request = SinkRequest(ALERTS, identity, root, environ, workflow, None, None, journal, environment)
             with contextlib.closing(AlertsSink(request, eager=True)) as sink:
                 sink.tend()
     except ConfigError as error:
@@ -95,7 +95,7 @@ class AlertsSink:
         in_force = [alert for alert in monitoring.alerts if monitoring.enabled and alert.enabled]
         self.name = request.identity
         self._journal, self._environ, self._root = request.journal, request.environ, str(request.root)
-        self._environment = request.identity.removeprefix(ALERTS).partition(" as ")[0].removeprefix("@")
+        self._environment = request.environment
         self._project = _project(workflow.task_integration.source, request)
         self._silences = [alert for alert in in_force if isinstance(alert, SilenceAlert)]
         self._deliveries = [alert for alert in in_force if isinstance(alert, DeliveryAlert)]
