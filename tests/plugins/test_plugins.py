@@ -187,13 +187,15 @@ def test_one_that_is_installed_later_is_noticed(lab: Lab, install: Install) -> N
 def test_without_plug_ins_nothing_of_theirs_is_loaded(lab: Lab) -> None:
     """With the compiled configuration an emitter knows neither pluggy nor entry points."""
     lab.emit("TASK_STARTED", "t")
+    package = os.path.dirname(os.path.dirname(pytest_swarmtask.__file__))
     program = (
-        "import sys; from pytest_swarmtask.emit import main; main(['TASK_STARTED', 'u'])\n"
+        f"import sys; sys.path.append({package!r})\n"
+        "from pytest_swarmtask.emit import main; main(['TASK_STARTED', 'u'])\n"
         "print([name for name in ('pluggy', 'importlib.metadata', 'pytest_swarmtask.additions', 'threading') "
         "if name in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-S", "-c", f"import sys; sys.path.append({os.path.dirname(os.path.dirname(pytest_swarmtask.__file__))!r})\n{program}"],
+        [sys.executable, "-S", "-c", program],
         cwd=lab.root,
         env=lab.environ,
         capture_output=True,

@@ -180,6 +180,22 @@ def test_a_long_command_holds_up_nobody(lab: Lab, receiver: Receiver) -> None:
     assert summary(lab)["failed"] == 0
 
 
+def test_events_of_python_code_and_of_tests_set_rules_off(lab: Lab, notes: Notes) -> None:
+    """As those of recipes do; handlers in the process work beside them."""
+    rules = (rule(notes.action("{{task_id}}"), on=kind, name=kind) for kind in ("TASK_COMPLETED", "TEST_FAILED"))
+    configure(lab, *rules)
+    program = (
+        "from pytest_swarmtask import AutomationEventType, AutomationIntegrator, trigger_task_event\n"
+        "with AutomationIntegrator() as integrator:\n"
+        "    integrator.register_handler(AutomationEventType.TASK_COMPLETED, lambda *event: print(event[1]))\n"
+        "    trigger_task_event(AutomationEventType.TASK_COMPLETED, task_id='unique_id')\n"
+    )
+    assert lab.python(program).stdout == "unique_id\n"
+    (lab.root / "test_it.py").write_text("def test_it():\n    assert 0\n")
+    lab.pytest()
+    assert [note["argv"] for note in notes.wait(2)] == [["unique_id"], ["test_it.py::test_it"]]
+
+
 def test_rules_that_are_off(lab: Lab, notes: Notes, receiver: Receiver) -> None:
     """Neither one that is not enabled fires, nor any when the section is not."""
     configure(lab, rule(notes.action("a"), enabled=False), rule(notes.action("b"), name="b"))
