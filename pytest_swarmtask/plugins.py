@@ -7,7 +7,7 @@ configuration.
 from __future__ import annotations
 
 import functools
-import importlib.util
+import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import pluggy
@@ -77,8 +77,7 @@ def _opened(ours: Iterable[str]) -> tuple[pluggy.PluginManager, list[Plugin]]:
     door = manager()
     plugins = [_taken_in(door, plugin) for plugin in _found()]
     for name in ours:  # the last to come in is the first to be asked
-        if importlib.util.find_spec(name):
-            door.register(importlib.import_module(name), name)
+        door.register(importlib.import_module(name), name)
     return door, plugins
 
 

@@ -77,7 +77,7 @@ def endpoints(manager: pluggy.PluginManager, workflow: Workflow) -> tuple[list[E
     problems: list[str] = []
     for implementation in reversed(manager.hook.swarmtask_endpoints.get_hookimpls()):
         try:
-            answer: Any = implementation.function(workflow)
+            answer: Any = implementation.function(*[workflow for _ in implementation.argnames])
             given = [Endpoint(*one) for one in answer or ()]
         except Exception as error:  # noqa: BLE001 - somebody else's code
             problems.append(f"plug-in {implementation.plugin_name}: {type(error).__name__}: {error}")

@@ -98,6 +98,7 @@ def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
         "events": 3,
         "foreign": 0,
         "torn": 0,
+        "triggers": {},
         "endpoints": {
             "default": {
                 "delivered": 3,

@@ -65,3 +65,10 @@ def handled(lab: Lab) -> bool:
     """Tell whether the triggers are through with all that is in the journal."""
     endpoint = lab.status()["endpoints"]["trigger:run"]
     return not endpoint["waiting"]
+
+
+def emit_all(lab: Lab, *types: str) -> None:
+    """Emit an event of each type, and wait until the triggers are through with them."""
+    for name in types:
+        lab.emit(name, "5")
+    wait_until(lambda: handled(lab), "the triggers")

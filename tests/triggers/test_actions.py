@@ -34,9 +34,9 @@ class TestRun:
         assert note["cwd"] == str(lab.root / "sub")
         environ = note["environ"]
         assert environ["MINE"] == "<rule fast>"
-        assert [environ[f"SWARMTASK_EVENT_{name}"] for name in ("ID", "TYPE", "TASK_ID", "STATUS", "PARENT_SPAN_ID")] == [
-            *(event["id"], "TASK_COMPLETED", "5", "completed", "")
-        ]
+        assert [
+            environ[f"SWARMTASK_EVENT_{name}"] for name in ("ID", "TYPE", "TASK_ID", "STATUS", "PARENT_SPAN_ID")
+        ] == [*(event["id"], "TASK_COMPLETED", "5", "completed", "")]
         assert json.loads(environ["SWARMTASK_EVENT_METADATA"])["ci"] == {"job": 7}
         assert environ["TRACEPARENT"] == f"00-{event['trace_id']}-{event['span_id']}-01"
         wait_until(lambda: handled(lab), "the other event")
@@ -61,13 +61,16 @@ class TestRun:
 
     def test_its_output_goes_to_the_log(self, lab: Lab) -> None:
         """Line by line, without secrets and without what a terminal obeys."""
-        program = "import os; print('one\\x1b[2J'); print('key', os.environ['AUTOMATION_SECRET_KEY']); print('x' * 99999)"
+        program = (
+            "import os; print('one\\x1b[2J'); print('key', os.environ['AUTOMATION_SECRET_KEY']); print('x' * 99999)"
+        )
         configure(lab, rule(python(program)))
         lab.emit("TASK_COMPLETED", "5")
         wait_until(lambda: "trigger rule | xxx" in lab.log(), "the output")
         log = lab.log()
         assert "trigger rule | one\\x1b[2J\n" not in log  # only the last 64 KiB of so much are kept
         assert SECRET not in log
+        lab.wait_for_end()
         configure(lab, rule(python(program.replace("99999", "9"))))
         lab.emit("TASK_COMPLETED", "5")
         wait_until(lambda: "trigger rule | one\\x1b[2J\n" in lab.log(), "the output")
@@ -76,7 +79,9 @@ class TestRun:
 
     def test_after_its_time_it_is_killed_with_its_children(self, lab: Lab) -> None:
         held = lab.root / "held"
-        child = f"import fcntl, time; file = open({str(held)!r}, 'w'); fcntl.flock(file, fcntl.LOCK_EX); time.sleep(600)"
+        child = (
+            f"import fcntl, time; file = open({str(held)!r}, 'w'); fcntl.flock(file, fcntl.LOCK_EX); time.sleep(600)"
+        )
         parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
         configure(lab, rule(python(parent), timeout=3))
         lab.emit("TASK_COMPLETED", "5")
@@ -96,7 +101,11 @@ class TestRun:
     )
     def test_a_failure_is_counted_and_ends_the_rule(self, lab: Lab, notes: Notes, action: object, words: str) -> None:
         """What comes after relies on it; other rules go on."""
-        configure(lab, {**rule(notes.action("after")), "do": [action, notes.action("after")]}, rule(notes.action("b"), name="b"))
+        configure(
+            lab,
+            {**rule(notes.action("after")), "do": [action, notes.action("after")]},
+            rule(notes.action("b"), name="b"),
+        )
         lab.emit("TASK_COMPLETED", "5")
         assert [note["argv"] for note in notes.wait()] == [["b"]]
         assert words in summary(lab)["reason"]
@@ -166,7 +175,12 @@ class TestSetStatus:
 
 class TestEmit:
     def test_it_is_part_of_the_run_and_delivered(self, lab: Lab, receiver: Receiver) -> None:
-        action = {"action": "emit", "event_type": "BUILD_STARTED", "task_id": "of {{task_id}}", "metadata": {"k": "{{status}}"}}
+        action = {
+            "action": "emit",
+            "event_type": "BUILD_STARTED",
+            "task_id": "of {{task_id}}",
+            "metadata": {"k": "{{status}}"},
+        }
         configure(lab, rule(action))
         lab.emit("TASK_STARTED", "5")
         cause = lab.emit("TASK_COMPLETED", "5")
@@ -179,7 +193,10 @@ class TestEmit:
         assert len(lab.events()) == 3
 
     def test_a_start_and_its_end_are_one_span(self, lab: Lab, receiver: Receiver) -> None:
-        start, end = ({"action": "emit", "event_type": f"DEPLOYMENT_{verb}", "task_id": "web"} for verb in ("STARTED", "COMPLETED"))
+        start, end = (
+            {"action": "emit", "event_type": f"DEPLOYMENT_{verb}", "task_id": "web"}
+            for verb in ("STARTED", "COMPLETED")
+        )
         configure(lab, rule(start, end))
         lab.emit("TASK_COMPLETED", "5")
         spans = [event["span_id"] for event in receiver.wait(3) if event["task_id"] == "web"]
@@ -198,7 +215,11 @@ class TestNotify:
         configure(
             lab,
             rule({"action": "notify", "to": ["log"]}, on="TASK_FAILED"),
-            rule({"action": "notify", "to": ["log"], "message": "{{name}}: {{task_id}}, {{link}}"}, on="BUILD_*", name="own"),
+            rule(
+                {"action": "notify", "to": ["log"], "message": "{{name}}: {{task_id}}, {{link}}"},
+                on="BUILD_*",
+                name="own",
+            ),
         )
         lab.emit("TASK_COMPLETED", "4")
         event = lab.emit("TASK_FAILED", "5", '{"error": "it broke", "branch": "main"}')
@@ -218,5 +239,3 @@ def test_the_watched_process_knows_only_that_there_are_triggers(lab: Lab, receiv
     assert "trigger:run" in compiled
     assert "rule-1" not in compiled
     assert receiver.wait(1)
-
-

@@ -46,7 +46,9 @@ def test_once_per(lab: Lab, notes: Notes, once_per: str | None, expected: list[s
 
 def test_cooldown(lab: Lab, notes: Notes) -> None:
     """It goes on when another relay takes over, and it ends."""
-    configure(lab, rule(notes.action("{{task_id}}"), cooldown=3600), rule(notes.action("short"), name="b", cooldown=0.01))
+    configure(
+        lab, rule(notes.action("{{task_id}}"), cooldown=3600), rule(notes.action("short"), name="b", cooldown=0.01)
+    )
     emit(lab, "a")
     lab.kill()
     emit(lab, "b")
@@ -96,7 +98,11 @@ class TestLoops:
         """What it starts knows which triggers led to it: an emitter, `run`, and a whole pytest session."""
         (lab.root / "test_it.py").write_text("def test_it():\n    pass\n")
         ours = [sys.executable, "-m", "pytest_swarmtask"]
-        commands = [[*ours, "emit", "TASK_COMPLETED", "x"], [*ours, "run", "--", "true"], [sys.executable, "-m", "pytest"]]
+        commands = [
+            [*ours, "emit", "TASK_COMPLETED", "x"],
+            [*ours, "run", "--", "true"],
+            [sys.executable, "-m", "pytest"],
+        ]
         configure(lab, rule(*({"action": "run", "command": command} for command in commands), on="*_COMPLETED"))
         cause = lab.emit("TASK_COMPLETED", "5")
         lab.wait_for_end()
@@ -172,6 +178,22 @@ def test_a_long_command_holds_up_nobody(lab: Lab, receiver: Receiver) -> None:
     go.touch()
     lab.wait_for_end()
     assert summary(lab)["failed"] == 0
+
+
+def test_events_of_python_code_and_of_tests_set_rules_off(lab: Lab, notes: Notes) -> None:
+    """As those of recipes do; handlers in the process work beside them."""
+    rules = (rule(notes.action("{{task_id}}"), on=kind, name=kind) for kind in ("TASK_COMPLETED", "TEST_FAILED"))
+    configure(lab, *rules)
+    program = (
+        "from pytest_swarmtask import AutomationEventType, AutomationIntegrator, trigger_task_event\n"
+        "with AutomationIntegrator() as integrator:\n"
+        "    integrator.register_handler(AutomationEventType.TASK_COMPLETED, lambda *event: print(event[1]))\n"
+        "    trigger_task_event(AutomationEventType.TASK_COMPLETED, task_id='unique_id')\n"
+    )
+    assert lab.python(program).stdout == "unique_id\n"
+    (lab.root / "test_it.py").write_text("def test_it():\n    assert 0\n")
+    lab.pytest()
+    assert [note["argv"] for note in notes.wait(2)] == [["unique_id"], ["test_it.py::test_it"]]
 
 
 def test_rules_that_are_off(lab: Lab, notes: Notes, receiver: Receiver) -> None:

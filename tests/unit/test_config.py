@@ -446,7 +446,8 @@ class TestLaterSections:
             ("{name: a, on: ['*'], do: [{action: webhook, webhook: x}]}", "the name of a webhook (one of default)"),
             ("{name: a, on: ['*'], do: [{action: notify, to: [x]}]}", "the name of a notifier (none is configured)"),
             ("{name: a, on: ['*'], do: [{action: emit, event_type: TASK_START}]}", "did you mean TASK_STARTED?"),
-            ("{name: a, on: ['*'], do: [{action: run, command: ['{{taskid}}']}]}", "did you mean task_id?"),
+            ("{name: a, on: ['*'], do: [{action: run, command: [a, '{{taskid}}']}]}", "did you mean task_id?"),
+            ("{name: a, on: ['*'], do: [{action: run, command: ['{{task_id}}']}]}", "expected the name of a program"),
             (
                 "{name: a, on: ['*'], do: [{action: webhook, webhook: default, body: {a: ['{{x}}']}}]}",
                 "{{…}} to name one",
