@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import uuid
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_swarmtask import plugins
@@ -79,7 +78,7 @@ class _Webhook:
         body = as_json(message) if self._body is None else fill_all(self._body, values(message))
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
-            return self._opened().post(f"note_{uuid.uuid4().hex}", "application/json", content, 1)
+            return self._opened().post(f"note_{message.id}", "application/json", content, 1)
         except (ConfigError, EndpointError) as error:
             return Stopped(str(error))
         except Exception as error:  # noqa: BLE001 - whatever one notifier does, the others are told

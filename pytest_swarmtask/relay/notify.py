@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -50,6 +51,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         since: since when, UTC, RFC 3339, or empty.
         link: where to read more, or empty.
         place: file and line in the project, such as ``tests/test_api.py:12``, or empty.
+        id: the same at each attempt to tell it.
         values: what templates may name, see `pytest_swarmtask.relay.templates.variables`.
     """
 
@@ -62,6 +64,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
     link: str = ""
     place: str = ""
+    id: str = msgspec.field(default_factory=lambda: uuid.uuid4().hex)
     values: dict[str, Any] = {}
 
 

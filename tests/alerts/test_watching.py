@@ -74,7 +74,7 @@ def test_deliveries_that_are_refused_or_wait(world: World) -> None:
         idle = {"name": "refused", "kind": "delivery", "dead_letters": 3}
         refused = {"name": "refused-board", "kind": "delivery", "dead_letters": 2, "webhooks": ["bo*"]}
         waiting = {"name": "waiting", "kind": "delivery", "waiting": 5}
-        others = {"name": "others", "kind": "delivery", "dead_letters": 1, "waiting": 1, "webhooks": ["chat"]}
+        others = {"name": "others", "kind": "delivery", "dead_letters": 1, "waiting": 100, "webhooks": ["chat"]}
         world.watch(idle, refused, waiting, others, webhooks=(hook,))
         world.record(2)
         world.handled()
@@ -94,7 +94,7 @@ def test_deliveries_that_are_refused_or_wait(world: World) -> None:
 def test_the_age_of_what_waits(world: World) -> None:
     with receiving() as board:
         board.answer = lambda _: 401
-        late = {"name": "late", "kind": "delivery", "oldest": 0.5}
+        late = {"name": "late", "kind": "delivery", "oldest": 0.5, "webhooks": ["board"]}
         never = {"name": "never", "kind": "delivery", "oldest": 86400}
         world.watch(late, never, webhooks=({"name": "board", "url": board.url, "events": ["TASK_*"]},))
         world.record(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import uuid
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -96,5 +97,11 @@ def resolved(told: Message, case: Case, now: str) -> Message:
     lines += [f"link: {link}"] if link else []
     lines.append(f"alert: {told.name} ({told.severity})")
     return msgspec.structs.replace(
-        told, title=f"resolved: {told.title}", text="\n".join(lines), resolved=True, link=link, place=""
+        told,
+        id=uuid.uuid4().hex,
+        title=f"resolved: {told.title}",
+        text="\n".join(lines),
+        resolved=True,
+        link=link,
+        place="",
     )

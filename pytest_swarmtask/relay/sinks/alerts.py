@@ -120,7 +120,8 @@ class AlertsSink:
 
     def send(self, records: Sequence[Record]) -> Verdict:
         """Ask the conditions about these events."""
-        events = [record.event for record in records]
+        # Of several segments, what came first may be read last; a fix must not be undone by the failure before it.
+        events = sorted((record.event for record in records), key=lambda event: event.timestamp)
         try:
             if self._asked or self._silences:
                 ask_past(self._journal, self._environ, lambda past: self._look_at(events, past))
