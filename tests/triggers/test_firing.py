@@ -108,9 +108,28 @@ class TestLoops:
         lab.wait_for_end()
         others = [event for event in lab.events() if event["id"] != cause["id"]]
         assert {event["event_type"] for event in others} >= {"TASK_COMPLETED", "TEST_PASSED"}
-        assert {str(event["metadata"]["caused_by"]) for event in others} == {"['rule']"}
+        assert [event for event in others if event["metadata"].get("caused_by") != ["rule"]] == []
         assert {event["trace_id"] for event in others} == {cause["trace_id"]}
         assert (summary(lab)["fired"], summary(lab)["failed"]) == (1, 0)
+
+
+    def test_nor_does_one_that_dies(self, lab: Lab) -> None:
+        """A session that is killed is ended as failed in its stead, which is what the rule listens to."""
+        (lab.root / "test_it.py").write_text("def test_it():\n    import time\n    time.sleep(600)\n")
+        program = (
+            "import os, signal, subprocess, sys, time\n"
+            "session = subprocess.Popen([sys.executable, '-m', 'pytest', 'test_it.py'])\n"
+            "while not any('TEST_STARTED' in open(f'.taskmaster/events/{name}').read()\n"
+            "              for name in os.listdir('.taskmaster/events') if name.endswith('.jsonl')): time.sleep(0.05)\n"
+            "session.send_signal(signal.SIGKILL); session.wait()\n"
+        )
+        configure(lab, rule(python(program), on="*_FAILED"))
+        lab.emit("TASK_FAILED", "5")
+        wait_until(lambda: len(lab.events()) == 5, "the ends")
+        lab.wait_for_end()
+        ends = [event["metadata"]["caused_by"] for event in lab.events() if "last_seen" in event["metadata"]]
+        assert ends == [["rule"], ["rule"]]
+        assert summary(lab)["fired"] == 1
 
 
 class TestRoles:
