@@ -181,6 +181,8 @@ class _Github:
     def __init__(self, root: str, environ: Mapping[str, str]) -> None:
         self._path = annotations_file(journal_folder(root))
         self._on = environ.get("GITHUB_ACTIONS") == "true"
+        self._root = root
+        self._workspace = os.path.abspath(environ.get("GITHUB_WORKSPACE") or root)
 
     def send(self, message: Message) -> Verdict:
         if not self._on:
@@ -188,26 +190,31 @@ class _Github:
         try:
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                os.write(fd, f"{annotation(message)}\n".encode("utf-8", "replace"))
+                os.write(fd, f"{annotation(message, self._inside)}\n".encode("utf-8", "replace"))
             finally:
                 os.close(fd)
         except OSError as error:
             return Retry(f"{self._path}: {error.strerror}")
         return Delivered()
 
+    def _inside(self, file: str) -> str:
+        """Return a file's path as seen from the workspace, which is what GitHub knows it by."""
+        path = os.path.join(self._root, file)
+        return os.path.relpath(path, self._workspace) if path.startswith(self._workspace + os.sep) else file
+
     def close(self) -> None:
         pass
 
 
-def annotation(message: Message) -> str:
-    """Return a message as a workflow command of GitHub Actions.
+def annotation(message: Message, inside: Callable[[str], str] = str) -> str:
+    """Return a message as a workflow command of GitHub Actions; `inside` makes paths what GitHub knows them by.
 
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
     """
     kind = {"info": "notice", "warning": "warning", "critical": "error"}[message.severity]
     kind = "notice" if message.resolved else kind
     file, _, line = message.place.rpartition(":")
-    place = f"file={_property(file)},line={line}," if file and line.isdigit() else ""
+    place = f"file={_property(inside(file))},line={line}," if file and line.isdigit() else ""
     return f"::{kind} {place}title={_property(message.title)}::{_data(message.text)}"
 
 

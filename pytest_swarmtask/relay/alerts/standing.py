@@ -89,7 +89,7 @@ class Standing:
             self._memory.swap(SCOPE, key, before, msgspec.to_builtins(new))
         elif before is not None:
             if old is not None and old.told and alert.resolved:
-                self._notifiers.tell(old.notify, words.resolved(old.message, case, _now()))
+                self._notifiers.tell(old.notify, words.resolved(old.message, case, _at(case)))
             self._memory.swap(SCOPE, key, before, None)
 
     def _found(self, alert: Alert, case: Case, project: str, old: Held | None) -> Held:
@@ -97,7 +97,7 @@ class Standing:
 
         Told first and remembered then: who is killed in between tells twice rather than never.
         """
-        since = old.message.since if old else case.since or (case.event.timestamp if case.event else _now())
+        since = old.message.since if old else case.since or _at(case)
         message = words.message(alert, case, project, since)
         told = old.told if old else 0.0
         if not 0 <= time.time() - told < alert.repeat and not self._is_quiet(alert.severity):
@@ -141,5 +141,6 @@ def _read(value: dict[str, Any] | None) -> Held | None:
         return None  # damaged, or of another version
 
 
-def _now() -> str:
-    return Clock().timestamp()
+def _at(case: Case) -> str:
+    """Return when something was found to be so."""
+    return case.event.timestamp if case.event else Clock().timestamp()

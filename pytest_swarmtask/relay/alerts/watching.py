@@ -93,20 +93,20 @@ def unfinished(alert: SilenceAlert, starts: Starts, past: Past, held: Mapping[st
     return cases, soonest
 
 
-def overdue(alert: SilenceAlert, memory: Memory, environment: str) -> tuple[list[Case], float]:
-    """Return whether an expected start has not come, and the seconds until it is overdue."""
+def overdue(alert: SilenceAlert, memory: Memory, environment: str) -> Case | None:
+    """Return whether an expected start has not come; None where nobody has looked before."""
     every = alert.every or 0.0
     heard = memory.get(HEARD, f"{environment}\t{alert.name}")
     at = heard.get("at") if heard else None
     if not isinstance(at, str):  # its time counts from now on
         hear(alert, memory, environment, Clock().timestamp())
-        return [], every
+        return None
     age = seconds_since(at)
     if age < every:
-        return [], every - age
+        return Case(alert.name, holds=False, text=f"{alert.name} was heard again")
     text = f"nothing was heard of {alert.name} for {_words(age)}"
     compared = f"expected every {_words(every)}"
-    return [Case(alert.name, holds=True, text=text, compared=compared, since=at)], float("inf")
+    return Case(alert.name, holds=True, text=text, compared=compared, since=at)
 
 
 def hear(alert: SilenceAlert, memory: Memory, environment: str, timestamp: str) -> None:
@@ -130,11 +130,11 @@ def delivery(alert: DeliveryAlert, backlogs: Mapping[str, Backlog], environment:
 def _delivery(alert: DeliveryAlert, endpoint: str, backlog: Backlog) -> Case:
     age = seconds_since(backlog.oldest) if backlog.oldest else 0.0
     found = [
-        (alert.waiting is not None and backlog.waiting > alert.waiting, f"{backlog.waiting} events wait"),
-        (alert.oldest is not None and age > alert.oldest, f"the oldest event waits for {_words(age)}"),
+        (alert.waiting is not None and backlog.waiting > alert.waiting, f"waiting: {backlog.waiting}"),
+        (alert.oldest is not None and age > alert.oldest, f"the oldest event has waited for {_words(age)}"),
         (
             alert.dead_letters is not None and backlog.dead >= alert.dead_letters,
-            f"{backlog.dead} were refused for good",
+            f"refused for good: {backlog.dead}",
         ),
     ]
     texts = [text for holds, text in found if holds]

@@ -189,8 +189,9 @@ class AlertsSink:
                 found, left = watching.unfinished(alert, starts, past, self._standing.all_of(alert))
                 cases, soonest = cases + found, min(soonest, left)
             if alert.every:
-                found, left = watching.overdue(alert, self._memory, self._environment)
-                cases += found  # the relay does not stay for that: it is looked at by the next one, or by `flush`
+                # The relay does not stay for that: the next one looks again, or `flush`.
+                case = watching.overdue(alert, self._memory, self._environment)
+                cases += [case] if case else []
             self._take(alert, cases)
         return soonest
 
