@@ -55,8 +55,10 @@ def open_channel(definition: Notifier, workflow: Workflow, root: str, environ: M
 
 class _Log:
     def send(self, message: Message) -> Verdict:
-        text = neutral(" | ".join([message.title, *message.text.splitlines()]))
-        _log.warning("%s: %s", "resolved" if message.resolved else message.severity, text)
+        lines = message.text.splitlines()
+        told = lines[1:] if lines and lines[0] in message.title else lines  # the title has said that already
+        text = neutral(" | ".join([message.title, *told]))
+        _log.warning("%s", text if message.resolved else f"{message.severity}: {text}")
         return Delivered()
 
     def close(self) -> None:

@@ -106,7 +106,7 @@ def test_the_log_is_told_where_no_notifier_is_named(world: World) -> None:
     """In one line that moves no cursor."""
     world.watch({**BROKEN, "notify": []})
     world.emit("TASK_FAILED", "build", json.dumps({"error": "a\x1b[2Jb"}))
-    world.wait_for_log("warning: project: build failed: a\\x1b[2Jb | build failed: a\\x1b[2Jb | ")
+    world.wait_for_log("warning: project: build failed: a\\x1b[2Jb | compared: ")
 
 
 def test_annotations_reach_the_log_of_the_job(world: World) -> None:

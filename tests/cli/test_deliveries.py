@@ -99,6 +99,8 @@ def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
         "foreign": 0,
         "torn": 0,
         "triggers": {},
+        "alerts_firing": [],
+        "notifications_failed": {},
         "endpoints": {
             "default": {
                 "delivered": 3,
