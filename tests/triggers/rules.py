@@ -77,3 +77,8 @@ def wait_for_triggers(lab: Lab) -> None:
         return not any(one.waiting for name, one in endpoints.items() if name.startswith("trigger:run"))
 
     wait_until(through, f"the triggers\n{lab.log()}")
+
+
+def cause_of(lab: Lab) -> Json:
+    """Return the last event that no trigger has led to: the relay may have been fast, and its own come after it."""
+    return next(event for event in reversed(lab.events()) if "caused_by" not in event["metadata"])

@@ -12,7 +12,7 @@ import pytest
 from pytest_swarmtask import locks
 from tests.relay.lab import SECRET, Lab, Receiver, receiving, wait_until
 from tests.tasks.board import Board, task
-from tests.triggers.rules import Notes, configure, python, rule, summary, wait_for_failure, wait_for_triggers
+from tests.triggers.rules import Notes, cause_of, configure, python, rule, summary, wait_for_failure, wait_for_triggers
 
 HOSTILE = "x; touch pwned `touch pwned` $(touch pwned) && ../.. \n--flag 'q\" ${AUTOMATION_SECRET_KEY} {{status}}"
 
@@ -179,7 +179,8 @@ class TestEmit:
         }
         configure(lab, rule(action))
         lab.emit("TASK_STARTED", "5")
-        cause = lab.emit("TASK_COMPLETED", "5")
+        lab.emit("TASK_COMPLETED", "5")
+        cause = cause_of(lab)
         event = next(event for event in receiver.wait(3) if event["event_type"] == "BUILD_STARTED")
         assert (event["task_id"], event["status"]) == ("of 5", "started")
         assert (event["trace_id"], event["parent_span_id"]) == (cause["trace_id"], cause["span_id"])

@@ -10,7 +10,17 @@ import pytest
 
 from pytest_swarmtask.access import token_hash
 from tests.relay.lab import Lab, Receiver, wait_until
-from tests.triggers.rules import NOTE, Notes, configure, python, rule, summary, wait_for_failure, wait_for_triggers
+from tests.triggers.rules import (
+    NOTE,
+    Notes,
+    cause_of,
+    configure,
+    python,
+    rule,
+    summary,
+    wait_for_failure,
+    wait_for_triggers,
+)
 
 TOKEN = "9f1c" * 16
 
@@ -101,7 +111,8 @@ class TestLoops:
             [sys.executable, "-m", "pytest"],
         ]
         configure(lab, rule(*({"action": "run", "command": command} for command in commands), on="*_COMPLETED"))
-        cause = lab.emit("TASK_COMPLETED", "5")
+        lab.emit("TASK_COMPLETED", "5")
+        cause = cause_of(lab)
         lab.wait_for_end()
         others = [event for event in lab.events() if event["id"] != cause["id"]]
         assert {event["event_type"] for event in others} >= {"TASK_COMPLETED", "TEST_PASSED"}
