@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import pluggy
@@ -64,7 +65,8 @@ def folders() -> list[str]:
     except metadata.PackageNotFoundError:
         ours = []
     theirs = [entry.dist for entry in _entry_points() if entry.dist]
-    return sorted({str(dist.locate_file("")) for dist in (*ours, *theirs)})
+    found = {os.path.abspath(str(dist.locate_file(""))) for dist in (*ours, *theirs)}
+    return sorted(filter(os.path.isdir, found))  # not what is in an archive
 
 
 def adding_metadata(door: pluggy.PluginManager, found: Iterable[Plugin]) -> list[list[str]]:

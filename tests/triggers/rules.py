@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pytest_swarmtask.relay.survey import survey
+from pytest_swarmtask.relay.triggers.record import summaries
 from tests.relay.lab import Json, Lab, wait_until
 
 NOTE = """
@@ -57,18 +59,26 @@ class Notes:
 
 def summary(lab: Lab, name: str = "rule") -> Json:
     """Return what `status` says of a rule; nothing where it has never fired."""
-    found: Json = lab.status()["triggers"].get(name, {})
-    return found
+    found = summaries(str(lab.journal)).get(name)
+    return found._asdict() if found else {}
 
 
-def handled(lab: Lab) -> bool:
-    """Tell whether the triggers are through with all that is in the journal."""
-    endpoint = lab.status()["endpoints"]["trigger:run"]
-    return not endpoint["waiting"]
+def wait_for_failure(lab: Lab, name: str = "rule") -> str:
+    """Wait until something that a rule does has failed, and return why."""
+    wait_until(lambda: summary(lab, name).get("failed"), f"a failure\n{lab.log()}")
+    return str(summary(lab, name)["reason"])
 
 
-def emit_all(lab: Lab, *types: str) -> None:
-    """Emit an event of each type, and wait until the triggers are through with them."""
-    for name in types:
-        lab.emit(name, "5")
-    wait_until(lambda: handled(lab), "the triggers")
+def wait_for_triggers(lab: Lab) -> None:
+    """Wait until the triggers are through with all that is in the journal."""
+
+    def through() -> bool:
+        endpoints = survey(str(lab.journal), lab.environ).endpoints
+        return not any(one.waiting for name, one in endpoints.items() if name.startswith("trigger:run"))
+
+    wait_until(through, f"the triggers\n{lab.log()}")
+
+
+def cause_of(lab: Lab) -> Json:
+    """Return the last event that no trigger has led to: the relay may have been fast, and its own come after it."""
+    return next(event for event in reversed(lab.events()) if "caused_by" not in event["metadata"])

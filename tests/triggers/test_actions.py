@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from pytest_swarmtask import locks
 from tests.relay.lab import SECRET, Lab, Receiver, receiving, wait_until
 from tests.tasks.board import Board, task
-from tests.triggers.rules import Notes, configure, handled, python, rule, summary
+from tests.triggers.rules import Notes, cause_of, configure, python, rule, summary, wait_for_failure, wait_for_triggers
 
 HOSTILE = "x; touch pwned `touch pwned` $(touch pwned) && ../.. \n--flag 'q\" ${AUTOMATION_SECRET_KEY} {{status}}"
 
@@ -39,7 +40,7 @@ class TestRun:
         ] == [*(event["id"], "TASK_COMPLETED", "5", "completed", "")]
         assert json.loads(environ["SWARMTASK_EVENT_METADATA"])["ci"] == {"job": 7}
         assert environ["TRACEPARENT"] == f"00-{event['trace_id']}-{event['span_id']}-01"
-        wait_until(lambda: handled(lab), "the other event")
+        wait_for_triggers(lab)
         assert (len(notes.read()), summary(lab)["fired"], summary(lab)["failed"]) == (1, 1, 0)
 
     def test_what_an_event_says_stays_one_argument(self, lab: Lab, notes: Notes) -> None:
@@ -55,8 +56,7 @@ class TestRun:
     def test_what_an_event_says_becomes_no_option(self, lab: Lab, notes: Notes, said: str) -> None:
         configure(lab, rule(notes.action("{{metadata.branch}}")))
         lab.emit("TASK_COMPLETED", "5", json.dumps({"branch": said}))
-        wait_until(lambda: summary(lab).get("failed"), "the refusal")
-        assert "would become the option" in summary(lab)["reason"]
+        assert "would become the option" in wait_for_failure(lab)
         assert notes.read() == []
 
     def test_its_output_goes_to_the_log(self, lab: Lab) -> None:
@@ -87,8 +87,7 @@ class TestRun:
         lab.emit("TASK_COMPLETED", "5")
         wait_until(lambda: held.exists() and locks.is_locked(str(held)), "the child")
         wait_until(lambda: not locks.is_locked(str(held)), "its end")
-        wait_until(lambda: summary(lab).get("failed"), "the count")
-        assert "was killed, as it took longer than 3 s" in summary(lab)["reason"]
+        assert "was killed, as it took longer than 3 s" in wait_for_failure(lab)
 
     @pytest.mark.parametrize(
         ("action", "words"),
@@ -108,8 +107,7 @@ class TestRun:
         )
         lab.emit("TASK_COMPLETED", "5")
         assert [note["argv"] for note in notes.wait()] == [["b"]]
-        assert words in summary(lab)["reason"]
-        assert words in lab.run("status").stdout
+        assert words in wait_for_failure(lab)
         assert words in lab.log()
 
 
@@ -123,7 +121,7 @@ class TestWebhook:
             lab.emit("TASK_STARTED", "5")
             event = lab.emit("TASK_COMPLETED", "5")
             assert other.wait(1) == [event]
-            wait_until(lambda: handled(lab), "the rest")
+            wait_for_triggers(lab)
             assert (len(other.arrivals), summary(lab)["failed"]) == (2, 0)
 
     def test_a_body_of_its_own(self, lab: Lab) -> None:
@@ -143,8 +141,7 @@ class TestWebhook:
             action = {"action": "webhook", "webhook": "other"}
             configure(lab, rule(action), task_integration={"webhooks": [webhook]})
             lab.emit("TASK_COMPLETED", "5")
-            wait_until(lambda: summary(lab).get("failed"), "the count")
-            assert "422" in summary(lab)["reason"]
+            assert "422" in wait_for_failure(lab)
             assert len(other.arrivals) == 1
 
 
@@ -159,7 +156,7 @@ class TestSetStatus:
         )
         lab.emit("TASK_COMPLETED", "5")
         lab.emit("TASK_FAILED", "6")
-        lab.wait_for_end()
+        lab.wait_for_settled()
         assert board.statuses() == {"5": "review", "6": "pending"}
 
     def test_another_task_and_one_that_is_none(self, lab: Lab, board: Board) -> None:
@@ -169,8 +166,7 @@ class TestSetStatus:
         lab.emit("TASK_COMPLETED", "5", '{"next": 6}')
         wait_until(lambda: board.statuses() == {"5": "pending", "6": "blocked"}, "the status")
         lab.emit("TASK_COMPLETED", "5", '{"next": "seven"}')
-        wait_until(lambda: summary(lab)["failed"], "the count")
-        assert "there is no task seven" in summary(lab)["reason"]
+        assert "there is no task seven" in wait_for_failure(lab)
 
 
 class TestEmit:
@@ -183,7 +179,8 @@ class TestEmit:
         }
         configure(lab, rule(action))
         lab.emit("TASK_STARTED", "5")
-        cause = lab.emit("TASK_COMPLETED", "5")
+        lab.emit("TASK_COMPLETED", "5")
+        cause = cause_of(lab)
         event = next(event for event in receiver.wait(3) if event["event_type"] == "BUILD_STARTED")
         assert (event["task_id"], event["status"]) == ("of 5", "started")
         assert (event["trace_id"], event["parent_span_id"]) == (cause["trace_id"], cause["span_id"])
@@ -229,6 +226,20 @@ class TestNotify:
         for words in ("5 failed", "it broke", "main", event["trace_id"][:8]):
             assert words in log
         assert "4 completed" not in log
+
+
+def test_status_counts_and_shows_the_last_failure(lab: Lab, notes: Notes) -> None:
+    """In words and as JSON; what has failed makes it no less well delivered."""
+    configure(lab, rule(python("raise SystemExit(3)")), rule(notes.action(), name="good"))
+    lab.emit("TASK_COMPLETED", "5")
+    assert notes.wait()
+    lab.wait_for_settled()
+    shown = lab.run("status")
+    assert shown.returncode == 0
+    assert re.search(r"^triggers   trigger:run: 1 delivered, 0 waiting", shown.stdout, re.MULTILINE)
+    assert re.search(r"^fired      2 times, 1 failed; last failure: rule at .*exit code 3$", shown.stdout, re.MULTILINE)
+    triggers = lab.status()["triggers"]
+    assert {name: (one["fired"], one["failed"]) for name, one in triggers.items()} == {"rule": (1, 1), "good": (1, 0)}
 
 
 def test_the_watched_process_knows_only_that_there_are_triggers(lab: Lab, receiver: Receiver) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.relay.lab import Json, Lab
-from tests.triggers.rules import Notes, configure, emit_all, rule
+from tests.triggers.rules import Notes, configure, rule, wait_for_triggers
 
 
 @pytest.fixture
@@ -78,7 +78,8 @@ def test_the_journal_as_if_it_came_now(lab: Lab, notes: Notes) -> None:
     verdicts = [event["rules"][0]["reason"] for event in tried(lab, str(segment))]
     again = "once_per run: it has fired in this one"
     assert verdicts == [None, again, again]
-    emit_all(lab, "TASK_STARTED")
+    lab.emit("TASK_STARTED", "5")
+    wait_for_triggers(lab)
     newest = lab.segments()[-1]
     assert [event["rules"][0]["reason"] for event in tried(lab, str(newest))] == ["it has fired on this event"]
     one = lab.root / "event.json"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.relay.lab import Lab, wait_until
+from tests.triggers.rules import cause_of
 
 TEXT = (Path(__file__).parents[2] / "docs" / "automation.md").read_text("utf-8")
 HALF = TEXT[TEXT.index("\n## Triggers\n") :].partition("\n## Alerts\n")[0]
@@ -56,7 +57,8 @@ def test_builds_are_announced(lab: Lab) -> None:
     """And what an event says is data, also where a shell is named."""
     configure(lab, blocks("yaml")[1])
     customer = '$(touch pwned) "`touch pwned`"'
-    cause = lab.emit("BUILD_COMPLETED", "app; touch pwned", json.dumps({"customer": customer}), LANE="fast")
+    lab.emit("BUILD_COMPLETED", "app; touch pwned", json.dumps({"customer": customer}), LANE="fast")
+    cause = cause_of(lab)
     wait_until(lambda: f"announce-builds | built app; touch pwned for {customer}" in lab.log(), "the output")
     wait_until(lambda: len(lab.events()) == 2, "the event")
     event = next(event for event in lab.events() if event["id"] != cause["id"])
