@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 
 import pytest
 
+from pytest_swarmtask.handoff import relay_folder
+from pytest_swarmtask.relay.store import database
 from tests.alerts.world import BROKEN, World
 from tests.relay.lab import WAIT, wait_until
 
@@ -138,3 +142,16 @@ def test_each_environment_holds_for_itself(world: World, environ: dict[str, str]
     world.fail(**environ)
     world.handled()
     assert len(world.told()) == len(environ)
+
+
+def test_what_is_not_found_again_for_a_month_is_forgotten(world: World) -> None:
+    """Of a test that was deleted nobody will hear that it is well."""
+    world.watch(BROKEN)
+    world.fail()
+    world.told(1)
+    world.rest()
+    assert world.status()["alerts_firing"]
+    with contextlib.closing(sqlite3.connect(database(relay_folder(str(world.journal))))) as db, db:
+        db.execute("UPDATE memory SET changed = changed - 31 * 86400 WHERE scope = 'firing'")
+    world.run("flush")
+    assert (world.status()["alerts_firing"], len(world.told())) == ([], 1)

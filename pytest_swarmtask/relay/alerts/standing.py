@@ -21,6 +21,8 @@ SCOPE = "firing"
 """Where in the memory it stands what holds."""
 _SEPARATOR = "\t"
 _CRITICAL = "critical"
+_FORGOTTEN = 30 * 86400.0
+"""Seconds after which what was not found again holds no more: a test that was deleted never passes."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -106,6 +108,10 @@ class Standing:
         times = old.times + 1 if old else 1
         note = case.note
         return Held(alert.name, case.subject, self._environment, message, alert.notify, told, times, note)
+
+    def forget(self) -> None:
+        """Forget, silently, what has not been found again for a month."""
+        self._memory.forget_before(SCOPE, time.time() - _FORGOTTEN)
 
     def tend(self) -> None:
         """Tell what was found in quiet hours, once they are over."""

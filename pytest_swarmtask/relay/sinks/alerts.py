@@ -171,6 +171,8 @@ class AlertsSink:
         now = time.monotonic()
         if self._looked is not None and now - self._looked < _LOOK_EVERY:
             return self._looked + _LOOK_EVERY - now
+        if self._looked is None:
+            self._standing.forget()
         self._looked = now
         lock = locks.open_locked(os.path.join(relay_folder(self._journal), "alerts.lock"))
         if lock is None:
