@@ -75,6 +75,11 @@ def yield_file(journal: str, relay: str) -> str:
     return os.path.join(relay_folder(journal), f"{relay}.yield")
 
 
+def annotations_file(journal: str) -> str:
+    """Return the file in which relays leave what is to be said in the log of a GitHub Actions job."""
+    return os.path.join(relay_folder(journal), "annotations")
+
+
 def read_progress(journal: str, relay: str) -> dict[str, Any]:
     """Return what a relay last said.
 

@@ -12,17 +12,19 @@ import zlib
 from _thread import RLock  # `threading` without what is not needed here
 
 from pytest_swarmtask import spans
-from pytest_swarmtask.config.settings import Settings, find_root, read_settings
+from pytest_swarmtask.config.settings import BACKGROUND, Settings, find_root, read_settings
 from pytest_swarmtask.events import EVENT_TYPES, SHARED, Event
 from pytest_swarmtask.handoff import Handoff
 from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, route_of, write_private
 from pytest_swarmtask.redact import MASK, MAX_EVENT, Redactor, masked_paths
-from pytest_swarmtask.trace import Clock, Ids, derived_span, run_context, traceparent
+from pytest_swarmtask.trace import CAUSES, Clock, Ids, derived_span, run_context, traceparent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
+
+    from pytest_swarmtask.additions import Additions
 
 _MAX_USED = 100_000
 _MASK = MASK.encode()
@@ -46,7 +48,9 @@ class Recorder:
     """
 
     __slots__ = (
+        "_additions",
         "_around",
+        "_awaited",
         "_denied",
         "_environ",
         "_handed_over",
@@ -93,11 +97,25 @@ class Recorder:
         self._used: set[str] = set()
         self._registered: dict[str, dict[str, Any]] = {}
         self._variables: dict[str, list[str]] = {}
+        self._additions = self._added(environ)
         self._connect()
+
+    def _added(self, environ: Mapping[str, str]) -> Additions | None:
+        """Return what adds to the metadata of all events, where something does."""
+        plugins = self.settings.plugins
+        if not (plugins or environ.get(CAUSES)) or not self.settings.enabled:
+            return None
+        from pytest_swarmtask.additions import Additions, causes
+
+        return Additions(plugins, causes(environ), self.redactor, self._complain)
+
+    def _complain(self, problem: str) -> None:
+        self.problem = self.problem or _neutral(problem)
 
     def _connect(self) -> None:
         self._journal = Journal(self.settings.journal, self.trace_id, self._ids, self.clock)
         self._handoffs: dict[str, Handoff] = {}
+        self._awaited: set[str] = set()
         self._handed_over = True
         self._set_route()
 
@@ -134,14 +152,15 @@ class Recorder:
         if event_type in self._denied:
             self._deny(event_type)
             return None
-        if self._denied:
-            shared = shared or self._is_open_ended(event_type)
+        shared = shared or (bool(self._denied) and self._is_open_ended(event_type))
         try:
             timestamp = self.clock.timestamp(now)
             if not cleaned:
                 task_id = task_id if task_id is None else self.redactor.plain(task_id)
                 status = status if status is None else self.redactor.plain(status, 100)
                 metadata = self.redactor.metadata(metadata)
+            if self._additions is not None:
+                metadata = self._additions.to(event_type, task_id, metadata)
             event = Event(
                 f"{self._ids.event()}{SHARED}" if shared else self._ids.event(),
                 event_type,
@@ -301,6 +320,8 @@ class Recorder:
         if route != self._journal.route:
             self._journal.reroute(route)
             self._handoffs[route] = Handoff(self.settings.journal, relay)
+            if not set(BACKGROUND).issuperset(names):
+                self._awaited.add(route)
             self._handed_over = False
 
     def _relay_key(self) -> str:
@@ -344,8 +365,12 @@ class Recorder:
 
     @property
     def owed(self) -> bool:
-        """Whether something that this process wrote is owed to an endpoint."""
-        return bool(self._journal.owed())
+        """Whether something that this process wrote is owed to an endpoint that the end of a run waits for."""
+        return bool(self._owed())
+
+    def _owed(self) -> dict[str, int]:
+        segments = self._journal.owed().items()
+        return {name: size for name, size in segments if name.rpartition("-")[2].removesuffix(SUFFIX) in self._awaited}
 
     def drain(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds for what this process wrote to be settled; tell whether it is."""
@@ -353,7 +378,7 @@ class Recorder:
         deadline = self.clock.now() + timeout
         settled = True
         for route, handoff in self._handoffs.items():
-            owed = {name: size for name, size in self._journal.owed().items() if name.endswith(f"-{route}{SUFFIX}")}
+            owed = {name: size for name, size in self._owed().items() if name.endswith(f"-{route}{SUFFIX}")}
             left = max(0.0, deadline - self.clock.now())
             settled = (not owed or handoff.wait(owed, left, self._environ)) and settled
             self.problem = self.problem or handoff.problem
@@ -364,7 +389,7 @@ class Recorder:
         waiting, name, state = 0, "", None
         for progress in self._progress():
             for endpoint, counts in progress["runs"].get(self.trace_id, {}).items():
-                if state is None or counts["waiting"] > waiting:
+                if not endpoint.startswith(BACKGROUND) and (state is None or counts["waiting"] > waiting):
                     waiting, name, state = counts["waiting"], endpoint, progress["endpoints"][endpoint]
         if state is None:
             return self.count, "no relay has answered yet"

@@ -22,6 +22,10 @@ _ZERO = time.time() - time.perf_counter()
 _SPAN_PRIME = 2**64 - 59
 _NO_SPAN = "00000000"
 _CI_MARKERS = ("CI", "TF_BUILD", "JENKINS_URL")
+CAUSES = "SWARMTASK_CAUSED_BY"
+"""The variable in which a command that a trigger runs finds the triggers that led to it, the last one last."""
+CAUSED_BY = "caused_by"
+"""Where the metadata of events has the same."""
 _HEX = frozenset("0123456789abcdef")
 
 

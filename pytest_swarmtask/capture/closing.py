@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from pytest_swarmtask.config.settings import TASKS
+from pytest_swarmtask.config.settings import ALERTS, RESERVED, TASKS, TRIGGERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_swarmtask.recorder import Recorder
 
 
+_WORDS = ((TASKS, "task manager"), (TRIGGERS, "triggers"), (ALERTS, "alerts"))
+
+
 def header(hub: Recorder) -> list[str]:
     """Return our line of pytest's header, and a warning where the configuration could not be followed."""
-    endpoints = [name for name in hub.settings.endpoints if name != TASKS]
+    endpoints = [name for name in hub.settings.endpoints if name not in RESERVED]
     where = f", webhooks: {', '.join(endpoints)}" if endpoints else ""
-    where += ", task manager" if TASKS in hub.settings.endpoints else ""
+    where += "".join(f", {words}" for name, words in _WORDS if name in hub.settings.endpoints)
     lines = [f"swarmtask: run {hub.trace_id}{where}"]
     if hub.problem:
         lines.append(f"swarmtask: warning: {hub.problem}")

@@ -11,6 +11,7 @@ import os
 import pytest
 
 from pytest_swarmtask.capture import ci, git
+from pytest_swarmtask.capture.annotations import take_annotations
 from pytest_swarmtask.capture.closing import Closing, header
 from pytest_swarmtask.capture.coverage import Measurement
 from pytest_swarmtask.capture.facts import process_facts, usage, without_secrets
@@ -422,6 +423,8 @@ class SessionCapture:
                 terminalreporter.write_sep("-", line, yellow=bool(problem))
                 if problem:
                     terminalreporter.write_line(f"swarmtask: warning: {problem}", yellow=True)
+                for annotation in take_annotations(self._hub.settings.journal, os.environ):
+                    terminalreporter.write_line(annotation)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
             self._trouble(error)
 

@@ -17,18 +17,6 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
-NOT_ACTED_ON_YET = (
-    "automation_triggers",
-    "monitoring.enabled",
-    "monitoring.alerts",
-    "monitoring.notifiers",
-    "monitoring.quiet_hours",
-    "monitoring.metrics",
-    "monitoring.retention.history_age",
-    "monitoring.retention.history_bytes",
-)
-"""Sections that are checked while this version does nothing with them yet."""
-
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `config` with its actions."""
@@ -57,9 +45,6 @@ def validate(args: argparse.Namespace) -> int:
     _check_files(args, loaded)
     environments = f" (environments: {', '.join(loaded.environments)})" if loaded.environments else ""
     print(f"valid: {loaded.path}{environments}")
-    idle = [section for section in NOT_ACTED_ON_YET if _is_used(section, loaded)]
-    if idle:
-        print(f"note: checked, but not acted on by this version yet: {', '.join(idle)}")
     return 0
 
 
@@ -134,10 +119,3 @@ def _load(args: argparse.Namespace, environ: Mapping[str, str]) -> Loaded:
     from pytest_swarmtask.config.load import load
 
     return load(_root(args), environ)
-
-
-def _is_used(section: str, loaded: Loaded) -> bool:
-    return any(
-        origin != "default" and (path == section or path.startswith((f"{section}.", f"{section}[")))
-        for path, origin in loaded.origins.items()
-    )

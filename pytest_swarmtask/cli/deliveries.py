@@ -10,22 +10,27 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.config.settings import TASKS, find_root, journal_folder
+from pytest_swarmtask.capture.annotations import take_annotations
+from pytest_swarmtask.config.settings import ALERTS, TASKS, TRIGGERS, find_root, journal_folder
 from pytest_swarmtask.errors import HistoryError, UsageError
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from rich.progress import Progress
     from typing_extensions import Self
 
+    from pytest_swarmtask.relay.alerts.survey import AlertsSurvey
     from pytest_swarmtask.relay.survey import EndpointSurvey, Survey
+    from pytest_swarmtask.relay.triggers.record import Summary
     from pytest_swarmtask.report.tree import Span
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 FLUSH_TIMEOUT = 60.0
+_KINDS = {TASKS: "tasks", TRIGGERS: "triggers", ALERTS: "alerts"}
+"""What an endpoint is, by its name; all others are webhooks and those of plug-ins."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -91,14 +96,46 @@ def status(arguments: argparse.Namespace) -> int:
     prune(journal, os.environ)
     found = survey_of(journal)
     last_run = _last_run(journal) if found.runs else None
+    rules, told = _rules(journal), _told(journal)
     if arguments.json:
         shown = {"trace_id": last_run[0], "spans": [span.as_json() for span in last_run[1]]} if last_run else None
-        print(json.dumps({**_as_json(journal, found), "last_run": shown}, indent=2))
+        triggers = {name: rule._asdict() for name, rule in rules.items()}
+        whole = {**_as_json(journal, found), "triggers": triggers, **told.as_json(), "last_run": shown}
+        print(json.dumps(whole, indent=2))
     else:
-        print("\n".join(map(neutral, _as_text(journal, found))))
+        print("\n".join(map(neutral, [*_as_text(journal, found), *_triggers(rules), *told.as_text()])))
         if last_run:
             print_tree(*last_run)
     return 0 if found.well else 1
+
+
+def _rules(journal: str) -> dict[str, Summary]:
+    from pytest_swarmtask.relay.triggers.record import summaries
+
+    try:
+        return summaries(journal)
+    except (sqlite3.Error, OSError) as error:
+        raise UsageError(f"the relay's database in {journal} cannot be read: {error}") from None
+
+
+def _told(journal: str) -> AlertsSurvey:
+    from pytest_swarmtask.relay.alerts.survey import survey_alerts
+
+    try:
+        return survey_alerts(journal)
+    except (sqlite3.Error, OSError) as error:
+        raise UsageError(f"the relay's database in {journal} cannot be read: {error}") from None
+
+
+def _triggers(rules: Mapping[str, Summary]) -> Iterator[str]:
+    """Yield how often triggers have fired and what failed last, where any has fired."""
+    if not rules:
+        return
+    fired, failed = sum(rule.fired for rule in rules.values()), sum(rule.failed for rule in rules.values())
+    name, last = max(rules.items(), key=lambda item: item[1].failed_at)
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last.failed_at))
+    why = f"; last failure: {name} at {at}: {last.reason}" if failed else ""
+    yield f"fired      {_count(fired, 'time')}, {failed} failed{why}"
 
 
 def _last_run(journal: str) -> tuple[str, list[Span]] | None:
@@ -137,7 +174,7 @@ def _as_text(journal: str, found: Survey) -> Iterator[str]:
         yield f"relay      {len(found.relays)} at work"
     for name, endpoint in found.endpoints.items():
         counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {_count(endpoint.dead, 'dead letter')}"
-        yield f"{'tasks  ' if name.startswith(TASKS) else 'webhook'}    {name}: {counts}"
+        yield f"{_kind(name):<10} {name}: {counts}"
         if endpoint.state.reason:
             yield f"           {_trouble(endpoint)}"
     if not found.endpoints:
@@ -146,6 +183,10 @@ def _as_text(journal: str, found: Survey) -> Iterator[str]:
         yield "           send what waits with: swarmtask flush"
     if any(endpoint.dead for endpoint in found.endpoints.values()):
         yield "           see what was refused, and send it again, with: swarmtask replay"
+
+
+def _kind(name: str) -> str:
+    return next((kind for start, kind in _KINDS.items() if name.startswith(start)), "webhook")
 
 
 def _trouble(endpoint: EndpointSurvey) -> str:
@@ -173,6 +214,8 @@ def flush(arguments: argparse.Namespace) -> int:
     after = survey_of(journal)
     for line in _flushed(before, after):
         print(neutral(line))
+    for annotation in take_annotations(journal, os.environ):
+        print(annotation)
     return 0 if not any(endpoint.waiting for endpoint in after.endpoints.values()) else 1
 
 

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask import __version__
+from pytest_swarmtask import __version__, plugins
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.deliveries import journal_of, survey_of
 from pytest_swarmtask.config.load import Loaded, is_active, load, references
@@ -78,12 +78,17 @@ def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 def _installation() -> Iterator[Finding]:
     yield Finding("ok", f"pytest-swarmtask {__version__} on Python {sys.version.split()[0]}")
-    plugins = [entry for entry in metadata.entry_points(group="pytest11") if entry.name == "swarmtask"]
-    if plugins:
+    if any(entry.name == "swarmtask" for entry in metadata.entry_points(group="pytest11")):
         yield Finding("ok", "pytest finds the plugin by itself")
     else:
         advice = "install the package into the Python that runs pytest: python -m pip install pytest-swarmtask"
         yield Finding("bad", "pytest does not find the plugin: no entry point is installed", advice)
+    for plugin in plugins.installed():
+        text = f"plug-in {plugin.name}: {plugin.package}, {plugin.value}"
+        if plugin.problem:
+            yield Finding("bad", f"{text}: {plugin.problem}", "install another version of it, or uninstall it")
+        else:
+            yield Finding("ok", text)
     if os.environ.get("SWARMTASK_DISABLED", "") not in ("", "0"):
         yield Finding("note", "SWARMTASK_DISABLED is set: nothing is recorded", "unset it to record")
 

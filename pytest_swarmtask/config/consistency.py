@@ -33,6 +33,8 @@ def check_consistency(tree: Node, problems: Problems) -> None:
     for user in (*actions, *tree.items(*_NOTIFIERS)):
         _known([user.at("webhook")], webhooks, "webhook", problems)
         _known(user.items("to"), notifiers, "notifier", problems)
+    for action in actions:
+        _program(action, problems)
     for alert in tree.items(*_ALERTS):
         _known(alert.items("notify"), notifiers, "notifier", problems)
         _limited(alert, problems)
@@ -43,6 +45,14 @@ def check_consistency(tree: Node, problems: Problems) -> None:
             )
     _roles(tree, problems)
     _task_manager(tree.at("task_integration", "task_manager"), problems)
+
+
+def _program(action: Node, problems: Problems) -> None:
+    """What an event says must not decide which program is run."""
+    for program in action.items("command")[:1]:
+        if isinstance(program.value, str) and "{{" in program.value:
+            expected = "the name of a program; {{…}} may stand in its arguments"
+            problems.add(program.line, program.path, f"found {shorten(program.value)}, expected {expected}")
 
 
 def _unique(items: list[Node], problems: Problems) -> None:

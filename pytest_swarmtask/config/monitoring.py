@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -108,6 +108,14 @@ class DeliveryAlert(Alert, tag="delivery", frozen=True, kw_only=True):
     dead_letters: Annotated[Count | None, about("At least so many events were refused for good.")] = None
 
 
+class PluginAlert(Alert, tag="plugin", frozen=True, kw_only=True):
+    """What a condition of an installed plug-in says."""
+
+    condition: Annotated[Name, about("Name of the condition, which the plug-in knows.")]
+    options: Annotated[dict[str, Any], about("What the condition is given.")] = field(default_factory=dict)
+    events: Annotated[Events, about("The events that it is asked about.")] = field(default_factory=lambda: ["*"])
+
+
 AnyAlert = (
     FailureAlert
     | DurationAlert
@@ -118,6 +126,7 @@ AnyAlert = (
     | CoverageAlert
     | SilenceAlert
     | DeliveryAlert
+    | PluginAlert
 )
 
 
@@ -152,6 +161,13 @@ class GithubNotifier(Notifier, tag="github", frozen=True, kw_only=True):
     """Writes annotations into the log of a GitHub Actions run."""
 
 
+class PluginNotifier(Notifier, tag="plugin", frozen=True, kw_only=True):
+    """Sends a message by what an installed plug-in brings."""
+
+    plugin: Annotated[Name, about("Name of the notifier, which the plug-in knows.")]
+    options: Annotated[dict[str, Any], about("What it is given.")] = field(default_factory=dict)
+
+
 class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Figures for Prometheus."""
 
@@ -176,7 +192,8 @@ class Monitoring(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: Annotated[bool, about("Whether any alert is in force.")] = True
     alerts: Annotated[list[AnyAlert], about("What to warn of.")] = field(default_factory=list)
     notifiers: Annotated[
-        list[LogNotifier | WebhookNotifier | AppriseNotifier | GithubNotifier], about("Whom to tell, and how.")
+        list[LogNotifier | WebhookNotifier | AppriseNotifier | GithubNotifier | PluginNotifier],
+        about("Whom to tell, and how."),
     ] = field(default_factory=list)
     quiet_hours: Annotated[QuietHours | None, about("Local times between which only critical alerts are told.")] = None
     metrics: Annotated[Metrics, about("Figures for Prometheus.")] = field(default_factory=Metrics)

@@ -35,6 +35,9 @@ PLACEHOLDERS = (
     "text",
     "since",
     "link",
+    "subject",
+    "severity",
+    "state",
 )
 """What `{{…}}` may name, beside `metadata.…`: the event, then the rule or alert that acts on it."""
 

@@ -21,13 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from pytest_swarmtask.config.model import AccessControl, TaskManager
+    from pytest_swarmtask.config.model import AccessControl
 
 FOLDER = ".taskmaster"
-_FORMAT = 5
+_FORMAT = 6
 _CACHE = "config.json"
 TASKS = "task:sync"
-"""The endpoint that is the task manager, and the control that allows it. `NAME` is not about it."""
+TRIGGERS = "trigger:run"
+ALERTS = "monitoring:alerts"
+"""The endpoints that are the task manager, the triggers and the alerts. No webhook of the file has such a name. One
+that is named like a control needs it."""
+RESERVED = (TASKS, TRIGGERS, ALERTS)
+BACKGROUND = (TRIGGERS, ALERTS)
+"""Those that nobody waits for at the end of a run: a command of a trigger may take its time."""
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """What names in `workflow.yaml` look like, those of webhooks among them."""
 NAME_IN_WORDS = "a name of at most 64 letters, digits, '.', '_' and '-' that starts with a letter or digit"
@@ -46,8 +52,10 @@ class Settings:
         drain_timeout: seconds that the end of a run waits for delivery, at most.
         handler_timeout: seconds that handlers get at the end of the process, at most.
         metadata: the user's own additions to session events.
+        plugins: name and place of the plug-ins that add to the metadata of all events.
         redact_keys, redact_allow: additions to and exceptions from what names a secret.
-        endpoints: names of the webhooks that are configured and whose variables are set, and `TASKS`.
+        endpoints: names of the webhooks that are configured and whose variables are set, of `RESERVED` and of those
+            of plug-ins.
         variables: names of the variables that their deliveries depend on.
         access: what the role of whoever runs this process may do.
         problem: why the configuration could not be followed and defaults hold instead, or None.
@@ -62,6 +70,7 @@ class Settings:
         "handler_timeout",
         "journal",
         "metadata",
+        "plugins",
         "problem",
         "redact_allow",
         "redact_keys",
@@ -82,11 +91,12 @@ class Settings:
         self.drain_timeout: float = (10.0 if under_ci(environ) else 2.0) if timeout is None else timeout
         self.handler_timeout: float = compiled["handler_timeout"]
         self.metadata = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
+        self.plugins: list[list[str]] = compiled["plugins"]
         self.redact_keys: list[str] = compiled["redact_keys"]
         self.redact_allow: list[str] = compiled["redact_allow"]
-        active = [webhook for webhook in compiled["webhooks"] if all(map(environ.get, webhook[1]))]
+        active = [endpoint for endpoint in compiled["endpoints"] if all(map(environ.get, endpoint[1]))]
         self.access = Access(compiled["access"], environ)
-        self.endpoints: list[str] = [name for name, _, _ in active if name != TASKS or self.access.may(TASKS)]
+        self.endpoints: list[str] = [name for name, _, _ in active if name not in CONTROLS or self.access.may(name)]
         variables = {name for _, _, variables in active for name in variables}
         self.variables: list[str] = sorted(variables.union(self.access.secrets))
         self.problem = problem
@@ -114,9 +124,12 @@ DEFAULTS: dict[str, Any] = {
     "redact_keys": [],
     "redact_allow": [],
     "access": {"default": None, "roles": []},
-    "webhooks": [["default", ["TASKMASTER_WEBHOOK_URL"], ["TASKMASTER_WEBHOOK_URL", "AUTOMATION_SECRET_KEY"]]],
+    "endpoints": [["default", ["TASKMASTER_WEBHOOK_URL"], ["TASKMASTER_WEBHOOK_URL", "AUTOMATION_SECRET_KEY"]]],
+    "plugins": [],
+    "problem": None,
 }
-"""The compiled form of no file at all. A webhook is its name, the variables that must be set, and all it depends on."""
+"""The compiled form of no file at all. An endpoint is its name, the variables that must be set, and all it depends on.
+"""
 
 
 def find_root(start: str, otherwise: str | None = None) -> str:
@@ -168,7 +181,7 @@ def read_settings(root: str, environ: Mapping[str, str]) -> Settings:
         return Settings(root, environ, DEFAULTS, None)
     compiled = _cached(root, key)
     if compiled is not None:
-        return Settings(root, environ, compiled, None)
+        return Settings(root, environ, compiled, compiled["problem"])
     try:
         compiled = _compile(root, environ)
     except ConfigError as error:
@@ -176,7 +189,7 @@ def read_settings(root: str, environ: Mapping[str, str]) -> Settings:
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the watched work goes on
         return Settings(root, environ, DEFAULTS, f"{workflow_file(root)}: {type(error).__name__}: {error}")
     _store(root, key, compiled)
-    return Settings(root, environ, compiled, None)
+    return Settings(root, environ, compiled, compiled["problem"])
 
 
 def _key(root: str, environ: Mapping[str, str]) -> list[Any] | None:
@@ -188,7 +201,8 @@ def _key(root: str, environ: Mapping[str, str]) -> list[Any] | None:
     except OSError:
         return [_FORMAT]
     environment = environ.get("WORKFLOW_ENVIRONMENT", "")
-    return [_FORMAT, stat.st_mtime_ns, stat.st_size, stat.st_ino, environment]
+    us = os.stat(__file__).st_ino  # each Python has plug-ins of its own
+    return [_FORMAT, stat.st_mtime_ns, stat.st_size, stat.st_ino, environment, us]
 
 
 def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
@@ -198,7 +212,8 @@ def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
         text = cache["compiled"]
         if cache["key"] == key and cache["crc32"] == zlib.crc32(text.encode()):
             compiled: dict[str, Any] = json.loads(text)
-            return compiled
+            if all(os.stat(folder).st_mtime_ns == changed for folder, changed in compiled["installed"]):
+                return compiled
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass  # no cache, or one that something has damaged: it is made anew
     return None
@@ -222,9 +237,17 @@ def _compile(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
         site.main()
     from pathlib import Path
 
-    from pytest_swarmtask.config.load import load, references
+    from pytest_swarmtask import plugins
+    from pytest_swarmtask.config.endpoints import endpoints
+    from pytest_swarmtask.config.load import load
 
     workflow = load(Path(root), environ).workflow
+    installed = [
+        [folder, os.stat(folder).st_mtime_ns] for folder in plugins.folders()
+    ]  # before they are looked through
+    manager, found = plugins.for_configuration()
+    given, problems = endpoints(manager, workflow)
+    problems += [f"plug-in {plugin.name}: {plugin.problem}" for plugin in found if plugin.problem]
     task_integration = workflow.task_integration
     return {
         "enabled": task_integration.enabled,
@@ -236,25 +259,11 @@ def _compile(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "redact_keys": task_integration.redact.keys,
         "redact_allow": task_integration.redact.allow,
         "access": _compiled_access(workflow.access_control),
-        "webhooks": [
-            *([webhook.name, references(webhook.url), webhook.variables()] for webhook in task_integration.webhooks),
-            *_task_manager(task_integration.task_manager),
-        ],
+        "endpoints": [[name, list(needs), [*needs, *variables]] for name, needs, variables in given],
+        "plugins": plugins.adding_metadata(manager, found),
+        "installed": installed,
+        "problem": "; ".join(problems) or None,
     }
-
-
-def _task_manager(definition: TaskManager) -> list[list[Any]]:
-    """Return the task manager in the form of a webhook: what is owed to it goes the same way."""
-    if not definition.enabled:
-        return []
-    from pytest_swarmtask.config.variables import mentioned, references
-
-    rest = definition.rest
-    if definition.kind == "taskmaster":
-        return [[TASKS, [], ["TASKMASTER_TAG"]]]
-    return [
-        [TASKS, references(rest.url), [name for text in (rest.url, *rest.headers.values()) for name in mentioned(text)]]
-    ]
 
 
 def _compiled_access(control: AccessControl) -> dict[str, Any]:

@@ -114,13 +114,16 @@ class Notify(Action, tag="notify", frozen=True, kw_only=True):
     )
 
 
+AnyAction = Run | CallWebhook | SetStatus | Emit | Notify
+
+
 class Trigger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule: on these events, when this holds, do that."""
 
     name: Annotated[Name, about("Unique name, shown in status and log.")]
     on: Annotated[Events, about("Event types that it listens to; globs such as '*_FAILED' are welcome.")]
     do: Annotated[
-        Annotated[list[Run | CallWebhook | SetStatus | Emit | Notify], Meta(min_length=1)],
+        Annotated[list[AnyAction], Meta(min_length=1)],
         about("What is done, in this order."),
     ]
     enabled: Annotated[bool, about("Whether the rule is in force.")] = True

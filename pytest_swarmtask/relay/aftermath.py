@@ -22,7 +22,7 @@ from pytest_swarmtask import locks
 from pytest_swarmtask.errors import JournalError
 from pytest_swarmtask.events import SHARED, Event
 from pytest_swarmtask.redact import MAX_EVENT
-from pytest_swarmtask.trace import Clock
+from pytest_swarmtask.trace import CAUSED_BY, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -38,7 +38,7 @@ _SPAN = re.compile(
 )
 """The frame of a journal line; a quotation mark in a text is escaped, so no text can look like it."""
 
-_OF_SESSIONS = ("workflow", "action", "test_type", "coverage")
+_OF_SESSIONS = ("workflow", "action", "test_type", "coverage", CAUSED_BY)
 """What the end of a session repeats of its start, which holds the facts of the run; other ends repeat all."""
 
 

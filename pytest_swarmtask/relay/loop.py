@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
+from pytest_swarmtask.config.settings import BACKGROUND
 from pytest_swarmtask.handoff import hurry_file, lock_file, progress_file, relay_folder, yield_file
 from pytest_swarmtask.relay import aftermath
 from pytest_swarmtask.relay.delivery import Delivery
@@ -97,9 +98,10 @@ class Relay:
         keys: the keys of the relays to be, each with the descriptor of its lock, which is held.
         eager: try every endpoint at once, whatever its schedule says.
         adopt: also take over what a relay of another key has left.
+        watched: this is the watched process, where no trigger and no alert may run; they wait for a relay.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it serves, and how
         self,
         journal: str,
         environ: Mapping[str, str],
@@ -107,6 +109,7 @@ class Relay:
         *,
         eager: bool = False,
         adopt: bool = True,
+        watched: bool = False,
     ) -> None:
         self._journal = journal
         self._routes = Routes(journal, environ)
@@ -114,6 +117,7 @@ class Relay:
         self._locks = dict(keys)
         self._eager = eager
         self._adopt = adopt
+        self._watched = watched
         self._deliveries: dict[str, Delivery] = {}
         self._followed: dict[str, _Followed] = {}
         self._changed = -1
@@ -146,7 +150,7 @@ class Relay:
                     watch(*self._totals())
                 if self._yielded() or (deadline is not None and time.monotonic() >= deadline):
                     break
-                if self._idle(over_now=timeout is not None):
+                if self._idle(over_now=timeout is not None) and not self.missed():
                     break
                 time.sleep(_POLL)
         finally:
@@ -154,7 +158,7 @@ class Relay:
         return all(followed.settled for followed in self._followed.values())
 
     def missed(self) -> bool:
-        """Tell whether something was written for our runs while we were letting go of them."""
+        """Tell whether something was written for our runs since we looked, perhaps by a trigger."""
         for segment in journals.segments(self._journal):
             if self._routes.relay(segment.route) in self._locks:
                 followed = self._followed.get(segment.name)
@@ -242,7 +246,9 @@ class Relay:
 
     def _follow(self, segment: Segment) -> None:
         path = self._path(segment)
-        deliveries = [self._delivery(segment.route, name) for name in self._routes.endpoints(segment.route)]
+        names = self._routes.endpoints(segment.route)
+        owed = [name for name in names if not (self._watched and name.startswith(BACKGROUND))]
+        deliveries = [self._delivery(segment.route, name) for name in owed]
         self._followed[segment.name] = _Followed(path, segment, deliveries)
         for delivery in deliveries:
             delivery.add(path)
@@ -318,7 +324,9 @@ class Relay:
         runs: dict[str, dict[str, dict[str, int]]] = {}
         for name, followed in self._followed.items():
             run = runs.setdefault(followed.segment.trace_id, {})
-            trying = [delivery for delivery in followed.deliveries if delivery.trying]
+            # Those in the background may take long, and nobody waits for them.
+            awaited = [delivery for delivery in followed.deliveries if not delivery.endpoint.startswith(BACKGROUND)]
+            trying = [delivery for delivery in awaited if delivery.trying]
             segments[name] = min((delivery.position(name).offset for delivery in trying), default=followed.size)
             for delivery in followed.deliveries:
                 position = delivery.position(name)

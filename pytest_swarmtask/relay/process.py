@@ -66,7 +66,7 @@ def _adopted_lock(arguments: Sequence[str]) -> int:
 
 
 def serve(journal: str, key: str, environ: Mapping[str, str], timeout: float) -> bool:
-    """Deliver what has been journaled for a relay so far from within this process, for at most `timeout` seconds.
+    """Deliver what has been journaled for a relay so far from within the watched process, at most `timeout` seconds.
 
     Returns:
         Whether everything was settled. False also when another relay is at work on it.
@@ -75,7 +75,7 @@ def serve(journal: str, key: str, environ: Mapping[str, str], timeout: float) ->
     lock = locks.open_locked(lock_file(journal, key))
     if lock is None:
         return False
-    return Relay(journal, environ, {key: lock}, adopt=False).run(timeout)
+    return Relay(journal, environ, {key: lock}, adopt=False, watched=True).run(timeout)
 
 
 def flush(
@@ -103,6 +103,9 @@ def flush(
         settled = Relay(journal, environ, taken, eager=True, adopt=False).run(left, watch) and settled
         busy += [key for key in some if key not in taken]
     waited = [_wait_for(journal, key, deadline) for key in busy]
+    from pytest_swarmtask.relay.sinks.alerts import check  # which relays without alerts can do without
+
+    check(journal, environ)
     retention.prune(journal, environ)
     return settled and all(waited)
 

@@ -7,21 +7,20 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from pytest_swarmtask import plugins
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.config.model import Webhook, Workflow
-from pytest_swarmtask.config.settings import TASKS
 from pytest_swarmtask.errors import ConfigError
+from pytest_swarmtask.hookspecs import SinkRequest
 from pytest_swarmtask.journal import LOCAL, route_of
 from pytest_swarmtask.relay.sinks import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_swarmtask.relay.sinks import Record, Sink, Verdict
+    import pluggy
 
-_DEFAULT = Webhook(name="default", url="${TASKMASTER_WEBHOOK_URL}")
+    from pytest_swarmtask.config.model import Workflow
+    from pytest_swarmtask.relay.sinks import Record, Sink, Verdict
 
 
 class MissingSink:
@@ -65,6 +64,7 @@ class Routes:
         self._environ = environ
         self._configured: dict[str, Workflow | None] = {}
         self._routes: dict[str, dict[str, Any]] = {}
+        self._plugins: pluggy.PluginManager | None = None
 
     def relay(self, route: str) -> str | None:
         """Return the key of the relay that a route belongs to; None where it is owed to nobody."""
@@ -98,51 +98,27 @@ class Routes:
         """Return a new sink for an endpoint of a route."""
         content = self._route(route)
         name = endpoint.removesuffix(self._suffix(route))
-        workflow = self._workflow(content.get("environment") or "")
+        environment = content.get("environment") or ""
+        request = SinkRequest(
+            name,
+            endpoint,
+            self._root,
+            self._environ,
+            self._workflow(environment),
+            content.get("registered", {}).get(name),
+            content.get("role"),
+            self._journal,
+            environment,
+        )
+        if self._plugins is None:
+            self._plugins, _ = plugins.for_relay()
         try:
-            if name == TASKS:
-                return self._tasks_sink(endpoint, workflow)
-            return self._webhook_sink(self._webhook(content, name), workflow)
-        except (ConfigError, msgspec.ValidationError) as error:
+            sink: Sink = self._plugins.hook.swarmtask_sink(request=request)
+        except ConfigError as error:
             return MissingSink(endpoint, str(error))
-
-    def _tasks_sink(self, endpoint: str, workflow: Workflow | None) -> Sink:
-        from pytest_swarmtask.relay.sinks.tasks import TaskManagerSink
-        from pytest_swarmtask.relay.tasks import task_manager
-
-        if workflow is None:
-            raise ConfigError("the configuration is not valid, see: swarmtask config validate")
-        definition = workflow.task_integration.task_manager
-        if not definition.enabled:
-            raise ConfigError("task_manager is not enabled in the configuration any more")
-        manager = task_manager(definition, str(self._root), self._environ)
-        return TaskManagerSink(endpoint, manager, definition.status_map)
-
-    def _webhook_sink(self, webhook: Webhook, workflow: Workflow | None) -> Sink:
-        from pytest_swarmtask.relay.sinks.webhook import WebhookSink  # an HTTP client that `status` can do without
-
-        sink = WebhookSink(webhook, self._environ, self._root)
-        tasks = workflow.task_integration.task_manager if workflow else None
-        if tasks is None or not (tasks.enabled and tasks.titles and tasks.kind == "taskmaster"):
-            return sink
-        from pytest_swarmtask.relay.sinks.titled import TitledSink, Titles
-        from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
-
-        file = TaskMasterFile.configured(tasks, str(self._root), self._environ)
-        return TitledSink(sink, Titles(file, self._environ))
-
-    def _webhook(self, content: dict[str, Any], name: str) -> Webhook:
-        """Return what a route's endpoint is now, with the key of the role that the route is of."""
-        workflow = self._workflow(content.get("environment") or "")
-        registered = content.get("registered", {})
-        found = msgspec.convert(registered[name], Webhook) if name in registered else _named(name, workflow)
-        if not content.get("role"):
-            return found
-        role = workflow.access_control.roles.get(content["role"]) if workflow else None
-        if role is None:
-            raise _unknown("role", content["role"], workflow)
-        # Beside the webhook's own secret: those who know nothing of roles can verify it, too.
-        return found.also_signed(role.secrets())
+        except Exception as error:  # noqa: BLE001 - somebody else's code
+            return MissingSink(endpoint, f"a plug-in failed to make it: {type(error).__name__}: {error}")
+        return sink
 
     def _workflow(self, environment: str) -> Workflow | None:
         """Return the configuration of an environment; None where it is not valid: capture goes by defaults then."""
@@ -174,19 +150,3 @@ class Routes:
         except (OSError, ValueError):
             return nobody_knows
         return found if isinstance(found, dict) and route_of(content) == route else nobody_knows
-
-
-def _named(name: str, workflow: Workflow | None) -> Webhook:
-    webhooks = workflow.task_integration.webhooks if workflow else []
-    found = next((webhook for webhook in webhooks if webhook.name == name), None)
-    if found is not None:
-        return found
-    if name == _DEFAULT.name:
-        return _DEFAULT
-    raise _unknown("webhook", name, workflow)
-
-
-def _unknown(noun: str, name: str, workflow: Workflow | None) -> ConfigError:
-    if workflow is None:
-        return ConfigError(f"{noun} {name!r}: the configuration is not valid, see: swarmtask config validate")
-    return ConfigError(f"no {noun} is named {name!r} in the configuration any more")

@@ -1,7 +1,7 @@
 """What the relay must not forget: cursors, the retry schedule and dead letters, in SQLite.
 
 The journal holds the events; here stands only how far each endpoint is. Losing this file means delivering
-again, never losing an event.
+again, never losing an event. What rules and alerts have to remember stands here too (`pytest_swarmtask.relay.memory`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TIMEOUT = 10.0
 _OTHER_TROUBLE = ("locked", "unable to open", "disk", "readonly", "newer version")
 """Words of errors about locks, permissions and space."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (
     endpoint TEXT NOT NULL, segment TEXT NOT NULL, offset INTEGER NOT NULL, lines INTEGER NOT NULL,
@@ -40,6 +40,10 @@ CREATE TABLE IF NOT EXISTS endpoints (
 CREATE TABLE IF NOT EXISTS dead_letters (
     endpoint TEXT NOT NULL, event_id TEXT NOT NULL, line BLOB NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (endpoint, event_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS memory (
+    scope TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, changed REAL NOT NULL,
+    PRIMARY KEY (scope, key)
 ) WITHOUT ROWID;
 """
 
@@ -98,7 +102,7 @@ class Store:
     """
 
     def __init__(self, path: str) -> None:
-        self._db = _open(path)
+        self._db = open_database(path)
 
     def close(self) -> None:
         """Close the connection."""
@@ -181,7 +185,12 @@ def database(relay_folder: str) -> str:
     return os.path.join(relay_folder, "relay.db")
 
 
-def _open(path: str) -> sqlite3.Connection:
+def open_database(path: str) -> sqlite3.Connection:
+    """Open the database; one that is damaged is set aside and made anew.
+
+    Raises:
+        sqlite3.Error: it is locked for too long, cannot be written, or a newer version wrote it.
+    """
     try:
         return _connect(path)
     except sqlite3.DatabaseError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from dataclasses import dataclass, field
@@ -101,6 +102,50 @@ def owing(journal: str, routes: Routes) -> list[Segment]:
     except (sqlite3.Error, OSError):
         positions = {}
     return [segment for segment in journals.segments(journal) if _owes(journal, segment, routes, positions)]
+
+
+@dataclass
+class Backlog:
+    """What an endpoint still has to get.
+
+    Attributes:
+        waiting: lines behind its cursors.
+        oldest: when the oldest of these events was, as in events, or empty.
+        dead: how many dead letters it has.
+    """
+
+    waiting: int = 0
+    oldest: str = ""
+    dead: int = 0
+
+
+def backlogs(journal: str, routes: Routes) -> dict[str, Backlog]:
+    """Return what endpoints still have to get; only what is behind the cursors is read.
+
+    Raises:
+        sqlite3.Error: the relay's database cannot be read.
+    """
+    states, positions, letters = _stored(journal)
+    found = {name: Backlog() for name in states}
+    for segment in journals.segments(journal):
+        for name in routes.endpoints(segment.route):
+            backlog = found.setdefault(name, Backlog())
+            position = positions.get((name, segment.name), Position())
+            with contextlib.suppress(OSError):  # removed while we looked
+                _add_behind(backlog, os.path.join(journal, segment.name), position.offset)
+    for name, _ in letters:
+        found.setdefault(name, Backlog()).dead += 1
+    return found
+
+
+def _add_behind(backlog: Backlog, path: str, offset: int) -> None:
+    if os.stat(path).st_size <= offset:
+        return
+    for number, (line, _) in enumerate(journals.read(path, offset)):
+        backlog.waiting += 1
+        if number == 0:
+            with contextlib.suppress(JournalError):
+                backlog.oldest = min(filter(None, (backlog.oldest, Event.decode(line).timestamp)))
 
 
 def _owes(journal: str, segment: Segment, routes: Routes, positions: dict[tuple[str, str], Position]) -> bool:

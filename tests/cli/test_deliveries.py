@@ -98,6 +98,9 @@ def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
         "events": 3,
         "foreign": 0,
         "torn": 0,
+        "triggers": {},
+        "alerts_firing": [],
+        "notifications_failed": {},
         "endpoints": {
             "default": {
                 "delivered": 3,

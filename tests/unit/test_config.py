@@ -446,7 +446,8 @@ class TestLaterSections:
             ("{name: a, on: ['*'], do: [{action: webhook, webhook: x}]}", "the name of a webhook (one of default)"),
             ("{name: a, on: ['*'], do: [{action: notify, to: [x]}]}", "the name of a notifier (none is configured)"),
             ("{name: a, on: ['*'], do: [{action: emit, event_type: TASK_START}]}", "did you mean TASK_STARTED?"),
-            ("{name: a, on: ['*'], do: [{action: run, command: ['{{taskid}}']}]}", "did you mean task_id?"),
+            ("{name: a, on: ['*'], do: [{action: run, command: [a, '{{taskid}}']}]}", "did you mean task_id?"),
+            ("{name: a, on: ['*'], do: [{action: run, command: ['{{task_id}}']}]}", "expected the name of a program"),
             (
                 "{name: a, on: ['*'], do: [{action: webhook, webhook: default, body: {a: ['{{x}}']}}]}",
                 "{{…}} to name one",
@@ -638,13 +639,6 @@ class TestCommandLine:
     def test_validate_raises_what_is_wrong(self, write: Write) -> None:
         with pytest.raises(ConfigError, match="unknown key"):
             run("validate", "--root", str(write("x: 1")))
-
-    def test_validate_says_what_is_not_acted_on_yet(
-        self, write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(cli, "NOT_ACTED_ON_YET", ("monitoring", "access_control"))
-        run("validate", "--root", str(write("monitoring: {enabled: true}")))
-        assert "not acted on by this version yet: monitoring\n" in capsys.readouterr().out
 
     def test_validate_without_a_file_is_no_failure(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("validate", "--root", str(tmp_path)) == 0

@@ -6,15 +6,19 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.errors import TaskManagerError
+from pytest_swarmtask.config.settings import TASKS
+from pytest_swarmtask.errors import ConfigError, TaskManagerError
 from pytest_swarmtask.events import EVENT_TYPES
+from pytest_swarmtask.hookspecs import hookimpl
 from pytest_swarmtask.relay.sinks import Delivered, Rejected, Retry, Split, Stopped
+from pytest_swarmtask.relay.tasks import task_manager
 from pytest_swarmtask.relay.tasks.sync import is_marked, wish_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_swarmtask.config.model import StatusMap
+    from pytest_swarmtask.hookspecs import SinkRequest
     from pytest_swarmtask.relay.sinks import Record, Verdict
     from pytest_swarmtask.relay.tasks import TaskManager, Wish
 
@@ -25,6 +29,20 @@ WATCH = 10.0
 waits 2.5 seconds for a lock after that."""
 _LOOK_AGAIN = 0.25
 _NEVER = float("inf")
+
+
+@hookimpl
+def swarmtask_sink(request: SinkRequest) -> TaskManagerSink | None:
+    """Return the sink of the task manager."""
+    if request.name != TASKS:
+        return None
+    if request.workflow is None:
+        raise ConfigError("the configuration is not valid, see: swarmtask config validate")
+    definition = request.workflow.task_integration.task_manager
+    if not definition.enabled:
+        raise ConfigError("task_manager is not enabled in the configuration any more")
+    manager = task_manager(definition, str(request.root), request.environ)
+    return TaskManagerSink(request.identity, manager, definition.status_map)
 
 
 class TaskManagerSink:

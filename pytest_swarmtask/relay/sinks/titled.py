@@ -19,6 +19,7 @@ from pytest_swarmtask.redact import Redactor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_swarmtask.hookspecs import SinkRequest
     from pytest_swarmtask.relay.sinks import Record, Sink, Verdict
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
@@ -83,3 +84,14 @@ class TitledSink:
         addition = f',"task_title":{json.dumps(title, ensure_ascii=False)}}}}}'.encode("utf-8", "replace")
         metadata["task_title"] = title
         return msgspec.structs.replace(record, line=record.line[:-2] + addition)
+
+
+def titled(sink: Sink, request: SinkRequest) -> Sink:
+    """Return a sink that gets titles, too, where the project has a file of tasks to take them from."""
+    tasks = request.workflow.task_integration.task_manager if request.workflow else None
+    if tasks is None or not (tasks.enabled and tasks.titles and tasks.kind == "taskmaster"):
+        return sink
+    from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
+
+    file = TaskMasterFile.configured(tasks, str(request.root), request.environ)
+    return TitledSink(sink, Titles(file, request.environ))

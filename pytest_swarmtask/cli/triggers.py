@@ -1,0 +1,145 @@
+"""`swarmtask triggers test`: which rules would fire on an event, and why the others would not."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_swarmtask.cli.deliveries import journal_of
+from pytest_swarmtask.errors import EventTypeError, JournalError, UsageError
+from pytest_swarmtask.events import EVENT_TYPES, Event, event_type_name
+from pytest_swarmtask.terminal import neutral
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from pytest_swarmtask.relay.triggers.rehearsal import Verdict
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `triggers` with its action."""
+    parser = subparsers.add_parser("triggers", help="try out the rules of automation_triggers")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    test_parser = actions.add_parser("test", help="show which rules would fire on events, and why not the others")
+    test_parser.add_argument(
+        "--event", nargs="+", required=True, dest="event", metavar="FILE|TYPE", help="files with events, or event types"
+    )
+    test_parser.add_argument("--task-id", dest="task_id", metavar="ID", help="task id of events given by type")
+    test_parser.add_argument("--metadata", dest="metadata", metavar="JSON", help="metadata of events given by type")
+    test_parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
+    test_parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
+    test_parser.set_defaults(func=test)
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """Show what each rule would do on each event, and do nothing; 0.
+
+    Raises:
+        ConfigError: the configuration is not valid.
+        UsageError: something given is no event.
+    """
+    from pytest_swarmtask.config.load import load
+    from pytest_swarmtask.config.settings import read_settings
+    from pytest_swarmtask.relay.sinks.triggers import branch_of
+    from pytest_swarmtask.relay.triggers.rehearsal import rehearse
+    from pytest_swarmtask.relay.triggers.rules import Circumstances
+
+    journal = journal_of(arguments)
+    root = str(Path(journal).parent.parent)
+    loaded = load(Path(root), os.environ)
+    around = Circumstances(loaded.environment or "", branch_of(root, os.environ))
+    events = list(_events(arguments))
+    access = read_settings(root, os.environ).access
+    try:
+        found = list(rehearse(loaded.workflow, journal, access, around, events))
+    except (sqlite3.Error, OSError) as error:
+        raise UsageError(f"the relay's database in {journal} cannot be read: {error}") from None
+    if arguments.json:
+        print(json.dumps({"events": [_as_json(event, verdicts) for event, verdicts in found]}, indent=2))
+    else:
+        for event, verdicts in found:
+            for line in _as_text(event, verdicts):
+                print(neutral(line))
+    return 0
+
+
+def _events(arguments: argparse.Namespace) -> Iterator[Event]:
+    for given in arguments.event:
+        if os.path.exists(given) or os.sep in given or given.endswith((".json", ".jsonl")):
+            yield from _read(given)
+        else:
+            yield _made(given, arguments.task_id, arguments.metadata)
+
+
+def _made(name: str, task_id: str | None, metadata: str | None) -> Event:
+    """Return an event that is made up.
+
+    Raises:
+        UsageError: the type or the metadata is none.
+    """
+    from pytest_swarmtask.trace import Clock, Ids, new_trace_id
+
+    try:
+        kind = event_type_name(name)
+    except EventTypeError as error:
+        raise UsageError(f"--event: {error}") from None
+    try:
+        given = json.loads(metadata or "{}")
+    except ValueError as error:
+        raise UsageError(f"--metadata is not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise UsageError('--metadata: expected a JSON object such as {"branch":"main"}')
+    ids, now = Ids(), Clock().timestamp()
+    known = {"timestamp": now, **given}
+    return Event(ids.event(), kind, task_id, EVENT_TYPES[kind], now, "test", new_trace_id(), ids.span(), None, known)
+
+
+def _read(path: str) -> Iterator[Event]:
+    """Yield the events of a file: one JSON object, or one in each line.
+
+    Raises:
+        UsageError: it cannot be read, or holds something else.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"--event {path}: {error.strerror}") from None
+    try:
+        yield Event.decode(content)
+        return
+    except JournalError as error:
+        problem = error
+    lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
+    for number, line in lines:
+        try:
+            event = Event.decode(line)
+        except JournalError as error:
+            whole = number == 1  # not JSON Lines: what was wrong with the file as one event says more
+            raise UsageError(f"--event {path}:{number}: {problem if whole else error}") from None
+        yield event
+    if not lines:
+        raise UsageError(f"--event {path}: found an empty file, expected events as JSON")
+
+
+def _as_json(event: Event, verdicts: list[Verdict]) -> dict[str, Any]:
+    rules = [
+        {"rule": one.rule, "fires": one.reason is None, "reason": one.reason, "actions": one.actions}
+        for one in verdicts
+    ]
+    return {"id": event.id, "event_type": event.event_type, "task_id": event.task_id, "rules": rules}
+
+
+def _as_text(event: Event, verdicts: list[Verdict]) -> Iterator[str]:
+    yield f"{event.event_type} {event.task_id or ''}".rstrip()
+    if not verdicts:
+        yield "  there are no rules: add some under automation_triggers in workflow.yaml"
+    for one in verdicts:
+        yield f"  {one.rule}: {'would fire' if one.reason is None else f'no: {one.reason}'}"
+        for action in one.actions:
+            yield f"    {action}"

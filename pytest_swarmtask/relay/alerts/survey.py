@@ -1,0 +1,67 @@
+"""What `swarmtask status` shows of alerts: which hold, and what people could not be told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_swarmtask.handoff import relay_folder
+from pytest_swarmtask.relay.alerts.standing import Held, firing
+from pytest_swarmtask.relay.memory import Memory
+from pytest_swarmtask.relay.notify import failed_notifications
+from pytest_swarmtask.relay.store import database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SHOWN = 5
+
+
+@dataclass
+class AlertsSurvey:
+    """What holds, and by notifier how many messages failed, and why the last one did."""
+
+    firing: list[Held] = field(default_factory=list)
+    failed: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def as_text(self) -> Iterator[str]:
+        """Yield lines for people; none where all is well."""
+        for one in self.firing[:_SHOWN]:
+            yield f"firing     {one.alert} ({one.message.severity}): {one.message.title}, since {one.message.since}"
+        if len(self.firing) > _SHOWN:
+            yield f"           and {len(self.firing) - _SHOWN} more, see: swarmtask status --json"
+        for name, (count, reason) in self.failed.items():
+            messages = f"{count} message{'' if count == 1 else 's'}"
+            yield f"not told   {name}: {messages} failed; the last one: {reason}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same as JSON objects."""
+        shown = [
+            {
+                "alert": one.alert,
+                "subject": one.subject,
+                "environment": one.environment or None,
+                "severity": one.message.severity,
+                "title": one.message.title,
+                "since": one.message.since,
+                "times": one.times,
+            }
+            for one in self.firing
+        ]
+        failed = {name: {"failed": count, "reason": reason} for name, (count, reason) in self.failed.items()}
+        return {"alerts_firing": shown, "notifications_failed": failed}
+
+
+def survey_alerts(journal: str) -> AlertsSurvey:
+    """Return what holds and what could not be told; nothing where no relay has been at work.
+
+    Raises:
+        sqlite3.Error: the relay's database cannot be read.
+    """
+    path = database(relay_folder(journal))
+    if not os.path.exists(path):
+        return AlertsSurvey()
+    with contextlib.closing(Memory(path)) as memory:
+        return AlertsSurvey(firing(memory), failed_notifications(memory))

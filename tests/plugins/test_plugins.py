@@ -1,0 +1,205 @@
+"""Packages of others: what they add, what they get, and that one that fails harms nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pytest_swarmtask
+from tests.relay.lab import Json, Lab, wait_until
+
+TEXT = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text("utf-8")
+HOOK = "from pytest_swarmtask.hookspecs import Endpoint, hookimpl\n\n@hookimpl\n"
+TESTS = "import pytest\n\ndef test_one():\n    pass\n\ndef test_two():\n    assert 0\n"
+
+Install = Callable[[str, str], None]
+
+
+def block(language: str) -> str:
+    """Return the example in a language."""
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+@pytest.fixture
+def archive(lab: Lab, install: Install) -> Path:
+    """The example of the document, installed, and the file that it keeps events in."""
+    entry = re.search(r'^archive = "(.*)"$', block("toml"), re.MULTILINE)
+    assert entry is not None
+    assert entry[1] == "swarmtask_archive"
+    install("archive", block("python"))
+    path = lab.root / "archive.jsonl"
+    lab.environ["ARCHIVE_FILE"] = str(path)
+    return path
+
+
+def read(path: Path) -> list[Json]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+class TestTheExample:
+    def test_its_sink_gets_events_in_a_real_relay(self, lab: Lab, archive: Path) -> None:
+        """From every way in, with what it added itself; an endpoint like any other."""
+        (lab.root / "test_it.py").write_text(TESTS)
+        assert lab.pytest(ROOM="7").returncode == 1
+        lab.emit("BUILD_STARTED", "b", ROOM="7")
+        wait_until(lambda: len(read(archive)) == 3, "the events")
+        assert [event["event_type"] for event in read(archive)] == ["TASK_STARTED", "TASK_FAILED", "BUILD_STARTED"]
+        assert {event["metadata"]["room"] for event in lab.events()} == {"7"}
+        lab.wait_for_end()
+        status = lab.status()["endpoints"]["archive:file"]
+        assert (status["delivered"], status["waiting"], status["dead"]) == (3, 0, 0)
+
+    def test_what_cannot_be_written_waits(self, lab: Lab, archive: Path) -> None:
+        archive.mkdir()
+        event = lab.emit("BUILD_STARTED", "b")
+        wait_until(lambda: lab.status()["endpoints"]["archive:file"]["state"]["state"] == "retrying", "the trouble")
+        archive.rmdir()
+        assert lab.run("flush").returncode == 0
+        assert read(archive) == [event]
+
+    def test_without_its_variable_it_is_inactive(self, lab: Lab, archive: Path) -> None:
+        del lab.environ["ARCHIVE_FILE"]
+        assert lab.emit("BUILD_STARTED", "b")["metadata"]["room"] == "unknown"
+        assert lab.status()["endpoints"] == {}
+
+    def test_the_emitter_of_recipes_finds_it(self, lab: Lab, archive: Path) -> None:
+        """Which starts without `site`."""
+        recipe = str(Path(pytest_swarmtask.__file__).parent / "recipe.py")
+        for _ in range(2):  # compiling, and with the compiled form
+            done = subprocess.run(
+                [sys.executable, "-S", recipe, "emit", "TASK_STARTED", "t"],
+                cwd=lab.root,
+                env={**lab.environ, "ROOM": "9"},
+                capture_output=True,
+                check=False,
+            )
+            assert (done.returncode, done.stderr) == (0, b"")
+        assert [event["metadata"]["room"] for event in lab.events()] == ["9", "9"]
+
+    def test_doctor_lists_it(self, lab: Lab, archive: Path, install: Install) -> None:
+        install("broken", "import no_such_module")
+        told = lab.run("doctor", "--no-ping").stdout
+        assert "ok   plug-in archive: swarmtask-archive 1.0, swarmtask_archive\n" in told
+        assert "BAD  plug-in broken: swarmtask-broken 1.0, swarmtask_broken: ModuleNotFoundError" in told
+
+    def test_it_is_gone_when_it_is_uninstalled(self, lab: Lab, archive: Path, folder: Path) -> None:
+        """The compiled configuration notices; what was owed to it waits, and says for whom."""
+        lab.emit("BUILD_STARTED", "b")
+        lab.wait_for_settled()
+        lab.kill()
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        assert "room" not in lab.emit("BUILD_STARTED", "c")["metadata"]
+        assert lab.status()["endpoints"]["archive:file"]["waiting"] == 0
+
+    def test_its_condition_and_its_notifier(self, lab: Lab, archive: Path) -> None:
+        """What it warns of is told by its own means."""
+        (lab.root / ".taskmaster" / "config" / "workflow.yaml").write_text(block("yaml"))
+        assert lab.run("config", "validate").returncode == 0
+        lab.emit("TASK_COMPLETED", "12")
+        lab.emit("TASK_COMPLETED", "13")
+        told = lab.root / "told.txt"
+        wait_until(lambda: told.exists() and told.read_text(), f"the message\n{lab.log()}")
+        assert "unlucky" in told.read_text()
+        assert len(told.read_text().splitlines()) == 1
+
+
+RAISES = "def swarmtask_event_metadata():\n    raise ValueError('of my own')\n"
+HANGS = "def swarmtask_event_metadata():\n    import time\n    time.sleep(600)\n"
+EXITS = "def swarmtask_event_metadata():\n    raise SystemExit(7)\n"
+STRANGE = "def swarmtask_event_metadata():\n    return 7\n"
+
+
+@pytest.mark.parametrize("code", [RAISES, HANGS, EXITS, STRANGE], ids=["raises", "hangs", "exits", "no mapping"])
+def test_a_hook_that_fails_changes_nothing(lab: Lab, install: Install, code: str) -> None:
+    """Same outcomes, same events, and one warning; and another plug-in goes on."""
+    (lab.root / "test_it.py").write_text(TESTS)
+    plain = lab.pytest()
+    before = len(lab.events())
+    install("bad", HOOK + code)
+    install("good", HOOK + "def swarmtask_event_metadata(event_type):\n    return {'added': event_type}\n")
+    lab.webhooks()  # a change of the configuration, with which a folder of PYTHONPATH is looked through
+    done = lab.pytest()
+    assert (done.returncode, re.findall(r"\d (?:passed|failed)", done.stdout)) == (
+        plain.returncode,
+        re.findall(r"\d (?:passed|failed)", plain.stdout),
+    )
+    events = lab.events()[before:]
+    assert [event["event_type"] for event in events] == [event["event_type"] for event in lab.events()[:before]]
+    assert all(event["metadata"]["added"] == event["event_type"] for event in events)
+    assert (done.stdout + done.stderr).count("plug-in bad adds no metadata any more") == 1
+
+
+def test_what_a_hook_adds_is_redacted_and_replaces_nothing(lab: Lab, install: Install) -> None:
+    """Nor does what it does to its copy change the event."""
+    code = (
+        "def swarmtask_event_metadata(metadata):\n    metadata['mine'] = 'theirs'\n"
+        "    return {'mine': 'theirs', 'password': 'hunter2', 'note': 'Bearer ' + 'x1Y2' * 10}\n"
+    )
+    install("leaky", HOOK + code)
+    metadata = lab.emit("TASK_STARTED", "t", '{"mine": "mine"}')["metadata"]
+    assert metadata["mine"] == "mine"
+    assert metadata["password"] == "[REDACTED]"
+    assert "x1Y2" not in json.dumps(metadata)
+
+
+def test_children_of_a_fork(lab: Lab, install: Install) -> None:
+    """They have none of the threads in which hooks run, and make their own."""
+    install("good", HOOK + "def swarmtask_event_metadata():\n    import os\n    return {'process': os.getpid()}\n")
+    program = (
+        "import os; from pytest_swarmtask import trigger_task_event as t\n"
+        "t('TASK_STARTED', 'parent'); child = os.fork()\n"
+        "t('TASK_STARTED', 'child' if not child else 'parent')\n"
+        "if child: os.waitpid(child, 0)\n"
+    )
+    assert lab.python(program).returncode == 0
+    found = [(event["task_id"], event["metadata"]["process"]) for event in lab.events()]
+    assert len(found) == 3
+    assert len({process for _, process in found}) == 2
+
+
+def test_a_foreign_name_for_an_endpoint(lab: Lab, install: Install) -> None:
+    """A plug-in cannot take the place of a webhook, or of another plug-in."""
+    install("rude", HOOK + "def swarmtask_endpoints():\n    return [Endpoint('default')]\n")
+    done = lab.run("emit", "TASK_STARTED", "t")
+    assert done.returncode == 0
+    assert "plug-in rude: found the endpoint 'default', expected one that begins with rude:" in done.stderr
+    assert len(lab.events()) == 1
+
+
+def test_one_that_is_installed_later_is_noticed(lab: Lab, install: Install) -> None:
+    """Beside another, with a configuration that is compiled already."""
+    install("one", HOOK + "def swarmtask_event_metadata():\n    return {'one': 1}\n")
+    assert "two" not in lab.emit("TASK_STARTED", "t")["metadata"]
+    install("two", HOOK + "def swarmtask_event_metadata():\n    return {'two': 2}\n")
+    metadata = lab.emit("TASK_STARTED", "t")["metadata"]
+    assert (metadata["one"], metadata["two"]) == (1, 2)
+
+
+def test_without_plug_ins_nothing_of_theirs_is_loaded(lab: Lab) -> None:
+    """With the compiled configuration an emitter knows neither pluggy nor entry points."""
+    lab.emit("TASK_STARTED", "t")
+    package = os.path.dirname(os.path.dirname(pytest_swarmtask.__file__))
+    program = (
+        f"import sys; sys.path.append({package!r})\n"
+        "from pytest_swarmtask.emit import main; main(['TASK_STARTED', 'u'])\n"
+        "print([name for name in ('pluggy', 'importlib.metadata', 'pytest_swarmtask.additions', 'threading') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        cwd=lab.root,
+        env=lab.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "[]\n"
