@@ -14,22 +14,30 @@ from pytest_swarmtask.events import Event
 from pytest_swarmtask.handoff import lock_file, relay_folder
 from pytest_swarmtask.relay import aftermath
 from pytest_swarmtask.relay.routes import Routes
-from pytest_swarmtask.relay.store import EndpointState, Position, Store, database
+from pytest_swarmtask.relay.store import EXPIRED, PURGED, EndpointState, Position, Store, database, writer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pytest_swarmtask.journal import Segment
+    from pytest_swarmtask.relay.store import Dropped
 
 
 @dataclass
 class EndpointSurvey:
-    """One endpoint: every event that is owed to it is in one of the three counts, unless it is not for it."""
+    """One endpoint: every event that is owed to it is in one of the counts, unless it is not for it.
+
+    Attributes:
+        dead: dead letters, also of events that the journal has lost since.
+        purged, expired: dead letters that were dropped, because a person wanted it, or by retention.
+    """
 
     state: EndpointState = field(default_factory=EndpointState)
     delivered: int = 0
     waiting: int = 0
     dead: int = 0
+    purged: int = 0
+    expired: int = 0
 
 
 @dataclass
@@ -69,26 +77,33 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
     aftermath.end_abandoned(journal)
     result = Survey()
     routes = Routes(journal, environ)
-    states, positions, letters = _stored(journal)
+    states, positions, letters, dropped = _stored(journal)
     for name, state in states.items():
         result.endpoints[name] = EndpointSurvey(state)
     for segment in journals.segments(journal):
         _add(result, journal, segment, routes, positions)
-    _count_letters(result, journal, letters)
+    _count_letters(result, journal, letters, dropped)
     keys = {routes.relay(segment.route) for segment in journals.segments(journal)} - {None}
     result.relays = sorted(key for key in keys if key is not None and locks.is_locked(lock_file(journal, key)))
     return result
 
 
-def _count_letters(result: Survey, journal: str, letters: list[tuple[str, str]]) -> None:
-    """Count as dead what is a dead letter still: what was one and is none was replayed, and so delivered."""
+def _count_letters(
+    result: Survey, journal: str, letters: Iterable[tuple[str, str]], dropped: Iterable[Dropped]
+) -> None:
+    """Count as dead what is a dead letter still: what was one and is none was dropped, else replayed and delivered."""
     writers = {segment.process[1] for segment in journals.segments(journal)}
     for endpoint in result.endpoints.values():
         endpoint.delivered, endpoint.dead = endpoint.delivered + endpoint.dead, 0
     for name, event_id in letters:
         endpoint = result.endpoints.setdefault(name, EndpointSurvey())
         endpoint.dead += 1
-        endpoint.delivered -= event_id.partition("-")[0].partition("_")[0] in writers  # else its segment is gone
+        endpoint.delivered -= writer_of(event_id) in writers  # else its segment is gone
+    for name, writer, cause, count in dropped:
+        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
+        endpoint.purged += count * (cause == PURGED)
+        endpoint.expired += count * (cause == EXPIRED)
+        endpoint.delivered -= count * (writer in writers)
 
 
 def owing(journal: str, routes: Routes) -> list[Segment]:
@@ -97,7 +112,7 @@ def owing(journal: str, routes: Routes) -> list[Segment]:
     A database that cannot be read leaves everything owing: it is found out when it is written to.
     """
     try:
-        _, positions, _ = _stored(journal)
+        _, positions, *_ = _stored(journal)
     except (sqlite3.Error, OSError):
         positions = {}
     return [segment for segment in journals.segments(journal) if _owes(journal, segment, routes, positions)]
@@ -122,15 +137,17 @@ def _is_behind(path: str, offset: int) -> bool:
     return not journals.begins_line(path, offset) or next(journals.read(path, offset), None) is not None
 
 
-def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position], list[tuple[str, str]]]:
-    """Return states of endpoints, positions by endpoint and segment, and the ids of dead letters."""
+def _stored(
+    journal: str,
+) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position], list[tuple[str, str]], list[Dropped]]:
+    """Return states of endpoints, positions by endpoint and segment, the ids of dead letters, and how many went."""
     path = database(relay_folder(journal))
     if not os.path.exists(path):
-        return {}, {}, []
+        return {}, {}, [], []
     store = Store(path)
     try:
         positions = {(endpoint, segment): position for endpoint, segment, position in store.positions()}
-        return store.states(), positions, store.dead_ids()
+        return store.states(), positions, store.dead_ids(), store.dropped()
     finally:
         store.close()
 
