@@ -20,7 +20,7 @@ from pytest_swarmtask.events import Event
 from pytest_swarmtask.history import ingest as module
 from pytest_swarmtask.history.database import connect, database
 from pytest_swarmtask.history.ingest import Ingested, ingest
-from tests.history.made import BASE, Process, event_ids, journaled_ids, rows, run, take_in
+from tests.history.made import BASE, Process, content, event_ids, journaled_ids, rows, run, take_in
 from tests.support import clean_environ
 
 READER = """
@@ -39,12 +39,6 @@ def reader(journal: Path, batch: int) -> subprocess.Popen[bytes]:
     """Start a process that takes the journal in, in small transactions."""
     command = [sys.executable, "-c", READER, str(journal), str(batch)]
     return subprocess.Popen(command, env=clean_environ(), stdout=subprocess.PIPE)
-
-
-def content(journal: Path) -> list[object]:
-    """Return all that a history tells, without its own numbers."""
-    views = ("runs", "spans", "events", "tests", "failures", "flaky", "slowest")
-    return [sorted(map(repr, rows(journal, f"SELECT * FROM {view}"))) for view in views]
 
 
 # -- once ----------------------------------------------------------------------------------------------------------
