@@ -175,7 +175,10 @@ class Store:
 
     def excess_letters(self, before: float, most: int) -> list[tuple[str, str]]:
         """Return endpoint and event id of dead letters from before a time, and of the oldest beyond `most` bytes."""
-        query = "SELECT endpoint, event_id, at < ?, length(line) FROM dead_letters ORDER BY at DESC"
+        query = (
+            "SELECT endpoint, event_id, at < ?, length(line) FROM dead_letters "
+            "WHERE typeof(event_id) = 'text' AND typeof(line) = 'blob' ORDER BY at DESC"  # the others are damaged
+        )
         found, size = [], 0
         for endpoint, event_id, is_old, length in self._db.execute(query, (before,)):
             size += length
@@ -192,8 +195,12 @@ class Store:
         return len(gone)
 
     def dropped(self) -> list[Dropped]:
-        """Return how many dead letters were dropped."""
-        return [Dropped(*row) for row in self._db.execute("SELECT endpoint, writer, cause, letters FROM dropped")]
+        """Return how many dead letters were dropped, without what is damaged in a way that SQLite does not see."""
+        query = (
+            "SELECT endpoint, writer, cause, letters FROM dropped "
+            "WHERE typeof(writer) = 'text' AND typeof(letters) = 'integer' AND letters > 0"
+        )
+        return [Dropped(*row) for row in self._db.execute(query)]
 
     def _count(self, dropped: Iterable[Dropped]) -> None:
         query = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from dataclasses import dataclass, field
@@ -77,12 +78,12 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
     aftermath.end_abandoned(journal)
     result = Survey()
     routes = Routes(journal, environ)
-    states, positions, letters, dropped = _stored(journal)
+    states, positions, letters = _stored(journal)
     for name, state in states.items():
         result.endpoints[name] = EndpointSurvey(state)
     for segment in journals.segments(journal):
         _add(result, journal, segment, routes, positions)
-    _count_letters(result, journal, letters, dropped)
+    _count_letters(result, journal, letters, _dropped(journal))
     keys = {routes.relay(segment.route) for segment in journals.segments(journal)} - {None}
     result.relays = sorted(key for key in keys if key is not None and locks.is_locked(lock_file(journal, key)))
     return result
@@ -112,7 +113,7 @@ def owing(journal: str, routes: Routes) -> list[Segment]:
     A database that cannot be read leaves everything owing: it is found out when it is written to.
     """
     try:
-        _, positions, *_ = _stored(journal)
+        _, positions, _ = _stored(journal)
     except (sqlite3.Error, OSError):
         positions = {}
     return [segment for segment in journals.segments(journal) if _owes(journal, segment, routes, positions)]
@@ -137,19 +138,26 @@ def _is_behind(path: str, offset: int) -> bool:
     return not journals.begins_line(path, offset) or next(journals.read(path, offset), None) is not None
 
 
-def _stored(
-    journal: str,
-) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position], list[tuple[str, str]], list[Dropped]]:
-    """Return states of endpoints, positions by endpoint and segment, the ids of dead letters, and how many went."""
+def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position], list[tuple[str, str]]]:
+    """Return states of endpoints, positions by endpoint and segment, and the ids of dead letters."""
     path = database(relay_folder(journal))
     if not os.path.exists(path):
-        return {}, {}, [], []
+        return {}, {}, []
     store = Store(path)
     try:
         positions = {(endpoint, segment): position for endpoint, segment, position in store.positions()}
-        return store.states(), positions, store.dead_ids(), store.dropped()
+        return store.states(), positions, store.dead_ids()
     finally:
         store.close()
+
+
+def _dropped(journal: str) -> list[Dropped]:
+    """Return how many dead letters were dropped."""
+    path = database(relay_folder(journal))
+    if not os.path.exists(path):
+        return []
+    with contextlib.closing(Store(path)) as store:
+        return store.dropped()
 
 
 def _add(

@@ -101,6 +101,19 @@ def test_what_is_dropped_is_counted(path: str) -> None:
         assert set(store.dropped()) == {("hook", "", PURGED, 1), ("hook", "", EXPIRED, 2)}
 
 
+def test_damaged_counts_and_letters(path: str) -> None:
+    """What is of no kind that it can be is left out, and nothing raises."""
+    with closing(Store(path)) as store:
+        letters(store, 2)
+        store.drop([("hook", "w0-0")], PURGED)
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE dropped SET letters = 'many'")
+            db.execute("UPDATE dead_letters SET line = 5, event_id = x'ff'")
+        assert store.dropped() == []
+        assert store.excess_letters(9.0, 0) == []
+        store.forget_all_but([], [])
+
+
 def test_a_database_of_the_first_version(path: str) -> None:
     """It gets the table that is new, and keeps what it holds."""
     fill(path, 3)
