@@ -202,6 +202,50 @@ def test_killed_at_any_point(journal: Path) -> None:
     assert rows(journal, "SELECT count(*) FROM run WHERE stale") == [(0,)]
 
 
+DYING = """
+import glob, itertools, json, os, signal, sys
+from pytest_swarmtask.history import ingest
+from pytest_swarmtask.history.database import connect, database
+
+journal = sys.argv[1]
+ingest.BATCH = 3
+
+def read(most):
+    db = connect(database(journal))
+    numbers = itertools.count(1)
+    db.set_trace_callback(lambda statement: next(numbers) == most and os.kill(os.getpid(), signal.SIGKILL))
+    ingest.ingest(db, journal)
+
+for statement in itertools.count(1):
+    for path in glob.glob(database(journal) + "*"):
+        os.unlink(path)
+    pid = os.fork()
+    if not pid:
+        read(statement)
+        os._exit(0)
+    died = os.waitpid(pid, 0)[1]
+    read(0)
+    db = connect(database(journal))
+    ids = [json.loads(line)["id"] for (line,) in db.execute("SELECT line FROM event")]
+    print(json.dumps([died, sorted(ids), db.execute("SELECT tests, passed, failed FROM runs").fetchall()]))
+    db.close()
+    if not died:
+        break
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_killed_at_each_statement(journal: Path) -> None:
+    """Whichever statement is the last one of a reader, the next one leaves nothing out and doubles nothing."""
+    run(journal, 1, dict(list(TESTS.items())[:4]))
+    command = [sys.executable, "-c", DYING, str(journal)]
+    done = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, timeout=120, check=True)
+    *killed, whole = map(json.loads, done.stdout.splitlines())
+    assert len(killed) > 20
+    assert whole == [0, journaled_ids(journal), [[4, 2, 1]]]
+    assert [found for found in killed if found != [signal.SIGKILL, *whole[1:]]] == []
+
+
 def test_two_readers_at_once(journal: Path) -> None:
     """Both succeed, and each event is there once."""
     for number in range(30):
