@@ -174,7 +174,8 @@ def _as_text(journal: str, found: Survey) -> Iterator[str]:
         yield f"relay      {len(found.relays)} at work"
     for name, endpoint in found.endpoints.items():
         counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {_count(endpoint.dead, 'dead letter')}"
-        yield f"{_kind(name):<10} {name}: {counts}"
+        dropped = "".join(f", {count} {how}" for how in ("purged", "expired") if (count := getattr(endpoint, how)))
+        yield f"{_kind(name):<10} {name}: {counts}{dropped}"
         if endpoint.state.reason:
             yield f"           {_trouble(endpoint)}"
     if not found.endpoints:
@@ -183,6 +184,8 @@ def _as_text(journal: str, found: Survey) -> Iterator[str]:
         yield "           send what waits with: swarmtask flush"
     if any(endpoint.dead for endpoint in found.endpoints.values()):
         yield "           see what was refused, and send it again, with: swarmtask replay"
+    if any(endpoint.expired for endpoint in found.endpoints.values()):
+        yield "           expired: dead letters too old or too many to be kept (monitoring.retention)"
 
 
 def _kind(name: str) -> str:

@@ -1,7 +1,9 @@
-"""`swarmtask replay`: the events that a webhook refused for good, and sending them again."""
+"""`swarmtask replay` and `swarmtask purge`: what webhooks refused for good is sent again, or dropped."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import os
 import sqlite3
@@ -14,24 +16,44 @@ from pytest_swarmtask.errors import JournalError, UsageError
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_swarmtask.relay.store import DeadLetter
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
+_DAY = 86400.0
+_NONE = "there are no dead letters"
+
 
 def register(subparsers: Subparsers) -> None:
-    """Add the command `replay`."""
+    """Add the commands `replay` and `purge`."""
     parser = subparsers.add_parser("replay", help="list the events that webhooks refused, or send them again")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--id", dest="ids", metavar="ID", action="append", help="send this one again; may be repeated")
     which.add_argument("--all", dest="all", action="store_true", help="send all of them again")
     which.add_argument("--json", dest="json", action="store_true", help="list them as JSON")
-    parser.add_argument("--endpoint", dest="endpoint", metavar="NAME", help="only those of this webhook")
-    parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
     parser.set_defaults(func=replay)
+    purging = subparsers.add_parser("purge", help="drop events that webhooks refused, for good")
+    purging.add_argument("--id", dest="ids", metavar="ID", action="append", help="only this one; may be repeated")
+    purging.add_argument(
+        "--older-than", dest="days", metavar="DAYS", type=_days, default=0.0, help="only what was refused before that"
+    )
+    purging.add_argument("--yes", dest="yes", action="store_true", help="do it; without, it only says what would go")
+    purging.set_defaults(func=purge)
+    for one in (parser, purging):
+        one.add_argument("--endpoint", dest="endpoint", metavar="NAME", help="only those of this webhook")
+        one.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
+    return days
 
 
 def replay(arguments: argparse.Namespace) -> int:
@@ -44,15 +66,57 @@ def replay(arguments: argparse.Namespace) -> int:
     journal = journal_of(arguments)
     named = arguments.all or arguments.ids
     if named:
-        read_settings(os.path.dirname(os.path.dirname(journal)), os.environ).access.require("delivery:replay")
-    try:
+        _require(journal, "delivery:replay")
+    with _database(journal):
         letters = _chosen(_letters(journal), arguments)
         if named:
             return _send(journal, letters)
+    if arguments.json:
+        print(json.dumps([_as_json(letter) for letter in letters], indent=2))
+    else:
+        _list(letters)
+        print("send them again with: swarmtask replay --all, or --id ID" if letters else _NONE)
+    return 0
+
+
+def purge(arguments: argparse.Namespace) -> int:
+    """Drop dead letters, or say which would go.
+
+    Raises:
+        UsageError, AccessError: as `replay`.
+    """
+    from pytest_swarmtask.relay import replay as relay
+
+    journal = journal_of(arguments)
+    if arguments.yes:
+        _require(journal, "delivery:purge")
+    with _database(journal):
+        limit = time.time() - arguments.days * _DAY if arguments.days else float("inf")
+        letters = [letter for letter in _chosen(_letters(journal), arguments) if letter.at <= limit]
+        if arguments.yes:
+            print(f"{relay.purge(journal, letters) if letters else 0} dropped")
+            return 0
+    _list(letters)
+    print("drop them for good with: --yes" if letters else _NONE)
+    return 0
+
+
+def _require(journal: str, control: str) -> None:
+    """Do nothing where whoever runs this may do it.
+
+    Raises:
+        AccessError: their role does not allow it.
+    """
+    read_settings(os.path.dirname(os.path.dirname(journal)), os.environ).access.require(control)
+
+
+@contextlib.contextmanager
+def _database(journal: str) -> Iterator[None]:
+    """Say what is wrong with the relay's database as a mistake, without a traceback."""
+    try:
+        yield
     except (sqlite3.Error, OSError) as error:
         raise UsageError(f"the relay's database in {journal} cannot be used: {error}") from None
-    _list(letters, as_json=arguments.json)
-    return 0
 
 
 def _letters(journal: str) -> list[DeadLetter]:
@@ -89,16 +153,12 @@ def _send(journal: str, letters: Sequence[DeadLetter]) -> int:
     return 0 if delivered == len(letters) else 1
 
 
-def _list(letters: Sequence[DeadLetter], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([_as_json(letter) for letter in letters], indent=2))
-        return
+def _list(letters: Iterable[DeadLetter]) -> None:
     for letter in letters:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter.at))
         event = _event(letter) or {}
         about = " ".join(str(event[key]) for key in ("event_type", "task_id") if event.get(key))
         print(neutral(f"{letter.endpoint}: {letter.event_id}: {about}: {when}: {letter.reason}"))
-    print("send them again with: swarmtask replay --all, or --id ID" if letters else "there are no dead letters")
 
 
 def _as_json(letter: DeadLetter) -> dict[str, Any]:

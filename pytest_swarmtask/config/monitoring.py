@@ -184,6 +184,8 @@ class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     undelivered_age: Annotated[PositiveSeconds, about("Seconds until an undelivered event is a dead letter.")] = (
         7 * 86400.0
     )
+    dead_letter_age: Annotated[PositiveSeconds, about("Seconds that dead letters are kept.")] = 90 * 86400.0
+    dead_letter_bytes: Annotated[Count, about("Size of the dead letters, at most.")] = 100_000_000
 
 
 class Monitoring(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Sending dead letters again, because a person asks for it."""
+"""Sending dead letters again, or dropping them, because a person asks for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_swarmtask.events import Event
 from pytest_swarmtask.handoff import relay_folder
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.sinks import Delivered, Record, Rejected, Split
-from pytest_swarmtask.relay.store import Store, database
+from pytest_swarmtask.relay.store import PURGED, Store, database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,6 +31,16 @@ def dead_letters(journal: str) -> list[DeadLetter]:
         return []
     with contextlib.closing(Store(path)) as store:
         return list(store.dead_letters())
+
+
+def purge(journal: str, letters: Iterable[DeadLetter]) -> int:
+    """Drop dead letters for good; return how many of them there still were.
+
+    Raises:
+        sqlite3.Error: the relay's database cannot be read or written.
+    """
+    with contextlib.closing(Store(database(relay_folder(journal)))) as store:
+        return store.drop([(letter.endpoint, letter.event_id) for letter in letters], PURGED)
 
 
 def replay(

@@ -21,9 +21,10 @@ from pytest_swarmtask.errors import ConfigError, HistoryError
 from pytest_swarmtask.handoff import lock_file, relay_folder
 from pytest_swarmtask.history import reading
 from pytest_swarmtask.relay import aftermath
+from pytest_swarmtask.relay.clock import Ages
 from pytest_swarmtask.relay.outbox import Outbox
 from pytest_swarmtask.relay.routes import Routes
-from pytest_swarmtask.relay.store import Store, database
+from pytest_swarmtask.relay.store import EXPIRED, Store, database
 from pytest_swarmtask.relay.survey import owing
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def prune(journal: str, environ: Mapping[str, str]) -> None:
         return
     with contextlib.suppress(OSError, sqlite3.Error):
         routes = Routes(journal, environ)
-        _give_up(journal, routes, retention)
+        ages = Ages(relay_folder(journal))
+        _give_up(journal, routes, retention, ages)
+        _expire(journal, retention, ages)
         _remember(journal, environ)
         if _remove(journal, routes, retention):
             _forget(journal)
@@ -93,9 +96,9 @@ def _living(journal: str, processes: Sequence[_Process]) -> set[str]:
 # -- what nobody took --------------------------------------------------------------------------------------------------
 
 
-def _give_up(journal: str, routes: Routes, retention: Retention) -> None:
+def _give_up(journal: str, routes: Routes, retention: Retention, ages: Ages) -> None:
     """Make dead letters of what has been waiting for too long."""
-    limit = time.time() - retention.undelivered_age
+    limit = ages.limit(retention.undelivered_age)
     processes = _processes(journal)
     late = [process for process in processes if process.last < limit]
     if not late:
@@ -140,6 +143,18 @@ def _bury(journal: str, routes: Routes, segment: Segment, age: float) -> None:
                 _log.warning("%s: %d events of %s become dead letters: %s", endpoint, count, segment.name, reason)
 
 
+def _expire(journal: str, retention: Retention, ages: Ages) -> None:
+    """Drop the dead letters that are too old, and the oldest ones while there are too many."""
+    path = database(relay_folder(journal))
+    if not os.path.exists(path):
+        return
+    with contextlib.closing(Store(path)) as store:
+        excess = store.excess_letters(ages.limit(retention.dead_letter_age), retention.dead_letter_bytes)
+        count = store.drop(excess, EXPIRED) if excess else 0
+    if count:
+        _log.warning("%d dead letters are dropped: too old or too many (monitoring.retention)", count)
+
+
 # -- what is settled ---------------------------------------------------------------------------------------------------
 
 
@@ -172,7 +187,8 @@ def _forget(journal: str) -> None:
     path = database(relay_folder(journal))
     if os.path.exists(path):
         with contextlib.closing(Store(path)) as store:
-            store.forget_all_but({segment.name for segment in journals.segments(journal)})
+            segments = journals.segments(journal)
+            store.forget_all_but({one.name for one in segments}, {one.process[1] for one in segments})
 
 
 def _tidy(journal: str, limit: float) -> None:

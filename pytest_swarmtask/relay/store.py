@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_swarmtask.sqlitefile import alone, make_private, use_wal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
@@ -45,7 +45,14 @@ CREATE TABLE IF NOT EXISTS memory (
     scope TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, changed REAL NOT NULL,
     PRIMARY KEY (scope, key)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dropped (
+    endpoint TEXT NOT NULL, writer TEXT NOT NULL, cause TEXT NOT NULL, letters INTEGER NOT NULL,
+    PRIMARY KEY (endpoint, writer, cause)
+) WITHOUT ROWID;
 """
+
+PURGED, EXPIRED = "purged", "expired"
+"""Why dead letters were dropped: a person wanted it, or they were too old or too many to be kept."""
 
 
 class Position(NamedTuple):
@@ -92,6 +99,24 @@ class DeadLetter(NamedTuple):
     line: bytes
     reason: str
     at: float
+
+
+class Dropped(NamedTuple):
+    """How many dead letters of one endpoint and one writer were dropped, and why.
+
+    Attributes:
+        writer: whose events they were; empty once the journal holds nothing of theirs any more.
+    """
+
+    endpoint: str
+    writer: str
+    cause: str
+    letters: int
+
+
+def writer_of(event_id: str) -> str:
+    """Return the process that wrote an event, as `Segment.process` names it."""
+    return event_id.partition("-")[0].partition("_")[0]
 
 
 class Store:
@@ -152,12 +177,51 @@ class Store:
         """Return endpoint and event id of each dead letter."""
         return self._db.execute("SELECT endpoint, event_id FROM dead_letters").fetchall()
 
-    def forget_all_but(self, segments: Collection[str]) -> None:
-        """Forget the positions in all other segments."""
+    def excess_letters(self, before: float, most: int) -> list[tuple[str, str]]:
+        """Return endpoint and event id of dead letters from before a time, and of the oldest beyond `most` bytes."""
+        query = (
+            "SELECT endpoint, event_id, at < ?, length(line) FROM dead_letters "
+            "WHERE typeof(event_id) = 'text' AND typeof(line) = 'blob' ORDER BY at DESC"  # the others are damaged
+        )
+        found, size = [], 0
+        for endpoint, event_id, is_old, length in self._db.execute(query, (before,)):
+            size += length
+            if is_old or size > most:
+                found.append((endpoint, event_id))
+        return found
+
+    def drop(self, letters: Iterable[tuple[str, str]], cause: str) -> int:
+        """Drop dead letters, given by endpoint and event id; return how many of them there were."""
+        query = "DELETE FROM dead_letters WHERE endpoint = ? AND event_id = ?"
         with self._db:
-            known = {segment for (segment,) in self._db.execute("SELECT DISTINCT segment FROM cursors")}
-            gone = [(segment,) for segment in known if segment not in segments]
-            self._db.executemany("DELETE FROM cursors WHERE segment = ?", gone)
+            gone = [letter for letter in letters if self._db.execute(query, letter).rowcount]
+            self._count(Dropped(endpoint, writer_of(event_id), cause, 1) for endpoint, event_id in gone)
+        return len(gone)
+
+    def dropped(self) -> list[Dropped]:
+        """Return how many dead letters were dropped, without what is damaged in a way that SQLite does not see."""
+        query = (
+            "SELECT endpoint, writer, cause, letters FROM dropped "
+            "WHERE typeof(writer) = 'text' AND typeof(letters) = 'integer' AND letters > 0"
+        )
+        return [Dropped(*row) for row in self._db.execute(query)]
+
+    def _count(self, dropped: Iterable[Dropped]) -> None:
+        query = (
+            "INSERT INTO dropped VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (endpoint, writer, cause) DO UPDATE SET letters = letters + excluded.letters"
+        )
+        self._db.executemany(query, dropped)
+
+    def forget_all_but(self, segments: Collection[str], writers: Collection[str]) -> None:
+        """Forget the positions in all other segments, and of whom what was dropped was."""
+        with self._db:
+            gone = [one for one in self.dropped() if one.writer and one.writer not in writers]
+            self._db.executemany("DELETE FROM dropped WHERE writer = ?", {(one.writer,) for one in gone})
+            self._count(one._replace(writer="") for one in gone)
+            known = self._db.execute("SELECT DISTINCT segment FROM cursors").fetchall()
+            others = [row for row in known if row[0] not in segments]
+            self._db.executemany("DELETE FROM cursors WHERE segment = ?", others)
 
     def revive(self, letter: DeadLetter) -> None:
         """Forget a dead letter: it was delivered after all."""

@@ -15,22 +15,30 @@ from pytest_swarmtask.events import Event
 from pytest_swarmtask.handoff import lock_file, relay_folder
 from pytest_swarmtask.relay import aftermath
 from pytest_swarmtask.relay.routes import Routes
-from pytest_swarmtask.relay.store import EndpointState, Position, Store, database
+from pytest_swarmtask.relay.store import EXPIRED, PURGED, EndpointState, Position, Store, database, writer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pytest_swarmtask.journal import Segment
+    from pytest_swarmtask.relay.store import Dropped
 
 
 @dataclass
 class EndpointSurvey:
-    """One endpoint: every event that is owed to it is in one of the three counts, unless it is not for it."""
+    """One endpoint: every event that is owed to it is in one of the counts, unless it is not for it.
+
+    Attributes:
+        dead: dead letters, also of events that the journal has lost since.
+        purged, expired: dead letters that were dropped, because a person wanted it, or by retention.
+    """
 
     state: EndpointState = field(default_factory=EndpointState)
     delivered: int = 0
     waiting: int = 0
     dead: int = 0
+    purged: int = 0
+    expired: int = 0
 
 
 @dataclass
@@ -75,21 +83,28 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
         result.endpoints[name] = EndpointSurvey(state)
     for segment in journals.segments(journal):
         _add(result, journal, segment, routes, positions)
-    _count_letters(result, journal, letters)
+    _count_letters(result, journal, letters, _dropped(journal))
     keys = {routes.relay(segment.route) for segment in journals.segments(journal)} - {None}
     result.relays = sorted(key for key in keys if key is not None and locks.is_locked(lock_file(journal, key)))
     return result
 
 
-def _count_letters(result: Survey, journal: str, letters: list[tuple[str, str]]) -> None:
-    """Count as dead what is a dead letter still: what was one and is none was replayed, and so delivered."""
+def _count_letters(
+    result: Survey, journal: str, letters: Iterable[tuple[str, str]], dropped: Iterable[Dropped]
+) -> None:
+    """Count as dead what is a dead letter still: what was one and is none was dropped, else replayed and delivered."""
     writers = {segment.process[1] for segment in journals.segments(journal)}
     for endpoint in result.endpoints.values():
         endpoint.delivered, endpoint.dead = endpoint.delivered + endpoint.dead, 0
     for name, event_id in letters:
         endpoint = result.endpoints.setdefault(name, EndpointSurvey())
         endpoint.dead += 1
-        endpoint.delivered -= event_id.partition("-")[0].partition("_")[0] in writers  # else its segment is gone
+        endpoint.delivered -= writer_of(event_id) in writers  # else its segment is gone
+    for name, writer, cause, count in dropped:
+        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
+        endpoint.purged += count * (cause == PURGED)
+        endpoint.expired += count * (cause == EXPIRED)
+        endpoint.delivered -= count * (writer in writers)
 
 
 def owing(journal: str, routes: Routes) -> list[Segment]:
@@ -178,6 +193,15 @@ def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str
         return store.states(), positions, store.dead_ids()
     finally:
         store.close()
+
+
+def _dropped(journal: str) -> list[Dropped]:
+    """Return how many dead letters were dropped."""
+    path = database(relay_folder(journal))
+    if not os.path.exists(path):
+        return []
+    with contextlib.closing(Store(path)) as store:
+        return store.dropped()
 
 
 def _add(

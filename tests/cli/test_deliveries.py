@@ -106,6 +106,8 @@ def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
                 "delivered": 3,
                 "waiting": 0,
                 "dead": 0,
+                "purged": 0,
+                "expired": 0,
                 "state": {"state": "ok", "reason": "", "failures": 0, "next_attempt": 0.0},
             }
         },

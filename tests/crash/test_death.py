@@ -17,7 +17,7 @@ from pytest_swarmtask import locks
 from pytest_swarmtask.events import Event
 from pytest_swarmtask.journal import Segment
 from pytest_swarmtask.relay import aftermath
-from tests.crash.mortals import DIE, WAITING, ends, kill, of, session, started, told, wait_for_events
+from tests.crash.mortals import DIE, WAITING, endings, ends, kill, of, session, started, told, wait_for_events
 from tests.relay.lab import WAIT, Lab, Receiver, receiving, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -101,6 +101,45 @@ def test_whatever_kills_a_session(lone: Lab, how: str, reader: str) -> None:
     assert "exit_code" not in whole["metadata"]
     assert "pid" not in whole["metadata"]
     assert len(whole["metadata"]["reason"]) > 5
+
+
+NO_MEMORY = """
+import os, pytest, resource
+from pytest_swarmtask import trigger_task_event
+
+held = []
+
+@pytest.mark.parametrize("n", range(10))
+def test_a(n):
+    if n == 5:
+        pages = int(open("/proc/self/statm").read().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 24), -1))
+        piece = 1 << 22
+        while piece > 16:
+            try:
+                held.append(bytes(piece))
+            except MemoryError:
+                piece //= 2
+    os.write(2, ((trigger_task_event("TASK_STARTED", str(n)) or "none") + "\\n").encode())
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="limits of memory are those of Linux")
+def test_lack_of_memory(lone: Lab) -> None:
+    """A session that runs out of memory, and mostly dies of it, has all that was promised in the journal, and each of
+    its spans is ended once."""
+    suite(lone, NO_MEMORY)
+    done = lone._run(session("-s"), {})
+    assert done.returncode != 0
+    lone.run("status")
+    events = lone.events()
+    promised = [line for line in done.stderr.splitlines() if line.endswith("-s")]
+    assert 5 <= len(promised) <= 10
+    assert set(promised) <= {event["id"] for event in events}
+    starts = [event["span_id"] for event in events if event["event_type"].endswith("_STARTED")]
+    kept = [event["span_id"] for event in events if event["id"] in promised]
+    assert endings(events) == dict.fromkeys(set(starts) - set(kept), 1)
+    assert told(events)[-1] == ("TASK_FAILED", "pytest_run")
 
 
 def test_it_is_told_once(dead: Lab) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pytest
 from pytest_swarmtask import locks
 from pytest_swarmtask.events import SHARED
 from tests.crash.mortals import endings
+from tests.history.made import content, rows, take_in
 from tests.relay.lab import RESET, WAIT, Answer, Arrival, Json, Lab, Receiver, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -55,7 +57,7 @@ PRODUCERS = {
     "hub": [sys.executable, "-c", HUB],
     "run": [sys.executable, "-m", "pytest_swarmtask", "run", "--", sys.executable, "-c", HUB],
 }
-READERS = {name: [sys.executable, "-m", "pytest_swarmtask", name] for name in ("status", "flush")}
+READERS = {name: [sys.executable, "-m", "pytest_swarmtask", name] for name in ("status", "flush", "report")}
 
 
 class Killer:
@@ -79,7 +81,7 @@ class Killer:
         kind = choose.choice(list(PRODUCERS))
         producer = self._start(PRODUCERS[kind])
         time.sleep(choose.uniform(0.2, 1.0))
-        reader = self._start(READERS[choose.choice(list(READERS))]) if choose.random() < 0.4 else None
+        reader = self._start(READERS[choose.choice(list(READERS))]) if choose.random() < 0.6 else None
         victims = choose.sample(["producer", "relay", "reader"], choose.choice([1, 2, 2, 3]))
         for victim in victims:
             time.sleep(choose.uniform(0, 0.3))
@@ -141,10 +143,24 @@ def lines(lab: Lab) -> list[Json]:
     return found
 
 
+def check_history(lab: Lab, journaled: dict[str, Json]) -> None:
+    """See that the history, whose readers were killed, holds each event once, and is as one that is made anew."""
+    assert lab.run("report", "--json").returncode in (0, 1)
+    held = [json.loads(line) for (line,) in rows(lab.journal, "SELECT line FROM event")]
+    assert {event["id"]: event for event in held} == journaled
+    assert len(held) == len(journaled)
+    copy = lab.root / "copy"
+    shutil.copytree(lab.journal, copy, ignore=lambda _, names: [name for name in names if not name.endswith(".jsonl")])
+    take_in(copy)
+    assert content(lab.journal) == content(copy)
+
+
 @pytest.mark.parametrize("batch", [False, True], ids=["single", "batch"])
 def test_nothing_is_lost(lab: Lab, receiver: Receiver, batch: bool) -> None:
-    """Whatever was killed: each event was kept, was delivered, unchanged; each span of the dead was ended once."""
+    """Whatever was killed: each event was kept, was delivered, unchanged, is in the history once; each span of the dead
+    was ended once."""
     (lab.root / "test_it.py").write_text(SUITE)
+    lab.environ["TASKMASTER_WEBHOOK_URL"] = ""  # a second endpoint would deliver what the first one has lost
     lab.webhooks({"name": "hook", "url": receiver.url, "batch": batch, "max_events": 20, "max_age": 0.05})
     receiver.answer = moody(random.Random(SEED))  # type: ignore[assignment]
     killer = Killer(lab, SEED + batch)
@@ -173,6 +189,7 @@ def test_nothing_is_lost(lab: Lab, receiver: Receiver, batch: bool) -> None:
     assert (found["endpoints"]["hook"]["waiting"], found["endpoints"]["hook"]["dead"]) == (0, 0)
     assert "Traceback" not in lab.log()
     wait_until(lambda: not lab.relays())
+    check_history(lab, journaled)
     deliveries = sum(len(arrival.events) for arrival in receiver.arrivals)
     sys.stdout.write(
         f"seed {SEED}: killed {dict(killer.kills)} in {time.monotonic() - begun:.0f} s; "

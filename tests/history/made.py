@@ -77,6 +77,12 @@ def rows(journal: Path, query: str) -> list[tuple[Any, ...]]:
         return db.execute(query).fetchall()
 
 
+def content(journal: Path) -> list[object]:
+    """Return all that a history tells, without its own numbers."""
+    views = ("runs", "spans", "events", "tests", "failures", "flaky", "slowest")
+    return [sorted(map(repr, rows(journal, f"SELECT * FROM {view}"))) for view in views]
+
+
 def event_ids(journal: Path) -> list[str]:
     """Return the ids of the events in the history, sorted."""
     return sorted(json.loads(line)["id"] for (line,) in rows(journal, "SELECT line FROM event"))

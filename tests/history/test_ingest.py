@@ -20,7 +20,7 @@ from pytest_swarmtask.events import Event
 from pytest_swarmtask.history import ingest as module
 from pytest_swarmtask.history.database import connect, database
 from pytest_swarmtask.history.ingest import Ingested, ingest
-from tests.history.made import BASE, Process, event_ids, journaled_ids, rows, run, take_in
+from tests.history.made import BASE, Process, content, event_ids, journaled_ids, rows, run, take_in
 from tests.support import clean_environ
 
 READER = """
@@ -39,12 +39,6 @@ def reader(journal: Path, batch: int) -> subprocess.Popen[bytes]:
     """Start a process that takes the journal in, in small transactions."""
     command = [sys.executable, "-c", READER, str(journal), str(batch)]
     return subprocess.Popen(command, env=clean_environ(), stdout=subprocess.PIPE)
-
-
-def content(journal: Path) -> list[object]:
-    """Return all that a history tells, without its own numbers."""
-    views = ("runs", "spans", "events", "tests", "failures", "flaky", "slowest")
-    return [sorted(map(repr, rows(journal, f"SELECT * FROM {view}"))) for view in views]
 
 
 # -- once ----------------------------------------------------------------------------------------------------------
@@ -206,6 +200,50 @@ def test_killed_at_any_point(journal: Path) -> None:
     whole = rows(journal, "SELECT count(*), sum(tests), sum(failed), sum(duration IS NULL) FROM runs")
     assert whole == [(40, 1200, 400, 0)]
     assert rows(journal, "SELECT count(*) FROM run WHERE stale") == [(0,)]
+
+
+DYING = """
+import glob, itertools, json, os, signal, sys
+from pytest_swarmtask.history import ingest
+from pytest_swarmtask.history.database import connect, database
+
+journal = sys.argv[1]
+ingest.BATCH = 3
+
+def read(most):
+    db = connect(database(journal))
+    numbers = itertools.count(1)
+    db.set_trace_callback(lambda statement: next(numbers) == most and os.kill(os.getpid(), signal.SIGKILL))
+    ingest.ingest(db, journal)
+
+for statement in itertools.count(1):
+    for path in glob.glob(database(journal) + "*"):
+        os.unlink(path)
+    pid = os.fork()
+    if not pid:
+        read(statement)
+        os._exit(0)
+    died = os.waitpid(pid, 0)[1]
+    read(0)
+    db = connect(database(journal))
+    ids = [json.loads(line)["id"] for (line,) in db.execute("SELECT line FROM event")]
+    print(json.dumps([died, sorted(ids), db.execute("SELECT tests, passed, failed FROM runs").fetchall()]))
+    db.close()
+    if not died:
+        break
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_killed_at_each_statement(journal: Path) -> None:
+    """Whichever statement is the last one of a reader, the next one leaves nothing out and doubles nothing."""
+    run(journal, 1, dict(list(TESTS.items())[:4]))
+    command = [sys.executable, "-c", DYING, str(journal)]
+    done = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, timeout=120, check=True)
+    *killed, whole = map(json.loads, done.stdout.splitlines())
+    assert len(killed) > 20
+    assert whole == [0, journaled_ids(journal), [[4, 2, 1]]]
+    assert [found for found in killed if found != [signal.SIGKILL, *whole[1:]]] == []
 
 
 def test_two_readers_at_once(journal: Path) -> None:

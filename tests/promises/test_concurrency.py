@@ -229,6 +229,7 @@ GREEN = """
 def test_monkeypatched(lab: Lab, receiver: Receiver, how: str) -> None:
     """A conftest that patches threads, locks, sockets, processes and time as gevent does, or gevent itself, costs no
     event and no delivery."""
+    # In the test extra, but there is no wheel for the newest Python or the next one.
     if how == "gevent" and find_spec("gevent") is None:
         pytest.skip("gevent is not installed")
     files = {"conftest": BY_HAND, "test_it": PATCHED}

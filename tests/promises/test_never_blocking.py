@@ -3,6 +3,7 @@ one wait there is."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -99,6 +100,59 @@ def test_no_socket_is_opened(lab: Lab, receiver: Receiver) -> None:
     done = lab.pytest("-p", "no:rerunfailures", "--swarmtask-drain-timeout=0.1")  # that one listens on a port
     assert done.returncode == 0, done.stdout
     assert "audit: []" in done.stdout
+
+
+WAITS = """
+import json, os, time
+from pytest_swarmtask.handoff import Handoff
+
+waits, slept, ended = [], [], []
+real_wait, real_sleep = Handoff.wait, time.sleep
+
+def wait(self, owed, timeout, environ):
+    waits.append([timeout, len(ended)])
+    time.sleep = real_sleep
+    try:
+        return real_wait(self, owed, timeout, environ)
+    finally:
+        time.sleep = sleep
+
+def sleep(seconds):
+    slept.append(seconds)
+    real_sleep(seconds)
+
+Handoff.wait, time.sleep = wait, sleep
+
+def pytest_runtest_logfinish():
+    ended.append(1)
+
+def pytest_unconfigure(config):
+    with open(f"waits-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}", "w") as file:
+        json.dump({"waits": waits, "slept": slept}, file)
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_it_waits_once_and_only_at_the_end(lab: Lab, receiver: Receiver, workers: int) -> None:
+    """With a webhook that hangs a session waits for delivery after its last test, for `drain_timeout` in all; between
+    tests it never sleeps, and the workers of xdist do not wait at all."""
+    receiver.answer = lambda _: HANG
+    (lab.root / "conftest.py").write_text(WAITS)
+    (lab.root / "test_it.py").write_text(
+        "import pytest\nfrom pytest_swarmtask import trigger_task_event\n"
+        "@pytest.mark.task('5.2')\n@pytest.mark.parametrize('n', range(30))\n"
+        "def test_a(n):\n    trigger_task_event('TASK_STARTED', str(n))\n    assert n % 7\n"
+    )
+    parallel = ["-n", str(workers)] if workers else []
+    done = lab.pytest("--swarmtask-drain-timeout=0.25", *parallel)
+    assert done.returncode == 1
+    wait_until(lambda: receiver.arrivals, "an attempt of the relay")
+    found = {path.name.removeprefix("waits-"): json.loads(path.read_text()) for path in lab.root.glob("waits-*")}
+    waits = found["main"].pop("waits")
+    assert {after for _, after in waits} == {30}
+    assert 0 < sum(timeout for timeout, _ in waits) <= 0.25
+    assert found.pop("main") == {"slept": []}
+    assert found == {f"gw{n}": {"waits": [], "slept": []} for n in range(workers)}
 
 
 # -- a relay that is stuck -----------------------------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,19 @@ def emit(lab: Lab, *names: str, days: float = 0.0) -> list[Path]:
     new = [path for path in lab.segments() if path not in before]
     age(new, days)
     return new
+
+
+def looked(lab: Lab, days: float = 0.0) -> None:
+    """Have somebody have looked after the journal as of that day, a day or longer ago (see `relay.clock`)."""
+    now = time.time()
+    (lab.journal / "relay" / "clock").write_text(f"{now - days * DAY - 1} {now}")
+
+
+def shifted(lab: Lab, days: float) -> dict[str, str]:
+    """Return variables with which the clock of our processes is so many days ahead; that of the files is not."""
+    program = "import os, time\nreal = time.time\ntime.time = lambda: real() + float(os.environ['SHIFT'])\n"
+    (lab.root / "sitecustomize.py").write_text(program)
+    return {"PYTHONPATH": str(lab.root), "SHIFT": str(days * DAY)}
 
 
 @pytest.fixture
@@ -97,6 +113,7 @@ def test_what_waits_is_kept_until_it_is_too_old(lab: Lab, receiver: Receiver) ->
     kept(lab, journal_age=DAY)
     assert lab.status(TASKMASTER_WEBHOOK_URL=url)["endpoints"]["default"]["waiting"] == 3
     age(lab.segments(), 8)
+    looked(lab)
     done = lab.run("flush", "--timeout", "1", TASKMASTER_WEBHOOK_URL=url)
     assert "default: 0 delivered now, 0 waiting, 3 dead letters" in done.stdout
     assert lab.segments() == [], "every endpoint is through with it"
@@ -107,6 +124,58 @@ def test_what_waits_is_kept_until_it_is_too_old(lab: Lab, receiver: Receiver) ->
     assert (found["delivered"], found["waiting"], found["dead"]) == (0, 0, 3)
     assert lab.run("replay", "--all").returncode == 0
     assert receiver.ids == ids
+
+
+def test_a_clock_that_jumps_ahead(lab: Lab, receiver: Receiver) -> None:
+    """With a clock that is suddenly ten days, or ten years, ahead relays and readers make no dead letters of what
+    waits, and drop none; when it is set right all is delivered."""
+    receiver.answer = lambda arrival: 422 if arrival.events[0]["task_id"] == "0" else 401
+    lab.record(3)
+    lab.wait_for_end()
+    looked(lab)
+    for count, days in enumerate((10, 3650), 4):
+        clock = shifted(lab, days)
+        lab.emit("TASK_STARTED", "later", **clock)
+        lab.wait_for_end()
+        assert lab.run("flush", **clock).returncode == 1
+        found = lab.status(**clock)["endpoints"]["default"]
+        assert (found["delivered"], found["waiting"], found["dead"], found["expired"]) == (0, count - 1, 1, 0)
+        lab.status()  # the clock is right again
+    receiver.answer = lambda _: 200
+    assert lab.run("flush").returncode == 0
+    assert receiver.ids == lab.ids()[1:]
+
+
+def test_a_week_goes_by(lab: Lab, receiver: Receiver) -> None:
+    """Day after day somebody looks: what nobody took is given up when it was a week old the day before, not sooner."""
+    receiver.answer = lambda _: 401
+    emit(lab, "late")
+    lab.wait_for_end()
+    for days in (*range(8), 7.9):
+        found = lab.status(**shifted(lab, days))["endpoints"]["default"]
+        assert (found["waiting"], found["dead"]) == (1, 0)
+    found = lab.status(**shifted(lab, 8.1))["endpoints"]["default"]
+    assert (found["waiting"], found["dead"]) == (0, 1)
+
+
+def test_dead_letters_are_bounded(lab: Lab, receiver: Receiver) -> None:
+    """The oldest go while there are too many, and what is older than the limit; they are counted, and told of."""
+    receiver.answer = lambda _: 422
+    ids = [event["id"] for event in lab.record(5)]
+    wait_until(lambda: lab.status()["endpoints"]["default"]["dead"] == 5)
+    lab.wait_for_end()
+    with closing(sqlite3.connect(lab.journal / "relay" / "relay.db")) as db, db:
+        for days, event_id in enumerate(reversed(ids)):
+            db.execute("UPDATE dead_letters SET at = at - ? WHERE event_id = ?", (days * 40 * DAY, event_id))
+        ((three,),) = db.execute("SELECT sum(length(line)) FROM dead_letters WHERE event_id IN (?, ?, ?)", ids[2:])
+    looked(lab)
+    kept(lab, dead_letter_bytes=three)
+    assert "default: 0 delivered, 0 waiting, 3 dead letters, 2 expired" in lab.run("status").stdout
+    kept(lab, dead_letter_age=60 * DAY)
+    found = lab.run("status")
+    assert "default: 0 delivered, 0 waiting, 2 dead letters, 3 expired" in found.stdout
+    assert "expired: dead letters too old or too many to be kept" in found.stdout
+    assert [letter["id"] for letter in json.loads(lab.run("replay", "--json").stdout)] == ids[3:]
 
 
 def test_the_relay_prunes_when_it_ends(lab: Lab, receiver: Receiver) -> None:
@@ -186,6 +255,7 @@ def test_a_pruner_is_killed_in_the_middle(lone: Lab, monkeypatch: pytest.MonkeyP
     aftermath.end_abandoned(str(lone.journal))
     assert lone.segments() == others
     age(others, 1000)
+    looked(lone)
     order: list[str] = []
     monkeypatch.setattr(os, "unlink", order.append)
     retention.prune(str(lone.journal), lone.environ)

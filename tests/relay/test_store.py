@@ -6,11 +6,12 @@ import multiprocessing
 import os
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.relay.store import DeadLetter, EndpointState, Position, Store, database
+from pytest_swarmtask.relay.store import EXPIRED, PURGED, DeadLetter, EndpointState, Position, Store, database
 
 
 @pytest.fixture
@@ -65,6 +66,63 @@ def test_a_dead_letter_is_kept_once(path: str) -> None:
         store.settle("hook", {}, [DeadLetter("hook", "w-1", b"{}", "no", at)])
     assert [letter.at for letter in store.dead_letters()] == [2.0]
     store.close()
+
+
+def letters(store: Store, count: int) -> None:
+    """Keep dead letters of ten bytes, w0-0 the oldest."""
+    made = [DeadLetter("hook", f"w{n}-{n}", b"0123456789", "no", float(n)) for n in range(count)]
+    store.settle("hook", {}, made)
+
+
+def test_the_oldest_letters_are_in_excess(path: str) -> None:
+    """What is from before the time, and the oldest of what is more than there may be."""
+    with closing(Store(path)) as store:
+        assert store.excess_letters(1.0, 0) == []
+        letters(store, 6)
+        assert sorted(store.excess_letters(2.0, 1000)) == [("hook", "w0-0"), ("hook", "w1-1")]
+        assert sorted(store.excess_letters(0.0, 45)) == [("hook", "w0-0"), ("hook", "w1-1")]
+        assert len(store.excess_letters(0.0, 0)) == 6
+
+
+def test_what_is_dropped_is_counted(path: str) -> None:
+    """Only what was there, by writer for as long as the journal holds something of the writer."""
+    with closing(Store(path)) as store:
+        letters(store, 4)
+        assert store.drop([("hook", "w0-0"), ("hook", "w9-9"), ("other", "w1-1")], PURGED) == 1
+        assert store.drop([("hook", "w0-0"), ("hook", "w1-1"), ("hook", "w2-2")], EXPIRED) == 2
+        assert [letter.event_id for letter in store.dead_letters()] == ["w3-3"]
+        expected = {("hook", "w0", PURGED, 1), ("hook", "w1", EXPIRED, 1), ("hook", "w2", EXPIRED, 1)}
+        assert set(store.dropped()) == expected
+        for _ in range(2):
+            store.forget_all_but([], ["w2"])
+            expected = {("hook", "", PURGED, 1), ("hook", "", EXPIRED, 1), ("hook", "w2", EXPIRED, 1)}
+            assert set(store.dropped()) == expected
+        store.forget_all_but([], [])
+        assert set(store.dropped()) == {("hook", "", PURGED, 1), ("hook", "", EXPIRED, 2)}
+
+
+def test_damaged_counts_and_letters(path: str) -> None:
+    """What is of no kind that it can be is left out, and nothing raises."""
+    with closing(Store(path)) as store:
+        letters(store, 2)
+        store.drop([("hook", "w0-0")], PURGED)
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE dropped SET letters = 'many'")
+            db.execute("UPDATE dead_letters SET line = 5, event_id = x'ff'")
+        assert store.dropped() == []
+        assert store.excess_letters(9.0, 0) == []
+        store.forget_all_but([], [])
+
+
+def test_a_database_of_the_first_version(path: str) -> None:
+    """It gets the table that is new, and keeps what it holds."""
+    fill(path, 3)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE dropped; PRAGMA user_version = 1")
+    with closing(Store(path)) as store:
+        assert len(list(store.positions())) == 3
+        assert store.dropped() == []
+    assert aside(path) == []
 
 
 def test_it_is_private(path: str) -> None:

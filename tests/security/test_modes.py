@@ -33,6 +33,7 @@ def test_for_the_owner_alone(lab: Lab, receiver: Receiver, umask: int) -> None:
         ["pytest_swarmtask", "run", "--", "true"],
         ["pytest_swarmtask", "flush"],
         ["pytest_swarmtask", "doctor"],
+        ["pytest_swarmtask", "report"],
     ]
     done = lab.python(PROGRAM.format(umask=umask, commands=commands), TRACEPARENT=f"00-{'1' * 32}-{'2' * 16}-01")
     assert done.returncode == 0, done.stderr

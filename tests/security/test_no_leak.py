@@ -130,6 +130,9 @@ def test_no_secret_gets_out(planted: Lab, receiver: Receiver) -> None:
         "config show": planted.run("config", "show"),
         "config show --json": planted.run("config", "show", "--json"),
         "config validate": planted.run("config", "validate"),
+        "report": planted.run("report"),
+        "export": planted.run("export"),
+        "replay": planted.run("replay"),
     }
     # what the suite itself prints is the suite's own: here it was told to be silent about failures
     texts = {name: one.stderr + one.stdout for name, one in done.items() if name not in ("run", "pytest")}

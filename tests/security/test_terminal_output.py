@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.relay.lab import Lab, free_port
+from tests.relay.lab import Lab, Receiver, free_port
 
 EVIL = "evil\x1b[2J\x1b]0;title\x07\u202e"
 
@@ -34,6 +36,17 @@ def test_commands(owing: Lab, command: list[str]) -> None:
     shown = owing.run(*command, TASKMASTER_WEBHOOK_URL="")
     assert "evil\\x1b[2J" in shown.stdout
     assert harmless(shown.stdout + shown.stderr)
+
+
+def test_dead_letters(lab: Lab, receiver: Receiver) -> None:
+    """So do `replay` and `purge`, of what was refused and why."""
+    receiver.answer = lambda _: 404
+    lab.emit("TASK_FAILED", EVIL, json.dumps({"error": EVIL}))
+    lab.wait_for_end()
+    for arguments in (["replay"], ["purge"], ["replay", "--all"], ["replay", "--id", EVIL]):
+        done = lab.run(*arguments)
+        assert done.stdout + done.stderr
+        assert harmless(done.stdout + done.stderr), arguments
 
 
 def test_errors(lab: Lab) -> None:
