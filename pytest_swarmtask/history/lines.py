@@ -63,6 +63,23 @@ class Line(msgspec.Struct):
 _decode_line = msgspec.json.Decoder(Line).decode
 _decode_metadata = msgspec.json.Decoder(Metadata).decode
 
+
+
+def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
+    """Return an event with what is needed of its metadata, or None where the line is no event.
+
+    The start of a test says nothing that its end does not say: its metadata is left alone.
+    """
+    try:
+        event = _decode_line(line)
+        raw = memoryview(event.metadata)
+        if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # {
+            return None
+        return event, None if event.event_type == "TEST_STARTED" else _decode_metadata(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
 FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
 """Facts of a run that its events tell, as text."""
 
@@ -144,14 +161,12 @@ class Batch:
         """Take a line into account; tell whether it is an event."""
         try:
             text = line.decode()
-            event = _decode_line(line)
-            raw = memoryview(event.metadata)
-            if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # {
-                return False
-            plain = event.event_type == "TEST_STARTED"  # says nothing that its end does not say
-            metadata = None if plain else _decode_metadata(raw)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except UnicodeDecodeError:
             return False
+        found = decode(line)
+        if found is None:
+            return False
+        event, metadata = found
         self.events.append((event.trace_id, event.id, text))
         self.facts.setdefault(event.trace_id, {})
         self._add_span(event, metadata)

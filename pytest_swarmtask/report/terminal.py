@@ -76,6 +76,11 @@ def seconds(value: float) -> str:
     return f"{minutes} min {int(value % 60)} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def elapsed(value: float) -> str:
+    """Return how long something has been going on: without what changes too fast to be read."""
+    return f"{int(value)} s" if value < _SLOW else seconds(value)
+
+
 def moment(timestamp: str) -> str:
     """Return a timestamp in local time, to the minute; as it is where it is none."""
     try:
