@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config.settings import TASKS, find_root, journal_folder
 from pytest_swarmtask.errors import HistoryError, UsageError
+from pytest_swarmtask.journal import segments
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def status(arguments: argparse.Namespace) -> int:
 
     journal = journal_of(arguments)
     prune(journal, os.environ)
+    last_run = _last_run(journal) if segments(journal) else None  # first: what it counts need not be counted again
     found = survey_of(journal)
-    last_run = _last_run(journal) if found.runs else None
     if arguments.json:
         shown = {"trace_id": last_run[0], "spans": [span.as_json() for span in last_run[1]]} if last_run else None
         print(json.dumps({**_as_json(journal, found), "last_run": shown}, indent=2))

@@ -43,7 +43,7 @@ def watch(arguments: argparse.Namespace) -> int:
         with _show(as_json=arguments.json) as show:
             while not (arguments.until_done and watching.done):
                 for change in watching.poll():
-                    if not (arguments.until_done and watching.done):  # or it would say that it waits, and end
+                    if change.change != "idle" or not (arguments.until_done and watching.done):  # else it does not wait
                         show.change(change)
                 show.update(list(watching.runs.values()))
                 time.sleep(_POLL)

@@ -71,6 +71,8 @@ def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
     The start of a test says nothing that its end does not say: its metadata is left alone.
     """
     try:
+        if not line.isascii():
+            line.decode()  # what is skipped by the decoder may be no text
         event = _decode_line(line)
         raw = memoryview(event.metadata)
         if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # {
@@ -159,15 +161,11 @@ class Batch:
 
     def add(self, line: bytes) -> bool:
         """Take a line into account; tell whether it is an event."""
-        try:
-            text = line.decode()
-        except UnicodeDecodeError:
-            return False
         found = decode(line)
         if found is None:
             return False
         event, metadata = found
-        self.events.append((event.trace_id, event.id, text))
+        self.events.append((event.trace_id, event.id, line.decode()))
         self.facts.setdefault(event.trace_id, {})
         self._add_span(event, metadata)
         if metadata is not None and event.event_type[:5] != "TEST_":

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
-from pytest_swarmtask.errors import JournalError
-from pytest_swarmtask.events import Event
 from pytest_swarmtask.handoff import lock_file, relay_folder
+from pytest_swarmtask.history.lines import decode
+from pytest_swarmtask.history.reading import Counted, counted
 from pytest_swarmtask.relay import aftermath
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.store import EndpointState, Position, Store, database
@@ -63,17 +63,21 @@ class Survey:
 def survey(journal: str, environ: Mapping[str, str]) -> Survey:
     """Return what a journal holds; an empty survey where there is none. What the dead left open is ended first.
 
+    What the history has counted is not read again.
+
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
-    aftermath.end_abandoned(journal)
+    known = counted(journal)
+    aftermath.end_abandoned(journal, _not_closed(journal, known))
     result = Survey()
     routes = Routes(journal, environ)
     states, positions, letters = _stored(journal)
     for name, state in states.items():
         result.endpoints[name] = EndpointSurvey(state)
     for segment in journals.segments(journal):
-        _add(result, journal, segment, routes, positions)
+        lines = _count_lines(result, os.path.join(journal, segment.name), known.get(segment.name, Counted()))
+        _add(result, segment, lines, routes, positions)
     _count_letters(result, journal, letters)
     keys = {routes.relay(segment.route) for segment in journals.segments(journal)} - {None}
     result.relays = sorted(key for key in keys if key is not None and locks.is_locked(lock_file(journal, key)))
@@ -135,13 +139,28 @@ def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str
         store.close()
 
 
+def _not_closed(journal: str, known: Mapping[str, Counted]) -> set[str]:
+    """Return the segments that may hold the start of what never ended."""
+    sizes = {segment.name: _size(os.path.join(journal, segment.name)) for segment in journals.segments(journal)}
+    return {name for name, size in sizes.items() if name not in known or not _is_closed(known[name], size)}
+
+
+def _is_closed(known: Counted, size: int) -> bool:
+    return known.closed and known.offset == size
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # removed while we looked
+
+
 def _add(
-    result: Survey, journal: str, segment: Segment, routes: Routes, positions: dict[tuple[str, str], Position]
+    result: Survey, segment: Segment, lines: int, routes: Routes, positions: dict[tuple[str, str], Position]
 ) -> None:
     result.runs.setdefault(segment.trace_id)
     result.segments += 1
-    path = os.path.join(journal, segment.name)
-    lines = _count_lines(result, path)
     for name in routes.endpoints(segment.route):
         endpoint = result.endpoints.setdefault(name, EndpointSurvey())
         position = positions.get((name, segment.name), Position())
@@ -150,12 +169,20 @@ def _add(
         endpoint.waiting += lines - position.lines
 
 
-def _count_lines(result: Survey, path: str) -> int:
-    lines = end = 0
+def _count_lines(result: Survey, path: str, known: Counted) -> int:
+    """Add the lines of a segment, and return how many there are; only those are read that are not yet known."""
     try:
-        for line, after in journals.read(path):
+        if known.offset > os.stat(path).st_size or not journals.begins_line(path, known.offset):
+            known = Counted()  # it is not the file that was counted
+    except OSError:
+        return 0  # removed while we looked
+    result.events += known.events
+    result.foreign += known.foreign
+    lines, end = known.events + known.foreign, known.offset
+    try:
+        for line, after in journals.read(path, end):
             lines, end = lines + 1, after
-            if _is_event(line):
+            if decode(line) is not None:
                 result.events += 1
             else:
                 result.foreign += 1
@@ -164,11 +191,3 @@ def _count_lines(result: Survey, path: str) -> int:
     except OSError:
         pass  # removed while we looked
     return lines
-
-
-def _is_event(line: bytes) -> bool:
-    try:
-        Event.decode(line)
-    except JournalError:
-        return False
-    return True

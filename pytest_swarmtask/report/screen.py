@@ -254,7 +254,7 @@ def _task(span: LiveSpan) -> Text:
 
 
 def _tests(span: LiveSpan) -> Text:
-    label = Text("tests: ", "dim").append_text(_counts(span.tests))
+    label = Text().append("tests: ", "dim").append_text(_counts(span.tests))
     return label.append(f", {_number(len(span.workers), 'worker')}", "dim") if span.workers else label
 
 

@@ -44,7 +44,7 @@ def print_tree(trace_id: str, spans: Sequence[Span]) -> None:
 def _grow(above: Tree, span: Span) -> None:
     branch = above.add(_label(span))
     if span.tests:
-        branch.add(Text("tests: ", "dim").append_text(counted(dict(sorted(span.tests.items())))))
+        branch.add(Text().append("tests: ", "dim").append_text(counted(dict(sorted(span.tests.items())))))
     for child in span.children:
         _grow(branch, child)
     if span.failures_left > 0:
