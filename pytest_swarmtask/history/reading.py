@@ -13,6 +13,7 @@ from pytest_swarmtask.errors import ConfigError, HistoryError
 from pytest_swarmtask.history import retention
 from pytest_swarmtask.history.database import TIMEOUT, connect, database, identity, is_corrupt, set_aside
 from pytest_swarmtask.history.ingest import ingest
+from pytest_swarmtask.history.schema import VERSION
 from pytest_swarmtask.relay import aftermath
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def counted(journal: str) -> dict[str, Counted]:
         return {}
     try:
         with contextlib.closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", timeout=0.0, uri=True)) as db:
+            if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+                return {}
             going_on = _unfinished(db)
             rows = db.execute("SELECT name, offset, events, foreign_lines FROM segment").fetchall()
     except sqlite3.Error:

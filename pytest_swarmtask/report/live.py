@@ -11,7 +11,7 @@ from pytest_swarmtask.events import SHARED
 from pytest_swarmtask.history.lines import Span, decode
 from pytest_swarmtask.report.deliveries import Deliveries
 from pytest_swarmtask.report.follow import QUIET, Follower
-from pytest_swarmtask.report.words import FAILED, first_line
+from pytest_swarmtask.report.words import FAILED, TEARDOWN, first_line
 from pytest_swarmtask.trace import Clock
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _MOST_ENDED = 200
 """Tasks of a run that are remembered after their end."""
 _MOST_OVER = 20
 """Runs that are remembered after their end, should they go on."""
-TEARDOWN = "error in teardown"
 
 
 class Change(NamedTuple):

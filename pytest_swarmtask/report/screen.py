@@ -13,9 +13,9 @@ from rich.table import Column, Table
 from rich.text import Text
 from rich.tree import Tree
 
-from pytest_swarmtask.report.live import TEARDOWN, is_failed_test, seconds_of, what_is_wrong
-from pytest_swarmtask.report.terminal import console, counted, elapsed, seconds
-from pytest_swarmtask.report.words import FAILED, first_line
+from pytest_swarmtask.report.live import is_failed_test, seconds_of, what_is_wrong
+from pytest_swarmtask.report.terminal import console, elapsed, in_order, seconds
+from pytest_swarmtask.report.words import first_line
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.report.live import Change, LiveRun, LiveSpan
 
-_ORDER = ("passed", *FAILED, TEARDOWN, "skipped", "xfailed", "xpassed", "unfinished")
 _IDLE = "nothing is running here: waiting for a run"
 _SHORT = 12
 """Digits of a run's id that are shown: they are enough for `report --run`."""
@@ -173,7 +172,7 @@ def _run_ended(change: Change) -> Text:
     style = {"completed": "green", "failed": "red"}.get(facts["outcome"], "yellow")
     text = Text("run ").append(facts["outcome"], f"bold {style}").append(f"  {seconds(facts['duration'])}")
     if facts["tests"]:
-        text.append(f"  {_number(facts['tests'], 'test')}: ").append_text(_counts(facts["counts"]))
+        text.append(f"  {_number(facts['tests'], 'test')}: ").append_text(in_order(facts["counts"]))
     if facts["waiting"]:
         text.append(f"  {_number(facts['waiting'], 'event')} not delivered yet", "yellow")
     return text
@@ -181,10 +180,6 @@ def _run_ended(change: Change) -> Text:
 
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _counts(outcomes: dict[str, int] | Counter[str]) -> Text:
-    return counted({word: outcomes[word] for word in _ORDER if outcomes.get(word)})
 
 
 def _delivery(endpoint: str, facts: dict[str, object]) -> Text:
@@ -254,7 +249,7 @@ def _task(span: LiveSpan) -> Text:
 
 
 def _tests(span: LiveSpan) -> Text:
-    label = Text().append("tests: ", "dim").append_text(_counts(span.tests))
+    label = Text().append("tests: ", "dim").append_text(in_order(span.tests))
     return label.append(f", {_number(len(span.workers), 'worker')}", "dim") if span.workers else label
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pytest_swarmtask.report.words import FAILED
+from pytest_swarmtask.report.words import FAILED, ORDER, TEARDOWN
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PIPED_WIDTH = 1000
 _SLOW = 60.0
-_BAD = (*FAILED, "errors")
+_BAD = (*FAILED, TEARDOWN)
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.:-=+*#"
 
@@ -44,7 +44,7 @@ def print_tree(trace_id: str, spans: Sequence[Span]) -> None:
 def _grow(above: Tree, span: Span) -> None:
     branch = above.add(_label(span))
     if span.tests:
-        branch.add(Text().append("tests: ", "dim").append_text(counted(dict(sorted(span.tests.items())))))
+        branch.add(Text().append("tests: ", "dim").append_text(in_order(span.tests)))
     for child in span.children:
         _grow(branch, child)
     if span.failures_left > 0:
@@ -66,6 +66,11 @@ def counted(outcomes: Mapping[str, int]) -> Text:
     """Return how many of each there are, in the order given."""
     parts = [Text(f"{count} {word}", "red" if word in _BAD else "default") for word, count in outcomes.items()]
     return Text(", ").join(parts)
+
+
+def in_order(outcomes: Mapping[str, int]) -> Text:
+    """Return how many of each there are, in the usual order."""
+    return counted({word: outcomes[word] for word in ORDER if outcomes.get(word)})
 
 
 def seconds(value: float) -> str:

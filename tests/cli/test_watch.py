@@ -24,6 +24,12 @@ from tests.run.watched import Terminal, Watched, wait_for
 
 WATCH = [sys.executable, "-m", "pytest_swarmtask", "watch"]
 ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+TEXT = (Path(__file__).parents[2] / "docs" / "terminal.md").read_text("utf-8")
+FIELDS = {
+    name: re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", fields))
+    for name, fields in re.findall(r"^\| `(\w+)` \| [^|]* \| ?(.*)\|$", TEXT, re.MULTILINE)
+}
+"""What docs/terminal.md says that each change has."""
 TESTS = """
 import os, time
 import pytest
@@ -199,6 +205,8 @@ def test_json_tells_what_the_journal_holds(beside: Beside) -> None:
         "run_started",
         "run_ended",
     ]
+    for change in told:
+        assert list(change)[3:] == FIELDS[change["change"]]
     for word in ("started", "ended"):
         names = Counter(change["task_id"] for change in told if change["change"] == word)
         assert names == Counter(e["task_id"] for e in events if e["event_type"].endswith("_STARTED"))
@@ -258,6 +266,7 @@ def test_what_waits_for_delivery(beside: Beside) -> None:
     told = changes_of(watch.communicate(timeout=60)[0])
     trouble = [(c["endpoint"], c["state"]) for c in told if c["change"] == "deliveries"]
     assert trouble == [("default", "retrying")]
+    assert [list(c)[3:] for c in told if c["change"] == "deliveries"] == [FIELDS["deliveries"]]
     assert told[-1]["waiting"] == len(beside.watched.events())
 
 
