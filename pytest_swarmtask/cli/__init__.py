@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-_COMMANDS = ("init", "deliveries", "report", "watch", "replay", "sync", "doctor", "listen", "config", "secret", "tasksmk")
+_COMMANDS = (
+    "init",
+    "deliveries",
+    "report",
+    "watch",
+    "replay",
+    "sync",
+    "doctor",
+    "listen",
+    "config",
+    "secret",
+    "tasksmk",
+)
 """The modules that add commands, in the order of the help."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 import time
@@ -12,6 +11,8 @@ from pytest_swarmtask.cli.deliveries import journal_of
 from pytest_swarmtask.errors import UsageError
 
 if TYPE_CHECKING:
+    import argparse
+
     from pytest_swarmtask.report.screen import Show
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type

@@ -64,7 +64,6 @@ _decode_line = msgspec.json.Decoder(Line).decode
 _decode_metadata = msgspec.json.Decoder(Metadata).decode
 
 
-
 def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
     """Return an event with what is needed of its metadata, or None where the line is no event.
 

@@ -88,8 +88,8 @@ def counted(journal: str) -> dict[str, Counted]:
             rows = db.execute("SELECT name, offset, events, foreign_lines FROM segment").fetchall()
     except sqlite3.Error:
         return {}
-    found = ((journals.Segment.parse(name), *counts) for name, *counts in rows)
-    return {s.name: Counted(*counts, closed=s.trace_id not in going_on) for s, *counts in found if s is not None}
+    found = ((journals.Segment.parse(row[0]), row) for row in rows)
+    return {row[0]: Counted(*row[1:4], s.trace_id not in going_on) for s, row in found if s is not None}
 
 
 def update(journal: str, environ: Mapping[str, str]) -> None:

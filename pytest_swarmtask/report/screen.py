@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +19,7 @@ from pytest_swarmtask.report.words import first_line
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console, RenderableType
     from typing_extensions import Self
@@ -81,7 +81,8 @@ class Json:
 
     def change(self, change: Change) -> None:
         """Print it."""
-        print(json.dumps(change.as_json()), flush=True)
+        sys.stdout.write(f"{json.dumps(change.as_json())}\n")
+        sys.stdout.flush()
 
     def update(self, runs: Sequence[LiveRun]) -> None:
         """Do nothing: what changes is told."""
@@ -110,7 +111,9 @@ class Screen:
             text = Text(str(outcome), "red").append(f"  {neutral(change.facts['task_id'])}{took}", "default")
             self._print(change, text, Text(neutral(wrong), "red"))
         elif change.change == "run_ended":
-            self._print(change, _run_ended(change), Text(f"swarmtask report --run {(change.run or '')[:_SHORT]}", "dim"))
+            self._print(
+                change, _run_ended(change), Text(f"swarmtask report --run {(change.run or '')[:_SHORT]}", "dim")
+            )
         elif change.change == "deliveries":
             self._print(change, _delivery(change.facts["endpoint"], change.facts))
 
@@ -141,21 +144,22 @@ def _time(timestamp: str) -> str:
 
 
 def _words(change: Change) -> Text | None:
-    facts = change.facts
-    if change.change == "idle":
-        return Text(_IDLE)
-    if change.change == "run_started":
-        return Text("run started")
+    """Return a change in words, or None where it is not worth any."""
+    if change.change in ("started", "ended"):
+        return _span(change)
     if change.change == "run_ended":
         return _run_ended(change)
     if change.change == "deliveries":
-        return _delivery(facts["endpoint"], facts)
+        return _delivery(change.facts["endpoint"], change.facts)
+    return Text({"idle": _IDLE, "run_started": "run started"}[change.change])
+
+
+def _span(change: Change) -> Text | None:
+    facts = change.facts
     if facts["kind"] == "TEST" and not is_failed_test(change):
         return None
-    what = Text(f"{facts['kind'].lower()} ", "dim").append(neutral(facts["task_id"]), "default not dim")
-    if change.change == "started":
-        return what.append("  started", "default not dim")
-    return what.append_text(_ended(change))
+    what = Text().append(f"{facts['kind'].lower()} ", "dim").append(neutral(facts["task_id"]))
+    return what.append("  started") if change.change == "started" else what.append_text(_ended(change))
 
 
 def _ended(change: Change) -> Text:

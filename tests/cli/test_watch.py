@@ -24,6 +24,7 @@ from tests.run.watched import Terminal, Watched, wait_for
 
 WATCH = [sys.executable, "-m", "pytest_swarmtask", "watch"]
 ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+TASKS_MK = Path(__file__).parents[2] / "make" / "tasks.mk"
 TEXT = (Path(__file__).parents[2] / "docs" / "terminal.md").read_text("utf-8")
 FIELDS = {
     name: re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", fields))
@@ -216,8 +217,8 @@ def test_json_tells_what_the_journal_holds(beside: Beside) -> None:
 
 def test_well_is_zero(beside: Beside) -> None:
     """`--until-done` ends with 0 where the run went well, make and what it starts included."""
-    beside.watched.file("Makefile", f"include {Path('make/tasks.mk').resolve()}\nci:\n\t@$(call task-run,ci,$(MAKE) a)\n"
-                                    "a:\n\t@$(call task-run,a,sleep 0.3)\n")  # fmt: skip
+    makefile = f"include {TASKS_MK}\nci:\n\t@$(call task-run,ci,$(MAKE) a)\na:\n\t@$(call task-run,a,sleep 0.3)\n"
+    beside.watched.file("Makefile", makefile)
     watch = beside.watch("--until-done")
     assert beside.start("make", "ci", TASKS_PYTHON=sys.executable).wait(timeout=60) == 0
     output = watch.communicate(timeout=60)[0].decode()
