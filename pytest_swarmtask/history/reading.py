@@ -89,7 +89,7 @@ def counted(journal: str) -> dict[str, Counted]:
     except sqlite3.Error:
         return {}
     found = ((journals.Segment.parse(row[0]), row) for row in rows)
-    return {row[0]: Counted(*row[1:4], s.trace_id not in going_on) for s, row in found if s is not None}
+    return {row[0]: Counted(row[1], row[2], row[3], s.trace_id not in going_on) for s, row in found if s is not None}
 
 
 def update(journal: str, environ: Mapping[str, str]) -> None:

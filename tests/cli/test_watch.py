@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.report.follow import QUIET, Follower
 from pytest_swarmtask.report.live import LINGER, Change, Watching
 from tests.history.made import Process
@@ -24,7 +25,6 @@ from tests.run.watched import Terminal, Watched, wait_for
 
 WATCH = [sys.executable, "-m", "pytest_swarmtask", "watch"]
 ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
-TASKS_MK = Path(__file__).parents[2] / "make" / "tasks.mk"
 TEXT = (Path(__file__).parents[2] / "docs" / "terminal.md").read_text("utf-8")
 FIELDS = {
     name: re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", fields))
@@ -217,7 +217,9 @@ def test_json_tells_what_the_journal_holds(beside: Beside) -> None:
 
 def test_well_is_zero(beside: Beside) -> None:
     """`--until-done` ends with 0 where the run went well, make and what it starts included."""
-    makefile = f"include {TASKS_MK}\nci:\n\t@$(call task-run,ci,$(MAKE) a)\na:\n\t@$(call task-run,a,sleep 0.3)\n"
+    makefile = (
+        f"include {tasksmk.installed()}\nci:\n\t@$(call task-run,ci,$(MAKE) a)\na:\n\t@$(call task-run,a,sleep 0.3)\n"
+    )
     beside.watched.file("Makefile", makefile)
     watch = beside.watch("--until-done")
     assert beside.start("make", "ci", TASKS_PYTHON=sys.executable).wait(timeout=60) == 0
