@@ -26,11 +26,19 @@ _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.:-=+*#"
 
 
+class _Console(Console):
+    """Leaves it to the command line what it means that a reader, such as `head`, has seen enough."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the error go on, where rich would end the process with 1."""
+        raise  # noqa: PLE0704 - it is called where the error is handled
+
+
 def console() -> Console:
     """Return where to print: as wide as the terminal, and never broken into lines where it is none."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name may hold what the terminal's encoding has not
-    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    return _Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
 def print_tree(trace_id: str, spans: Sequence[Span]) -> None:
