@@ -21,7 +21,7 @@ from pytest_swarmtask.terminal import neutral
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, OverflowMethod, RenderableType, RenderResult
     from typing_extensions import Self
 
     from pytest_swarmtask.report.live import Change, LiveRun, LiveSpan
@@ -127,9 +127,9 @@ class Screen:
 
     def update(self, runs: Sequence[LiveRun]) -> None:
         """Show how these stand now; nothing is written where that is what is there already."""
-        picture = _picture(runs, self._console.height)
+        picture = _Cut(_picture(runs, self._console.height))
         with self._console.capture() as captured:
-            self._console.print(picture, no_wrap=True, overflow="ellipsis", crop=True)
+            self._console.print(picture)
         shown = captured.get()
         if shown != self._shown:
             self._shown = shown
@@ -194,6 +194,17 @@ def _delivery(endpoint: str, facts: dict[str, object]) -> Text:
     if facts["state"] != "ok":
         text.append(f"  {facts['state']}: {neutral(first_line(str(facts['reason'])))}", "yellow not dim")
     return text
+
+
+class _Cut:
+    """Something whose lines are cut where the terminal ends: one that went on below would have no place in a tree."""
+
+    def __init__(self, whole: RenderableType) -> None:
+        self._whole = whole
+
+    def __rich_console__(self, where: Console, options: ConsoleOptions) -> RenderResult:
+        mark: OverflowMethod = "crop" if options.ascii_only else "ellipsis"
+        yield from where.render(self._whole, options.update(no_wrap=True, overflow=mark))
 
 
 # -- as a picture --------------------------------------------------------------------------------------------------
