@@ -166,7 +166,7 @@ def test_flush_says_what_it_did(lab: Lab, receiver: Receiver) -> None:
 def test_flush_that_does_not_succeed(lab: Lab) -> None:
     """What could not be sent: exit code 1, how many, and why."""
     leave(lab, 2)
-    done = lab.run("flush", "--timeout", "1", TASKMASTER_WEBHOOK_URL=nobody())
+    done = lab.run("flush", "--timeout", "5", TASKMASTER_WEBHOOK_URL=nobody())
     assert done.returncode == 1
     assert "default: 0 delivered now, 2 waiting" in done.stdout
     assert "cannot connect" in done.stdout
