@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         for problem in problems:
             print(f"swarmtask: {problem}", file=sys.stderr)  # noqa: T201
     except OSError:  # nobody can be told; what is left in the buffer must not fail the interpreter's end, either
-        sys.stderr = None  # type: ignore[assignment]
+        sys.stderr = None
     return code
 
 

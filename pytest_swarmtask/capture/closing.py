@@ -8,6 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_swarmtask.recorder import Recorder
 
+_SHORT = 8
+"""Digits of a run's id that tell it from all others of a history."""
+
 
 _WORDS = ((TASKS, "task manager"), (TRIGGERS, "triggers"), (ALERTS, "alerts"))
 
@@ -66,6 +69,11 @@ class Closing:
         if fate not in ("", "delivered"):
             said.append(fate)
         return ", ".join(said)
+
+    def command(self) -> str:
+        """Return how the report on this session is got, as the end of the closing line; "" where there will be none."""
+        hub = self._hub
+        return f"; swarmtask report --run {hub.trace_id[:_SHORT]}" if hub.count > self._earlier else ""
 
     def refusal(self, coming: str) -> str | None:
         """Return why the event that will follow is not recorded, where the role is what forbids it, and first here."""

@@ -410,13 +410,14 @@ class SessionCapture:
         return header(self._hub)
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
-        """Write our closing line: how many events, and what is left to deliver and how to send it."""
+        """Write our closing line: how many events, what is left to deliver and how to send it, and how to see more."""
         try:
             option = self._config.option
             if option.verbose > -2 and not option.collectonly and not self._is_child():
                 self._closing.drain()
                 coming = _end_type(exitstatus)
-                line = f"swarmtask: {self._closing.words(self._coverage.words(self._duration()), coming)}"
+                said = self._closing.words(self._coverage.words(self._duration()), coming)
+                line = f"swarmtask: {said}{self._closing.command()}"
                 refusal = self._closing.refusal(coming)
                 about_summary = self.step_summary and self.step_summary.problem()
                 problem = self._problem or self._hub.problem or refusal or about_summary

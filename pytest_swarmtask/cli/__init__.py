@@ -18,6 +18,7 @@ _COMMANDS = (
     "init",
     "deliveries",
     "report",
+    "watch",
     "replay",
     "sync",
     "triggers",
@@ -95,7 +96,7 @@ def _flush_errors() -> None:
     try:
         sys.stderr.flush()
     except (AttributeError, OSError):  # it may be closed from the start
-        sys.stderr = None  # type: ignore[assignment]
+        sys.stderr = None
 
 
 def _forget_output() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_swarmtask.capture.annotations import take_annotations
 from pytest_swarmtask.config.settings import ALERTS, TASKS, TRIGGERS, find_root, journal_folder
 from pytest_swarmtask.errors import HistoryError, UsageError
+from pytest_swarmtask.journal import segments
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ def status(arguments: argparse.Namespace) -> int:
 
     journal = journal_of(arguments)
     prune(journal, os.environ)
+    last_run = _last_run(journal) if segments(journal) else None  # first: what it counts need not be counted again
     found = survey_of(journal)
-    last_run = _last_run(journal) if found.runs else None
     rules, told = _rules(journal), _told(journal)
     if arguments.json:
         shown = {"trace_id": last_run[0], "spans": [span.as_json() for span in last_run[1]]} if last_run else None

@@ -168,14 +168,15 @@ def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
 
 
 def _one_test(db: sqlite3.Connection, text: str) -> str:
-    from pytest_swarmtask.history.query import find_tests
+    from pytest_swarmtask.history.query import find_tests, last_runs
 
     found = find_tests(db, text, _MOST_TESTS)
     close = [name for name in found if name == text] or [name for name in found if name.endswith(text)] or found
     if len(close) == 1:
         return close[0]
     if not found:
-        raise UsageError(f"no test is known whose node id contains {text!r}")
+        nothing = "" if last_runs(db, 1) else f": {_NOTHING}"
+        raise UsageError(f"no test is known whose node id contains {text!r}{nothing}")
     names = "".join(f"\n  {neutral(name)}" for name in found)
     raise UsageError(f"several tests contain {text!r}, among them{names}")
 
@@ -186,6 +187,8 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def _export(db: sqlite3.Connection, *, as_table: bool) -> int:
+    if not db.execute("SELECT 1 FROM event LIMIT 1").fetchone():
+        print(f"swarmtask: {_NOTHING}", file=sys.stderr)
     if not as_table:
         for (line,) in db.execute("SELECT line FROM event ORDER BY id"):
             print(line)

@@ -63,6 +63,24 @@ class Line(msgspec.Struct):
 _decode_line = msgspec.json.Decoder(Line).decode
 _decode_metadata = msgspec.json.Decoder(Metadata).decode
 
+
+def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
+    """Return an event with what is needed of its metadata, or None where the line is no event.
+
+    The start of a test says nothing that its end does not say: its metadata is left alone.
+    """
+    try:
+        if not line.isascii():
+            line.decode()  # what is skipped by the decoder may be no text
+        event = _decode_line(line)
+        raw = memoryview(event.metadata)
+        if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # {
+            return None
+        return event, None if event.event_type == "TEST_STARTED" else _decode_metadata(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
 FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
 """Facts of a run that its events tell, as text."""
 
@@ -142,17 +160,11 @@ class Batch:
 
     def add(self, line: bytes) -> bool:
         """Take a line into account; tell whether it is an event."""
-        try:
-            text = line.decode()
-            event = _decode_line(line)
-            raw = memoryview(event.metadata)
-            if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # {
-                return False
-            plain = event.event_type == "TEST_STARTED"  # says nothing that its end does not say
-            metadata = None if plain else _decode_metadata(raw)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        found = decode(line)
+        if found is None:
             return False
-        self.events.append((event.trace_id, event.id, text))
+        event, metadata = found
+        self.events.append((event.trace_id, event.id, line.decode()))
         self.facts.setdefault(event.trace_id, {})
         self._add_span(event, metadata)
         if metadata is not None and event.event_type[:5] != "TEST_":

@@ -13,6 +13,7 @@ from pytest_swarmtask.errors import ConfigError, HistoryError
 from pytest_swarmtask.history import retention
 from pytest_swarmtask.history.database import TIMEOUT, connect, database, identity, is_corrupt, set_aside
 from pytest_swarmtask.history.ingest import ingest
+from pytest_swarmtask.history.schema import VERSION
 from pytest_swarmtask.relay import aftermath
 
 if TYPE_CHECKING:
@@ -58,6 +59,39 @@ def ask(journal: str, question: Callable[[sqlite3.Connection], Answer], options:
     raise HistoryError(f"{path} is corrupt each time it is made anew: is the disk sound?")
 
 
+class Counted(NamedTuple):
+    """What was counted of a segment when it was taken in.
+
+    Attributes:
+        offset: how far it was read.
+        events: lines up to there that are events.
+        foreign: lines up to there that are none.
+        closed: whether all that its run has begun has ended, as far as is known.
+    """
+
+    offset: int = 0
+    events: int = 0
+    foreign: int = 0
+    closed: bool = False
+
+
+def counted(journal: str) -> dict[str, Counted]:
+    """Return what the history knows of segments, by name; as it is, and nothing where it cannot be read now."""
+    path = database(journal)
+    if not os.path.exists(path) or not _writable(journal, path):
+        return {}
+    try:
+        with contextlib.closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", timeout=0.0, uri=True)) as db:
+            if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+                return {}
+            going_on = _unfinished(db)
+            rows = db.execute("SELECT name, offset, events, foreign_lines FROM segment").fetchall()
+    except sqlite3.Error:
+        return {}
+    found = ((journals.Segment.parse(row[0]), row) for row in rows)
+    return {row[0]: Counted(row[1], row[2], row[3], s.trace_id not in going_on) for s, row in found if s is not None}
+
+
 def update(journal: str, environ: Mapping[str, str]) -> None:
     """Take in what is new, for later questions.
 
@@ -85,12 +119,16 @@ def _asked(path: str, journal: str, question: Callable[[sqlite3.Connection], Ans
 
 def _end_abandoned(db: sqlite3.Connection, journal: str) -> None:
     """Have ended what dead processes have left open, and take that in; only runs with something open are looked at."""
-    query = "SELECT DISTINCT trace_id FROM span JOIN run ON run.id = span.run WHERE span.ended IS NULL"
-    runs = {trace_id for (trace_id,) in db.execute(query)}
+    runs = _unfinished(db)
     names = [segment.name for segment in journals.segments(journal) if segment.trace_id in runs]
     if names:
         aftermath.end_abandoned(journal, names)
         ingest(db, journal)
+
+
+def _unfinished(db: sqlite3.Connection) -> set[str]:
+    query = "SELECT DISTINCT trace_id FROM span JOIN run ON run.id = span.run WHERE span.ended IS NULL"
+    return {trace_id for (trace_id,) in db.execute(query)}
 
 
 def _keep_small(db: sqlite3.Connection, journal: str, environ: Mapping[str, str]) -> None:

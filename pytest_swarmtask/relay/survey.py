@@ -6,19 +6,21 @@ import contextlib
 import os
 import sqlite3
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
 from pytest_swarmtask.errors import JournalError
 from pytest_swarmtask.events import Event
 from pytest_swarmtask.handoff import lock_file, relay_folder
+from pytest_swarmtask.history.lines import decode
+from pytest_swarmtask.history.reading import Counted, counted
 from pytest_swarmtask.relay import aftermath
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.store import EXPIRED, PURGED, EndpointState, Position, Store, database, writer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_swarmtask.journal import Segment
     from pytest_swarmtask.relay.store import Dropped
@@ -72,35 +74,37 @@ class Survey:
 def survey(journal: str, environ: Mapping[str, str]) -> Survey:
     """Return what a journal holds; an empty survey where there is none. What the dead left open is ended first.
 
+    What the history has counted is not read again.
+
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
-    aftermath.end_abandoned(journal)
+    known = counted(journal)
+    aftermath.end_abandoned(journal, _not_closed(journal, known))
     result = Survey()
     routes = Routes(journal, environ)
-    states, positions, letters = _stored(journal)
-    for name, state in states.items():
+    stored = _read(journal)
+    for name, state in stored.states.items():
         result.endpoints[name] = EndpointSurvey(state)
     for segment in journals.segments(journal):
-        _add(result, journal, segment, routes, positions)
-    _count_letters(result, journal, letters, _dropped(journal))
+        lines = _count_lines(result, os.path.join(journal, segment.name), known.get(segment.name, Counted()))
+        _add(result, segment, lines, routes, stored.positions)
+    _count_letters(result, journal, stored)
     keys = {routes.relay(segment.route) for segment in journals.segments(journal)} - {None}
     result.relays = sorted(key for key in keys if key is not None and locks.is_locked(lock_file(journal, key)))
     return result
 
 
-def _count_letters(
-    result: Survey, journal: str, letters: Iterable[tuple[str, str]], dropped: Iterable[Dropped]
-) -> None:
+def _count_letters(result: Survey, journal: str, stored: _Stored) -> None:
     """Count as dead what is a dead letter still: what was one and is none was dropped, else replayed and delivered."""
     writers = {segment.process[1] for segment in journals.segments(journal)}
     for endpoint in result.endpoints.values():
         endpoint.delivered, endpoint.dead = endpoint.delivered + endpoint.dead, 0
-    for name, event_id in letters:
+    for name, event_id in stored.letters:
         endpoint = result.endpoints.setdefault(name, EndpointSurvey())
         endpoint.dead += 1
         endpoint.delivered -= writer_of(event_id) in writers  # else its segment is gone
-    for name, writer, cause, count in dropped:
+    for name, writer, cause, count in stored.dropped:
         endpoint = result.endpoints.setdefault(name, EndpointSurvey())
         endpoint.purged += count * (cause == PURGED)
         endpoint.expired += count * (cause == EXPIRED)
@@ -113,7 +117,7 @@ def owing(journal: str, routes: Routes) -> list[Segment]:
     A database that cannot be read leaves everything owing: it is found out when it is written to.
     """
     try:
-        _, positions, _ = _stored(journal)
+        positions = _read(journal).positions
     except (sqlite3.Error, OSError):
         positions = {}
     return [segment for segment in journals.segments(journal) if _owes(journal, segment, routes, positions)]
@@ -140,15 +144,15 @@ def backlogs(journal: str, routes: Routes) -> dict[str, Backlog]:
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
-    states, positions, letters = _stored(journal)
-    found = {name: Backlog() for name in states}
+    stored = _read(journal)
+    found = {name: Backlog() for name in stored.states}
     for segment in journals.segments(journal):
         for name in routes.endpoints(segment.route):
             backlog = found.setdefault(name, Backlog())
-            position = positions.get((name, segment.name), Position())
+            position = stored.positions.get((name, segment.name), Position())
             with contextlib.suppress(OSError):  # removed while we looked
                 _add_behind(backlog, os.path.join(journal, segment.name), position.offset)
-    for name, _ in letters:
+    for name, _ in stored.letters:
         found.setdefault(name, Backlog()).dead += 1
     return found
 
@@ -163,7 +167,7 @@ def _add_behind(backlog: Backlog, path: str, offset: int) -> None:
                 backlog.oldest = min(filter(None, (backlog.oldest, Event.decode(line).timestamp)))
 
 
-def _owes(journal: str, segment: Segment, routes: Routes, positions: dict[tuple[str, str], Position]) -> bool:
+def _owes(journal: str, segment: Segment, routes: Routes, positions: Mapping[tuple[str, str], Position]) -> bool:
     endpoints = routes.endpoints(segment.route)
     if not endpoints:
         return False
@@ -182,35 +186,46 @@ def _is_behind(path: str, offset: int) -> bool:
     return not journals.begins_line(path, offset) or next(journals.read(path, offset), None) is not None
 
 
-def _stored(journal: str) -> tuple[dict[str, EndpointState], dict[tuple[str, str], Position], list[tuple[str, str]]]:
-    """Return states of endpoints, positions by endpoint and segment, and the ids of dead letters."""
-    path = database(relay_folder(journal))
-    if not os.path.exists(path):
-        return {}, {}, []
-    store = Store(path)
-    try:
-        positions = {(endpoint, segment): position for endpoint, segment, position in store.positions()}
-        return store.states(), positions, store.dead_ids()
-    finally:
-        store.close()
+class _Stored(NamedTuple):
+    """What the relay's database holds."""
+
+    states: Mapping[str, EndpointState]
+    positions: Mapping[tuple[str, str], Position]
+    letters: Sequence[tuple[str, str]]
+    dropped: Sequence[Dropped]
 
 
-def _dropped(journal: str) -> list[Dropped]:
-    """Return how many dead letters were dropped."""
+def _read(journal: str) -> _Stored:
     path = database(relay_folder(journal))
     if not os.path.exists(path):
-        return []
+        return _Stored({}, {}, (), ())
     with contextlib.closing(Store(path)) as store:
-        return store.dropped()
+        positions = {(endpoint, segment): position for endpoint, segment, position in store.positions()}
+        return _Stored(store.states(), positions, store.dead_ids(), store.dropped())
+
+
+def _not_closed(journal: str, known: Mapping[str, Counted]) -> set[str]:
+    """Return the segments that may hold the start of what never ended."""
+    sizes = {segment.name: _size(os.path.join(journal, segment.name)) for segment in journals.segments(journal)}
+    return {name for name, size in sizes.items() if name not in known or not _is_closed(known[name], size)}
+
+
+def _is_closed(known: Counted, size: int) -> bool:
+    return known.closed and known.offset == size
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # removed while we looked
 
 
 def _add(
-    result: Survey, journal: str, segment: Segment, routes: Routes, positions: dict[tuple[str, str], Position]
+    result: Survey, segment: Segment, lines: int, routes: Routes, positions: Mapping[tuple[str, str], Position]
 ) -> None:
     result.runs.setdefault(segment.trace_id)
     result.segments += 1
-    path = os.path.join(journal, segment.name)
-    lines = _count_lines(result, path)
     for name in routes.endpoints(segment.route):
         endpoint = result.endpoints.setdefault(name, EndpointSurvey())
         position = positions.get((name, segment.name), Position())
@@ -219,12 +234,20 @@ def _add(
         endpoint.waiting += lines - position.lines
 
 
-def _count_lines(result: Survey, path: str) -> int:
-    lines = end = 0
+def _count_lines(result: Survey, path: str, known: Counted) -> int:
+    """Add the lines of a segment, and return how many there are; only those are read that are not yet known."""
     try:
-        for line, after in journals.read(path):
+        if known.offset > os.stat(path).st_size or not journals.begins_line(path, known.offset):
+            known = Counted()  # it is not the file that was counted
+    except OSError:
+        return 0  # removed while we looked
+    result.events += known.events
+    result.foreign += known.foreign
+    lines, end = known.events + known.foreign, known.offset
+    try:
+        for line, after in journals.read(path, end):
             lines, end = lines + 1, after
-            if _is_event(line):
+            if decode(line) is not None:
                 result.events += 1
             else:
                 result.foreign += 1
@@ -233,11 +256,3 @@ def _count_lines(result: Survey, path: str) -> int:
     except OSError:
         pass  # removed while we looked
     return lines
-
-
-def _is_event(line: bytes) -> bool:
-    try:
-        Event.decode(line)
-    except JournalError:
-        return False
-    return True

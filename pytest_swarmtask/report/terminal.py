@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pytest_swarmtask.report.words import FAILED
+from pytest_swarmtask.report.words import FAILED, ORDER, TEARDOWN
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
@@ -21,16 +21,24 @@ if TYPE_CHECKING:
 
 _PIPED_WIDTH = 1000
 _SLOW = 60.0
-_BAD = (*FAILED, "errors")
+_BAD = (*FAILED, TEARDOWN)
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.:-=+*#"
+
+
+class _Console(Console):
+    """Leaves it to the command line what it means that a reader, such as `head`, has seen enough."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the error go on, where rich would end the process with 1."""
+        raise  # noqa: PLE0704 - it is called where the error is handled
 
 
 def console() -> Console:
     """Return where to print: as wide as the terminal, and never broken into lines where it is none."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name may hold what the terminal's encoding has not
-    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    return _Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
 def print_tree(trace_id: str, spans: Sequence[Span]) -> None:
@@ -44,7 +52,7 @@ def print_tree(trace_id: str, spans: Sequence[Span]) -> None:
 def _grow(above: Tree, span: Span) -> None:
     branch = above.add(_label(span))
     if span.tests:
-        branch.add(Text("tests: ", "dim").append_text(counted(dict(sorted(span.tests.items())))))
+        branch.add(Text().append("tests: ", "dim").append_text(in_order(span.tests)))
     for child in span.children:
         _grow(branch, child)
     if span.failures_left > 0:
@@ -68,12 +76,22 @@ def counted(outcomes: Mapping[str, int]) -> Text:
     return Text(", ").join(parts)
 
 
+def in_order(outcomes: Mapping[str, int]) -> Text:
+    """Return how many of each there are, in the usual order."""
+    return counted({word: outcomes[word] for word in ORDER if outcomes.get(word)})
+
+
 def seconds(value: float) -> str:
     """Return a duration as a person says it."""
     if value < _SLOW:
         return f"{value:.2f} s"
     minutes = int(value // 60)
     return f"{minutes} min {int(value % 60)} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def elapsed(value: float) -> str:
+    """Return how long something has been going on: without what changes too fast to be read."""
+    return f"{int(value)} s" if value < _SLOW else seconds(value)
 
 
 def moment(timestamp: str) -> str:

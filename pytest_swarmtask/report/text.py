@@ -7,10 +7,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
+from rich.table import Column, Table
 from rich.text import Text
 
 from pytest_swarmtask.report.terminal import bars, counted, moment, seconds
-from pytest_swarmtask.report.words import FAILED, relative
+from pytest_swarmtask.report.words import FAILED, first_line, relative
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def print_report(report: Report, root: str, console: Console) -> None:
         _print(line, indent, console)
 
 
-def _print(line: Text, indent: int, console: Console) -> None:
-    """Print a line so that what does not fit goes on below its beginning."""
+def _print(line: Text | Table, indent: int, console: Console) -> None:
+    """Print a line, or a table, so that what does not fit goes on below its beginning."""
     console.print(Padding(line, (0, 0, 0, indent), expand=False) if line else "", overflow="fold")
 
 
@@ -46,9 +47,11 @@ def _report(report: Report, root: str, console: Console) -> Iterator[tuple[Text,
         yield from _comparison(report.comparison)
     if report.slow:
         yield from _title("Slowest")
+        known = any(timing.usual is not None for timing in report.slow)
         for timing in report.slow:
-            usual = f"  usually {seconds(timing.usual)}" if timing.usual is not None else ""
-            yield Text(f"{seconds(timing.duration):>9}  {neutral(timing.test)}").append(usual, "dim"), 2
+            usual = "" if timing.usual is None else f"usually {seconds(timing.usual)}"
+            line = Text(f"{seconds(timing.duration):>9}  ").append(f"{usual:<18}" if known else "", "dim")
+            yield line.append(neutral(timing.test)), 2
     if report.flaky:
         yield from _title(f"Flaky in the last {_runs(len(report.trend))}")
         for test in report.flaky:
@@ -183,6 +186,14 @@ def print_test(results: Sequence[Result], console: Console) -> None:
     console.print(Text(neutral(results[0].test), "bold"), overflow="fold")
     for line in _test(results, console.encoding):
         _print(line, 2, console)
+    for result in results:
+        at, line = Text(f"{moment(result.started)}  ", "dim"), _result(result)
+        if console.is_terminal:  # what does not fit goes on beside the time
+            row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
+            row.add_row(at, line)
+            _print(row, 2, console)
+        else:
+            _print(at.append_text(line), 2, console)
 
 
 def _test(results: Sequence[Result], encoding: str) -> Iterator[Text]:
@@ -199,8 +210,6 @@ def _test(results: Sequence[Result], encoding: str) -> Iterator[Text]:
         middle, longest = statistics.median(times), max(times)
         yield Text(f"duration  {shown}  median {seconds(middle)}, longest {seconds(longest)}")
     yield Text()
-    for result in results:
-        yield _result(result)
 
 
 def _failing(results: Iterable[Result]) -> list[Result]:
@@ -217,11 +226,11 @@ def _failing(results: Iterable[Result]) -> list[Result]:
 def _result(result: Result) -> Text:
     took = "" if result.duration is None else seconds(result.duration)
     style = "red" if result.outcome in FAILED else "green" if result.outcome in ("passed", "xpassed") else "default"
-    line = Text(f"{moment(result.started)}  ", "dim").append(f"{neutral(result.outcome):<10}", f"{style} not dim")
-    line.append(f"{took:>10}  ", "not dim").append(neutral(result.run[:12]))
+    line = Text(f"{neutral(result.outcome):<10}", style)
+    line.append(f"{took:>10}  ", "default").append(neutral(result.run[:12]), "default")
     place = " at ".join(filter(None, (result.branch, (result.commit or "")[:10])))
-    line.append(f"  {neutral(place)}" if place else "")
+    line.append(f"  {neutral(place)}" if place else "", "default")
     if result.attempt is not None and result.attempt > 1:
-        line.append(f"  attempt {result.attempt}", "yellow not dim")
-    first = next(iter((result.error or "").splitlines()), "")
-    return line.append(f"  {neutral(first)}", f"{style} not dim") if first else line
+        line.append(f"  attempt {result.attempt}", "yellow")
+    first = first_line(result.error or "")
+    return line.append(f"  {neutral(first)}", style) if first else line

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.report.words import FAILED
+from pytest_swarmtask.report.words import FAILED, first_line
 
 if TYPE_CHECKING:
     import sqlite3
@@ -78,10 +78,8 @@ def tree(db: sqlite3.Connection, run: Run) -> list[Span]:
     roots: list[Span] = []
     rows = db.execute(_SHOWN, (run.key, MOST_FAILURES)).fetchall()
     for span_id, parent, kind, name, started, status, failed, duration, error, _ in rows:
-        first_line = next(iter((error or "").splitlines()), "") if failed else ""
-        spans[span_id] = Span(
-            span_id, parent, kind, name, started, status or "started", bool(failed), duration, first_line
-        )
+        wrong = first_line(error or "") if failed else ""
+        spans[span_id] = Span(span_id, parent, kind, name, started, status or "started", bool(failed), duration, wrong)
     for row in rows:
         if row[-1]:
             roots.append(spans[row[0]])

@@ -7,6 +7,10 @@ import os
 FAILED = ("failed", "error", "crashed")
 """The outcomes of a test that are failures."""
 
+TEARDOWN = "error in teardown"
+ORDER = ("passed", *FAILED, TEARDOWN, "skipped", "xfailed", "xpassed", "unfinished", "started")
+"""In which order numbers of tests by outcome are told; one that has not ended yet has started."""
+
 
 def first_line(message: str) -> str:
     """Return the first line that is not blank, or ""."""

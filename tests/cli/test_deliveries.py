@@ -124,6 +124,28 @@ def test_status_counts_what_is_no_event(lab: Lab) -> None:
     assert "1 event in 1 run" in done.stdout
 
 
+def test_status_counts_only_what_is_new(lab: Lab) -> None:
+    """What the history has counted is not read again; what was added is, and all of a file that is another one."""
+    lab.record(2, TASKMASTER_WEBHOOK_URL="")
+    (segment,) = lab.segments()
+    first, second = segment.read_bytes().splitlines(keepends=True)
+
+    def counts() -> tuple[int, int]:
+        found = lab.status()
+        return found["events"], found["foreign"]
+
+    assert counts() == (2, 0)
+    segment.write_bytes(b"x" * (len(first + second) - 1) + b"\n")
+    assert counts() == (2, 0), "it has read all of it again"
+    segment.write_bytes(first + second + b"garbage\n" + second)
+    assert counts() == (3, 1)
+    segment.write_bytes(first)
+    assert counts() == (1, 0)
+    segment.write_bytes(b"garbage\n" + first + second)
+    (lab.journal / "history.sqlite").unlink()
+    assert counts() == (2, 1)
+
+
 # -- flush ---------------------------------------------------------------------------------------------------------
 
 
@@ -149,7 +171,7 @@ def test_flush_says_what_it_did(lab: Lab, receiver: Receiver) -> None:
 def test_flush_that_does_not_succeed(lab: Lab) -> None:
     """What could not be sent: exit code 1, how many, and why."""
     leave(lab, 2)
-    done = lab.run("flush", "--timeout", "1", TASKMASTER_WEBHOOK_URL=nobody())
+    done = lab.run("flush", "--timeout", "5", TASKMASTER_WEBHOOK_URL=nobody())
     assert done.returncode == 1
     assert "default: 0 delivered now, 2 waiting" in done.stdout
     assert "cannot connect" in done.stdout

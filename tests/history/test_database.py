@@ -54,10 +54,11 @@ def test_a_newer_version_is_refused(journal: Path) -> None:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     with pytest.raises(HistoryError, match=r"newer version of pytest-swarmtask .*: update pytest-swarmtask, or move"):
         told(journal)
-    done = swarmtask(journal.parents[1], "report")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "newer version" in done.stderr
-    assert "Traceback" not in done.stderr
+    for command in (["report"], ["tests", "x"], ["export", "--csv"]):
+        done = swarmtask(journal.parents[1], *command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "newer version" in done.stderr
+        assert "Traceback" not in done.stderr
     done = swarmtask(journal.parents[1], "status")
     assert "402 events in 1 run" in done.stdout, "the rest of the status does not need the history"
     assert "newer version" in done.stderr
@@ -157,6 +158,10 @@ def test_looking_at_nothing_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / ".taskmaster").mkdir()
     done = swarmtask(tmp_path, "report")
     assert (done.returncode, done.stdout, done.stderr) == (0, "nothing has been recorded here yet\n", "")
+    for command in (["tests", "x"], ["export", "--jsonl"]):
+        done = swarmtask(tmp_path, *command)
+        assert (done.returncode, done.stdout) == (2 * (command[0] == "tests"), "")
+        assert "nothing has been recorded here yet" in done.stderr
     assert list((tmp_path / ".taskmaster").iterdir()) == []
 
 

@@ -271,15 +271,16 @@ def test_without_unicode(shop: Shop) -> None:
     assert done.stdout.isascii()
 
 
-def test_a_pipe_that_closes(shop: Shop) -> None:
-    """`swarmtask export --jsonl | head` ends quietly."""
-    export = [sys.executable, "-m", "pytest_swarmtask", "export", "--jsonl"]
+@pytest.mark.parametrize("command", [["export", "--jsonl"], ["report"]], ids=["export", "report"])
+def test_a_pipe_that_closes(shop: Shop, command: list[str]) -> None:
+    """`swarmtask export --jsonl | head` ends quietly, and well."""
+    export = [sys.executable, "-m", "pytest_swarmtask", *command]
     with subprocess.Popen(export, cwd=shop.project.root, env=clean_environ(), stdout=-1, stderr=-1) as process:
         assert process.stdout is not None
-        process.stdout.readline()
         process.stdout.close()
         assert process.stderr is not None
         assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 # -- export --------------------------------------------------------------------------------------------------------

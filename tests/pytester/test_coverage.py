@@ -102,7 +102,7 @@ def test_the_end_tells_what_coverage_reports(app: Project, arguments: tuple[str,
     assert found == reported(app)
     assert ("branch_percent" in found) is branches
     assert 0 < found["coverage_percent"] < 100
-    assert f" swarmtask: 6 events, coverage {found['coverage_percent']:g} % " in session.output
+    assert f" swarmtask: 6 events, coverage {found['coverage_percent']:g} %;" in session.output
 
 
 def without_us(text: str) -> str:
@@ -176,7 +176,7 @@ def test_a_process_that_the_environment_measures_tells_no_percent_and_keeps_its_
     session = run(app, "-c", STARTED_BY_ENVIRONMENT, *PYTEST[2:], COVERAGE_PROCESS_START=str(app.root / "rc"))
     assert session.end["metadata"]["coverage"] is True
     assert told(session) == {}
-    assert " swarmtask: 6 events -" in session.output
+    assert " swarmtask: 6 events; swarmtask report" in session.output
     assert reported(app)["coverage_percent"] > 0
 
 

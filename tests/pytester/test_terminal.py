@@ -72,11 +72,15 @@ SUITE = """
     ids=words,
 )
 def test_two_lines(project: Project, arguments: tuple[str, ...], header: bool, closing: bool) -> None:
-    """A line of the header names the run, and a closing one counts the events; -q hides the first, -q -q both."""
+    """A line of the header names the run, a closing one counts the events and tells how to see more, within 80 columns.
+
+    -q hides the first, -q -q both.
+    """
     session = project.write(test_it="def test_a(): pass").pytest(*arguments)
     run = session.start["trace_id"]
     assert (f"swarmtask: run {run}\n" in session.output) is header
-    assert bool(re.search(r"^-+ swarmtask: 4 events -+$", session.output, re.MULTILINE)) is closing
+    line = rf"^(?=.{{80}}$)-+ swarmtask: 4 events; swarmtask report --run {run[:8]} -+$"
+    assert bool(re.search(line, session.output, re.MULTILINE)) is closing
     assert session.output.count("swarmtask:") == header + closing
 
 
@@ -86,7 +90,7 @@ def test_closing_line_counts_the_journal(project: Project) -> None:
         test_it="import pytest\n@pytest.mark.parametrize('n', range(5))\ndef test_a(n): pass"
     ).pytest("-n1")
     assert len(session.events) == 12
-    assert " swarmtask: 12 events " in session.output
+    assert " swarmtask: 12 events;" in session.output
 
 
 def plain(session: Session) -> str:
