@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.cli.place import put
 from pytest_swarmtask.cli.server import IDLE_TIMEOUT, LocalServer, listening
 from pytest_swarmtask.errors import SwarmtaskError
+from pytest_swarmtask.handoff import relay_folder
 from pytest_swarmtask.report.html import html, policy
 from pytest_swarmtask.report.page import collect_page, deliveries
 from pytest_swarmtask.terminal import neutral
@@ -53,7 +54,8 @@ class Reporter:
         """
         page = self._ask(lambda db: collect_page(db, self._wanted))
         root = os.path.dirname(os.path.dirname(self.journal))
-        return page, html(page, os.path.basename(root) or "project", root, deliveries(self.journal, os.environ), live=live)
+        delivered = deliveries(self.journal, os.environ)
+        return page, html(page, os.path.basename(root) or "project", root, delivered, live=live)
 
 
 def write(reporter: Reporter, target: str) -> int:
@@ -98,14 +100,9 @@ class Server(LocalServer):
     @property
     def version(self) -> str:
         """What changes when the page would: how much there is in the journal, and while a run goes on the time."""
-        seen: list[object] = [time.monotonic() // _WHILE_IT_RUNS] if self._running else []
-        for folder in (self._reporter.journal, os.path.join(self._reporter.journal, "relay")):
-            try:
-                with os.scandir(folder) as found:
-                    seen += sorted((entry.name, entry.stat().st_size) for entry in found if _tells(entry.name))
-            except OSError:
-                continue  # there is none yet, or a file went while we looked
-        return f"{hash(tuple(seen)):x}"
+        journal = self._reporter.journal
+        seen = (*_states(journal, ".jsonl"), *_states(relay_folder(journal), ".json"))
+        return f"{hash((seen, time.monotonic() // _WHILE_IT_RUNS if self._running else 0)):x}"
 
     def page(self) -> bytes:
         """Return the page as of now."""
@@ -118,8 +115,14 @@ class Server(LocalServer):
             return self._made[1]
 
 
-def _tells(name: str) -> bool:
-    return name.endswith((".jsonl", ".sqlite-wal")) and not name.startswith("history")
+def _states(folder: str, ending: str) -> list[tuple[str, int, int]]:
+    """Return name, size and time of the files in a folder; not of databases, which reading them may change."""
+    try:
+        with os.scandir(folder) as found:
+            files = [(entry.name, entry.stat()) for entry in found if entry.name.endswith(ending)]
+    except OSError:  # there is none yet, or a file went while we looked
+        return []
+    return sorted((name, state.st_size, state.st_mtime_ns) for name, state in files)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -144,8 +147,6 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, b"there is only /\n", "text/plain")
 
-    do_HEAD = do_GET
-
     def _is_for_us(self) -> bool:
         """Tell whether the request names us: a page elsewhere whose name was made to lead here names itself."""
         port = self.server.server_port
@@ -169,8 +170,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        self.wfile.write(body)
         self.wfile.flush()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name

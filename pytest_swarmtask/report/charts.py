@@ -17,12 +17,13 @@ HEIGHT = 40
 STEP = 10
 """Units from one column to the next."""
 _LOWEST = 1.5
+_MOST_OVER_MEDIAN = 4
 _OUTCOMES = {"completed": ("good", 0.3), "failed": ("bad", 1.0)}
 """How a run's outcome is drawn: by its colour, and by its height."""
 
 
 class Column(NamedTuple):
-    """One run in a chart; `height` is in units, `kind` as in the timeline or ``plain``."""
+    """One run in a chart; `kind` as in the timeline or ``plain``, and ``cut`` where it should be higher."""
 
     x: int
     height: float
@@ -44,21 +45,31 @@ def charts(runs: Sequence[Run]) -> list[Chart]:
     return list(_charts(runs))
 
 
+class _Numbers(NamedTuple):
+    """What a chart of numbers is made of; `words` tells one of them to a person."""
+
+    name: str
+    now: str
+    value: Callable[[Run], float | None]
+    words: Callable[[float], str]
+    kind: str = "plain"
+
+
 def _charts(runs: Sequence[Run]) -> Iterator[Chart]:
     last = runs[-1]
     failed = sum(run.outcome == "failed" for run in runs)
     yield Chart("outcome", f"{failed} of {len(runs)} failed", [_outcome(run, at) for at, run in enumerate(runs)])
     if any(run.tests for run in runs):
-        yield _numbers("failed tests", str(last.bad), runs, lambda run: float(run.bad), lambda value: f"{value:.0f}", "bad")
-        yield _numbers("tests", str(last.tests), runs, lambda run: float(run.tests), lambda value: f"{value:.0f}")
+        yield _drawn(runs, _Numbers("failed tests", f"{last.bad:,}", lambda run: run.bad, "{:,}".format, "bad"))
+        yield _drawn(runs, _Numbers("tests", f"{last.tests:,}", lambda run: run.tests, "{:,}".format))
     times = [run.duration for run in runs if run.duration is not None]
     if times:
         now = "" if last.duration is None else f"{seconds(last.duration)}, "
         now += f"median {seconds(statistics.median(times))}"
-        yield _numbers("duration", now, runs, lambda run: run.duration, seconds)
+        yield _drawn(runs, _Numbers("duration", now, lambda run: run.duration, seconds))
     if any(run.coverage is not None for run in runs):
         now = "not measured" if last.coverage is None else f"{last.coverage:.1f} %"
-        yield _numbers("coverage", now, runs, lambda run: run.coverage, lambda value: f"{value:.1f} %")
+        yield _drawn(runs, _Numbers("coverage", now, lambda run: run.coverage, "{:.1f} %".format))
 
 
 def _outcome(run: Run, at: int) -> Column:
@@ -66,22 +77,21 @@ def _outcome(run: Run, at: int) -> Column:
     return Column(at * STEP, HEIGHT * share, kind, f"{_about(run)}: {run.outcome}")
 
 
-def _numbers(
-    name: str,
-    now: str,
-    runs: Sequence[Run],
-    value: Callable[[Run], float | None],
-    words: Callable[[float], str],
-    kind: str = "plain",
-) -> Chart:
-    most = max((value(run) or 0.0 for run in runs), default=0.0) or 1.0
+def _drawn(runs: Sequence[Run], what: _Numbers) -> Chart:
+    numbers = [(at * STEP, number, run) for at, run in enumerate(runs) if (number := what.value(run)) is not None]
+    most = _top([number for _, number, _ in numbers])
     columns = []
-    for at, run in enumerate(runs):
-        number = value(run)
-        if number is not None:
-            height = max(_LOWEST, number / most * HEIGHT)
-            columns.append(Column(at * STEP, round(height, 1), kind if number else "plain", f"{_about(run)}: {words(number)}"))
-    return Chart(name, now, columns)
+    for x, number, run in numbers:
+        height = min(max(_LOWEST, number / most * HEIGHT), HEIGHT)
+        drawn = (what.kind if number else "plain") + (" cut" if number > most else "")
+        columns.append(Column(x, round(height, 1), drawn, f"{_about(run)}: {what.words(number)}"))
+    return Chart(what.name, what.now, columns)
+
+
+def _top(numbers: Sequence[float]) -> float:
+    """Return the number that is drawn in full height: one run that hung must not make all others look like nothing."""
+    middle = statistics.median(numbers)
+    return min(max(numbers), _MOST_OVER_MEDIAN * middle if middle else max(numbers)) or 1.0
 
 
 def _about(run: Run) -> str:

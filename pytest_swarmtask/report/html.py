@@ -13,7 +13,7 @@ from datetime import datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pytest_swarmtask.report import charts
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.history.query import Run
     from pytest_swarmtask.report.page import Deliveries, Page, Test
 
-FIRST_TESTS = 100
+FIRST_TESTS = 50
 """Tests that are there without a script, and that a page of the list has with one."""
 _LONGEST_NAME = 1000
 _LONGEST_LISTED = 400
@@ -37,7 +37,7 @@ _LONGEST_MESSAGE = 4000
 _LONGEST_NOTE = 120
 _MOST_NOTES = 5000
 _USUAL = (None, None, None, None, "", 1, 0, "")
-_GLYPHS = {"good": "✓", "bad": "✕", "skip": "–", "open": "…"}
+_GLYPHS = {"good": "✓", "bad": "✕", "skip": "○", "open": "…"}
 _IN_SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 _COMPARED = (
     ("failing", "bad", "newly failing"),
@@ -76,7 +76,7 @@ def html(page: Page | None, project: str, root: str, delivered: Deliveries, *, l
 
 def policy(*, live: bool) -> str:
     """Return the Content-Security-Policy of the page: its own style and script and nothing else."""
-    own = " ".join(f"{kind}-src 'sha256-{_digest(name)}';" for kind, name in (("style", "report.css"), ("script", "report.js")))
+    own = f"style-src 'sha256-{_digest('report.css')}'; script-src 'sha256-{_digest('report.js')}';"
     asks = " connect-src 'self';" if live else ""
     return f"default-src 'none'; {own}{asks} base-uri 'none'; form-action 'none'"
 
@@ -89,7 +89,7 @@ def _source(name: str) -> str:
     return files("pytest_swarmtask.report").joinpath("templates", name).read_text("utf-8")
 
 
-def _template(root: str) -> Any:
+def _template(root: str) -> Template:
     environment = Environment(
         loader=FunctionLoader(_source),
         autoescape=True,
@@ -112,7 +112,8 @@ def _template(root: str) -> Any:
         "number": lambda value: f"{value:,}",
         "totals": _totals,
     }
-    environment.globals |= {"width": WIDTH, "chart_height": charts.HEIGHT, "chart_step": charts.STEP, "first": FIRST_TESTS}
+    environment.globals |= {"width": WIDTH, "chart_height": charts.HEIGHT, "chart_step": charts.STEP}
+    environment.globals["first"] = FIRST_TESTS
     return environment.get_template("report.html.j2")
 
 

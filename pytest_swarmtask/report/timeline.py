@@ -1,7 +1,7 @@
 """What a run did when: its targets and sessions, one below the other, and a lane of tests for each worker.
 
-Places are in units, `WIDTH` of them from the run's start to its end. Tests that are too short to be seen one by one are drawn
-together, so that what is drawn does not grow with their number.
+Places are in units, `WIDTH` of them from the run's start to its end. Tests that are too short to be seen one by one
+are drawn together, so that what is drawn does not grow with their number.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Lane:
         kind: how it ended (`kind_of`).
         text: how it ended and how long it took, in words.
         marks: what is drawn, from left to right.
+        of_tests: whether these are tests, or one span that holds others.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Lane:
     kind: str
     text: str
     marks: list[Mark]
+    of_tests: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,10 @@ class Timeline:
 
 _STEPS = """
 SELECT span_id, parent, span.kind, task.name, (julianday(span.started) - julianday(?1)) * 86400,
-       (julianday(span.ended) - julianday(?1)) * 86400, coalesce(span.status, 'unfinished'), span.failed, worker
+       CASE WHEN ended IS NULL THEN NULL -- what has died is ended when somebody notices; its duration knows better
+            WHEN span.duration IS NULL THEN (julianday(ended) - julianday(?1)) * 86400
+            ELSE (julianday(span.started) - julianday(?1)) * 86400 + span.duration END,
+       coalesce(span.status, 'unfinished'), span.failed, worker
 FROM span JOIN task ON task.id = span.task WHERE span.run = ?2 ORDER BY span.started, span.id
 """
 
@@ -132,7 +137,8 @@ class _Lanes:
             kinds = Counter(kind_of(test.outcome) for test in tests)
             bad = f", {kinds['bad']} failed" if kinds["bad"] else ""
             number = f"{len(tests)} test{'' if len(tests) == 1 else 's'}{bad}"
-            yield Lane(worker, depth, _worst(kinds), number, sorted(self._marks(tests)))
+            kind = "bad" if kinds["bad"] else "open" if kinds["open"] else "good"
+            yield Lane(worker, depth, kind, number, sorted(self._marks(tests)), of_tests=True)
 
     def _marks(self, tests: Iterable[Step]) -> Iterator[Mark]:
         cells: dict[int, list[Step]] = {}

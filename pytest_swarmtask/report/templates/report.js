@@ -1,7 +1,7 @@
 "use strict";
 (() => {
-  const PAGE = 100;
-  const GLYPHS = { good: "✓", bad: "✕", skip: "–", open: "…" };
+  const PAGE = 50;
+  const GLYPHS = { good: "✓", bad: "✕", skip: "○", open: "…" };
   const root = document.documentElement;
   const at = (id) => document.getElementById(id);
   const make = (tag, kind, text) => {
