@@ -50,17 +50,20 @@ def chromium() -> Iterator[Browser]:
 def looking(chromium: Browser, address: str, **options: Any) -> Iterator[Page]:
     """Open an address; at the end there must have been no error, no dialog, and no request for anything else."""
     troubles: list[str] = []
+    requests: list[str] = []
     context = chromium.new_context(**options)
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.on("console", lambda message: troubles.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: None if request.url.startswith(address) else troubles.append(request.url))
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    page.on("dialog", lambda dialog: troubles.append(dialog.message))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(address)
     yield page
     context.close()
     assert troubles == []
+    assert not [url for url in requests if not url.startswith(address)]
 
 
 def written(root: Path, folder: Path, *arguments: str) -> str:
