@@ -46,13 +46,17 @@ def charts(runs: Sequence[Run]) -> list[Chart]:
 
 
 class _Numbers(NamedTuple):
-    """What a chart of numbers is made of; `words` tells one of them to a person."""
+    """What a chart of numbers is made of; `words` tells one of them to a person.
+
+    With `cut`, one run that hung does not make all others look like nothing.
+    """
 
     name: str
     now: str
     value: Callable[[Run], float | None]
     words: Callable[[float], str]
     kind: str = "plain"
+    cut: bool = False
 
 
 def _charts(runs: Sequence[Run]) -> Iterator[Chart]:
@@ -64,9 +68,9 @@ def _charts(runs: Sequence[Run]) -> Iterator[Chart]:
         yield _drawn(runs, _Numbers("tests", f"{last.tests:,}", lambda run: run.tests, "{:,}".format))
     times = [run.duration for run in runs if run.duration is not None]
     if times:
-        now = "" if last.duration is None else f"{seconds(last.duration)}, "
-        now += f"median {seconds(statistics.median(times))}"
-        yield _drawn(runs, _Numbers("duration", now, lambda run: run.duration, seconds))
+        said = [] if last.duration is None else [seconds(last.duration)]
+        now = ", ".join([*said, *([f"median {seconds(statistics.median(times))}"] if len(times) > 1 else [])])
+        yield _drawn(runs, _Numbers("duration", now, lambda run: run.duration, seconds, cut=True))
     if any(run.coverage is not None for run in runs):
         now = "not measured" if last.coverage is None else f"{last.coverage:.1f} %"
         yield _drawn(runs, _Numbers("coverage", now, lambda run: run.coverage, "{:.1f} %".format))
@@ -79,19 +83,15 @@ def _outcome(run: Run, at: int) -> Column:
 
 def _drawn(runs: Sequence[Run], what: _Numbers) -> Chart:
     numbers = [(at * STEP, number, run) for at, run in enumerate(runs) if (number := what.value(run)) is not None]
-    most = _top([number for _, number, _ in numbers])
+    most = max((number for _, number, _ in numbers), default=0)
+    if what.cut:
+        most = min(most, _MOST_OVER_MEDIAN * statistics.median(number for _, number, _ in numbers))
     columns = []
     for x, number, run in numbers:
-        height = min(max(_LOWEST, number / most * HEIGHT), HEIGHT)
+        height = min(max(_LOWEST, number / (most or 1) * HEIGHT), HEIGHT)
         drawn = (what.kind if number else "plain") + (" cut" if number > most else "")
         columns.append(Column(x, round(height, 1), drawn, f"{_about(run)}: {what.words(number)}"))
     return Chart(what.name, what.now, columns)
-
-
-def _top(numbers: Sequence[float]) -> float:
-    """Return the number that is drawn in full height: one run that hung must not make all others look like nothing."""
-    middle = statistics.median(numbers)
-    return min(max(numbers), _MOST_OVER_MEDIAN * middle if middle else max(numbers)) or 1.0
 
 
 def _about(run: Run) -> str:
