@@ -69,7 +69,7 @@ def write(reporter: Reporter, target: str) -> int:
         sys.stdout.buffer.write(text.encode())
         return 0
     put(Path(target), text.encode())
-    about = f"run {page.report.run.run[:12]}" if page else "nothing has been recorded yet"
+    about = f"run {page.report.run.run[:12]}" if page else "there is no run to show"
     print(neutral(f"{target}: {about}"))
     return 0
 

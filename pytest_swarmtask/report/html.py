@@ -52,7 +52,7 @@ def html(page: Page | None, project: str, root: str, delivered: Deliveries, *, l
     """Return the report.
 
     Args:
-        page: what it says; None where nothing has been recorded yet.
+        page: what it says; None where there is no run to show.
         project: the name of the project.
         root: its folder; places in it are told from there.
         delivered: what became of the events.

@@ -216,8 +216,8 @@ def test_nothing_recorded_yet(tmp_path: Path) -> None:
     (tmp_path / ".taskmaster").mkdir()
     done = swarmtask(tmp_path, "report", "--html", str(tmp_path / "r.html"))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "nothing has been recorded yet" in done.stdout
-    assert "Nothing has been recorded here yet" in Read((tmp_path / "r.html").read_text("utf-8")).text
+    assert "there is no run to show" in done.stdout
+    assert "There is no run to show" in Read((tmp_path / "r.html").read_text("utf-8")).text
 
 
 def test_a_file_that_cannot_be_written(shop: Shop, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_serving(project: Project) -> None:
     project.write(test_it="def test_a(): pass")
     with serving(project.root) as (process, port):
         status, body, _ = get(port)
-        assert (status, "Nothing has been recorded here yet" in body) == (200, True)
+        assert (status, "There is no run to show" in body) == (200, True)
         before = get(port, "/version")[1]
         assert before == get(port, "/version?again")[1]
         project.pytest()
