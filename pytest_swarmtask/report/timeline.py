@@ -81,13 +81,14 @@ class Timeline:
 
 
 _STEPS = """
-SELECT span_id, parent, span.kind, task.name, (julianday(span.started) - julianday(?1)) * 86400,
-       CASE WHEN ended IS NULL THEN NULL -- what has died is ended when somebody notices; its duration knows better
-            WHEN span.duration IS NULL THEN (julianday(ended) - julianday(?1)) * 86400
-            ELSE (julianday(span.started) - julianday(?1)) * 86400 + span.duration END,
-       coalesce(span.status, 'unfinished'), span.failed, worker
-FROM span JOIN task ON task.id = span.task WHERE span.run = ?2 ORDER BY span.started, span.id
+WITH step AS (
+    SELECT *, (julianday(started) - julianday(?1)) * 86400 AS begins, (julianday(ended) - julianday(?1)) * 86400 AS ends
+    FROM span WHERE run = ?2)
+SELECT span_id, parent, step.kind, task.name, begins, coalesce(min(ends, begins + duration), ends),
+       coalesce(status, 'unfinished'), failed, worker
+FROM step JOIN task ON task.id = step.task ORDER BY begins, step.id
 """
+"""What has died is ended when somebody notices: its duration knows better."""
 
 
 def timeline(db: sqlite3.Connection, run: Run) -> Timeline:
