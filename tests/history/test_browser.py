@@ -40,6 +40,7 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("SWARMTASK_BROWSER") == "required":
             pytest.fail(reason)
         pytest.skip(reason)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
