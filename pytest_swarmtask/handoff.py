@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _POLL = 0.02
 _MOST_OFF = 60.0
 """Seconds by which clocks may disagree before it is not the hardware that is to blame."""
-_NOT_FOR_RELAY = (
-    # Coverage would measure the relay into the watched project's data; the rest would make it noisy or strict.
+_NOT_FOR_OURS = (
+    # Coverage would measure our processes into the watched project's data; the rest would make it noisy or strict.
     "COV_CORE_SOURCE",
     "COV_CORE_CONFIG",
     "COV_CORE_DATAFILE",
@@ -181,10 +181,15 @@ def _clock_is_right() -> bool:
     return time.monotonic() > before and abs(time.time() - Clock().now()) < _MOST_OFF
 
 
+def own_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a process of ours: without what is meant for the watched one alone."""
+    return {name: value for name, value in environ.items() if name not in _NOT_FOR_OURS}
+
+
 def _spawn(journal: str, relay: str, lock: int, environ: Mapping[str, str]) -> None:
     package_parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     arguments = [sys.executable, "-c", _MAIN, package_parent, journal, relay]
-    env = {name: value for name, value in environ.items() if name not in _NOT_FOR_RELAY}
+    env = own_environ(environ)
     log = os.path.join(relay_folder(journal), "relay.log")
     if sys.platform == "win32":
         _spawn_windows(arguments, log, env)

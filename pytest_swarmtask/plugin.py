@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pytest_swarmtask.capture.reportfile import ReportFile
     from pytest_swarmtask.capture.stepsummary import StepSummary
 
 _INI = (
@@ -34,6 +35,7 @@ _INI = (
         "",
         "seconds the end of the session waits for delivery, at most (default: 2, under CI 10)",
     ),
+    ("swarmtask_report", "string", "", "write an HTML report to this file at the end; below the root folder"),
 )
 
 
@@ -61,6 +63,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="seconds the end of the session waits for delivery, at most "
         "(ini swarmtask_drain_timeout; default: 2, under CI 10)",
+    )
+    group.addoption(
+        "--swarmtask-report",
+        dest="swarmtask_report",
+        metavar="FILE.html",
+        default=None,
+        help="write an HTML report on the run to this file at the end (ini swarmtask_report)",
     )
     for name, kind, default, text in _INI:
         parser.addini(name, text, type=kind, default=default)  # type: ignore[arg-type]
@@ -94,6 +103,7 @@ def _register(config: pytest.Config) -> None:
     capture = SessionCapture.create(config)
     if capture is not None:
         capture.step_summary = _step_summary()
+        capture.report_file = _report_file(config)
         config.pluginmanager.register(capture, "swarmtask-session")
 
 
@@ -105,6 +115,17 @@ def _step_summary() -> StepSummary | None:
     from pytest_swarmtask.report.summary import markdown
 
     return StepSummary(path, markdown)
+
+
+def _report_file(config: pytest.Config) -> ReportFile | None:
+    option: Any = config.option
+    asked, configured = option.swarmtask_report, config.getini("swarmtask_report")
+    if not (asked or configured) or option.collectonly:
+        return None
+    from pytest_swarmtask.capture.reportfile import ReportFile
+
+    folder = config.invocation_params.dir if asked else config.rootpath
+    return ReportFile(os.path.join(folder, asked or configured))
 
 
 class _Unable:

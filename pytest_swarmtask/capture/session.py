@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from typing import Any
 
+    from pytest_swarmtask.capture.reportfile import ReportFile
     from pytest_swarmtask.capture.stepsummary import StepSummary
     from pytest_swarmtask.recorder import Recorder
 
@@ -49,10 +50,12 @@ class SessionCapture:
 
     Attributes:
         step_summary: gets the session's facts at its end, or None.
+        report_file: has the report written when all is over, or None.
     """
 
     def __init__(self, config: pytest.Config, hub: Recorder, task_id: str, closing: Closing, *, nested: bool) -> None:
         self.step_summary: StepSummary | None = None
+        self.report_file: ReportFile | None = None
         self._config = config
         self._hub = hub
         self._task_id = hub.redactor.text(task_id)
@@ -214,8 +217,18 @@ class SessionCapture:
             self._closing.drain()
             self._append_summary(end)
             self._hub.release()
+            self._write_report()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
             self._trouble(error)
+
+    def _write_report(self) -> None:
+        """Have the report written, and say where it is: below pytest's own last line, since it tells of the end."""
+        if self.report_file is None:
+            return
+        line, well = self.report_file.write(self._hub.settings.root, self._hub.trace_id)
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None and (self._config.option.verbose > -2 or not well):
+            terminal.write_line(f"swarmtask: {line}", yellow=not well)
 
     def _end_facts(self, exit_code: int) -> dict[str, Any]:
         summary = self._standard()

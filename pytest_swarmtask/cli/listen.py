@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import signal
-import socket
 import sys
 import threading
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.arrivals import Arrival, Printer
+from pytest_swarmtask.cli.server import IDLE_TIMEOUT, LocalServer, listening, port
 from pytest_swarmtask.errors import SignatureError, UsageError, WebhookError
 from pytest_swarmtask.receiver import MAX_BODY, Seen, Verifier, events_in
 from pytest_swarmtask.relay import signing
-from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 DEFAULT_PORT = 8017
 DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
-_IDLE_TIMEOUT = 60.0
 
 
 def register(subparsers: Subparsers) -> None:
@@ -35,7 +30,7 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("listen", help="receive events on this machine, verify and print them")
     parser.add_argument("--host", dest="host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", dest="port", type=_port, default=DEFAULT_PORT, help="0 takes any free one (default: %(default)s)"
+        "--port", dest="port", type=port, default=DEFAULT_PORT, help="0 takes any free one (default: %(default)s)"
     )
     parser.add_argument(
         "--secret-env",
@@ -49,12 +44,6 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--hang", dest="hang", action="store_true", help="never answer")
     parser.add_argument("--count", dest="count", type=int, metavar="N", help="end after this many events")
     parser.set_defaults(func=listen)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, expected 0 to 65535")
-    return int(text)
 
 
 def _status(text: str) -> int:
@@ -73,16 +62,9 @@ def listen(args: argparse.Namespace) -> int:
     if not secrets:
         print(f"{DEFAULT_SECRET_ENV} is not set: signatures cannot be verified.", file=sys.stderr)
     receiver = Receiver(Printer(as_json=args.json), secrets, args.fail, args.count, hang=args.hang)
-    try:
-        server = Server((args.host, args.port), Handler, receiver)
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"cannot listen on {args.host}:{args.port}: {error}") from None
-    with _signals(receiver.stop):
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with listening(lambda address: Server(address, Handler, receiver), (args.host, args.port), receiver.stop) as server:
         receiver.printer.greet(server.url)
         receiver.stop.wait()
-    server.shutdown()
-    server.server_close()
     receiver.printer.farewell(receiver.total())
     return 0
 
@@ -96,20 +78,6 @@ def _secrets(names: Sequence[str] | None) -> list[bytes]:
         elif names:
             raise UsageError(f"--secret-env {name}: the variable is not set")
     return found
-
-
-@contextlib.contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set `stop`; signals can only be caught in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 class Receiver:
@@ -181,35 +149,12 @@ class Receiver:
         }
 
 
-class Server(ThreadingHTTPServer):
-    """The HTTP server; one thread for each connection."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
+class Server(LocalServer):
+    """The HTTP server."""
 
     def __init__(self, address: tuple[str, int], handler: type[Handler], receiver: Receiver) -> None:
         self.receiver = receiver
-        if ":" in address[0]:
-            self.address_family = socket.AF_INET6
-        super().__init__(address, handler)
-
-    def server_bind(self) -> None:
-        """Bind without the base class's look-up of the host's full name, which may take seconds."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-
-    @property
-    def url(self) -> str:
-        """The URL to configure as a webhook."""
-        host, port = self.server_address[:2]
-        return f"http://[{host!s}]:{port}/" if ":" in str(host) else f"http://{host!s}:{port}/"
-
-    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the base class's
-        """Say nothing of connections that break: senders come and go."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            print(f"swarmtask listen: {type(error).__name__}: {neutral(str(error))}", file=sys.stderr)
+        super().__init__(address, handler, "swarmtask listen")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -218,7 +163,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "swarmtask-listen"
     sys_version = ""
-    timeout = _IDLE_TIMEOUT
+    timeout = IDLE_TIMEOUT
     wbufsize = -1  # the whole answer in one packet
     server: Server
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_swarmtask.cli.deliveries import journal_of
+from pytest_swarmtask.cli.server import port
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.terminal import neutral
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 RUNS = 20
+PORT = 8018
 _MOST_FAILURES = 25
+_MOST_ON_PAGE = 200
 _MOST_TESTS = 10
 _NOTHING = "nothing has been recorded here yet"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -42,6 +45,11 @@ def register(subparsers: Subparsers) -> None:
     forms.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     forms.add_argument("--markdown", dest="markdown", action="store_true", help="print Markdown")
     forms.add_argument("--junit", dest="junit", action="store_true", help="print the run's tests as JUnit XML")
+    forms.add_argument("--html", dest="html", metavar="FILE", help="write one HTML file (- for standard output)")
+    forms.add_argument("--serve", dest="serve", action="store_true", help="show it in a browser, and what is new")
+    report_parser.add_argument(
+        "--port", dest="port", type=port, default=PORT, help="for --serve; 0 takes any free one (default: %(default)s)"
+    )
     report_parser.set_defaults(func=report)
     tests_parser = subparsers.add_parser("tests", help="show the history of one test")
     tests_parser.add_argument("test", metavar="NODEID", help="its node id, or a part that no other has")
@@ -102,6 +110,8 @@ def report(arguments: argparse.Namespace) -> int:
 
     most = Wanted().failures if arguments.json else _MOST_FAILURES
     wanted = Wanted(arguments.run, arguments.compare, arguments.branch, arguments.since, arguments.last, most)
+    if arguments.html is not None or arguments.serve:
+        return _page(arguments, wanted._replace(failures=_MOST_ON_PAGE))
     if arguments.junit:
         return _ask(arguments, functools.partial(_junit, wanted=wanted))
     return _ask(arguments, functools.partial(_report, wanted=wanted, arguments=arguments))
@@ -126,6 +136,13 @@ def _report(db: sqlite3.Connection, wanted: Wanted, arguments: argparse.Namespac
 
         print_report(found, root, console())
     return 0
+
+
+def _page(arguments: argparse.Namespace, wanted: Wanted) -> int:
+    from pytest_swarmtask.cli import pages
+
+    reporter = pages.Reporter(journal_of(arguments), functools.partial(_ask, arguments), wanted)
+    return pages.serve(reporter, arguments.port) if arguments.serve else pages.write(reporter, arguments.html)
 
 
 def _no_run(db: sqlite3.Connection) -> str:

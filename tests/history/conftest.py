@@ -12,7 +12,7 @@ import pytest
 
 from pytest_swarmtask.cli import main
 from tests.relay.conftest import lab, receiver
-from tests.sessions import Project
+from tests.sessions import Project, Session
 from tests.support import clean_environ
 
 __all__ = ["lab", "receiver"]
@@ -74,13 +74,19 @@ class Shop:
         self.commit()
         flaky = project.root / ".taskmaster" / "flaky"
         flaky.mkdir()
-        self.sessions = [project.pytest(), project.pytest("--reruns=2", FLAKY=str(flaky))]
+        self.sessions: list[Session] = []
+        self.run()
+        self.run("--reruns=2", FLAKY=str(flaky))
         self.commit()
-        self.sessions += [
-            project.pytest(BUG="1"),
-            project.pytest("-n2", BUG="1", CRASH="1"),
-            project.pytest(BUG="1", TEAR="1", SLOW="0.4"),
-        ]
+        self.run(BUG="1")
+        self.run("-n2", BUG="1", CRASH="1")
+        self.run(BUG="1", TEAR="1", SLOW="0.4")
+
+    def run(self, *arguments: str, **environ: str) -> None:
+        """Run a session."""
+        session = self.project.pytest(*arguments, **environ)
+        assert session.cases, "read now: the next session writes over its JUnit XML"
+        self.sessions.append(session)
 
     @property
     def journal(self) -> Path:

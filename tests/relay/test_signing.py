@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +15,7 @@ import standardwebhooks
 
 from pytest_swarmtask.errors import ConfigError, SignatureError
 from pytest_swarmtask.relay import signing
+from tests.npm import installed
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 OLD = "whsec_" + base64.b64encode(bytes(range(1, 33))).decode()
@@ -137,29 +136,8 @@ def verified_by_npm(folder: Path, cases: list[tuple[str, dict[str, str], bytes]]
 
 @pytest.fixture(scope="session")
 def npm_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which node finds `standardwebhooks`; installed once, then kept under `.cache/npm`."""
-    kept = Path(__file__).parents[2] / ".cache" / "npm"
-    if not (kept / "node_modules" / "standardwebhooks").is_dir():
-        if not (shutil.which("node") and shutil.which("npm")):
-            no_npm("node and npm are not installed")
-        fresh = tmp_path_factory.mktemp("npm")
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(fresh), "standardwebhooks@1"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode:
-            no_npm(f"npm could not install standardwebhooks: {done.stderr[-500:]}")
-        try:
-            staged = kept.with_name(f"npm-{os.getpid()}")
-            shutil.copytree(fresh, staged)
-            staged.rename(kept)
-        except OSError:
-            return fresh
-    return kept
-
-
-def no_npm(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    """A folder in which node finds `standardwebhooks`."""
+    return installed("standardwebhooks", "1", tmp_path_factory.mktemp("npm"))
 
 
 class TestSecrets:

@@ -1,0 +1,172 @@
+"""What a run did when: its targets and sessions, one below the other, and a lane of tests for each worker.
+
+Places are in units, `WIDTH` of them from the run's start to its end. Tests that are too short to be seen one by one
+are drawn together, so that what is drawn does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_swarmtask.report.terminal import seconds
+from pytest_swarmtask.report.words import kind_of, name_in
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_swarmtask.history.query import Run
+
+WIDTH = 1000
+MOST_LANES = 60
+_CELL = 2
+"""Units that tests have to be longer than to be drawn one by one."""
+_WORST = ("bad", "open", "skip", "good")
+_DEEPEST = 6
+
+
+class Step(NamedTuple):
+    """A span of a run; `start` and `end` are seconds since the run's start, `end` is None before it has ended."""
+
+    span_id: str
+    parent: str | None
+    kind: str
+    name: str
+    start: float
+    end: float | None
+    outcome: str
+    failed: bool
+    worker: str | None
+
+
+class Mark(NamedTuple):
+    """Something that is drawn in a lane: where, how it ended (`kind_of`), and what it is."""
+
+    x: float
+    width: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One line of the timeline.
+
+    Attributes:
+        name: of what it shows; of tests their worker, or ``tests``.
+        depth: how many spans are around it, at most six.
+        kind: how it ended (`kind_of`).
+        text: how it ended and how long it took, in words.
+        marks: what is drawn, from left to right.
+        of_tests: whether these are tests, or one span that holds others.
+    """
+
+    name: str
+    depth: int
+    kind: str
+    text: str
+    marks: list[Mark]
+    of_tests: bool = False
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A run as lanes; `seconds` is how long it took, `left_out` how many lanes there are besides."""
+
+    seconds: float
+    lanes: list[Lane]
+    left_out: int
+
+
+_STEPS = """
+WITH step AS (
+    SELECT *, (julianday(started) - julianday(?1)) * 86400 AS begins, (julianday(ended) - julianday(?1)) * 86400 AS ends
+    FROM span WHERE run = ?2)
+SELECT span_id, parent, step.kind, task.name, begins, coalesce(min(ends, begins + duration), ends),
+       coalesce(status, 'unfinished'), failed, worker
+FROM step JOIN task ON task.id = step.task ORDER BY begins, step.id
+"""
+"""What has died is ended when somebody notices: its duration knows better."""
+
+
+def timeline(db: sqlite3.Connection, run: Run) -> Timeline:
+    """Return the timeline of a run."""
+    steps = [Step(*row) for row in db.execute(_STEPS, (run.started, run.key))]
+    took = max((step.end or step.start for step in steps), default=0.0)
+    lanes = list(_Lanes(steps, took).lanes())
+    return Timeline(took, lanes[:MOST_LANES], max(0, len(lanes) - MOST_LANES))
+
+
+class _Lanes:
+    """Puts the spans of a run into lanes: each above those that it holds."""
+
+    def __init__(self, steps: Sequence[Step], took: float) -> None:
+        self._took = took
+        self._scale = WIDTH / (took or 1.0)
+        self._tests: dict[str | None, dict[str, list[Step]]] = {}
+        self._below: dict[str | None, list[Step]] = {}
+        tests = {step.span_id: step.parent for step in steps if step.kind == "TEST"}
+        others = {step.span_id for step in steps if step.kind != "TEST"}
+        for step in steps:
+            parent = tests.get(step.parent or "", step.parent)  # what a test has triggered stands beside it
+            around = parent if parent in others else None
+            if step.kind == "TEST":
+                self._tests.setdefault(around, {}).setdefault(step.worker or "tests", []).append(step)
+            else:
+                self._below.setdefault(around, []).append(step)
+
+    def lanes(self) -> Iterator[Lane]:
+        """Yield them from top to bottom."""
+        yield from self._of_tests(None, 0)
+        waiting = [(step, 0) for step in reversed(self._below.get(None, ()))]
+        while waiting:
+            step, depth = waiting.pop()
+            yield self._of_step(step, min(depth, _DEEPEST))
+            yield from self._of_tests(step.span_id, min(depth + 1, _DEEPEST))
+            waiting += [(below, depth + 1) for below in reversed(self._below.get(step.span_id, ()))]
+
+    def _of_step(self, step: Step, depth: int) -> Lane:
+        kind = "bad" if step.failed else "open" if step.end is None else "good"
+        took = "" if step.end is None else f", {seconds(max(0.0, step.end - step.start))}"
+        mark = self._mark([step], kind, f"{step.name}: {step.outcome}{took}")
+        return Lane(step.name, depth, kind, f"{step.outcome}{took}", [mark])
+
+    def _of_tests(self, parent: str | None, depth: int) -> Iterator[Lane]:
+        for worker, tests in sorted(self._tests.get(parent, {}).items(), key=lambda item: (len(item[0]), item[0])):
+            kinds = Counter(kind_of(test.outcome) for test in tests)
+            bad = f", {kinds['bad']} failed" if kinds["bad"] else ""
+            number = f"{len(tests)} test{'' if len(tests) == 1 else 's'}{bad}"
+            kind = "bad" if kinds["bad"] else "open" if kinds["open"] else "good"
+            yield Lane(worker, depth, kind, number, sorted(self._marks(tests)), of_tests=True)
+
+    def _marks(self, tests: Iterable[Step]) -> Iterator[Mark]:
+        cells: dict[int, list[Step]] = {}
+        for test in tests:
+            if (self._end(test) - test.start) * self._scale > 2 * _CELL:
+                took = seconds(self._end(test) - test.start)
+                yield self._mark([test], kind_of(test.outcome), f"{name_in(test.name)}: {test.outcome}, {took}")
+            else:
+                cells.setdefault(int(test.start * self._scale / _CELL), []).append(test)
+        for cell in sorted(cells):
+            yield self._together(cells[cell])
+
+    def _together(self, tests: list[Step]) -> Mark:
+        kind = _worst(kind_of(test.outcome) for test in tests)
+        worst = [test for test in tests if kind_of(test.outcome) == kind]
+        others = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+        return self._mark(tests, kind, f"{name_in(worst[0].name)}: {worst[0].outcome}{others}")
+
+    def _mark(self, steps: Sequence[Step], kind: str, text: str) -> Mark:
+        start, end = steps[0].start, max(map(self._end, steps))
+        x = min(start * self._scale, WIDTH - _CELL)
+        return Mark(round(x, 1), round(max((end - start) * self._scale, _CELL), 1), kind, text)
+
+    def _end(self, step: Step) -> float:
+        return self._took if step.end is None else max(step.end, step.start)
+
+
+def _worst(kinds: Iterable[str]) -> str:
+    found = set(kinds)
+    return next(kind for kind in _WORST if kind in found)
