@@ -73,6 +73,9 @@ def may_name_secret(lowered: str) -> bool:
         or "cred" in lowered
         or "auth" in lowered
         or "cookie" in lowered
+        or "kennwort" in lowered
+        or "contrase" in lowered
+        or "senha" in lowered
         or ("conn" in lowered and "str" in lowered)
         or ("sess" in lowered and ("sessid" in lowered or "sessionid" in lowered))
     )

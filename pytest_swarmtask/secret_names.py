@@ -14,8 +14,15 @@ if TYPE_CHECKING:
 
 _PASSWORDS = (
     "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "creds", "passwords",
+    "kennwort", "passwörter", "contraseña", "contrasena", "senha",
 )  # fmt: skip
-_NO_PASSWORDS = ("pass", "bypass", "compass", "encompass", "surpass", "trespass", "overpass", "underpass")
+_PREFIXED = (
+    "db", "user", "my", "ftp", "sftp", "smtp", "imap", "mail", "email", "admin", "root", "sql", "mysql", "pg", "psql",
+    "postgres", "redis", "mongo", "rabbit", "ldap", "proxy", "ssh", "key", "store", "keystore", "cert", "become",
+    "sudo", "wifi", "test", "login", "auth", "http", "web", "rpc", "app", "api", "svc", "service", "db2", "ora", "tls",
+    "ssl", "vault", "bind",
+)  # fmt: skip
+"""What stands before `pass` in one word: `dbpass`, unlike `minipass`."""
 _TOKENS = (
     "secret", "secrets", "credential", "credentials", "token", "authorization", "cookie", "cookies", "jwt",
     "bearer", "phpsessid", "jsessionid", "sessionid",
@@ -45,6 +52,12 @@ _PUBLIC_KEYS = (
 _NUMBERED = ("first", "second", "last", "single", "all", "test")
 """In `first_pass` and the like it is no word for a password."""
 
+_GRAMMAR = (
+    "next", "page", "continuation", "pagination", "starting", "idempotency", "lock", "sync", "cursor", "progress",
+    "wait", "eos", "bos", "pad", "unk", "cls", "sep", "special", "stop", "start", "end", "skip", "mask", "input",
+    "output", "prompt", "completion", "num", "lexer", "parser", "first", "last", "prev", "previous",
+)  # fmt: skip
+"""What stands before `token` where it lets nobody in: it marks a place in a list, or is a part of a text."""
 _DENIALS = (
     "no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot",
 )  # fmt: skip
@@ -112,9 +125,13 @@ def meaning(name: str) -> int:
 def _head(parts: Sequence[str], i: int) -> int:
     """Return what the word at this place, with the one before it, makes of a name that ends with it."""
     word, before = parts[i], parts[i - 1] if i else ""
-    if before in _DENIALS or (before in _PUBLIC_KEYS and word.endswith("key")):
+    if before in _DENIALS or (before in _GRAMMAR and word in ("token", "tokens")) or (before in _PUBLIC_KEYS and word.endswith("key")):
         return NO
-    if word in _PASSWORDS or word.endswith(_ENDINGS) or (word.endswith("pass") and word not in _NO_PASSWORDS):
+    if word in _PASSWORDS or word.endswith(_ENDINGS) or (
+        word.endswith("pass") and word[:-4] in _PREFIXED
+    ):
+        return PASSWORD
+    if word == "passe" and before == "de":  # French: mot de passe
         return PASSWORD
     if word == "pass" and before and before not in _NUMBERED:
         return PASSWORD
