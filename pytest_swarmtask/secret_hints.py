@@ -42,6 +42,7 @@ def may_hold_credentials(lowered: str) -> bool:
     return (  # not a loop: this is asked of every text
         "://" in lowered
         or "@tcp(" in lowered
+        or ":5432:" in lowered
         or ("%" in lowered and ("%3a" in lowered or "bearer%20" in lowered))
         or ("=" in lowered and ("sig=" in lowered or "ature=" in lowered or "code=" in lowered or "key=" in lowered))
         or (

@@ -20,7 +20,7 @@ _PREFIXED = (
     "db", "user", "my", "ftp", "sftp", "smtp", "imap", "mail", "email", "admin", "root", "sql", "mysql", "pg", "psql",
     "postgres", "redis", "mongo", "rabbit", "ldap", "proxy", "ssh", "key", "store", "keystore", "cert", "become",
     "sudo", "wifi", "test", "login", "auth", "http", "web", "rpc", "app", "api", "svc", "service", "db2", "ora", "tls",
-    "ssl", "vault", "bind",
+    "ssl", "vault", "bind", "require",
 )  # fmt: skip
 """What stands before `pass` in one word: `dbpass`, unlike `minipass`."""
 _TOKENS = (

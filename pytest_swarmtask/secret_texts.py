@@ -9,7 +9,17 @@ from __future__ import annotations
 import re
 
 from pytest_swarmtask.secret_hints import NO, PASSWORD, YES
-from pytest_swarmtask.secret_values import is_mixed, is_name, is_placeholder, is_plain, is_written_secret
+from pytest_swarmtask.secret_values import (
+    is_identifier,
+    is_made,
+    is_mixed,
+    is_name,
+    is_place,
+    is_placeholder,
+    is_plain,
+    is_wordy,
+    is_written_secret,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,13 +54,15 @@ _PAIR = re.compile(
 )
 _ELEMENT = re.compile(r"<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s[^<>]{1,200}>(?=[^<>]{1,4096}</)")
 _ATTRIBUTE = re.compile(r"""\b(?:key|name)=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}>(?=[^<>]{1,4096}</)""")
+_COMPARED = re.compile(r"""(?P<quote>["'])(?P<value>[^\s"']{6,200})(?P=quote)[ ][!=]=[ ](?P<name>[A-Za-z_][\w.]{0,80}[A-Za-z])\b(?![\w.(\["'])""")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
 _LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
+_ACCESS = re.compile(r"\$?[A-Za-z_]\w{0,60}(?:(?:\?\.|::|->|\$)#?[A-Za-z_$]?.{0,200}|(?:\.#?[A-Za-z_]\w{0,60}){2,9})")
 _REFERENCE = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+")
 _DEFINES = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
-_COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SecretString)[ \t]+$")
+_COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SecretString|config(?:ure)? set)[ \t]+$")
 _SCHEMES = (
     "basic", "bearer", "token", "digest", "negotiate", "ntlm", "apikey", "api-key", "key", "ssws", "hmac", "mac",
     "hawk", "oauth", "jwt", "splunk", "sso-key", "geniekey", "bot", "aws4-hmac-sha256", "sharedkey",
@@ -61,7 +73,11 @@ _LONGEST = 8192
 _SHORT = 5
 _WORD_LENGTH, _SENTENCE_LENGTH = 8, 20
 """From how many letters on a plain word is taken for a token: tightly bound to its name, and not."""
-_BEFORE = 40
+_BEFORE, _LINE_LENGTH = 40, 400
+_AFTER_TEXT = ("", ",", ")", " ", ";", "]", "}", "+", ".", "\n")
+"""What follows a quote that ends something."""
+_VERDICTS = ("PASS", "Pass", "pass")
+"""More often a result or a verb than a name: `PASS: test_x`, `pass name=value`, `pass: 12`."""
 _ASSIGNMENTS = ("=", "=>", ":=")
 _COMPARISONS = ("==", "!=", "===", "!==")
 
@@ -89,8 +105,9 @@ def without_colours(text: str) -> str:
 
 
 def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, int]]:
+    found = [(m.start(), m.span("value")) for m in _COMPARED.finditer(text) if _is_compared(m, meaning)]
     matches = (m for pattern in (_PAIR, _ELEMENT, _ATTRIBUTE) for m in pattern.finditer(text))
-    found = [(m.end(), span) for m in matches if (span := _paired(text, m, meaning))]
+    found += [(m.end(), span) for m in matches if (span := _paired(text, m, meaning))]
     position = 0
     while m := _NAMED.search(text, position):
         level = meaning(m["name"])
@@ -101,6 +118,11 @@ def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, int]
         elif m["flag"] is not None or m["verb"] is not None:
             position = m.end("name")  # what follows is a name of its own
     return (span for _, span in sorted(found))
+
+
+def _is_compared(m: re.Match[str], meaning: Callable[[str], int]) -> bool:
+    """Tell whether what is compared with a name is its secret, as in ``assert 'x' == config.password``."""
+    return is_written_secret(m["value"], meaning(m["name"]), quoted=True, loose=True) and is_mixed(m["value"])
 
 
 def _paired(text: str, m: re.Match[str], meaning: Callable[[str], int]) -> tuple[int, int] | None:
@@ -116,12 +138,16 @@ def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
     head = name.lower().rpartition("-")[2].rpartition("_")[2]
     if head in ("authorization", "cookie") and sign is not None:
         return _header(text, m.end(), cookie=head == "cookie")
-    if _is_apart(text, m):
+    if _is_apart(text, m) or (name in _VERDICTS and sign in (None, ":")):
         return None
     defines = sign == "=" and bool(_DEFINES.search(text, max(0, m.start() - _BEFORE), m.start()))
     start, end, quoted = _extent(text, m.end(), _WORD if defines else _BARE)
     value = text[start:end]
-    if not value or value == name or _is_no_value(text, m, value, end, quoted=quoted):
+    if not value or value.rstrip(",;").lower() == name.lower() or _is_no_value(text, m, value, end, quoted=quoted):
+        return None
+    if sign is None and m["verb"] is None and not quoted and not _is_option(text, m) and not _stands_out(value, level):
+        return None
+    if sign in _COMPARISONS and level == YES and not is_made(value, _WORD_LENGTH):
         return None
     loose = _is_bound(text, m, end, quoted=quoted) if sign else _is_announced(text, m, level, quoted=quoted)
     compound = len(name.replace("-", "_").strip("_").split("_")) > 1
@@ -146,12 +172,23 @@ def _is_no_value(text: str, m: re.Match[str], value: str, end: int, *, quoted: b
     """Tell whether a value is code, or none at all since the quote before it ended something."""
     if quoted:
         closed = end < len(text)
-        return (
+        return _is_closing(text, m) or (
             value[0].isspace() or (value[0] in ")]}," and not closed) or (text[end : end + 1] == "`" and " " in value)
         )  # a command
+    if m["sign"] == "=" and text[m.end() - 1] == " " != text[m.end("name")] and not is_mixed(value):
+        return True  # `--password= is new`
     if (value[0] == "?" and text.endswith("${", 0, m.start())) or (m["sign"] == ">" and value[0] == "@"):
         return True
-    return _is_code(text, value, end, m["sign"])
+    return _is_code(text, value, end, m["sign"], spaced=text[m.end() - 1] == " ")
+
+
+def _is_closing(text: str, m: re.Match[str]) -> bool:
+    """Tell whether the double quote after a name and its sign ends a text that began before it: `print("Token: ", x)`."""
+    name_end, at = m.end("name"), m.end()
+    if text[at : at + 1] != '"' or text[name_end : name_end + 1] in ('"', "\\"):
+        return False
+    line = text.rfind("\n", max(0, m.start() - _LINE_LENGTH), m.start()) + 1 or max(0, m.start() - _LINE_LENGTH)
+    return text.count('"', line, m.start()) % 2 == 1 and text[at + 1 : at + 2] in _AFTER_TEXT
 
 
 def _is_bound(text: str, m: re.Match[str], end: int, *, quoted: bool) -> bool:
@@ -165,9 +202,22 @@ def _is_announced(text: str, m: re.Match[str], level: int, *, quoted: bool) -> b
     """Tell the same where there is no sign between them, as in ``--password x`` and ``PASSWORD 'x'``."""
     if m["verb"] is not None:
         return quoted
-    if m["name"].startswith("-") or _COMMANDS.search(text, max(0, m.start() - _BEFORE), m.start()):
+    if _is_option(text, m):
         return True
     return quoted and level == PASSWORD and "," not in m["flag"]
+
+
+def _is_option(text: str, m: re.Match[str]) -> bool:
+    """Tell whether a name is an option of a command, or is set by one: what follows is its value."""
+    return m["name"].startswith("-") or bool(_COMMANDS.search(text, max(0, m.start() - _BEFORE), m.start()))
+
+
+def _stands_out(value: str, level: int) -> bool:
+    """Tell whether a word that only follows a name, as in prose, cannot be just the next word of a sentence."""
+    word = value.strip("*_.,;:!?")
+    return is_made(word, 6 if level == PASSWORD else _WORD_LENGTH) and not (
+        is_wordy(word) and (level != PASSWORD or not word.islower())
+    )
 
 
 def _ends(text: str, end: int) -> bool:
@@ -176,10 +226,17 @@ def _ends(text: str, end: int) -> bool:
     return not rest or rest[0] in ",}])#"
 
 
-def _is_code(text: str, value: str, end: int, sign: str | None) -> bool:
+def _is_code(text: str, value: str, end: int, sign: str | None, *, spaced: bool) -> bool:
     """Tell whether an unquoted value is a variable, an attribute or a call."""
     after = text[end : end + 1]
-    value = value.rstrip(",;") or value
+    bare = value.rstrip(",;")
+    if bare.isidentifier() and not any(map(str.isdigit, bare)) and (value[-1] == "," or ("_" in bare and after == ",")):
+        return True
+    value = bare or value
+    if text.startswith((" = ", "?."), end) or (after == "<" and text[end + 1 : end + 2] != "/") or value[0] == "!" or value.startswith(("**", "&")) or _ACCESS.fullmatch(value):
+        return True
+    if sign == "=" and spaced and is_identifier(value, quoted=False):
+        return True
     called, bracket, rest = value.replace("[", "(").partition("(")
     ends = rest[-1:] in ("", ")", "]") or ")" in text[end : end + 200].partition("\n")[0]
     if (after in ("(", "[") or (bracket and ends)) and _is_dotted(called):
@@ -225,15 +282,16 @@ def _quoted(text: str, at: int) -> tuple[int, int] | None:
 def _tells(cookie: str) -> bool:
     """Tell whether a cookie may let somebody in: not `theme=dark`, nor where and how long it is valid."""
     name, sign, value = cookie.strip().rpartition("=")
-    long = bool(sign) and len(value) >= _WORD_LENGTH
-    return name.lower() not in _ATTRIBUTES and (long or is_mixed(value) or value.isdigit())
+    if not sign:
+        return is_made(value, _SENTENCE_LENGTH)
+    return name.lower() not in _ATTRIBUTES and (len(value) >= _WORD_LENGTH or is_mixed(value) or value.isdigit())
 
 
 def _header(text: str, at: int, *, cookie: bool) -> tuple[int, int] | None:
     """Return where the credentials of a header stand: a whole line of cookies, or a scheme and a word."""
     start, end, _ = _extent(text, at, _LINE)
     value = text[start:end]
-    if is_placeholder(value or "*"):
+    if is_placeholder(value or "*") or is_place(value):
         return None
     if cookie:
         return (start, end) if any(map(_tells, value.split(";"))) else None

@@ -19,20 +19,22 @@ _PLAIN = (
     "env", "file", "to", "and", "or", "option", "flag", "for", "with", "from", "the", "a", "an", "is", "in", "of",
     "not", "must", "should", "will", "was", "has", "your", "this", "that", "it", "by", "as", "at", "be", "field",
     "here", "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin",
-    "inherit", "omit", "value", "values", "setting", "arg", "which", "but", "incomplete", "await", "new", "lambda",
+    "inherit", "omit", "value", "values", "setting", "arg", "options", "credentials", "which", "but", "incomplete", "await", "new", "lambda",
     "yield", "typeof", "function", "return", "if", "else", "then", "!vault", "!secret", "!env", "!env_var", "!ref", "!sub", "!reference", "!getatt",
 )  # fmt: skip
 _PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "does", "do", "use", "when", "if")
 _ARTIFICIAL = "!@#$%^&*?~+="
 _LONG, _SHORT, _SHORTEST, _LONGEST_NAME = 16, 6, 4, 200
-_REFERENCES = ("env:", "file:", "vault:", "ssm:", "op://", "env.", "secrets.", "vars.", "id=", "env=", "src=", "name=")
+_REFERENCES = ("env:", "file:", "vault:", "ssm:", "op://", "env.", "secrets.", "vars.", "id=", "env=", "src=", "name=", "arn:")
 """How a value begins that says where the secret is kept."""
 _BLANKS = re.compile(r"(?i)(?:your|insert|replace)[-_ ][a-z_ -]+|[a-z_ -]+[-_ ]here")
+_FILLED_IN = re.compile(r"\$?\{[A-Za-z_][\w.\[\]()]{0,60}\}|\{\{")
+"""A part that is put in later, as in an f-string: `share-{number}`."""
 _ALGORITHM = re.compile(r"(?i)(?:ed|x|curve|rsa|ecdsa|dsa|aes|[hrep]s|sha|md|secp|p|hmac-?sha)[-_]?\d{1,5}(?:[krv]1)?")
 _HEADER = re.compile(r"[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){1,4}")
 _WORDS = re.compile(r"[a-z]{1,16}(?:[-_/][a-z]{1,16}){1,6}")
-_NUMBERS = re.compile(r"[v^~<>=#]{0,3}\d{1,5}(?:[.:/-]\d{1,5}){2,9}(?:[-+.]?[a-z]{1,8}[.-]?\d{0,4}){0,2}")
-"""A version or a range of them, an address, a date, a time."""
+_NUMBERS = re.compile(r"[v^~<>=#]{0,3}\d{1,5}(?:[.:/-]\d{1,5}){2,9}(?:[-+.]?[a-z]{1,8}[.-]?\d{0,4}){0,2}|(?:#|0x)[0-9A-Fa-f]{1,8}")
+"""A version or a range of them, an address, a date, a time, a colour, a short code."""
 _PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^A-Za-z0-9]+")
 _CONSONANTS = re.compile(r"(?i)[^aeiouy]{5}|^[^aeiouy]{4}")
 _VOWEL = re.compile(r"(?i)[aeiouy]")
@@ -55,7 +57,7 @@ def is_placeholder(value: str) -> bool:
     """Tell whether a value only stands for one: `***`, `${TOKEN}`, `<your token>`, `{{ token }}`, `%s`."""
     if "****" in value or not value.strip("*•…\"' ") or (len(value) > 2 and not value.strip("*.xX-_?#")):
         return True
-    if value.startswith(_REFERENCES):
+    if value.startswith(_REFERENCES) or _FILLED_IN.search(value):
         return True
     first, rest = value[0], value[1:]
     if first == "$":
