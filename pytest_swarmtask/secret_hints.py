@@ -25,7 +25,11 @@ _WORDS = bytes(code if code < 0x80 and (chr(code).isalnum() or chr(code) in "_-.
 _SHAPE = bytes(0x20 if code == 0x20 else 0x77 for code in _WORDS)
 _LONG = b"w" * SHORTEST
 
-_RARE = ("jwt", "conn", "bearer", "phrase")
+_RARE = (
+    "jwt", "conn", "bearer", "phrase", "psk", "mnemonic",
+    "kennwort", "contrase", "senha", "mdp", "wachtwoord", "hasło", "lösenord", "parola",
+)  # fmt: skip
+"""Looked for in the keys of metadata only: those come again and again, so what is found out about them is kept."""
 
 
 def may_hold_token(text: str) -> bool:
@@ -74,9 +78,6 @@ def may_name_secret(lowered: str) -> bool:
         or "cred" in lowered
         or "auth" in lowered
         or "cookie" in lowered
-        or "kennwort" in lowered
-        or "contrase" in lowered
-        or "senha" in lowered
         or ("conn" in lowered and "str" in lowered)
         or ("sess" in lowered and ("sessid" in lowered or "sessionid" in lowered))
     )

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _PASSWORDS = (
     "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "creds", "passwords",
-    "kennwort", "passwörter", "contraseña", "contrasena", "senha",
+    "kennwort", "passwörter", "contraseña", "contrasena", "senha", "mdp", "wachtwoord", "hasło", "lösenord",
+    "parola", "psk", "mnemonic",
 )  # fmt: skip
 _PREFIXED = (
     "db", "user", "my", "ftp", "sftp", "smtp", "imap", "mail", "email", "admin", "root", "sql", "mysql", "pg", "psql",
@@ -59,7 +60,7 @@ _GRAMMAR = (
 )  # fmt: skip
 """What stands before `token` where it lets nobody in: it marks a place in a list, or is a part of a text."""
 _DENIALS = (
-    "no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot",
+    "no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot", "masked", "redacted",
 )  # fmt: skip
 _NEUTRAL = (
     "value", "val", "raw", "plain", "plaintext", "clear", "cleartext", "string", "str", "text", "hash", "hashed",
@@ -85,7 +86,8 @@ _ABOUT = (
     "stdin", "fd", "prompt", "command", "cmd", "script", "per", "ratio", "price", "cost", "set", "is", "was",
     "not", "for", "to", "of", "and", "or", "by", "from", "py", "js", "ts", "md", "html", "txt", "yml", "yaml",
     "rs", "go", "rb", "java", "list", "map", "ring", "board", "word", "words", "frame", "code", "codes", "less",
-    "window", "pair", "strategy", "management", "service", "server", "client", "consent", "banner", "jar", "agent",
+    "window", "pair", "strategy", "management", "fingerprint", "thumbprint", "comment", "owner", "user", "username", "bits", "purpose",
+    "title", "description", "role", "group", "settings", "santa", "checker", "factory", "attempts", "level", "flag", "scanning", "number", "change", "schema", "info", "service", "server", "client", "consent", "banner", "jar", "agent",
 )  # fmt: skip
 
 
@@ -125,10 +127,17 @@ def meaning(name: str) -> int:
 def _head(parts: Sequence[str], i: int) -> int:
     """Return what the word at this place, with the one before it, makes of a name that ends with it."""
     word, before = parts[i], parts[i - 1] if i else ""
-    if before in _DENIALS or (before in _GRAMMAR and word in ("token", "tokens")) or (before in _PUBLIC_KEYS and word.endswith("key")):
+    if (
+        before in _DENIALS
+        or (before in _GRAMMAR and word in ("token", "tokens"))
+        or (before in _PUBLIC_KEYS and word.endswith("key"))
+    ):
         return NO
-    if word in _PASSWORDS or word.endswith(_ENDINGS) or (
-        word.endswith("pass") and word[:-4] in _PREFIXED
+    if (
+        word in _PASSWORDS
+        or word.endswith(_ENDINGS)
+        or (word.endswith("pass") and word[:-4] in _PREFIXED)
+        or (word.endswith("pw") and word[:-2] in _PREFIXED)
     ):
         return PASSWORD
     if word == "passe" and before == "de":  # French: mot de passe

@@ -54,7 +54,22 @@ _PAIR = re.compile(
 )
 _ELEMENT = re.compile(r"<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s[^<>]{1,200}>(?=[^<>]{1,4096}</)")
 _ATTRIBUTE = re.compile(r"""\b(?:key|name)=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}>(?=[^<>]{1,4096}</)""")
-_COMPARED = re.compile(r"""(?P<quote>["'])(?P<value>[^\s"']{6,200})(?P=quote)[ ][!=]=[ ](?P<name>[A-Za-z_][\w.]{0,80}[A-Za-z])\b(?![\w.(\["'])""")
+_COMPARED = re.compile(
+    r"""
+    (?P<quote>["'])(?P<value>[^\s"']{6,200})(?P=quote)[ ][!=]?=[ ]
+    (?:[^\s=]{0,80}[.])?(?P<name>[A-Za-z_]\w{1,60})(?=[\s;,]|$)
+    """,
+    re.VERBOSE,
+)
+"""As in ``assert 'x' == config.password``, and as pytest explains it: ``where 'x' = Config(...).password``."""
+_LOGIN = re.compile(
+    r"""
+    (?:(?i:basic|digest|proxy)_?[Aa]uth\w{0,10}\(|\b(?i:auth)["']?\s?[=:]\s?\()\s?
+    ["'][^"'\s]{1,100}["'],\s?["'](?P<value>[^"'\s]{1,200})["']
+    """,
+    re.VERBOSE,
+)
+"""A user and the password: ``auth=('ann', 'x')``."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
@@ -106,6 +121,7 @@ def without_colours(text: str) -> str:
 
 def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, int]]:
     found = [(m.start(), m.span("value")) for m in _COMPARED.finditer(text) if _is_compared(m, meaning)]
+    found += [(m.start(), m.span("value")) for m in _LOGIN.finditer(text) if not is_placeholder(m["value"])]
     matches = (m for pattern in (_PAIR, _ELEMENT, _ATTRIBUTE) for m in pattern.finditer(text))
     found += [(m.end(), span) for m in matches if (span := _paired(text, m, meaning))]
     position = 0
@@ -138,6 +154,8 @@ def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
     head = name.lower().rpartition("-")[2].rpartition("_")[2]
     if head in ("authorization", "cookie") and sign is not None:
         return _header(text, m.end(), cookie=head == "cookie")
+    if level == YES and text[max(0, m.start() - 2) : m.start()] == "::":
+        return None  # of a class: `Amazon::AccessToken`
     if _is_apart(text, m) or (name in _VERDICTS and sign in (None, ":")):
         return None
     defines = sign == "=" and bool(_DEFINES.search(text, max(0, m.start() - _BEFORE), m.start()))
@@ -177,6 +195,8 @@ def _is_no_value(text: str, m: re.Match[str], value: str, end: int, *, quoted: b
         )  # a command
     if m["sign"] == "=" and text[m.end() - 1] == " " != text[m.end("name")] and not is_mixed(value):
         return True  # `--password= is new`
+    if value[0] == "<" and ">" in text[end : end + _BEFORE]:
+        return True  # `<set by vault>`
     if (value[0] == "?" and text.endswith("${", 0, m.start())) or (m["sign"] == ">" and value[0] == "@"):
         return True
     return _is_code(text, value, end, m["sign"], spaced=text[m.end() - 1] == " ")
@@ -233,7 +253,13 @@ def _is_code(text: str, value: str, end: int, sign: str | None, *, spaced: bool)
     if bare.isidentifier() and not any(map(str.isdigit, bare)) and (value[-1] == "," or ("_" in bare and after == ",")):
         return True
     value = bare or value
-    if text.startswith((" = ", "?."), end) or (after == "<" and text[end + 1 : end + 2] != "/") or value[0] == "!" or value.startswith(("**", "&")) or _ACCESS.fullmatch(value):
+    if (
+        text.startswith((" = ", "?."), end)
+        or (after == "<" and text[end + 1 : end + 2] != "/")
+        or value[0] == "!"
+        or value.startswith(("**", "&"))
+        or _ACCESS.fullmatch(value)
+    ):
         return True
     if sign == "=" and spaced and is_identifier(value, quoted=False):
         return True

@@ -25,15 +25,31 @@ _PLAIN = (
 _PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "does", "do", "use", "when", "if")
 _ARTIFICIAL = "!@#$%^&*?~+="
 _LONG, _SHORT, _SHORTEST, _LONGEST_NAME = 16, 6, 4, 200
-_REFERENCES = ("env:", "file:", "vault:", "ssm:", "op://", "env.", "secrets.", "vars.", "id=", "env=", "src=", "name=", "arn:")
+_REFERENCES = (
+    "env:",
+    "file:",
+    "vault:",
+    "ssm:",
+    "op://",
+    "env.",
+    "secrets.",
+    "vars.",
+    "id=",
+    "env=",
+    "src=",
+    "name=",
+    "arn:",
+)
 """How a value begins that says where the secret is kept."""
 _BLANKS = re.compile(r"(?i)(?:your|insert|replace)[-_ ][a-z_ -]+|[a-z_ -]+[-_ ]here")
 _FILLED_IN = re.compile(r"\$?\{[A-Za-z_][\w.\[\]()]{0,60}\}|\{\{")
 """A part that is put in later, as in an f-string: `share-{number}`."""
 _ALGORITHM = re.compile(r"(?i)(?:ed|x|curve|rsa|ecdsa|dsa|aes|[hrep]s|sha|md|secp|p|hmac-?sha)[-_]?\d{1,5}(?:[krv]1)?")
-_HEADER = re.compile(r"[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){1,4}")
+_HEADER = re.compile(r"Authorization|Cookie|[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){1,4}")
 _WORDS = re.compile(r"[a-z]{1,16}(?:[-_/][a-z]{1,16}){1,6}")
-_NUMBERS = re.compile(r"[v^~<>=#]{0,3}\d{1,5}(?:[.:/-]\d{1,5}){2,9}(?:[-+.]?[a-z]{1,8}[.-]?\d{0,4}){0,2}|(?:#|0x)[0-9A-Fa-f]{1,8}")
+_NUMBERS = re.compile(
+    r"[v^~<>=#]{0,3}\d{1,5}(?:[.:/-]\d{1,5}){2,9}(?:[-+.]?[a-z]{1,8}[.-]?\d{0,4}){0,2}|\d{1,4}\.\d{1,4}|(?:#|0x)[0-9A-Fa-f]{1,8}"
+)
 """A version or a range of them, an address, a date, a time, a colour, a short code."""
 _PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^A-Za-z0-9]+")
 _CONSONANTS = re.compile(r"(?i)[^aeiouy]{5}|^[^aeiouy]{4}")
@@ -55,7 +71,12 @@ def looks_secret(value: str, level: int) -> bool:
 
 def is_placeholder(value: str) -> bool:
     """Tell whether a value only stands for one: `***`, `${TOKEN}`, `<your token>`, `{{ token }}`, `%s`."""
-    if "****" in value or not value.strip("*•…\"' ") or (len(value) > 2 and not value.strip("*.xX-_?#")):
+    if (
+        "****" in value
+        or value.startswith("***")
+        or not value.strip("*•…\"' ")
+        or (len(value) > 2 and not value.strip("*.xX-_?#"))
+    ):
         return True
     if value.startswith(_REFERENCES) or _FILLED_IN.search(value):
         return True
@@ -102,7 +123,7 @@ def is_wordy(value: str, *, least: int = 1) -> bool:
         return False
     if _NUMBERS.fullmatch(value):
         return True
-    pieces = _PIECE.findall(value)
+    pieces = _PIECE.findall(value.replace("OAuth", "Oauth"))
     words = [piece for piece in pieces if piece.isalpha()]
     rest = [piece for piece in pieces if not piece.isalpha()]
     amid = [a for a, b in pairwise(pieces) if a.isdigit() and b.isalpha()]
