@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 
+from pytest_swarmtask.secret_code import closes_text, is_code
+from pytest_swarmtask.secret_headers import header_secret
 from pytest_swarmtask.secret_hints import NO, PASSWORD, YES
 from pytest_swarmtask.secret_values import (
-    is_identifier,
     is_made,
     is_mixed,
     is_name,
-    is_place,
     is_placeholder,
     is_plain,
     is_wordy,
@@ -74,23 +74,12 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
 _LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
-_ACCESS = re.compile(r"\$?[A-Za-z_]\w{0,60}(?:(?:\?\.|::|->|\$)#?[A-Za-z_$]?.{0,200}|(?:\.#?[A-Za-z_]\w{0,60}){2,9})")
-_REFERENCE = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+")
 _DEFINES = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
 _COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SecretString|config(?:ure)? set)[ \t]+$")
-_SCHEMES = (
-    "basic", "bearer", "token", "digest", "negotiate", "ntlm", "apikey", "api-key", "key", "ssws", "hmac", "mac",
-    "hawk", "oauth", "jwt", "splunk", "sso-key", "geniekey", "bot", "aws4-hmac-sha256", "sharedkey",
-    "sharedaccesssignature", "dpop", "gitlab", "x",
-)  # fmt: skip
-_ATTRIBUTES = ("path", "domain", "expires", "max-age", "samesite", "priority")
 _LONGEST = 8192
-_SHORT = 5
 _WORD_LENGTH, _SENTENCE_LENGTH = 8, 20
 """From how many letters on a plain word is taken for a token: tightly bound to its name, and not."""
-_BEFORE, _LINE_LENGTH = 40, 400
-_AFTER_TEXT = ("", ",", ")", " ", ";", "]", "}", "+", ".", "\n")
-"""What follows a quote that ends something."""
+_BEFORE = 40
 _VERDICTS = ("PASS", "Pass", "pass")
 """More often a result or a verb than a name: `PASS: test_x`, `pass name=value`, `pass: 12`."""
 _ASSIGNMENTS = ("=", "=>", ":=")
@@ -153,34 +142,43 @@ def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
     name, sign = m["name"], m["sign"]
     head = name.lower().rpartition("-")[2].rpartition("_")[2]
     if head in ("authorization", "cookie") and sign is not None:
-        return _header(text, m.end(), cookie=head == "cookie")
-    if level == YES and text[max(0, m.start() - 2) : m.start()] == "::":
-        return None  # of a class: `Amazon::AccessToken`
-    if _is_apart(text, m) or (name in _VERDICTS and sign in (None, ":")):
+        start, end, _ = _extent(text, m.end(), _LINE)
+        found = header_secret(text[start:end], cookie=head == "cookie")
+        return (start + found[0], start + found[1]) if found else None
+    if _is_apart(text, m, level):
         return None
     defines = sign == "=" and bool(_DEFINES.search(text, max(0, m.start() - _BEFORE), m.start()))
     start, end, quoted = _extent(text, m.end(), _WORD if defines else _BARE)
     value = text[start:end]
     if not value or value.rstrip(",;").lower() == name.lower() or _is_no_value(text, m, value, end, quoted=quoted):
         return None
-    if sign is None and m["verb"] is None and not quoted and not _is_option(text, m) and not _stands_out(value, level):
-        return None
-    if sign in _COMPARISONS and level == YES and not is_made(value, _WORD_LENGTH):
-        return None
+    if quoted and sign in _ASSIGNMENTS and level == PASSWORD:  # also a whole sentence
+        return None if is_placeholder(value) or is_plain(value) else (start, end)
     loose = _is_bound(text, m, end, quoted=quoted) if sign else _is_announced(text, m, level, quoted=quoted)
     compound = len(name.replace("-", "_").strip("_").split("_")) > 1
     least = _WORD_LENGTH if (sign and text[m.end() - 1] != " ") or (compound and sign == ":") else _SENTENCE_LENGTH
-    if quoted and sign in _ASSIGNMENTS and level == PASSWORD:  # also a whole sentence
-        return None if is_placeholder(value) or is_plain(value) else (start, end)
-    secret = is_written_secret(value, level, quoted=quoted, loose=loose, least=least)
-    if secret and (quoted or defines or level != YES or not is_name(value)):
-        return start, end
-    return None
+    secret = (
+        _is_said(text, m, value, level, quoted=quoted)
+        and is_written_secret(value, level, quoted=quoted, loose=loose, least=least)
+        and (quoted or defines or level != YES or not is_name(value))
+    )
+    return (start, end) if secret else None
 
 
-def _is_apart(text: str, m: re.Match[str]) -> bool:
+def _is_said(text: str, m: re.Match[str], value: str, level: int, *, quoted: bool) -> bool:
+    """Tell whether a value that only follows a name, or is compared with it, stands out from prose and code."""
+    if m["sign"] in _COMPARISONS:
+        return level == PASSWORD or is_made(value, _WORD_LENGTH)
+    return bool(m["sign"] or m["verb"] or quoted or _is_option(text, m) or _stands_out(value, level))
+
+
+def _is_apart(text: str, m: re.Match[str], level: int) -> bool:
     """Tell whether what follows a name has nothing to do with it: it ends a path, a tag or an argument."""
     sign, before = m["sign"], text[max(0, m.start() - 1) : m.start()]
+    if m["name"] in _VERDICTS and sign in (None, ":"):
+        return True
+    if level == YES and text[max(0, m.start() - 2) : m.start()] == "::":
+        return True  # a class: `Amazon::AccessToken`
     if sign is None:
         return before == "/" or ((m["flag"] or "")[:1] == "," and before != ":")
     return (sign == ">" and before not in ("<", ":")) or (sign == ":" == before == text[m.end() - 1])
@@ -190,7 +188,7 @@ def _is_no_value(text: str, m: re.Match[str], value: str, end: int, *, quoted: b
     """Tell whether a value is code, or none at all since the quote before it ended something."""
     if quoted:
         closed = end < len(text)
-        return _is_closing(text, m) or (
+        return closes_text(text, m.start(), m.end("name"), m.end()) or (
             value[0].isspace() or (value[0] in ")]}," and not closed) or (text[end : end + 1] == "`" and " " in value)
         )  # a command
     if m["sign"] == "=" and text[m.end() - 1] == " " != text[m.end("name")] and not is_mixed(value):
@@ -199,16 +197,7 @@ def _is_no_value(text: str, m: re.Match[str], value: str, end: int, *, quoted: b
         return True  # `<set by vault>`
     if (value[0] == "?" and text.endswith("${", 0, m.start())) or (m["sign"] == ">" and value[0] == "@"):
         return True
-    return _is_code(text, value, end, m["sign"], spaced=text[m.end() - 1] == " ")
-
-
-def _is_closing(text: str, m: re.Match[str]) -> bool:
-    """Tell whether the double quote after a name and its sign ends a text that began before it: `print("Token: ", x)`."""
-    name_end, at = m.end("name"), m.end()
-    if text[at : at + 1] != '"' or text[name_end : name_end + 1] in ('"', "\\"):
-        return False
-    line = text.rfind("\n", max(0, m.start() - _LINE_LENGTH), m.start()) + 1 or max(0, m.start() - _LINE_LENGTH)
-    return text.count('"', line, m.start()) % 2 == 1 and text[at + 1 : at + 2] in _AFTER_TEXT
+    return is_code(text, value, end, m["sign"], spaced=text[m.end() - 1] == " ")
 
 
 def _is_bound(text: str, m: re.Match[str], end: int, *, quoted: bool) -> bool:
@@ -246,36 +235,6 @@ def _ends(text: str, end: int) -> bool:
     return not rest or rest[0] in ",}])#"
 
 
-def _is_code(text: str, value: str, end: int, sign: str | None, *, spaced: bool) -> bool:
-    """Tell whether an unquoted value is a variable, an attribute or a call."""
-    after = text[end : end + 1]
-    bare = value.rstrip(",;")
-    if bare.isidentifier() and not any(map(str.isdigit, bare)) and (value[-1] == "," or ("_" in bare and after == ",")):
-        return True
-    value = bare or value
-    if (
-        text.startswith((" = ", "?."), end)
-        or (after == "<" and text[end + 1 : end + 2] != "/")
-        or value[0] == "!"
-        or value.startswith(("**", "&"))
-        or _ACCESS.fullmatch(value)
-    ):
-        return True
-    if sign == "=" and spaced and is_identifier(value, quoted=False):
-        return True
-    called, bracket, rest = value.replace("[", "(").partition("(")
-    ends = rest[-1:] in ("", ")", "]") or ")" in text[end : end + 200].partition("\n")[0]
-    if (after in ("(", "[") or (bracket and ends)) and _is_dotted(called):
-        return True
-    if _REFERENCE.fullmatch(value):
-        return True
-    return bool(sign) and after in (",", ")") and value.replace("_", "").isalpha()
-
-
-def _is_dotted(name: str) -> bool:
-    return name.replace("?.", ".").replace(".", "").replace("_", "").isalnum()
-
-
 def _extent(text: str, at: int, bare: re.Pattern[str]) -> tuple[int, int, bool]:
     """Return where the value begins and ends that stands here, and whether it is quoted."""
     quoted = _quoted(text, at)
@@ -303,35 +262,3 @@ def _quoted(text: str, at: int) -> tuple[int, int] | None:
     while end > 0 and closing == quote and (end - len(text[start:end].rstrip("\\")) - start) % 2:
         end = text.find(closing, end + 1, start + _LONGEST)  # that one was escaped
     return start, end if end >= 0 else min(len(text), start + _LONGEST)
-
-
-def _tells(cookie: str) -> bool:
-    """Tell whether a cookie may let somebody in: not `theme=dark`, nor where and how long it is valid."""
-    name, sign, value = cookie.strip().rpartition("=")
-    if not sign:
-        return is_made(value, _SENTENCE_LENGTH)
-    return name.lower() not in _ATTRIBUTES and (len(value) >= _WORD_LENGTH or is_mixed(value) or value.isdigit())
-
-
-def _header(text: str, at: int, *, cookie: bool) -> tuple[int, int] | None:
-    """Return where the credentials of a header stand: a whole line of cookies, or a scheme and a word."""
-    start, end, _ = _extent(text, at, _LINE)
-    value = text[start:end]
-    if is_placeholder(value or "*") or is_place(value):
-        return None
-    if cookie:
-        return (start, end) if any(map(_tells, value.split(";"))) else None
-    scheme, _, rest = value.strip().partition(" ")
-    credentials = rest.strip()
-    if not credentials:
-        return (start, end) if is_mixed(scheme) and len(scheme) > _SHORT else None
-    word = credentials.split(None, 1)[0]
-    known = scheme.lower() in _SCHEMES
-    if (
-        is_placeholder(credentials)
-        or is_plain(word)
-        or not (is_mixed(word) or (known and len(word) >= _SENTENCE_LENGTH))
-    ):
-        return None
-    several = known and ("," in credentials or "=" in word[:-2])  # fields, one of which is secret
-    return start, end if several else text.index(word, start) + len(word)

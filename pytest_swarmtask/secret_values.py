@@ -15,12 +15,13 @@ _STATES = (
 )  # fmt: skip
 _PLAIN = (
     *_STATES, "default", "str", "string", "int", "integer", "float", "bool", "boolean", "bytes", "any", "object",
-    "dict", "list", "tuple", "secretstr", "secretstring", "secretbytes", "text", "password", "prompt", "stdin",
-    "env", "file", "to", "and", "or", "option", "flag", "for", "with", "from", "the", "a", "an", "is", "in", "of",
-    "not", "must", "should", "will", "was", "has", "your", "this", "that", "it", "by", "as", "at", "be", "field",
-    "here", "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin",
-    "inherit", "omit", "value", "values", "setting", "arg", "options", "credentials", "which", "but", "incomplete", "await", "new", "lambda",
-    "yield", "typeof", "function", "return", "if", "else", "then", "!vault", "!secret", "!env", "!env_var", "!ref", "!sub", "!reference", "!getatt",
+    "dict", "list", "tuple", "secretstr", "secretstring", "secretbytes", "text", "password", "prompt", "stdin", "env",
+    "file", "to", "and", "or", "option", "flag", "for", "with", "from", "the", "a", "an", "is", "in", "of", "not",
+    "must", "should", "will", "was", "has", "your", "this", "that", "it", "by", "as", "at", "be", "field", "here",
+    "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin", "inherit",
+    "omit", "value", "values", "setting", "arg", "options", "credentials", "which", "but", "incomplete", "await",
+    "new", "lambda", "yield", "typeof", "function", "return", "if", "else", "then", "!vault", "!secret", "!env",
+    "!env_var", "!ref", "!sub", "!reference", "!getatt",
 )  # fmt: skip
 _PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "does", "do", "use", "when", "if")
 _ARTIFICIAL = "!@#$%^&*?~+="
@@ -56,7 +57,8 @@ _CONSONANTS = re.compile(r"(?i)[^aeiouy]{5}|^[^aeiouy]{4}")
 _VOWEL = re.compile(r"(?i)[aeiouy]")
 _JOINTS = frozenset("-_.:/$#@")
 _WORD_LETTERS, _NUMBER_DIGITS = 3, 4
-"""How long the words of a name are at least on average (what a machine makes changes its case sooner), and its numbers at most."""
+"""How long the words of a name are at least on average, since what a machine makes changes its case sooner, and how
+long its numbers are at most."""
 _FILE = re.compile(r"[\w.-]{1,64}(?:/[\w.-]{1,64}){1,16}\.[a-z]{1,5}")
 
 
@@ -138,7 +140,7 @@ def is_wordy(value: str, *, least: int = 1) -> bool:
 
 
 def is_identifier(value: str, *, quoted: bool) -> bool:
-    """Tell whether a value is a name of several words as programs have: `nextToken`, `config.API_KEY`, `Client2Options`."""
+    """Tell whether a value is a name of several words as programs have: `nextToken`, `config.API_KEY`."""
     chosen = "-" in value or (quoted and (value.islower() or any(map(str.isdigit, value))))
     return not chosen and is_wordy(value, least=2)
 
@@ -194,14 +196,11 @@ def is_written_secret(value: str, level: int, *, quoted: bool, loose: bool, leas
         return False
     if level in (KEY, MAYBE):
         return True
-    if level == YES and (len(value) < _SHORTEST or is_identifier(value, quoted=quoted)):
-        return False
-    if _NUMBERS.fullmatch(value):
+    if _NUMBERS.fullmatch(value) or (level == YES and (len(value) < _SHORTEST or is_identifier(value, quoted=quoted))):
         return False
     if value.isdigit():
         return len(value) >= (4 if level == PASSWORD else _SHORT)
     if quoted and loose:
         return not is_prose(value) or is_mixed(value.split(maxsplit=1)[0])
-    if is_mixed(value):
-        return level == PASSWORD or len(value) >= _SHORT
-    return loose and (level == PASSWORD or len(value) >= least)
+    mixed = is_mixed(value)
+    return (mixed or loose) and (level == PASSWORD or len(value) >= (_SHORT if mixed else least))
