@@ -15,7 +15,7 @@ _START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt])|(?<=\[\
 _WORD = r"(?:(?!['\"]?\$[A-Za-z_{(])(?:'[^']{1,300}'|\"[^\"]{1,300}\"|[^\s'\"\[\]$]{2,300}))"
 """A word of a command line. What stands before it, in a group, is kept."""
 
-_STAND_IN = r"[^\s/:@]{0,100}:(?:\$\{[^{}@]{1,100}\}|\$[A-Z_]{1,100}|\{[\w.]{0,100}\}|<[^<>@]{1,100}>|\*{1,100}|%s|\[[A-Z]{1,20}\])"
+_STAND_IN = r"[^\s/:@]{0,100}:(?:\$\{[^{}@]{1,100}\}|\$[A-Z_]{1,100}|\{[\w.]{0,100}\}|<[^<>@]{1,100}>|\*{1,100}|%s|\[[A-Z]{1,20}\]|[A-Z_]{4,40}(?=@))"
 """A login in a URL whose password only stands for one: `user:${PASSWORD}`, `user:***`."""
 
 _TOKENS = (
@@ -31,7 +31,7 @@ _TOKENS = (
     (("squ_", "sqp_", "sqa_"), _START + r"sq[upa]_[0-9a-f]{40}"),
     (("snyk_",), r"snyk_[a-z]+_[\w.-]{30,}"),
     # - clouds
-    (("AKIA", "ASIA", "ABIA", "ACCA"), _START + r"A(?:KI|SI|BI|CC)A[A-Z0-9]{16}(?:[^A-Za-z0-9+/]{1,5}[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/]))?"),
+    (("AKIA", "ASIA", "ABIA", "ACCA"), _START + r"A(?:KI|SI|BI|CC)A[A-Z0-9]{16}(?:[^A-Za-z0-9+]{1,5}[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/]))?"),
     (("FwoG", "IQoJb3JpZ2lu", "FQoG"), r"(?:FwoG|FQoG|IQoJb3JpZ2lu)[\w+/=%-]{60,}"),
     (("ABSK",), _START + r"ABSK[\w+/=]{100,}"),
     (("LTAI",), _START + r"LTAI[A-Za-z0-9]{12,30}(?![A-Za-z0-9])"),

@@ -60,7 +60,8 @@ _GRAMMAR = (
 )  # fmt: skip
 """What stands before `token` where it lets nobody in: it marks a place in a list, or is a part of a text."""
 _DENIALS = (
-    "no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot", "masked", "redacted",
+    "no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot",
+    "masked", "redacted",
 )  # fmt: skip
 _NEUTRAL = (
     "value", "val", "raw", "plain", "plaintext", "clear", "cleartext", "string", "str", "text", "hash", "hashed",

@@ -31,7 +31,8 @@ _NAMED = re.compile(
     r"""
     (?<![\w.-])
     (?P<name>
-        (?:(?i:api|access|secret|unseal|private|auth|signing|encryption|connection|account|shared)[ ])?[\w.-]{2,100}
+        (?:(?i:api|access|secret|unseal|private|auth|signing|encryption|connection|account|shared|mot[ ]de)[ ])?
+        [\w.-]{2,100}
     )
     (?![\w.-])(?:[ ]\d(?=:))?
     (?:
@@ -70,6 +71,8 @@ _LOGIN = re.compile(
     re.VERBOSE,
 )
 """A user and the password: ``auth=('ann', 'x')``."""
+_WRAPPED = re.compile(r"\w{0,20}(?:Str|String|Secret|Bytes|Password|Token)\((?=['\"])")
+"""What a value is wrapped in as programs show it: ``SecretStr('x')``."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
@@ -79,7 +82,7 @@ _COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SecretString|config(?:ur
 _LONGEST = 8192
 _WORD_LENGTH, _SENTENCE_LENGTH = 8, 20
 """From how many letters on a plain word is taken for a token: tightly bound to its name, and not."""
-_BEFORE = 40
+_BEFORE, _FIELDS = 40, 1000
 _VERDICTS = ("PASS", "Pass", "pass")
 """More often a result or a verb than a name: `PASS: test_x`, `pass name=value`, `pass: 12`."""
 _ASSIGNMENTS = ("=", "=>", ":=")
@@ -143,6 +146,8 @@ def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
     head = name.lower().rpartition("-")[2].rpartition("_")[2]
     if head in ("authorization", "cookie") and sign is not None:
         start, end, _ = _extent(text, m.end(), _LINE)
+        if text.endswith("=", start, end):  # Digest username="ann", response="…"
+            end += len(text[end : end + _FIELDS].partition("\n")[0])
         found = header_secret(text[start:end], cookie=head == "cookie")
         return (start + found[0], start + found[1]) if found else None
     if _is_apart(text, m, level):
@@ -191,8 +196,9 @@ def _is_no_value(text: str, m: re.Match[str], value: str, end: int, *, quoted: b
         return closes_text(text, m.start(), m.end("name"), m.end()) or (
             value[0].isspace() or (value[0] in ")]}," and not closed) or (text[end : end + 1] == "`" and " " in value)
         )  # a command
-    if m["sign"] == "=" and text[m.end() - 1] == " " != text[m.end("name")] and not is_mixed(value):
-        return True  # `--password= is new`
+    apart = m["sign"] in ("=", ">") and text[m.end() - 1] == " " != text[m.end("name")]
+    if apart and (m["sign"] == ">" or "=" in value or not is_mixed(value)):
+        return True  # `--password= is new`, `password= size=3`, `<password> size=3`
     if value[0] == "<" and ">" in text[end : end + _BEFORE]:
         return True  # `<set by vault>`
     if (value[0] == "?" and text.endswith("${", 0, m.start())) or (m["sign"] == ">" and value[0] == "@"):
@@ -237,7 +243,8 @@ def _ends(text: str, end: int) -> bool:
 
 def _extent(text: str, at: int, bare: re.Pattern[str]) -> tuple[int, int, bool]:
     """Return where the value begins and ends that stands here, and whether it is quoted."""
-    quoted = _quoted(text, at)
+    wrapped = _WRAPPED.match(text, at)
+    quoted = _quoted(text, wrapped.end() if wrapped else at)
     if quoted:
         return (*quoted, True)
     m = bare.match(text, at)

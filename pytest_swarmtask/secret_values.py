@@ -11,7 +11,8 @@ _STATES = (
     "none", "null", "nil", "undefined", "true", "false", "yes", "no", "on", "off", "empty", "unset", "set",
     "missing", "required", "optional", "invalid", "valid", "expired", "wrong", "incorrect", "changed",
     "unchanged", "disabled", "enabled", "ok", "n/a", "na", "unknown", "hidden", "masked", "redacted",
-    "omitted", "passed", "failed", "skipped", "xfailed", "xpassed", "error",
+    "omitted", "passed", "failed", "skipped", "xfailed", "xpassed", "error", "erforderlich", "requis",
+    "obligatorio", "ungültig", "falsch",
 )  # fmt: skip
 _PLAIN = (
     *_STATES, "default", "str", "string", "int", "integer", "float", "bool", "boolean", "bytes", "any", "object",
@@ -25,7 +26,8 @@ _PLAIN = (
 )  # fmt: skip
 _PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "does", "do", "use", "when", "if")
 _ARTIFICIAL = "!@#$%^&*?~+="
-_LONG, _SHORT, _SHORTEST, _LONGEST_NAME = 16, 6, 4, 200
+_LONG, _SHORT, _LONGEST_NAME = 16, 6, 200
+_SHORTEST = {PASSWORD: 3, YES: 4}
 _REFERENCES = (
     "env:",
     "file:",
@@ -68,7 +70,9 @@ def looks_secret(value: str, level: int) -> bool:
         return False
     if level in (KEY, MAYBE):
         return is_made(value, _LONG if level == KEY else _SHORT) and not is_wordy(value)
-    return level == PASSWORD or not (_ALGORITHM.fullmatch(value) or _HEADER.fullmatch(value))
+    return level == PASSWORD or not (
+        _NUMBERS.fullmatch(value) or _ALGORITHM.fullmatch(value) or _HEADER.fullmatch(value)
+    )
 
 
 def is_placeholder(value: str) -> bool:
@@ -133,6 +137,7 @@ def is_wordy(value: str, *, least: int = 1) -> bool:
     return (
         len(words) >= max(least, len(amid) * 2)
         and letters >= _WORD_LETTERS * len(words)
+        and sum(len(word) < _WORD_LETTERS for word in words) * 3 <= len(words)
         and (not amid or all(len(word) >= _WORD_LETTERS and _VOWEL.search(word) for word in words))
         and all(len(part) <= _NUMBER_DIGITS if part.isdigit() else _JOINTS.issuperset(part) for part in rest)
         and not any(map(_CONSONANTS.search, words))
@@ -169,7 +174,7 @@ def is_mixed(value: str) -> bool:
     if letters and any(sign in inner for sign in _ARTIFICIAL):
         return True
     changes = sum(a.islower() and b.isupper() for a, b in zip(value, inner[1:], strict=False))
-    return changes > 2 and value.isalnum()
+    return changes > 2 and value.replace("-", "").replace("_", "").isalnum() and not is_wordy(value)
 
 
 def is_made(value: str, least: int) -> bool:
@@ -196,7 +201,8 @@ def is_written_secret(value: str, level: int, *, quoted: bool, loose: bool, leas
         return False
     if level in (KEY, MAYBE):
         return True
-    if _NUMBERS.fullmatch(value) or (level == YES and (len(value) < _SHORTEST or is_identifier(value, quoted=quoted))):
+    a_name = level == YES and is_identifier(value, quoted=quoted)
+    if a_name or len(value) < _SHORTEST[level] or _NUMBERS.fullmatch(value):
         return False
     if value.isdigit():
         return len(value) >= (4 if level == PASSWORD else _SHORT)

@@ -16,7 +16,7 @@ from tests.data.redaction import first, fourth, second, third
 from tests.data.redaction.written import Written
 
 CORPORA = [first, second, third, fourth, Written("fifth", 5), Written("sixth", 6), Written("seventh", 7)]
-CORPORA += [Written("eighth", 8), Written("ninth", 9)]
+CORPORA += [Written("eighth", 8), Written("ninth", 9), Written("tenth", 10), Written("eleventh", 11)]
 
 ROOT = Path(__file__).parents[2]
 
