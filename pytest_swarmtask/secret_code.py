@@ -29,7 +29,8 @@ def is_code(text: str, value: str, end: int, sign: str | None, *, spaced: bool) 
     if (
         text.startswith((" = ", "?."), end)
         or (after == "<" and text[end + 1 : end + 2] != "/")
-        or value.startswith(("!", "**", "&"))
+        or value.startswith(("!", "**", "&", "(", "[") if spaced else ("!", "**", "&"))
+        or "()." in value
         or _ACCESS.fullmatch(value)
         or _REFERENCE.fullmatch(value)
         or (sign == "=" and spaced and is_identifier(value, quoted=False))

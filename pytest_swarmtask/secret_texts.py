@@ -73,6 +73,7 @@ _LOGIN = re.compile(
 """A user and the password: ``auth=('ann', 'x')``."""
 _WRAPPED = re.compile(r"\w{0,20}(?:Str|String|Secret|Bytes|Password|Token)\((?=['\"])")
 """What a value is wrapped in as programs show it: ``SecretStr('x')``."""
+_CALL = re.compile(r"[A-Za-z_][\w.]{0,80}[(\[]")
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
@@ -148,6 +149,8 @@ def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
         start, end, _ = _extent(text, m.end(), _LINE)
         if text.endswith("=", start, end):  # Digest username="ann", response="…"
             end += len(text[end : end + _FIELDS].partition("\n")[0])
+        if sign == "=" and text[start - 1] == " " and _CALL.match(text, start):
+            return None
         found = header_secret(text[start:end], cookie=head == "cookie")
         return (start + found[0], start + found[1]) if found else None
     if _is_apart(text, m, level):
@@ -155,7 +158,11 @@ def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
     defines = sign == "=" and bool(_DEFINES.search(text, max(0, m.start() - _BEFORE), m.start()))
     start, end, quoted = _extent(text, m.end(), _WORD if defines else _BARE)
     value = text[start:end]
-    if not value or value.rstrip(",;").lower() == name.lower() or _is_no_value(text, m, value, end, quoted=quoted):
+    if (
+        not value
+        or name.lower().endswith(value.rstrip(",;").lower())
+        or _is_no_value(text, m, value, end, quoted=quoted)
+    ):
         return None
     if quoted and sign in _ASSIGNMENTS and level == PASSWORD:  # also a whole sentence
         return None if is_placeholder(value) or is_plain(value) else (start, end)
