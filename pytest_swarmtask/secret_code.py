@@ -6,7 +6,8 @@ import re
 
 from pytest_swarmtask.secret_values import is_identifier
 
-_ACCESS = re.compile(r"\$?[A-Za-z_]\w{0,60}(?:(?:\?\.|::|->|\$)#?[A-Za-z_$]?.{0,200}|(?:\.#?[A-Za-z_]\w{0,60}){2,9})")
+_ACCESS = re.compile(r"\$?[A-Za-z_]\w{0,60}(?:(?:\?\.|::|->)#?[A-Za-z_$].{0,200}|(?:\.#?[A-Za-z_]\w{0,60}){2,9})")
+_DENIED = re.compile(r"!{1,2}[a-z][A-Za-z_.]{0,100}")
 _REFERENCE = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)+")
 _LINE_LENGTH = 400
 _AFTER_TEXT = ("", ",", ")", " ", ";", "]", "}", "+", ".", "\n")
@@ -23,17 +24,20 @@ def is_code(text: str, value: str, end: int, sign: str | None, *, spaced: bool) 
         sign: what stands between the name and it, if anything does.
         spaced: there is a space before it.
     """
+    if len(value) > _LINE_LENGTH:
+        return False  # also so that a text of nothing but such values takes no time
     after = text[end : end + 1]
     listed = value[-1] == ","
     value = value.rstrip(",;") or value
     if (
         text.startswith((" = ", "?."), end)
-        or (after == "<" and text[end + 1 : end + 2] != "/")
-        or value.startswith(("!", "**", "&", "(", "[") if spaced else ("!", "**", "&"))
+        or (after == "<" and is_identifier(value, quoted=False))
+        or value.startswith("**")
+        or (spaced and (value[0] in "([" or _DENIED.fullmatch(value)))
         or "()." in value
-        or _ACCESS.fullmatch(value)
+        or ((spaced or not any(map(str.isdigit, value))) and _ACCESS.fullmatch(value))
         or _REFERENCE.fullmatch(value)
-        or (sign == "=" and spaced and is_identifier(value, quoted=False))
+        or (sign == "=" and spaced and value.replace(".", "").isidentifier() and is_identifier(value, quoted=False))
         or (value.replace("_", "").isalpha() and (listed or ("_" in value and after == ",")))
     ):
         return True

@@ -177,6 +177,10 @@ def _value(text: str, m: re.Match[str], level: int) -> tuple[int, int] | None:
     return (start, end) if secret else None
 
 
+def _said(name: str) -> tuple[str, str]:
+    return name, name.rpartition(".")[2].lstrip("_")  # `self._password = password`
+
+
 def _is_said(text: str, m: re.Match[str], value: str, level: int, *, quoted: bool) -> bool:
     """Tell whether a value that only follows a name, or is compared with it, stands out from prose and code."""
     if m["sign"] in _COMPARISONS:
