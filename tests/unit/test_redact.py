@@ -458,9 +458,7 @@ def test_common_words_are_no_literals() -> None:
     assert redactor(DB_PASSWORD="postgres").text("postgres is up") == "postgres is up"
 
 
-@pytest.mark.parametrize(
-    "value", ["Pa$$w0rd", "!QAZ2wsx", "a&b-c9", "Ab$cd", "x::y9z", "#Summer24", "&w0rd-x", "p?.w9"]
-)
+@pytest.mark.parametrize("value", ["Pa$$w0rd", "!QAZ2wsx", "Ab$cd", "#Summer24", "p@ss.w0rd", "c0rrect-horse"])
 @pytest.mark.parametrize("text", ["DB_PASSWORD={}", "password={}", "password: {}", "--password {}", "password='{}'"])
 def test_passwords_that_look_like_code(value: str, text: str) -> None:
     """Signs that code has too do not save a password."""
