@@ -52,6 +52,17 @@ HOSTILE = {
     "colours": "\x1b[0;",
     "percent": "%3a%2f%2f",
     "dots": "M.N.O.",
+    "compared": "'aaaaaa' == a.token",
+    "explained": "'aaaaaa' = a.a.a.",
+    "logins": "auth=('a', '",
+    "lines of a password file": ":5432:a:b:",
+    "padded": "basic aAaAaA= ",
+    "archives": "zip a -P ",
+    "class names": "token = aBcdEfgh.aB1",
+    "references": "token=a->a::",
+    "texts that end": 'print("token: ", ',
+    "versions": '"token": "^1.1.1.1.1',
+    "to fill in": 'token="{a',
 }
 
 

@@ -346,7 +346,7 @@ class _Walk:
             return False
         if before.startswith("-"):
             if self.redactor.is_secret_key(before) and "=" not in before:
-                return not _rules("secret_values").is_placeholder(item)
+                return not _only_stands_for_one(item)
             if before in ("-u", "--user", "--proxy-user") or (before in ("-a", "--auth") and "http" in str(items[0])):
                 secret = item.partition(":")[2]
                 return bool(secret) and not secret.isdigit() and not _only_stands_for_one(secret)
@@ -386,10 +386,12 @@ def _is_hidden(level: int, value: Any) -> bool:
     """Tell whether this value is hidden under a key whose name says so much of it."""
     if level >= YES and type(value) is dict:
         return not _only_describes(value)
+    small = type(value) in (int, float) and -_SMALL < value < _SMALL  # `token: 5`, `failed_passwords: 2` count
     if level in (NO, PASSWORD):
-        return level == PASSWORD and not (type(value) is str and _only_stands_for_one(value))
+        shown = (small and type(value) is int) or (type(value) is str and _only_stands_for_one(value))
+        return level == PASSWORD and not shown
     if type(value) in (int, float):
-        return level == YES and not -_SMALL < value < _SMALL  # `token: 5` counts
+        return level == YES and not small
     looks_secret = _rules("secret_values").looks_secret
     items = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
     if level == YES and type(value) is not str:

@@ -12,10 +12,10 @@ import re
 _START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt])|(?<=\[\dm)|(?<=\[\d\dm)|(?<=\[\d;\d\dm))"
 """Where a word begins, also after `%20`, the `\\n` of a JSON text and the colours of a terminal."""
 
-_WORD = r"(?:'[^']{1,300}'|\"[^\"]{1,300}\"|[^\s'\"]{2,300})"
+_WORD = r"(?:(?!['\"]?\$[A-Za-z_{(])(?:'[^']{1,300}'|\"[^\"]{1,300}\"|[^\s'\"\[\]$]{2,300}))"
 """A word of a command line. What stands before it, in a group, is kept."""
 
-_STAND_IN = r"[^\s/:@]{0,100}:(?:\$\{[^{}@]{1,100}\}|\$[A-Z_]{1,100}|\{[\w.]{0,100}\}|<[^<>@]{1,100}>|\*{1,100}|%s|\[[A-Z]{1,20}\])"
+_STAND_IN = r"[^\s/:@]{0,100}:(?:\$\{[^{}@]{1,100}\}|\$[A-Z_]{1,100}|\{[\w.]{0,100}\}|<[^<>@]{1,100}>|\*{1,100}|%s|\[[A-Z]{1,20}\]|[A-Z_]{4,40}(?=@))"
 """A login in a URL whose password only stands for one: `user:${PASSWORD}`, `user:***`."""
 
 _TOKENS = (
@@ -31,7 +31,7 @@ _TOKENS = (
     (("squ_", "sqp_", "sqa_"), _START + r"sq[upa]_[0-9a-f]{40}"),
     (("snyk_",), r"snyk_[a-z]+_[\w.-]{30,}"),
     # - clouds
-    (("AKIA", "ASIA", "ABIA", "ACCA"), _START + r"A(?:KI|SI|BI|CC)A[A-Z0-9]{16}(?:[^A-Za-z0-9+/]{1,5}[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/]))?"),
+    (("AKIA", "ASIA", "ABIA", "ACCA"), _START + r"A(?:KI|SI|BI|CC)A[A-Z0-9]{16}(?:[^A-Za-z0-9+]{1,5}[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/]))?"),
     (("FwoG", "IQoJb3JpZ2lu", "FQoG"), r"(?:FwoG|FQoG|IQoJb3JpZ2lu)[\w+/=%-]{60,}"),
     (("ABSK",), _START + r"ABSK[\w+/=]{100,}"),
     (("LTAI",), _START + r"LTAI[A-Za-z0-9]{12,30}(?![A-Za-z0-9])"),
@@ -137,14 +137,16 @@ _CREDENTIALS = (
         r"(?<=://)(?!" + _STAND_IN + r"@)(?:[^\s/?#'\"<>@:\[\]]{0,200}:(?:[^\s/'\"<>]{1,200}|(?!\d{1,5}[/?#])[^\s'\"<>]{1,200})|(?=[A-Za-z_-]{0,200}\d)[A-Za-z0-9_-]{16,200})(?=@)|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%40)[^\s'\"<>]){1,200}(?=%40)",
     ),
     (("hooks.slack.com",), r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[\w/]+"),
-    (("private key",), r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?.*?(?:-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|\Z)"),
+    (("private key",), r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?(?=.{0,400}?[A-Za-z0-9+/=]{16}).*?(?:-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|\Z)"),
     (("@tcp(", "@unix("), r"(?<![\w.:-])[\w.-]{1,64}:[^\s/]{1,200}(?=@(?:tcp|unix)\()"),
     (("bearer ", "bearer%20"), r"(?i:\bbearer)(?: {1,4}|%20)(?:(?=[A-Za-z.~+/_-]{0,2000}\d)[\w.~+/-]{8,}|(?=[\w.~+/-]{0,200}[a-z][A-Z])[\w.~+/-]{12,}|[\w~+-]{24,})={0,2}"),
-    (("basic ",), r"(?i:\bbasic) {1,4}(?:(?=[A-Za-z+/]{0,2000}\d)|(?=[A-Za-z+/]{0,200}[a-z][A-Z]))[A-Za-z0-9+/_-]{8,}={0,2}"),
-    (("identified ",), r"((?i:identified(?: with \w{1,40})? (?:by|as) ))" + _WORD),
-    (("login ",), r"(\blogin\s{1,8}\S{1,100}\s{1,8}password\s{1,8})\S{1,300}"),
+    (("basic ",), r"(?i:\bbasic) {1,4}(?=[A-Za-z0-9+/]{0,60}[A-Z])(?=[A-Za-z0-9+/]{0,60}[a-z])(?=[A-Za-z+/]{0,2000}[\d=]|(?:[A-Za-z+/]{0,60}[a-z][A-Z]){2})(?:[A-Za-z0-9+/]{4}){2,}(?:(?=[A-Za-z0-9+/]{2}==)[A-Za-z0-9+/]{2}==|(?=[A-Za-z0-9+/]{3}=)[A-Za-z0-9+/]{3}=)?(?![A-Za-z0-9+/=_-])"),
+    (("identified ",), r"((?i:identified(?: with \w{1,40})? (?:by|as) )(?=['\"])|IDENTIFIED(?: WITH \w{1,40})? (?:BY|AS) )" + _WORD),
+    (("login ",), r"(\blogin\s{1,8}(?!and\b|or\b)\S{1,100}\s{1,8}password\s{1,8})\S{1,300}"),
     (("curl", "wget", "http "), r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|--auth)(?:[ =]|['\"], )?['\"]?)[\w.@+-]{1,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}"),
     (("lftp", "smbclient"), r"(\s-[uU][ =]?['\"]?[\w.@/+-]{1,100}[,%])[^\s'\"]{1,300}"),
+    ((":5432:",), r"(\b[\w.-]{1,100}:5432:[\w-]{1,60}:[\w-]{1,60}:)[^\s:]{1,200}"),
+    (("zip ",), r"(\b(?:un)?zip\b[^\n;|&]{0,200}?\s-P[ ]?)" + _WORD),
     (("rabbitmqctl",), r"(\b(?:add_user|change_password) \S{1,100} )" + _WORD),
     (("snyk auth ",), r"(\bsnyk auth )" + _WORD),
     (("password for ",), r"((?i:\bset password for )\S{1,100} ?= ?)" + _WORD),

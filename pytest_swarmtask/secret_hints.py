@@ -25,7 +25,11 @@ _WORDS = bytes(code if code < 0x80 and (chr(code).isalnum() or chr(code) in "_-.
 _SHAPE = bytes(0x20 if code == 0x20 else 0x77 for code in _WORDS)
 _LONG = b"w" * SHORTEST
 
-_RARE = ("jwt", "conn", "bearer", "phrase")
+_RARE = (
+    "jwt", "conn", "bearer", "phrase", "psk", "mnemonic",
+    "kennwort", "contrase", "senha", "mdp", "wachtwoord", "hasło", "lösenord", "parola",
+)  # fmt: skip
+"""Looked for in the keys of metadata only: those come again and again, so what is found out about them is kept."""
 
 
 def may_hold_token(text: str) -> bool:
@@ -42,6 +46,7 @@ def may_hold_credentials(lowered: str) -> bool:
     return (  # not a loop: this is asked of every text
         "://" in lowered
         or "@tcp(" in lowered
+        or ":5432:" in lowered
         or ("%" in lowered and ("%3a" in lowered or "bearer%20" in lowered))
         or ("=" in lowered and ("sig=" in lowered or "ature=" in lowered or "code=" in lowered or "key=" in lowered))
         or (

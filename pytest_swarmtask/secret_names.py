@@ -13,9 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PASSWORDS = (
-    "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "creds", "passwords",
+    "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "creds", "passwords", "kennwort",
+    "passwörter", "contraseña", "contrasena", "senha", "mdp", "wachtwoord", "hasło", "lösenord", "parola", "psk",
+    "mnemonic",
 )  # fmt: skip
-_NO_PASSWORDS = ("pass", "bypass", "compass", "encompass", "surpass", "trespass", "overpass", "underpass")
+_PREFIXED = (
+    "db", "user", "my", "ftp", "sftp", "smtp", "imap", "mail", "email", "admin", "root", "sql", "mysql", "pg", "psql",
+    "postgres", "redis", "mongo", "rabbit", "ldap", "proxy", "ssh", "key", "store", "keystore", "cert", "become",
+    "sudo", "wifi", "test", "login", "auth", "http", "web", "rpc", "app", "api", "svc", "service", "db2", "ora",
+    "tls", "ssl", "vault", "bind", "require",
+)  # fmt: skip
+"""What stands before `pass` in one word: `dbpass`, unlike `minipass`."""
 _TOKENS = (
     "secret", "secrets", "credential", "credentials", "token", "authorization", "cookie", "cookies", "jwt",
     "bearer", "phpsessid", "jsessionid", "sessionid",
@@ -45,8 +53,15 @@ _PUBLIC_KEYS = (
 _NUMBERED = ("first", "second", "last", "single", "all", "test")
 """In `first_pass` and the like it is no word for a password."""
 
+_GRAMMAR = (
+    "next", "page", "continuation", "pagination", "starting", "idempotency", "lock", "sync", "cursor", "progress",
+    "wait", "eos", "bos", "pad", "unk", "cls", "sep", "special", "stop", "start", "end", "skip", "mask", "input",
+    "output", "prompt", "completion", "num", "lexer", "parser", "first", "last", "prev", "previous",
+)  # fmt: skip
+"""What stands before `token` where it lets nobody in: it marks a place in a list, or is a part of a text."""
 _DENIALS = (
     "no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot",
+    "masked", "redacted",
 )  # fmt: skip
 _NEUTRAL = (
     "value", "val", "raw", "plain", "plaintext", "clear", "cleartext", "string", "str", "text", "hash", "hashed",
@@ -61,18 +76,20 @@ _NEUTRAL = (
 _ABOUT = (
     "count", "counts", "counter", "type", "types", "url", "urls", "uri", "endpoint", "id", "ids", "name", "names",
     "file", "files", "path", "paths", "dir", "directory", "folder", "env", "at", "on", "date", "time", "timeout",
-    "ttl", "age", "expiry", "expires", "expired", "expire", "expiration", "in", "exp", "length", "len", "size",
-    "min", "max", "limit", "limits", "policy", "page", "reset", "field", "fields", "label", "format", "method",
-    "mode", "status", "state", "total", "used", "usage", "provider", "source", "class", "algorithm", "alg",
-    "algo", "version", "arn", "ref", "issuer", "audience", "scope", "scopes", "hint", "strength", "rotation",
-    "manager", "store", "storage", "backend", "required", "enabled", "disabled", "valid", "present", "exists",
-    "changed", "created", "updated", "index", "position", "bucket", "budget", "rate", "prefix", "suffix",
-    "pattern", "regex", "rules", "rule", "kind", "location", "helper", "engine", "domain", "samesite", "secure",
-    "httponly", "lifetime", "generator", "validator", "handler", "error", "errors", "test", "tests", "cache",
-    "stdin", "fd", "prompt", "command", "cmd", "script", "per", "ratio", "price", "cost", "set", "is", "was",
-    "not", "for", "to", "of", "and", "or", "by", "from", "py", "js", "ts", "md", "html", "txt", "yml", "yaml",
-    "rs", "go", "rb", "java", "list", "map", "ring", "board", "word", "words", "frame", "code", "codes", "less",
-    "window", "pair", "strategy", "management", "service", "server", "client", "consent", "banner", "jar", "agent",
+    "ttl", "age", "expiry", "expires", "expired", "expire", "expiration", "in", "exp", "length", "len", "size", "min",
+    "max", "limit", "limits", "policy", "page", "reset", "field", "fields", "label", "format", "method", "mode",
+    "status", "state", "total", "used", "usage", "provider", "source", "class", "algorithm", "alg", "algo", "version",
+    "arn", "ref", "issuer", "audience", "scope", "scopes", "hint", "strength", "rotation", "manager", "store",
+    "storage", "backend", "required", "enabled", "disabled", "valid", "present", "exists", "changed", "created",
+    "updated", "index", "position", "bucket", "budget", "rate", "prefix", "suffix", "pattern", "regex", "rules",
+    "rule", "kind", "location", "helper", "engine", "domain", "samesite", "secure", "httponly", "lifetime",
+    "generator", "validator", "handler", "error", "errors", "test", "tests", "cache", "stdin", "fd", "prompt",
+    "command", "cmd", "script", "per", "ratio", "price", "cost", "set", "is", "was", "not", "for", "to", "of", "and",
+    "or", "by", "from", "py", "js", "ts", "md", "html", "txt", "yml", "yaml", "rs", "go", "rb", "java", "list", "map",
+    "ring", "board", "word", "words", "frame", "code", "codes", "less", "window", "pair", "strategy", "management",
+    "fingerprint", "thumbprint", "comment", "owner", "user", "username", "bits", "purpose", "title", "description",
+    "role", "group", "settings", "santa", "checker", "factory", "attempts", "level", "flag", "scanning", "number",
+    "change", "schema", "info", "service", "server", "client", "consent", "banner", "jar", "agent",
 )  # fmt: skip
 
 
@@ -112,17 +129,31 @@ def meaning(name: str) -> int:
 def _head(parts: Sequence[str], i: int) -> int:
     """Return what the word at this place, with the one before it, makes of a name that ends with it."""
     word, before = parts[i], parts[i - 1] if i else ""
-    if before in _DENIALS or (before in _PUBLIC_KEYS and word.endswith("key")):
+    if (
+        before in _DENIALS
+        or (before in _GRAMMAR and word in ("token", "tokens"))
+        or (before in _PUBLIC_KEYS and word.endswith("key"))
+    ):
         return NO
-    if word in _PASSWORDS or word.endswith(_ENDINGS) or (word.endswith("pass") and word not in _NO_PASSWORDS):
-        return PASSWORD
-    if word == "pass" and before and before not in _NUMBERED:
+    if _is_password(word, before):
         return PASSWORD
     if word in _TOKENS or word.endswith(_TOKEN_ENDINGS) or before in _PAIRS.get(word, ()):
         return YES
     if word in ("pass", "tokens", "auth", "apikeys") or (word == "keys" and before in _PAIRS["key"]):
         return MAYBE
     return KEY if word == "key" and before else NO
+
+
+def _is_password(word: str, before: str) -> bool:
+    if word == "pass":
+        return bool(before) and before not in _NUMBERED
+    prefix = word.removesuffix("pass").removesuffix("pw")
+    return (
+        word in _PASSWORDS
+        or word.endswith(_ENDINGS)
+        or (prefix != word and prefix in _PREFIXED)
+        or (word == "passe" and before == "de")  # French: mot de passe
+    )
 
 
 def _after(rest: Sequence[str], found: int) -> int:

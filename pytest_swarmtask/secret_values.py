@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
-from pytest_swarmtask.secret_hints import KEY, MAYBE, NO, PASSWORD
+from pytest_swarmtask.secret_hints import KEY, MAYBE, NO, PASSWORD, YES
 
 _STATES = (
     "none", "null", "nil", "undefined", "true", "false", "yes", "no", "on", "off", "empty", "unset", "set",
     "missing", "required", "optional", "invalid", "valid", "expired", "wrong", "incorrect", "changed",
     "unchanged", "disabled", "enabled", "ok", "n/a", "na", "unknown", "hidden", "masked", "redacted",
-    "omitted", "passed", "failed", "skipped", "xfailed", "xpassed", "error",
+    "omitted", "passed", "failed", "skipped", "xfailed", "xpassed", "error", "erforderlich", "requis",
+    "obligatorio", "ungültig", "falsch",
 )  # fmt: skip
 _PLAIN = (
     *_STATES, "default", "str", "string", "int", "integer", "float", "bool", "boolean", "bytes", "any", "object",
-    "dict", "list", "tuple", "secretstr", "secretstring", "secretbytes", "text", "password", "prompt", "stdin",
-    "env", "file", "to", "and", "or", "option", "flag", "for", "with", "from", "the", "a", "an", "is", "in", "of",
-    "not", "must", "should", "will", "was", "has", "your", "this", "that", "it", "by", "as", "at", "be", "field",
-    "here", "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin",
-    "inherit", "omit", "!vault", "!secret", "!env", "!env_var", "!ref", "!sub", "!reference", "!getatt",
+    "dict", "list", "tuple", "secretstr", "secretstring", "secretbytes", "text", "password", "prompt", "stdin", "env",
+    "file", "to", "and", "or", "option", "flag", "for", "with", "from", "the", "a", "an", "is", "in", "of", "not",
+    "must", "should", "will", "was", "has", "your", "this", "that", "it", "by", "as", "at", "be", "field", "here",
+    "either", "requires", "needs", "takes", "expects", "accepts", "given", "include", "same-origin", "inherit",
+    "omit", "value", "values", "setting", "arg", "options", "credentials", "which", "but", "incomplete", "await",
+    "new", "lambda", "yield", "typeof", "function", "return", "if", "else", "then", "!vault", "!secret", "!env",
+    "!env_var", "!ref", "!sub", "!reference", "!getatt",
 )  # fmt: skip
 _PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "does", "do", "use", "when", "if")
 _ARTIFICIAL = "!@#$%^&*?~+="
-_LONG, _SHORT = 16, 6
-_REFERENCES = ("env:", "file:", "vault:", "ssm:", "op://", "env.", "secrets.", "vars.", "id=", "env=", "src=", "name=")
+_LONG, _SHORT, _LONGEST_NAME = 16, 6, 200
+_SHORTEST = {PASSWORD: 3, YES: 4}
+_REFERENCES = (
+    "env:",
+    "file:",
+    "vault:",
+    "ssm:",
+    "op://",
+    "env.",
+    "secrets.",
+    "vars.",
+    "id=",
+    "env=",
+    "src=",
+    "name=",
+    "arn:",
+)
 """How a value begins that says where the secret is kept."""
 _BLANKS = re.compile(r"(?i)(?:your|insert|replace)[-_ ][a-z_ -]+|[a-z_ -]+[-_ ]here")
+_FILLED_IN = re.compile(r"\$?\{[A-Za-z_][\w.\[\]()]{0,60}\}|\{\{")
+"""A part that is put in later, as in an f-string: `share-{number}`."""
 _ALGORITHM = re.compile(r"(?i)(?:ed|x|curve|rsa|ecdsa|dsa|aes|[hrep]s|sha|md|secp|p|hmac-?sha)[-_]?\d{1,5}(?:[krv]1)?")
-_HEADER = re.compile(r"[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){1,4}")
+_HEADER = re.compile(r"Authorization|Cookie|[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){1,4}")
 _WORDS = re.compile(r"[a-z]{1,16}(?:[-_/][a-z]{1,16}){1,6}")
+_NUMBERS = re.compile(
+    r"[v^~<>=#]{0,3}\d{1,5}(?:[.:/-]\d{1,5}){2,9}(?:[-+.]?[a-z]{1,8}[.-]?\d{0,4}){0,2}|\d{1,4}\.\d{1,4}|(?:#|0x)[0-9A-Fa-f]{1,8}"
+)
+"""A version or a range of them, an address, a date, a time, a colour, a short code."""
+_PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^A-Za-z0-9]+")
+_CONSONANTS = re.compile(r"(?i)[^aeiouy]{5}|^[^aeiouy]{4}")
+_VOWEL = re.compile(r"(?i)[aeiouy]")
+_JOINTS = frozenset("-_.:/$#@")
+_WORD_LETTERS, _NUMBER_DIGITS = 3, 4
+"""How long the words of a name are at least on average, since what a machine makes changes its case sooner, and how
+long its numbers are at most."""
 _FILE = re.compile(r"[\w.-]{1,64}(?:/[\w.-]{1,64}){1,16}\.[a-z]{1,5}")
 
 
@@ -37,15 +69,22 @@ def looks_secret(value: str, level: int) -> bool:
     if level == NO or is_placeholder(value) or is_place(value):
         return False
     if level in (KEY, MAYBE):
-        return is_made(value, _LONG if level == KEY else _SHORT)
-    return level == PASSWORD or not (_ALGORITHM.fullmatch(value) or _HEADER.fullmatch(value))
+        return is_made(value, _LONG if level == KEY else _SHORT) and not is_wordy(value)
+    return level == PASSWORD or not (
+        _NUMBERS.fullmatch(value) or _ALGORITHM.fullmatch(value) or _HEADER.fullmatch(value)
+    )
 
 
 def is_placeholder(value: str) -> bool:
     """Tell whether a value only stands for one: `***`, `${TOKEN}`, `<your token>`, `{{ token }}`, `%s`."""
-    if "****" in value or not value.strip("*•…\"' ") or (len(value) > 2 and not value.strip("*.xX-_?#")):
+    if (
+        "****" in value
+        or value.startswith("***")
+        or not value.strip("*•…\"' ")
+        or (len(value) > 2 and not value.strip("*.xX-_?#"))
+    ):
         return True
-    if value.startswith(_REFERENCES):
+    if value.startswith(_REFERENCES) or _FILLED_IN.search(value):
         return True
     first, rest = value[0], value[1:]
     if first == "$":
@@ -84,6 +123,33 @@ def is_name(value: str) -> bool:
     return _WORDS.fullmatch(value) is not None
 
 
+def is_wordy(value: str, *, least: int = 1) -> bool:
+    """Tell whether a value is put together from this many words and small numbers: a name, a version, a place."""
+    if len(value) > _LONGEST_NAME:
+        return False
+    if _NUMBERS.fullmatch(value):
+        return True
+    pieces = _PIECE.findall(value.replace("OAuth", "Oauth"))
+    words = [piece for piece in pieces if piece.isalpha()]
+    rest = [piece for piece in pieces if not piece.isalpha()]
+    amid = [a for a, b in pairwise(pieces) if a.isdigit() and b.isalpha()]
+    letters = sum(map(len, words))
+    return (
+        len(words) >= max(least, len(amid) * 2)
+        and letters >= _WORD_LETTERS * len(words)
+        and sum(len(word) < _WORD_LETTERS for word in words) * 3 <= len(words)
+        and (not amid or all(len(word) >= _WORD_LETTERS and _VOWEL.search(word) for word in words))
+        and all(len(part) <= _NUMBER_DIGITS if part.isdigit() else _JOINTS.issuperset(part) for part in rest)
+        and not any(map(_CONSONANTS.search, words))
+    )
+
+
+def is_identifier(value: str, *, quoted: bool) -> bool:
+    """Tell whether a value is a name of several words as programs have: `nextToken`, `config.API_KEY`."""
+    chosen = "-" in value or (quoted and (value.islower() or any(map(str.isdigit, value))))
+    return not chosen and is_wordy(value, least=2)
+
+
 def is_prose(value: str) -> bool:
     """Tell whether a value of several words is a sentence."""
     found = value.lower().replace(",", " ").replace(".", " ").split()
@@ -104,11 +170,11 @@ def is_mixed(value: str) -> bool:
     letters = any(map(str.isalpha, value))
     if letters and any(map(str.isdigit, value)):
         return True
-    inner = value[:-1]
+    inner = value.strip("*_`!")[:-1]
     if letters and any(sign in inner for sign in _ARTIFICIAL):
         return True
     changes = sum(a.islower() and b.isupper() for a, b in zip(value, inner[1:], strict=False))
-    return changes > 2 and value.isalnum()
+    return changes > 2 and value.replace("-", "").replace("_", "").isalnum() and not is_wordy(value)
 
 
 def is_made(value: str, least: int) -> bool:
@@ -135,10 +201,12 @@ def is_written_secret(value: str, level: int, *, quoted: bool, loose: bool, leas
         return False
     if level in (KEY, MAYBE):
         return True
+    a_name = level == YES and is_identifier(value, quoted=quoted)
+    if a_name or len(value) < _SHORTEST[level] or _NUMBERS.fullmatch(value):
+        return False
     if value.isdigit():
         return len(value) >= (4 if level == PASSWORD else _SHORT)
     if quoted and loose:
         return not is_prose(value) or is_mixed(value.split(maxsplit=1)[0])
-    if is_mixed(value):
-        return level == PASSWORD or len(value) >= _SHORT
-    return loose and (level == PASSWORD or len(value) >= least)
+    mixed = is_mixed(value)
+    return (mixed or loose) and (level == PASSWORD or len(value) >= (_SHORT if mixed else least))

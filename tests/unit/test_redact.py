@@ -456,3 +456,10 @@ def test_configured_variables() -> None:
 def test_common_words_are_no_literals() -> None:
     """A password that is a word of many texts does not hide that word everywhere."""
     assert redactor(DB_PASSWORD="postgres").text("postgres is up") == "postgres is up"
+
+
+@pytest.mark.parametrize("value", ["Pa$$w0rd", "!QAZ2wsx", "Ab$cd", "#Summer24", "p@ss.w0rd", "c0rrect-horse"])
+@pytest.mark.parametrize("text", ["DB_PASSWORD={}", "password={}", "password: {}", "--password {}", "password='{}'"])
+def test_passwords_that_look_like_code(value: str, text: str) -> None:
+    """Signs that code has too do not save a password."""
+    assert value not in redactor().text(text.format(value))
