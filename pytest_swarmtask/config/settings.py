@@ -1,8 +1,8 @@
 """What capture needs of the configuration, in a form that is read in well under a millisecond.
 
 The full model of `workflow.yaml` lives in `pytest_swarmtask.config.model` and costs a YAML parser and a
-validator. Capture reads the compiled form of it from the journal's folder, and compiles it anew when
-the file, the environment or this package has changed.
+validator. Capture reads the compiled form of it, or what is wrong with it, from the journal's folder, and compiles it
+anew when the file, the environment or this package has changed.
 """
 
 from __future__ import annotations
@@ -164,16 +164,22 @@ def read_settings(root: str, environ: Mapping[str, str]) -> Settings:
     if key is None:
         return Settings(root, environ, DEFAULTS, None)
     compiled = _cached(root, key)
-    if compiled is not None:
-        return Settings(root, environ, compiled, None)
-    try:
-        compiled = _compile(root, environ)
-    except ConfigError as error:
-        return Settings(root, environ, DEFAULTS, str(error))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the watched work goes on
-        return Settings(root, environ, DEFAULTS, f"{workflow_file(root)}: {type(error).__name__}: {error}")
-    _store(root, key, compiled)
-    return Settings(root, environ, compiled, None)
+    if compiled is None:
+        try:
+            compiled = _compile(root, environ)
+        except ConfigError as error:
+            compiled = {"problem": str(error), "checked_by": _checker()}
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the watched work goes on
+            return Settings(root, environ, DEFAULTS, f"{workflow_file(root)}: {type(error).__name__}: {error}")
+        if "problem" not in compiled or os.access(workflow_file(root), os.R_OK):
+            _store(root, key, compiled)
+    problem = compiled.get("problem")
+    return Settings(root, environ, DEFAULTS if problem else compiled, problem)
+
+
+def _checker() -> int:
+    """Return what tells one version of what checks the file from another, which may find nothing wrong with it."""
+    return os.stat(os.path.dirname(os.path.abspath(__file__))).st_mtime_ns
 
 
 def _key(root: str, environ: Mapping[str, str]) -> list[Any] | None:
@@ -195,7 +201,7 @@ def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
         text = cache["compiled"]
         if cache["key"] == key and cache["crc32"] == zlib.crc32(text.encode()):
             compiled: dict[str, Any] = json.loads(text)
-            return compiled
+            return compiled if compiled.get("checked_by") in (None, _checker()) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass  # no cache, or one that something has damaged: it is made anew
     return None
