@@ -10,7 +10,7 @@ TASKS_PYTHON := $(PY)
 include make/tasks.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-verbose test-coverage test-single a-test-is-named lint format types imports check matrix acceptance taskmaster bench build clean
+.PHONY: help setup demo test test-verbose test-coverage test-single a-test-is-named lint format types imports check matrix acceptance taskmaster bench bench-quick build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -70,9 +70,11 @@ acceptance: build ## suites of other projects, with and without the plugin
 taskmaster: $(READY) ## the real Task Master, from npm, beside ours
 	@$(PY) -m scripts.taskmaster
 
-bench: $(READY) ## what the plugin costs, and the history
-	@$(PY) benchmarks/run.py
-	@$(PY) benchmarks/history.py
+bench: $(READY) ## what it costs, beside its peers (25 minutes): make bench, or make bench SECTION="tests relay"
+	@$(PY) -m benchmarks $(SECTION)
+
+bench-quick: $(READY) ## a look at it (3 minutes), beside the ratios that were kept
+	@$(PY) -m benchmarks --quick $(SECTION)
 
 clean: ## take away all that was made (but not the journal)
 	@rm -rf $(VENV) .cache build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -117,24 +117,27 @@ def measure(name: str, *command: str) -> Step:
     return Step(name, time.perf_counter() - began, usage.ru_maxrss / (1 << (20 if sys.platform == "darwin" else 10)))
 
 
+def steps(folder: Path, wanted: int) -> tuple[int, list[Step]]:
+    """Make a journal of so many events, return how many, and how each step went; the first takes them in."""
+    journal = folder / ".taskmaster" / "events"
+    journal.mkdir(parents=True)
+    suite = Suite(journal, wanted // RUNS // 2)
+    events = sum(suite.write(number) for number in range(RUNS))
+    names = ("report", "report --json", "tests ::test_7")
+    return events, [
+        measure("ingest", "-c", _INGEST, str(journal)),
+        *(measure(name, "-m", "pytest_swarmtask", *name.split(), "--root", str(folder)) for name in names),
+    ]
+
+
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("events", nargs="?", type=int, default=1_000_000)
-    wanted = parser.parse_args().events
     with tempfile.TemporaryDirectory(prefix="history-") as folder:
-        journal = Path(folder, ".taskmaster", "events")
-        journal.mkdir(parents=True)
-        suite = Suite(journal, wanted // RUNS // 2)
-        events = sum(suite.write(number) for number in range(RUNS))
-        journaled = sum(path.stat().st_size for path in journal.glob("*.jsonl")) / 1e6
-        ingest = measure("ingest", "-c", _INGEST, str(journal))
-        size = (journal / "history.sqlite").stat().st_size / 1e6
-        names = ("report", "report --json", "tests ::test_7")
-        steps = [ingest, *(measure(name, "-m", "pytest_swarmtask", *name.split(), "--root", folder) for name in names)]
-    print(f"{events:,} events in {RUNS} runs; journal {journaled:.0f} MB, history {size:.0f} MB; ", end="")
-    print(f"{events / ingest.seconds:,.0f} events/s\n\n| step | seconds | peak MB |\n| --- | --- | --- |")
-    for step in steps:
+        events, taken = steps(Path(folder), parser.parse_args().events)
+    print(f"{events:,} events in {RUNS} runs\n\n| step | seconds | peak MB |\n| --- | --- | --- |")
+    for step in taken:
         print(f"| {step.name} | {step.seconds:.2f} | {step.megabytes:.0f} |")
 
 

@@ -6,7 +6,6 @@ for anything that the surroundings do: it counts what was lost and keeps the fir
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from _thread import RLock  # `threading` without what is not needed here
@@ -15,7 +14,7 @@ from pytest_swarmtask import spans
 from pytest_swarmtask.config.settings import BACKGROUND, Settings, find_root, read_settings
 from pytest_swarmtask.events import EVENT_TYPES, SHARED, Event
 from pytest_swarmtask.handoff import Handoff
-from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal, private_folder, route_of, write_private
+from pytest_swarmtask.journal import LOCAL, SUFFIX, Journal
 from pytest_swarmtask.redact import MASK, MAX_EVENT, Redactor, masked_paths
 from pytest_swarmtask.trace import CAUSES, Clock, Ids, derived_span, run_context, traceparent
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytest_swarmtask.additions import Additions
+    from pytest_swarmtask.routing import Routing
 
 _MAX_USED = 100_000
 _MASK = MASK.encode()
@@ -42,6 +42,7 @@ class Recorder:
         listeners: called with each event after it was journaled; must not raise or block.
         count: events journaled.
         lost: events that could not be journaled, or that the role of whoever runs this may not emit.
+        forks: how many forks lie between this process and the one that made it.
         failing: whether the journal took no more, when it was last tried.
         refused: whether the role did not allow one of them.
         problem: the first reason for a loss, or what is wrong with the configuration, or None.
@@ -59,13 +60,13 @@ class Recorder:
         "_journal",
         "_lock",
         "_open",
-        "_registered",
+        "_routing",
         "_source",
         "_used",
-        "_variables",
         "clock",
         "count",
         "failing",
+        "forks",
         "listeners",
         "lost",
         "parent_span_id",
@@ -86,6 +87,7 @@ class Recorder:
         self.listeners: list[Callable[[Event], None]] = []
         self.count = 0
         self.lost = 0
+        self.forks = 0
         self.failing = False
         self.refused = False
         self.problem: str | None = settings.problem
@@ -95,9 +97,8 @@ class Recorder:
         self._ids = Ids()
         self._open: dict[tuple[str, str | None], tuple[str, float]] = {}
         self._used: set[str] = set()
-        self._registered: dict[str, dict[str, Any]] = {}
-        self._variables: dict[str, list[str]] = {}
         self._additions = self._added(environ)
+        self._routing: Routing | None = None
         self._connect()
 
     def _added(self, environ: Mapping[str, str]) -> Additions | None:
@@ -156,9 +157,7 @@ class Recorder:
         try:
             timestamp = self.clock.timestamp(now)
             if not cleaned:
-                task_id = task_id if task_id is None else self.redactor.plain(task_id)
-                status = status if status is None else self.redactor.plain(status, 100)
-                metadata = self.redactor.metadata(metadata)
+                task_id, status, metadata = self._cleaned(task_id, status, metadata)
             if self._additions is not None:
                 metadata = self._additions.to(event_type, task_id, metadata)
             event = Event(
@@ -173,20 +172,9 @@ class Recorder:
                 parent_span_id,
                 {"timestamp": timestamp, **metadata},
             )
-            line = event.encode()
-            if _MASK in line:
-                line = _say_redacted(event)
-            if len(line) > MAX_EVENT:
-                line = _shrink(event)
-            with self._lock:
-                self._journal.append(line)
-                self.count += 1
-                self.failing = False
+            self._append(event)
         except Exception as error:  # noqa: BLE001 - disk, permissions, anything: the watched work goes on
-            with self._lock:
-                self.lost += 1
-                self.failing = True
-            self.problem = self.problem or _neutral(f"events could not be written to {self.settings.journal}: {error}")
+            self._lose(error)
             return None
         if not self._handed_over:
             self._handed_over = True
@@ -194,6 +182,32 @@ class Recorder:
         for listener in self.listeners:
             listener(event)
         return event
+
+    def _cleaned(
+        self, task_id: str | None, status: str | None, metadata: Mapping[Any, Any]
+    ) -> tuple[str | None, str | None, dict[str, Any]]:
+        return (
+            task_id if task_id is None else self.redactor.plain(task_id),
+            status if status is None else self.redactor.plain(status, 100),
+            self.redactor.metadata(metadata),
+        )
+
+    def _append(self, event: Event) -> None:
+        line = event.encode()
+        if _MASK in line:
+            line = _say_redacted(event)
+        if len(line) > MAX_EVENT:
+            line = _shrink(event)
+        with self._lock:
+            self._journal.append(line)
+            self.count += 1
+            self.failing = False
+
+    def _lose(self, error: Exception) -> None:
+        with self._lock:
+            self.lost += 1
+            self.failing = True
+        self.problem = self.problem or _neutral(f"events could not be written to {self.settings.journal}: {error}")
 
     def denies(self, event_type: str) -> bool:
         """Tell whether the role does not allow such an event."""
@@ -283,64 +297,40 @@ class Recorder:
             variables: names of the environment variables that it depends on.
         """
         with self._lock:
-            self._registered[definition["name"]] = dict(definition)
-            self._variables[definition["name"]] = list(variables)
-            self.redactor.hide(self._environ, self._variables[definition["name"]])
+            names = list(variables)
+            self._routes().register(definition, names)
+            self.redactor.hide(self._environ, names)
             self._set_route()
 
     def unregister_webhook(self, name: str) -> None:
         """Owe what is recorded from now on no longer to this endpoint."""
         with self._lock:
-            self._registered.pop(name, None)
-            self._variables.pop(name, None)
+            self._routes().unregister(name)
             self._set_route()
 
+    def _routes(self) -> Routing:
+        if self._routing is None:
+            from pytest_swarmtask.routing import Routing  # most processes owe nobody anything
+
+            self._routing = Routing(self.settings, self._environ)
+        return self._routing
+
     def _set_route(self) -> None:
-        names = sorted({*self.settings.endpoints, *self._registered})
-        if not names or not self.settings.enabled:
-            self._journal.reroute(LOCAL)
-            self._handed_over = True
+        if self._routing is None and not self.settings.endpoints:
             return
-        relay = self._relay_key()
-        owed: dict[str, Any] = {
-            "endpoints": names,
-            "environment": self.settings.environment,
-            "registered": self._registered,
-            "relay": relay,
-        }
-        if self.settings.access.secrets:  # what is in a segment is of one role, whose key signs it too
-            owed["role"] = self.settings.access.role
-        content = json.dumps(owed, sort_keys=True).encode()
-        route = route_of(content)
         try:
-            self._write_route(route, content)
+            route, relay, awaited = self._routes().keep()
         except OSError as error:
             self.problem = self.problem or _neutral(f"events cannot be owed to an endpoint: {error}")
             return
-        if route != self._journal.route:
-            self._journal.reroute(route)
+        if route == LOCAL:
+            self._handed_over = True
+        elif route != self._journal.route:
             self._handoffs[route] = Handoff(self.settings.journal, relay)
-            if not set(BACKGROUND).issuperset(names):
+            if awaited:
                 self._awaited.add(route)
             self._handed_over = False
-
-    def _relay_key(self) -> str:
-        """Return the key of the relay that delivers with our values of the variables.
-
-        It stands on disk, so it has only 16 bits: enough to tell environments apart, too few to tell a value.
-        """
-        names = {*self.settings.variables, *(name for names in self._variables.values() for name in names)}
-        values = [f"{name}={self._environ.get(name)}" for name in sorted(names)]
-        text = "\0".join([self.settings.environment or "", *values])
-        return f"{zlib.crc32(text.encode('utf-8', 'surrogateescape')) & 0xFFFF:04x}"
-
-    def _write_route(self, route: str, content: bytes) -> None:
-        folder = os.path.join(self.settings.journal, "routes")
-        path = os.path.join(folder, f"{route}.json")
-        if not _is_kept(path, content):
-            private_folder(self.settings.journal)
-            private_folder(folder)
-            write_private(path, content)
+        self._journal.reroute(route)
 
     # -- the run -----------------------------------------------------------------------------------------------
 
@@ -436,20 +426,7 @@ class Recorder:
         self._journal.forked()
         self._handed_over = self._journal.route == LOCAL
         self.count = self.lost = 0
-
-
-def _is_kept(path: str, content: bytes) -> bool:
-    """Tell whether a file is there and undamaged; then it counts as used, and is kept on (see `relay.retention`)."""
-    try:
-        with open(path, "rb") as file:
-            if file.read() != content:
-                return False
-        os.utime(path)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        pass  # it belongs to somebody else
-    return True
+        self.forks += 1
 
 
 def _neutral(text: str) -> str:

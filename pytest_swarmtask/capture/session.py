@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pytest_swarmtask.capture.stepsummary import StepSummary
     from pytest_swarmtask.recorder import Recorder
 
-_getpid = os.getpid  # a suite may patch it later
 _DAY = 86400
 _REASONS = {
     1: "tests failed",
@@ -60,7 +59,7 @@ class SessionCapture:
         self._hub = hub
         self._task_id = hub.redactor.text(task_id)
         self._closing = closing
-        self._pid = _getpid()
+        self._forks = hub.forks
         self._around = hub.parent_span_id
         self._span_id = hub.span_id()
         self._started = hub.clock.now()
@@ -213,6 +212,7 @@ class SessionCapture:
                 end,
                 span_id=self._span_id,
                 parent_span_id=self._around,
+                cleaned=True,
             )
             self._closing.drain()
             self._append_summary(end)
@@ -231,10 +231,13 @@ class SessionCapture:
             terminal.write_line(f"swarmtask: {line}", yellow=not well)
 
     def _end_facts(self, exit_code: int) -> dict[str, Any]:
+        """Return what the end tells: besides words and numbers of ours, only `error` can hold a secret."""
         summary = self._standard()
         summary["success"] = summary["test_passed"] = exit_code == 0
         if exit_code:
-            summary["error"] = self._stopped or _REASONS.get(exit_code, f"exit code {exit_code}")
+            summary["error"] = self._hub.redactor.text(
+                self._stopped or _REASONS.get(exit_code, f"exit code {exit_code}")
+            )
             summary["reason"] = _REASONS.get(exit_code, f"exit code {exit_code}")
         summary["exit_code"] = exit_code
         duration = self._duration()
@@ -444,11 +447,23 @@ class SessionCapture:
 
     def _is_child(self) -> bool:
         """Tell whether a test has forked and let its child run on to here: the session is not the child's to tell."""
-        return _getpid() != self._pid
+        return self._hub.forks != self._forks
 
-    def _record(self, event_type: str, task_id: str | None, metadata: dict[str, Any], **how: Any) -> None:
+    def _record(  # noqa: PLR0913 - as `Recorder.record`
+        self,
+        event_type: str,
+        task_id: str | None,
+        metadata: dict[str, Any],
+        *,
+        span_id: str,
+        now: float | None = None,
+        cleaned: bool = False,
+    ) -> None:
         if not self._is_child():
-            self._hub.record(event_type, task_id, metadata, parent_span_id=self._span_id, **how)
+            parent = self._span_id
+            self._hub.record(
+                event_type, task_id, metadata, span_id=span_id, parent_span_id=parent, now=now, cleaned=cleaned
+            )
 
     def _trouble(self, error: BaseException) -> None:
         if self._problem is None and not isinstance(error, KeyboardInterrupt):

@@ -1,8 +1,8 @@
 """What capture needs of the configuration, in a form that is read in well under a millisecond.
 
 The full model of `workflow.yaml` lives in `pytest_swarmtask.config.model` and costs a YAML parser and a
-validator. Capture reads the compiled form of it from the journal's folder, and compiles it anew when
-the file, the environment or this package has changed.
+validator. Capture reads the compiled form of it, or what is wrong with it, from the journal's folder, and compiles it
+anew when the file, the environment or this package has changed.
 """
 
 from __future__ import annotations
@@ -180,16 +180,24 @@ def read_settings(root: str, environ: Mapping[str, str]) -> Settings:
     if key is None:
         return Settings(root, environ, DEFAULTS, None)
     compiled = _cached(root, key)
-    if compiled is not None:
-        return Settings(root, environ, compiled, compiled["problem"])
-    try:
-        compiled = _compile(root, environ)
-    except ConfigError as error:
-        return Settings(root, environ, DEFAULTS, str(error))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the watched work goes on
-        return Settings(root, environ, DEFAULTS, f"{workflow_file(root)}: {type(error).__name__}: {error}")
-    _store(root, key, compiled)
+    if compiled is None:
+        try:
+            compiled = _compile(root, environ)
+        except ConfigError as error:
+            compiled = {**DEFAULTS, "problem": str(error), "installed": _installed()}
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the watched work goes on
+            return Settings(root, environ, DEFAULTS, f"{workflow_file(root)}: {type(error).__name__}: {error}")
+        if os.access(workflow_file(root), os.R_OK):  # one that becomes readable looks the same
+            _store(root, key, compiled)
     return Settings(root, environ, compiled, compiled["problem"])
+
+
+def _installed() -> list[list[Any]]:
+    """Return where we and the plug-ins are, and when that changed: what is found there may read the file otherwise."""
+    from pytest_swarmtask import plugins
+
+    folders = [os.path.dirname(os.path.abspath(__file__)), *plugins.folders()]
+    return [[folder, os.stat(folder).st_mtime_ns] for folder in folders]
 
 
 def _key(root: str, environ: Mapping[str, str]) -> list[Any] | None:
@@ -242,9 +250,7 @@ def _compile(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
     from pytest_swarmtask.config.load import load
 
     workflow = load(Path(root), environ).workflow
-    installed = [
-        [folder, os.stat(folder).st_mtime_ns] for folder in plugins.folders()
-    ]  # before they are looked through
+    installed = _installed()  # before they are looked through
     manager, found = plugins.for_configuration()
     given, problems = endpoints(manager, workflow)
     problems += [f"plug-in {plugin.name}: {plugin.problem}" for plugin in found if plugin.problem]

@@ -22,6 +22,7 @@ from pytest_swarmtask import locks
 from pytest_swarmtask.errors import JournalError
 from pytest_swarmtask.events import SHARED, Event
 from pytest_swarmtask.redact import MAX_EVENT
+from pytest_swarmtask.relay.lines import decode
 from pytest_swarmtask.trace import CAUSED_BY, Clock
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _still_open(starts: dict[bytes, tuple[bytes, bytes]], ended: set[bytes]) -> 
             ended.add(span)
         else:
             with contextlib.suppress(JournalError):
-                yield Event.decode(line)
+                yield decode(line)
 
 
 def _put(path: str, content: bytes) -> None:
@@ -169,7 +170,7 @@ def _outcomes(paths: Iterable[str], starts: Iterable[Event]) -> dict[str, dict[s
             found = _SPAN.match(line)
             if found is not None and found["verb"] != b"STARTED" and b'"outcome":' in line:
                 with contextlib.suppress(JournalError):
-                    event = Event.decode(line)
+                    event = decode(line)
                     if _is_test(event):
                         counts[event.parent_span_id or ""][str(event.metadata.get("outcome"))] += 1
     return counts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask import journal
 from pytest_swarmtask.errors import JournalError
-from pytest_swarmtask.events import Event
+from pytest_swarmtask.relay.lines import decode
 from pytest_swarmtask.relay.sinks import Record
 from pytest_swarmtask.relay.store import DeadLetter, Position
 
@@ -157,7 +157,7 @@ class Outbox:
 
     def _put(self, reading: _Reading, line: bytes, end: int) -> None:
         try:
-            event = Event.decode(line)
+            event = decode(line)
         except JournalError:
             return  # torn or foreign: skipped, and counted as such
         if self._accepts(event.event_type):

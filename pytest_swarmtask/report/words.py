@@ -17,6 +17,7 @@ def kind_of(outcome: str) -> str:
     """Return what an outcome comes to: ``bad``, ``good``, ``skip``, or ``open`` where it has not ended."""
     return _KINDS.get(outcome, "open")
 
+
 TEARDOWN = "error in teardown"
 ORDER = ("passed", *FAILED, TEARDOWN, "skipped", "xfailed", "xpassed", "unfinished", "started")
 """In which order numbers of tests by outcome are told; one that has not ended yet has started."""

@@ -523,7 +523,7 @@ def hair(lab: Lab, receiver: Receiver) -> tuple[Recorder, Relay]:
     recorder = Recorder(read_settings(str(lab.root), environ), environ)
     recorder._handed_over = True
     (lab.journal / "relay").mkdir(parents=True, exist_ok=True)
-    key = recorder._relay_key()
+    key = recorder._routes().relay_key()
     lock = locks.open_locked(str(lab.journal / "relay" / f"{key}.lock"))
     assert lock is not None
     return recorder, Relay(str(lab.journal), environ, {key: lock}, adopt=False)

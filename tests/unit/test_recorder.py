@@ -555,7 +555,7 @@ def test_ours_and_others_relays(tmp_path: Path) -> None:
     """Runs with the same values of the variables share a relay; with another secret or environment they do not."""
     same = {"TASKMASTER_WEBHOOK_URL": "http://127.0.0.1:9/", "AUTOMATION_SECRET_KEY": "a"}
     keys = [
-        make(tmp_path, **environ)._relay_key()
+        make(tmp_path, **environ)._routes().relay_key()
         for environ in (
             same,
             {**same, "OTHER": "x"},

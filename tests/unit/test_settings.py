@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pytest_swarmtask.config import settings
 from pytest_swarmtask.config.settings import find_root, read_settings, under_ci, workflow_file
 from tests.support import clean_environ
 
@@ -177,12 +180,45 @@ def test_a_flipped_byte_in_the_cache(tmp_path: Path) -> None:
     ],
 )
 def test_a_configuration_that_cannot_be_followed(tmp_path: Path, text: str, said: str) -> None:
-    """With an invalid file the defaults hold, the problem says why, and nothing is raised or cached."""
+    """With an invalid file the defaults hold, the problem says why, each time, and nothing is raised."""
     write(tmp_path, text)
-    found = read_settings(str(tmp_path), {})
-    assert found.drain_timeout == 2.0
-    assert said in (found.problem or "")
-    assert not cache(tmp_path).exists()
+    for _ in range(2):
+        found = read_settings(str(tmp_path), {})
+        assert found.drain_timeout == 2.0
+        assert said in (found.problem or "")
+
+
+def test_what_is_wrong_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invalid file is not checked by each process; but anew once it, or what checks it, has changed."""
+    write(tmp_path, "task_integration: {drain_timeuot: 5}")
+    problem = read_settings(str(tmp_path), {}).problem
+    checked: list[str] = []
+    check = settings._compile
+
+    def counted(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
+        checked.append(root)
+        return check(root, environ)
+
+    monkeypatch.setattr(settings, "_compile", counted)
+    assert read_settings(str(tmp_path), {}).problem == problem
+    assert not checked
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr(settings, "_checker", lambda: 1)
+        assert read_settings(str(tmp_path), {}).problem == problem
+        assert len(checked) == 1
+    write(tmp_path)
+    assert read_settings(str(tmp_path), {}).problem is None
+    assert len(checked) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_could_not_be_read(tmp_path: Path) -> None:
+    """Once it may be read, it is."""
+    path = write(tmp_path)
+    path.chmod(0)
+    assert read_settings(str(tmp_path), {}).problem
+    path.chmod(0o600)
+    assert read_settings(str(tmp_path), {}).problem is None
 
 
 def test_an_unknown_environment(tmp_path: Path) -> None:

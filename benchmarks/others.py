@@ -1,0 +1,188 @@
+"""Sections about what is not a pytest session: recipes, the relay, redaction, the history, and how all of it grows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import history as histories
+from benchmarks import redaction as redactions
+from benchmarks.measure import Command, Row, Run, added, ratios, run, turns
+from benchmarks.place import OURS, Place, pytest, receiver, suite
+from pytest_swarmtask import recipe
+from pytest_swarmtask.events import Event
+from pytest_swarmtask.journal import route_of
+from scripts import lab
+
+BARE = "python -c pass"
+_MAKE = {"TRACEPARENT": "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000deadbeef-01"}
+_WORKFLOW = "task_integration:\n  metadata: {team: core}\n"
+
+
+def recipes(place: Place) -> Iterator[Row]:
+    """What an event of a recipe, and a watched command, take."""
+    folder = place.project("recipes")
+    workflow = folder / ".taskmaster" / "config" / "workflow.yaml"
+    workflow.parent.mkdir()
+    workflow.write_text(_WORKFLOW)
+    cache = folder / ".taskmaster" / "events" / "config.json"
+    ours = [sys.executable, "-S", recipe.__file__]
+    emit = Command([*ours, "emit", "TASK_STARTED", "make_test", '{"action":"test"}'], _MAKE)
+    commands = {
+        BARE: Command([sys.executable, "-c", "pass"]),
+        "emit": emit,
+        "run -- true": Command([*ours, "run", "--", "true"], _MAKE),
+        "emit, no cache": emit._replace(before=lambda: cache.unlink(missing_ok=True)),
+    }
+    taken = turns(commands, folder, place.turns(21))
+    for what, bar in (("emit", "2"), ("run -- true", "3"), ("emit, no cache", "")):
+        more = f"{added(taken[what], taken[BARE]) * 1000:+.1f} ms"
+        yield Row("recipes", what, BARE, ratios(taken[what], taken[BARE]), bar, more)
+
+
+def relay(place: Place) -> Iterator[Row]:
+    """The relay beside a loop of httpx that posts the same bytes, in batches and one by one."""
+    many = 10_000 if place.quick else 100_000
+    yield from _delivery(place, "batch", many, batch=True, count=place.turns(3))
+    if not place.quick:
+        yield from _delivery(place, "single", many, batch=False, count=1)
+
+
+def _delivery(place: Place, name: str, events: int, *, batch: bool, count: int) -> Iterator[Row]:
+    folder = place.project(f"relay-{name}-{events}")
+    journal = Outgoing(folder, batch=batch)
+    journal.write(events)
+    kept = folder / "bodies"
+    with receiver("ok", kept) as url:
+        run(journal.flush(url), folder)
+    with receiver("ok") as url:
+        loop = Command([sys.executable, "-m", "benchmarks.loop", str(kept), url], {"PYTHONPATH": str(lab.ROOT)})
+        taken = turns({"loop": loop, "relay": journal.flush(url)}, folder, count)
+    paced = [loop.wall / ours.wall for loop, ours in zip(taken["loop"], taken["relay"], strict=True)]
+    rate = events / min(one.wall for one in taken["relay"])
+    what = f"{events:,} events, {'batches' if batch else 'one by one'}"
+    yield Row("relay", f"{what}: events a second", "httpx loop", paced, "0.8 or more", f"{rate:,.0f}/s")
+    yield Row("relay", f"{what}: CPU", "httpx loop", ratios(taken["relay"], taken["loop"]))
+    yield _memory(what, taken["relay"], taken["loop"])
+
+
+def _memory(what: str, ours: list[Run], theirs: list[Run]) -> Row:
+    peaks = [one.memory / other.memory for one, other in zip(ours, theirs, strict=True)]
+    return Row("relay", f"{what}: memory", "httpx loop", peaks, "flat", f"{max(one.memory for one in ours):.0f} MB")
+
+
+class Outgoing:
+    """A journal whose events are owed to one webhook."""
+
+    def __init__(self, folder: Path, *, batch: bool) -> None:
+        self._folder = folder
+        self.journal = folder / ".taskmaster" / "events"
+        workflow = folder / ".taskmaster" / "config" / "workflow.yaml"
+        workflow.parent.mkdir()
+        workflow.write_text(
+            "task_integration:\n  webhooks:\n"
+            f'    - {{name: bench, url: "${{BENCH_URL}}", batch: {str(batch).lower()}, secret_env: BENCH_SECRET}}\n'
+        )
+
+    def write(self, events: int) -> None:
+        """Write so many events, of runs of 10,000 at most."""
+        content = b'{"endpoints": ["bench"], "environment": null, "registered": {}, "relay": "0000"}'
+        (self.journal / "routes").mkdir(parents=True)
+        (self.journal / "routes" / f"{route_of(content)}.json").write_bytes(content)
+        stamp = f"{dt.datetime.now(dt.timezone.utc):%Y%m%dT%H%M%S}000"  # of today: nothing is old enough to be removed
+        for start in range(0, events, 10_000):
+            trace = f"{start + 1:032x}"
+            name = f"{stamp}-{trace}-{start + 1:016x}-{route_of(content)}.jsonl"
+            with (self.journal / name).open("wb") as file:
+                file.writelines(_line(number, trace) for number in range(start, min(start + 10_000, events)))
+
+    def flush(self, url: str) -> Command:
+        """Return the command that delivers all of it, as if nothing had been yet."""
+        command = [sys.executable, "-m", "pytest_swarmtask", "flush", "--timeout", "800"]
+        secrets = {"BENCH_URL": url, "BENCH_SECRET": "whsec_" + "c3dhcm10" * 4}
+        return Command(command, secrets, before=self._forget)
+
+    def _forget(self) -> None:
+        shutil.rmtree(self.journal / "relay", ignore_errors=True)
+
+
+def _line(number: int, trace: str) -> bytes:
+    at, test = "2026-01-31T10:15:00.123Z", f"tests/unit/test_module_{number // 100}.py::test_{number}"
+    about = {"timestamp": at, "workflow": "pytest", "action": "test", "success": True, "duration": 0.000123}
+    about |= {"test_type": "pytest", "specific_test": test, "test_passed": True, "outcome": "passed", "attempt": 1}
+    ids = (f"{trace[16:]}-{number}", trace, f"{number + 1:016x}", f"{1:016x}")
+    return Event(ids[0], "TEST_PASSED", test, "completed", at, "bench", ids[1], ids[2], ids[3], about).encode()
+
+
+def redaction(_: Place) -> Iterator[Row]:
+    """What a text costs, and whether hostile ones cost more than their length."""
+    for what, work, bar in (("a test's texts", redactions.event, "3 µs"), ("all fields", redactions.with_facts, "")):
+        taken = redactions.microseconds(work, 500)
+        yield Row("redaction", what, "1 µs", [taken], bar, f"{taken:.2f} µs")
+    grown = {name: redactions.growth(unit)[1] for name, unit in redactions.HOSTILE.items()}
+    worst = max(grown, key=lambda name: grown[name])
+    yield Row("redaction", f"{redactions.TIMES} times a hostile text", "the text", list(grown.values()), "", worst)
+
+
+def history(place: Place) -> Iterator[Row]:
+    """A million events, taken in and reported on; seconds and memory, since there is nothing to compare them with."""
+    yield from _history(place, 50_000 if place.quick else 1_000_000)
+
+
+def _history(_: Place, events: int) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as name:
+        found, steps = histories.steps(Path(name), events)
+    for step in steps:
+        bar = "2 s, 200 MB" if step.name == "report" else ""
+        told = f"{step.seconds:.2f} s, {step.megabytes:.0f} MB"
+        yield Row("history", f"{found:,} events: {step.name}", "1 s", [step.seconds], bar, told)
+
+
+def growth(place: Place) -> Iterator[Row]:
+    """Whether what one costs stays the same when there are ten and a hundred times as many."""
+    yield from _growing_session(place)
+    each = [_delivered(place, events) / events for events in (1_000, 10_000, 100_000)]
+    yield from _straight("an event of the relay", each)
+    seconds = []
+    for events in (10_000, 100_000, 1_000_000):
+        with tempfile.TemporaryDirectory() as name:
+            found, steps = histories.steps(Path(name), events)
+        seconds.append(steps[0].seconds / found)
+    yield from _straight("an event of the history", seconds)
+
+
+def _growing_session(place: Place) -> Iterator[Row]:
+    folder = place.project("growth")
+    each = []
+    empty = turns(_with_and_without(folder, 1), folder, 5)
+    for count in (100, 1_000, 10_000):
+        taken = turns(_with_and_without(folder, count), folder, 3 if count == 10_000 else 7)
+        each.append((added(taken["ours"], taken["alone"]) - added(empty["ours"], empty["alone"])) / count)
+    yield from _straight("a test", each)
+
+
+def _with_and_without(folder: Path, count: int) -> dict[str, Command]:
+    name = suite(folder, count, name=f"suite_{count}")
+    return {"alone": pytest(sys.executable, name), "ours": pytest(sys.executable, *OURS, name)}
+
+
+def _delivered(place: Place, events: int) -> float:
+    """Return the CPU seconds that so many events take, without the start of the relay."""
+    folder = place.project(f"growth-{events}")
+    journal = Outgoing(folder, batch=True)
+    journal.write(events)
+    idle = place.project(f"growth-idle-{events}")
+    with receiver("ok") as url:
+        start = min(run(Outgoing(idle, batch=True).flush(url), idle).cpu for _ in range(1))
+        return max(1e-9, run(journal.flush(url), folder).cpu - start)
+
+
+def _straight(what: str, each: list[float]) -> Iterator[Row]:
+    for times, one in zip((10, 100), each[1:], strict=True):
+        cost = re.sub(r"\.0$", "", f"{one * 1e6:.1f}")
+        yield Row("growth", f"{what}, {times} times as many", what, [one / each[0]], "", f"{cost} µs each")
