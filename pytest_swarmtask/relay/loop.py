@@ -14,10 +14,10 @@ from pytest_swarmtask import locks
 from pytest_swarmtask.config.settings import BACKGROUND
 from pytest_swarmtask.handoff import hurry_file, lock_file, progress_file, relay_folder, yield_file
 from pytest_swarmtask.relay import aftermath
+from pytest_swarmtask.relay.backlog import owing
 from pytest_swarmtask.relay.delivery import Delivery
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.store import database
-from pytest_swarmtask.relay.survey import owing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_swarmtask.events import Event
+    from pytest_swarmtask.relay.backlog import Backlog
     from pytest_swarmtask.relay.memory import Memory
-    from pytest_swarmtask.relay.survey import Backlog
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 

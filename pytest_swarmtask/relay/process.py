@@ -15,9 +15,9 @@ from pytest_swarmtask import locks
 from pytest_swarmtask.handoff import lock_file, read_progress, relay_folder, yield_file
 from pytest_swarmtask.journal import private_folder
 from pytest_swarmtask.relay import aftermath, retention
+from pytest_swarmtask.relay.backlog import owing
 from pytest_swarmtask.relay.loop import AT_ONCE, Relay
 from pytest_swarmtask.relay.routes import Routes
-from pytest_swarmtask.relay.survey import owing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

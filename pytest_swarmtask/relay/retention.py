@@ -21,11 +21,11 @@ from pytest_swarmtask.errors import ConfigError, HistoryError
 from pytest_swarmtask.handoff import lock_file, relay_folder
 from pytest_swarmtask.history import reading
 from pytest_swarmtask.relay import aftermath
+from pytest_swarmtask.relay.backlog import owing
 from pytest_swarmtask.relay.clock import Ages
 from pytest_swarmtask.relay.outbox import Outbox
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.store import EXPIRED, Store, database
-from pytest_swarmtask.relay.survey import owing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

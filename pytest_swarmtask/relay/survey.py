@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sqlite3
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pytest_swarmtask import journal as journals
 from pytest_swarmtask import locks
-from pytest_swarmtask.errors import JournalError
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.handoff import lock_file, relay_folder
+from pytest_swarmtask.handoff import lock_file
 from pytest_swarmtask.history.lines import decode
 from pytest_swarmtask.history.reading import Counted, counted
 from pytest_swarmtask.relay import aftermath
+from pytest_swarmtask.relay.backlog import read_stored
 from pytest_swarmtask.relay.routes import Routes
-from pytest_swarmtask.relay.store import EXPIRED, PURGED, EndpointState, Position, Store, database, writer_of
+from pytest_swarmtask.relay.store import EXPIRED, PURGED, EndpointState, Position, writer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pytest_swarmtask.journal import Segment
-    from pytest_swarmtask.relay.store import Dropped
+    from pytest_swarmtask.relay.backlog import Stored
 
 
 @dataclass
@@ -83,7 +80,7 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
     aftermath.end_abandoned(journal, _not_closed(journal, known))
     result = Survey()
     routes = Routes(journal, environ)
-    stored = _read(journal)
+    stored = read_stored(journal)
     for name, state in stored.states.items():
         result.endpoints[name] = EndpointSurvey(state)
     for segment in journals.segments(journal):
@@ -95,7 +92,7 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
     return result
 
 
-def _count_letters(result: Survey, journal: str, stored: _Stored) -> None:
+def _count_letters(result: Survey, journal: str, stored: Stored) -> None:
     """Count as dead what is a dead letter still: what was one and is none was dropped, else replayed and delivered."""
     writers = {segment.process[1] for segment in journals.segments(journal)}
     for endpoint in result.endpoints.values():
@@ -109,99 +106,6 @@ def _count_letters(result: Survey, journal: str, stored: _Stored) -> None:
         endpoint.purged += count * (cause == PURGED)
         endpoint.expired += count * (cause == EXPIRED)
         endpoint.delivered -= count * (writer in writers)
-
-
-def owing(journal: str, routes: Routes) -> list[Segment]:
-    """Return the segments of which an endpoint still has to get something, oldest first.
-
-    A database that cannot be read leaves everything owing: it is found out when it is written to.
-    """
-    try:
-        positions = _read(journal).positions
-    except (sqlite3.Error, OSError):
-        positions = {}
-    return [segment for segment in journals.segments(journal) if _owes(journal, segment, routes, positions)]
-
-
-@dataclass
-class Backlog:
-    """What an endpoint still has to get.
-
-    Attributes:
-        waiting: lines behind its cursors.
-        oldest: when the oldest of these events was, as in events, or empty.
-        dead: how many dead letters it has.
-    """
-
-    waiting: int = 0
-    oldest: str = ""
-    dead: int = 0
-
-
-def backlogs(journal: str, routes: Routes) -> dict[str, Backlog]:
-    """Return what endpoints still have to get; only what is behind the cursors is read.
-
-    Raises:
-        sqlite3.Error: the relay's database cannot be read.
-    """
-    stored = _read(journal)
-    found = {name: Backlog() for name in stored.states}
-    for segment in journals.segments(journal):
-        for name in routes.endpoints(segment.route):
-            backlog = found.setdefault(name, Backlog())
-            position = stored.positions.get((name, segment.name), Position())
-            with contextlib.suppress(OSError):  # removed while we looked
-                _add_behind(backlog, os.path.join(journal, segment.name), position.offset)
-    for name, _ in stored.letters:
-        found.setdefault(name, Backlog()).dead += 1
-    return found
-
-
-def _add_behind(backlog: Backlog, path: str, offset: int) -> None:
-    if os.stat(path).st_size <= offset:
-        return
-    for number, (line, _) in enumerate(journals.read(path, offset)):
-        backlog.waiting += 1
-        if number == 0:
-            with contextlib.suppress(JournalError):
-                backlog.oldest = min(filter(None, (backlog.oldest, Event.decode(line).timestamp)))
-
-
-def _owes(journal: str, segment: Segment, routes: Routes, positions: Mapping[tuple[str, str], Position]) -> bool:
-    endpoints = routes.endpoints(segment.route)
-    if not endpoints:
-        return False
-    path = os.path.join(journal, segment.name)
-    settled = {positions.get((name, segment.name), Position()).offset for name in endpoints}
-    try:
-        return any(_is_behind(path, offset) for offset in settled)
-    except OSError:
-        return False
-
-
-def _is_behind(path: str, offset: int) -> bool:
-    if os.stat(path).st_size == offset:
-        return False
-    # A cursor that points nowhere is damaged: the segment is delivered again (see `Outbox.add`).
-    return not journals.begins_line(path, offset) or next(journals.read(path, offset), None) is not None
-
-
-class _Stored(NamedTuple):
-    """What the relay's database holds."""
-
-    states: Mapping[str, EndpointState]
-    positions: Mapping[tuple[str, str], Position]
-    letters: Sequence[tuple[str, str]]
-    dropped: Sequence[Dropped]
-
-
-def _read(journal: str) -> _Stored:
-    path = database(relay_folder(journal))
-    if not os.path.exists(path):
-        return _Stored({}, {}, (), ())
-    with contextlib.closing(Store(path)) as store:
-        positions = {(endpoint, segment): position for endpoint, segment, position in store.positions()}
-        return _Stored(store.states(), positions, store.dead_ids(), store.dropped())
 
 
 def _not_closed(journal: str, known: Mapping[str, Counted]) -> set[str]:

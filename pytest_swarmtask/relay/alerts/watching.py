@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.history.past import Open
     from pytest_swarmtask.relay.alerts.past import Past
     from pytest_swarmtask.relay.alerts.standing import Held
+    from pytest_swarmtask.relay.backlog import Backlog
     from pytest_swarmtask.relay.memory import Memory
-    from pytest_swarmtask.relay.survey import Backlog
 
 HEARD = "heard"
 """Where in the memory it stands when an expected event was heard last, by environment and alert."""

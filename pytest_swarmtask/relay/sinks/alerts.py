@@ -23,6 +23,7 @@ from pytest_swarmtask.relay.alerts.asking import Asked, asked
 from pytest_swarmtask.relay.alerts.conditions import ended_well, subject_of
 from pytest_swarmtask.relay.alerts.past import Past, ask_past
 from pytest_swarmtask.relay.alerts.standing import Standing
+from pytest_swarmtask.relay.backlog import backlogs
 from pytest_swarmtask.relay.matching import is_among, mismatch
 from pytest_swarmtask.relay.memory import Memory
 from pytest_swarmtask.relay.metrics import Figures
@@ -30,7 +31,6 @@ from pytest_swarmtask.relay.notify import Notifiers
 from pytest_swarmtask.relay.routes import Routes
 from pytest_swarmtask.relay.sinks import Delivered, Retry
 from pytest_swarmtask.relay.store import database
-from pytest_swarmtask.relay.survey import backlogs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
