@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BATCH = 10_000
 """Lines of one transaction: they bound the memory, and how long another writer has to wait."""
 
-_REMEMBERED = 200_000
+_REMEMBERED = 20_000
 
 _EVENT = "INSERT OR IGNORE INTO event (run, event_id, line) VALUES (?, ?, ?)"
 _SEGMENT = """

@@ -30,6 +30,7 @@ class Metadata(msgspec.Struct):
     worker: Any = None
     exit_code: Any = None
     teardown_error: Any = None
+    last_seen: Any = None
     command: Any = None
     arguments: Any = None
     action: Any = None
@@ -129,7 +130,7 @@ class Span:
         """Take the event that ends it; of several the latest holds."""
         if self.ended is not None and line.timestamp < self.ended:
             return
-        self.ended = line.timestamp
+        self.ended = _ended(line, metadata, self.started)
         self.failed = int(line.event_type in _FAILS)
         self.status = _status(line, metadata)
         self.duration = _number(metadata.duration)
@@ -195,6 +196,14 @@ class Batch:
             percent = _number(value)
             if percent is not None:
                 facts["coverage"] = percent
+
+
+def _ended(line: Line, metadata: Metadata, started: str) -> str:
+    """Return when it ended: whoever died without a word did so when last seen, not when that was noticed."""
+    seen = metadata.last_seen
+    if line.event_type in _FAILS and isinstance(seen, str) and started <= seen <= line.timestamp:
+        return seen
+    return line.timestamp
 
 
 def _status(line: Line, metadata: Metadata) -> str:

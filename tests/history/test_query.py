@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.database import connect, database
+from pytest_swarmtask.relay import aftermath
 from tests.history.made import Process, rows, run, take_in
 
 ENDINGS = (("TEST_FAILED", "crashed"), ("TEST_PASSED", "passed"))
@@ -82,6 +84,16 @@ def test_a_run_that_is_not_over(journal: Path) -> None:
     (last,) = asked(journal, query.last_runs, 1)
     assert (last.outcome, round(last.duration), last.counts) == ("completed", 5, {"passed": 2})
     assert (last.branch, last.python, last.what) == ("main", "3.12.1", "pytest_run")
+
+
+def test_a_run_that_was_killed(journal: Path) -> None:
+    """It lasted until its last sign of life, however late somebody notices."""
+    process = Process(journal, "c" * 32)
+    process.write(process.session({"test_a": "passed", "test_b": "passed"})[:4])
+    os.utime(process.path, (process.now - 2, process.now - 2))
+    aftermath.end_abandoned(str(journal))
+    (last,) = asked(journal, query.last_runs, 1)
+    assert (last.outcome, round(last.duration), last.counts) == ("failed", 3, {"passed": 1, "crashed": 1})
 
 
 def test_medians(journal: Path) -> None:
