@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from typing import Any
 
@@ -16,6 +17,7 @@ _FAILS = frozenset(name for name in EVENT_TYPES if name.endswith("_FAILED"))
 _OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed"))
 _BY_TYPE = {"TEST_PASSED": "passed", "TEST_FAILED": "failed", "TEST_SKIPPED": "skipped"}
 _BIG = 1 << 62
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 
 class Metadata(msgspec.Struct):
@@ -128,9 +130,10 @@ class Span:
 
     def end(self, line: Line, metadata: Metadata) -> None:
         """Take the event that ends it; of several the latest holds."""
-        if self.ended is not None and line.timestamp < self.ended:
+        ended = _ended(line, metadata)
+        if self.ended is not None and ended < self.ended:
             return
-        self.ended = _ended(line, metadata, self.started)
+        self.ended = ended
         self.failed = int(line.event_type in _FAILS)
         self.status = _status(line, metadata)
         self.duration = _number(metadata.duration)
@@ -198,11 +201,11 @@ class Batch:
                 facts["coverage"] = percent
 
 
-def _ended(line: Line, metadata: Metadata, started: str) -> str:
+def _ended(line: Line, metadata: Metadata) -> str:
     """Return when it ended: whoever died without a word did so when last seen, not when that was noticed."""
     seen = metadata.last_seen
-    if line.event_type in _FAILS and isinstance(seen, str) and started <= seen <= line.timestamp:
-        return seen
+    if line.event_type in _FAILS and isinstance(seen, str) and _TIME.fullmatch(seen):
+        return min(seen, line.timestamp)
     return line.timestamp
 
 

@@ -27,7 +27,8 @@ _COLUMNS = {
 """The column that counts the tests of each outcome; a test without one has not ended."""
 
 _TIMES = """
-SELECT min(started), max(coalesce(ended, started)), total(teardown_error IS NOT NULL AND status = 'failed')
+SELECT min(started), max(max(started, coalesce(ended, started))),
+    total(teardown_error IS NOT NULL AND status = 'failed')
 FROM span WHERE run = ?
 """
 _ROOTS = """

@@ -66,7 +66,7 @@ def test_help(project: Project) -> None:
     """The options stand in one group of --help, and the ini keys are listed there."""
     text = project.pytest("--help").output
     group = text.partition("workflow events (pytest-swarmtask):\n")[2].partition("\n\n")[0]
-    options = {"--no-swarmtask", "--swarmtask-task-id", "--swarmtask-drain-timeout"}
+    options = {"--no-swarmtask", "--swarmtask-task-id", "--swarmtask-drain-timeout", "--swarmtask-report"}
     assert set(re.findall(r"^ +(--[\w-]+)", group, re.MULTILINE)) == options
     assert set(re.findall(r"^ +(--[\w-]*swarmtask[\w-]*)", text, re.MULTILINE)) == options
     for key in ("swarmtask (bool)", "swarmtask_task_id (string)", "swarmtask_drain_timeout (string)"):

@@ -198,7 +198,7 @@ def test_status_shows_it(project: Lab, receiver: Receiver) -> None:
         (2, "deployment make_deploy"),
     ]
     failed = "test tests/test_it.py::test_number[3]"
-    below_session = {"tests: 1 failed, 6 passed", failed, "task 7.1", "build fixture"}
+    below_session = {"tests: 6 passed, 1 failed", failed, "task 7.1", "build fixture"}
     assert {name for _, name in deepest} == below_session | {"task upload", "task copy"}
     last_run = project.status()["last_run"]
     session = next(span for span in last_run["spans"] if span["task_id"] == "make_test")["children"][0]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_swarmtask import plugins
 from pytest_swarmtask.config import settings
 from pytest_swarmtask.config.settings import find_root, read_settings, under_ci, workflow_file
 from tests.support import clean_environ
@@ -190,6 +191,9 @@ def test_a_configuration_that_cannot_be_followed(tmp_path: Path, text: str, said
 
 def test_what_is_wrong_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An invalid file is not checked by each process; but anew once it, or what checks it, has changed."""
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    monkeypatch.setattr(plugins, "folders", lambda: [str(installed)])
     write(tmp_path, "task_integration: {drain_timeuot: 5}")
     problem = read_settings(str(tmp_path), {}).problem
     checked: list[str] = []
@@ -202,10 +206,9 @@ def test_what_is_wrong_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(settings, "_compile", counted)
     assert read_settings(str(tmp_path), {}).problem == problem
     assert not checked
-    with monkeypatch.context() as upgraded:
-        upgraded.setattr(settings, "_checker", lambda: 1)
-        assert read_settings(str(tmp_path), {}).problem == problem
-        assert len(checked) == 1
+    (installed / "another").mkdir()
+    assert read_settings(str(tmp_path), {}).problem == problem
+    assert len(checked) == 1
     write(tmp_path)
     assert read_settings(str(tmp_path), {}).problem is None
     assert len(checked) == 2
