@@ -71,6 +71,7 @@ class Follower:
         try:
             changed = os.stat(self._journal).st_mtime_ns
         except OSError:
+            self._known = self._known or set()  # all that will be there is new
             return
         if changed != self._listed:
             self._listed, self._listed_at = changed, time.monotonic()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.tree import Span
 
 _PIPED_WIDTH = 1000
+_FAST = 0.01
 _SLOW = 60.0
 _BAD = (*FAILED, TEARDOWN)
 _BARS = "▁▂▃▄▅▆▇█"
@@ -83,6 +84,8 @@ def in_order(outcomes: Mapping[str, int]) -> Text:
 
 def seconds(value: float) -> str:
     """Return a duration as a person says it."""
+    if value < _FAST:
+        return f"{value * 1000:.1f} ms"
     if value < _SLOW:
         return f"{value:.2f} s"
     minutes = int(value // 60)

@@ -19,7 +19,7 @@ import pytest
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.report.follow import QUIET, Follower
 from pytest_swarmtask.report.live import LINGER, Change, Watching
-from tests.history.made import Process
+from tests.history import made
 from tests.relay.lab import free_port
 from tests.run.watched import Terminal, Watched, wait_for
 
@@ -184,7 +184,7 @@ def test_one_line_for_each_change(beside: Beside, terminal: Callable[..., Termin
     output = (at.end(), at.shown)[1] if dumb else piped.communicate(timeout=60)[0]
     assert b"\x1b" not in output
     told = [re.sub(r"^[0-9:]{8}  (?:[0-9a-f]{12}  )?", "", line) for line in output.decode().splitlines()]
-    told = [re.sub(r"[0-9.]+ s\b", "S", line) for line in told]
+    told = [re.sub(r"[0-9.]+ m?s\b", "S", line) for line in told]
     assert told[dumb:] == [
         "run started",
         "task pytest_run  started",
@@ -258,6 +258,16 @@ def test_a_killed_session_is_over(beside: Beside) -> None:
     assert told[-1]["counts"] == {"passed": 1, "failed": 1, "crashed": 1}
 
 
+def test_a_run_between_two_looks(tmp_path: Path) -> None:
+    """What is over before it is seen is told all the same, also where it is the first in a journal."""
+    journal = tmp_path / "events"
+    follower = Follower(str(journal))
+    assert not list(follower.read())
+    for number in range(2):
+        made.run(journal, number, {"test_a": "passed"})
+        assert len(list(follower.read())) == 4
+
+
 def test_what_waits_for_delivery(beside: Beside) -> None:
     """Deliveries in trouble are told, and how many events are left in the end."""
     url = f"http://127.0.0.1:{free_port()}/"
@@ -279,7 +289,7 @@ def test_what_waits_for_delivery(beside: Beside) -> None:
 def test_a_run_that_is_not_there(beside: Beside, run: str, words: str) -> None:
     """An unknown run, or one of many, is a mistake that is told with the runs there are."""
     for number in (1, 2):
-        Process(beside.root / ".taskmaster" / "events", f"{number:032x}").write([])
+        made.Process(beside.root / ".taskmaster" / "events", f"{number:032x}").write([])
     watch = beside.start(*WATCH, "--run", run)
     _, errors = watch.communicate(timeout=60)
     assert (watch.returncode, words in errors.decode()) == (2, True), errors
@@ -301,7 +311,7 @@ def names(changes: Iterator[Change]) -> list[str]:
 
 def test_a_line_is_read_once(journal: Path) -> None:
     """Only what is new is read; a segment that is removed while it is read is no trouble."""
-    process = Process(journal, "1" * 32)
+    process = made.Process(journal, "1" * 32)
     process.write(process.session({"t.py::test_a": "passed"}))
     with process.path.open("ab") as held:
         lock(held.fileno())
@@ -327,7 +337,7 @@ def lock(fd: int) -> None:
 
 def test_old_runs_are_left_alone(journal: Path) -> None:
     """What was over before it came is not told."""
-    process = Process(journal, "1" * 32)
+    process = made.Process(journal, "1" * 32)
     process.write(process.session({"t.py::test_a": "failed"}))
     assert names(Watching(str(journal)).poll()) == ["idle"]
     assert "run_ended" in names(Watching(str(journal), "1" * 32).poll()), "but it is where it was asked for"
@@ -335,7 +345,7 @@ def test_old_runs_are_left_alone(journal: Path) -> None:
 
 def test_memory_does_not_grow_with_the_run(journal: Path) -> None:
     """Of a run with a thousand tasks and tests the last tasks are remembered, and of the tests how many there were."""
-    process = Process(journal, "1" * 32, time.time())
+    process = made.Process(journal, "1" * 32, time.time())
     session = process.ids.span()
     events = [process.event("TASK_STARTED", "all", session)]
     for number in range(1000):
@@ -352,7 +362,7 @@ def test_memory_does_not_grow_with_the_run(journal: Path) -> None:
 
 def test_a_span_that_others_end_keeps_a_run_going(journal: Path) -> None:
     """Between two calls of `emit` nobody lives, and the run goes on; but not for ever."""
-    process = Process(journal, "1" * 32, time.time())
+    process = made.Process(journal, "1" * 32, time.time())
     start = process.event("TASK_STARTED", "deploy", process.ids.span())
     start.id += "-s"
     process.write([start])
@@ -370,7 +380,7 @@ def test_a_run_that_goes_on_is_not_told_as_another(journal: Path) -> None:
     """Between two steps of a make there may be nobody for a while: its numbers go on where they were."""
     watching = Watching(str(journal), "1" * 32)
     for count in (1, 2):
-        process = Process(journal, "1" * 32, time.time() + count)
+        process = made.Process(journal, "1" * 32, time.time() + count)
         process.write(process.session({"t.py::test_a": "passed"}))
         told = list(watching.poll())
         assert ("run_started" in names(iter(told))) is (count == 1)
@@ -383,7 +393,7 @@ def test_a_run_that_goes_on_is_not_told_as_another(journal: Path) -> None:
 
 def test_nobody_can_end_it(journal: Path) -> None:
     """What a dead process has left open counts as crashed also where its end cannot be written."""
-    process = Process(journal, "1" * 32, time.time())
+    process = made.Process(journal, "1" * 32, time.time())
     process.write(process.session({"t.py::test_a": "passed"})[:2])
     end = process.path.name.replace(process.ids.writer, f"{process.ids.writer}_end")
     (journal / end).touch()  # as if somebody had tried, and the disk was full

@@ -32,6 +32,7 @@
 
   const duration = (value) => {
     if (value === null) return "";
+    if (value < 0.01) return (value * 1000).toFixed(1) + " ms";
     if (value < 60) return value.toFixed(2) + " s";
     const minutes = Math.floor(value / 60);
     return minutes < 60 ? `${minutes} min ${Math.floor(value % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
