@@ -51,6 +51,15 @@ CREATE TABLE IF NOT EXISTS dropped (
 ) WITHOUT ROWID;
 """
 
+_ODD = """
+SELECT 1 FROM dead_letters WHERE typeof(endpoint) <> 'text' OR typeof(event_id) <> 'text' OR typeof(line) <> 'blob'
+    OR typeof(reason) <> 'text' OR typeof(at) <> 'real'
+UNION ALL
+SELECT 1 FROM dropped WHERE typeof(endpoint) <> 'text' OR typeof(writer) <> 'text' OR typeof(cause) <> 'text'
+    OR typeof(letters) <> 'integer' OR letters <= 0
+"""
+"""What is damaged though SQLite takes it for sound. Positions and states are looked at where they are read."""
+
 PURGED, EXPIRED = "purged", "expired"
 """Why dead letters were dropped: a person wanted it, or they were too old or too many to be kept."""
 
@@ -179,10 +188,7 @@ class Store:
 
     def excess_letters(self, before: float, most: int) -> list[tuple[str, str]]:
         """Return endpoint and event id of dead letters from before a time, and of the oldest beyond `most` bytes."""
-        query = (
-            "SELECT endpoint, event_id, at < ?, length(line) FROM dead_letters "
-            "WHERE typeof(event_id) = 'text' AND typeof(line) = 'blob' ORDER BY at DESC"  # the others are damaged
-        )
+        query = "SELECT endpoint, event_id, at < ?, length(line) FROM dead_letters ORDER BY at DESC"
         found, size = [], 0
         for endpoint, event_id, is_old, length in self._db.execute(query, (before,)):
             size += length
@@ -199,11 +205,8 @@ class Store:
         return len(gone)
 
     def dropped(self) -> list[Dropped]:
-        """Return how many dead letters were dropped, without what is damaged in a way that SQLite does not see."""
-        query = (
-            "SELECT endpoint, writer, cause, letters FROM dropped "
-            "WHERE typeof(writer) = 'text' AND typeof(letters) = 'integer' AND letters > 0"
-        )
+        """Return how many dead letters were dropped."""
+        query = "SELECT endpoint, writer, cause, letters FROM dropped"
         return [Dropped(*row) for row in self._db.execute(query)]
 
     def _count(self, dropped: Iterable[Dropped]) -> None:
@@ -316,6 +319,8 @@ def _connect(path: str) -> sqlite3.Connection:
             raise sqlite3.DatabaseError(found)  # noqa: TRY301 - closed below
         if version == SCHEMA_VERSION and not _has_our_tables(db):
             raise sqlite3.DatabaseError("its tables are not the ones that were made")  # noqa: TRY301 - closed below
+        if version == SCHEMA_VERSION and db.execute(_ODD).fetchone():
+            raise sqlite3.DatabaseError("its dead letters are not as they were written")  # noqa: TRY301 - closed below
         if version < SCHEMA_VERSION:
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     except UnicodeDecodeError as error:  # in the message of what SQLite would have raised

@@ -173,6 +173,12 @@ DAMAGES = {
     "failures below zero": "UPDATE endpoints SET failures = -9",
     "never": "UPDATE endpoints SET next_attempt = 1e300",
     "texts that are none": "UPDATE endpoints SET reason = CAST(x'ff' AS TEXT), state = CAST(x'fe' AS TEXT)",
+    "an endpoint of bytes": "UPDATE dead_letters SET endpoint = CAST(endpoint AS BLOB)",
+    "an id of bytes": "UPDATE dead_letters SET event_id = CAST(event_id AS BLOB)",
+    "a line of text": "UPDATE dead_letters SET line = CAST(line AS TEXT)",
+    "a reason of bytes": "UPDATE dead_letters SET reason = CAST(reason AS BLOB)",
+    "at no time": "UPDATE dead_letters SET at = 'x'",
+    "dropped no number of times": "INSERT INTO dropped VALUES ('default', 'w', 'purged', 'x')",
     "nameless": "UPDATE cursors SET segment = CAST(x'ff' AS TEXT) || segment",
 }
 

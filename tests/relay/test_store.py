@@ -101,17 +101,17 @@ def test_what_is_dropped_is_counted(path: str) -> None:
         assert set(store.dropped()) == {("hook", "", PURGED, 1), ("hook", "", EXPIRED, 2)}
 
 
-def test_damaged_counts_and_letters(path: str) -> None:
-    """What is of no kind that it can be is left out, and nothing raises."""
+@pytest.mark.parametrize("damage", ["dropped SET letters = 'many'", "dead_letters SET line = 5, event_id = x'ff'"])
+def test_damaged_counts_and_letters(path: str, damage: str) -> None:
+    """What is of no kind that it can be is found when the database is opened, which is set aside."""
     with closing(Store(path)) as store:
         letters(store, 2)
         store.drop([("hook", "w0-0")], PURGED)
-        with closing(sqlite3.connect(path)) as db, db:
-            db.execute("UPDATE dropped SET letters = 'many'")
-            db.execute("UPDATE dead_letters SET line = 5, event_id = x'ff'")
-        assert store.dropped() == []
-        assert store.excess_letters(9.0, 0) == []
-        store.forget_all_but([], [])
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE {damage}")
+    with closing(Store(path)) as store:
+        assert (store.dropped(), store.dead_ids()) == ([], [])
+    assert len(list(Path(path).parent.glob("*.corrupt-*"))) == 1
 
 
 def test_a_database_of_the_first_version(path: str) -> None:
