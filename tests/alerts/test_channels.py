@@ -84,7 +84,7 @@ def test_apprise_does_not_say_where_it_failed(world: World) -> None:
 def test_apprise_that_is_not_installed(world: World, tmp_path: Path) -> None:
     """The log says what to install, and the message stands there."""
     (tmp_path / "hidden").mkdir()
-    (tmp_path / "hidden" / "apprise.py").write_text("raise ImportError('hidden')")
+    (tmp_path / "hidden" / "sitecustomize.py").write_text("import sys; sys.modules['apprise'] = None")
     watch_by(world, {"name": "room", "kind": "apprise", "urls": ["json://127.0.0.1:9"]})
     world.environ["PYTHONPATH"] = str(tmp_path / "hidden")
     world.fail()
