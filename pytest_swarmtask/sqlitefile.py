@@ -44,13 +44,34 @@ def use_wal(db: sqlite3.Connection, timeout: float) -> None:
 
 
 @contextlib.contextmanager
-def alone(path: str) -> Iterator[None]:
-    """Keep other threads and processes from mending the same file."""
-    mending = f"{path}.mending"
-    while (lock := locks.open_locked(mending)) is None:
-        time.sleep(_PAUSE)
+def unmoved(path: str) -> Iterator[None]:
+    """See to it that nobody moves the file aside while it is being opened.
+
+    SQLite opens the file first and finds its log by name with the first access: that would be the log of the next one.
+    """
+    try:
+        lock = _locked(path, shared=True)
+    except OSError:  # nothing can be written here, so nothing is moved
+        yield
+        return
     try:
         yield
     finally:
-        os.unlink(mending)
         os.close(lock)
+
+
+@contextlib.contextmanager
+def alone(path: str) -> Iterator[None]:
+    """Keep other threads and processes from mending the same file, and from opening it meanwhile."""
+    lock = _locked(path, shared=False)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(path: str, *, shared: bool) -> int:
+    lock = os.open(f"{path}.mending", os.O_RDWR | os.O_CREAT, 0o600)
+    while not locks.try_lock(lock, shared=shared):
+        time.sleep(_PAUSE)
+    return lock

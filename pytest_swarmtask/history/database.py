@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.errors import HistoryError
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION, VIEWS
-from pytest_swarmtask.sqlitefile import alone, make_private, use_wal
+from pytest_swarmtask.sqlitefile import alone, make_private, unmoved, use_wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,11 @@ def connect(path: str, timeout: float = TIMEOUT) -> sqlite3.Connection:
         sqlite3.OperationalError: it is locked for too long, or cannot be written.
         sqlite3.DatabaseError: it is corrupt.
     """
+    with unmoved(path) if path else contextlib.nullcontext():
+        return _connect(path, timeout)
+
+
+def _connect(path: str, timeout: float) -> sqlite3.Connection:
     if path:
         make_private(path)
     db = sqlite3.connect(path, timeout=timeout, isolation_level=None)

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_swarmtask.sqlitefile import alone, make_private, use_wal
+from pytest_swarmtask.sqlitefile import alone, make_private, unmoved, use_wal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -259,10 +259,10 @@ def open_database(path: str) -> sqlite3.Connection:
         sqlite3.Error: it is locked for too long, cannot be written, or a newer version wrote it.
     """
     try:
-        return _connect(path)
+        with unmoved(path):
+            return _connect(path)
     except sqlite3.DatabaseError as error:
-        # With some versions of SQLite it is a "disk I/O error" when another moves the database aside at this moment.
-        if _may_be_sound(error) and "I/O" not in str(error):
+        if _may_be_sound(error):
             raise
         with alone(path):
             return _mended(path)

@@ -6,12 +6,15 @@ import multiprocessing
 import os
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from pytest_swarmtask.relay import store as store_module
 from pytest_swarmtask.relay.store import EXPIRED, PURGED, DeadLetter, EndpointState, Position, Store, database
+from pytest_swarmtask.sqlitefile import use_wal
 
 
 @pytest.fixture
@@ -237,6 +240,34 @@ def test_cut_off(path: str, length: int) -> None:
     assert store.position("hook", "new") == Position(1)
     list(store.positions())
     store.close()
+
+
+def test_one_mends_what_another_is_opening(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow one must not come by the old file with the log of the new one, and write what nobody finds again."""
+    Path(path).write_bytes(b"no database " * 1000)
+
+    def slowly(db: sqlite3.Connection, timeout: float) -> None:
+        if threading.current_thread() is slow:
+            time.sleep(0.3)
+        use_wal(db, timeout)
+
+    def settle_late() -> None:
+        with closing(Store(path)) as store:
+            quick_is_done.wait(60)
+            store.settle("slow", {"a": Position(1)})
+
+    quick_is_done = threading.Event()
+    slow = threading.Thread(target=settle_late)
+    monkeypatch.setattr(store_module, "use_wal", slowly)
+    slow.start()
+    time.sleep(0.1)
+    with closing(Store(path)) as quick:
+        quick.settle("quick", {"a": Position(1)})
+        time.sleep(0.4)
+    quick_is_done.set()
+    slow.join()
+    with closing(Store(path)) as store:
+        assert sorted(endpoint for endpoint, _, _ in store.positions()) == ["quick", "slow"]
 
 
 def test_two_find_the_damage(path: str) -> None:
