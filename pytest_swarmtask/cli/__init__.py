@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import NoReturn
 
 _COMMANDS = (
     "init",
@@ -111,11 +112,19 @@ def _forget_output() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     import argparse
+    import contextlib
     import importlib
 
     from pytest_swarmtask import __version__
 
-    parser = argparse.ArgumentParser(prog="swarmtask", description="Workflow events from tests and builds.")
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            """End with 2, also where standard error takes nothing, which Python 3.10 and 3.11 trip over."""
+            with contextlib.suppress(OSError, AttributeError):
+                super().error(message)
+            raise SystemExit(2)
+
+    parser = Parser(prog="swarmtask", description="Workflow events from tests and builds.")
     parser.add_argument("--version", action="version", version=f"pytest-swarmtask {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     emit = subparsers.add_parser("emit", help="record one event: emit TYPE [TASK_ID] [METADATA_JSON]")

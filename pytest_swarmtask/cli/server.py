@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+from _thread import start_new_thread
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import TYPE_CHECKING, TypeVar
@@ -89,11 +90,16 @@ def listening(
 
 @contextlib.contextmanager
 def _signals(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set `stop`; signals can only be caught in the main thread."""
+    """Let Ctrl-C and SIGTERM set `stop`; signals can only be caught in the main thread.
+
+    It is set by another thread: this one may hold its lock at the moment, being about to wait for it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        former[number] = signal.signal(number, lambda *_: start_new_thread(stop.set, ()))
     try:
         yield
     finally:

@@ -110,6 +110,19 @@ def sink_to() -> Iterator[SinkTo]:
         sink.close()
 
 
+def test_a_signal_at_the_worst_moment() -> None:
+    """Ctrl-C ends it also while it is about to wait for that, and holds the lock for it."""
+    program = (
+        "import os, signal, threading; from pytest_swarmtask.cli.server import _signals\n"
+        "stop = threading.Event()\n"
+        "with _signals(stop):\n"
+        "    with stop._cond:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    assert stop.wait(60)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], timeout=60, check=True)
+
+
 class TestEndToEnd:
     @pytest.mark.parametrize("batch", [False, True])
     @pytest.mark.parametrize("format_", ["cloudevents", "cdevents", "plain"])
