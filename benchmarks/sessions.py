@@ -80,6 +80,8 @@ def attrs(place: Place) -> Iterator[Row]:
     (folder / ".taskmaster").mkdir(exist_ok=True)
     seeded = ("-p", "no:randomly", "--hypothesis-seed=0", "-p", "_hypothesis_pytestplugin", "tests")
     commands = {ALONE: pytest(python, *seeded), "journal on": pytest(python, *OURS, *seeded)}
+    # Of some versions a test fails with newer Pythons or pytests; with and without us.
+    commands = {name: command._replace(exit_codes=(0, 1)) for name, command in commands.items()}
     taken = turns(commands, folder, place.turns(5))
     yield Row("attrs", "the suite of attrs, journal on", ALONE, ratios(taken["journal on"], taken[ALONE]))
 

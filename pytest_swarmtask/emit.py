@@ -8,11 +8,11 @@ error.
 
 from __future__ import annotations
 
-import json
 import sys
 
 from pytest_swarmtask.errors import AccessError, EventTypeError, UsageError
 from pytest_swarmtask.events import event_type_name
+from pytest_swarmtask.jsontext import loads
 from pytest_swarmtask.recorder import recorder
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def _metadata(text: str, redactor: Redactor) -> tuple[dict[str, Any], list[str]]
     if not text.strip():
         return {}, []
     try:
-        metadata = json.loads(text)
+        metadata = loads(text)
     except (ValueError, RecursionError) as error:
         return {"metadata_text": text}, [f"the metadata is not JSON ({error}): {redactor.text(text, 200)!r}"]
     if isinstance(metadata, dict):

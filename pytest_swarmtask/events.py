@@ -6,10 +6,9 @@ Imported by everything that captures, so it must stay cheap: no `typing`, no `da
 from __future__ import annotations
 
 import enum
-import json
-from json.encoder import encode_basestring
 
 from pytest_swarmtask.errors import EventTypeError, JournalError
+from pytest_swarmtask.jsontext import compact, encode_basestring, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,10 +73,6 @@ SHARED = "-s"
 
 All others belong to the process that began them; when that dies first, `relay.aftermath` ends them.
 """
-
-_metadata_json = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
-).encode
 
 
 class Event:
@@ -156,12 +151,12 @@ class Event:
         return (
             f'{{"id":"{self.id}","event_type":"{self.event_type}","task_id":{task_id},"status":{quote(self.status)},'
             f'"timestamp":"{self.timestamp}","source":{quote(self.source)},"trace_id":"{self.trace_id}",'
-            f'"span_id":"{self.span_id}","parent_span_id":{parent},"metadata":{_metadata_json(self.metadata)}}}\n'
+            f'"span_id":"{self.span_id}","parent_span_id":{parent},"metadata":{compact(self.metadata)}}}\n'
         ).encode()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the written form as a dictionary, in the order of the journal line."""
-        decoded: dict[str, Any] = json.loads(self.encode())
+        decoded: dict[str, Any] = loads(self.encode().decode())
         return decoded
 
     @classmethod
@@ -172,7 +167,7 @@ class Event:
             JournalError: it is torn, not JSON, or not an event.
         """
         try:
-            fields = json.loads(line)
+            fields = loads(line.decode())
         except (ValueError, RecursionError) as error:
             raise JournalError(f"not a JSON line: {error}") from None
         if not isinstance(fields, dict):

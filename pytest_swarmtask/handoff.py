@@ -9,13 +9,13 @@ Starting a relay costs a lock and a `posix_spawn`; waiting for it is reading a s
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import sys
 import time
 
 from pytest_swarmtask import locks
 from pytest_swarmtask.journal import private_folder, write_private
+from pytest_swarmtask.jsontext import loads
 from pytest_swarmtask.trace import Clock
 
 if sys.platform != "win32":
@@ -89,7 +89,7 @@ def read_progress(journal: str, relay: str) -> dict[str, Any]:
     nothing: dict[str, Any] = {"segments": {}, "endpoints": {}, "runs": {}}
     try:
         with open(progress_file(journal, relay), encoding="utf-8") as file:
-            progress = json.load(file)
+            progress = loads(file.read())
     except (OSError, ValueError):
         return nothing
     return progress if isinstance(progress, dict) else nothing

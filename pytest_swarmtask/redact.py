@@ -8,11 +8,11 @@ trusted with it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib import import_module
 from itertools import islice
 
+from pytest_swarmtask.jsontext import loads
 from pytest_swarmtask.secret_hints import (
     MAYBE,
     NO,
@@ -189,10 +189,14 @@ class Redactor:
         """Return a text that is JSON as a whole without what is secret in its values; any other as it is."""
         walk = _Walk(self)
         try:
-            cleaned = walk.value(json.loads(text), "", 0)
+            cleaned = walk.value(loads(text), "", 0)
         except (ValueError, RecursionError):
             return text
-        return json.dumps(cleaned, ensure_ascii=False) if walk.redacted else text
+        if not walk.redacted:
+            return text
+        import json  # only where there is a secret
+
+        return json.dumps(cleaned, ensure_ascii=False)
 
     def _secrets(self, environ: Mapping[str, str], variables: frozenset[str]) -> Iterator[str]:
         for name, value in environ.items():
@@ -388,8 +392,9 @@ def _is_hidden(level: int, value: Any) -> bool:
         return not _only_describes(value)
     small = type(value) in (int, float) and -_SMALL < value < _SMALL  # `token: 5`, `failed_passwords: 2` count
     if level in (NO, PASSWORD):
-        shown = (small and type(value) is int) or (type(value) is str and _only_stands_for_one(value))
-        return level == PASSWORD and not shown
+        return level == PASSWORD and not (
+            (small and type(value) is int) or (type(value) is str and _only_stands_for_one(value))
+        )
     if type(value) in (int, float):
         return level == YES and not small
     looks_secret = _rules("secret_values").looks_secret

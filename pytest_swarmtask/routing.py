@@ -5,12 +5,12 @@ Loaded only where there is an endpoint. The other side is `relay.routes`.
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 
 from pytest_swarmtask.config.settings import BACKGROUND
 from pytest_swarmtask.journal import LOCAL, private_folder, route_of, write_private
+from pytest_swarmtask.jsontext import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Routing:
         }
         if settings.access.secrets:  # what is in a segment is of one role, whose key signs it too
             owed["role"] = settings.access.role
-        content = json.dumps(owed, sort_keys=True).encode()
+        content = dumps(owed).encode()
         route = route_of(content)
         _write(settings.journal, route, content)
         return route, relay, not set(BACKGROUND).issuperset(names)

@@ -10,7 +10,8 @@ import os
 import re
 import select
 import signal
-from json.encoder import encode_basestring
+
+from pytest_swarmtask.jsontext import encode_basestring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ read by hand, since argparse alone costs more than all the rest.
 
 from __future__ import annotations
 
-import json
 import os
 
 from pytest_swarmtask.capture.command import Command, become, end_interrupted
 from pytest_swarmtask.capture.facts import without_secrets
 from pytest_swarmtask.capture.start import StartError, given_environ, keep_standard_files
 from pytest_swarmtask.errors import UsageError
+from pytest_swarmtask.jsontext import loads
 from pytest_swarmtask.recorder import recorder
 from pytest_swarmtask.trace import traceparent
 
@@ -125,7 +125,7 @@ def _number(value: str) -> int:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        metadata = json.loads(text)
+        metadata = loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"--metadata: found {_shown(text)}, expected a JSON object: {error}") from None
     if not isinstance(metadata, dict):

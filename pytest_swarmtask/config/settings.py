@@ -7,7 +7,6 @@ anew when the file, the environment or this package has changed.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import zlib
@@ -15,6 +14,7 @@ import zlib
 from pytest_swarmtask.access import CONTROLS, Access, allows
 from pytest_swarmtask.errors import ConfigError
 from pytest_swarmtask.journal import private_folder, write_private
+from pytest_swarmtask.jsontext import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -216,10 +216,10 @@ def _key(root: str, environ: Mapping[str, str]) -> list[Any] | None:
 def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
     try:
         with open(os.path.join(journal_folder(root), _CACHE), encoding="utf-8") as file:
-            cache = json.load(file)
+            cache = loads(file.read())
         text = cache["compiled"]
         if cache["key"] == key and cache["crc32"] == zlib.crc32(text.encode()):
-            compiled: dict[str, Any] = json.loads(text)
+            compiled: dict[str, Any] = loads(text)
             if all(os.stat(folder).st_mtime_ns == changed for folder, changed in compiled["installed"]):
                 return compiled
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -229,11 +229,11 @@ def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
 
 def _store(root: str, key: list[Any], compiled: dict[str, Any]) -> None:
     folder = journal_folder(root)
-    text = json.dumps(compiled)
+    text = dumps(compiled)
     cache = {"key": key, "crc32": zlib.crc32(text.encode()), "compiled": text}
     try:
         private_folder(folder)
-        write_private(os.path.join(folder, _CACHE), json.dumps(cache).encode())
+        write_private(os.path.join(folder, _CACHE), dumps(cache).encode())
     except OSError:
         pass  # a read-only checkout compiles each time
 
