@@ -70,7 +70,7 @@ acceptance: build ## suites of other projects, with and without the plugin
 taskmaster: $(READY) ## the real Task Master, from npm, beside ours
 	@$(PY) -m scripts.taskmaster
 
-bench: $(READY) ## what it costs, beside its peers (25 minutes): make bench, or make bench SECTION="tests relay"
+bench: $(READY) ## what it costs, beside its peers (20 minutes): make bench, or make bench SECTION="tests relay"
 	@$(PY) -m benchmarks $(SECTION)
 
 bench-quick: $(READY) ## a look at it (3 minutes), beside the ratios that were kept

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import others, sessions
+from benchmarks.instructions import instructions
 from benchmarks.measure import HEAD, Row
 from benchmarks.place import Place
 from scripts import lab
@@ -29,6 +30,7 @@ RESULTS = Path(__file__).with_name("results.md")
 REFERENCE = Path(__file__).with_name("reference.json")
 SECTIONS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "tests": sessions.tests,
+    "instructions": instructions,
     "failing": sessions.failing,
     "attrs": sessions.attrs,
     "peers": sessions.peers,

@@ -66,6 +66,11 @@ class Row(NamedTuple):
 HEAD = "| section | what | against | ratio | spread, turns | added | bar |\n| --- | --- | --- | --- | --- | --- | --- |"
 
 
+def surroundings(command: Command) -> dict[str, str]:
+    """Return the environment of a command: its own, and of ours what changes nothing."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}, **command.environ}
+
+
 def run(command: Command, folder: Path) -> Run:
     """Run a command and return what it took.
 
@@ -73,12 +78,11 @@ def run(command: Command, folder: Path) -> Run:
         RuntimeError: it failed.
     """
     command.before()
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
     begun = time.perf_counter()
     process = subprocess.Popen(
         command.arguments,
         cwd=folder,
-        env={**environ, **command.environ},
+        env=surroundings(command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -135,7 +135,7 @@ def peers(place: Place) -> Iterator[Row]:
     python = with_peers()
     old = lab.venv(lab.CACHE / "bench-8", ["pytest<9", "pytest-publish"])
     with receiver("ok") as url:
-        arguments = _peers(url)
+        arguments = peers_options(url)
         commands: dict[str, Command] = {ALONE: pytest(python, name), "ours, journal on": pytest(python, *OURS, name)}
         for peer, (options, environ) in arguments.items():
             commands[peer] = pytest(python, *options, name, environ=environ)
@@ -147,7 +147,7 @@ def peers(place: Place) -> Iterator[Row]:
     yield from sorted(rows, key=lambda row: row.median)
 
 
-def _peers(url: str) -> dict[str, tuple[tuple[str, ...], dict[str, str]]]:
+def peers_options(url: str) -> dict[str, tuple[tuple[str, ...], dict[str, str]]]:
     """Return options and environment of each peer, reporting to a file or to the receiver."""
     otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
     otlp |= {"OTEL_TRACES_EXPORTER": "otlp_proto_http", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}

@@ -1,0 +1,77 @@
+"""The cost of a test counted in instructions, by callgrind: nothing else that the machine does disturbs that.
+
+What other processes do for it (git, the relay) is not in it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.measure import Command, Row, surroundings
+from benchmarks.place import FLOOR, OURS, Place, pytest, suite, with_peers
+from benchmarks.sessions import ALONE, peers_options
+
+_FEW, _MANY = 200, 600
+_COLLECTED = re.compile(r"Collected : (\d+)")
+_LOCAL = ("junitxml", "reportlog", "html", "json-report")
+"""The peers that send nothing, which are the cheapest."""
+
+
+class _Counted(NamedTuple):
+    """Instructions of a test, and of all the rest."""
+
+    each: float
+    rest: float
+
+
+def instructions(place: Place) -> Iterator[Row]:
+    """What a test and a start cost more, beside the floor and the peers that write a file.
+
+    Raises:
+        OSError: valgrind is not installed.
+    """
+    if shutil.which("valgrind") is None:
+        raise OSError("valgrind is not installed")
+    folder = place.project("instructions")
+    names = [suite(folder, _FEW, name="few"), suite(folder, _MANY, name="many")]
+    python = with_peers()
+    others = {name: options for name, (options, _) in peers_options("").items() if name in _LOCAL}
+    counted = {
+        what: _counted([pytest(python, *options, name) for name in names], folder)
+        for what, options in {ALONE: (), "the floor": FLOOR, "journal on": OURS, **others}.items()
+    }
+    alone, floor, ours = (counted.pop(name) for name in (ALONE, "the floor", "journal on"))
+    for what, count in {"the floor": floor, "journal on": ours, **counted}.items():
+        more = f"{(count.each - alone.each) / 1e3:+.0f} thousand"
+        yield Row("instructions", f"a test, {what}", ALONE, [count.each / alone.each], "", more)
+    ratio = (ours.each - alone.each) / (floor.each - alone.each)
+    yield Row("instructions", "a test, added by the journal", "added by the floor", [ratio], "2")
+    more = f"{(ours.rest - alone.rest) / 1e6:+.0f} million"
+    yield Row("instructions", "a start, journal on", ALONE, [ours.rest / alone.rest], "", more)
+
+
+def _counted(commands: list[Command], folder: Path) -> _Counted:
+    few, many = (_collected(command, folder) for command in commands)
+    each = (many - few) / (_MANY - _FEW)
+    return _Counted(each, few - each * _FEW)
+
+
+def _collected(command: Command, folder: Path) -> int:
+    """Return how many instructions a command takes, once what it caches is there.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    environ = surroundings(command)
+    subprocess.run(command.arguments, cwd=folder, env=environ, capture_output=True, check=False)
+    callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command.arguments]
+    done = subprocess.run(callgrind, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    found = _COLLECTED.search(done.stderr)
+    if done.returncode or found is None:
+        raise RuntimeError(f"{' '.join(callgrind)} ended with {done.returncode}")
+    return int(found[1])
