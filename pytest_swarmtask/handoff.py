@@ -43,10 +43,7 @@ _NOT_FOR_OURS = (
     "PYTHONTRACEMALLOC",
     "PYTHONPROFILEIMPORTTIME",
 )
-_MAIN = (
-    # The working directory is not on the relay's path: a project's own `email.py` must not shadow the library's.
-    "import sys; sys.path[0] = sys.argv.pop(1); from pytest_swarmtask.relay.process import main; main(sys.argv[1:])"
-)
+_MAIN = "from pytest_swarmtask.relay.process import main; main(sys.argv[1:])"
 _SHELL = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
 
 
@@ -186,9 +183,17 @@ def own_environ(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in _NOT_FOR_OURS}
 
 
-def _spawn(journal: str, relay: str, lock: int, environ: Mapping[str, str]) -> None:
+def own_command(program: str, *arguments: str) -> list[str]:
+    """Return the command of a process of ours that runs a program, in which `sys` is known, with these arguments.
+
+    The working directory is not on its path: a project's own `email.py` must not shadow the library's.
+    """
     package_parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    arguments = [sys.executable, "-c", _MAIN, package_parent, journal, relay]
+    return [sys.executable, "-c", f"import sys; sys.path[0] = sys.argv.pop(1); {program}", package_parent, *arguments]
+
+
+def _spawn(journal: str, relay: str, lock: int, environ: Mapping[str, str]) -> None:
+    arguments = own_command(_MAIN, journal, relay)
     env = own_environ(environ)
     log = os.path.join(relay_folder(journal), "relay.log")
     if sys.platform == "win32":

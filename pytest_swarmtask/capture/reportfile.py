@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
-from pytest_swarmtask.handoff import own_environ
+from pytest_swarmtask.handoff import own_command, own_environ
 
-_MAIN = (
-    # As for the relay: a project's own `email.py` must not shadow the library's.
-    "import sys; sys.path[0] = sys.argv.pop(1); from pytest_swarmtask.cli import main; sys.exit(main())"
-)
+_MAIN = "from pytest_swarmtask.cli import main; sys.exit(main())"
 _PATIENCE = 60.0
 """Seconds that it may take; a history that is made anew from a big journal takes that long."""
 _start, _Late = subprocess.Popen, subprocess.TimeoutExpired
@@ -39,10 +35,8 @@ class ReportFile:
         return f"warning: no report was written to {self._path}: {problem}", False
 
     def _problem(self, root: str, run: str) -> str | None:
-        package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        command = [sys.executable, "-c", _MAIN, package_parent, "report", "--root", root, "--run", run]
         process = _start(
-            [*command, "--html", self._path],
+            own_command(_MAIN, "report", "--root", root, "--run", run, "--html", self._path),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
-            """End with 2, also where standard error takes nothing, which Python 3.10 and 3.11 trip over."""
+            """End with 2, also where standard error takes nothing, which Python 3.10 trips over."""
             with contextlib.suppress(OSError, AttributeError):
                 super().error(message)
             raise SystemExit(2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import json
 import os
 import sqlite3
@@ -11,18 +11,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.capture.annotations import take_annotations
+from pytest_swarmtask.cli.arguments import number_of
 from pytest_swarmtask.config.settings import ALERTS, TASKS, TRIGGERS, find_root, journal_folder
 from pytest_swarmtask.errors import HistoryError, UsageError
 from pytest_swarmtask.journal import segments
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator, Mapping
 
     from rich.progress import Progress
     from typing_extensions import Self
 
-    from pytest_swarmtask.relay.alerts.survey import AlertsSurvey
     from pytest_swarmtask.relay.survey import EndpointSurvey, Survey
     from pytest_swarmtask.relay.triggers.record import Summary
     from pytest_swarmtask.report.tree import Span
@@ -43,7 +44,7 @@ def register(subparsers: Subparsers) -> None:
     flush_parser.add_argument(
         "--timeout",
         dest="timeout",
-        type=_seconds,
+        type=number_of("seconds"),
         default=FLUSH_TIMEOUT,
         metavar="SECONDS",
         help="give up after this long (default: %(default)g)",
@@ -51,16 +52,6 @@ def register(subparsers: Subparsers) -> None:
     flush_parser.set_defaults(func=flush)
     for parser in (status_parser, flush_parser):
         parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
 
 
 def journal_of(arguments: argparse.Namespace) -> str:
@@ -74,6 +65,19 @@ def journal_of(arguments: argparse.Namespace) -> str:
     return journal_folder(find_root(os.getcwd()) if arguments.root is None else os.path.abspath(arguments.root))
 
 
+@contextlib.contextmanager
+def relay_database(journal: str, what: str = "read") -> Iterator[None]:
+    """Say what is wrong with the relay's database as a mistake, without a traceback.
+
+    Raises:
+        UsageError: it cannot be read, or what else is being done with it.
+    """
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise UsageError(f"the relay's database in {journal} cannot be {what}: {error}") from None
+
+
 def survey_of(journal: str) -> Survey:
     """Return what a journal holds.
 
@@ -82,22 +86,23 @@ def survey_of(journal: str) -> Survey:
     """
     from pytest_swarmtask.relay.survey import survey
 
-    try:
+    with relay_database(journal):
         return survey(journal, os.environ)
-    except (sqlite3.Error, OSError) as error:
-        raise UsageError(f"the relay's database in {journal} cannot be read: {error}") from None
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Show the journal and its endpoints; exit code 1 when events wait or were refused."""
+    from pytest_swarmtask.relay.alerts.survey import survey_alerts
     from pytest_swarmtask.relay.retention import prune
+    from pytest_swarmtask.relay.triggers.record import summaries
     from pytest_swarmtask.report.terminal import print_tree
 
     journal = journal_of(arguments)
     prune(journal, os.environ)
     last_run = _last_run(journal) if segments(journal) else None  # first: what it counts need not be counted again
     found = survey_of(journal)
-    rules, told = _rules(journal), _told(journal)
+    with relay_database(journal):
+        rules, told = summaries(journal), survey_alerts(journal)
     if arguments.json:
         shown = {"trace_id": last_run[0], "spans": [span.as_json() for span in last_run[1]]} if last_run else None
         triggers = {name: rule._asdict() for name, rule in rules.items()}
@@ -108,24 +113,6 @@ def status(arguments: argparse.Namespace) -> int:
         if last_run:
             print_tree(*last_run)
     return 0 if found.well else 1
-
-
-def _rules(journal: str) -> dict[str, Summary]:
-    from pytest_swarmtask.relay.triggers.record import summaries
-
-    try:
-        return summaries(journal)
-    except (sqlite3.Error, OSError) as error:
-        raise UsageError(f"the relay's database in {journal} cannot be read: {error}") from None
-
-
-def _told(journal: str) -> AlertsSurvey:
-    from pytest_swarmtask.relay.alerts.survey import survey_alerts
-
-    try:
-        return survey_alerts(journal)
-    except (sqlite3.Error, OSError) as error:
-        raise UsageError(f"the relay's database in {journal} cannot be read: {error}") from None
 
 
 def _triggers(rules: Mapping[str, Summary]) -> Iterator[str]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import json
 import os
-import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.cli.deliveries import journal_of
+from pytest_swarmtask.cli.arguments import number_of
+from pytest_swarmtask.cli.deliveries import journal_of, relay_database
 from pytest_swarmtask.config.settings import read_settings
 from pytest_swarmtask.errors import JournalError, UsageError
 from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    import argparse
+    from collections.abc import Iterable, Sequence
 
     from pytest_swarmtask.relay.store import DeadLetter
 
@@ -37,23 +36,18 @@ def register(subparsers: Subparsers) -> None:
     purging = subparsers.add_parser("purge", help="drop events that webhooks refused, for good")
     purging.add_argument("--id", dest="ids", metavar="ID", action="append", help="only this one; may be repeated")
     purging.add_argument(
-        "--older-than", dest="days", metavar="DAYS", type=_days, default=0.0, help="only what was refused before that"
+        "--older-than",
+        dest="days",
+        metavar="DAYS",
+        type=number_of("days"),
+        default=0.0,
+        help="only what was refused before that",
     )
     purging.add_argument("--yes", dest="yes", action="store_true", help="do it; without, it only says what would go")
     purging.set_defaults(func=purge)
     for one in (parser, purging):
         one.add_argument("--endpoint", dest="endpoint", metavar="NAME", help="only those of this webhook")
         one.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
-
-
-def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = -1.0
-    if not 0 <= days < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
-    return days
 
 
 def replay(arguments: argparse.Namespace) -> int:
@@ -67,7 +61,7 @@ def replay(arguments: argparse.Namespace) -> int:
     named = arguments.all or arguments.ids
     if named:
         _require(journal, "delivery:replay")
-    with _database(journal):
+    with relay_database(journal, "used"):
         letters = _chosen(_letters(journal), arguments)
         if named:
             return _send(journal, letters)
@@ -90,7 +84,7 @@ def purge(arguments: argparse.Namespace) -> int:
     journal = journal_of(arguments)
     if arguments.yes:
         _require(journal, "delivery:purge")
-    with _database(journal):
+    with relay_database(journal, "used"):
         limit = time.time() - arguments.days * _DAY if arguments.days else float("inf")
         letters = [letter for letter in _chosen(_letters(journal), arguments) if letter.at <= limit]
         if arguments.yes:
@@ -108,15 +102,6 @@ def _require(journal: str, control: str) -> None:
         AccessError: their role does not allow it.
     """
     read_settings(os.path.dirname(os.path.dirname(journal)), os.environ).access.require(control)
-
-
-@contextlib.contextmanager
-def _database(journal: str) -> Iterator[None]:
-    """Say what is wrong with the relay's database as a mistake, without a traceback."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise UsageError(f"the relay's database in {journal} cannot be used: {error}") from None
 
 
 def _letters(journal: str) -> list[DeadLetter]:

@@ -12,8 +12,8 @@ from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
+from pytest_swarmtask.cli.arguments import port
 from pytest_swarmtask.cli.deliveries import journal_of
-from pytest_swarmtask.cli.server import port
 from pytest_swarmtask.errors import UsageError
 from pytest_swarmtask.terminal import neutral
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import signal
 import socket
@@ -21,17 +20,6 @@ if TYPE_CHECKING:
 
 IDLE_TIMEOUT = 60.0
 """Seconds that a connection may be silent."""
-
-
-def port(text: str) -> int:
-    """Return the port that an argument names.
-
-    Raises:
-        argparse.ArgumentTypeError: it names none.
-    """
-    if not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, expected 0 to 65535")
-    return int(text)
 
 
 class LocalServer(ThreadingHTTPServer):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.cli.deliveries import journal_of
+from pytest_swarmtask.cli.deliveries import journal_of, relay_database
 from pytest_swarmtask.errors import EventTypeError, JournalError, UsageError
 from pytest_swarmtask.events import EVENT_TYPES, Event, event_type_name
 from pytest_swarmtask.terminal import neutral
@@ -56,10 +55,8 @@ def test(arguments: argparse.Namespace) -> int:
     around = Circumstances(loaded.environment or "", branch_of(root, os.environ))
     events = list(_events(arguments))
     access = read_settings(root, os.environ).access
-    try:
+    with relay_database(journal):
         found = list(rehearse(loaded.workflow, journal, access, around, events))
-    except (sqlite3.Error, OSError) as error:
-        raise UsageError(f"the relay's database in {journal} cannot be read: {error}") from None
     if arguments.json:
         print(json.dumps({"events": [_as_json(event, verdicts) for event, verdicts in found]}, indent=2))
     else:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pytest_swarmtask.events import EVENT_TYPES
+from pytest_swarmtask.relay.lines import Fields
 
 _KIND = {name: name.partition("_")[0] for name in EVENT_TYPES}
 _STARTS = frozenset(name for name in EVENT_TYPES if name.endswith("_STARTED"))
@@ -48,18 +49,9 @@ class Metadata(msgspec.Struct):
     coverage_percent: Any = None
 
 
-class Line(msgspec.Struct):
+class Line(Fields):
     """A journal line; its metadata is decoded only where something in it is needed."""
 
-    id: str
-    event_type: str
-    task_id: str | None
-    status: str
-    timestamp: str
-    source: str
-    trace_id: str
-    span_id: str
-    parent_span_id: str | None
     metadata: msgspec.Raw
 
 

@@ -9,7 +9,9 @@ import msgspec
 from pytest_swarmtask.events import EVENT_TYPES, Event
 
 
-class _Fields(msgspec.Struct):
+class Fields(msgspec.Struct):
+    """What a journal line holds, but for the metadata, which is decoded as each reader needs it."""
+
     id: str
     event_type: str
     task_id: str | None
@@ -19,10 +21,13 @@ class _Fields(msgspec.Struct):
     trace_id: str
     span_id: str
     parent_span_id: str | None
+
+
+class _Whole(Fields):
     metadata: dict[str, Any]
 
 
-_read = msgspec.json.Decoder(_Fields).decode
+_read = msgspec.json.Decoder(_Whole).decode
 
 
 def decode(line: bytes) -> Event:
