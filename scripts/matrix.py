@@ -127,7 +127,7 @@ def main() -> int:
             print(f"Python {cell.python:<5} pytest {cell.pytest:<7} {cell.verdict}  ({cell.seconds:.0f} s)", flush=True)
             failed += [cell] if cell.output else []
     for cell in failed:
-        print(f"\nPython {cell.python}, pytest {cell.pytest}:\n{lab.tail(cell.output, 60)}")
+        print(f"\nPython {cell.python}, pytest {cell.pytest}:\n{cell.output}")
     return bool(failed) or not found
 
 

@@ -105,7 +105,7 @@ class TestNames:
         release = threading.Event()
 
         def getaddrinfo(*_: Any, **__: Any) -> None:
-            release.wait(5)
+            release.wait(30)
             raise OSError("too late")
 
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
@@ -113,7 +113,7 @@ class TestNames:
         with pytest.raises(TimeoutError, match="resolver"):
             address.resolve("slow.example", 443, allow_private=True, timeout=0.1)
         release.set()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
 
 
 class TestProxy:

@@ -364,12 +364,14 @@ class TestHostileInput:
 
     def test_a_connection_is_kept_and_answers_are_quick(self, server: receiving.Server) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-        began = time.monotonic()
+        seconds = []
         for _ in range(50):
+            began = time.monotonic()
             connection.request("POST", "/", b"{}")
             connection.getresponse().read()
+            seconds.append(time.monotonic() - began)
         connection.close()
-        assert time.monotonic() - began < 1.5  # 40 ms each, were packets delayed
+        assert min(seconds) < 0.04  # what each takes where packets wait for an acknowledgement
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "BREW"])
     def test_other_methods_are_answered(self, server: receiving.Server, method: str) -> None:

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import threading
 import time
+import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -413,32 +414,32 @@ class TestFaultyServers:
 
     def test_never_answering_ends_with_the_timeout(self, serve: Serve, sink_to: SinkTo) -> None:
         over = threading.Event()
-        sink = sink_to(serve(lambda _: over.wait(10)).url, timeout=0.3)
+        sink = sink_to(serve(lambda _: over.wait(30)).url, timeout=0.3)
         verdict = sink.send(ONE)
         assert isinstance(verdict, Retry)
         assert "no answer within 0.3 s" in verdict.reason
-        assert took(lambda: sink.send(ONE)) < 2
+        assert took(lambda: sink.send(ONE)) < 20
         over.set()
 
     def test_dripping_headers_hit_the_total_deadline(self, serve: Serve, sink_to: SinkTo) -> None:
         """Every single read is quick, so only the sum can end it."""
-        server = serve(drip(b"HTTP/1.1 200 OK\r\n" + b"X-Slow: very\r\n" * 99))
+        server = serve(drip(b"HTTP/1.1 200 OK\r\n" + b"X-Slow: very\r\n" * 99, 30))
         sink = sink_to(server.url, timeout=0.6)
         began = time.monotonic()
         verdict = sink.send(ONE)
         assert isinstance(verdict, Retry)
-        assert 0.5 < time.monotonic() - began < 2
+        assert 0.5 < time.monotonic() - began < 20
 
     def test_a_dripping_body_is_cut_off_and_the_status_counts(self, serve: Serve, sink_to: SinkTo) -> None:
         def script(connection: socket.socket) -> object:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
-            return drip(b"x")(connection)
+            return drip(b"x", 30)(connection)
 
         server = serve(script)
-        sink = sink_to(server.url, timeout=5.0)
+        sink = sink_to(server.url, timeout=60.0)
         began = time.monotonic()
         assert sink.send(ONE) == Delivered()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20
 
     def test_a_server_that_does_not_read_hits_the_total_deadline(self, sink_to: SinkTo) -> None:
         with socket.create_server(("127.0.0.1", 0)) as deaf:
@@ -446,7 +447,7 @@ class TestFaultyServers:
             big = [record(f"ab-{n}", note="x" * 10_000) for n in range(2000)]
             began = time.monotonic()
             assert isinstance(sink.send(big), Retry)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 20
 
     @pytest.mark.parametrize(
         "answer",
@@ -491,13 +492,15 @@ class TestFaultyServers:
         time.sleep(0.1)
         assert len(sent) < 500  # some hundred lie in the buffers of the system
 
-    def test_a_gzip_bomb_stays_packed(self, serve: Serve, sink_to: SinkTo) -> None:
+    def test_a_gzip_bomb_stays_packed(self, serve: Serve, sink_to: SinkTo, monkeypatch: pytest.MonkeyPatch) -> None:
         bomb = gzip.compress(b"\0" * 40_000_000)
         head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
         server = serve(head + bomb)
         sink = sink_to(server.url)
-        assert took(lambda: sink.send(ONE)) < 1
-        assert sink.send(ONE) == Delivered()
+        unpackers: list[object] = []
+        monkeypatch.setattr(zlib, "decompressobj", lambda *_, **__: unpackers.append(1))
+        assert sink.send(ONE) == sink.send(ONE) == Delivered()
+        assert not unpackers
         assert server.requests[0].headers["accept-encoding"] == "identity"
 
     def test_cookies_are_not_kept(self, serve: Serve, sink_to: SinkTo) -> None:
