@@ -61,6 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run_command(arguments: Sequence[str]) -> int:
     gc.disable()  # there is little garbage, and looking for it is a tenth of what `run` costs
+    import signal
+
+    # Until the command is watched: a KeyboardInterrupt that meets a callback of an import would be lost.
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from pytest_swarmtask.cli import run
 
     code = run.main(arguments)

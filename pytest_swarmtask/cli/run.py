@@ -242,8 +242,6 @@ def main(arguments: Sequence[str]) -> int:
     except UsageError as error:
         _say(f"run: {error}\n{USAGE}")
         return 2
-    except KeyboardInterrupt:  # before there was a command to have it
-        return 130
 
 
 def _run(options: Options) -> int:
