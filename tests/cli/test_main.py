@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pytest_swarmtask
-from tests.relay.lab import Lab, wait_until
+from tests.relay.lab import Lab
 
 
 def test_version(lab: Lab) -> None:
@@ -133,7 +133,8 @@ def test_interrupted(lab: Lab) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lab.busy)
+    assert flush.stderr is not None
+    assert "cannot connect" in flush.stderr.readline()
     flush.send_signal(signal.SIGINT)
     _, errors = flush.communicate(timeout=60)
     assert flush.returncode == 130

@@ -310,10 +310,21 @@ class Lab:
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill this project's relays, and wait until they are gone."""
-        for pid in self.relays():
+        pids = self.relays()
+        for pid in pids:
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(pid, number)
-        wait_until(lambda: not self.relays(), "the relay's death")
+        wait_until(lambda: not any(map(_is_alive, pids)) and not self.relays(), "the relay's death")
+
+
+def _is_alive(pid: int) -> bool:
+    """Tell whether a process may still hold a file; one that dies loses its command line before its files."""
+    try:
+        os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat")
+        return not stat.parent.is_dir() or stat.read_bytes().rpartition(b")")[2].split()[0] not in b"ZX"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
 
 
 def _processes() -> Iterator[tuple[int, str]]:
@@ -326,7 +337,13 @@ def _processes() -> Iterator[tuple[int, str]]:
         return
     for name in os.listdir("/proc"):
         if name.isdigit():
-            try:
-                yield int(name), Path("/proc", name, "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
-            except OSError:
-                pass  # it has just ended
+            with suppress(OSError):  # it has just ended
+                yield int(name), _command_line(Path("/proc", name))
+
+
+def _command_line(process: Path) -> str:
+    """Return the command line of a process that has one; between two programs it has none for a moment."""
+    deadline = time.monotonic() + 0.1
+    while not (line := (process / "cmdline").read_bytes()) and time.monotonic() < deadline:
+        (process / "exe").readlink()
+    return line.decode(errors="replace").replace("\0", " ")
