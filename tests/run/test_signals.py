@@ -15,16 +15,14 @@ from tests.run.watched import PATIENCE, Event, Watched, wait_for
 
 COUNT = """
 import signal, sys, time
-seen = []
-signal.signal(signal.{name}, lambda number, frame: seen.append(number))
+seen = open("seen", "ab", buffering=0)
+signal.signal(signal.{name}, lambda number, frame: seen.write(b"x"))
 open("ready", "w").close()
-deadline = time.monotonic() + {wait}
-while time.monotonic() < deadline:
+deadline = time.monotonic() + 20
+while seen.tell() < {count} and time.monotonic() < deadline:
     time.sleep(0.02)
-    if seen and not {stay}:
-        break
-print(len(seen), flush=True)
-sys.exit(40 + len(seen))
+time.sleep(0.5)  # for what comes too much
+sys.exit(40 + seen.tell())
 """
 
 
@@ -61,7 +59,7 @@ def test_it_kills_the_command(watched: Watched, name: str, options: list[str]) -
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_the_command_handles_it(watched: Watched, name: str) -> None:
     """A command that handles a signal gets it once, and ends as it likes; we stay until then."""
-    watched.file("count.py", COUNT.format(name=name, wait=1.5, stay=True))
+    watched.file("count.py", COUNT.format(name=name, count=1))
     process = begun(watched, "--", sys.executable, "count.py")
     process.send_signal(getattr(signal, name))
     assert finished(process) == 41
@@ -70,11 +68,12 @@ def test_the_command_handles_it(watched: Watched, name: str) -> None:
 
 def test_many_signals(watched: Watched) -> None:
     """Each of many signals, one after another, is forwarded."""
-    watched.file("count.py", COUNT.format(name="SIGTERM", wait=20, stay="len(seen) < 10"))
+    watched.file("count.py", COUNT.format(name="SIGTERM", count=10))
     process = begun(watched, "--", sys.executable, "count.py")
-    for _ in range(10):
+    seen = watched.root / "seen"
+    for number in range(1, 11):
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
+        wait_for(lambda number=number: seen.stat().st_size >= number)  # one that still waits would swallow the next
     assert finished(process) == 50
 
 
