@@ -106,8 +106,8 @@ def test_what_waits_is_kept_until_it_is_too_old(lab: Lab, receiver: Receiver) ->
     """What a webhook has not taken is kept, then is a dead letter for everybody to see, and can be replayed."""
     url = f"http://127.0.0.1:{free_port()}/"
     lab.record(3, TASKMASTER_WEBHOOK_URL=url)
+    wait_until(lambda: "cannot connect" in lab.run("status", TASKMASTER_WEBHOOK_URL=url).stdout)
     lab.kill()
-    wait_until(lambda: not lab.busy())
     ids = lab.ids()
     age(lab.segments(), 6)
     kept(lab, journal_age=DAY)
