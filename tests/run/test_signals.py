@@ -71,9 +71,15 @@ def test_many_signals(watched: Watched) -> None:
     watched.file("count.py", COUNT.format(name="SIGTERM", count=10))
     process = begun(watched, "--", sys.executable, "count.py")
     seen = watched.root / "seen"
-    for number in range(1, 11):
+    sent = 0
+
+    def are_seen() -> bool:
+        return seen.stat().st_size == sent
+
+    while sent < 10:
         process.send_signal(signal.SIGTERM)
-        wait_for(lambda number=number: seen.stat().st_size >= number)  # one that still waits would swallow the next
+        sent += 1
+        wait_for(are_seen)  # one that still waits would swallow the next
     assert finished(process) == 50
 
 
