@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PAUSE = 0.02
+_making = threading.Lock()
 
 
 def make_private(path: str) -> None:
@@ -22,8 +24,11 @@ def make_private(path: str) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    if not os.path.exists(path):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # To close any descriptor of the file takes SQLite's locks from each connection that this process has to it; others
+    # would then remove its log (https://sqlite.org/howtocorrupt.html, 2.2). So none is opened once there may be one.
+    with _making:
+        if not os.path.exists(path):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def use_wal(db: sqlite3.Connection, timeout: float) -> None:

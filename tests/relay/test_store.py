@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -268,6 +270,31 @@ def test_one_mends_what_another_is_opening(path: str, monkeypatch: pytest.Monkey
     slow.join()
     with closing(Store(path)) as store:
         assert sorted(endpoint for endpoint, _, _ in store.positions()) == ["quick", "slow"]
+
+
+def test_one_makes_it_while_another_opens_it(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow one must not take the locks of the quick one: a process that closes it would remove the log in use."""
+    has_looked, is_open = threading.Event(), threading.Event()
+    slow = threading.Thread(target=lambda: Store(path).close())
+
+    def exists(path: str) -> bool:
+        there = os.access(path, os.F_OK)
+        if threading.current_thread() is slow and not has_looked.is_set():
+            has_looked.set()
+            is_open.wait(0.5)
+        return there
+
+    monkeypatch.setattr(os.path, "exists", exists)
+    slow.start()
+    assert has_looked.wait(60)
+    with closing(Store(path)) as quick:
+        is_open.set()
+        slow.join()
+        quick.settle("quick", {"a": Position(1)})
+        look = f"from pytest_swarmtask.relay.store import Store; s = Store({path!r}); print(*s.positions()); s.close()"
+        seen = [subprocess.check_output([sys.executable, "-c", look], text=True) for _ in range(2)]
+        assert ["quick" in positions for positions in seen] == [True, True]
+        assert os.path.exists(f"{path}-wal"), "the log has been removed under a connection"
 
 
 def test_two_find_the_damage(path: str) -> None:
