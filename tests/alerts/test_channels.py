@@ -61,7 +61,7 @@ def test_apprise(world: World, service: Service) -> None:
     watch_by(world, {"name": "room", "kind": "apprise", "urls": [f"json://{service.place}/${{ROOM_TOKEN}}"]})
     world.environ["ROOM_TOKEN"] = TOKEN
     world.fail(TOKEN)
-    wait_until(lambda: service.posts, f"the message\n{world.log()}")
+    wait_until(lambda: service.posts, lambda: f"the message\n{world.log()}")
     path, post = service.posts[0]
     assert path.rstrip("/") == f"/{TOKEN}"
     assert (post["title"], post["type"]) == ("project: [REDACTED] failed: out of luck", "warning")
@@ -184,7 +184,7 @@ def test_a_plugin_brings_condition_and_notifier(world: World, plugin: Path) -> N
     watch_names(world, "long-name", str(plugin))
     world.emit("TASK_COMPLETED", "short")
     world.emit("TASK_COMPLETED", "much-too-long")
-    wait_until(plugin.exists, f"the page\n{world.log()}")
+    wait_until(plugin.exists, lambda: f"the page\n{world.log()}")
     world.handled()
     assert plugin.read_text() == "project: much-too-long is long\n"
 

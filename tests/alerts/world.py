@@ -127,7 +127,7 @@ class World(Lab):
 
     def wait_for_log(self, text: str) -> None:
         """Wait until the relays' log holds a text."""
-        wait_until(lambda: text in self.log(), f"{text!r} in\n{self.log()}")
+        wait_until(lambda: text in self.log(), lambda: f"{text!r} in\n{self.log()}")
 
 
 BROKEN: Json = {"name": "broken", "kind": "failure"}

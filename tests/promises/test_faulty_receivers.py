@@ -176,7 +176,7 @@ class Bench:
 
     def finish(self, delivery: Delivery) -> Position:
         """Wait until everything is settled, and return how it was."""
-        wait_until(lambda: self.settled(delivery), f"{delivery.position('a.jsonl')} {delivery.state}")
+        wait_until(lambda: self.settled(delivery), lambda: f"{delivery.position('a.jsonl')} {delivery.state}")
         return self.end(delivery)
 
     def end(self, delivery: Delivery) -> Position:
@@ -377,7 +377,7 @@ def test_who_cannot_be_reached(bench: Bench, kind: str) -> None:
         "no such name": "https://no-such-host.invalid/",
     }.get(kind, faulty.url.replace("http:", "https:"))
     delivery = bench.deliver("faulty", url, timeout=1.0)
-    wait_until(lambda: delivery.state.failures > 0, f"{delivery.state}")
+    wait_until(lambda: delivery.state.failures > 0, lambda: f"{delivery.state}")
     assert delivery.state.state == "retrying"
     assert counts(bench.end(delivery)) == (0, 5, 0)
     well = bench.receiver()

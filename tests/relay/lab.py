@@ -117,8 +117,11 @@ class Receiver:
 
     def wait(self, count: int) -> list[Json]:
         """Wait until so many events were accepted, and return them."""
-        wait_until(lambda: len(self.accepted) >= count, f"{count} events, got {len(self.accepted)}")
+        wait_until(lambda: len(self.accepted) >= count, lambda: f"{count} events: {self}")
         return self.accepted
+
+    def __repr__(self) -> str:
+        return f"<{len(self.arrivals)} arrived, {len(self.accepted)} accepted, {self.refused} refused: {self.ids}>"
 
     def close(self) -> None:
         self.closing.set()
@@ -184,11 +187,12 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], object], what: str = "it", timeout: float = WAIT) -> None:
-    """Wait until something holds."""
+def wait_until(condition: Callable[[], object], what: str | Callable[[], str] = "it", timeout: float = WAIT) -> None:
+    """Wait until something holds; `what` that is, which is asked when it is too late."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for {what}"
+        late = time.monotonic() >= deadline
+        assert not late, f"waited {timeout:g} s in vain for {what if isinstance(what, str) else what()}"
         time.sleep(0.02)
 
 
@@ -294,7 +298,7 @@ class Lab:
 
     def wait_for_end(self) -> None:
         """Wait until no relay is at work and none is left as a process."""
-        wait_until(lambda: not self.busy() and not self.relays(), f"the relay's end\n{self.log()}")
+        wait_until(lambda: not self.busy() and not self.relays(), lambda: f"the relay's end\n{self.log()}")
 
     def wait_for_settled(self) -> None:
         """Wait until all that is in the journal is delivered or refused; a relay may linger on."""
@@ -302,7 +306,7 @@ class Lab:
         def settled() -> bool:
             return not any(one.waiting for one in survey(str(self.journal), self.environ).endpoints.values())
 
-        wait_until(settled, f"delivery\n{self.log()}")
+        wait_until(settled, lambda: f"delivery\n{self.log()}")
 
     def relays(self) -> list[int]:
         """Return the process ids of this project's relays."""

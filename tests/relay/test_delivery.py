@@ -85,7 +85,7 @@ class Bench:
 
     def finish(self, delivery: Delivery) -> None:
         """Wait until everything is settled, and end."""
-        wait_until(lambda: self.settled(delivery), f"{delivery.position('a.jsonl')} {delivery.state}")
+        wait_until(lambda: self.settled(delivery), lambda: f"{delivery.position('a.jsonl')} {delivery.state}")
         self.end(delivery)
 
     def end(self, delivery: Delivery) -> None:
