@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.arguments import port
+from pytest_swarmtask.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 DEFAULT_PORT = 8017
+DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
 
 
 def register(subparsers: Subparsers) -> None:
@@ -25,7 +31,7 @@ def register(subparsers: Subparsers) -> None:
         dest="secret_env",
         metavar="NAME",
         action="append",
-        help="variable that holds the secret; may be given several times (default: AUTOMATION_SECRET_KEY)",
+        help=f"variable that holds the secret; may be given several times (default: {DEFAULT_SECRET_ENV})",
     )
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object for each event")
     parser.add_argument("--fail", dest="fail", type=_status, metavar="CODE", help="answer everything with this status")
@@ -46,6 +52,29 @@ def listen(args: argparse.Namespace) -> int:
     Raises:
         UsageError: the address cannot be listened on, or a named secret is unset or malformed.
     """
-    from pytest_swarmtask.cli.receiving import receive
+    from pytest_swarmtask.cli.arrivals import Printer
+    from pytest_swarmtask.cli.receiving import Handler, Receiver, Server
+    from pytest_swarmtask.cli.server import listening
 
-    return receive(args)
+    secrets = _secrets(args.secret_env)
+    if not secrets:
+        print(f"{DEFAULT_SECRET_ENV} is not set: signatures cannot be verified.", file=sys.stderr)
+    receiver = Receiver(Printer(as_json=args.json), secrets, args.fail, args.count, hang=args.hang)
+    with listening(lambda address: Server(address, Handler, receiver), (args.host, args.port), receiver.stop) as server:
+        receiver.printer.greet(server.url)
+        receiver.stop.wait()
+    receiver.printer.farewell(receiver.total())
+    return 0
+
+
+def _secrets(names: Sequence[str] | None) -> list[bytes]:
+    from pytest_swarmtask.relay import signing
+
+    found = []
+    for name in names or [DEFAULT_SECRET_ENV]:
+        value = os.environ.get(name)
+        if value:
+            found.append(signing.decode_secret(value))
+        elif names:
+            raise UsageError(f"--secret-env {name}: the variable is not set")
+    return found

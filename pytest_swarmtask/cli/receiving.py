@@ -1,53 +1,15 @@
-"""What `swarmtask listen` does: it verifies what comes, prints it and counts it."""
+"""The server of `swarmtask listen`: it verifies what comes, has it printed and counts it."""
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.arrivals import Arrival, Printer
-from pytest_swarmtask.cli.server import IDLE_TIMEOUT, LocalServer, listening
-from pytest_swarmtask.errors import SignatureError, UsageError, WebhookError
+from pytest_swarmtask.cli.server import IDLE_TIMEOUT, LocalServer
+from pytest_swarmtask.errors import SignatureError, WebhookError
 from pytest_swarmtask.receiver import MAX_BODY, Seen, Verifier, events_in
-from pytest_swarmtask.relay import signing
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
-
-DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
-
-
-def receive(args: argparse.Namespace) -> int:
-    """Receive until interrupted or `--count` is reached; always 0.
-
-    Raises:
-        UsageError: the address cannot be listened on, or a named secret is unset or malformed.
-    """
-    secrets = _secrets(args.secret_env)
-    if not secrets:
-        print(f"{DEFAULT_SECRET_ENV} is not set: signatures cannot be verified.", file=sys.stderr)
-    receiver = Receiver(Printer(as_json=args.json), secrets, args.fail, args.count, hang=args.hang)
-    with listening(lambda address: Server(address, Handler, receiver), (args.host, args.port), receiver.stop) as server:
-        receiver.printer.greet(server.url)
-        receiver.stop.wait()
-    receiver.printer.farewell(receiver.total())
-    return 0
-
-
-def _secrets(names: Sequence[str] | None) -> list[bytes]:
-    found = []
-    for name in names or [DEFAULT_SECRET_ENV]:
-        value = os.environ.get(name)
-        if value:
-            found.append(signing.decode_secret(value))
-        elif names:
-            raise UsageError(f"--secret-env {name}: the variable is not set")
-    return found
 
 
 class Receiver:
