@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_swarmtask.capture.outcome import EVENT_OF
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.trace import Clock, Ids, new_trace_id
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.trace import Clock, Ids, new_trace_id
+from pytest_swarmtask.sources.pytest.outcome import EVENT_OF
 
 RUNS = 25
 _DAY = 86400.0

@@ -15,8 +15,8 @@ from benchmarks import redaction as redactions
 from benchmarks.measure import Command, Row, Run, added, ratios, run, turns
 from benchmarks.place import OURS, Place, pytest, receiver, suite
 from pytest_swarmtask import recipe
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.journal import route_of
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.journal.segments import route_of
 from scripts import lab
 
 BARE = "python -c pass"

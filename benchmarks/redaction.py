@@ -11,7 +11,7 @@ import platform
 import time
 import timeit
 
-from pytest_swarmtask.redact import Redactor
+from pytest_swarmtask.redaction.redactor import Redactor
 
 ENVIRON = {"GITHUB_TOKEN": "not-a-real-token-1", "DB_PASSWORD": "not-a-real-password-1", "PATH": "/usr/bin:/bin"}
 TASK_ID = "tests/test_api.py::test_login[admin]"

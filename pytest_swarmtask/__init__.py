@@ -4,9 +4,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytest_swarmtask.errors import AccessError, ConfigError, EventTypeError, SwarmtaskError, UsageError
-    from pytest_swarmtask.events import AutomationEventType, Event
-    from pytest_swarmtask.integrator import AutomationIntegrator, trigger_task_event
+    from pytest_swarmtask.core.errors import AccessError, ConfigError, EventTypeError, SwarmtaskError, UsageError
+    from pytest_swarmtask.core.event import AutomationEventType, Event
+    from pytest_swarmtask.sources.python.integrator import AutomationIntegrator, trigger_task_event
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,15 +23,15 @@ __all__ = [
 ]
 
 _HOME = {
-    "AccessError": "errors",
-    "AutomationEventType": "events",
-    "AutomationIntegrator": "integrator",
-    "ConfigError": "errors",
-    "Event": "events",
-    "EventTypeError": "errors",
-    "SwarmtaskError": "errors",
-    "UsageError": "errors",
-    "trigger_task_event": "integrator",
+    "AccessError": "core.errors",
+    "AutomationEventType": "core.event",
+    "AutomationIntegrator": "sources.python.integrator",
+    "ConfigError": "core.errors",
+    "Event": "core.event",
+    "EventTypeError": "core.errors",
+    "SwarmtaskError": "core.errors",
+    "UsageError": "core.errors",
+    "trigger_task_event": "sources.python.integrator",
 }
 
 

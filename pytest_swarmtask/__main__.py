@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from pytest_swarmtask.cli import main
+from pytest_swarmtask.cli.main import main
 
 sys.exit(main())

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import sys
 
-from pytest_swarmtask.errors import AccessError, EventTypeError, UsageError
-from pytest_swarmtask.events import event_type_name
-from pytest_swarmtask.jsontext import loads
-from pytest_swarmtask.recorder import recorder
+from pytest_swarmtask.core.errors import AccessError, EventTypeError, UsageError
+from pytest_swarmtask.core.event import event_type_name
+from pytest_swarmtask.core.fastjson import loads
+from pytest_swarmtask.recording.recorder import recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from pytest_swarmtask.redact import Redactor
+    from pytest_swarmtask.redaction.redactor import Redactor
 
 _DENIED = 3
 USAGE = "usage: python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]"

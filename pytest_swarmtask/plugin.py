@@ -11,15 +11,15 @@ import os
 
 import pytest
 
-import pytest_swarmtask.capture.git  # takes hold of what starts processes, and
-import pytest_swarmtask.trace  # noqa: F401 - of the clock, while both are certain to be the real ones
+import pytest_swarmtask.core.facts.git  # takes hold of what starts processes, and
+import pytest_swarmtask.core.trace  # noqa: F401 - of the clock, while both are certain to be the real ones
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pytest_swarmtask.capture.reportfile import ReportFile
-    from pytest_swarmtask.capture.stepsummary import StepSummary
+    from pytest_swarmtask.sources.pytest.report_file import ReportFile
+    from pytest_swarmtask.sources.pytest.step_summary import StepSummary
 
 _INI = (
     ("swarmtask", "bool", True, "record the session as workflow events (default: true)"),
@@ -93,12 +93,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _register(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
-        from pytest_swarmtask.capture.worker import WORKER_INPUT, WorkerCapture
+        from pytest_swarmtask.sources.pytest.worker import WORKER_INPUT, WorkerCapture
 
         if WORKER_INPUT in config.workerinput:  # the controller records
             config.pluginmanager.register(WorkerCapture(config, config.workerinput[WORKER_INPUT]), "swarmtask-worker")
         return
-    from pytest_swarmtask.capture.session import SessionCapture
+    from pytest_swarmtask.sources.pytest.session import SessionCapture
 
     capture = SessionCapture.create(config)
     if capture is not None:
@@ -111,8 +111,8 @@ def _step_summary() -> StepSummary | None:
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return None
-    from pytest_swarmtask.capture.stepsummary import StepSummary
-    from pytest_swarmtask.report.summary import markdown
+    from pytest_swarmtask.sources.pytest.session_markdown import markdown
+    from pytest_swarmtask.sources.pytest.step_summary import StepSummary
 
     return StepSummary(path, markdown)
 
@@ -122,7 +122,7 @@ def _report_file(config: pytest.Config) -> ReportFile | None:
     asked, configured = option.swarmtask_report, config.getini("swarmtask_report")
     if not (asked or configured) or option.collectonly:
         return None
-    from pytest_swarmtask.capture.reportfile import ReportFile
+    from pytest_swarmtask.sources.pytest.report_file import ReportFile
 
     folder = config.invocation_params.dir if asked else config.rootpath
     return ReportFile(os.path.join(folder, asked or configured))

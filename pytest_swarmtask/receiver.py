@@ -20,8 +20,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.access import allows
-from pytest_swarmtask.errors import (
+from pytest_swarmtask.core.errors import (
     AgeError,
     BodyError,
     ConfigError,
@@ -30,9 +29,10 @@ from pytest_swarmtask.errors import (
     SizeError,
     WebhookError,
 )
-from pytest_swarmtask.relay import signing
-from pytest_swarmtask.relay.cloudevents import CLOUDEVENT_TYPES, PING
-from pytest_swarmtask.relay.signing import TOLERANCE
+from pytest_swarmtask.core.roles import allows
+from pytest_swarmtask.wire import signing
+from pytest_swarmtask.wire.cloudevents import CLOUDEVENT_TYPES, PING
+from pytest_swarmtask.wire.signing import TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

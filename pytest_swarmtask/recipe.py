@@ -20,7 +20,7 @@ def main() -> int:
         from pytest_swarmtask.emit import in_recipe
 
         return in_recipe(sys.argv[2:])
-    from pytest_swarmtask.cli import main as command_line
+    from pytest_swarmtask.cli.main import main as command_line
 
     arguments = sys.argv[1:]
     if arguments[2:3] == ["--id="]:  # a shell variable that is empty: the recipe's command runs all the same

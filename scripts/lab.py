@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_swarmtask.locks import is_locked
+from pytest_swarmtask.journal.locks import is_locked
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.errors import ConfigError, UsageError
+from pytest_swarmtask.core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -94,7 +94,7 @@ def _check_files(args: argparse.Namespace, loaded: Loaded) -> None:
 
 def _unusable(loaded: Loaded, root: Path) -> Iterator[str]:
     from pytest_swarmtask.config.variables import UnsetVariableError
-    from pytest_swarmtask.relay import tls
+    from pytest_swarmtask.relay.http import tls
 
     for i, webhook in enumerate(loaded.workflow.task_integration.webhooks):
         path = f"task_integration.webhooks[{i}]"
@@ -107,7 +107,7 @@ def _unusable(loaded: Loaded, root: Path) -> Iterator[str]:
 
 
 def _root(args: argparse.Namespace) -> Path:
-    from pytest_swarmtask.config.settings import find_root
+    from pytest_swarmtask.core.project import find_root
 
     root = Path(args.root or find_root(str(Path.cwd())))
     if not root.is_dir():

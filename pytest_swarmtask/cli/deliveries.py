@@ -10,12 +10,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.capture.annotations import take_annotations
 from pytest_swarmtask.cli.arguments import number_of
-from pytest_swarmtask.config.settings import ALERTS, TASKS, TRIGGERS, find_root, journal_folder
-from pytest_swarmtask.errors import HistoryError, UsageError
-from pytest_swarmtask.journal import segments
-from pytest_swarmtask.terminal import neutral
+from pytest_swarmtask.core.errors import HistoryError, UsageError
+from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS, find_root, journal_folder
+from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.journal.segments import segments
+from pytest_swarmtask.recording.github_annotations import take_annotations
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pytest_swarmtask.relay.survey import EndpointSurvey, Survey
-    from pytest_swarmtask.relay.triggers.record import Summary
+    from pytest_swarmtask.relay.triggers.firing_log import Summary
     from pytest_swarmtask.report.tree import Span
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
@@ -94,7 +94,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Show the journal and its endpoints; exit code 1 when events wait or were refused."""
     from pytest_swarmtask.relay.alerts.survey import survey_alerts
     from pytest_swarmtask.relay.retention import prune
-    from pytest_swarmtask.relay.triggers.record import summaries
+    from pytest_swarmtask.relay.triggers.firing_log import summaries
     from pytest_swarmtask.report.terminal import print_tree
 
     journal = journal_of(arguments)
@@ -129,7 +129,7 @@ def _triggers(rules: Mapping[str, Summary]) -> Iterator[str]:
 def _last_run(journal: str) -> tuple[str, list[Span]] | None:
     """Return the last run as a tree; where the history cannot be read now, that is said, and the rest is shown."""
     from pytest_swarmtask.history.query import last_runs
-    from pytest_swarmtask.history.reading import Options, ask
+    from pytest_swarmtask.history.session import Options, ask
     from pytest_swarmtask.report.tree import tree
 
     def question(db: sqlite3.Connection) -> tuple[str, list[Span]] | None:

@@ -8,21 +8,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask import __version__, plugins
+from pytest_swarmtask import __version__
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.deliveries import journal_of, survey_of
 from pytest_swarmtask.config.load import Loaded, is_active, load, references
-from pytest_swarmtask.config.settings import read_settings
-from pytest_swarmtask.errors import ConfigError, UsageError
-from pytest_swarmtask.handoff import relay_folder
-from pytest_swarmtask.terminal import neutral
+from pytest_swarmtask.core.errors import ConfigError, UsageError
+from pytest_swarmtask.core.project import relay_folder
+from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.plugins import registry
+from pytest_swarmtask.recording.settings import read_settings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pytest_swarmtask.access import Access
-    from pytest_swarmtask.config.model import Webhook
+    from pytest_swarmtask.config.workflow import Webhook
+    from pytest_swarmtask.core.roles import Access
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
@@ -83,8 +84,8 @@ def _installation() -> Iterator[Finding]:
     else:
         advice = "install the package into the Python that runs pytest: python -m pip install pytest-swarmtask"
         yield Finding("bad", "pytest does not find the plugin: no entry point is installed", advice)
-    for plugin in plugins.installed():
-        text = f"plug-in {plugin.name}: {plugin.package}, {plugin.value}"
+    for plugin in registry.installed():
+        text = f"plug-in {plugin.name}: {plugin.package}, {plugin.entry_point}"
         if plugin.problem:
             yield Finding("bad", f"{text}: {plugin.problem}", "install another version of it, or uninstall it")
         else:
@@ -121,8 +122,8 @@ def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> Finding:
         return Finding("note", f"webhook {webhook.name}: inactive", f"set {', '.join(unset)} to use it")
     if not ping:
         return _configured(webhook, root)
-    from pytest_swarmtask.relay.sinks import Delivered
-    from pytest_swarmtask.relay.sinks.webhook import WebhookSink
+    from pytest_swarmtask.plugins.sink import Delivered
+    from pytest_swarmtask.relay.webhook.sink import WebhookSink
 
     sink = WebhookSink(webhook, os.environ, root)
     try:
@@ -138,7 +139,7 @@ def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> Finding:
 
 
 def _configured(webhook: Webhook, root: Path) -> Finding:
-    from pytest_swarmtask.relay import tls
+    from pytest_swarmtask.relay.http import tls
 
     try:
         tls.check(webhook, os.environ, root)

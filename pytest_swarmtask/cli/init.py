@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest_swarmtask
 from pytest_swarmtask.cli import tasksmk
-from pytest_swarmtask.cli.place import put
-from pytest_swarmtask.config.settings import find_root
-from pytest_swarmtask.errors import UsageError
+from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.files import put
+from pytest_swarmtask.core.project import find_root
 
 if TYPE_CHECKING:
     import argparse

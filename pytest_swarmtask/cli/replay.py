@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.cli.arguments import number_of
 from pytest_swarmtask.cli.deliveries import journal_of, relay_database
-from pytest_swarmtask.config.settings import read_settings
-from pytest_swarmtask.errors import JournalError, UsageError
-from pytest_swarmtask.terminal import neutral
+from pytest_swarmtask.core.errors import JournalError, UsageError
+from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.recording.settings import read_settings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
 
-    from pytest_swarmtask.relay.store import DeadLetter
+    from pytest_swarmtask.relay.delivery.store import DeadLetter
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
@@ -153,7 +153,7 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
 
 def _event(letter: DeadLetter) -> dict[str, Any] | None:
     """Return the event that a letter holds, None where it is damaged."""
-    from pytest_swarmtask.events import Event
+    from pytest_swarmtask.core.event import Event
 
     try:
         return Event.decode(letter.line).to_dict()

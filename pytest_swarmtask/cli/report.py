@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pytest_swarmtask.cli.arguments import port
 from pytest_swarmtask.cli.deliveries import journal_of
-from pytest_swarmtask.errors import UsageError
-from pytest_swarmtask.terminal import neutral
+from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.text import neutral
 
 if TYPE_CHECKING:
     import sqlite3
@@ -139,10 +139,12 @@ def _report(db: sqlite3.Connection, wanted: Wanted, arguments: argparse.Namespac
 
 
 def _page(arguments: argparse.Namespace, wanted: Wanted) -> int:
-    from pytest_swarmtask.cli import pages
+    from pytest_swarmtask.cli import html_report
 
-    reporter = pages.Reporter(journal_of(arguments), functools.partial(_ask, arguments), wanted)
-    return pages.serve(reporter, arguments.port) if arguments.serve else pages.write(reporter, arguments.html)
+    reporter = html_report.Reporter(journal_of(arguments), functools.partial(_ask, arguments), wanted)
+    return (
+        html_report.serve(reporter, arguments.port) if arguments.serve else html_report.write(reporter, arguments.html)
+    )
 
 
 def _no_run(db: sqlite3.Connection) -> str:
@@ -220,7 +222,7 @@ def _export(db: sqlite3.Connection, *, as_table: bool) -> int:
 
 
 def _ask(arguments: argparse.Namespace, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
-    from pytest_swarmtask.history.reading import Options, ask
+    from pytest_swarmtask.history.session import Options, ask
 
     return ask(
         journal_of(arguments),

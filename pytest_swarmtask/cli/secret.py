@@ -6,8 +6,8 @@ import secrets
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.access import token_hash
-from pytest_swarmtask.relay import signing
+from pytest_swarmtask.core.roles import token_hash
+from pytest_swarmtask.wire import signing
 
 if TYPE_CHECKING:
     import argparse

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.deliveries import journal_of
-from pytest_swarmtask.config.settings import TASKS, read_settings
-from pytest_swarmtask.errors import UsageError
-from pytest_swarmtask.terminal import neutral_lines
+from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.project import TASKS
+from pytest_swarmtask.core.text import neutral_lines
+from pytest_swarmtask.recording.settings import read_settings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pytest_swarmtask.relay.tasks import Change
+    from pytest_swarmtask.relay.tasks.manager import Change
     from pytest_swarmtask.relay.tasks.sync import Synced
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest_swarmtask
 from pytest_swarmtask import __version__
-from pytest_swarmtask.cli.place import put
-from pytest_swarmtask.errors import UsageError
+from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.files import put
 
 if TYPE_CHECKING:
     import argparse

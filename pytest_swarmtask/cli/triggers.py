@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.cli.deliveries import journal_of, relay_database
-from pytest_swarmtask.errors import EventTypeError, JournalError, UsageError
-from pytest_swarmtask.events import EVENT_TYPES, Event, event_type_name
-from pytest_swarmtask.terminal import neutral
+from pytest_swarmtask.core.errors import EventTypeError, JournalError, UsageError
+from pytest_swarmtask.core.event import EVENT_TYPES, Event, event_type_name
+from pytest_swarmtask.core.text import neutral
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pytest_swarmtask.relay.triggers.rehearsal import Verdict
+    from pytest_swarmtask.relay.triggers.dry_run import Verdict
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
@@ -44,10 +44,10 @@ def test(arguments: argparse.Namespace) -> int:
         UsageError: something given is no event.
     """
     from pytest_swarmtask.config.load import load
-    from pytest_swarmtask.config.settings import read_settings
-    from pytest_swarmtask.relay.sinks.triggers import branch_of
-    from pytest_swarmtask.relay.triggers.rehearsal import rehearse
+    from pytest_swarmtask.recording.settings import read_settings
+    from pytest_swarmtask.relay.triggers.dry_run import rehearse
     from pytest_swarmtask.relay.triggers.rules import Circumstances
+    from pytest_swarmtask.relay.triggers.sink import branch_of
 
     journal = journal_of(arguments)
     root = str(Path(journal).parent.parent)
@@ -80,7 +80,7 @@ def _made(name: str, task_id: str | None, metadata: str | None) -> Event:
     Raises:
         UsageError: the type or the metadata is none.
     """
-    from pytest_swarmtask.trace import Clock, Ids, new_trace_id
+    from pytest_swarmtask.core.trace import Clock, Ids, new_trace_id
 
     try:
         kind = event_type_name(name)

@@ -8,12 +8,12 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.deliveries import journal_of
-from pytest_swarmtask.errors import UsageError
+from pytest_swarmtask.core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
 
-    from pytest_swarmtask.report.screen import Show
+    from pytest_swarmtask.report.live.screen import Show
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
@@ -35,7 +35,7 @@ def register(subparsers: Subparsers) -> None:
 
 def watch(arguments: argparse.Namespace) -> int:
     """Show what goes on until it is over, or until Ctrl-C."""
-    from pytest_swarmtask.report.live import Watching
+    from pytest_swarmtask.report.live.runs import Watching
 
     journal = journal_of(arguments)
     watching = Watching(journal, None if arguments.run is None else _whole_id(journal, arguments.run))
@@ -58,7 +58,7 @@ def _leave(number: int, _: object) -> None:
 
 
 def _show(*, as_json: bool) -> Show:
-    from pytest_swarmtask.report.screen import Json, Lines, Screen
+    from pytest_swarmtask.report.live.screen import Json, Lines, Screen
     from pytest_swarmtask.report.terminal import console
 
     if as_json:
@@ -73,7 +73,7 @@ def _whole_id(journal: str, prefix: str) -> str:
     Raises:
         UsageError: there is none, or more than one.
     """
-    from pytest_swarmtask.journal import segments
+    from pytest_swarmtask.journal.segments import segments
 
     known = list(dict.fromkeys(segment.trace_id for segment in segments(journal)))
     found = [run for run in known if run.startswith(prefix.lower())]

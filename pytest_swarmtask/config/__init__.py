@@ -1,1 +1,1 @@
-"""The configuration: `workflow.yaml`, its environments, and what the environment's variables add."""
+"""`workflow.yaml`: its model, how it is loaded, checked and shown."""

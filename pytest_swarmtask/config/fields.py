@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from pytest_swarmtask.config import rules
-from pytest_swarmtask.config.settings import NAME, NAME_IN_WORDS
+from pytest_swarmtask.core.project import NAME, NAME_IN_WORDS
 
 ALSO_NUMBER = "a number is taken as text"
 """Marks, in the JSON Schema that msgspec writes, the texts that may be written as a number."""

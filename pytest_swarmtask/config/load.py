@@ -11,12 +11,12 @@ import msgspec
 
 from pytest_swarmtask.config.check import check
 from pytest_swarmtask.config.consistency import check_consistency
-from pytest_swarmtask.config.model import Environment, Webhook, Workflow
 from pytest_swarmtask.config.rules import did_you_mean
-from pytest_swarmtask.config.settings import workflow_file
 from pytest_swarmtask.config.tree import NOTHING, Node, Problems, join, shorten
 from pytest_swarmtask.config.variables import UnsetVariableError, expand, mentions, references
+from pytest_swarmtask.config.workflow import Environment, Webhook, Workflow
 from pytest_swarmtask.config.yamlfile import parse, read_text
+from pytest_swarmtask.core.project import workflow_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,10 +10,10 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.access import CONTROLS
 from pytest_swarmtask.config.variables import REFERENCE, literal_part
-from pytest_swarmtask.events import EVENT_TYPES
-from pytest_swarmtask.redact import MASK, Redactor
+from pytest_swarmtask.core.event import EVENT_TYPES, MASK
+from pytest_swarmtask.core.roles import CONTROLS
+from pytest_swarmtask.redaction.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pytest_swarmtask.config.fields import ALSO_NUMBER
-from pytest_swarmtask.config.model import Workflow
+from pytest_swarmtask.config.workflow import Workflow
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -12,8 +12,9 @@ import msgspec
 
 from pytest_swarmtask.config.tree import join
 from pytest_swarmtask.config.variables import REFERENCE, UnsetVariableError, expand, references
-from pytest_swarmtask.redact import MASK, Redactor
-from pytest_swarmtask.terminal import neutral
+from pytest_swarmtask.core.event import MASK
+from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.redaction.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_swarmtask.errors import ConfigError
-from pytest_swarmtask.terminal import neutral
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.text import neutral
 
 BROKEN: Any = object()
 """Stands for a value that was already reported."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.errors import ConfigError
+from pytest_swarmtask.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pytest_swarmtask.config.tree import BROKEN, Node, Problems, join, shorten
-from pytest_swarmtask.errors import ConfigError
+from pytest_swarmtask.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

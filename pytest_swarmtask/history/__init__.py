@@ -1,1 +1,1 @@
-"""The history: what the journal told, as tables that answer questions quickly. Filled by readers and by the relay."""
+"""The history: a SQLite database made from the journal, and the questions asked of it."""

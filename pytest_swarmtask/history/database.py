@@ -8,9 +8,9 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.errors import HistoryError
+from pytest_swarmtask.core.errors import HistoryError
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION, VIEWS
-from pytest_swarmtask.sqlitefile import alone, make_private, unmoved, use_wal
+from pytest_swarmtask.history.sqlite_file import alone, make_private, unmoved, use_wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

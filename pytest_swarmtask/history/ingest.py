@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask import journal as journals
 from pytest_swarmtask.history.database import transaction
-from pytest_swarmtask.history.lines import FACTS, Batch, Span
+from pytest_swarmtask.history.rows import FACTS, Batch, Span
 from pytest_swarmtask.history.runs import refresh
+from pytest_swarmtask.journal import segments as journals
 
 if TYPE_CHECKING:
     import sqlite3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history.database import transaction
-from pytest_swarmtask.trace import Clock
 
 if TYPE_CHECKING:
     import sqlite3

@@ -1,1 +1,1 @@
-"""The relay: the process of its own that carries the journal to the sinks."""
+"""The relay: the process that delivers the journal."""

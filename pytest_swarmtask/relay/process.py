@@ -10,14 +10,16 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask import journal as journals
-from pytest_swarmtask import locks
-from pytest_swarmtask.handoff import lock_file, read_progress, relay_folder, yield_file
-from pytest_swarmtask.journal import private_folder
-from pytest_swarmtask.relay import aftermath, retention
-from pytest_swarmtask.relay.backlog import owing
-from pytest_swarmtask.relay.loop import AT_ONCE, Relay
-from pytest_swarmtask.relay.routes import Routes
+from pytest_swarmtask.core.project import lock_file, read_progress, relay_folder, yield_file
+from pytest_swarmtask.journal import locks, orphans
+from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.journal.segments import private_folder
+from pytest_swarmtask.relay import retention
+from pytest_swarmtask.relay.alerts.sink import check_alerts
+from pytest_swarmtask.relay.builtin_plugins import relay_plugins
+from pytest_swarmtask.relay.delivery.backlog import owing
+from pytest_swarmtask.relay.delivery.loop import AT_ONCE, Relay
+from pytest_swarmtask.relay.delivery.routes import Routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {key} %(levelname)s %(message)s", stream=sys.stderr)
     try:
         while lock is not None:
-            relay = Relay(journal, os.environ, {key: lock})
+            relay = Relay(journal, os.environ, {key: lock}, relay_plugins())
             relay.run()
             lock = _needed_again(relay, journal, key)
             if lock is None:
@@ -75,7 +77,7 @@ def serve(journal: str, key: str, environ: Mapping[str, str], timeout: float) ->
     lock = locks.open_locked(lock_file(journal, key))
     if lock is None:
         return False
-    return Relay(journal, environ, {key: lock}, adopt=False, watched=True).run(timeout)
+    return Relay(journal, environ, {key: lock}, relay_plugins(), adopt=False, watched=True).run(timeout)
 
 
 def flush(
@@ -91,21 +93,19 @@ def flush(
     """
     deadline = time.monotonic() + timeout
     private_folder(relay_folder(journal))
-    aftermath.end_abandoned(journal)
+    orphans.end_abandoned(journal)
     routes = Routes(journal, environ)
     owing_keys = (routes.relay(segment.route) for segment in owing(journal, routes))
     keys = list(dict.fromkeys(key for key in owing_keys if key is not None))
-    settled, busy = True, []
+    settled, busy, plugins = True, [], relay_plugins()
     for start in range(0, len(keys), AT_ONCE):
         some = keys[start : start + AT_ONCE]
         taken = {key: lock for key in some if (lock := _take_over(journal, routes, key, deadline)) is not None}
         left = max(0.0, deadline - time.monotonic())
-        settled = Relay(journal, environ, taken, eager=True, adopt=False).run(left, watch) and settled
+        settled = Relay(journal, environ, taken, plugins, eager=True, adopt=False).run(left, watch) and settled
         busy += [key for key in some if key not in taken]
     waited = [_wait_for(journal, key, deadline) for key in busy]
-    from pytest_swarmtask.relay.sinks.alerts import check  # which relays without alerts can do without
-
-    check(journal, environ)
+    check_alerts(journal, environ, plugins)
     retention.prune(journal, environ)
     return settled and all(waited)
 

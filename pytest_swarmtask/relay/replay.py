@@ -6,18 +6,19 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.errors import JournalError
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.handoff import relay_folder
-from pytest_swarmtask.relay.routes import Routes
-from pytest_swarmtask.relay.sinks import Delivered, Record, Rejected, Split
-from pytest_swarmtask.relay.store import PURGED, Store, database
+from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.project import database, relay_folder
+from pytest_swarmtask.plugins.sink import Delivered, Record, Rejected, Split
+from pytest_swarmtask.relay.builtin_plugins import relay_plugins
+from pytest_swarmtask.relay.delivery.routes import Routes
+from pytest_swarmtask.relay.delivery.store import PURGED, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pytest_swarmtask.relay.sinks import Sink
-    from pytest_swarmtask.relay.store import DeadLetter
+    from pytest_swarmtask.plugins.sink import Sink
+    from pytest_swarmtask.relay.delivery.store import DeadLetter
 
 
 def dead_letters(journal: str) -> list[DeadLetter]:
@@ -56,6 +57,7 @@ def replay(
         sqlite3.Error: the relay's database cannot be read or written.
     """
     routes = Routes(journal, environ)
+    plugins = relay_plugins()
     sinks: dict[str, Sink] = {}
     with contextlib.closing(Store(database(relay_folder(journal)))) as store, contextlib.ExitStack() as opened:
         troubled: set[str] = set()
@@ -63,7 +65,9 @@ def replay(
             if letter.endpoint in troubled:
                 continue
             if letter.endpoint not in sinks:
-                sink = sinks[letter.endpoint] = routes.sink(routes.leading_to(letter.endpoint), letter.endpoint)
+                sink = sinks[letter.endpoint] = routes.sink(
+                    routes.leading_to(letter.endpoint), letter.endpoint, plugins
+                )
                 opened.callback(sink.close)
             problem, again = _send(sinks[letter.endpoint], letter)
             if problem is None:

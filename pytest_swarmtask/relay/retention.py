@@ -14,24 +14,24 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask import journal as journals
-from pytest_swarmtask import locks
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.errors import ConfigError, HistoryError
-from pytest_swarmtask.handoff import lock_file, relay_folder
-from pytest_swarmtask.history import reading
-from pytest_swarmtask.relay import aftermath
-from pytest_swarmtask.relay.backlog import owing
-from pytest_swarmtask.relay.clock import Ages
-from pytest_swarmtask.relay.outbox import Outbox
-from pytest_swarmtask.relay.routes import Routes
-from pytest_swarmtask.relay.store import EXPIRED, Store, database
+from pytest_swarmtask.core.errors import ConfigError, HistoryError
+from pytest_swarmtask.core.project import database, lock_file, relay_folder
+from pytest_swarmtask.history import session
+from pytest_swarmtask.journal import locks, orphans
+from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.relay.builtin_plugins import relay_plugins
+from pytest_swarmtask.relay.delivery.age_clock import Ages
+from pytest_swarmtask.relay.delivery.backlog import owing
+from pytest_swarmtask.relay.delivery.outbox import Outbox
+from pytest_swarmtask.relay.delivery.routes import Routes
+from pytest_swarmtask.relay.delivery.store import EXPIRED, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_swarmtask.config.monitoring import Retention
-    from pytest_swarmtask.journal import Segment
+    from pytest_swarmtask.journal.segments import Segment
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 _DAY = 86400.0
@@ -55,7 +55,7 @@ def prune(journal: str, environ: Mapping[str, str]) -> None:
         retention = load(Path(journal).parent.parent, environ).workflow.monitoring.retention
     except ConfigError:
         return
-    if not aftermath.is_ours(journal):
+    if not orphans.is_ours(journal):
         return
     with contextlib.suppress(OSError, sqlite3.Error):
         routes = Routes(journal, environ)
@@ -71,7 +71,7 @@ def prune(journal: str, environ: Mapping[str, str]) -> None:
 def _remember(journal: str, environ: Mapping[str, str]) -> None:
     """Take what there is into the history, where it stays when the journal has lost it."""
     with contextlib.suppress(HistoryError):  # is told to whoever asks it something
-        reading.update(journal, environ)
+        session.update(journal, environ)
 
 
 def _processes(journal: str) -> list[_Process]:
@@ -127,11 +127,12 @@ def _instead_of_relay(journal: str, key: str | None) -> Iterator[bool]:
 
 def _bury(journal: str, routes: Routes, segment: Segment, age: float) -> None:
     path = os.path.join(journal, segment.name)
+    plugins = relay_plugins()
     with contextlib.closing(Store(database(relay_folder(journal)))) as store:
         for endpoint in routes.endpoints(segment.route):
             trouble = store.state(endpoint).reason
             reason = f"not delivered within {age / _DAY:g} days{f': {trouble}' if trouble else ''}"
-            outbox = Outbox(endpoint, routes.sink(segment.route, endpoint).accepts, store)
+            outbox = Outbox(endpoint, routes.sink(segment.route, endpoint, plugins).accepts, store)
             outbox.add(path)
             count = 0
             while outbox.fill(_AT_ONCE):
@@ -165,7 +166,7 @@ def _remove(journal: str, routes: Routes, retention: Retention) -> bool:
     excess = sum(process.size for process in processes) - retention.journal_bytes
     if not processes or (processes[0].last >= limit and excess <= 0):
         return False
-    aftermath.end_abandoned(journal)
+    orphans.end_abandoned(journal)
     processes = _processes(journal)
     living = _living(journal, processes)
     owed = {segment.name for segment in owing(journal, routes)}

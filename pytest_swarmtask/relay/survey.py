@@ -6,21 +6,20 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask import journal as journals
-from pytest_swarmtask import locks
-from pytest_swarmtask.handoff import lock_file
-from pytest_swarmtask.history.lines import decode
-from pytest_swarmtask.history.reading import Counted, counted
-from pytest_swarmtask.relay import aftermath
-from pytest_swarmtask.relay.backlog import read_stored
-from pytest_swarmtask.relay.routes import Routes
-from pytest_swarmtask.relay.store import EXPIRED, PURGED, EndpointState, Position, writer_of
+from pytest_swarmtask.core.project import lock_file
+from pytest_swarmtask.history.rows import decode
+from pytest_swarmtask.history.session import Counted, counted
+from pytest_swarmtask.journal import locks, orphans
+from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.relay.delivery.backlog import read_stored
+from pytest_swarmtask.relay.delivery.routes import Routes
+from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, EndpointState, Position, writer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_swarmtask.journal import Segment
-    from pytest_swarmtask.relay.backlog import Stored
+    from pytest_swarmtask.journal.segments import Segment
+    from pytest_swarmtask.relay.delivery.backlog import Stored
 
 
 @dataclass
@@ -77,7 +76,7 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
         sqlite3.Error: the relay's database cannot be read.
     """
     known = counted(journal)
-    aftermath.end_abandoned(journal, _not_closed(journal, known))
+    orphans.end_abandoned(journal, _not_closed(journal, known))
     result = Survey()
     routes = Routes(journal, environ)
     stored = read_stored(journal)

@@ -1,1 +1,1 @@
-"""What people read: made of events, and knowing nothing of how they come about."""
+"""What people read: reports as text, Markdown, HTML and JSON."""

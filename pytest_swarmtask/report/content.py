@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_swarmtask.errors import UsageError
+from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from pytest_swarmtask.core.outcomes import first_line, kind_of, relative
+from pytest_swarmtask.core.text import neutral, neutral_lines
 from pytest_swarmtask.report import charts
 from pytest_swarmtask.report.terminal import moment, seconds
 from pytest_swarmtask.report.text import since, tests
 from pytest_swarmtask.report.timeline import WIDTH
-from pytest_swarmtask.report.words import first_line, kind_of, relative
-from pytest_swarmtask.terminal import neutral, neutral_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

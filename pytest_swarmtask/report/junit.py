@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
+from pytest_swarmtask.core.text import neutral_lines
 from pytest_swarmtask.history import query
-from pytest_swarmtask.terminal import neutral_lines
 
 if TYPE_CHECKING:
     import sqlite3

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.report.summary import code, table, text
+from pytest_swarmtask.core.markdown import code, table, text
+from pytest_swarmtask.core.outcomes import first_line, relative
 from pytest_swarmtask.report.terminal import moment, seconds
 from pytest_swarmtask.report.text import since, tests
-from pytest_swarmtask.report.words import first_line, relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pytest_swarmtask.report.words import FAILED, ORDER, TEARDOWN
-from pytest_swarmtask.terminal import neutral
+from pytest_swarmtask.core.outcomes import FAILED, ORDER, TEARDOWN
+from pytest_swarmtask.core.text import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

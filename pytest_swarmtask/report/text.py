@@ -10,9 +10,9 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from pytest_swarmtask.core.outcomes import FAILED, first_line, relative
+from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report.terminal import bars, counted, moment, seconds
-from pytest_swarmtask.report.words import FAILED, first_line, relative
-from pytest_swarmtask.terminal import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

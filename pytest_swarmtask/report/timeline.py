@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_swarmtask.core.outcomes import kind_of, name_in
 from pytest_swarmtask.report.terminal import seconds
-from pytest_swarmtask.report.words import kind_of, name_in
 
 if TYPE_CHECKING:
     import sqlite3

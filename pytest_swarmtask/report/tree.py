@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.report.words import FAILED, first_line
+from pytest_swarmtask.core.outcomes import FAILED, first_line
 
 if TYPE_CHECKING:
     import sqlite3

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.access import token_hash
+from pytest_swarmtask.core.roles import token_hash
 from pytest_swarmtask.receiver import Verifier, WebhookError
-from pytest_swarmtask.relay.signing import new_secret
+from pytest_swarmtask.wire.signing import new_secret
 from tests.relay.lab import SECRET, Lab, Receiver
 
 MAKEFILE = Path(__file__).parents[2] / "make" / "tasks.mk"

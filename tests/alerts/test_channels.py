@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.relay.channels import annotation
-from pytest_swarmtask.relay.notify import Message
+from pytest_swarmtask.relay.notify.channels import annotation
+from pytest_swarmtask.relay.notify.message import Message
 from tests.alerts.world import BROKEN, World
 from tests.relay.lab import Json, wait_until
 

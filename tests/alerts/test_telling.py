@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from pytest_swarmtask.handoff import relay_folder
-from pytest_swarmtask.relay.store import database
+from pytest_swarmtask.core.project import database, relay_folder
 from tests.alerts.world import BROKEN, World
 from tests.relay.lab import WAIT, wait_until
 

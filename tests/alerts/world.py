@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_swarmtask.handoff import relay_folder
-from pytest_swarmtask.relay.memory import Memory
-from pytest_swarmtask.relay.store import database
+from pytest_swarmtask.core.project import database, relay_folder
+from pytest_swarmtask.relay.delivery.memory import Memory
 from tests.relay.lab import WAIT, Json, Lab, Receiver, wait_until
 
 PLAY = """

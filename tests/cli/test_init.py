@@ -18,7 +18,8 @@ import pytest
 import yaml
 
 import pytest_swarmtask
-from pytest_swarmtask.cli import main, tasksmk
+from pytest_swarmtask.cli import tasksmk
+from pytest_swarmtask.cli.main import main
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.config.schema import schema
 from tests.support import bound_by_modes, clean_environ, read_events

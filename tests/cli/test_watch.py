@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from pytest_swarmtask.cli import tasksmk
-from pytest_swarmtask.report.follow import QUIET, Follower
-from pytest_swarmtask.report.live import LINGER, Change, Watching
+from pytest_swarmtask.report.live.follow import QUIET, Follower
+from pytest_swarmtask.report.live.runs import LINGER, Change, Watching
 from tests.history import made
 from tests.relay.lab import free_port
 from tests.run.watched import Terminal, Watched, wait_for
@@ -330,7 +330,7 @@ def test_a_line_is_read_once(journal: Path) -> None:
 
 def lock(fd: int) -> None:
     """Hold a segment as its living writer does."""
-    from pytest_swarmtask.locks import try_lock
+    from pytest_swarmtask.journal.locks import try_lock
 
     assert try_lock(fd)
 

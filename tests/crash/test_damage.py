@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.errors import JournalError
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.handoff import yield_file
+from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.project import database, yield_file
 from pytest_swarmtask.relay import process
-from pytest_swarmtask.relay.routes import Routes
-from pytest_swarmtask.relay.store import Store, database
+from pytest_swarmtask.relay.delivery.routes import Routes
+from pytest_swarmtask.relay.delivery.store import Store
 from pytest_swarmtask.relay.survey import survey
 from tests.crash.mortals import endings, session
 from tests.relay.lab import Lab, Receiver, free_port, wait_until

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask import locks
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.journal import Segment
-from pytest_swarmtask.relay import aftermath
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.journal import locks, orphans
+from pytest_swarmtask.journal.segments import Segment
 from tests.crash.mortals import DIE, WAITING, endings, ends, kill, of, session, started, told, wait_for_events
 from tests.relay.lab import WAIT, Lab, Receiver, receiving, wait_until
 
@@ -317,7 +316,7 @@ def test_pids_do_not_matter(dead: Lab) -> None:
 
 # -- readers -----------------------------------------------------------------------------------------------------------
 
-READER = "from pytest_swarmtask.relay.aftermath import end_abandoned; "
+READER = "from pytest_swarmtask.journal.orphans import end_abandoned; "
 
 
 def test_readers_at_once(dead: Lab) -> None:
@@ -344,7 +343,7 @@ def test_who_is_first_holds(tmp_path: Path) -> None:
     """What one reader has written another never replaces: it may have been delivered already."""
     path = str(tmp_path / "ends")
     for content in (b"first", b"second"):
-        aftermath._put(path, content)
+        orphans._put(path, content)
     assert Path(path).read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["ends"]
 
@@ -371,21 +370,21 @@ def test_a_file_system_without_links(dead: Lab, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(os, "link", refuse)
     for _ in range(2):
-        aftermath.end_abandoned(str(dead.journal))
+        orphans.end_abandoned(str(dead.journal))
     assert told(ends(dead)) == DEATHS
 
 
 def test_where_locks_are_unknown_nobody_is_dead(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that knows no locks gives no proof of a death."""
     monkeypatch.setattr(locks, "_lock", lambda *_, **__: None)
-    aftermath.end_abandoned(str(dead.journal))
+    orphans.end_abandoned(str(dead.journal))
     assert not ends(dead)
 
 
 def test_a_journal_of_another_user_is_left_alone(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its owner could not read what we would write."""
     monkeypatch.setattr(os, "geteuid", lambda: os.stat(dead.journal).st_uid + 1)
-    aftermath.end_abandoned(str(dead.journal))
+    orphans.end_abandoned(str(dead.journal))
     assert not ends(dead)
 
 
@@ -422,7 +421,7 @@ def test_the_end_of_a_start_as_long_as_can_be(tmp_path: Path) -> None:
     start = Event("w-1", "TEST_STARTED", "t", "started", "2026-01-31T10:15:00.858Z", "s", *ids, None, metadata)
     segment = Segment("", "20260131T101500858", ids[0], "w", "local")
     (tmp_path / f"{segment.created}-{ids[0]}-w-local.jsonl").write_bytes(start.encode())
-    aftermath.end_abandoned(str(tmp_path))
+    orphans.end_abandoned(str(tmp_path))
     (end,) = (tmp_path / f"{segment.created}-{ids[0]}-w_end-local.jsonl").read_bytes().splitlines()
     assert len(end) < 16 * 1024
     assert Event.decode(end).metadata["action"] == "test"

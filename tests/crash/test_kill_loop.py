@@ -18,8 +18,8 @@ from contextlib import suppress
 
 import pytest
 
-from pytest_swarmtask import locks
-from pytest_swarmtask.events import SHARED
+from pytest_swarmtask.core.event import SHARED
+from pytest_swarmtask.journal import locks
 from tests.crash.mortals import endings
 from tests.history.made import content, rows, take_in
 from tests.relay.lab import RESET, WAIT, Answer, Arrival, Json, Lab, Receiver, wait_until

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_swarmtask.cli import receiving
-from pytest_swarmtask.cli.arrivals import Printer
+from pytest_swarmtask.cli.listen import server
+from pytest_swarmtask.cli.listen.printer import Printer
 from pytest_swarmtask.receiver import MAX_BODY
 from tests.fuzz.test_parsers import BODIES, KEY, signed
 
@@ -27,8 +27,8 @@ class Listening:
     """`listen` within this process, with a secret; what its threads raise is kept."""
 
     def __init__(self) -> None:
-        receiver = receiving.Receiver(Printer(as_json=False), [KEY], None, None, hang=False)
-        self.server = receiving.Server(("127.0.0.1", 0), receiving.Handler, receiver)
+        receiver = server.Receiver(Printer(as_json=False), [KEY], None, None, hang=False)
+        self.server = server.Server(("127.0.0.1", 0), server.Handler, receiver)
         self.raised: list[BaseException] = []
         self.server.handle_error = self._keep  # type: ignore[method-assign]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
@@ -172,7 +172,7 @@ class TestSlowClients:
                 assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
 
     def test_one_that_says_nothing_is_cut_off(self, there: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(receiving.Handler, "timeout", 0.2)
+        monkeypatch.setattr(server.Handler, "timeout", 0.2)
         for said in (b"", b"POST / HT", head(("content-length", "5")) + b"ab"):
             with there.connect() as connection:
                 connection.sendall(said)

@@ -12,14 +12,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_swarmtask import journal
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.config.settings import Settings, read_settings, workflow_file
-from pytest_swarmtask.errors import BodyError, ConfigError, EndpointError, JournalError, SignatureError, WebhookError
-from pytest_swarmtask.events import EVENT_TYPES, Event
+from pytest_swarmtask.core.errors import (
+    BodyError,
+    ConfigError,
+    EndpointError,
+    JournalError,
+    SignatureError,
+    WebhookError,
+)
+from pytest_swarmtask.core.event import EVENT_TYPES, Event
+from pytest_swarmtask.core.project import workflow_file
+from pytest_swarmtask.journal import segments
 from pytest_swarmtask.receiver import Verifier, events_in
-from pytest_swarmtask.relay import address, answers, signing
-from pytest_swarmtask.relay.cloudevents import CLOUDEVENT_TYPES, PING
+from pytest_swarmtask.recording.settings import Settings, read_settings
+from pytest_swarmtask.relay.http import address, answers
+from pytest_swarmtask.wire import signing
+from pytest_swarmtask.wire.cloudevents import CLOUDEVENT_TYPES, PING
 
 KEY = b"a key"
 HEADERS = ("webhook-id", "Webhook-Timestamp", "WEBHOOK-SIGNATURE", "x")
@@ -117,11 +126,11 @@ class TestJournal:
         content = b"".join(line + b"\n" for line in lines)
         path = tmp_path / "segment.jsonl"
         path.write_bytes(content + torn.replace(b"\n", b""))
-        read = list(journal.read(str(path)))
+        read = list(segments.read(str(path)))
         assert [line for line, _ in read] == lines
         assert all(content[:end].count(b"\n") == number for number, (_, end) in enumerate(read, 1))
         for line, end in read:
-            assert [rest for rest, _ in journal.read(str(path), end)] == lines[len([e for _, e in read if e <= end]) :]
+            assert [rest for rest, _ in segments.read(str(path), end)] == lines[len([e for _, e in read if e <= end]) :]
             assert isinstance(decoded(line), (Event, JournalError))
 
     @anything
@@ -134,7 +143,7 @@ class TestJournal:
     @anything
     @given(ANY_TEXT | st.from_regex(r"[0-9T]*-[0-9a-f]{32}-[0-9a-f_]*-[a-z0-9]*\.jsonl", fullmatch=True))
     def test_any_file_name_is_a_segment_or_none(self, name: str) -> None:
-        found = journal.Segment.parse(name)
+        found = segments.Segment.parse(name)
         assert found is None or (found.name == name and len(found.trace_id) == 32)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.cli import main
+from pytest_swarmtask.cli.main import main
 from tests.relay.conftest import lab, receiver
 from tests.sessions import Project, Session
 from tests.support import clean_environ

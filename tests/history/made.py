@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pytest_swarmtask.events import Event
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.trace import Clock, Ids
 from pytest_swarmtask.history.database import connect, database
 from pytest_swarmtask.history.ingest import Ingested, ingest
-from pytest_swarmtask.trace import Clock, Ids
 
 BASE = time.time() - 200_000
 """When the first things happened: lately, or retention would find them too old."""

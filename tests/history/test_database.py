@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.errors import HistoryError
+from pytest_swarmtask.core.errors import HistoryError
 from pytest_swarmtask.history import database as module
 from pytest_swarmtask.history.database import connect, database
 from pytest_swarmtask.history.query import last_runs
-from pytest_swarmtask.history.reading import Options, ask
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION
+from pytest_swarmtask.history.session import Options, ask
 from tests.history.conftest import swarmtask
 from tests.history.made import event_ids, journaled_ids, rows, run, take_in
 from tests.support import bound_by_modes, clean_environ

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_swarmtask.events import Event
+from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.history import ingest as module
 from pytest_swarmtask.history.database import connect, database
 from pytest_swarmtask.history.ingest import Ingested, ingest

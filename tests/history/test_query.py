@@ -12,7 +12,7 @@ import pytest
 
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.database import connect, database
-from pytest_swarmtask.relay import aftermath
+from pytest_swarmtask.journal import orphans
 from tests.history.made import Process, rows, run, take_in
 
 ENDINGS = (("TEST_FAILED", "crashed"), ("TEST_PASSED", "passed"))
@@ -91,7 +91,7 @@ def test_a_run_that_was_killed(journal: Path) -> None:
     process = Process(journal, "c" * 32)
     process.write(process.session({"test_a": "passed", "test_b": "passed"})[:4])
     os.utime(process.path, (process.now - 2, process.now - 2))
-    aftermath.end_abandoned(str(journal))
+    orphans.end_abandoned(str(journal))
     (last,) = asked(journal, query.last_runs, 1)
     assert (last.outcome, round(last.duration), last.counts) == ("failed", 3, {"passed": 1, "crashed": 1})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_swarmtask.history import retention
 from pytest_swarmtask.history.database import connect, database
-from pytest_swarmtask.history.reading import update
+from pytest_swarmtask.history.session import update
 from tests.history.made import BASE, event_ids, rows, run, take_in
 
 DAY = 86400.0

@@ -16,7 +16,7 @@ import pytest_swarmtask
 from tests.relay.lab import Json, Lab, wait_until
 
 TEXT = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text("utf-8")
-HOOK = "from pytest_swarmtask.hookspecs import Endpoint, hookimpl\n\n@hookimpl\n"
+HOOK = "from pytest_swarmtask.plugins.hookspecs import Endpoint, hookimpl\n\n@hookimpl\n"
 TESTS = "import pytest\n\ndef test_one():\n    pass\n\ndef test_two():\n    assert 0\n"
 
 Install = Callable[[str, str], None]
@@ -191,7 +191,7 @@ def test_without_plug_ins_nothing_of_theirs_is_loaded(lab: Lab) -> None:
     program = (
         f"import sys; sys.path.append({package!r})\n"
         "from pytest_swarmtask.emit import main; main(['TASK_STARTED', 'u'])\n"
-        "print([name for name in ('pluggy', 'importlib.metadata', 'pytest_swarmtask.additions', 'threading') "
+        "print([name for name in ('pluggy', 'importlib.metadata', 'pytest_swarmtask.recording.extra_metadata', 'threading') "
         "if name in sys.modules])"
     )
     done = subprocess.run(

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.errors import JournalError
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.journal import read
+from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.journal.segments import read
 from tests.relay.lab import Lab, Receiver
 from tests.sessions import UNRELATED, Project
 from tests.support import clean_environ

@@ -19,11 +19,12 @@ from typing import Any
 import pytest
 import trustme
 
-from pytest_swarmtask.config.model import Webhook
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.relay.delivery import Delivery
-from pytest_swarmtask.relay.sinks.webhook import WebhookSink
-from pytest_swarmtask.relay.store import EndpointState, Position, Store, database
+from pytest_swarmtask.config.workflow import Webhook
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.project import database
+from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
+from pytest_swarmtask.relay.delivery.worker import Delivery
+from pytest_swarmtask.relay.webhook.sink import WebhookSink
 from tests.relay.lab import free_port, wait_until
 
 Fault = Callable[[socket.socket], bool]

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask import locks
-from pytest_swarmtask.config.settings import read_settings
-from pytest_swarmtask.recorder import Recorder
+from pytest_swarmtask.journal import locks
+from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.settings import read_settings
 from tests.relay.lab import HANG, Lab, Receiver, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks and signals are those of POSIX")

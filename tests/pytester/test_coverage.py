@@ -201,7 +201,7 @@ def test_coverage_is_not_imported_by_us(app: Project) -> None:
 )
 def test_what_would_take_too_long_is_left_out(app: Project, arguments: tuple[str, ...], expected: set[str]) -> None:
     """A project that is too large to be analysed in the time that we have says only what pytest-cov has found."""
-    app.write(conftest="import pytest_swarmtask.capture.coverage as ours\nours._BYTES_PER_SECOND = 0")
+    app.write(conftest="import pytest_swarmtask.sources.pytest.coverage as ours\nours._BYTES_PER_SECOND = 0")
     session = run(app, *arguments)
     assert session.end["metadata"]["coverage"] is True
     assert set(told(session)) == expected

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_swarmtask.report.summary import markdown
+from pytest_swarmtask.sources.pytest.session_markdown import markdown
 from tests.sessions import Project, Session
 from tests.support import clean_environ
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from pytest_swarmtask.receiver import Verifier, WebhookError
-from pytest_swarmtask.relay import cloudevents
+from pytest_swarmtask.wire import cloudevents
 from tests.receiver.test_verifier import DEPLOYER, NEW, body_of, record, signed
 
 PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text("utf-8")

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from pytest_swarmtask import errors
-from pytest_swarmtask.events import EVENT_TYPES, Event
+from pytest_swarmtask.core import errors
+from pytest_swarmtask.core.event import EVENT_TYPES, Event
+from pytest_swarmtask.plugins.sink import Record
 from pytest_swarmtask.receiver import (
     AgeError,
     BodyError,
@@ -22,8 +23,7 @@ from pytest_swarmtask.receiver import (
     Verifier,
     WebhookError,
 )
-from pytest_swarmtask.relay import cloudevents, formats, signing
-from pytest_swarmtask.relay.sinks import Record
+from pytest_swarmtask.wire import cloudevents, formats, signing
 
 OLD, NEW, DEPLOYER = (signing.new_secret() for _ in range(3))
 ROLES = {"developer": (NEW, ["emit:TASK_*", "emit:TEST_*"]), "deployer": ([DEPLOYER, OLD], ["*"])}

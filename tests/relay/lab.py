@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import standardwebhooks
 
-from pytest_swarmtask import locks
+from pytest_swarmtask.journal import locks
 from pytest_swarmtask.relay.survey import survey
 from tests.support import clean_environ, read_events
 

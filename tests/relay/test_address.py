@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.errors import EndpointError
-from pytest_swarmtask.relay import address
+from pytest_swarmtask.core.errors import EndpointError
+from pytest_swarmtask.relay.http import address
 
 NEVER = [
     "169.254.169.254",

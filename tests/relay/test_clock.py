@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.relay.clock import Ages
+from pytest_swarmtask.relay.delivery.age_clock import Ages
 
 DAY = 86400.0
 START = 1_700_000_000.0

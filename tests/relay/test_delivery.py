@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.relay.delivery import BACKOFF_MOST, Delivery, backoff
-from pytest_swarmtask.relay.sinks import Delivered, Disabled, Record, Rejected, Retry, Split, Stopped, Verdict
-from pytest_swarmtask.relay.store import EndpointState, Store, database
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.project import database
+from pytest_swarmtask.plugins.sink import Delivered, Disabled, Record, Rejected, Retry, Split, Stopped, Verdict
+from pytest_swarmtask.relay.delivery.store import EndpointState, Store
+from pytest_swarmtask.relay.delivery.worker import BACKOFF_MOST, Delivery, backoff
 from tests.relay.lab import wait_until
 
 NAMES = [f"{number}" for number in range(1000)]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask import handoff
-from pytest_swarmtask.config.settings import read_settings
-from pytest_swarmtask.recorder import Recorder
+from pytest_swarmtask.recording import relay_launcher
+from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.settings import read_settings
 from tests.relay.lab import CLOSE, HANG, RESET, Lab, Receiver, free_port, receiving
 
 TESTS = 200
@@ -164,7 +164,7 @@ def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError("Resource temporarily unavailable")
 
-    monkeypatch.setattr(handoff, "_spawn", refuse)
+    monkeypatch.setattr(relay_launcher, "_spawn", refuse)
 
 
 def recorder_in(lab: Lab) -> Recorder:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.config.settings import read_settings
-from pytest_swarmtask.recorder import Recorder
+from pytest_swarmtask.core.project import database
+from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay import process
-from pytest_swarmtask.relay.store import Store, database
+from pytest_swarmtask.relay.delivery.store import Store
 from pytest_swarmtask.relay.survey import EndpointSurvey, survey
 from tests.relay.lab import HANG, Answer, Arrival, Lab, Receiver, free_port, receiving, wait_until
 

@@ -11,9 +11,9 @@ import pytest
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 
-from pytest_swarmtask.events import EVENT_TYPES, Event
-from pytest_swarmtask.relay import cloudevents, formats
-from pytest_swarmtask.relay.sinks import Record
+from pytest_swarmtask.core.event import EVENT_TYPES, Event
+from pytest_swarmtask.plugins.sink import Record
+from pytest_swarmtask.wire import cloudevents, formats
 
 DATA = Path(__file__).parents[1] / "data"
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_swarmtask.errors import JournalError
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.relay.lines import decode
+from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.journal.decode import decode
 
 LINE = Event(
     "w-1", "TEST_FAILED", "a::b", "failed", "2026-01-31T10:15:00.123Z", "s", "0" * 32, "1" * 16, None, {"n": 1}

@@ -19,15 +19,17 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.cli import listen, receiving, secret
-from pytest_swarmtask.cli.arrivals import Printer
-from pytest_swarmtask.config.model import Webhook
-from pytest_swarmtask.errors import ConfigError, UsageError
-from pytest_swarmtask.events import EVENT_TYPES, Event
-from pytest_swarmtask.relay import signing
-from pytest_swarmtask.relay.sinks import Delivered, Record, Retry, Stopped
-from pytest_swarmtask.relay.sinks.webhook import WebhookSink
-from pytest_swarmtask.terminal import neutral
+from pytest_swarmtask.cli import secret
+from pytest_swarmtask.cli.listen import command
+from pytest_swarmtask.cli.listen import server as listen_server
+from pytest_swarmtask.cli.listen.printer import Printer
+from pytest_swarmtask.config.workflow import Webhook
+from pytest_swarmtask.core.errors import ConfigError, UsageError
+from pytest_swarmtask.core.event import EVENT_TYPES, Event
+from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.plugins.sink import Delivered, Record, Retry, Stopped
+from pytest_swarmtask.relay.webhook.sink import WebhookSink
+from pytest_swarmtask.wire import signing
 
 SinkTo = Callable[..., WebhookSink]
 Start = Callable[..., "Listening"]
@@ -113,7 +115,7 @@ def sink_to() -> Iterator[SinkTo]:
 def test_a_signal_at_the_worst_moment() -> None:
     """Ctrl-C ends it also while it is about to wait for that, and holds the lock for it."""
     program = (
-        "import os, signal, threading; from pytest_swarmtask.cli.server import _signals\n"
+        "import os, signal, threading; from pytest_swarmtask.cli.local_server import _signals\n"
         "stop = threading.Event()\n"
         "with _signals(stop):\n"
         "    with stop._cond:\n"
@@ -245,10 +247,10 @@ class TestEndToEnd:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[receiving.Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[listen_server.Server]:
     """The receiver within this process, without a secret."""
-    receiver = receiving.Receiver(Printer(as_json=False), [], None, None, hang=False)
-    server = receiving.Server(("127.0.0.1", 0), receiving.Handler, receiver)
+    receiver = listen_server.Receiver(Printer(as_json=False), [], None, None, hang=False)
+    server = listen_server.Server(("127.0.0.1", 0), listen_server.Handler, receiver)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server
     receiver.stop.set()
@@ -256,7 +258,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[receiving.Server]:
     server.server_close()
 
 
-def post(server: receiving.Server, body: bytes, **headers: str) -> int:
+def post(server: listen_server.Server, body: bytes, **headers: str) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
     try:
         connection.request("POST", "/", body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -265,7 +267,7 @@ def post(server: receiving.Server, body: bytes, **headers: str) -> int:
         connection.close()
 
 
-def exchange(server: receiving.Server, data: bytes) -> bytes:
+def exchange(server: listen_server.Server, data: bytes) -> bytes:
     """Send raw bytes, and return all that comes back."""
     with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as connection:
         try:
@@ -296,7 +298,7 @@ class TestHostileInput:
             b'{"a":' + b"1" * 5000 + b"}",
         ],
     )
-    def test_what_is_no_json_object_is_a_bad_request(self, server: receiving.Server, body: bytes) -> None:
+    def test_what_is_no_json_object_is_a_bad_request(self, server: listen_server.Server, body: bytes) -> None:
         assert post(server, body) == 400
         assert post(server, b"{}") == 200
 
@@ -314,12 +316,12 @@ class TestHostileInput:
         ],
     )
     def test_any_json_object_is_shown(
-        self, server: receiving.Server, body: bytes, capsys: pytest.CaptureFixture[str]
+        self, server: listen_server.Server, body: bytes, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert post(server, body) == 200
         assert capsys.readouterr().err == ""
 
-    def test_a_body_above_the_limit_is_not_read(self, server: receiving.Server) -> None:
+    def test_a_body_above_the_limit_is_not_read(self, server: listen_server.Server) -> None:
         assert exchange(server, b"POST / HTTP/1.1\r\nContent-Length: 5000001\r\n\r\n").startswith(b"HTTP/1.1 413")
         assert post(server, b'{"a":"' + b"x" * 4_000_000 + b'"}') == 200
 
@@ -339,12 +341,12 @@ class TestHostileInput:
             (b"x: y\r\n" * 300, 431),
         ],
     )
-    def test_malformed_requests_get_their_status(self, server: receiving.Server, head: bytes, status: int) -> None:
+    def test_malformed_requests_get_their_status(self, server: listen_server.Server, head: bytes, status: int) -> None:
         answer = exchange(server, b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n{}")
         assert answer.startswith(f"HTTP/1.1 {status} ".encode())
         assert post(server, b"{}") == 200
 
-    def test_random_bytes_never_stop_it(self, server: receiving.Server, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_random_bytes_never_stop_it(self, server: listen_server.Server, capsys: pytest.CaptureFixture[str]) -> None:
         chance = random.Random(7)
         valid = b'POST / HTTP/1.1\r\nHost: x\r\nwebhook-id: a\r\nContent-Length: 21\r\n\r\n{"event_type":"TASK"}\n'
         for _ in range(300):
@@ -355,14 +357,14 @@ class TestHostileInput:
         assert post(server, b"{}") == 200
         assert capsys.readouterr().err == ""
 
-    def test_a_sender_may_wait_to_be_asked_for_the_body(self, server: receiving.Server) -> None:
+    def test_a_sender_may_wait_to_be_asked_for_the_body(self, server: listen_server.Server) -> None:
         with socket.create_connection(("127.0.0.1", server.server_port), timeout=5) as connection:
             connection.sendall(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
             connection.sendall(b"{}")
             assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
 
-    def test_a_connection_is_kept_and_answers_are_quick(self, server: receiving.Server) -> None:
+    def test_a_connection_is_kept_and_answers_are_quick(self, server: listen_server.Server) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
         seconds = []
         for _ in range(50):
@@ -374,7 +376,7 @@ class TestHostileInput:
         assert min(seconds) < 0.04  # what each takes where packets wait for an acknowledgement
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "BREW"])
-    def test_other_methods_are_answered(self, server: receiving.Server, method: str) -> None:
+    def test_other_methods_are_answered(self, server: listen_server.Server, method: str) -> None:
         answer = exchange(server, f"{method} / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert answer.startswith(b"HTTP/1.1 501 ")
 
@@ -384,7 +386,7 @@ class TestPrinting:
         "char", ["\x1b", "\x00", "\r", "\n", "\x7f", "\x9b", "\u202e", "\u2028", "\u2066", "\u200f"]
     )
     def test_nothing_that_a_terminal_would_obey_gets_through(
-        self, server: receiving.Server, char: str, capsys: pytest.CaptureFixture[str]
+        self, server: listen_server.Server, char: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         event = {
             "event_type": f"TEST{char}FAILED",
@@ -398,7 +400,7 @@ class TestPrinting:
         assert char not in neutral(char)
 
     def test_a_terminal_of_another_encoding_still_gets_a_line(
-        self, server: receiving.Server, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+        self, server: listen_server.Server, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
     ) -> None:
         with open(1, "w", encoding="ascii", closefd=False) as ascii_only, monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", ascii_only)
@@ -411,7 +413,7 @@ class TestPrinting:
     ) -> None:
         monkeypatch.setenv("NO_COLOR", no_color)
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-        receiver = receiving.Receiver(Printer(as_json=False), [], None, None, hang=False)
+        receiver = listen_server.Receiver(Printer(as_json=False), [], None, None, hang=False)
         receiver.take({}, record(event_type="TEST_FAILED").line)
         assert ("\x1b[31mTEST_FAILED" in capsys.readouterr().out) is colored
 
@@ -458,7 +460,7 @@ class TestUsage:
 def run(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
     subparsers = parser.add_subparsers()
-    listen.register(subparsers)
+    command.register(subparsers)
     secret.register(subparsers)
     args = parser.parse_args(arguments)
     code: int = args.func(args)

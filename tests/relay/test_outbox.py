@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.relay import outbox as outboxes
-from pytest_swarmtask.relay.outbox import Outbox
-from pytest_swarmtask.relay.store import Position, Store
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.relay.delivery import outbox as outboxes
+from pytest_swarmtask.relay.delivery.outbox import Outbox
+from pytest_swarmtask.relay.delivery.store import Position, Store
 
 MANY = 10_000
 

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask import locks
-from pytest_swarmtask.config.settings import read_settings
-from pytest_swarmtask.handoff import lock_file
-from pytest_swarmtask.journal import segments
-from pytest_swarmtask.recorder import Recorder
-from pytest_swarmtask.relay import loop
-from pytest_swarmtask.relay.loop import Relay
-from pytest_swarmtask.relay.routes import Routes
+from pytest_swarmtask.core.project import lock_file
+from pytest_swarmtask.journal import locks
+from pytest_swarmtask.journal.segments import segments
+from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.settings import read_settings
+from pytest_swarmtask.relay.builtin_plugins import relay_plugins
+from pytest_swarmtask.relay.delivery import loop
+from pytest_swarmtask.relay.delivery.loop import Relay
+from pytest_swarmtask.relay.delivery.routes import Routes
 from tests.relay.lab import HANG, WAIT, Arrival, Lab, Receiver, free_port, receiving, wait_until
 
 SUITE = """
@@ -391,7 +392,7 @@ def test_one_that_waits_for_a_person_keeps_no_relay_alive(
         lock = locks.open_locked(lock_file(str(lab.journal), key))
         assert lock is not None
         monkeypatch.setattr(loop, "_RETRY_LINGER", 3600.0)
-        relay = threading.Thread(target=Relay(str(lab.journal), environ, {key: lock}).run, daemon=True)
+        relay = threading.Thread(target=Relay(str(lab.journal), environ, {key: lock}, relay_plugins()).run, daemon=True)
         relay.start()
         relay.join(WAIT)
         assert not relay.is_alive()
@@ -526,7 +527,7 @@ def hair(lab: Lab, receiver: Receiver) -> tuple[Recorder, Relay]:
     key = recorder._routes().relay_key()
     lock = locks.open_locked(str(lab.journal / "relay" / f"{key}.lock"))
     assert lock is not None
-    return recorder, Relay(str(lab.journal), environ, {key: lock}, adopt=False)
+    return recorder, Relay(str(lab.journal), environ, {key: lock}, relay_plugins(), adopt=False)
 
 
 @pytest.mark.parametrize("how", ["the same segment", "a new segment"])

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.relay import aftermath, retention
+from pytest_swarmtask.journal import orphans
+from pytest_swarmtask.relay import retention
 from tests.relay.lab import Lab, Receiver, free_port, wait_until
 
 DAY = 86400.0
@@ -252,7 +253,7 @@ def test_a_pruner_is_killed_in_the_middle(lone: Lab, monkeypatch: pytest.MonkeyP
     first, *others = lone.segments()
     assert len(others) == 2
     first.unlink()
-    aftermath.end_abandoned(str(lone.journal))
+    orphans.end_abandoned(str(lone.journal))
     assert lone.segments() == others
     age(others, 1000)
     looked(lone)

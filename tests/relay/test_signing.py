@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from pytest_swarmtask.errors import ConfigError, SignatureError
-from pytest_swarmtask.relay import signing
+from pytest_swarmtask.core.errors import ConfigError, SignatureError
+from pytest_swarmtask.wire import signing
 from tests.npm import installed
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()

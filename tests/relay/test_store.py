@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.relay import store as store_module
-from pytest_swarmtask.relay.store import EXPIRED, PURGED, DeadLetter, EndpointState, Position, Store, database
-from pytest_swarmtask.sqlitefile import use_wal
+from pytest_swarmtask.core.project import database
+from pytest_swarmtask.history.sqlite_file import use_wal
+from pytest_swarmtask.relay.delivery import store as store_module
+from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, DeadLetter, EndpointState, Position, Store
 
 
 @pytest.fixture
@@ -291,7 +292,7 @@ def test_one_makes_it_while_another_opens_it(path: str, monkeypatch: pytest.Monk
         is_open.set()
         slow.join()
         quick.settle("quick", {"a": Position(1)})
-        look = f"from pytest_swarmtask.relay.store import Store; s = Store({path!r}); print(*s.positions()); s.close()"
+        look = f"from pytest_swarmtask.relay.delivery.store import Store; s = Store({path!r}); print(*s.positions()); s.close()"
         seen = [subprocess.check_output([sys.executable, "-c", look], text=True) for _ in range(2)]
         assert ["quick" in positions for positions in seen] == [True, True]
         assert os.path.exists(f"{path}-wal"), "the log has been removed under a connection"

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import trustme
 
-from pytest_swarmtask.config.model import Webhook
-from pytest_swarmtask.relay.sinks import Delivered, Retry, Stopped
-from pytest_swarmtask.relay.sinks.webhook import WebhookSink
+from pytest_swarmtask.config.workflow import Webhook
+from pytest_swarmtask.plugins.sink import Delivered, Retry, Stopped
+from pytest_swarmtask.relay.webhook.sink import WebhookSink
 from tests.receiver.test_verifier import record
 from tests.relay.lab import SECRET, Lab
 

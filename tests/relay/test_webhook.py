@@ -23,11 +23,11 @@ import pytest
 import standardwebhooks
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 
-from pytest_swarmtask.config.model import Webhook
-from pytest_swarmtask.events import EVENT_TYPES, Event
-from pytest_swarmtask.relay import answers, transport
-from pytest_swarmtask.relay.sinks import Delivered, Disabled, Record, Rejected, Retry, Sink, Split, Stopped
-from pytest_swarmtask.relay.sinks.webhook import WebhookSink
+from pytest_swarmtask.config.workflow import Webhook
+from pytest_swarmtask.core.event import EVENT_TYPES, Event
+from pytest_swarmtask.plugins.sink import Delivered, Disabled, Record, Rejected, Retry, Sink, Split, Stopped
+from pytest_swarmtask.relay.http import answers, transport
+from pytest_swarmtask.relay.webhook.sink import WebhookSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pytest_swarmtask.redact import MASK
+from pytest_swarmtask.core.event import MASK
 from tests.run.watched import Watched
 
 WRONG: list[tuple[list[str], str]] = [

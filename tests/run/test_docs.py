@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.cli import run
+from pytest_swarmtask.sources.command import run
 from tests.run.test_events import tree
 from tests.run.watched import Watched
 

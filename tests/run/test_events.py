@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pytest_swarmtask.redact import MASK
+from pytest_swarmtask.core.event import MASK
 from tests.run.watched import Event, Watched
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -124,7 +124,9 @@ def test_a_binary_of_another_kind(watched: Watched) -> None:
 
 def test_arguments_too_long_for_the_system(watched: Watched) -> None:
     """Where the system refuses the arguments it ends with 126."""
-    program = "import sys; from pytest_swarmtask.cli.run import main; sys.exit(main(['true', 'x' * 5_000_000]))"
+    program = (
+        "import sys; from pytest_swarmtask.sources.command.run import main; sys.exit(main(['true', 'x' * 5_000_000]))"
+    )
     done = watched.plain(watched.command[0], "-c", program)
     assert (done.returncode, done.stderr.decode()) == (126, f"swarmtask: true: {os.strerror(errno.E2BIG)}\n")
     assert len(json.dumps(watched.end())) < 16_000

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from pytest_swarmtask.locks import is_locked
+from pytest_swarmtask.journal.locks import is_locked
 from tests.run.watched import PATIENCE, Event, Watched, wait_for
 
 COUNT = """
@@ -124,13 +124,13 @@ import os, signal, sys, weakref
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name == "pytest_swarmtask.cli.run":
+        if name == "pytest_swarmtask.sources.command.run":
             finder = Finder()
             ref = weakref.ref(finder, lambda _: (os.kill(os.getpid(), signal.SIGINT), os.getpid()))
             del finder
 
 sys.meta_path.insert(0, Finder())
-from pytest_swarmtask.cli import main
+from pytest_swarmtask.cli.main import main
 sys.exit(main(["run", "--", "touch", "begun"]))
 """
 

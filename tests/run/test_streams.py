@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.capture.stderr import Stderr
-from pytest_swarmtask.redact import MASK, Redactor
+from pytest_swarmtask.core.event import MASK
+from pytest_swarmtask.redaction.redactor import Redactor
+from pytest_swarmtask.sources.command.stderr import Stderr
 from tests.run.watched import PATIENCE, Watched, wait_for
 
 

@@ -149,7 +149,7 @@ def test_a_webhook_that_does_not_answer(watched: Watched, webhook: bool) -> None
 
 def test_nothing_heavy_is_loaded(watched: Watched) -> None:
     """Nothing is loaded that the command does not need."""
-    program = "import sys; from pytest_swarmtask.cli import main; main(['run', '--', 'true']); print(*sys.modules)"
+    program = "import sys; from pytest_swarmtask.cli.main import main; main(['run', '--', 'true']); print(*sys.modules)"
     done = watched.plain(sys.executable, "-c", program, COVERAGE_PROCESS_CONFIG="")
     heavy = {
         "argparse",

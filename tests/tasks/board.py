@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pytest_swarmtask.relay.tasks import Wish
+from pytest_swarmtask.relay.tasks.manager import Wish
 from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
 Json = dict[str, Any]

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pytest_swarmtask.config.model import Rest
-from pytest_swarmtask.errors import TaskManagerError
-from pytest_swarmtask.relay.tasks import Change, Wish
+from pytest_swarmtask.config.workflow import Rest
+from pytest_swarmtask.core.errors import TaskManagerError
+from pytest_swarmtask.relay.tasks.manager import Change, Wish
 from pytest_swarmtask.relay.tasks.rest import RestService
 from tests.relay.lab import Lab, free_port, wait_until
 from tests.tasks.board import Board, now, wish

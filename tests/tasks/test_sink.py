@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.config.model import StatusMap
-from pytest_swarmtask.events import EVENT_TYPES, Event
-from pytest_swarmtask.relay.sinks import Delivered, Record, Retry, Stopped
-from pytest_swarmtask.relay.sinks.tasks import TaskManagerSink
+from pytest_swarmtask.config.workflow import StatusMap
+from pytest_swarmtask.core.event import EVENT_TYPES, Event
+from pytest_swarmtask.plugins.sink import Delivered, Record, Retry, Stopped
 from pytest_swarmtask.relay.tasks import lock as locks
+from pytest_swarmtask.relay.tasks.sink import TaskManagerSink
 from tests.tasks.board import Board, task
 
 
@@ -99,5 +99,5 @@ def test_it_looks_after_what_it_has_set_and_then_rests(sink: TaskManagerSink, mo
     assert sink.tend() == float("inf")
     sink.send([record("TASK_COMPLETED", "1")])
     assert sink.tend() < 1
-    monkeypatch.setattr("pytest_swarmtask.relay.sinks.tasks.WATCH", 0.0)
+    monkeypatch.setattr("pytest_swarmtask.relay.tasks.sink.WATCH", 0.0)
     assert sink.tend() == float("inf")

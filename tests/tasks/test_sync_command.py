@@ -126,7 +126,7 @@ def test_from_python(lab: Lab, recorded: Board) -> None:
     assert recorded.statuses() == {"1": "in-progress", "2": "done", "2.1": "done", "3": "done"}
     recorded.path.unlink()
     raised = lab.python(
-        "from pytest_swarmtask import AutomationIntegrator\nfrom pytest_swarmtask.errors import UsageError\n"
+        "from pytest_swarmtask import AutomationIntegrator\nfrom pytest_swarmtask.core.errors import UsageError\n"
         "try: AutomationIntegrator().sync_tasks()\nexcept UsageError as error: print(error)"
     )
     assert "tasks.json does not exist" in raised.stdout

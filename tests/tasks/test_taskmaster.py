@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.errors import TaskManagerError
-from pytest_swarmtask.relay.tasks import Change, Task, taskmaster
+from pytest_swarmtask.core.errors import TaskManagerError
 from pytest_swarmtask.relay.tasks import lock as locks
+from pytest_swarmtask.relay.tasks import taskmaster
 from pytest_swarmtask.relay.tasks.document import Document
+from pytest_swarmtask.relay.tasks.manager import Change, Task
 from tests.tasks.board import OLD, Board, StandIn, subtask, task, wish
 
 AT = "2026-05-05T10:00:00.000Z"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_swarmtask.relay.survey import survey
-from pytest_swarmtask.relay.triggers.record import summaries
+from pytest_swarmtask.relay.triggers.firing_log import summaries
 from tests.relay.lab import Json, Lab, wait_until
 
 NOTE = """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask import locks
+from pytest_swarmtask.journal import locks
 from tests.relay.lab import SECRET, Lab, Receiver, receiving, wait_until
 from tests.tasks.board import Board, task
 from tests.triggers.rules import Notes, cause_of, configure, python, rule, summary, wait_for_failure, wait_for_triggers

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from pytest_swarmtask.access import token_hash
+from pytest_swarmtask.core.roles import token_hash
 from tests.relay.lab import Lab, Receiver, wait_until
 from tests.triggers.rules import (
     NOTE,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.access import CONTROLS, Access, allows, token_hash
-from pytest_swarmtask.config.settings import read_settings, workflow_file
-from pytest_swarmtask.errors import AccessError, ConfigError
+from pytest_swarmtask.core.errors import AccessError, ConfigError
+from pytest_swarmtask.core.project import workflow_file
+from pytest_swarmtask.core.roles import CONTROLS, Access, allows, token_hash
+from pytest_swarmtask.recording.settings import read_settings
 
 WORKFLOW = f"""
 access_control:

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from pytest_swarmtask.cli import config as cli
-from pytest_swarmtask.config import model, triggers
+from pytest_swarmtask.config import triggers, workflow
 from pytest_swarmtask.config.load import Loaded, UnsetVariableError, expand, is_active, load, references
 from pytest_swarmtask.config.schema import schema
-from pytest_swarmtask.errors import ConfigError, UsageError
+from pytest_swarmtask.core.errors import ConfigError, UsageError
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = REPOSITORY / ".taskmaster" / "config" / "workflow.yaml"
@@ -91,7 +91,7 @@ class TestWithoutFile:
     @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "task_integration:\nmonitoring:\nenvironments:\n"])
     def test_an_empty_file_or_section_is_like_none(self, write: Write, text: str) -> None:
         loaded = load(write(text), {"WORKFLOW_ENVIRONMENT": "qa"})
-        assert loaded.workflow == model.Workflow(task_integration=loaded.workflow.task_integration)
+        assert loaded.workflow == workflow.Workflow(task_integration=loaded.workflow.task_integration)
         assert loaded.path is not None
 
 
@@ -525,7 +525,7 @@ class TestExample:
 
     def test_it_uses_every_section(self) -> None:
         content = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
-        assert set(content) == {field.name for field in msgspec.structs.fields(model.Workflow)}
+        assert set(content) == {field.name for field in msgspec.structs.fields(workflow.Workflow)}
 
     @pytest.mark.skipif(OLD_MSGSPEC, reason="an older msgspec writes the same schema in other words")
     def test_its_schema_file_is_the_models(self) -> None:
@@ -591,7 +591,7 @@ class TestSchema:
 
     def test_no_field_uses_msgspecs_pattern(self) -> None:
         """In a union with a list it crashes the process at its exit (msgspec 0.22)."""
-        assert list(patterns(msgspec.inspect.type_info(model.Workflow), set())) == []
+        assert list(patterns(msgspec.inspect.type_info(workflow.Workflow), set())) == []
 
 
 def patterns(info: Any, seen: set[type]) -> Any:

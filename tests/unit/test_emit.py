@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.redact import MASK
+from pytest_swarmtask.core.event import MASK
 from tests.support import clean_environ, read_events
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_swarmtask import errors
+from pytest_swarmtask.core import errors
 
 
 def test_one_tree() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_swarmtask.errors import EventTypeError, JournalError, SwarmtaskError
-from pytest_swarmtask.events import EVENT_TYPES, AutomationEventType, Event, event_type_name
+from pytest_swarmtask.core.errors import EventTypeError, JournalError, SwarmtaskError
+from pytest_swarmtask.core.event import EVENT_TYPES, AutomationEventType, Event, event_type_name
 
 FIELDS = (
     "id",

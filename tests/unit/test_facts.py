@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.capture import ci, git
+from pytest_swarmtask.core.facts import ci, git
 
 GITHUB = {
     "CI": "true",

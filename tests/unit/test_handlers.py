@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.handlers import Handlers
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.sources.python.handlers import Handlers
 
 WAIT = 20.0
 

@@ -18,13 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask import journal, locks
-from pytest_swarmtask.config.settings import read_settings
-from pytest_swarmtask.errors import JournalError
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.journal import Journal, Segment, private_folder, read, segments, write_private
-from pytest_swarmtask.recorder import Recorder
-from pytest_swarmtask.trace import Clock, Ids, new_trace_id
+from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.trace import Clock, Ids, new_trace_id
+from pytest_swarmtask.journal import locks
+from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.journal.segments import Journal, Segment, private_folder, read, segments, write_private
+from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.settings import read_settings
 from tests.support import clean_environ, read_events
 
 
@@ -230,7 +231,7 @@ def test_threads_begin_one_segment(tmp_path: Path, attempt: int) -> None:
 
 def test_a_forked_child_has_its_own_segment(tmp_path: Path) -> None:
     """A child of fork without exec writes a segment of its own, with its own ids; the parent's stays locked."""
-    from pytest_swarmtask import recorder as recorders
+    from pytest_swarmtask.recording import recorder as recorders
 
     recorder = recorders.recorder(str(tmp_path))
     write(recorder, "parent before")
@@ -252,7 +253,7 @@ def test_a_forked_child_has_its_own_segment(tmp_path: Path) -> None:
 
 def test_a_forked_child_owes_only_its_own(tmp_path: Path) -> None:
     """What the parent wrote is not what its child waits for."""
-    from pytest_swarmtask import recorder as recorders
+    from pytest_swarmtask.recording import recorder as recorders
 
     recorder = recorders.recorder(str(tmp_path))
     owe(recorder)
@@ -268,10 +269,10 @@ def test_a_signal_while_a_segment_begins(
     recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """The handler of a signal that writes while the first segment is made: both events are in it."""
-    create = journal._create_locked
+    create = journals._create_locked
 
     def interrupted(path: str) -> int:
-        monkeypatch.setattr(journal, "_create_locked", create)
+        monkeypatch.setattr(journals, "_create_locked", create)
         if moment == "before":
             signal.raise_signal(signal.SIGUSR1)
         fd = create(path)
@@ -279,7 +280,7 @@ def test_a_signal_while_a_segment_begins(
             signal.raise_signal(signal.SIGUSR1)
         return fd
 
-    monkeypatch.setattr(journal, "_create_locked", interrupted)
+    monkeypatch.setattr(journals, "_create_locked", interrupted)
     former = signal.signal(signal.SIGUSR1, lambda *_: write(recorder, "signal"))
     try:
         write(recorder, "main")
@@ -294,7 +295,7 @@ def test_a_signal_while_a_segment_begins(
 
 def test_a_fork_while_a_thread_writes(tmp_path: Path) -> None:
     """A child that is forked while another thread is in the middle of writing can write at once."""
-    from pytest_swarmtask import recorder as recorders
+    from pytest_swarmtask.recording import recorder as recorders
 
     recorder = recorders.recorder(str(tmp_path))
     stop = threading.Event()
@@ -582,8 +583,8 @@ def test_reading_on(tmp_path: Path) -> None:
 
 def test_a_long_foreign_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line longer than any event is given cut, what follows it whole, and the offsets stay true."""
-    monkeypatch.setattr(journal, "MAX_LINE", 1000)
-    monkeypatch.setattr(journal, "_CHUNK", 300)
+    monkeypatch.setattr(journals, "MAX_LINE", 1000)
+    monkeypatch.setattr(journals, "_CHUNK", 300)
     path = tmp_path / "a.jsonl"
     content = b"first\n" + b"x" * 10_000 + b"\nlast\n"
     path.write_bytes(content)
@@ -600,7 +601,7 @@ def test_lines_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     path.write_bytes(content)
     expected = list(read(str(path)))
     for chunk in (1, 2, 3, 7, 29, 30, 31, 1000):
-        monkeypatch.setattr(journal, "_CHUNK", chunk)
+        monkeypatch.setattr(journals, "_CHUNK", chunk)
         assert list(read(str(path))) == expected
 
 

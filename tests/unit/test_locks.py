@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask import locks
+from pytest_swarmtask.journal import locks
 
 HOLDER = """
 import os, sys
-from pytest_swarmtask import locks
+from pytest_swarmtask.journal import locks
 fd = locks.open_locked(sys.argv[1])
 print(fd is not None, flush=True)
 sys.stdin.read()

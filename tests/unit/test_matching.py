@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from pytest_swarmtask.config.triggers import When
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.relay.matching import is_among, mismatch
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
 METADATA = {
     "outcome": "error",

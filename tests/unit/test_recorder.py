@@ -23,11 +23,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_swarmtask import recorder as recorders
-from pytest_swarmtask.config.settings import read_settings
-from pytest_swarmtask.events import EVENT_TYPES, Event
-from pytest_swarmtask.recorder import Recorder
-from pytest_swarmtask.redact import MASK, MAX_EVENT
+from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, Event
+from pytest_swarmtask.recording import recorder as recorders
+from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.settings import read_settings
 from tests.support import read_events
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_swarmtask.redact import MASK, Redactor
+from pytest_swarmtask.core.event import MASK
+from pytest_swarmtask.redaction.redactor import Redactor
 
 
 def redactor(**environ: str) -> Redactor:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.redaction import HOSTILE, LENGTH, growth
-from pytest_swarmtask.redact import Redactor
+from pytest_swarmtask.redaction.redactor import Redactor
 from tests.data.redaction import crossed, first, fourth, second, third
 from tests.data.redaction.written import Written
 

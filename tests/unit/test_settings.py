@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask import plugins
-from pytest_swarmtask.config import settings
-from pytest_swarmtask.config.settings import find_root, read_settings, under_ci, workflow_file
+from pytest_swarmtask.core.project import find_root, under_ci, workflow_file
+from pytest_swarmtask.plugins import compile as compiler
+from pytest_swarmtask.plugins import registry
+from pytest_swarmtask.recording.settings import read_settings
 from tests.support import clean_environ
 
 WORKFLOW = """
@@ -110,7 +111,7 @@ def test_a_warm_cache_needs_no_parser(tmp_path: Path) -> None:
     write(tmp_path)
     read_settings(str(tmp_path), {})
     program = (
-        "import os, sys; from pytest_swarmtask.config.settings import read_settings; "
+        "import os, sys; from pytest_swarmtask.recording.settings import read_settings; "
         "assert read_settings(os.getcwd(), {}).source == 'my-project'; print(*sys.modules)"
     )
     done = subprocess.run(
@@ -193,17 +194,17 @@ def test_what_is_wrong_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """An invalid file is not checked by each process; but anew once it, or what checks it, has changed."""
     installed = tmp_path / "site-packages"
     installed.mkdir()
-    monkeypatch.setattr(plugins, "folders", lambda: [str(installed)])
+    monkeypatch.setattr(registry, "folders", lambda: [str(installed)])
     write(tmp_path, "task_integration: {drain_timeuot: 5}")
     problem = read_settings(str(tmp_path), {}).problem
     checked: list[str] = []
-    check = settings._compile
+    check = compiler.compile_settings
 
     def counted(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
         checked.append(root)
         return check(root, environ)
 
-    monkeypatch.setattr(settings, "_compile", counted)
+    monkeypatch.setattr(compiler, "compile_settings", counted)
     assert read_settings(str(tmp_path), {}).problem == problem
     assert not checked
     (installed / "another").mkdir()

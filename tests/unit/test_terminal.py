@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_swarmtask.terminal import neutral, neutral_lines
+from pytest_swarmtask.core.text import neutral, neutral_lines
 
 
 @pytest.mark.parametrize(

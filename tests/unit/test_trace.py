@@ -15,8 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_swarmtask import trace
-from pytest_swarmtask.trace import Clock, Ids, derived_span, new_trace_id, parse_traceparent, run_context, traceparent
+from pytest_swarmtask.core import trace
+from pytest_swarmtask.core.trace import (
+    Clock,
+    Ids,
+    derived_span,
+    new_trace_id,
+    parse_traceparent,
+    run_context,
+    traceparent,
+)
 from tests.support import clean_environ
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -154,7 +162,7 @@ def test_without_one_each_run_is_its_own() -> None:
 
 def test_processes_agree_on_a_span() -> None:
     """Two processes that share only the run and the names derive the same span id, whatever their hash seed."""
-    program = f"from pytest_swarmtask.trace import derived_span; print(derived_span({TRACE!r}, None, 'TASK', 'ü'))"
+    program = f"from pytest_swarmtask.core.trace import derived_span; print(derived_span({TRACE!r}, None, 'TASK', 'ü'))"
     answers = {
         subprocess.run(
             [sys.executable, "-c", program],

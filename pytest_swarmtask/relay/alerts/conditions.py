@@ -19,15 +19,15 @@ from pytest_swarmtask.config.monitoring import (
     FlakyAlert,
     NewlyFailingAlert,
 )
-from pytest_swarmtask.relay.alerts import Case
-from pytest_swarmtask.relay.matching import is_among
+from pytest_swarmtask.relay.alerts.evaluation import Case
+from pytest_swarmtask.relay.delivery.matching import is_among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_swarmtask.events import Event
+    from pytest_swarmtask.core.event import Event
     from pytest_swarmtask.history.past import Ending
-    from pytest_swarmtask.relay.alerts.past import Past
+    from pytest_swarmtask.relay.alerts.past_runs import Past
 
     Note = dict[str, Any]
     Condition = Callable[[Any, Event, Past, Note | None], Case | None]

@@ -7,11 +7,10 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.handoff import relay_folder
-from pytest_swarmtask.relay.alerts.standing import Held, firing
-from pytest_swarmtask.relay.memory import Memory
-from pytest_swarmtask.relay.notify import failed_notifications
-from pytest_swarmtask.relay.store import database
+from pytest_swarmtask.core.project import database, relay_folder
+from pytest_swarmtask.relay.alerts.state import Held, firing
+from pytest_swarmtask.relay.delivery.memory import Memory
+from pytest_swarmtask.relay.notify.notifiers import failed_notifications
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

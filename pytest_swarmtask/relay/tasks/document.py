@@ -8,12 +8,13 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.relay.tasks import Change, edit
+from pytest_swarmtask.relay.tasks import edit
+from pytest_swarmtask.relay.tasks.manager import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_swarmtask.relay.tasks import Wish
+    from pytest_swarmtask.relay.tasks.manager import Wish
 
 DEFAULT_TAG = "master"
 _NO_TAGS = {"tasks", "metadata"}

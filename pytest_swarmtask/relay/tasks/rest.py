@@ -10,21 +10,21 @@ from urllib.parse import quote
 
 import httpx
 
-from pytest_swarmtask.config.model import Webhook
 from pytest_swarmtask.config.variables import expand
-from pytest_swarmtask.errors import ConfigError, EndpointError, TaskManagerError
-from pytest_swarmtask.relay import answers
-from pytest_swarmtask.relay.sinks import Delivered, Rejected, Retry
-from pytest_swarmtask.relay.sinks.webhook import finish, request_headers, transport, usable_url
-from pytest_swarmtask.relay.tasks import Change, Outcome
-from pytest_swarmtask.relay.templates import fill, fill_all
+from pytest_swarmtask.config.workflow import Webhook
+from pytest_swarmtask.core.errors import ConfigError, EndpointError, TaskManagerError
+from pytest_swarmtask.plugins.sink import Delivered, Rejected, Retry
+from pytest_swarmtask.relay.delivery.templates import fill, fill_all
+from pytest_swarmtask.relay.http import answers
+from pytest_swarmtask.relay.http.endpoint import finish, request_headers, transport, usable_url
+from pytest_swarmtask.relay.tasks.manager import Change, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_swarmtask.config.model import Rest
-    from pytest_swarmtask.relay.tasks import Wish
-    from pytest_swarmtask.relay.transport import Transport
+    from pytest_swarmtask.config.workflow import Rest
+    from pytest_swarmtask.relay.http.transport import Transport
+    from pytest_swarmtask.relay.tasks.manager import Wish
 
 _NO_SUCH_TASK = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _NOT_LET_IN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)

@@ -7,18 +7,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask import journal as journals
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.config.settings import journal_folder
-from pytest_swarmtask.errors import JournalError
-from pytest_swarmtask.events import Event
-from pytest_swarmtask.relay.tasks import Outcome, Wish, task_manager
-from pytest_swarmtask.relay.templates import variables
+from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.project import journal_folder
+from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.relay.delivery.templates import variables
+from pytest_swarmtask.relay.tasks.factory import task_manager
+from pytest_swarmtask.relay.tasks.manager import Outcome, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_swarmtask.config.model import StatusMap
+    from pytest_swarmtask.config.workflow import StatusMap
 
 _OF_A_TEST = b'"event_type":"TEST_'
 

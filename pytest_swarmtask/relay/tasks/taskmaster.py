@@ -13,16 +13,16 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.errors import TaskManagerError
-from pytest_swarmtask.relay.tasks import Change, Outcome, Task
+from pytest_swarmtask.core.errors import TaskManagerError
 from pytest_swarmtask.relay.tasks.document import DEFAULT_TAG, Document, UnknownShapeError
 from pytest_swarmtask.relay.tasks.lock import locked
+from pytest_swarmtask.relay.tasks.manager import Change, Outcome, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_swarmtask.config.model import TaskManager as Definition
-    from pytest_swarmtask.relay.tasks import Wish
+    from pytest_swarmtask.config.workflow import TaskManager as Definition
+    from pytest_swarmtask.relay.tasks.manager import Wish
 
 _ATTEMPTS = 3
 """How often a file that cannot be read is looked at: an editor may be about to write it."""

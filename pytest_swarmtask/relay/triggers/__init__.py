@@ -1,1 +1,1 @@
-"""The rules of `automation_triggers`: whether one fires, what it remembers, and what it does."""
+"""Triggers: rules of `workflow.yaml` that act on events."""

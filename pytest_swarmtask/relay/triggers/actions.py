@@ -12,28 +12,29 @@ import msgspec
 
 from pytest_swarmtask.config.triggers import CallWebhook, Emit, Notify, Run, SetStatus
 from pytest_swarmtask.config.variables import expand
-from pytest_swarmtask.errors import ConfigError, EndpointError, TaskManagerError
-from pytest_swarmtask.handoff import relay_folder
-from pytest_swarmtask.relay.delivery import backoff
-from pytest_swarmtask.relay.notify import Message
-from pytest_swarmtask.relay.sinks import Delivered, Retry
-from pytest_swarmtask.relay.sinks.webhooks import named
-from pytest_swarmtask.relay.tasks import Wish, task_manager
-from pytest_swarmtask.relay.templates import fill, fill_all
+from pytest_swarmtask.core.errors import ConfigError, EndpointError, TaskManagerError
+from pytest_swarmtask.core.project import relay_folder
+from pytest_swarmtask.core.trace import Clock
+from pytest_swarmtask.plugins.sink import Delivered, Retry
+from pytest_swarmtask.relay.delivery.templates import fill, fill_all
+from pytest_swarmtask.relay.delivery.worker import backoff
+from pytest_swarmtask.relay.notify.message import Message
+from pytest_swarmtask.relay.tasks.factory import task_manager
+from pytest_swarmtask.relay.tasks.manager import Wish
 from pytest_swarmtask.relay.triggers import commands
 from pytest_swarmtask.relay.triggers.emitting import Emitter
 from pytest_swarmtask.relay.triggers.rules import ActionError
-from pytest_swarmtask.trace import Clock
+from pytest_swarmtask.relay.webhook.lookup import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_swarmtask.config.model import Workflow
     from pytest_swarmtask.config.triggers import AnyAction
-    from pytest_swarmtask.hookspecs import SinkRequest
-    from pytest_swarmtask.redact import Redactor
-    from pytest_swarmtask.relay.notify import Notifiers
-    from pytest_swarmtask.relay.sinks import Record, Verdict
+    from pytest_swarmtask.config.workflow import Workflow
+    from pytest_swarmtask.plugins.hookspecs import SinkRequest
+    from pytest_swarmtask.plugins.sink import Record, Verdict
+    from pytest_swarmtask.redaction.redactor import Redactor
+    from pytest_swarmtask.relay.notify.notifiers import Notifiers
     from pytest_swarmtask.relay.triggers.rules import Firing
 
 
@@ -85,7 +86,8 @@ class Actions:
             raise ActionError(f"{action.command[0]} ended with exit code {code}")
 
     def _call(self, action: CallWebhook, firing: Firing, record: Record) -> None:
-        from pytest_swarmtask.relay.sinks.webhook import Endpoint, WebhookSink  # an HTTP client
+        from pytest_swarmtask.relay.http.endpoint import Endpoint
+        from pytest_swarmtask.relay.webhook.sink import WebhookSink  # an HTTP client
 
         definition = named(action.webhook, self._workflow)
         timeout = min(definition.timeout, firing.rule.timeout)

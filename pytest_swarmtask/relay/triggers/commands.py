@@ -13,16 +13,16 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from pytest_swarmtask.config.variables import expand
-from pytest_swarmtask.relay.templates import fill
+from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.trace import CAUSES, traceparent
+from pytest_swarmtask.relay.delivery.templates import fill
 from pytest_swarmtask.relay.triggers.rules import ActionError, chain
-from pytest_swarmtask.terminal import neutral
-from pytest_swarmtask.trace import CAUSES, traceparent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_swarmtask.config.triggers import Run
-    from pytest_swarmtask.redact import Redactor
+    from pytest_swarmtask.redaction.redactor import Redactor
     from pytest_swarmtask.relay.triggers.rules import Firing
 
 _GRACE = 2.0

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config.variables import expand
-from pytest_swarmtask.events import EVENT_TYPES, SHARED, Event
-from pytest_swarmtask.journal import LOCAL, Journal, Segment, route_of, write_private
-from pytest_swarmtask.redact import MAX_EVENT
-from pytest_swarmtask.relay.templates import fill
+from pytest_swarmtask.core.event import EVENT_TYPES, MAX_EVENT, SHARED, Event
+from pytest_swarmtask.core.trace import CAUSED_BY, Clock, Ids, derived_span
+from pytest_swarmtask.journal.segments import LOCAL, Journal, Segment, route_of, write_private
+from pytest_swarmtask.relay.delivery.templates import fill
 from pytest_swarmtask.relay.triggers.rules import ActionError, chain
-from pytest_swarmtask.trace import CAUSED_BY, Clock, Ids, derived_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_swarmtask.config.model import AccessControl
     from pytest_swarmtask.config.triggers import Emit
-    from pytest_swarmtask.redact import Redactor
+    from pytest_swarmtask.config.workflow import AccessControl
+    from pytest_swarmtask.redaction.redactor import Redactor
     from pytest_swarmtask.relay.triggers.rules import Firing
 
 

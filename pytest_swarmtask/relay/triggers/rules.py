@@ -6,18 +6,18 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask.access import allows
 from pytest_swarmtask.config.triggers import Emit, SetStatus
-from pytest_swarmtask.relay.matching import is_among, mismatch
-from pytest_swarmtask.trace import CAUSED_BY
+from pytest_swarmtask.core.roles import allows
+from pytest_swarmtask.core.trace import CAUSED_BY
+from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_swarmtask.config.model import AccessControl
     from pytest_swarmtask.config.triggers import Trigger
-    from pytest_swarmtask.events import Event
-    from pytest_swarmtask.relay.triggers.record import Record
+    from pytest_swarmtask.config.workflow import AccessControl
+    from pytest_swarmtask.core.event import Event
+    from pytest_swarmtask.relay.triggers.firing_log import Record
 
 LONGEST_CHAIN = 5
 """Triggers, at most, that may set each other off."""

@@ -1,1 +1,0 @@
-"""What is observed: the pytest session and its tests, and the facts of a run."""

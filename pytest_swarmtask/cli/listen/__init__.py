@@ -1,0 +1,1 @@
+"""`swarmtask listen`: a local receiver that verifies webhooks and prints them."""

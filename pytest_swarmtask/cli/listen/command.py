@@ -1,0 +1,80 @@
+"""`swarmtask listen`: a receiver on this machine that verifies what comes and prints it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.cli.arguments import port
+from pytest_swarmtask.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
+
+DEFAULT_PORT = 8017
+DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `listen`."""
+    parser = subparsers.add_parser("listen", help="receive events on this machine, verify and print them")
+    parser.add_argument("--host", dest="host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", dest="port", type=port, default=DEFAULT_PORT, help="0 takes any free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--secret-env",
+        dest="secret_env",
+        metavar="NAME",
+        action="append",
+        help=f"variable that holds the secret; may be given several times (default: {DEFAULT_SECRET_ENV})",
+    )
+    parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object for each event")
+    parser.add_argument("--fail", dest="fail", type=_status, metavar="CODE", help="answer everything with this status")
+    parser.add_argument("--hang", dest="hang", action="store_true", help="never answer")
+    parser.add_argument("--count", dest="count", type=int, metavar="N", help="end after this many events")
+    parser.set_defaults(func=listen)
+
+
+def _status(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 200 <= int(text) < 600):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a status, expected 200 to 599")
+    return int(text)
+
+
+def listen(args: argparse.Namespace) -> int:
+    """Listen until interrupted or `--count` is reached; always 0.
+
+    Raises:
+        UsageError: the address cannot be listened on, or a named secret is unset or malformed.
+    """
+    from pytest_swarmtask.cli.listen.printer import Printer
+    from pytest_swarmtask.cli.listen.server import Handler, Receiver, Server
+    from pytest_swarmtask.cli.local_server import listening
+
+    secrets = _secrets(args.secret_env)
+    if not secrets:
+        print(f"{DEFAULT_SECRET_ENV} is not set: signatures cannot be verified.", file=sys.stderr)
+    receiver = Receiver(Printer(as_json=args.json), secrets, args.fail, args.count, hang=args.hang)
+    with listening(lambda address: Server(address, Handler, receiver), (args.host, args.port), receiver.stop) as server:
+        receiver.printer.greet(server.url)
+        receiver.stop.wait()
+    receiver.printer.farewell(receiver.total())
+    return 0
+
+
+def _secrets(names: Sequence[str] | None) -> list[bytes]:
+    from pytest_swarmtask.wire import signing
+
+    found = []
+    for name in names or [DEFAULT_SECRET_ENV]:
+        value = os.environ.get(name)
+        if value:
+            found.append(signing.decode_secret(value))
+        elif names:
+            raise UsageError(f"--secret-env {name}: the variable is not set")
+    return found

@@ -1,0 +1,123 @@
+"""What arrives at `listen`, and how it is shown: one line for each event, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_swarmtask.core.text import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_COLORS = {"STARTED": "36", "COMPLETED": "32", "PASSED": "32", "FAILED": "31", "SKIPPED": "33"}
+
+
+class Arrival(NamedTuple):
+    """What is known of one request.
+
+    Attributes:
+        verified: whether a signature matched; None where there was no secret to check with.
+        signed: whether it bore a signature at all.
+        webhook_id: its header, or empty.
+        events: what it carried: plain events where they could be found, else the objects as they came.
+        refusal: why it was refused, or empty.
+        duplicates: how many of the events had come before.
+    """
+
+    verified: bool | None
+    signed: bool
+    webhook_id: str
+    events: list[dict[str, Any]]
+    refusal: str = ""
+    duplicates: int = 0
+
+
+class Printer:
+    """Writes to standard output: one line for each event, or one JSON object."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._json = as_json
+        self._color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    def greet(self, url: str) -> None:
+        """Print where to send events to."""
+        self._write(json.dumps({"listening": url}) if self._json else url)
+
+    def farewell(self, total: dict[str, int]) -> None:
+        """Print what was counted."""
+        if self._json:
+            print(json.dumps(total), file=sys.stderr)
+        else:
+            self._write(
+                f"{_counted(total['events'], 'event')}, {total['verified']} verified, {total['refused']} refused, "
+                f"{_counted(total['duplicates'], 'duplicate')}"
+            )
+
+    def show(self, arrival: Arrival) -> bool:
+        """Print a request's events; return True when nobody reads any more."""
+        try:
+            lines = [self._line(arrival, event) for event in arrival.events]
+        except RecursionError:
+            lines = ["an event too deeply nested to be shown"]
+        if arrival.refusal:
+            lines.append(self._refusal(arrival))
+        return not self._write("\n".join(lines)) if lines else False
+
+    def _line(self, arrival: Arrival, event: dict[str, Any]) -> str:
+        if self._json:
+            return json.dumps({"verified": arrival.verified, "webhook_id": arrival.webhook_id, "event": event})
+        kind = _text(event, "event_type", "type")
+        parts = [
+            f"{_text(event, 'timestamp', 'time')[11:23]:<12}",
+            self._colored(f"{kind:<20}", _COLORS.get(kind.rpartition("_")[2])),
+            _text(event, "task_id", "subject"),
+            *_facts(event.get("metadata")),
+            "verified" if arrival.verified else "unverified" if arrival.signed else "unsigned",
+        ]
+        return "  ".join(parts)
+
+    def _colored(self, text: str, color: str | None) -> str:
+        return f"\x1b[{color}m{text}\x1b[0m" if color and self._color else text
+
+    def _refusal(self, arrival: Arrival) -> str:
+        if self._json:
+            about = {"verified": arrival.verified, "webhook_id": arrival.webhook_id, "event": None}
+            return json.dumps({**about, "refused": arrival.refusal})
+        refused = self._colored(f"{'REFUSED':<20}", _COLORS["FAILED"])
+        return f"{'':<12}  {refused}  {neutral(arrival.webhook_id) or '-'}  {neutral(arrival.refusal)}"
+
+    def _write(self, text: str) -> bool:
+        """Print in whatever the terminal can encode; return False when the other end of a pipe is gone."""
+        encoding = sys.stdout.encoding or "utf-8"
+        try:
+            print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+        except (BrokenPipeError, ValueError):
+            return False
+        return True
+
+
+def _text(event: dict[str, Any], *names: str) -> str:
+    """Return the first of these fields that is a text and not empty, fit to be shown."""
+    return next((neutral(value) for name in names if isinstance(value := event.get(name), str) and value), "-")
+
+
+def _facts(metadata: object) -> Iterator[str]:
+    """Yield what a person wants to know of an event: how long, how it ended, and the first line of its error."""
+    if not isinstance(metadata, dict):
+        return
+    duration = metadata.get("duration")
+    if isinstance(duration, (int, float)) and abs(duration) < 1e9:
+        yield f"{duration:.3f}s"
+    outcome = metadata.get("outcome")
+    error = metadata.get("error")
+    first = error.strip().partition("\n")[0][:200] if isinstance(error, str) else ""
+    told = [neutral(part) for part in (outcome, first) if isinstance(part, str) and part]
+    if told:
+        yield ": ".join(told)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,154 @@
+"""The server of `swarmtask listen`: it verifies what comes, has it printed and counts it."""
+
+from __future__ import annotations
+
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+
+from pytest_swarmtask.cli.listen.printer import Arrival, Printer
+from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer
+from pytest_swarmtask.core.errors import SignatureError, WebhookError
+from pytest_swarmtask.receiver import MAX_BODY, Seen, Verifier, events_in
+
+
+class Receiver:
+    """Decides on each request and counts.
+
+    Attributes:
+        stop: set when it is over.
+        printer: where everything is shown.
+        fail: status that everything is answered with, or None.
+        hang: nothing is ever answered.
+    """
+
+    def __init__(
+        self, printer: Printer, secrets: list[bytes], fail: int | None, count: int | None, *, hang: bool
+    ) -> None:
+        self.stop = threading.Event()
+        self.printer = printer
+        self.fail = fail
+        self.hang = hang
+        self._verifier = Verifier(secrets) if secrets else None
+        self._count = count
+        self._lock = threading.Lock()
+        self._seen = Seen()
+        self._events = self._verified = self._refused = self._duplicates = 0
+
+    def take(self, headers: dict[str, str], body: bytes) -> int:
+        """Verify, show and count one request and return the status that answers it."""
+        status: int = HTTPStatus.OK
+        try:
+            arrival = self._read(headers, body)
+        except WebhookError as error:
+            status = error.status
+            verified = None if self._verifier is None else not isinstance(error, SignatureError)
+            signed, webhook_id = "webhook-signature" in headers, headers.get("webhook-id", "")
+            arrival = Arrival(verified, signed, webhook_id, [], str(error))
+        with self._lock:
+            self._tally(arrival)
+            if self.printer.show(arrival):
+                self.stop.set()
+        return status
+
+    def _read(self, headers: dict[str, str], body: bytes) -> Arrival:
+        if self._verifier is None:
+            events = events_in(body)
+            known = sum(isinstance(event.get("id"), str) and not self._seen.add(event["id"]) for event in events)
+            signed = "webhook-signature" in headers
+            return Arrival(None, signed, headers.get("webhook-id", ""), events, duplicates=known)
+        received = self._verifier.verify(headers, body)
+        return Arrival(True, True, received.webhook_id, received.events, duplicates=received.duplicates)  # noqa: FBT003
+
+    def _tally(self, arrival: Arrival) -> None:
+        self._events += len(arrival.events)
+        self._verified += len(arrival.events) if arrival.verified else 0
+        self._refused += bool(arrival.refusal)
+        self._duplicates += arrival.duplicates
+
+    def answered(self) -> None:
+        """Note that an answer is out, after which `--count` may end everything."""
+        if self._count is not None and self._events >= self._count:
+            self.stop.set()
+
+    def total(self) -> dict[str, int]:
+        """Return what was counted."""
+        return {
+            "events": self._events,
+            "verified": self._verified,
+            "refused": self._refused,
+            "duplicates": self._duplicates,
+        }
+
+
+class Server(LocalServer):
+    """The HTTP server."""
+
+    def __init__(self, address: tuple[str, int], handler: type[Handler], receiver: Receiver) -> None:
+        self.receiver = receiver
+        super().__init__(address, handler, "swarmtask listen")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "swarmtask-listen"
+    sys_version = ""
+    timeout = IDLE_TIMEOUT
+    wbufsize = -1  # the whole answer in one packet
+    server: Server
+
+    def do_POST(self) -> None:
+        """Take one request."""
+        receiver = self.server.receiver
+        body = self._body()
+        if body is None:
+            return
+        status = receiver.take({name.lower(): value for name, value in self.headers.items()}, body)
+        if receiver.hang:
+            receiver.answered()
+            receiver.stop.wait()
+            self.close_connection = True
+            return
+        self._answer(receiver.fail or status)
+        receiver.answered()
+
+    def handle_expect_100(self) -> bool:
+        """Ask for the body at once; the base class leaves the request for it in our buffer."""
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
+    def _body(self) -> bytes | None:
+        """Return the body, or None where the request was answered already because it has none that can be read."""
+        length = self.headers.get("content-length", "")
+        problem = _unreadable(length, chunked="transfer-encoding" in self.headers)
+        body = b"" if problem else self.rfile.read(int(length))
+        if not problem and len(body) == int(length):
+            return body
+        self.close_connection = True
+        self._answer(problem or HTTPStatus.BAD_REQUEST)
+        return None
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Print nothing: what matters is printed as events."""
+
+
+def _unreadable(length: str, *, chunked: bool) -> HTTPStatus | None:
+    """Return the status for a body whose length is not stated, wrong or above `MAX_BODY`; None where it is fine."""
+    if chunked or not length:
+        return HTTPStatus.LENGTH_REQUIRED
+    if not (length.isascii() and length.isdigit()):
+        return HTTPStatus.BAD_REQUEST
+    if len(length) > 10 or int(length) > MAX_BODY:
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    return None

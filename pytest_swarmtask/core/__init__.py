@@ -1,0 +1,1 @@
+"""What every room may use: events, traces, projects, errors. Standard library only."""

@@ -1,0 +1,199 @@
+"""The event: its types, its fields, and its one written form.
+
+Imported by everything that captures, so it must stay cheap: no `typing`, no `dataclasses`.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from pytest_swarmtask.core.errors import EventTypeError, JournalError
+from pytest_swarmtask.core.fastjson import compact, encode_basestring, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class AutomationEventType(str, enum.Enum):
+    """What an event tells. The value is the name, so it compares equal to the plain string."""
+
+    TASK_STARTED = "TASK_STARTED"
+    TASK_COMPLETED = "TASK_COMPLETED"
+    TASK_FAILED = "TASK_FAILED"
+    BUILD_STARTED = "BUILD_STARTED"
+    BUILD_COMPLETED = "BUILD_COMPLETED"
+    BUILD_FAILED = "BUILD_FAILED"
+    DEPLOYMENT_STARTED = "DEPLOYMENT_STARTED"
+    DEPLOYMENT_COMPLETED = "DEPLOYMENT_COMPLETED"
+    DEPLOYMENT_FAILED = "DEPLOYMENT_FAILED"
+    TEST_STARTED = "TEST_STARTED"
+    TEST_PASSED = "TEST_PASSED"
+    TEST_FAILED = "TEST_FAILED"
+    TEST_SKIPPED = "TEST_SKIPPED"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+STATUSES = {
+    "STARTED": "started",
+    "COMPLETED": "completed",
+    "PASSED": "completed",
+    "FAILED": "failed",
+    "SKIPPED": "skipped",
+}
+"""The status an event has unless its caller gives another, by the last word of its type."""
+
+EVENT_TYPES = {member.value: STATUSES[member.value.partition("_")[2]] for member in AutomationEventType}
+"""Every event type with its default status."""
+
+
+def event_type_name(event_type: str) -> str:
+    """Return the plain name of an event type given as a member or a string.
+
+    Raises:
+        EventTypeError: it is none of the event types; the message names the nearest one.
+    """
+    name: Any = event_type.value if isinstance(event_type, AutomationEventType) else event_type
+    if isinstance(name, str) and name in EVENT_TYPES:
+        return name
+    raise EventTypeError(f"unknown event type {name!r}: expected one of {', '.join(EVENT_TYPES)}{_nearest(name)}")
+
+
+def _nearest(name: object) -> str:
+    import difflib  # only on the way to an error
+
+    close = difflib.get_close_matches(str(name).upper(), EVENT_TYPES, 1, 0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+SHARED = "-s"
+"""How the ids of events end that `emit` and `trigger_event` give: their spans may be ended by any process.
+
+All others belong to the process that began them; when that dies first, `relay.aftermath` ends them.
+"""
+
+
+class Event:
+    """One fact: what happened to which task, when, in which run and span, and what is known of it.
+
+    Attributes:
+        id: unique; the receiver's idempotency key. Never changes, holds no ``.``.
+        event_type: one of `EVENT_TYPES`.
+        task_id: what it happened to: a task, a make target, a test's node id; or None.
+        status: ``started``, ``completed``, ``failed``, ``skipped``, or the caller's own word.
+        timestamp: UTC, RFC 3339 with milliseconds.
+        source: who reports, by default the name of the project's folder.
+        trace_id: the run, 32 hex digits (W3C Trace Context).
+        span_id: 16 hex digits; a started event and the event that ends it share it.
+        parent_span_id: the span around it, or None.
+        metadata: everything else; JSON values only.
+    """
+
+    __slots__ = (
+        "event_type",
+        "id",
+        "metadata",
+        "parent_span_id",
+        "source",
+        "span_id",
+        "status",
+        "task_id",
+        "timestamp",
+        "trace_id",
+    )
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the fields of the written form, no more
+        self,
+        id: str,  # noqa: A002 - the field's name in the written form
+        event_type: str,
+        task_id: str | None,
+        status: str,
+        timestamp: str,
+        source: str,
+        trace_id: str,
+        span_id: str,
+        parent_span_id: str | None,
+        metadata: dict[str, Any],
+    ) -> None:
+        self.id = id
+        self.event_type = event_type
+        self.task_id = task_id
+        self.status = status
+        self.timestamp = timestamp
+        self.source = source
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_span_id = parent_span_id
+        self.metadata = metadata
+
+    def __repr__(self) -> str:
+        return f"<Event {self.event_type} {self.task_id!r} {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Event) and all(getattr(self, f) == getattr(other, f) for f in self.__slots__)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def encode(self) -> bytes:
+        """Return the journal line: compact JSON in UTF-8 with a newline.
+
+        The frame is written by hand because its shape is fixed and this is the hot path of every test.
+
+        Raises:
+            ValueError, TypeError, RecursionError, UnicodeEncodeError: a value that JSON cannot carry.
+        """
+        quote = encode_basestring
+        task_id = "null" if self.task_id is None else quote(self.task_id)
+        parent = "null" if self.parent_span_id is None else f'"{self.parent_span_id}"'
+        return (
+            f'{{"id":"{self.id}","event_type":"{self.event_type}","task_id":{task_id},"status":{quote(self.status)},'
+            f'"timestamp":"{self.timestamp}","source":{quote(self.source)},"trace_id":"{self.trace_id}",'
+            f'"span_id":"{self.span_id}","parent_span_id":{parent},"metadata":{compact(self.metadata)}}}\n'
+        ).encode()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the written form as a dictionary, in the order of the journal line."""
+        decoded: dict[str, Any] = loads(self.encode().decode())
+        return decoded
+
+    @classmethod
+    def decode(cls, line: bytes) -> Event:
+        """Read a journal line.
+
+        Raises:
+            JournalError: it is torn, not JSON, or not an event.
+        """
+        try:
+            fields = loads(line.decode())
+        except (ValueError, RecursionError) as error:
+            raise JournalError(f"not a JSON line: {error}") from None
+        if not isinstance(fields, dict):
+            raise JournalError(f"expected an object, found {type(fields).__name__}")
+        try:
+            event = cls(**{name: fields[name] for name in cls.__slots__})
+        except KeyError as error:
+            raise JournalError(f"the field {error} is missing") from None
+        event._check()
+        return event
+
+    def _check(self) -> None:
+        for name in ("id", "event_type", "status", "timestamp", "source", "trace_id", "span_id"):
+            if not isinstance(getattr(self, name), str):
+                raise JournalError(f"{name} is {getattr(self, name)!r}, expected a string")
+        for name in ("task_id", "parent_span_id"):
+            if not isinstance(getattr(self, name), (str, type(None))):
+                raise JournalError(f"{name} is {getattr(self, name)!r}, expected a string or null")
+        if self.event_type not in EVENT_TYPES:
+            raise JournalError(f"event_type is {self.event_type!r}, expected one of {', '.join(EVENT_TYPES)}")
+        if not isinstance(self.metadata, dict):
+            raise JournalError(f"metadata is {type(self.metadata).__name__}, expected an object")
+
+
+MASK = "[REDACTED]"
+
+
+MAX_EVENT = 16 * 1024
+"""An event line stays below this many bytes."""

@@ -1,0 +1,1 @@
+"""Facts of the run: CI service, git checkout, process."""

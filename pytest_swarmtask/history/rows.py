@@ -1,0 +1,237 @@
+"""From a journal line to what the history keeps of it."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from typing import Any
+
+import msgspec
+
+from pytest_swarmtask.core.event import EVENT_TYPES
+from pytest_swarmtask.journal.decode import Fields
+
+_KIND = {name: name.partition("_")[0] for name in EVENT_TYPES}
+_STARTS = frozenset(name for name in EVENT_TYPES if name.endswith("_STARTED"))
+_FAILS = frozenset(name for name in EVENT_TYPES if name.endswith("_FAILED"))
+_OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed"))
+_BY_TYPE = {"TEST_PASSED": "passed", "TEST_FAILED": "failed", "TEST_SKIPPED": "skipped"}
+_BIG = 1 << 62
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+
+
+class Metadata(msgspec.Struct):
+    """The part of an event's metadata that has columns of its own; anybody may have written it, so of any type."""
+
+    outcome: Any = None
+    error: Any = None
+    location: Any = None
+    phase: Any = None
+    duration: Any = None
+    attempt: Any = None
+    worker: Any = None
+    exit_code: Any = None
+    teardown_error: Any = None
+    last_seen: Any = None
+    command: Any = None
+    arguments: Any = None
+    action: Any = None
+    branch: Any = None
+    commit: Any = None
+    dirty: Any = None
+    environment: Any = None
+    ci: Any = None
+    ci_url: Any = None
+    host: Any = None
+    python: Any = None
+    coverage: Any = None
+    coverage_percent: Any = None
+
+
+class Line(Fields):
+    """A journal line; its metadata is decoded only where something in it is needed."""
+
+    metadata: msgspec.Raw
+
+
+_decode_line = msgspec.json.Decoder(Line).decode
+_decode_metadata = msgspec.json.Decoder(Metadata).decode
+
+
+def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
+    """Return an event with what is needed of its metadata, or None where the line is no event.
+
+    The start of a test says nothing that its end does not say: its metadata is left alone.
+    """
+    try:
+        if not line.isascii():
+            line.decode()  # what is skipped by the decoder may be no text
+        event = _decode_line(line)
+        raw = memoryview(event.metadata)
+        if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # {
+            return None
+        return event, None if event.event_type == "TEST_STARTED" else _decode_metadata(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
+"""Facts of a run that its events tell, as text."""
+
+
+class Span:
+    """What the lines of one batch tell of one span; None is what they do not tell."""
+
+    __slots__ = (
+        "attempt",
+        "command",
+        "duration",
+        "ended",
+        "error",
+        "exit_code",
+        "failed",
+        "kind",
+        "name",
+        "parent",
+        "phase",
+        "place",
+        "started",
+        "status",
+        "teardown_error",
+        "worker",
+    )
+
+    def __init__(self, first: Line) -> None:
+        self.kind = _KIND[first.event_type]
+        self.name = first.task_id or ""
+        self.parent = first.parent_span_id
+        self.started = first.timestamp
+        self.failed = 0
+        self.ended: str | None = None
+        self.status: str | None = None
+        self.duration: float | None = None
+        self.error: str | None = None
+        self.place: str | None = None
+        self.phase: str | None = None
+        self.attempt: int | None = None
+        self.worker: str | None = None
+        self.exit_code: int | None = None
+        self.command: str | None = None
+        self.teardown_error: str | None = None
+
+    def end(self, line: Line, metadata: Metadata) -> None:
+        """Take the event that ends it; of several the latest holds."""
+        ended = _ended(line, metadata)
+        if self.ended is not None and ended < self.ended:
+            return
+        self.ended = ended
+        self.failed = int(line.event_type in _FAILS)
+        self.status = _status(line, metadata)
+        self.duration = _number(metadata.duration)
+        self.error = _text(metadata.error)
+        self.place = _text(metadata.location)
+        self.phase = _text(metadata.phase)
+        self.attempt = _whole(metadata.attempt)
+        self.worker = _text(metadata.worker)
+        self.exit_code = _whole(metadata.exit_code)
+        self.teardown_error = _text(metadata.teardown_error)
+
+
+class Batch:
+    """What a number of lines tell, by run and span.
+
+    Attributes:
+        events: run, event id and line of each.
+        spans: by run and span id.
+        facts: by run, what is known of it as a whole; every run is in it.
+        segments: by name, where the cursor is now, and how many lines were events, or were none.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, str]] = []
+        self.spans: dict[tuple[str, str], Span] = {}
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.segments: dict[str, list[int]] = {}
+
+    def add(self, line: bytes) -> bool:
+        """Take a line into account; tell whether it is an event."""
+        found = decode(line)
+        if found is None:
+            return False
+        event, metadata = found
+        self.events.append((event.trace_id, event.id, line.decode()))
+        self.facts.setdefault(event.trace_id, {})
+        self._add_span(event, metadata)
+        if metadata is not None and event.event_type[:5] != "TEST_":
+            self._add_facts(event.trace_id, metadata)
+        return True
+
+    def _add_span(self, event: Line, metadata: Metadata | None) -> None:
+        key = (event.trace_id, event.span_id)
+        span = self.spans.get(key)
+        if span is None:
+            span = self.spans[key] = Span(event)
+        elif event.timestamp < span.started:
+            span.started = event.timestamp
+        if metadata is not None and event.event_type not in _STARTS:
+            span.end(event, metadata)
+        if metadata is not None and span.command is None:
+            span.command = _command(metadata)
+
+    def _add_facts(self, run: str, metadata: Metadata) -> None:
+        facts = self.facts[run]
+        for name in FACTS:
+            value = getattr(metadata, name)
+            if value is not None and name not in facts:
+                facts[name] = _text(value)
+        if isinstance(metadata.dirty, bool):
+            facts.setdefault("dirty", int(metadata.dirty))
+        for value in (metadata.coverage_percent, metadata.coverage):
+            percent = _number(value)
+            if percent is not None:
+                facts["coverage"] = percent
+
+
+def _ended(line: Line, metadata: Metadata) -> str:
+    """Return when it ended: whoever died without a word did so when last seen, not when that was noticed."""
+    seen = metadata.last_seen
+    if line.event_type in _FAILS and isinstance(seen, str) and _TIME.fullmatch(seen):
+        return min(seen, line.timestamp)
+    return line.timestamp
+
+
+def _status(line: Line, metadata: Metadata) -> str:
+    if line.event_type in _BY_TYPE:
+        outcome = metadata.outcome
+        known = isinstance(outcome, str) and outcome in _OUTCOMES
+        return outcome if known else _BY_TYPE[line.event_type]
+    return line.status
+
+
+def _command(metadata: Metadata) -> str | None:
+    if metadata.command is not None:
+        return _words(metadata.command)
+    if metadata.action == "session" and isinstance(metadata.arguments, list):
+        return _words(["pytest", *metadata.arguments])
+    return None
+
+
+def _words(value: Any) -> str | None:
+    return shlex.join(map(str, value)) if isinstance(value, list) else _text(value)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if -_BIG < value < _BIG and math.isfinite(value) else None
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and -_BIG < value < _BIG else None

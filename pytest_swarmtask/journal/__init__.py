@@ -1,0 +1,1 @@
+"""The journal: the files that the watched process and the relay share."""

@@ -1,0 +1,221 @@
+"""Aftermath: what a process that died without telling has left open is ended here, in its stead, once.
+
+A writer holds the lock of its segment for as long as it lives. Nothing else is asked: no pid, no clock; and who is only
+suspended is innocent. Only spans that nobody else could have ended are looked at (see `events.SHARED`).
+
+The ends go into one more segment of the dead process. Its name and the ids in it follow from the segment before it,
+and it is put in place whole and only where it is not there yet. So it does not matter how many readers are at it, or
+whether one of them is killed in the middle.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import datetime as dt
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.core.event import MAX_EVENT, SHARED, Event
+from pytest_swarmtask.core.trace import CAUSED_BY, Clock
+from pytest_swarmtask.journal import locks
+from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.journal.decode import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from pytest_swarmtask.journal.segments import Segment
+
+_SUFFIX = "_end"
+"""What the name of a dead process's last segment, as a writer, has in addition."""
+
+_SPAN = re.compile(
+    rb'\{"id":"(?P<id>[^"]*)","event_type":"[A-Z]+_(?P<verb>[A-Z]+)",'
+    rb'.*?"span_id":"(?P<span>[0-9a-f]{16})","parent_span_id":"?(?P<parent>[0-9a-f]{16}|null)'
+)
+"""The frame of a journal line; a quotation mark in a text is escaped, so no text can look like it."""
+
+_OF_SESSIONS = ("workflow", "action", "test_type", "coverage", CAUSED_BY)
+"""What the end of a session repeats of its start, which holds the facts of the run; other ends repeat all."""
+
+
+def end_abandoned(journal: str, among: Collection[str] | None = None) -> None:
+    """End what dead processes have left open.
+
+    What cannot be written now is left for the next reader. A journal of another user is left to its owner, who could
+    not read what we write.
+
+    Args:
+        journal: the journal's folder.
+        among: names of segments; only processes that wrote one of these are looked at. By default all.
+    """
+    if not is_ours(journal):
+        return
+    for segments in _processes(journal):
+        if among is None or any(segment.name in among for segment in segments):
+            with contextlib.suppress(OSError):
+                _end(journal, segments)
+
+
+def is_ours(journal: str) -> bool:
+    """Tell whether a journal belongs to this user."""
+    try:
+        return not hasattr(os, "geteuid") or os.stat(journal).st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
+def _processes(journal: str) -> Iterable[list[Segment]]:
+    """Return the segments of each process that has no end written for it yet."""
+    found: dict[tuple[str, str], list[Segment]] = {}
+    for segment in journals.segments(journal):
+        found.setdefault(segment.process, []).append(segment)
+    return [segments for segments in found.values() if not any(s.writer.endswith(_SUFFIX) for s in segments)]
+
+
+def _end(journal: str, segments: Sequence[Segment]) -> None:
+    paths = [os.path.join(journal, segment.name) for segment in segments]
+    if not all(locks.is_free(path) for path in paths):
+        return
+    starts = _left_open(paths)
+    if starts:
+        last = segments[-1]
+        writer = last.writer + _SUFFIX
+        name = f"{last.created}-{last.trace_id}-{writer}-{last.route}{journals.SUFFIX}"
+        _put(os.path.join(journal, name), b"".join(_ends(writer, starts, paths)))
+
+
+def _left_open(paths: Iterable[str]) -> list[Event]:
+    """Return the starts of the spans that a dead process has not ended, in their order.
+
+    Where the span around it has ended, a span has, too: its end is only not there, because of a full disk perhaps.
+    """
+    starts: dict[bytes, tuple[bytes, bytes]] = {}
+    ended: set[bytes] = set()
+    for path in paths:
+        for line, _ in journals.read(path):
+            found = _SPAN.match(line)
+            if found is None or found["id"].endswith(SHARED.encode()):
+                continue
+            if found["verb"] == b"STARTED":
+                starts[found["span"]] = (found["parent"], line)
+            else:
+                ended.add(found["span"])
+                starts.pop(found["span"], None)
+    return list(_still_open(starts, ended))
+
+
+def _still_open(starts: dict[bytes, tuple[bytes, bytes]], ended: set[bytes]) -> Iterator[Event]:
+    for span, (parent, line) in starts.items():
+        if parent in ended:
+            ended.add(span)
+        else:
+            with contextlib.suppress(JournalError):
+                yield decode(line)
+
+
+def _put(path: str, content: bytes) -> None:
+    """Put a whole file in place, unless it is there."""
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.urandom(8).hex()}.new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(fd)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass  # somebody was faster
+        except OSError:  # a file system without links
+            if not os.path.exists(path):
+                os.rename(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+# -- the events ----------------------------------------------------------------------------------------------------
+
+
+def _ends(writer: str, starts: Sequence[Event], paths: Sequence[str]) -> Iterator[bytes]:
+    """Yield the journal lines of the ends: tests, then their tasks, then the session; what is inside first."""
+    seen = max(os.stat(path).st_mtime for path in paths)
+    outcomes = _outcomes(paths, starts)
+    depths: dict[str, int] = {}
+    for start in starts:
+        depths[start.span_id] = depths.get(start.parent_span_id or "", -1) + 1
+    inside_first = sorted(starts, key=lambda start: (-depths[start.span_id], not _is_test(start)))
+    for number, start in enumerate(inside_first, 1):
+        yield _end_of(start, f"{writer}-{number}", seen, outcomes[start.span_id])
+
+
+def _is_test(event: Event) -> bool:
+    return event.event_type.startswith("TEST_")
+
+
+def _outcomes(paths: Iterable[str], starts: Iterable[Event]) -> dict[str, dict[str, int]]:
+    """Return how many tests ended how, by the span around them; those that are still open have crashed."""
+    counts: dict[str, dict[str, int]] = collections.defaultdict(lambda: collections.defaultdict(int))
+    for start in starts:
+        if _is_test(start):
+            counts[start.parent_span_id or ""]["crashed"] += 1
+    for path in paths:
+        for line, _ in journals.read(path):
+            found = _SPAN.match(line)
+            if found is not None and found["verb"] != b"STARTED" and b'"outcome":' in line:
+                with contextlib.suppress(JournalError):
+                    event = decode(line)
+                    if _is_test(event):
+                        counts[event.parent_span_id or ""][str(event.metadata.get("outcome"))] += 1
+    return counts
+
+
+def _end_of(start: Event, event_id: str, seen: float, outcomes: dict[str, int]) -> bytes:
+    timestamp = Clock().timestamp()
+    repeated = {key: value for key, value in start.metadata.items() if not _is_session(start) or key in _OF_SESSIONS}
+    told = {"timestamp": timestamp, **_told(start, seen, outcomes)}
+    event = Event(
+        event_id,
+        f"{start.event_type.partition('_')[0]}_FAILED",
+        start.task_id,
+        "failed",
+        timestamp,
+        start.source,
+        start.trace_id,
+        start.span_id,
+        start.parent_span_id,
+        {**repeated, **told},
+    )
+    line = event.encode()
+    if len(line) > MAX_EVENT:  # the start was as long as an event may be
+        event.metadata = {key: repeated[key] for key in _OF_SESSIONS if key in repeated} | told
+        line = event.encode()
+    return line
+
+
+def _told(start: Event, seen: float, outcomes: dict[str, int]) -> dict[str, Any]:
+    """Return what is known of a death, and of what had happened before."""
+    last_seen = Clock().timestamp(seen)
+    error = f"the process was killed or crashed: it died without a word, last seen at {last_seen}"
+    told: dict[str, Any] = {"success": False, "error": error, "last_seen": last_seen}
+    with contextlib.suppress(ValueError):
+        told["duration"] = round(max(0.0, seen - _seconds(start.timestamp)), 6)
+    if _is_test(start):
+        told |= {"test_passed": False, "outcome": "crashed"}
+    if _is_session(start):
+        told |= {"test_passed": False, "reason": "killed or crashed"}
+        told |= {"tests": sum(outcomes.values()), "counts": dict(sorted(outcomes.items()))}
+    return told
+
+
+def _is_session(event: Event) -> bool:
+    return event.metadata.get("action") == "session"
+
+
+def _seconds(timestamp: str) -> float:
+    return dt.datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()

@@ -1,0 +1,1 @@
+"""Plug-ins: the hooks that they implement, and how they are found and registered."""

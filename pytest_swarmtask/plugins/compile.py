@@ -1,0 +1,76 @@
+"""Compile `workflow.yaml` and the plug-ins into the short form that recording reads."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pytest_swarmtask.core.roles import CONTROLS, allows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from pytest_swarmtask.config.workflow import AccessControl
+
+
+def installed_packages() -> list[list[Any]]:
+    """Return where we and the plug-ins are, and when that changed: what is found there may read the file otherwise."""
+    from pytest_swarmtask.plugins import registry
+
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    folders = [package, *registry.folders()]
+    return [[folder, os.stat(folder).st_mtime_ns] for folder in folders]
+
+
+def compile_settings(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the compiled form of a project's configuration.
+
+    Raises:
+        ConfigError: `workflow.yaml` is not valid.
+    """
+    if sys.flags.no_site:  # started by `pytest_swarmtask.recipe`; YAML parser and validator are in site-packages
+        import site
+
+        site.main()
+    from pathlib import Path
+
+    from pytest_swarmtask.config.load import load
+    from pytest_swarmtask.plugins import endpoints, registry
+
+    workflow = load(Path(root), environ).workflow
+    installed = installed_packages()  # before they are looked through
+    manager, found = registry.plugin_manager([endpoints])
+    given, problems = endpoints.all_endpoints(manager, workflow)
+    problems += [f"plug-in {plugin.name}: {plugin.problem}" for plugin in found if plugin.problem]
+    task_integration = workflow.task_integration
+    return {
+        "enabled": task_integration.enabled,
+        "source": task_integration.source,
+        "session_task_id": task_integration.session_task_id,
+        "drain_timeout": task_integration.drain_timeout,
+        "handler_timeout": task_integration.handler_timeout,
+        "metadata": task_integration.metadata,
+        "redact_keys": task_integration.redact.keys,
+        "redact_allow": task_integration.redact.allow,
+        "access": _compiled_access(workflow.access_control),
+        "endpoints": [[name, list(needs), [*needs, *variables]] for name, needs, variables in given],
+        "plugins": registry.adding_metadata(manager, found),
+        "installed": installed,
+        "problem": "; ".join(problems) or None,
+    }
+
+
+def _compiled_access(control: AccessControl) -> dict[str, Any]:
+    roles = [
+        {
+            "name": name,
+            "allowed": [one for one in CONTROLS if allows(role.allow, one)],
+            "token_env": role.token_env,
+            "token_hash": role.token_hash,
+            "secrets": role.secrets(),
+        }
+        for name, role in control.roles.items()
+    ]
+    return {"default": control.default_role, "roles": roles}

@@ -1,0 +1,92 @@
+"""The endpoints that a configuration gives: webhooks, the task manager, triggers, alerts, and those of plug-ins.
+
+What is owed to any of them goes the same way: its name stands in the route of a segment, and the relay asks for its
+sink.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
+
+from pytest_swarmtask.config.monitoring import WebhookNotifier
+from pytest_swarmtask.config.variables import mentioned, references
+from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS
+from pytest_swarmtask.plugins.hookspecs import Endpoint, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pluggy
+
+    from pytest_swarmtask.config.triggers import AutomationTriggers
+    from pytest_swarmtask.config.workflow import TaskManager, Workflow
+
+
+@hookimpl
+def swarmtask_endpoints(workflow: Workflow) -> list[Endpoint]:
+    """Return those of our own."""
+    webhooks = workflow.task_integration.webhooks
+    return [
+        *(Endpoint(webhook.name, references(webhook.url), webhook.variables()) for webhook in webhooks),
+        *_task_manager(workflow.task_integration.task_manager),
+        *_triggers(workflow.automation_triggers),
+        *_alerts(workflow),
+    ]
+
+
+def _task_manager(definition: TaskManager) -> Iterator[Endpoint]:
+    if not definition.enabled:
+        return
+    if definition.kind == "taskmaster":
+        yield Endpoint(TASKS, [], ["TASKMASTER_TAG"])
+        return
+    texts = (definition.rest.url, *definition.rest.headers.values())
+    yield Endpoint(TASKS, references(definition.rest.url), [name for text in texts for name in mentioned(text)])
+
+
+def _triggers(section: AutomationTriggers) -> Iterator[Endpoint]:
+    rules = [rule for rule in section.rules if rule.enabled and section.enabled]
+    if rules:
+        yield Endpoint(TRIGGERS, [], sorted({name for text in _texts(to_builtins(rules)) for name in mentioned(text)}))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def _alerts(workflow: Workflow) -> Iterator[Endpoint]:
+    section = workflow.monitoring
+    if section.enabled and (any(alert.enabled for alert in section.alerts) or section.metrics.textfile):
+        webhooks = {one.webhook for one in section.notifiers if isinstance(one, WebhookNotifier)}
+        signed = [webhook for webhook in workflow.task_integration.webhooks if webhook.name in webhooks]
+        names = {name for text in _texts(to_builtins(section)) for name in mentioned(text)}
+        yield Endpoint(ALERTS, [], sorted(names.union(*(webhook.variables() for webhook in signed))))
+
+
+def all_endpoints(manager: pluggy.PluginManager, workflow: Workflow) -> tuple[list[Endpoint], list[str]]:
+    """Return what all that is behind the door gives, and what is wrong with some of it."""
+    found: list[Endpoint] = []
+    problems: list[str] = []
+    for implementation in reversed(manager.hook.swarmtask_endpoints.get_hookimpls()):
+        try:
+            answer: Any = implementation.function(*[workflow for _ in implementation.argnames])
+            given = [Endpoint(*one) for one in answer or ()]
+        except Exception as error:  # noqa: BLE001 - somebody else's code
+            problems.append(f"plug-in {implementation.plugin_name}: {type(error).__name__}: {error}")
+            continue
+        ours = implementation.function is swarmtask_endpoints
+        for one in given:
+            if ours or one.name.startswith(f"{implementation.plugin_name}:"):
+                found.append(one)
+            else:
+                expected = f"expected one that begins with {implementation.plugin_name}:"
+                problems.append(f"plug-in {implementation.plugin_name}: found the endpoint {one.name!r}, {expected}")
+    return found, problems

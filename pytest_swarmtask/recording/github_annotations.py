@@ -1,0 +1,27 @@
+"""Annotations of GitHub Actions: relays leave them in a file, as what they print does not reach the job's log."""
+
+from __future__ import annotations
+
+import os
+
+from pytest_swarmtask.core.project import annotations_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def take_annotations(journal: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the lines to be printed into the log of this job, each to one caller only; none outside GitHub Actions."""
+    if environ.get("GITHUB_ACTIONS") != "true":
+        return []
+    path = annotations_file(journal)
+    taken = f"{path}.{os.getpid()}"
+    try:
+        os.rename(path, taken)
+        with open(taken, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+        os.unlink(taken)
+    except OSError:
+        return []  # there are none, or another process was faster
+    return [line for line in lines if line.startswith("::")]

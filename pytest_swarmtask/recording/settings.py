@@ -1,0 +1,180 @@
+"""What capture needs of the configuration, in a form that is read in well under a millisecond.
+
+The full model of `workflow.yaml` lives in `pytest_swarmtask.config.workflow` and costs a YAML parser and a
+validator. Capture reads the compiled form of it, or what is wrong with it, from the journal's folder, and compiles it
+anew when the file, the environment or this package has changed.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.fastjson import dumps, loads
+from pytest_swarmtask.core.project import journal_folder, switched_off, under_ci, workflow_file
+from pytest_swarmtask.core.roles import CONTROLS, Access
+from pytest_swarmtask.journal.segments import private_folder, write_private
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+_FORMAT = 6
+_CACHE = "config.json"
+
+
+class Settings:
+    """What capture goes by.
+
+    Attributes:
+        root: the project's folder, the one that holds `.taskmaster`.
+        journal: the journal's folder.
+        enabled: whether events are recorded at all.
+        source: who reports.
+        environment: name of the chosen environment, or None.
+        session_task_id: task id of a pytest session.
+        drain_timeout: seconds that the end of a run waits for delivery, at most.
+        handler_timeout: seconds that handlers get at the end of the process, at most.
+        metadata: the user's own additions to session events.
+        plugins: name and place of the plug-ins that add to the metadata of all events.
+        redact_keys, redact_allow: additions to and exceptions from what names a secret.
+        endpoints: names of the webhooks that are configured and whose variables are set, of `RESERVED` and of those
+            of plug-ins.
+        variables: names of the variables that their deliveries depend on.
+        access: what the role of whoever runs this process may do.
+        problem: why the configuration could not be followed and defaults hold instead, or None.
+    """
+
+    __slots__ = (
+        "access",
+        "drain_timeout",
+        "enabled",
+        "endpoints",
+        "environment",
+        "handler_timeout",
+        "journal",
+        "metadata",
+        "plugins",
+        "problem",
+        "redact_allow",
+        "redact_keys",
+        "root",
+        "session_task_id",
+        "source",
+        "variables",
+    )
+
+    def __init__(self, root: str, environ: Mapping[str, str], compiled: Mapping[str, Any], problem: str | None) -> None:
+        timeout = compiled["drain_timeout"]
+        self.root = root
+        self.journal = journal_folder(root)
+        self.enabled: bool = compiled["enabled"] and not switched_off(environ)
+        self.source: str = _filled(compiled["source"] or "", environ) or os.path.basename(root) or "project"
+        self.environment = environ.get("WORKFLOW_ENVIRONMENT") or None
+        self.session_task_id: str = compiled["session_task_id"]
+        self.drain_timeout: float = (10.0 if under_ci(environ) else 2.0) if timeout is None else timeout
+        self.handler_timeout: float = compiled["handler_timeout"]
+        self.metadata = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
+        self.plugins: list[list[str]] = compiled["plugins"]
+        self.redact_keys: list[str] = compiled["redact_keys"]
+        self.redact_allow: list[str] = compiled["redact_allow"]
+        active = [endpoint for endpoint in compiled["endpoints"] if all(map(environ.get, endpoint[1]))]
+        self.access = Access(compiled["access"], environ)
+        self.endpoints: list[str] = [name for name, _, _ in active if name not in CONTROLS or self.access.may(name)]
+        variables = {name for _, _, variables in active for name in variables}
+        self.variables: list[str] = sorted(variables.union(self.access.secrets))
+        self.problem = problem
+
+
+def _filled(text: str, environ: Mapping[str, str]) -> str:
+    """Return the text with its variables filled in; as written where one is not set."""
+    if "${" not in text:
+        return text
+    from pytest_swarmtask.config.variables import expand
+
+    try:
+        return expand(text, environ)
+    except ConfigError:
+        return text
+
+
+DEFAULTS: dict[str, Any] = {
+    "enabled": True,
+    "source": None,
+    "session_task_id": "pytest_run",
+    "drain_timeout": None,
+    "handler_timeout": 2.0,
+    "metadata": {},
+    "redact_keys": [],
+    "redact_allow": [],
+    "access": {"default": None, "roles": []},
+    "endpoints": [["default", ["TASKMASTER_WEBHOOK_URL"], ["TASKMASTER_WEBHOOK_URL", "AUTOMATION_SECRET_KEY"]]],
+    "plugins": [],
+    "problem": None,
+}
+"""The compiled form of no file at all. An endpoint is its name, the variables that must be set, and all it depends on.
+"""
+
+
+def read_settings(root: str, environ: Mapping[str, str]) -> Settings:
+    """Return what capture goes by in this project.
+
+    Never raises: a configuration that cannot be followed gives the defaults, and `problem` says why.
+    """
+    key = _key(root, environ)
+    if key is None:
+        return Settings(root, environ, DEFAULTS, None)
+    compiled = _cached(root, key)
+    if compiled is None:
+        from pytest_swarmtask.plugins import compile as compiler  # YAML parser and validator: only for a stale cache
+
+        try:
+            compiled = compiler.compile_settings(root, environ)
+        except ConfigError as error:
+            compiled = {**DEFAULTS, "problem": str(error), "installed": compiler.installed_packages()}
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the watched work goes on
+            return Settings(root, environ, DEFAULTS, f"{workflow_file(root)}: {type(error).__name__}: {error}")
+        if os.access(workflow_file(root), os.R_OK):  # one that becomes readable looks the same
+            _store(root, key, compiled)
+    return Settings(root, environ, compiled, compiled["problem"])
+
+
+def _key(root: str, environ: Mapping[str, str]) -> list[Any] | None:
+    """Return what the compiled form depends on, or None where there is no file."""
+    try:
+        stat = os.stat(workflow_file(root))
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return [_FORMAT]
+    environment = environ.get("WORKFLOW_ENVIRONMENT", "")
+    us = os.stat(__file__).st_ino  # each Python has plug-ins of its own
+    return [_FORMAT, stat.st_mtime_ns, stat.st_size, stat.st_ino, environment, us]
+
+
+def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
+    try:
+        with open(os.path.join(journal_folder(root), _CACHE), encoding="utf-8") as file:
+            cache = loads(file.read())
+        text = cache["compiled"]
+        if cache["key"] == key and cache["crc32"] == zlib.crc32(text.encode()):
+            compiled: dict[str, Any] = loads(text)
+            if all(os.stat(folder).st_mtime_ns == changed for folder, changed in compiled["installed"]):
+                return compiled
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass  # no cache, or one that something has damaged: it is made anew
+    return None
+
+
+def _store(root: str, key: list[Any], compiled: dict[str, Any]) -> None:
+    folder = journal_folder(root)
+    text = dumps(compiled)
+    cache = {"key": key, "crc32": zlib.crc32(text.encode()), "compiled": text}
+    try:
+        private_folder(folder)
+        write_private(os.path.join(folder, _CACHE), dumps(cache).encode())
+    except OSError:
+        pass  # a read-only checkout compiles each time

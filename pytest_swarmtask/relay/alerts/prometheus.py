@@ -1,0 +1,157 @@
+"""Figures for Prometheus, as a text file that node_exporter's textfile collector reads.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from pytest_swarmtask.relay.alerts.state import firing
+from pytest_swarmtask.relay.alerts.timed import seconds_since
+from pytest_swarmtask.relay.notify.notifiers import failed_notifications
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pytest_swarmtask.core.event import Event
+    from pytest_swarmtask.relay.delivery.backlog import Backlog
+    from pytest_swarmtask.relay.delivery.memory import Memory
+
+_log = logging.getLogger("pytest_swarmtask.relay")
+
+_SCOPE = "metrics"
+_KEY = "totals"
+_OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed"))
+
+Sample = tuple[str, dict[str, str], float]
+"""Suffix of the name, labels, value."""
+
+
+class Figures:
+    """Counts events, and writes what is known as a text file. Used from one thread.
+
+    Args:
+        memory: where the counts are kept, which only grow.
+        path: the file.
+    """
+
+    def __init__(self, memory: Memory, path: str) -> None:
+        self._memory = memory
+        self._path = path
+        self._complained = False
+
+    def count(self, events: Iterable[Event]) -> None:
+        """Add events to what was counted.
+
+        Raises:
+            sqlite3.Error: the memory cannot be used.
+        """
+        events = list(events)
+        while True:
+            old = self._memory.get(_SCOPE, _KEY)
+            if self._memory.swap(_SCOPE, _KEY, old, _added(old or {}, events)):
+                return
+
+    def write(self, backlogs: Mapping[str, Backlog]) -> None:
+        """Replace the file. One that cannot be written is logged, once.
+
+        Raises:
+            sqlite3.Error: the memory cannot be used.
+        """
+        text = "".join(_families(self._memory, backlogs))
+        beside = f"{self._path}.{os.getpid()}.tmp"  # the collector reads only what ends in .prom
+        try:
+            with open(beside, "w", encoding="utf-8") as file:
+                os.chmod(beside, 0o644)  # the collector is another user
+                file.write(text)
+            os.replace(beside, self._path)
+            self._complained = False
+        except OSError as error:
+            if not self._complained:
+                _log.error("metrics: %s cannot be written: %s", self._path, error.strerror)
+                self._complained = True
+            with contextlib.suppress(OSError):  # it was never made
+                os.unlink(beside)
+
+
+def _added(totals: Mapping[str, Any], events: Iterable[Event]) -> dict[str, Any]:
+    """Return the totals with these events."""
+    counts = {**_mapping(totals, "events")}
+    times = {**_mapping(totals, "durations")}
+    for event in events:
+        kind, _, verb = event.event_type.partition("_")
+        key = f"{event.event_type} {_outcome(event, verb)}"
+        counts[key] = counts.get(key, 0) + 1
+        seconds = event.metadata.get("duration")
+        if verb != "STARTED" and isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
+            whole = [] if event.parent_span_id else ["run"]
+            for name in (kind.lower(), *whole):
+                total, count = times.get(name, (0.0, 0))
+                times[name] = [total + seconds, count + 1]
+    return {"events": counts, "durations": times}
+
+
+def _mapping(totals: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = totals.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _outcome(event: Event, verb: str) -> str:
+    outcome = event.metadata.get("outcome")
+    return outcome if isinstance(outcome, str) and outcome in _OUTCOMES else verb.lower()
+
+
+def _families(memory: Memory, backlogs: Mapping[str, Backlog]) -> Iterator[str]:
+    totals = memory.get(_SCOPE, _KEY) or {}
+    events = [(key.split(" "), count) for key, count in sorted(_mapping(totals, "events").items())]
+    counted: list[Sample] = [("", {"type": key[0], "outcome": key[1]}, count) for key, count in events]
+    yield _family("events_total", "counter", "Events by type and outcome.", counted)
+    times = _mapping(totals, "durations")
+    spans = [item for kind, item in sorted(times.items()) if kind != "run" for item in _summary(item, {"kind": kind})]
+    yield _family("span_duration_seconds", "summary", "How long tests, tasks, builds and deployments took.", spans)
+    runs = _summary(times.get("run", (0.0, 0)), {})
+    yield _family("run_duration_seconds", "summary", "How long what stands for a whole run took.", runs)
+    names = sorted(backlogs)
+    waiting: list[Sample] = [("", {"endpoint": name}, backlogs[name].waiting) for name in names]
+    yield _family("delivery_waiting", "gauge", "Events that wait to be delivered.", waiting)
+    lag: list[Sample] = [("", {"endpoint": name}, _age(backlogs[name].oldest)) for name in names]
+    yield _family("delivery_lag_seconds", "gauge", "For how long the oldest of them has been waiting.", lag)
+    dead: list[Sample] = [("", {"endpoint": name}, backlogs[name].dead) for name in names]
+    yield _family("delivery_dead_letters", "gauge", "Events that were refused for good.", dead)
+    yield _family("alerts_firing", "gauge", "Subjects for which an alert holds.", _firing(memory))
+    failed: list[Sample] = [("", {"notifier": name}, n) for name, (n, _) in failed_notifications(memory).items()]
+    yield _family("notifications_failed_total", "counter", "Messages that could not be told.", failed)
+
+
+def _summary(value: Sequence[float], labels: dict[str, str]) -> list[Sample]:
+    total, count = value
+    return [("_sum", labels, total), ("_count", labels, count)]
+
+
+def _age(timestamp: str) -> float:
+    return round(max(0.0, seconds_since(timestamp)), 3) if timestamp else 0.0
+
+
+def _firing(memory: Memory) -> list[Sample]:
+    counts: dict[tuple[str, str], int] = {}
+    for one in firing(memory):
+        key = (one.alert, one.message.severity)
+        counts[key] = counts.get(key, 0) + 1
+    return [("", {"alert": alert, "severity": severity}, count) for (alert, severity), count in sorted(counts.items())]
+
+
+def _family(name: str, kind: str, about: str, samples: Iterable[Sample]) -> str:
+    name = f"swarmtask_{name}"
+    lines = [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
+    for suffix, labels, value in samples:
+        inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+        lines.append(f"{name}{suffix}{'{' + inside + '}' if inside else ''} {value:.15g}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

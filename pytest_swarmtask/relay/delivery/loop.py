@@ -1,0 +1,367 @@
+"""The relay: follows its segments, feeds a delivery for each endpoint, says how far it is, and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from pytest_swarmtask.core.project import (
+    BACKGROUND,
+    database,
+    hurry_file,
+    lock_file,
+    progress_file,
+    relay_folder,
+    yield_file,
+)
+from pytest_swarmtask.journal import locks, orphans
+from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.relay.delivery.backlog import owing
+from pytest_swarmtask.relay.delivery.routes import Routes
+from pytest_swarmtask.relay.delivery.worker import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pluggy
+
+    from pytest_swarmtask.journal.segments import Segment
+
+_POLL = 0.025
+_TICK = 0.1
+"""Seconds for which a folder may change without its time of change changing: clocks of file systems are coarse."""
+
+_LINGER = 1.0
+"""Seconds without a living writer after which a run is over."""
+_RETRY_LINGER = 60.0
+"""Seconds after its run's end that a relay goes on trying; then the next relay, or `flush`, adopts what is left."""
+
+_DEAD_AFTER = 0.3
+"""Seconds after which a writer that let go of its segment and holds no other is dead. A suite may close our file, too;
+the next event is written to another."""
+_RECENT = 86400.0
+"""Seconds for which a new relay looks for deaths in what was delivered long ago; `status` and `flush` look at all."""
+
+AT_ONCE = 50
+"""Relays, at most, whose work is taken over at once: each holds a file open."""
+
+_FEW = 5
+"""Failures in a row after which a relay that a person waits for leaves the rest to the schedule."""
+
+
+class _Followed:
+    """A segment that is being served.
+
+    Attributes:
+        size, lines: how much of it there is.
+        deliveries: the endpoints that it is owed to.
+        live: whether its writer still holds it.
+    """
+
+    __slots__ = ("deliveries", "lines", "live", "path", "segment", "size")
+
+    def __init__(self, path: str, segment: Segment, deliveries: list[Delivery]) -> None:
+        self.path = path
+        self.segment = segment
+        self.deliveries = deliveries
+        self.size = 0
+        self.lines = 0
+        self.live = True
+
+    def grow(self) -> bool:
+        """Look how much there is now, in whole lines; tell whether it is more than before."""
+        try:
+            if os.stat(self.path).st_size <= self.size:
+                return False
+            before = self.size
+            for _, end in journals.read(self.path, self.size):
+                self.size = end
+                self.lines += 1
+        except OSError:
+            return False
+        return self.size > before
+
+    def behind(self) -> list[Delivery]:
+        """Return the deliveries that are not through with all of it."""
+        name = self.segment.name
+        return [delivery for delivery in self.deliveries if delivery.position(name).offset < self.size]
+
+    @property
+    def settled(self) -> bool:
+        """Whether every endpoint is through with all of it."""
+        return not self.behind()
+
+
+class Relay:
+    """Serves the runs of a journal whose deliveries depend on the same values of variables.
+
+    Args:
+        journal: the journal's folder.
+        environ: where variables are looked up.
+        keys: the keys of the relays to be, each with the descriptor of its lock, which is held.
+        plugins: the plug-in manager that makes the sinks.
+        eager: try every endpoint at once, whatever its schedule says.
+        adopt: also take over what a relay of another key has left.
+        watched: this is the watched process, where no trigger and no alert may run; they wait for a relay.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it serves, and how
+        self,
+        journal: str,
+        environ: Mapping[str, str],
+        keys: Mapping[str, int],
+        plugins: pluggy.PluginManager,
+        *,
+        eager: bool = False,
+        adopt: bool = True,
+        watched: bool = False,
+    ) -> None:
+        self._journal = journal
+        self._routes = Routes(journal, environ)
+        self._own = tuple(keys)
+        self._locks = dict(keys)
+        self._plugins = plugins
+        self._eager = eager
+        self._adopt = adopt
+        self._watched = watched
+        self._deliveries: dict[str, Delivery] = {}
+        self._followed: dict[str, _Followed] = {}
+        self._changed = -1
+        self._changed_at = 0.0
+        self._listed = False
+        self._seen: set[str] = set()
+        self._let_go: dict[str, float] = {}
+        self._alive_at = time.monotonic()
+        self._hurry = False
+        self._progress: dict[str, Any] = {}
+
+    def run(self, timeout: float | None = None, watch: Callable[[int, int], None] | None = None) -> bool:
+        """Serve until the runs are over and drained.
+
+        Args:
+            timeout: seconds after which to end in any case; then the runs need not be over either: it ends as
+                soon as what the journal holds is settled or nothing more can be done about it now.
+            watch: called now and then with the events settled and the events there are.
+
+        Returns:
+            Whether everything that is owed was settled.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._forget_requests()
+        try:
+            while True:
+                self._poke(grown=self._look())
+                self._report()
+                if watch is not None:
+                    watch(*self._totals())
+                if self._yielded() or (deadline is not None and time.monotonic() >= deadline):
+                    break
+                if self._idle(over_now=timeout is not None) and not self.missed():
+                    break
+                time.sleep(_POLL)
+        finally:
+            self._end()
+        return all(followed.settled for followed in self._followed.values())
+
+    def missed(self) -> bool:
+        """Tell whether something was written for our runs since we looked, perhaps by a trigger."""
+        for segment in journals.segments(self._journal):
+            if self._routes.relay(segment.route) in self._locks:
+                followed = self._followed.get(segment.name)
+                if segment.name not in self._seen or (followed is not None and followed.grow()):
+                    return True
+        return False
+
+    # -- segments ----------------------------------------------------------------------------------------------
+
+    def _look(self) -> bool:
+        """Find new segments and new lines; tell whether there are any."""
+        grown = self._list()
+        for followed in self._followed.values():
+            if followed.live:
+                live = locks.is_locked(followed.path)
+                grown = followed.grow() or grown  # after the question, so that the last words of the dead are heard
+                followed.live = live
+                if not live:
+                    self._let_go[followed.segment.name] = time.monotonic()
+        self._end_abandoned()
+        if any(followed.live for followed in self._followed.values()) or grown:
+            self._alive_at = time.monotonic()
+        return grown
+
+    def _end_abandoned(self) -> None:
+        """End what those have left open that died while we served them, or shortly before."""
+        now = time.monotonic()
+        due = [name for name, at in self._let_go.items() if now - at >= _DEAD_AFTER]
+        if due:
+            for name in due:
+                del self._let_go[name]
+            orphans.end_abandoned(self._journal, due)
+
+    def _list(self) -> bool:
+        try:
+            changed = os.stat(self._journal).st_mtime_ns
+        except OSError:
+            return False
+        if changed != self._changed:
+            self._changed, self._changed_at, self._listed = changed, time.monotonic(), False
+        elif self._listed:
+            return False
+        else:  # a tick later, however long that took, it is looked at once more
+            self._listed = time.monotonic() - self._changed_at > _TICK
+        new = [segment for segment in journals.segments(self._journal) if segment.name not in self._seen]
+        own = [segment for segment in new if self._routes.relay(segment.route) in self._locks]
+        self._seen.update(segment.name for segment in new)
+        if not self._followed:  # at the start, what was settled long ago need not be looked at
+            live = {segment.name for segment in own if locks.is_locked(self._path(segment))}
+            owed = live.union(segment.name for segment in owing(self._journal, self._routes))
+            settled = [segment.name for segment in own if segment.name not in owed]
+            self._let_go |= {name: -math.inf for name in settled if self._is_recent(name)}
+            own = [segment for segment in own if segment.name in owed]
+        for segment in own:
+            self._follow(segment)
+        if self._adopt:
+            self._adopt = False  # once: later runs start relays of their own
+            self._adopt_others()
+        return bool(own)
+
+    def _is_recent(self, name: str) -> bool:
+        try:
+            return time.time() - os.stat(os.path.join(self._journal, name)).st_mtime < _RECENT
+        except OSError:
+            return False
+
+    def _adopt_others(self) -> None:
+        """Take over what is left of runs that have no relay and no living writer; what others serve is theirs.
+
+        Other environments are left alone: what a variable means there, we do not know.
+        """
+        left: dict[str, list[Segment]] = {}
+        for segment in owing(self._journal, self._routes):
+            key = self._routes.relay(segment.route)
+            if key is not None and key not in self._locks and self._routes.is_at_home(segment.route):
+                left.setdefault(key, []).append(segment)
+        for key, segments in list(left.items())[:AT_ONCE]:
+            if any(locks.is_locked(self._path(segment)) for segment in segments):
+                continue
+            lock = locks.open_locked(lock_file(self._journal, key))
+            if lock is not None:
+                self._locks[key] = lock
+                for segment in segments:
+                    self._follow(segment)
+
+    def _follow(self, segment: Segment) -> None:
+        path = self._path(segment)
+        names = self._routes.endpoints(segment.route)
+        owed = [name for name in names if not (self._watched and name.startswith(BACKGROUND))]
+        deliveries = [self._delivery(segment.route, name) for name in owed]
+        self._followed[segment.name] = _Followed(path, segment, deliveries)
+        for delivery in deliveries:
+            delivery.add(path)
+
+    def _path(self, segment: Segment) -> str:
+        return os.path.join(self._journal, segment.name)
+
+    def _delivery(self, route: str, endpoint: str) -> Delivery:
+        known = self._deliveries.get(endpoint)
+        if known is None:
+            sink = self._routes.sink(route, endpoint, self._plugins)
+            path = database(relay_folder(self._journal))
+            known = self._deliveries[endpoint] = Delivery(endpoint, sink, path, eager=self._eager)
+            known.start()
+        return known
+
+    # -- what is going on --------------------------------------------------------------------------------------
+
+    def _poke(self, *, grown: bool) -> None:
+        hurry = self._over() or any(os.path.exists(hurry_file(self._journal, key)) for key in self._own)
+        if grown or hurry != self._hurry:
+            self._hurry = hurry
+            for delivery in self._deliveries.values():
+                delivery.poke(hurry=hurry)
+
+    def _over(self) -> bool:
+        return not any(followed.live for followed in self._followed.values())
+
+    def _forget_requests(self) -> None:
+        """Take no notice of what was asked of another relay by somebody who may have died since."""
+        for key in self._locks:
+            with contextlib.suppress(OSError):  # there is none
+                os.unlink(yield_file(self._journal, key))
+
+    def _yielded(self) -> bool:
+        """Tell whether somebody wants to serve what is left in our stead, and all runs are over."""
+        return self._over() and any(os.path.exists(yield_file(self._journal, key)) for key in self._locks)
+
+    def _idle(self, *, over_now: bool) -> bool:
+        """Tell whether there is nothing more to do."""
+        quiet = time.monotonic() - self._alive_at
+        if not over_now and quiet < _LINGER:
+            return False
+        if over_now or quiet > _RETRY_LINGER:
+            late = quiet > _RETRY_LINGER
+            return all(followed.settled or self._given_up(followed, late=late) for followed in self._followed.values())
+        return not any(delivery.busy for delivery in self._deliveries.values()) and self._all_done()
+
+    def _all_done(self) -> bool:
+        return not any(delivery.trying for followed in self._followed.values() for delivery in followed.behind())
+
+    def _given_up(self, followed: _Followed, *, late: bool) -> bool:
+        """Tell whether what is left of a segment has to wait: for a person, or for the schedule."""
+        return all(
+            not delivery.trying or (delivery.state.state == "retrying" and (late or delivery.state.failures >= _FEW))
+            for delivery in followed.behind()
+        )
+
+    # -- progress ----------------------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        """Write down how far it is, where that has changed, for those who wait."""
+        progress = self._progress_now()
+        if progress != self._progress:
+            self._progress = progress
+            content = json.dumps(progress).encode()
+            for key in self._own:
+                with contextlib.suppress(OSError):  # whoever waits will wait a little longer
+                    journals.write_private(progress_file(self._journal, key), content)
+
+    def _progress_now(self) -> dict[str, Any]:
+        segments: dict[str, int] = {}
+        runs: dict[str, dict[str, dict[str, int]]] = {}
+        for name, followed in self._followed.items():
+            run = runs.setdefault(followed.segment.trace_id, {})
+            # Those in the background may take long, and nobody waits for them.
+            awaited = [delivery for delivery in followed.deliveries if not delivery.endpoint.startswith(BACKGROUND)]
+            trying = [delivery for delivery in awaited if delivery.trying]
+            segments[name] = min((delivery.position(name).offset for delivery in trying), default=followed.size)
+            for delivery in followed.deliveries:
+                position = delivery.position(name)
+                counts = run.setdefault(delivery.endpoint, {"waiting": 0, "dead": 0})
+                counts["waiting"] += followed.lines - position.lines
+                counts["dead"] += position.dead
+        states = {name: d.state for name, d in self._deliveries.items()}
+        endpoints = {name: {"state": state.state, "reason": state.reason} for name, state in states.items()}
+        return {"segments": segments, "endpoints": endpoints, "runs": runs}
+
+    def _totals(self) -> tuple[int, int]:
+        settled = sum(d.position(name).lines for name, f in self._followed.items() for d in f.deliveries)
+        return settled, sum(followed.lines * len(followed.deliveries) for followed in self._followed.values())
+
+    def _end(self) -> None:
+        for delivery in self._deliveries.values():
+            delivery.stop()
+        for delivery in self._deliveries.values():
+            delivery.join(timeout=1.0)  # one that is stuck in a request is left behind; its cursor stands
+        self._report()
+        for key, lock in self._locks.items():
+            self._leave(key, lock)
+
+    def _leave(self, key: str, lock: int) -> None:
+        for path in (hurry_file(self._journal, key), lock_file(self._journal, key)):
+            with contextlib.suppress(OSError):  # never was, or cannot be
+                os.unlink(path)
+        os.close(lock)

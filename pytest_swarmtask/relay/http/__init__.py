@@ -1,0 +1,1 @@
+"""One HTTP request: address checks, TLS, the connection, what an answer means."""

@@ -1,0 +1,110 @@
+"""What an endpoint's answer, or the lack of one, means for the records that were sent."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import httpx
+
+from pytest_swarmtask.plugins.sink import Delivered, Disabled, Rejected, Retry, Split, Stopped
+
+if TYPE_CHECKING:
+    from pytest_swarmtask.plugins.sink import Verdict
+
+MAX_RETRY_AFTER = 3600.0
+"""The longest, in seconds, that a receiver may ask us to wait."""
+
+_RETRIED = frozenset({408, 425, 429})
+_STOPPING = {
+    401: "it does not accept the signature or the credentials: compare its secret with the one in secret_env",
+    403: "it does not let this sender in: compare its secret and its rules with secret_env and headers",
+    407: "the proxy wants credentials: put them into the proxy's URL in the environment",
+}
+
+
+def verdict(response: httpx.Response, count: int, where: str) -> Verdict:
+    """Return what the status line of an answer means.
+
+    Args:
+        response: the answer; only its status and headers are looked at.
+        count: how many records were sent.
+        where: the endpoint in words that give no secret away.
+    """
+    status = response.status_code
+    said = f"{where} answered {_phrase(status)}"
+    if 200 <= status < 300:
+        return Delivered()
+    if status in _RETRIED or not 300 <= status < 500:
+        return Retry(said, retry_after(response.headers.get("retry-after")))
+    if status < 400:
+        return Stopped(f"{said}, a redirect{_target(response)}; it is not followed: put the final address into url")
+    return _refusal(status, count, said)
+
+
+def _refusal(status: int, count: int, said: str) -> Verdict:
+    if status in _STOPPING:
+        return Stopped(f"{said}: {_STOPPING[status]}")
+    if status == HTTPStatus.GONE:
+        return Disabled(f"{said}: it wants no more events")
+    if count > 1 or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return Split(said)
+    return Rejected(said)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _target(response: httpx.Response) -> str:
+    """Return where a redirect leads: its host alone, because the rest may hold a secret."""
+    try:
+        host = httpx.URL(response.headers.get("location", "")).host
+    except (httpx.InvalidURL, ValueError):
+        return ""
+    return f" to {host[:100]}" if host.isprintable() and host else ""
+
+
+def retry_after(text: str | None, now: float | None = None) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, within 0 and an hour; None where it says nothing.
+
+    Args:
+        text: the header, as seconds or as an HTTP date.
+        now: seconds since the epoch; the present when None.
+    """
+    if text is None:
+        return None
+    try:
+        seconds = float(int(text[:20]))
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(text).timestamp() - (time.time() if now is None else now)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def failure(error: httpx.TransportError, where: str, timeout: float) -> Retry:
+    """Return what it means that no answer came; the words never quote headers or a URL."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return Retry(f"{where}: no connection in time")
+    if isinstance(error, httpx.TimeoutException):
+        return Retry(f"{where}: no answer within {timeout:g} s")
+    if isinstance(error, (httpx.NetworkError, httpx.ProxyError)):
+        return Retry(f"{where}: {_words(error)}")
+    if "disconnected" in str(error):
+        return Retry(f"{where}: closed the connection without an answer")
+    return Retry(f"{where}: the answer is not valid HTTP")
+
+
+def _words(error: Exception) -> str:
+    words = "".join(c if c.isprintable() else " " for c in str(error))[:300]
+    kind = "cannot connect" if isinstance(error, httpx.ConnectError) else "the connection broke"
+    if isinstance(error, httpx.ProxyError):
+        kind = "the proxy refuses"
+    return f"{kind}: {words}" if words else kind

@@ -1,0 +1,97 @@
+"""How a webhook's server is verified, and how we show it who we are."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING
+
+import httpx
+
+from pytest_swarmtask.config.variables import expand
+from pytest_swarmtask.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_swarmtask.config.workflow import Webhook
+
+
+class FileError(ConfigError):
+    """A file of a webhook's TLS that cannot be used; `key` is the key of the webhook that names it."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        self.key = key
+        super().__init__(f"{key}: {problem}")
+
+
+def context(webhook: Webhook, environ: Mapping[str, str], root: str | os.PathLike[str]) -> ssl.SSLContext:
+    """Return how TLS with a webhook's server is done: its certificate verified, and ours shown where there is one.
+
+    Args:
+        webhook: whose `ca_file`, `client_cert` and `client_key` say what to use.
+        environ: where their variables are looked up.
+        root: the folder that their paths count from.
+
+    Raises:
+        FileError: one of the files is not there, or not what it should be.
+        UnsetVariableError: a path needs a variable that is not set.
+    """
+    files = {key: _path(key, path, environ, root) for key, path in webhook.files().items() if path}
+    made = _trusting(files["ca_file"]) if "ca_file" in files else httpx.create_ssl_context()
+    if "client_cert" in files:
+        _show(made, files["client_cert"], files.get("client_key"))
+    return made
+
+
+def check(webhook: Webhook, environ: Mapping[str, str], root: str | os.PathLike[str]) -> None:
+    """Look whether the files that a webhook names can be used; where it names none there is nothing to look at.
+
+    Raises:
+        FileError, UnsetVariableError: as `context`.
+    """
+    if any(webhook.files().values()):
+        context(webhook, environ, root)
+
+
+def _path(key: str, path: str, environ: Mapping[str, str], root: str | os.PathLike[str]) -> str:
+    found = os.path.join(root, expand(path, environ))
+    try:
+        with open(found, "rb"):
+            return found
+    except OSError as error:
+        raise FileError(key, f"{found} cannot be read: {error.strerror}") from None
+
+
+def _trusting(path: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=path)
+    except (ssl.SSLError, ValueError):
+        raise FileError("ca_file", f"{path} holds no certificate, expected one or more in PEM") from None
+
+
+def _show(made: ssl.SSLContext, cert: str, key: str | None) -> None:
+    def no_password() -> str:
+        raise FileError(
+            "client_key" if key else "client_cert", f"{key or cert} is encrypted, expected a key without a password"
+        )
+
+    try:
+        made.load_cert_chain(cert, key, no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise FileError(
+                "client_key" if key else "client_cert", f"{key or cert} holds a key that is not the one of {cert}"
+            ) from None
+        if key and _holds_certificate(cert):
+            raise FileError("client_key", f"{key} holds no key, expected one in PEM") from None
+        expected = "a certificate in PEM" if key else "a certificate and its key in PEM, or client_key with the key"
+        raise FileError("client_cert", f"{cert} cannot be used, expected {expected}") from None
+
+
+def _holds_certificate(path: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        return False
+    return True

@@ -1,0 +1,38 @@
+"""A message to people."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Literal
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What people are told.
+
+    Attributes:
+        name: the alert or trigger that speaks.
+        title: what happened, in one line.
+        text: what, where, since when, how it compares, a link, the next step; lines of plain text.
+        severity: how bad it is.
+        resolved: whether it tells that all is well again.
+        subject: what it is about, such as a task id.
+        since: since when, UTC, RFC 3339, or empty.
+        link: where to read more, or empty.
+        place: file and line in the project, such as ``tests/test_api.py:12``, or empty.
+        id: the same at each attempt to tell it.
+        values: what templates may name, see `pytest_swarmtask.relay.delivery.templates.variables`.
+    """
+
+    name: str
+    title: str
+    text: str
+    severity: Literal["info", "warning", "critical"] = "warning"
+    resolved: bool = False
+    subject: str = ""
+    since: str = ""
+    link: str = ""
+    place: str = ""
+    id: str = msgspec.field(default_factory=lambda: uuid.uuid4().hex)
+    values: dict[str, Any] = {}

@@ -1,0 +1,21 @@
+"""Make the task manager that the configuration names."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_swarmtask.config.workflow import TaskManager as Definition
+    from pytest_swarmtask.relay.tasks.manager import TaskManager
+
+
+def task_manager(definition: Definition, root: str, environ: Mapping[str, str]) -> TaskManager:
+    """Return the task manager that the configuration of the project in `root` names."""
+    if definition.kind == "rest":
+        from pytest_swarmtask.relay.tasks.rest import RestService  # an HTTP client that a file can do without
+
+        return RestService(definition.rest, environ)
+    from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
+
+    return TaskMasterFile.configured(definition, root, environ)

@@ -1,0 +1,1 @@
+"""Webhooks: signed HTTP requests with events in them."""

@@ -1,0 +1,70 @@
+"""Which webhook an endpoint is: one of the configuration, or one that was registered from Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_swarmtask.config.workflow import Webhook, Workflow
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.plugins.hookspecs import hookimpl
+from pytest_swarmtask.relay.tasks.titles import titled
+
+if TYPE_CHECKING:
+    from pytest_swarmtask.plugins.hookspecs import SinkRequest
+    from pytest_swarmtask.plugins.sink import Sink
+
+_DEFAULT = Webhook(name="default", url="${TASKMASTER_WEBHOOK_URL}")
+
+
+@hookimpl(trylast=True)
+def swarmtask_sink(request: SinkRequest) -> Sink:
+    """Return the sink of a webhook, which whatever no other plug-in knows is taken for."""
+    from pytest_swarmtask.relay.webhook.sink import WebhookSink  # an HTTP client that others can do without
+
+    return titled(WebhookSink(definition(request), request.environ, request.root), request)
+
+
+def definition(request: SinkRequest) -> Webhook:
+    """Return what a webhook is now, with the key of the role whose events it gets.
+
+    Raises:
+        ConfigError: there is no such webhook or role.
+    """
+    workflow = request.workflow
+    if request.registered is not None:
+        try:
+            found = msgspec.convert(request.registered, Webhook)
+        except msgspec.ValidationError as error:
+            raise ConfigError(str(error)) from None
+    else:
+        found = named(request.name, workflow)
+    if not request.role:
+        return found
+    role = workflow.access_control.roles.get(request.role) if workflow else None
+    if role is None:
+        raise _unknown("role", request.role, workflow)
+    # Beside the webhook's own secret: those who know nothing of roles can verify it, too.
+    return found.also_signed(role.secrets())
+
+
+def named(name: str, workflow: Workflow | None) -> Webhook:
+    """Return the webhook of the configuration that has this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    webhooks = workflow.task_integration.webhooks if workflow else []
+    found = next((webhook for webhook in webhooks if webhook.name == name), None)
+    if found is not None:
+        return found
+    if name == _DEFAULT.name:
+        return _DEFAULT
+    raise _unknown("webhook", name, workflow)
+
+
+def _unknown(noun: str, name: str, workflow: Workflow | None) -> ConfigError:
+    if workflow is None:
+        return ConfigError(f"{noun} {name!r}: the configuration is not valid, see: swarmtask config validate")
+    return ConfigError(f"no {noun} is named {name!r} in the configuration any more")

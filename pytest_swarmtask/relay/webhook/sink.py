@@ -1,0 +1,95 @@
+"""A webhook as a sink: each send is one signed request."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.core.errors import ConfigError, EndpointError
+from pytest_swarmtask.core.event import EVENT_TYPES
+from pytest_swarmtask.plugins.sink import Rejected, Retry, Split, Stopped
+from pytest_swarmtask.relay.http.endpoint import Endpoint
+from pytest_swarmtask.wire import cloudevents, formats
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from pytest_swarmtask.config.workflow import Webhook
+    from pytest_swarmtask.plugins.sink import Record, Verdict
+
+
+class WebhookSink:
+    """Delivers records to one endpoint. Used from one thread at a time.
+
+    Args:
+        definition: what `workflow.yaml` says of it.
+        environ: where `${NAME}` and the secrets are looked up, with the first request.
+        root: the project's folder, which the paths of files count from.
+    """
+
+    def __init__(self, definition: Webhook, environ: Mapping[str, str], root: str | os.PathLike[str] = ".") -> None:
+        self.name = definition.name
+        self.max_events = definition.max_events if definition.batch else 1
+        self.max_bytes = definition.max_bytes
+        self.max_age = definition.max_age if definition.batch else 0.0
+        self._definition = definition
+        self._environ = environ
+        self._root = root
+        self._format = formats.by_name(definition.format)
+        self._content_type = self._format.batch if definition.batch else self._format.single
+        self._accepted = {name for name in EVENT_TYPES if any(fnmatchcase(name, glob) for glob in definition.events)}
+        self._endpoint: Endpoint | Stopped | None = None
+
+    def __repr__(self) -> str:
+        return f"<WebhookSink {self.name}>"
+
+    def accepts(self, event_type: str) -> bool:
+        """Tell whether the endpoint's filter lets events of this type through."""
+        return event_type in self._accepted
+
+    def send(self, records: Sequence[Record]) -> Verdict:
+        """Deliver the records in one request: a batch, or for an endpoint without `batch` a single one."""
+        try:
+            body = self._format.body(records, batch=self._definition.batch)
+        except Exception as error:  # noqa: BLE001 - one odd event must not hold up the others
+            reason = f"cannot be written as {self._definition.format}: {error}"
+            return Split(reason) if len(records) > 1 else Rejected(reason)
+        return self._post(formats.message_id(records), self._content_type, body, len(records))
+
+    def ping(self, source: str = "swarmtask") -> Verdict:
+        """Send a signed CloudEvent of the type ``dev.swarmtask.ping``, which a receiver may ignore."""
+        batch = self._definition.batch
+        message_id = f"ping_{uuid.uuid4().hex}"
+        body = cloudevents.ping(message_id, source, time.time(), batch=batch)
+        return self._post(message_id, formats.CLOUDEVENT_BATCH if batch else formats.CLOUDEVENT, body, 1)
+
+    def _post(self, message_id: str, content_type: str, body: bytes, count: int) -> Verdict:
+        endpoint = self._endpoint
+        if endpoint is None:
+            endpoint = self._endpoint = self._open()
+        if isinstance(endpoint, Stopped):
+            return endpoint
+        try:
+            return endpoint.post(message_id, content_type, body, count)
+        except Exception as error:  # noqa: BLE001 - whatever one endpoint does, the relay serves the others
+            self.close()
+            return Retry(f"{endpoint.where}: unexpected {type(error).__name__}")
+
+    def _open(self) -> Endpoint | Stopped:
+        try:
+            return Endpoint(self._definition, self._environ, self._root)
+        except (ConfigError, EndpointError) as error:
+            return Stopped(str(error))
+
+    def tend(self) -> float:
+        """Do nothing."""
+        return float("inf")
+
+    def close(self) -> None:
+        """Close the connection; the next `send` opens it again."""
+        if isinstance(self._endpoint, Endpoint):
+            self._endpoint.close()
+        self._endpoint = None

@@ -1,0 +1,1 @@
+"""`swarmtask watch`: runs while they are going on."""

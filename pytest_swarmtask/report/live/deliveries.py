@@ -1,0 +1,40 @@
+"""How far relays are, as they say themselves in their progress files."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pytest_swarmtask.core.project import read_progress, relay_folder
+
+_SUFFIX = ".json"
+
+
+class Deliveries:
+    """What became of the events of each run; files that have not changed are not read again."""
+
+    def __init__(self, journal: str) -> None:
+        self._journal = journal
+        self._seen: dict[str, int] = {}
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def read(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return by run and endpoint: ``waiting`` and ``dead`` (numbers of events), ``state`` and ``reason``."""
+        try:
+            files = [file for file in os.scandir(relay_folder(self._journal)) if file.name.endswith(_SUFFIX)]
+            times = {file.name.removesuffix(_SUFFIX): file.stat().st_mtime_ns for file in files}
+        except OSError:
+            return {}
+        self._known = {
+            relay: self._known[relay] if self._seen.get(relay) == changed else read_progress(self._journal, relay)
+            for relay, changed in times.items()
+        }
+        self._seen = times
+        runs: dict[str, dict[str, dict[str, Any]]] = {}
+        for relay in sorted(times, key=lambda relay: times[relay]):  # of two that tell of one run, the later holds
+            progress = self._known[relay]
+            for run, endpoints in progress.get("runs", {}).items():
+                for name, counts in endpoints.items():
+                    state = progress.get("endpoints", {}).get(name, {"state": "ok", "reason": ""})
+                    runs.setdefault(run, {})[name] = {**counts, **state}
+        return runs

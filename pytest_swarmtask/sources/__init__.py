@@ -1,0 +1,1 @@
+"""Who makes events: pytest, commands, Python code."""

@@ -1,0 +1,1 @@
+"""`swarmtask run`: a command as a source of events."""

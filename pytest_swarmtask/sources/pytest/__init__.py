@@ -1,0 +1,1 @@
+"""pytest as a source of events."""

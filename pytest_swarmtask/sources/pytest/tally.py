@@ -1,0 +1,64 @@
+"""The totals of a session: how its tests ended, which were the slowest, and which the first to fail."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pytest_swarmtask.sources.pytest.outcome import TestRun
+
+MOST_FAILURES = 20
+_SLOWEST = 10
+
+
+class Tally:
+    """Counts what ends.
+
+    Attributes:
+        counts: number of tests by outcome word.
+        deselected: how many were left out.
+        failures: test, message and place of the first that failed, redacted.
+    """
+
+    __slots__ = ("_slowest", "_teardown_errors", "counts", "deselected", "failures")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.deselected = 0
+        self.failures: list[tuple[str, str, str]] = []
+        self._slowest: list[tuple[float, str]] = []
+        self._teardown_errors = 0
+
+    def deselect(self, items: Sequence[Any]) -> None:
+        """Count tests that were left out."""
+        self.deselected += len(items)
+
+    def add(self, outcome: str, run: TestRun) -> None:
+        """Count a test that has ended."""
+        self.counts[outcome] = self.counts.get(outcome, 0) + 1
+        slowest = self._slowest
+        if len(slowest) < _SLOWEST or run.duration > slowest[-1][0]:
+            slowest.append((run.duration, run.task_id))
+            slowest.sort(reverse=True)
+            del slowest[_SLOWEST:]
+
+    def add_failure(self, run: TestRun, metadata: dict[str, Any]) -> None:
+        """Take what the event of a failed test says."""
+        if run.teardown_error is not None:
+            self._teardown_errors += run.outcome == "failed"  # pytest counts it as one more error
+        if len(self.failures) < MOST_FAILURES:
+            self.failures.append((run.task_id, metadata.get("error", ""), metadata.get("location", "")))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the totals as the session's end carries them."""
+        totals: dict[str, Any] = {
+            "tests": sum(self.counts.values()),
+            "counts": dict(sorted(self.counts.items())),
+            "deselected": self.deselected,
+        }
+        if self._teardown_errors:
+            totals["teardown_errors"] = self._teardown_errors
+        totals["slowest"] = [{"test": test, "duration": round(seconds, 6)} for seconds, test in self._slowest]
+        return totals

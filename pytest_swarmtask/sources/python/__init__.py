@@ -1,0 +1,1 @@
+"""Python code as a source of events."""

@@ -1,0 +1,1 @@
+"""What goes over the network: formats and signatures, for sender and receiver."""

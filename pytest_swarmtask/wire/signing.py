@@ -1,0 +1,146 @@
+"""Standard Webhooks 1.0.0: how a request is signed, and how a receiver checks it.
+
+The signed content is ``id.timestamp.body``, hashed with HMAC-SHA256; several signatures stand side by side while
+a secret is being rotated. See https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import os
+import time
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.core.errors import AgeError, ConfigError, SignatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+TOLERANCE = 300
+"""How far, in seconds, a receiver's clock and the timestamp of an attempt may lie apart."""
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the mark of a secret, not one
+SECRET_BYTES = 32
+_MAX_SIGNATURES = 32  # more than any rotation needs; bounds what a hostile header costs
+
+
+def new_secret() -> str:
+    """Return a fresh secret: ``whsec_`` and the base64 of 32 random bytes."""
+    return SECRET_PREFIX + base64.b64encode(os.urandom(SECRET_BYTES)).decode()
+
+
+def decode_secret(text: str) -> bytes:
+    """Return the key that a secret's text stands for.
+
+    After ``whsec_`` it is base64, with or without padding; any other text is taken as it is, in UTF-8.
+
+    Raises:
+        ConfigError: the text is empty, or what follows ``whsec_`` is not base64. The text itself is not quoted.
+    """
+    if not text.startswith(SECRET_PREFIX):
+        key = text.encode("utf-8", "surrogateescape")
+    else:
+        encoded = text[len(SECRET_PREFIX) :].strip().rstrip("=")
+        try:
+            key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            raise ConfigError(
+                f"a secret that starts with {SECRET_PREFIX} must go on in base64; make one with `swarmtask secret`"
+            ) from None
+    if not key:
+        raise ConfigError("the secret is empty; make one with `swarmtask secret`")
+    return key
+
+
+def sign(secrets: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> str:
+    """Return the ``webhook-signature`` header: one ``v1,<base64>`` for each secret, separated by spaces."""
+    content = b"%b.%d.%b" % (message_id.encode(), timestamp, body)
+    return " ".join([_signature(secret, content) for secret in secrets])
+
+
+def _signature(secret: bytes, content: bytes) -> str:
+    return "v1," + base64.b64encode(hmac.digest(secret, content, "sha256")).decode()
+
+
+def verify(
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: Iterable[bytes],
+    *,
+    tolerance: float = TOLERANCE,
+    now: float | None = None,
+) -> None:
+    """Check that a request was signed with one of the secrets, and lately.
+
+    Args:
+        headers: the request's headers; their names in any case.
+        body: the bytes received, before any parsing.
+        secrets: keys of which one must match.
+        tolerance: how far, in seconds, the timestamp may lie from `now`.
+        now: seconds since the epoch; the present when None.
+
+    Raises:
+        SignatureError: a header is missing or malformed, the timestamp is stale or in the future, or no signature
+            matches; the message says which.
+    """
+    check(headers, body, {"": list(secrets)}, tolerance=tolerance, now=now)
+
+
+def check(
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: Mapping[str, Sequence[bytes]],
+    *,
+    tolerance: float = TOLERANCE,
+    now: float | None = None,
+) -> tuple[str, tuple[str, ...]]:
+    """Return the id of a request, and the names of those who signed it; as `verify`, with the keys of each name.
+
+    Raises:
+        SignatureError: as `verify`.
+    """
+    lowered = {name.lower(): value for name, value in headers.items()}
+    message_id = _header(lowered, "webhook-id")
+    if "." in message_id or not message_id.isprintable():
+        # The parts of the signed content are only told apart by their dots.
+        raise SignatureError("webhook-id holds a '.' or another character that the standard forbids")
+    timestamp = _timestamp(_header(lowered, "webhook-timestamp"))
+    _check_age(timestamp, time.time() if now is None else now, tolerance)
+    offered = _header(lowered, "webhook-signature").split(" ")[:_MAX_SIGNATURES]
+    expected = {name: sign(keys, message_id, timestamp, body).split() for name, keys in secrets.items()}
+    signers = tuple([name for name, signatures in expected.items() if _matches(offered, signatures)])
+    if not signers:
+        raise SignatureError("no signature matches: another secret was used, or the request was changed on its way")
+    return message_id, signers
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    value = headers.get(name, "").strip()
+    if not value:
+        raise SignatureError(f"the header {name} is missing")
+    return value
+
+
+def _timestamp(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise SignatureError(f"webhook-timestamp is {text[:40]!r}, expected whole seconds since 1970")
+    return int(text)
+
+
+def _check_age(timestamp: int, now: float, tolerance: float) -> None:
+    age = now - timestamp
+    if age > tolerance:
+        raise AgeError(f"webhook-timestamp is stale: {age:.0f} s old, at most {tolerance:.0f} s are accepted")
+    if -age > tolerance:
+        raise AgeError(f"webhook-timestamp lies {-age:.0f} s in the future, at most {tolerance:.0f} s are accepted")
+
+
+def _matches(offered: Sequence[str], expected: Sequence[str]) -> bool:
+    """Compare every pair, so that the time taken does not tell which one was near."""
+    found = False
+    for theirs in offered:
+        for ours in expected:
+            found |= hmac.compare_digest(theirs.encode("utf-8", "replace"), ours.encode())
+    return found
