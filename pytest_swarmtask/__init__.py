@@ -1,4 +1,4 @@
-"""Workflow events from tests and builds: a pytest plugin, an emitter for build tools, and a hub for Python code."""
+"""Workflow events from tests and builds: a pytest plugin, an emitter for build tools, an API for Python."""
 
 from __future__ import annotations
 

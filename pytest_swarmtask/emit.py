@@ -13,7 +13,7 @@ import sys
 from pytest_swarmtask.core.errors import AccessError, EventTypeError, UsageError
 from pytest_swarmtask.core.event import event_type_name
 from pytest_swarmtask.core.fastjson import loads
-from pytest_swarmtask.recording.recorder import recorder
+from pytest_swarmtask.recording.recorder import get_recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ def emit(arguments: Sequence[str]) -> list[str]:
         raise UsageError(f"expected TYPE [TASK_ID] [METADATA_JSON], found {len(arguments)} arguments\n{USAGE}")
     event_type = event_type_name(arguments[0])
     task_id = arguments[1] if len(arguments) > 1 and arguments[1] else None
-    hub = recorder()
-    metadata, problems = _metadata(arguments[2] if len(arguments) > 2 else "", hub.redactor)
-    if hub.settings.enabled:
-        hub.settings.access.require(f"emit:{event_type}")
-    hub.trigger(event_type, task_id, None, metadata, ends_elsewhere=True)
-    hub.close()
-    if hub.problem and hub.is_first_to_say(hub.problem):
-        problems.append(hub.problem)
+    recorder = get_recorder()
+    metadata, problems = _metadata(arguments[2] if len(arguments) > 2 else "", recorder.redactor)
+    if recorder.settings.enabled:
+        recorder.settings.access.require(f"emit:{event_type}")
+    recorder.trigger(event_type, task_id, None, metadata, ends_elsewhere=True)
+    recorder.close()
+    if recorder.problem and recorder.is_first_to_say(recorder.problem):
+        problems.append(recorder.problem)
     return problems
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pytest_swarmtask.relay.survey import EndpointSurvey, Survey
-    from pytest_swarmtask.relay.triggers.firing_log import Summary
-    from pytest_swarmtask.report.tree import Span
+    from pytest_swarmtask.relay.triggers.firing_log import RuleSummary
+    from pytest_swarmtask.report.tree import SpanNode
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
@@ -115,7 +115,7 @@ def status(arguments: argparse.Namespace) -> int:
     return 0 if found.well else 1
 
 
-def _triggers(rules: Mapping[str, Summary]) -> Iterator[str]:
+def _triggers(rules: Mapping[str, RuleSummary]) -> Iterator[str]:
     """Yield how often triggers have fired and what failed last, where any has fired."""
     if not rules:
         return
@@ -126,20 +126,20 @@ def _triggers(rules: Mapping[str, Summary]) -> Iterator[str]:
     yield f"fired      {_count(fired, 'time')}, {failed} failed{why}"
 
 
-def _last_run(journal: str) -> tuple[str, list[Span]] | None:
+def _last_run(journal: str) -> tuple[str, list[SpanNode]] | None:
     """Return the last run as a tree; where the history cannot be read now, that is said, and the rest is shown."""
     from pytest_swarmtask.history.query import last_runs
-    from pytest_swarmtask.history.session import Options, ask
+    from pytest_swarmtask.history.session import QueryOptions, query_history
     from pytest_swarmtask.report.tree import tree
 
-    def question(db: sqlite3.Connection) -> tuple[str, list[Span]] | None:
+    def question(db: sqlite3.Connection) -> tuple[str, list[SpanNode]] | None:
         return next(((run.run, tree(db, run)) for run in last_runs(db, 1)), None)
 
     def say(note: str) -> None:
         print(f"swarmtask: {note}", file=sys.stderr)
 
     try:
-        return ask(journal, question, Options(os.environ, say=say))
+        return query_history(journal, question, QueryOptions(os.environ, say=say))
     except HistoryError as error:
         say(str(error))
         return None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """One thing looked at: ``ok``, ``note`` (worth knowing) or ``bad`` (not well); and what to do about it."""
 
     level: str
@@ -57,7 +57,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     return 0 if well else 1
 
 
-def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
+def _examine(arguments: argparse.Namespace) -> Iterator[CheckResult]:
     journal = journal_of(arguments)
     root = Path(journal).parent.parent
     yield from _installation()
@@ -65,7 +65,7 @@ def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
         loaded = load(root, os.environ)
     except ConfigError as error:
         for problem in error.problems:
-            yield Finding("bad", f"configuration: {problem}", "until it is mended, runs go by the defaults")
+            yield CheckResult("bad", f"configuration: {problem}", "until it is mended, runs go by the defaults")
     else:
         yield from _configuration(loaded)
         access = read_settings(str(root), os.environ).access
@@ -77,49 +77,49 @@ def _examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield from _deliveries(journal)
 
 
-def _installation() -> Iterator[Finding]:
-    yield Finding("ok", f"pytest-swarmtask {__version__} on Python {sys.version.split()[0]}")
+def _installation() -> Iterator[CheckResult]:
+    yield CheckResult("ok", f"pytest-swarmtask {__version__} on Python {sys.version.split()[0]}")
     if any(entry.name == "swarmtask" for entry in metadata.entry_points(group="pytest11")):
-        yield Finding("ok", "pytest finds the plugin by itself")
+        yield CheckResult("ok", "pytest finds the plugin by itself")
     else:
         advice = "install the package into the Python that runs pytest: python -m pip install pytest-swarmtask"
-        yield Finding("bad", "pytest does not find the plugin: no entry point is installed", advice)
+        yield CheckResult("bad", "pytest does not find the plugin: no entry point is installed", advice)
     for plugin in registry.installed():
         text = f"plug-in {plugin.name}: {plugin.package}, {plugin.entry_point}"
         if plugin.problem:
-            yield Finding("bad", f"{text}: {plugin.problem}", "install another version of it, or uninstall it")
+            yield CheckResult("bad", f"{text}: {plugin.problem}", "install another version of it, or uninstall it")
         else:
-            yield Finding("ok", text)
+            yield CheckResult("ok", text)
     if os.environ.get("SWARMTASK_DISABLED", "") not in ("", "0"):
-        yield Finding("note", "SWARMTASK_DISABLED is set: nothing is recorded", "unset it to record")
+        yield CheckResult("note", "SWARMTASK_DISABLED is set: nothing is recorded", "unset it to record")
 
 
-def _configuration(loaded: Loaded) -> Iterator[Finding]:
+def _configuration(loaded: Loaded) -> Iterator[CheckResult]:
     where = str(loaded.path) if loaded.path else "no workflow.yaml, the defaults hold"
     environment = f", environment {loaded.environment}" if loaded.environment else ""
-    yield Finding("ok", f"configuration: {where}{environment}")
+    yield CheckResult("ok", f"configuration: {where}{environment}")
     if not loaded.workflow.task_integration.enabled:
-        yield Finding("note", "task_integration.enabled is false: nothing is recorded", "set it to true to record")
+        yield CheckResult("note", "task_integration.enabled is false: nothing is recorded", "set it to true to record")
     if not loaded.workflow.task_integration.webhooks:
         advice = "set TASKMASTER_WEBHOOK_URL, or add one under task_integration.webhooks"
-        yield Finding("note", "no webhook is configured: events stay in the journal", advice)
+        yield CheckResult("note", "no webhook is configured: events stay in the journal", advice)
 
 
-def _role(access: Access) -> Iterator[Finding]:
+def _role(access: Access) -> Iterator[CheckResult]:
     """Say which role holds here, where there are roles."""
     if not access.restricted:
         return
     name = f"role: {access.role}" if access.role else "role: none, and whoever proves none may do nothing"
-    yield Finding("ok" if access.role else "note", name)
+    yield CheckResult("ok" if access.role else "note", name)
     for variable in access.disproved:
         advice = "put the right one there, or unset it; swarmtask secret --token makes a new one and its hash"
-        yield Finding("bad", f"{variable} holds something that is not the token of its role", advice)
+        yield CheckResult("bad", f"{variable} holds something that is not the token of its role", advice)
 
 
-def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> Finding:
+def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> CheckResult:
     if not is_active(webhook, os.environ):
         unset = [name for name in references(webhook.url) if not os.environ.get(name)]
-        return Finding("note", f"webhook {webhook.name}: inactive", f"set {', '.join(unset)} to use it")
+        return CheckResult("note", f"webhook {webhook.name}: inactive", f"set {', '.join(unset)} to use it")
     if not ping:
         return _configured(webhook, root)
     from pytest_swarmtask.plugins.sink import Delivered
@@ -133,62 +133,64 @@ def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> Finding:
     if isinstance(verdict, Delivered):
         signed = any(os.environ.get(name) for name in webhook.secrets())
         advice = "" if signed else f"it was not signed: set {webhook.secrets()[0]} (swarmtask secret makes one)"
-        return Finding("ok" if signed else "note", f"webhook {webhook.name}: took a ping", advice)
+        return CheckResult("ok" if signed else "note", f"webhook {webhook.name}: took a ping", advice)
     advice = "check its address, the network and the secret; events wait meanwhile"
-    return Finding("bad", f"webhook {webhook.name}: {verdict.reason}", advice)
+    return CheckResult("bad", f"webhook {webhook.name}: {verdict.reason}", advice)
 
 
-def _configured(webhook: Webhook, root: Path) -> Finding:
+def _configured(webhook: Webhook, root: Path) -> CheckResult:
     from pytest_swarmtask.relay.http import tls
 
     try:
         tls.check(webhook, os.environ, root)
     except ConfigError as error:
-        return Finding("bad", f"webhook {webhook.name}: {error}", "events wait meanwhile")
-    return Finding("ok", f"webhook {webhook.name}: configured")
+        return CheckResult("bad", f"webhook {webhook.name}: {error}", "events wait meanwhile")
+    return CheckResult("ok", f"webhook {webhook.name}: configured")
 
 
-def _copied_tasks_mk(root: Path) -> Iterator[Finding]:
+def _copied_tasks_mk(root: Path) -> Iterator[CheckResult]:
     """Look at the project's own copy of tasks.mk, if it has one."""
     try:
         copy = tasksmk.compare(root / tasksmk.COPY)
     except UsageError as error:
-        yield Finding("bad", str(error), "make cannot report either: mend its mode, or install the package again")
+        yield CheckResult("bad", str(error), "make cannot report either: mend its mode, or install the package again")
         return
     what = f"{tasksmk.COPY} is of pytest-swarmtask {copy.version}, installed is {__version__}"
     if copy.state == "current":
-        yield Finding("ok", f"{tasksmk.COPY} is the one that is installed")
+        yield CheckResult("ok", f"{tasksmk.COPY} is the one that is installed")
     elif copy.state in ("older", "other"):
-        yield Finding("note", what, f"update it with: {tasksmk.UPDATE}")
+        yield CheckResult("note", what, f"update it with: {tasksmk.UPDATE}")
     elif copy.state == "newer":
-        yield Finding("note", what, "install the newer one: python -m pip install --upgrade pytest-swarmtask")
+        yield CheckResult("note", what, "install the newer one: python -m pip install --upgrade pytest-swarmtask")
     elif copy.state == "edited":
         text = f"{tasksmk.COPY} was changed by hand since it was copied from pytest-swarmtask {copy.version}"
-        yield Finding("note", text, f"give the changes up with: {tasksmk.UPDATE} --force")
+        yield CheckResult("note", text, f"give the changes up with: {tasksmk.UPDATE} --force")
 
 
-def _journal(journal: str) -> Finding:
+def _journal(journal: str) -> CheckResult:
     folder = Path(journal)
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK | os.X_OK):
-        return Finding("bad", f"journal: {folder} cannot be written to", "events of this user are lost: mend its mode")
-    return Finding("ok", f"journal: {journal}")
+        return CheckResult(
+            "bad", f"journal: {folder} cannot be written to", "events of this user are lost: mend its mode"
+        )
+    return CheckResult("ok", f"journal: {journal}")
 
 
-def _deliveries(journal: str) -> Iterator[Finding]:
+def _deliveries(journal: str) -> Iterator[CheckResult]:
     try:
         found = survey_of(journal)
     except UsageError as error:
-        yield Finding("bad", str(error), "if it is locked, try again; if not, see the relay's log")
+        yield CheckResult("bad", str(error), "if it is locked, try again; if not, see the relay's log")
         return
     log = os.path.join(relay_folder(journal), "relay.log")
     for name, endpoint in found.endpoints.items():
         text = f"{name}: {endpoint.delivered} delivered, {endpoint.waiting} waiting, {endpoint.dead} refused"
         if endpoint.waiting or endpoint.dead:
             reason = f" ({endpoint.state.reason})" if endpoint.state.reason else ""
-            yield Finding("bad", text + reason, f"send what waits with: swarmtask flush; the relay's log is {log}")
+            yield CheckResult("bad", text + reason, f"send what waits with: swarmtask flush; the relay's log is {log}")
         else:
-            yield Finding("ok", text)
+            yield CheckResult("ok", text)
     if found.foreign:
-        yield Finding("note", f"{found.foreign} lines of the journal are no events and were skipped")
+        yield CheckResult("note", f"{found.foreign} lines of the journal are no events and were skipped")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer, listening
 from pytest_swarmtask.core.errors import SwarmtaskError
-from pytest_swarmtask.core.files import put
+from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.core.project import relay_folder
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report.html import html, policy
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from pytest_swarmtask.report.content import Wanted
+    from pytest_swarmtask.report.content import ReportRequest
     from pytest_swarmtask.report.page import Page
 
     Ask = Callable[[Callable[[sqlite3.Connection], Page | None]], Page | None]
@@ -40,7 +40,7 @@ class Reporter:
         wanted: what is asked for.
     """
 
-    def __init__(self, journal: str, ask: Ask, wanted: Wanted) -> None:
+    def __init__(self, journal: str, ask: Ask, wanted: ReportRequest) -> None:
         self.journal = journal
         self._ask = ask
         self._wanted = wanted
@@ -68,7 +68,7 @@ def write(reporter: Reporter, target: str) -> int:
     if target == "-":
         sys.stdout.buffer.write(text.encode())
         return 0
-    put(Path(target), text.encode())
+    replace_file(Path(target), text.encode())
     about = f"run {page.report.run.run[:12]}" if page else "there is no run to show"
     print(neutral(f"{target}: {about}"))
     return 0
@@ -81,17 +81,17 @@ def serve(reporter: Reporter, port: int) -> int:
         UsageError: the port is taken.
     """
     stop = threading.Event()
-    with listening(lambda address: Server(address, reporter), ("127.0.0.1", port), stop) as server:
+    with listening(lambda address: PageServer(address, reporter), ("127.0.0.1", port), stop) as server:
         print(f"{server.url} shows the report until Ctrl-C", flush=True)
         stop.wait()
     return 0
 
 
-class Server(LocalServer):
+class PageServer(LocalServer):
     """Keeps the last page, and makes a new one only where something has happened since."""
 
     def __init__(self, address: tuple[str, int], reporter: Reporter) -> None:
-        super().__init__(address, Handler, "swarmtask report")
+        super().__init__(address, PageHandler, "swarmtask report")
         self._reporter = reporter
         self._lock = threading.Lock()
         self._made: tuple[str, bytes] = ("", b"")
@@ -125,7 +125,7 @@ def _states(folder: str, ending: str) -> list[tuple[str, int, int]]:
     return sorted((name, state.st_size, state.st_mtime_ns) for name, state in files)
 
 
-class Handler(BaseHTTPRequestHandler):
+class PageHandler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
@@ -133,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = IDLE_TIMEOUT
     wbufsize = -1
-    server: Server
+    server: PageServer
 
     def do_GET(self) -> None:
         """Answer with the page or its version, to who asks for this machine by its name."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest_swarmtask
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.core.errors import UsageError
-from pytest_swarmtask.core.files import put
+from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.core.project import find_root
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _carry_out(root: Path, item: Item, *, force: bool, dry_run: bool) -> str:
     if item.former is not None and not force:
         return f"kept       {item.path} (differs; {item.advice})"
     if not dry_run:
-        put(root / item.path, item.content)
+        replace_file(root / item.path, item.content)
     done = ("would create", "would overwrite") if dry_run else ("created   ", "overwritten")
     return f"{done[item.former is not None]} {item.path}"
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from pytest_swarmtask.report.content import Wanted
+    from pytest_swarmtask.report.content import ReportRequest
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
@@ -106,10 +106,10 @@ def _since(text: str) -> str:
 
 def report(arguments: argparse.Namespace) -> int:
     """Report on one run."""
-    from pytest_swarmtask.report.content import Wanted
+    from pytest_swarmtask.report.content import ReportRequest
 
-    most = Wanted().failures if arguments.json else _MOST_FAILURES
-    wanted = Wanted(arguments.run, arguments.compare, arguments.branch, arguments.since, arguments.last, most)
+    most = ReportRequest().failures if arguments.json else _MOST_FAILURES
+    wanted = ReportRequest(arguments.run, arguments.compare, arguments.branch, arguments.since, arguments.last, most)
     if arguments.html is not None or arguments.serve:
         return _page(arguments, wanted._replace(failures=_MOST_ON_PAGE))
     if arguments.junit:
@@ -117,7 +117,7 @@ def report(arguments: argparse.Namespace) -> int:
     return _ask(arguments, functools.partial(_report, wanted=wanted, arguments=arguments))
 
 
-def _report(db: sqlite3.Connection, wanted: Wanted, arguments: argparse.Namespace) -> int:
+def _report(db: sqlite3.Connection, wanted: ReportRequest, arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.report.content import collect
 
     found = collect(db, wanted)
@@ -138,7 +138,7 @@ def _report(db: sqlite3.Connection, wanted: Wanted, arguments: argparse.Namespac
     return 0
 
 
-def _page(arguments: argparse.Namespace, wanted: Wanted) -> int:
+def _page(arguments: argparse.Namespace, wanted: ReportRequest) -> int:
     from pytest_swarmtask.cli import html_report
 
     reporter = html_report.Reporter(journal_of(arguments), functools.partial(_ask, arguments), wanted)
@@ -154,7 +154,7 @@ def _no_run(db: sqlite3.Connection) -> str:
     return f"no run is like that; the last one is {last[0].run[:12]} of {last[0].started}" if last else _NOTHING
 
 
-def _junit(db: sqlite3.Connection, wanted: Wanted) -> int:
+def _junit(db: sqlite3.Connection, wanted: ReportRequest) -> int:
     from pytest_swarmtask.report.content import chosen
     from pytest_swarmtask.report.junit import write_junit
 
@@ -171,12 +171,12 @@ def tests(arguments: argparse.Namespace) -> int:
 
 
 def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
-    from pytest_swarmtask.history.query import Which, results_of
+    from pytest_swarmtask.history.query import RunFilter, results_of
     from pytest_swarmtask.report.terminal import console
     from pytest_swarmtask.report.text import print_test
 
     test = _one_test(db, arguments.test)
-    found = results_of(db, test, arguments.last, Which(arguments.branch, arguments.since))
+    found = results_of(db, test, arguments.last, RunFilter(arguments.branch, arguments.since))
     if arguments.json:
         print(json.dumps({"test": test, "results": [asdict(result) for result in found]}, indent=2))
     elif found:
@@ -222,10 +222,10 @@ def _export(db: sqlite3.Connection, *, as_table: bool) -> int:
 
 
 def _ask(arguments: argparse.Namespace, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
-    from pytest_swarmtask.history.session import Options, ask
+    from pytest_swarmtask.history.session import QueryOptions, query_history
 
-    return ask(
+    return query_history(
         journal_of(arguments),
         question,
-        Options(os.environ, say=lambda note: print(f"swarmtask: {note}", file=sys.stderr)),
+        QueryOptions(os.environ, say=lambda note: print(f"swarmtask: {note}", file=sys.stderr)),
     )

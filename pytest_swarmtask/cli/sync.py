@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pytest_swarmtask.relay.tasks.manager import Change
+    from pytest_swarmtask.relay.tasks.manager import StatusChange
     from pytest_swarmtask.relay.tasks.sync import Synced
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
@@ -68,7 +68,7 @@ def _as_json(synced: Synced) -> dict[str, object]:
     return {"changes": changes, "kept": kept, "unknown": synced.marked}
 
 
-def _described(change: Change, synced: Synced) -> dict[str, str]:
+def _described(change: StatusChange, synced: Synced) -> dict[str, str]:
     return {**change._asdict(), "title": synced.titles.get(change.task_id, "")}
 
 

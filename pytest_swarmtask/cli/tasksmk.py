@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest_swarmtask
 from pytest_swarmtask import __version__
 from pytest_swarmtask.core.errors import UsageError
-from pytest_swarmtask.core.files import put
+from pytest_swarmtask.core.files import replace_file
 
 if TYPE_CHECKING:
     import argparse
@@ -82,7 +82,7 @@ def make_include(arguments: argparse.Namespace) -> int:
         what = "changed by hand since it was copied" if former.state == "edited" else "no copy of tasks.mk"
         print(f"kept       {target}: it is {what}; --force replaces it")
         return 1
-    put(target, stamped())
+    replace_file(target, stamped())
     done = "created  " if former.state == "missing" else "updated  "
     print(f"{done}  {target} ({f'{former.version} → ' if former.version else ''}{__version__})")
     return 0

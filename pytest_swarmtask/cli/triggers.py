@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pytest_swarmtask.relay.triggers.dry_run import Verdict
+    from pytest_swarmtask.relay.triggers.dry_run import RuleOutcome
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
@@ -45,7 +45,7 @@ def test(arguments: argparse.Namespace) -> int:
     """
     from pytest_swarmtask.config.load import load
     from pytest_swarmtask.recording.settings import read_settings
-    from pytest_swarmtask.relay.triggers.dry_run import rehearse
+    from pytest_swarmtask.relay.triggers.dry_run import dry_run
     from pytest_swarmtask.relay.triggers.rules import Circumstances
     from pytest_swarmtask.relay.triggers.sink import branch_of
 
@@ -56,7 +56,7 @@ def test(arguments: argparse.Namespace) -> int:
     events = list(_events(arguments))
     access = read_settings(root, os.environ).access
     with relay_database(journal):
-        found = list(rehearse(loaded.workflow, journal, access, around, events))
+        found = list(dry_run(loaded.workflow, journal, access, around, events))
     if arguments.json:
         print(json.dumps({"events": [_as_json(event, verdicts) for event, verdicts in found]}, indent=2))
     else:
@@ -124,7 +124,7 @@ def _read(path: str) -> Iterator[Event]:
         raise UsageError(f"--event {path}: found an empty file, expected events as JSON")
 
 
-def _as_json(event: Event, verdicts: list[Verdict]) -> dict[str, Any]:
+def _as_json(event: Event, verdicts: list[RuleOutcome]) -> dict[str, Any]:
     rules = [
         {"rule": one.rule, "fires": one.reason is None, "reason": one.reason, "actions": one.actions}
         for one in verdicts
@@ -132,7 +132,7 @@ def _as_json(event: Event, verdicts: list[Verdict]) -> dict[str, Any]:
     return {"id": event.id, "event_type": event.event_type, "task_id": event.task_id, "rules": rules}
 
 
-def _as_text(event: Event, verdicts: list[Verdict]) -> Iterator[str]:
+def _as_text(event: Event, verdicts: list[RuleOutcome]) -> Iterator[str]:
     yield f"{event.event_type} {event.task_id or ''}".rstrip()
     if not verdicts:
         yield "  there are no rules: add some under automation_triggers in workflow.yaml"

@@ -70,7 +70,7 @@ class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     """One thing that a trigger does."""
 
 
-class Run(Action, tag="run", frozen=True, kw_only=True):
+class RunCommand(Action, tag="run", frozen=True, kw_only=True):
     """Run a command, with the event's fields in its environment; its output goes to the relay's log."""
 
     command: Annotated[
@@ -114,7 +114,7 @@ class Notify(Action, tag="notify", frozen=True, kw_only=True):
     )
 
 
-AnyAction = Run | CallWebhook | SetStatus | Emit | Notify
+AnyAction = RunCommand | CallWebhook | SetStatus | Emit | Notify
 
 
 class Trigger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -142,7 +142,7 @@ class Rest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allow_private: Annotated[bool, about("Whether the address may be in a private network.")] = False
 
 
-class TaskManager(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TaskManagerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the status of tasks is kept in step with events."""
 
     enabled: Annotated[bool, about("Whether events change the status of tasks.")] = False
@@ -171,8 +171,8 @@ class TaskIntegration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     metadata: Annotated[Texts, about("Your own additions to the metadata of session events.")] = field(
         default_factory=dict
     )
-    task_manager: Annotated[TaskManager, about("Where the status of tasks is kept in step with events.")] = field(
-        default_factory=TaskManager
+    task_manager: Annotated[TaskManagerConfig, about("Where the status of tasks is kept in step with events.")] = field(
+        default_factory=TaskManagerConfig
     )
 
 

@@ -33,7 +33,7 @@ def loads(text: str) -> Any:
     return json.loads(text)  # it knows what is wrong
 
 
-class _Reading:
+class _ScannerContext:
     """What the scanner wants to know: everything as usual."""
 
     strict = True
@@ -56,7 +56,7 @@ def _encoder(quote: Callable[[str], str], colon: str, comma: str, *, sort_keys: 
 try:
     from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
 
-    _scan: Callable[[str, int], tuple[Any, int]] = make_scanner(_Reading)  # type: ignore[arg-type] # has what it needs
+    _scan: Callable[[str, int], tuple[Any, int]] = make_scanner(_ScannerContext)  # type: ignore[arg-type] # has what it needs
     compact = _encoder(encode_basestring, ":", ",", sort_keys=False)
     dumps = _encoder(encode_basestring_ascii, ": ", ", ", sort_keys=True)
 except (ImportError, TypeError, AttributeError):  # another Python than CPython, or one with other functions inside

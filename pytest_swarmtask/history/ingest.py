@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.history.database import transaction
-from pytest_swarmtask.history.rows import FACTS, Batch, Span
+from pytest_swarmtask.history.rows import FACTS, Batch, SpanRow
 from pytest_swarmtask.history.runs import refresh
 from pytest_swarmtask.journal import segments as journals
 
@@ -163,6 +163,6 @@ def _run(db: sqlite3.Connection, trace_id: str) -> int:
     return key
 
 
-def _row(run: int, span_id: str, task: int, s: Span) -> tuple[object, ...]:
+def _row(run: int, span_id: str, task: int, s: SpanRow) -> tuple[object, ...]:
     return (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.duration, s.error, s.place,
             s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.command)  # fmt: skip

@@ -72,7 +72,7 @@ def _runs(rows: Iterator[Any] | sqlite3.Cursor) -> list[Run]:
     ]
 
 
-class Which(NamedTuple):
+class RunFilter(NamedTuple):
     """Which runs are meant; None is all.
 
     Attributes:
@@ -88,7 +88,7 @@ class Which(NamedTuple):
     until: str | None = None
 
 
-def last_runs(db: sqlite3.Connection, most: int, which: Which = Which()) -> list[Run]:  # noqa: B008 - immutable
+def last_runs(db: sqlite3.Connection, most: int, which: RunFilter = RunFilter()) -> list[Run]:  # noqa: B008 - immutable
     """Return the last runs, newest first, at most so many."""
     query = f"""{_RUN} WHERE started IS NOT NULL AND (?1 IS NULL OR branch = ?1) AND (?2 IS NULL OR started >= ?2)
         AND (?3 IS NULL OR roots = ?3) AND (?4 IS NULL OR started <= ?4) ORDER BY started DESC, id DESC LIMIT ?5"""
@@ -279,7 +279,7 @@ def results_of(
     db: sqlite3.Connection,
     test: str,
     most: int,
-    which: Which = Which(),  # noqa: B008 - immutable
+    which: RunFilter = RunFilter(),  # noqa: B008 - immutable
 ) -> list[Result]:
     """Return the last results of a test, newest first, at most so many."""
     query = f"""{_RESULT} WHERE span.task = (SELECT id FROM task WHERE kind = 'TEST' AND name = ?1)

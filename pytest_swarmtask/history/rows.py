@@ -80,7 +80,7 @@ FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
 """Facts of a run that its events tell, as text."""
 
 
-class Span:
+class SpanRow:
     """What the lines of one batch tell of one span; None is what they do not tell."""
 
     __slots__ = (
@@ -150,7 +150,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str, str]] = []
-        self.spans: dict[tuple[str, str], Span] = {}
+        self.spans: dict[tuple[str, str], SpanRow] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.segments: dict[str, list[int]] = {}
 
@@ -171,7 +171,7 @@ class Batch:
         key = (event.trace_id, event.span_id)
         span = self.spans.get(key)
         if span is None:
-            span = self.spans[key] = Span(event)
+            span = self.spans[key] = SpanRow(event)
         elif event.timestamp < span.started:
             span.started = event.timestamp
         if metadata is not None and event.event_type not in _STARTS:

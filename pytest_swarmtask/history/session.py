@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
-class Options(NamedTuple):
+class QueryOptions(NamedTuple):
     """How to ask.
 
     Attributes:
@@ -36,7 +36,7 @@ class Options(NamedTuple):
     say: Callable[[str], None] = lambda _: None
 
 
-def ask(journal: str, question: Callable[[sqlite3.Connection], Answer], options: Options) -> Answer:
+def query_history(journal: str, question: Callable[[sqlite3.Connection], Answer], options: QueryOptions) -> Answer:
     """Take in what is new in a journal, and return what a question finds in the history.
 
     A corrupt history is moved aside and made anew from the journal; where it cannot be written, a temporary one is
@@ -96,18 +96,18 @@ def update(journal: str, environ: Mapping[str, str]) -> None:
     """Take in what is new, for later questions.
 
     Raises:
-        HistoryError: as in `ask`.
+        HistoryError: as in `query_history`.
     """
-    ask(journal, lambda _: None, Options(environ))
+    query_history(journal, lambda _: None, QueryOptions(environ))
 
 
-def _asked(path: str, journal: str, question: Callable[[sqlite3.Connection], Answer], options: Options) -> Answer:
+def _asked(path: str, journal: str, question: Callable[[sqlite3.Connection], Answer], options: QueryOptions) -> Answer:
     if not path and os.path.exists(database(journal)):
         options.say(f"{database(journal)} is not ours to write: shown is what the journal still holds")
     with contextlib.closing(connect(path, options.timeout)) as db:
         try:
             found = ingest(db, journal)
-            _end_abandoned(db, journal)
+            _close_orphaned_spans(db, journal)
             if found.events and path:
                 _keep_small(db, journal, options.environ)
         except sqlite3.OperationalError as error:
@@ -117,12 +117,12 @@ def _asked(path: str, journal: str, question: Callable[[sqlite3.Connection], Ans
         return question(db)
 
 
-def _end_abandoned(db: sqlite3.Connection, journal: str) -> None:
+def _close_orphaned_spans(db: sqlite3.Connection, journal: str) -> None:
     """Have ended what dead processes have left open, and take that in; only runs with something open are looked at."""
     runs = _unfinished(db)
     names = [segment.name for segment in journals.segments(journal) if segment.trace_id in runs]
     if names:
-        orphans.end_abandoned(journal, names)
+        orphans.close_orphaned_spans(journal, names)
         ingest(db, journal)
 
 

@@ -42,7 +42,7 @@ _OF_SESSIONS = ("workflow", "action", "test_type", "coverage", CAUSED_BY)
 """What the end of a session repeats of its start, which holds the facts of the run; other ends repeat all."""
 
 
-def end_abandoned(journal: str, among: Collection[str] | None = None) -> None:
+def close_orphaned_spans(journal: str, among: Collection[str] | None = None) -> None:
     """End what dead processes have left open.
 
     What cannot be written now is left for the next reader. A journal of another user is left to its owner, who could

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pluggy
 
     from pytest_swarmtask.config.triggers import AutomationTriggers
-    from pytest_swarmtask.config.workflow import TaskManager, Workflow
+    from pytest_swarmtask.config.workflow import TaskManagerConfig, Workflow
 
 
 @hookimpl
@@ -36,7 +36,7 @@ def swarmtask_endpoints(workflow: Workflow) -> list[Endpoint]:
     ]
 
 
-def _task_manager(definition: TaskManager) -> Iterator[Endpoint]:
+def _task_manager(definition: TaskManagerConfig) -> Iterator[Endpoint]:
     if not definition.enabled:
         return
     if definition.kind == "taskmaster":

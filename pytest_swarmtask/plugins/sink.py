@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.core.event import Event
 
-__all__ = ["Delivered", "Disabled", "Record", "Rejected", "Retry", "Sink", "Split", "Stopped", "Verdict"]
+__all__ = ["Delivered", "Disabled", "PendingEvent", "Rejected", "Retry", "SendResult", "Sink", "Split", "Stopped"]
 
 
-class Record(Struct, frozen=True):
+class PendingEvent(Struct, frozen=True):
     """One event on its way from the journal to a sink.
 
     Attributes:
@@ -73,7 +73,7 @@ class Disabled(Struct, frozen=True):
     reason: str
 
 
-Verdict = Delivered | Retry | Split | Rejected | Stopped | Disabled
+SendResult = Delivered | Retry | Split | Rejected | Stopped | Disabled
 
 
 class Sink(Protocol):
@@ -94,10 +94,10 @@ class Sink(Protocol):
     def accepts(self, event_type: str) -> bool:
         """Tell whether events of this type are for this sink."""
 
-    def send(self, records: Sequence[Record]) -> Verdict:
+    def send(self, records: Sequence[PendingEvent]) -> SendResult:
         """Hand over one to `max_events` records, in their order, and say what became of them. Never raises."""
 
-    def tend(self) -> float:
+    def run_pending(self) -> float:
         """Do what is to be done without records; return the seconds until that is so again, or infinity.
 
         Called whenever there is nothing to send. A relay does not end by itself before it is infinity.

@@ -29,7 +29,7 @@ def causes(environ: Mapping[str, str]) -> list[str]:
     return [name for name in environ.get(CAUSES, "").split(",") if name]
 
 
-class Additions:
+class ExtraMetadata:
     """Adds to the metadata of events. Never raises.
 
     Args:
@@ -59,7 +59,7 @@ class Additions:
         except Exception as error:  # noqa: BLE001 - somebody else's code
             self._drop(name, f"{type(error).__name__}: {error}")
 
-    def to(self, event_type: str, task_id: str | None, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    def apply(self, event_type: str, task_id: str | None, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return the metadata with what is added; what is there already stays."""
         added: dict[str, Any] = {}
         for name in list(self._hooks):

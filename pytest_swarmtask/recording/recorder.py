@@ -15,7 +15,7 @@ from pytest_swarmtask.core.project import BACKGROUND, find_root
 from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, derived_span, run_context, traceparent
 from pytest_swarmtask.journal import run_state
 from pytest_swarmtask.journal.segments import LOCAL, SUFFIX, Journal
-from pytest_swarmtask.recording.relay_launcher import Handoff
+from pytest_swarmtask.recording.relay_launcher import RelayLauncher
 from pytest_swarmtask.recording.settings import Settings, read_settings
 from pytest_swarmtask.redaction.redactor import Redactor, masked_paths
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
-    from pytest_swarmtask.recording.extra_metadata import Additions
+    from pytest_swarmtask.recording.extra_metadata import ExtraMetadata
     from pytest_swarmtask.recording.routing import Routing
 
 _MAX_USED = 100_000
@@ -50,15 +50,15 @@ class Recorder:
     """
 
     __slots__ = (
-        "_additions",
         "_around",
         "_awaited",
         "_denied",
         "_environ",
+        "_extra_metadata",
         "_handed_over",
-        "_handoffs",
         "_ids",
         "_journal",
+        "_launchers",
         "_lock",
         "_open",
         "_routing",
@@ -98,25 +98,25 @@ class Recorder:
         self._ids = Ids()
         self._open: dict[tuple[str, str | None], tuple[str, float]] = {}
         self._used: set[str] = set()
-        self._additions = self._added(environ)
+        self._extra_metadata = self._added(environ)
         self._routing: Routing | None = None
         self._connect()
 
-    def _added(self, environ: Mapping[str, str]) -> Additions | None:
+    def _added(self, environ: Mapping[str, str]) -> ExtraMetadata | None:
         """Return what adds to the metadata of all events, where something does."""
         plugins = self.settings.plugins
         if not (plugins or environ.get(CAUSES)) or not self.settings.enabled:
             return None
-        from pytest_swarmtask.recording.extra_metadata import Additions, causes
+        from pytest_swarmtask.recording.extra_metadata import ExtraMetadata, causes
 
-        return Additions(plugins, causes(environ), self.redactor, self._complain)
+        return ExtraMetadata(plugins, causes(environ), self.redactor, self._complain)
 
     def _complain(self, problem: str) -> None:
         self.problem = self.problem or _neutral(problem)
 
     def _connect(self) -> None:
         self._journal = Journal(self.settings.journal, self.trace_id, self._ids, self.clock)
-        self._handoffs: dict[str, Handoff] = {}
+        self._launchers: dict[str, RelayLauncher] = {}
         self._awaited: set[str] = set()
         self._handed_over = True
         self._set_route()
@@ -159,8 +159,8 @@ class Recorder:
             timestamp = self.clock.timestamp(now)
             if not cleaned:
                 task_id, status, metadata = self._cleaned(task_id, status, metadata)
-            if self._additions is not None:
-                metadata = self._additions.to(event_type, task_id, metadata)
+            if self._extra_metadata is not None:
+                metadata = self._extra_metadata.apply(event_type, task_id, metadata)
             event = Event(
                 f"{self._ids.event()}{SHARED}" if shared else self._ids.event(),
                 event_type,
@@ -179,7 +179,7 @@ class Recorder:
             return None
         if not self._handed_over:
             self._handed_over = True
-            self._handoffs[self._journal.route].start(self._environ)
+            self._launchers[self._journal.route].start(self._environ)
         for listener in self.listeners:
             listener(event)
         return event
@@ -327,7 +327,7 @@ class Recorder:
         if route == LOCAL:
             self._handed_over = True
         elif route != self._journal.route:
-            self._handoffs[route] = Handoff(self.settings.journal, relay)
+            self._launchers[route] = RelayLauncher(self.settings.journal, relay)
             if awaited:
                 self._awaited.add(route)
             self._handed_over = False
@@ -368,11 +368,11 @@ class Recorder:
         self._check_journal()
         deadline = self.clock.now() + timeout
         settled = True
-        for route, handoff in self._handoffs.items():
+        for route, launcher in self._launchers.items():
             owed = {name: size for name, size in self._owed().items() if name.endswith(f"-{route}{SUFFIX}")}
             left = max(0.0, deadline - self.clock.now())
-            settled = (not owed or handoff.wait(owed, left, self._environ)) and settled
-            self.problem = self.problem or handoff.problem
+            settled = (not owed or launcher.wait(owed, left, self._environ)) and settled
+            self.problem = self.problem or launcher.problem
         return settled
 
     def undelivered(self) -> tuple[int, str]:
@@ -392,7 +392,7 @@ class Recorder:
         return sum(counts["dead"] for run in runs for counts in run.values())
 
     def _progress(self) -> Iterator[dict[str, Any]]:
-        return (handoff.progress() for handoff in self._handoffs.values())
+        return (launcher.progress() for launcher in self._launchers.values())
 
     def hold(self) -> None:
         """Keep the segment, and with it the sign of life that its lock is, until `release`: spans of ours are open."""
@@ -405,8 +405,8 @@ class Recorder:
 
     def close(self) -> None:
         """End the segment, unless it is held. A later event begins another."""
-        for handoff in self._handoffs.values():
-            self.problem = self.problem or handoff.problem
+        for launcher in self._launchers.values():
+            self.problem = self.problem or launcher.problem
         with self._lock:
             self._check_journal()
             if not self._journal.held:
@@ -494,7 +494,7 @@ making = RLock()
 """Held while a recorder, or what belongs to one, is made: there is one for each project, whichever thread is first."""
 
 
-def recorder(root: str | None = None, otherwise: str | None = None) -> Recorder:
+def get_recorder(root: str | None = None, otherwise: str | None = None) -> Recorder:
     """Return the recorder of this process for a project.
 
     Args:

@@ -47,7 +47,7 @@ _MAIN = "from pytest_swarmtask.relay.process import main; main(sys.argv[1:])"
 _SHELL = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
 
 
-class Handoff:
+class RelayLauncher:
     """The watched process's view of the relay that serves it."""
 
     __slots__ = ("_foreground", "_journal", "_relay", "problem")

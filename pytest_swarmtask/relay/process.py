@@ -93,7 +93,7 @@ def flush(
     """
     deadline = time.monotonic() + timeout
     private_folder(relay_folder(journal))
-    orphans.end_abandoned(journal)
+    orphans.close_orphaned_spans(journal)
     routes = Routes(journal, environ)
     owing_keys = (routes.relay(segment.route) for segment in owing(journal, routes))
     keys = list(dict.fromkeys(key for key in owing_keys if key is not None))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.project import database, relay_folder
-from pytest_swarmtask.plugins.sink import Delivered, Record, Rejected, Split
+from pytest_swarmtask.plugins.sink import Delivered, PendingEvent, Rejected, Split
 from pytest_swarmtask.relay.builtin_plugins import relay_plugins
 from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.delivery.store import PURGED, Store
@@ -83,7 +83,7 @@ def _send(sink: Sink, letter: DeadLetter) -> tuple[str | None, bool]:
         event = Event.decode(letter.line)
     except JournalError as error:
         return f"it is damaged: {error}", True
-    verdict = sink.send([Record(letter.line, event, "", 0)])
+    verdict = sink.send([PendingEvent(letter.line, event, "", 0)])
     if isinstance(verdict, Delivered):
         return None, True
     return verdict.reason, isinstance(verdict, (Rejected, Split))

@@ -21,7 +21,7 @@ from pytest_swarmtask.history import session
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.relay.builtin_plugins import relay_plugins
-from pytest_swarmtask.relay.delivery.age_clock import Ages
+from pytest_swarmtask.relay.delivery.age_clock import RetentionClock
 from pytest_swarmtask.relay.delivery.backlog import owing
 from pytest_swarmtask.relay.delivery.outbox import Outbox
 from pytest_swarmtask.relay.delivery.routes import Routes
@@ -59,7 +59,7 @@ def prune(journal: str, environ: Mapping[str, str]) -> None:
         return
     with contextlib.suppress(OSError, sqlite3.Error):
         routes = Routes(journal, environ)
-        ages = Ages(relay_folder(journal))
+        ages = RetentionClock(relay_folder(journal))
         _give_up(journal, routes, retention, ages)
         _expire(journal, retention, ages)
         _remember(journal, environ)
@@ -96,7 +96,7 @@ def _living(journal: str, processes: Sequence[_Process]) -> set[str]:
 # -- what nobody took --------------------------------------------------------------------------------------------------
 
 
-def _give_up(journal: str, routes: Routes, retention: Retention, ages: Ages) -> None:
+def _give_up(journal: str, routes: Routes, retention: Retention, ages: RetentionClock) -> None:
     """Make dead letters of what has been waiting for too long."""
     limit = ages.limit(retention.undelivered_age)
     processes = _processes(journal)
@@ -135,16 +135,16 @@ def _bury(journal: str, routes: Routes, segment: Segment, age: float) -> None:
             outbox = Outbox(endpoint, routes.sink(segment.route, endpoint, plugins).accepts, store)
             outbox.add(path)
             count = 0
-            while outbox.fill(_AT_ONCE):
-                late = outbox.take(_AT_ONCE, journals.MAX_LINE)
+            while outbox.read_ahead(_AT_ONCE):
+                late = outbox.next_batch(_AT_ONCE, journals.MAX_LINE)
                 outbox.settle(late, refused=reason)
                 count += len(late)
-            outbox.keep()
+            outbox.save()
             if count:
                 _log.warning("%s: %d events of %s become dead letters: %s", endpoint, count, segment.name, reason)
 
 
-def _expire(journal: str, retention: Retention, ages: Ages) -> None:
+def _expire(journal: str, retention: Retention, ages: RetentionClock) -> None:
     """Drop the dead letters that are too old, and the oldest ones while there are too many."""
     path = database(relay_folder(journal))
     if not os.path.exists(path):
@@ -166,7 +166,7 @@ def _remove(journal: str, routes: Routes, retention: Retention) -> bool:
     excess = sum(process.size for process in processes) - retention.journal_bytes
     if not processes or (processes[0].last >= limit and excess <= 0):
         return False
-    orphans.end_abandoned(journal)
+    orphans.close_orphaned_spans(journal)
     processes = _processes(journal)
     living = _living(journal, processes)
     owed = {segment.name for segment in owing(journal, routes)}

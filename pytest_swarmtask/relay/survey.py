@@ -76,7 +76,7 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
         sqlite3.Error: the relay's database cannot be read.
     """
     known = counted(journal)
-    orphans.end_abandoned(journal, _not_closed(journal, known))
+    orphans.close_orphaned_spans(journal, _not_closed(journal, known))
     result = Survey()
     routes = Routes(journal, environ)
     stored = read_stored(journal)

@@ -20,7 +20,7 @@ WORTH_TELLING = 0.01
 MOST_COMPARED = 50
 
 
-class Wanted(NamedTuple):
+class ReportRequest(NamedTuple):
     """What is asked for.
 
     Attributes:
@@ -78,7 +78,7 @@ def _without_keys(value: Any) -> Any:
     return [_without_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def collect(db: sqlite3.Connection, wanted: Wanted) -> Report | None:
+def collect(db: sqlite3.Connection, wanted: ReportRequest) -> Report | None:
     """Return the report on a run, or None where there is no such run.
 
     Raises:
@@ -88,7 +88,7 @@ def collect(db: sqlite3.Connection, wanted: Wanted) -> Report | None:
     if run is None:
         return None
     failed, total = query.failures(db, run, wanted.failures)
-    which = query.Which(wanted.branch, wanted.since, run.what, run.started)
+    which = query.RunFilter(wanted.branch, wanted.since, run.what, run.started)
     trend = query.last_runs(db, wanted.last, which)
     runs = trend or [run]
     other = one_run(db, wanted.compare) if wanted.compare else None
@@ -103,7 +103,7 @@ def collect(db: sqlite3.Connection, wanted: Wanted) -> Report | None:
     )
 
 
-def chosen(db: sqlite3.Connection, wanted: Wanted) -> Run | None:
+def chosen(db: sqlite3.Connection, wanted: ReportRequest) -> Run | None:
     """Return the run that is asked for, or None where there is none.
 
     Raises:
@@ -111,7 +111,7 @@ def chosen(db: sqlite3.Connection, wanted: Wanted) -> Run | None:
     """
     if wanted.run is not None:
         return one_run(db, wanted.run)
-    return next(iter(query.last_runs(db, 1, query.Which(wanted.branch, wanted.since))), None)
+    return next(iter(query.last_runs(db, 1, query.RunFilter(wanted.branch, wanted.since))), None)
 
 
 def one_run(db: sqlite3.Connection, prefix: str) -> Run:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_swarmtask.history.query import Run
-    from pytest_swarmtask.report.page import Deliveries, Page, Test
+    from pytest_swarmtask.report.page import DeliverySummary, Page, Test
 
 FIRST_TESTS = 50
 """Tests that are there without a script, and that a page of the list has with one."""
@@ -48,7 +48,7 @@ _COMPARED = (
 )
 
 
-def html(page: Page | None, project: str, root: str, delivered: Deliveries, *, live: bool = False) -> str:
+def html(page: Page | None, project: str, root: str, delivered: DeliverySummary, *, live: bool = False) -> str:
     """Return the report.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.history import query
 from pytest_swarmtask.relay.survey import survey
-from pytest_swarmtask.report.content import MOST_COMPARED, Report, Wanted, collect
+from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, collect
 from pytest_swarmtask.report.timeline import Timeline, timeline
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Page:
     changes: Comparison | None
 
 
-class Deliveries(NamedTuple):
+class DeliverySummary(NamedTuple):
     """What became of the journal's events: by endpoint, or why that cannot be told now."""
 
     endpoints: Mapping[str, EndpointSurvey]
@@ -64,7 +64,7 @@ ORDER BY span.failed DESC, span.ended IS NOT NULL, span.id LIMIT ?
 """
 
 
-def collect_page(db: sqlite3.Connection, wanted: Wanted) -> Page | None:
+def collect_page(db: sqlite3.Connection, wanted: ReportRequest) -> Page | None:
     """Return what the page on a run shows, or None where there is no such run.
 
     Raises:
@@ -81,9 +81,9 @@ def _since_the_last(db: sqlite3.Connection, trend: list[Run]) -> Comparison | No
     return query.compare(db, trend[-1], trend[-2], MOST_COMPARED) if len(trend) > 1 else None
 
 
-def deliveries(journal: str, environ: Mapping[str, str]) -> Deliveries:
+def deliveries(journal: str, environ: Mapping[str, str]) -> DeliverySummary:
     """Return what became of the events of a journal. Never raises: a report does without."""
     try:
-        return Deliveries(survey(journal, environ).endpoints)
+        return DeliverySummary(survey(journal, environ).endpoints)
     except (sqlite3.Error, OSError) as error:
-        return Deliveries({}, f"the relay's database cannot be read now: {error}")
+        return DeliverySummary({}, f"the relay's database cannot be read now: {error}")

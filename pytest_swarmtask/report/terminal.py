@@ -17,7 +17,7 @@ from pytest_swarmtask.core.text import neutral
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_swarmtask.report.tree import Span
+    from pytest_swarmtask.report.tree import SpanNode
 
 _PIPED_WIDTH = 1000
 _FAST = 0.01
@@ -42,7 +42,7 @@ def console() -> Console:
     return _Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
-def print_tree(trace_id: str, spans: Sequence[Span]) -> None:
+def print_tree(trace_id: str, spans: Sequence[SpanNode]) -> None:
     """Print a run with its spans, one in a line."""
     root = Tree(Text(f"last run   {neutral(trace_id)}"), guide_style="dim")
     for span in spans:
@@ -50,7 +50,7 @@ def print_tree(trace_id: str, spans: Sequence[Span]) -> None:
     console().print(root, no_wrap=True, overflow="ellipsis", crop=True)
 
 
-def _grow(above: Tree, span: Span) -> None:
+def _grow(above: Tree, span: SpanNode) -> None:
     branch = above.add(_label(span))
     if span.tests:
         branch.add(Text().append("tests: ", "dim").append_text(in_order(span.tests)))
@@ -60,7 +60,7 @@ def _grow(above: Tree, span: Span) -> None:
         branch.add(Text(f"and {span.failures_left} more failed", "dim"))
 
 
-def _label(span: Span) -> Text:
+def _label(span: SpanNode) -> Text:
     label = Text(span.kind.lower(), "dim")
     label.append(f" {neutral(span.task_id)}" if span.task_id else "", "default not dim")
     label.append(f"  {neutral(span.status)}", "red not dim" if span.failed else "green not dim")

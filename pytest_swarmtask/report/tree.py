@@ -18,7 +18,7 @@ MOST_FAILURES = 20
 
 
 @dataclass
-class Span:
+class SpanNode:
     """A started event and the one that ends it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Span:
     duration: float | None
     error: str
     tests: Counter[str] = field(default_factory=Counter)
-    children: list[Span] = field(default_factory=list)
+    children: list[SpanNode] = field(default_factory=list)
 
     @property
     def failures_left(self) -> int:
@@ -72,14 +72,16 @@ WHERE run = ? AND kind = 'TEST' AND parent IS NOT NULL GROUP BY 1, 2
 """
 
 
-def tree(db: sqlite3.Connection, run: Run) -> list[Span]:
+def tree(db: sqlite3.Connection, run: Run) -> list[SpanNode]:
     """Return the spans of a run that have no other of its spans around them, in the order in which they started."""
-    spans: dict[str, Span] = {}
-    roots: list[Span] = []
+    spans: dict[str, SpanNode] = {}
+    roots: list[SpanNode] = []
     rows = db.execute(_SHOWN, (run.key, MOST_FAILURES)).fetchall()
     for span_id, parent, kind, name, started, status, failed, duration, error, _ in rows:
         wrong = first_line(error or "") if failed else ""
-        spans[span_id] = Span(span_id, parent, kind, name, started, status or "started", bool(failed), duration, wrong)
+        spans[span_id] = SpanNode(
+            span_id, parent, kind, name, started, status or "started", bool(failed), duration, wrong
+        )
     for row in rows:
         if row[-1]:
             roots.append(spans[row[0]])

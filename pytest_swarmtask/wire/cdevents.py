@@ -15,7 +15,7 @@ from pytest_swarmtask.wire.cloudevents import CloudEvent, encode, is_time, text,
 
 if TYPE_CHECKING:
     from pytest_swarmtask.core.event import Event
-    from pytest_swarmtask.plugins.sink import Record
+    from pytest_swarmtask.plugins.sink import PendingEvent
 
 SPEC_VERSION = "0.5.1"
 _VERSIONS = {
@@ -38,7 +38,7 @@ _TEST_ERRORS = ("error", "crashed")
 _SESSION_ERRORS = (2, 3, 4)
 
 
-def cdevent(record: Record) -> bytes:
+def cdevent(record: PendingEvent) -> bytes:
     """Return the record as a CDEvent inside a CloudEvent."""
     event = record.event
     kind, content = _translated(event)

@@ -17,7 +17,7 @@ from pytest_swarmtask.core.event import EVENT_TYPES
 
 if TYPE_CHECKING:
     from pytest_swarmtask.core.event import Event
-    from pytest_swarmtask.plugins.sink import Record
+    from pytest_swarmtask.plugins.sink import PendingEvent
 
 encode = msgspec.json.Encoder().encode
 
@@ -55,7 +55,7 @@ class CloudEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="spe
     data: msgspec.Raw = msgspec.Raw()
 
 
-def cloudevent(record: Record) -> bytes:
+def cloudevent(record: PendingEvent) -> bytes:
     """Return the record as a CloudEvent; its data is the whole plain event."""
     event = record.event
     task_id = text(event.task_id or "")

@@ -15,9 +15,9 @@ from pytest_swarmtask.wire.cloudevents import cloudevent
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_swarmtask.plugins.sink import Record
+    from pytest_swarmtask.plugins.sink import PendingEvent
 
-    Item = Callable[[Record], bytes]
+    Item = Callable[[PendingEvent], bytes]
 
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENT_BATCH = "application/cloudevents-batch+json"
@@ -37,7 +37,7 @@ class Format(NamedTuple):
     single: str
     batch: str
 
-    def body(self, records: Sequence[Record], *, batch: bool) -> bytes:
+    def body(self, records: Sequence[PendingEvent], *, batch: bool) -> bytes:
         """Return the body for one record, or the JSON array for any number of them when `batch`."""
         if batch:
             return b"[" + b",".join([self.item(record) for record in records]) + b"]"
@@ -54,7 +54,7 @@ def by_name(name: str) -> Format:
     return Format(cloudevent, CLOUDEVENT, CLOUDEVENT_BATCH)
 
 
-def message_id(records: Sequence[Record]) -> str:
+def message_id(records: Sequence[PendingEvent]) -> str:
     """Return the `webhook-id`: the event's own id, or for several events one that only their ids decide."""
     if len(records) == 1:
         event_id = records[0].event.id

@@ -169,11 +169,11 @@ class TestPytest:
         (roles.root / "test_it.py").write_text(
             "from pytest_swarmtask import AutomationIntegrator\n"
             "def test_it():\n"
-            "    hub, got = AutomationIntegrator(), []\n"
-            "    hub.register_handler('*', lambda *event: got.append(event))\n"
-            "    hub.trigger_event('DEPLOYMENT_STARTED', 'web')\n"
-            "    hub.trigger_event('TASK_STARTED', 'web')\n"
-            "    hub.flush(5)\n"
+            "    integrator, got = AutomationIntegrator(), []\n"
+            "    integrator.register_handler('*', lambda *event: got.append(event))\n"
+            "    integrator.trigger_event('DEPLOYMENT_STARTED', 'web')\n"
+            "    integrator.trigger_event('TASK_STARTED', 'web')\n"
+            "    integrator.flush(5)\n"
             "    assert [event[0] for event in got] == ['TASK_STARTED']\n"
         )
         assert roles.pytest().returncode == 0

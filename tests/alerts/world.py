@@ -18,24 +18,24 @@ PLAY = """
 import json, sys, uuid
 from pytest_swarmtask.recorder import recorder
 
-hub = recorder()
-now = hub.clock.now() - 3600
+integrator = recorder()
+now = integrator.clock.now() - 3600
 for facts, coverage, ends in json.load(sys.stdin):
-    hub.join(uuid.uuid4().hex, None)
-    suite = hub.span_id()
+    integrator.join(uuid.uuid4().hex, None)
+    suite = integrator.span_id()
 
     def say(event_type, task_id, metadata, span_id, parent=None):
         global now
         now += 1
-        hub.record(event_type, task_id, metadata, span_id=span_id, parent_span_id=parent, now=now)
+        integrator.record(event_type, task_id, metadata, span_id=span_id, parent_span_id=parent, now=now)
 
     say("TASK_STARTED", "suite", facts, suite)
     for event_type, task_id, metadata in ends:
-        span_id = hub.span_id()
+        span_id = integrator.span_id()
         say(event_type.partition("_")[0] + "_STARTED", task_id, {}, span_id, suite)
         say(event_type, task_id, metadata, span_id, suite)
     say("TASK_COMPLETED", "suite", {} if coverage is None else {"coverage_percent": coverage}, suite)
-hub.close()
+integrator.close()
 """
 
 

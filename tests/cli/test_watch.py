@@ -18,7 +18,7 @@ import pytest
 
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.report.live.follow import QUIET, Follower
-from pytest_swarmtask.report.live.runs import LINGER, Change, Watching
+from pytest_swarmtask.report.live.runs import LINGER, LiveChange, Watching
 from tests.history import made
 from tests.relay.lab import free_port
 from tests.run.watched import Terminal, Watched, wait_for
@@ -304,7 +304,7 @@ def journal(tmp_path: Path) -> Path:
     return tmp_path / ".taskmaster" / "events"
 
 
-def names(changes: Iterator[Change]) -> list[str]:
+def names(changes: Iterator[LiveChange]) -> list[str]:
     """Return which changes there were."""
     return [change.change for change in changes]
 

@@ -316,14 +316,14 @@ def test_pids_do_not_matter(dead: Lab) -> None:
 
 # -- readers -----------------------------------------------------------------------------------------------------------
 
-READER = "from pytest_swarmtask.journal.orphans import end_abandoned; "
+READER = "from pytest_swarmtask.journal.orphans import close_orphaned_spans; "
 
 
 def test_readers_at_once(dead: Lab) -> None:
     """Any number of readers at the same moment tell of a death once."""
     program = READER + (
         "import os, sys, time\nprint(flush=True)\nwhile not os.path.exists('start'): pass\n"
-        "end_abandoned(os.path.abspath('.taskmaster/events'))"
+        "close_orphaned_spans(os.path.abspath('.taskmaster/events'))"
     )
     command = [sys.executable, "-c", program]
     readers = [subprocess.Popen(command, cwd=dead.root, stdout=subprocess.PIPE, text=True) for _ in range(6)]
@@ -353,7 +353,7 @@ def test_a_reader_is_killed_in_the_middle(dead: Lab, moment: str) -> None:
     """A reader that dies on the way leaves nothing half; the next one does the rest."""
     reader = dead.python(
         READER + f"import os, signal\n{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "end_abandoned(os.path.abspath('.taskmaster/events'))"
+        "close_orphaned_spans(os.path.abspath('.taskmaster/events'))"
     )
     assert reader.returncode == -signal.SIGKILL
     assert told(ends(dead)) == (DEATHS if moment == "os.unlink" else [])
@@ -370,21 +370,21 @@ def test_a_file_system_without_links(dead: Lab, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(os, "link", refuse)
     for _ in range(2):
-        orphans.end_abandoned(str(dead.journal))
+        orphans.close_orphaned_spans(str(dead.journal))
     assert told(ends(dead)) == DEATHS
 
 
 def test_where_locks_are_unknown_nobody_is_dead(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that knows no locks gives no proof of a death."""
     monkeypatch.setattr(locks, "_lock", lambda *_, **__: None)
-    orphans.end_abandoned(str(dead.journal))
+    orphans.close_orphaned_spans(str(dead.journal))
     assert not ends(dead)
 
 
 def test_a_journal_of_another_user_is_left_alone(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its owner could not read what we would write."""
     monkeypatch.setattr(os, "geteuid", lambda: os.stat(dead.journal).st_uid + 1)
-    orphans.end_abandoned(str(dead.journal))
+    orphans.close_orphaned_spans(str(dead.journal))
     assert not ends(dead)
 
 
@@ -421,7 +421,7 @@ def test_the_end_of_a_start_as_long_as_can_be(tmp_path: Path) -> None:
     start = Event("w-1", "TEST_STARTED", "t", "started", "2026-01-31T10:15:00.858Z", "s", *ids, None, metadata)
     segment = Segment("", "20260131T101500858", ids[0], "w", "local")
     (tmp_path / f"{segment.created}-{ids[0]}-w-local.jsonl").write_bytes(start.encode())
-    orphans.end_abandoned(str(tmp_path))
+    orphans.close_orphaned_spans(str(tmp_path))
     (end,) = (tmp_path / f"{segment.created}-{ids[0]}-w_end-local.jsonl").read_bytes().splitlines()
     assert len(end) < 16 * 1024
     assert Event.decode(end).metadata["action"] == "test"

@@ -45,16 +45,17 @@ def test(n):
 HUB = """
 import os, sys, time
 from pytest_swarmtask import AutomationIntegrator
-hub = AutomationIntegrator()
+integrator = AutomationIntegrator()
 for n in range(4000):
-    os.write(1, (hub.trigger_event("TASK_STARTED", str(n), metadata={"padding": "x" * (n % 300)}) + "\\n").encode())
+    padding = {"padding": "x" * (n % 300)}
+    os.write(1, (integrator.trigger_event("TASK_STARTED", str(n), metadata=padding) + "\\n").encode())
     time.sleep(0.002)
 """
 PLAIN = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--swarmtask-drain-timeout=1"]
 PRODUCERS = {
     "pytest": [sys.executable, "-m", "pytest", *PLAIN, "-p", "no:xdist"],
     "xdist": [sys.executable, "-m", "pytest", *PLAIN, "-n2"],
-    "hub": [sys.executable, "-c", HUB],
+    "integrator": [sys.executable, "-c", HUB],
     "run": [sys.executable, "-m", "pytest_swarmtask", "run", "--", sys.executable, "-c", HUB],
 }
 READERS = {name: [sys.executable, "-m", "pytest_swarmtask", name] for name in ("status", "flush", "report")}

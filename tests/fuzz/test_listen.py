@@ -28,7 +28,7 @@ class Listening:
 
     def __init__(self) -> None:
         receiver = server.Receiver(Printer(as_json=False), [KEY], None, None, hang=False)
-        self.server = server.Server(("127.0.0.1", 0), server.Handler, receiver)
+        self.server = server.ListenServer(("127.0.0.1", 0), server.ListenHandler, receiver)
         self.raised: list[BaseException] = []
         self.server.handle_error = self._keep  # type: ignore[method-assign]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
@@ -172,7 +172,7 @@ class TestSlowClients:
                 assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
 
     def test_one_that_says_nothing_is_cut_off(self, there: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(server.Handler, "timeout", 0.2)
+        monkeypatch.setattr(server.ListenHandler, "timeout", 0.2)
         for said in (b"", b"POST / HT", head(("content-length", "5")) + b"ab"):
             with there.connect() as connection:
                 connection.sendall(said)

@@ -19,7 +19,7 @@ from pytest_swarmtask.history import database as module
 from pytest_swarmtask.history.database import connect, database
 from pytest_swarmtask.history.query import last_runs
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION
-from pytest_swarmtask.history.session import Options, ask
+from pytest_swarmtask.history.session import QueryOptions, query_history
 from tests.history.conftest import swarmtask
 from tests.history.made import event_ids, journaled_ids, rows, run, take_in
 from tests.support import bound_by_modes, clean_environ
@@ -30,7 +30,7 @@ TESTS = {f"test_{n}": "passed" for n in range(200)}
 def told(journal: Path, timeout: float = 10.0) -> tuple[int, list[str]]:
     """Ask for the last runs; return how many there are, and what a person is told."""
     notes: list[str] = []
-    count = len(ask(str(journal), lambda db: last_runs(db, 100), Options({}, timeout, notes.append)))
+    count = len(query_history(str(journal), lambda db: last_runs(db, 100), QueryOptions({}, timeout, notes.append)))
     return count, notes
 
 

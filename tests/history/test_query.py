@@ -91,7 +91,7 @@ def test_a_run_that_was_killed(journal: Path) -> None:
     process = Process(journal, "c" * 32)
     process.write(process.session({"test_a": "passed", "test_b": "passed"})[:4])
     os.utime(process.path, (process.now - 2, process.now - 2))
-    orphans.end_abandoned(str(journal))
+    orphans.close_orphaned_spans(str(journal))
     (last,) = asked(journal, query.last_runs, 1)
     assert (last.outcome, round(last.duration), last.counts) == ("failed", 3, {"passed": 1, "crashed": 1})
 

@@ -1,4 +1,4 @@
-"""The hub that users call: cheap, shared, and never in the way of the program that calls it."""
+"""The integrator that users call: cheap, shared, and never in the way of the program that calls it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hub(root: Path) -> Iterator[AutomationIntegrator]:
+def integrator(root: Path) -> Iterator[AutomationIntegrator]:
     with AutomationIntegrator(root) as made:
         yield made
-    made._hub.handlers.close()
-    made._hub.recorder.close()
+    made._shared.handlers.close()
+    made._shared.recorder.close()
 
 
 def run(lab: Lab, program: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a program that uses the hub, with every warning an error."""
+    """Run a program that uses the integrator, with every warning an error."""
     return lab.python(IMPORTS + textwrap.dedent(program), PYTHONWARNINGS="error", **environ)
 
 
@@ -50,9 +50,9 @@ def runs_well(lab: Lab, program: str, **environ: str) -> str:
 # -- giving events -------------------------------------------------------------------------------------------------
 
 
-def test_an_event(hub: AutomationIntegrator, root: Path) -> None:
+def test_an_event(integrator: AutomationIntegrator, root: Path) -> None:
     """An event is in the journal when the call returns, and the call gives its id."""
-    event_id = hub.trigger_event(AutomationEventType.TASK_FAILED, "5.2", metadata={"error": "no"})
+    event_id = integrator.trigger_event(AutomationEventType.TASK_FAILED, "5.2", metadata={"error": "no"})
     (event,) = read_events(root)
     assert (event["id"], event["event_type"], event["task_id"], event["status"]) == (
         event_id,
@@ -63,24 +63,24 @@ def test_an_event(hub: AutomationIntegrator, root: Path) -> None:
     assert event["metadata"]["error"] == "no"
 
 
-def test_plain_strings_will_do(hub: AutomationIntegrator, root: Path) -> None:
+def test_plain_strings_will_do(integrator: AutomationIntegrator, root: Path) -> None:
     """Types may be given as strings, and a status of one's own."""
-    hub.trigger_event("BUILD_STARTED", status="queued")
+    integrator.trigger_event("BUILD_STARTED", status="queued")
     assert [(event["event_type"], event["status"]) for event in read_events(root)] == [("BUILD_STARTED", "queued")]
 
 
-def test_wrong_calls_are_told(hub: AutomationIntegrator, root: Path) -> None:
+def test_wrong_calls_are_told(integrator: AutomationIntegrator, root: Path) -> None:
     """What is no event type or no metadata is the caller's mistake, and raised as such; nothing is recorded."""
     with pytest.raises(EventTypeError, match="did you mean TASK_STARTED"):
-        hub.trigger_event("TASK_START")
+        integrator.trigger_event("TASK_START")
     wrong: Any = ["a"]
     with pytest.raises(UsageError, match="metadata is list"):
-        hub.trigger_event("TASK_STARTED", metadata=wrong)
+        integrator.trigger_event("TASK_STARTED", metadata=wrong)
     with pytest.raises(EventTypeError):
-        hub.register_handler("TASK_START", lambda *_: None)
+        integrator.register_handler("TASK_START", lambda *_: None)
     wrong = "no function"
     with pytest.raises(UsageError, match="expected a function"):
-        hub.register_handler("TASK_STARTED", wrong)
+        integrator.register_handler("TASK_STARTED", wrong)
     assert read_events(root) == []
 
 
@@ -119,20 +119,20 @@ def test_the_short_form_never_raises(
 
 
 @pytest.mark.parametrize("odd", [Refusing(), 5.2, ["a"], b"\xff", Path("a")], ids=lambda value: type(value).__name__)
-def test_odd_arguments_make_an_event(hub: AutomationIntegrator, root: Path, odd: Any) -> None:
+def test_odd_arguments_make_an_event(integrator: AutomationIntegrator, root: Path, odd: Any) -> None:
     """A task id, a status and values that are no strings make an event."""
-    assert hub.trigger_event("TASK_STARTED", odd, odd, {"value": odd}) is not None
+    assert integrator.trigger_event("TASK_STARTED", odd, odd, {"value": odd}) is not None
     assert len(read_events(root)) == 1
 
 
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     """Where the journal cannot be written the call returns None, and nothing is raised."""
     (tmp_path / ".taskmaster").write_text("in the way")
-    with AutomationIntegrator(tmp_path) as hub:
-        assert hub.trigger_event("TASK_STARTED") is None
-        hub.register_webhook("https://example.com/hook")
-        assert hub.trigger_event("TASK_STARTED") is None
-        assert hub.flush(0)
+    with AutomationIntegrator(tmp_path) as integrator:
+        assert integrator.trigger_event("TASK_STARTED") is None
+        integrator.register_webhook("https://example.com/hook")
+        assert integrator.trigger_event("TASK_STARTED") is None
+        assert integrator.flush(0)
 
 
 # -- one core ------------------------------------------------------------------------------------------------------
@@ -152,9 +152,9 @@ def test_a_thousand_share_one_core(lab: Lab) -> None:
         threads = [threading.Thread(target=work) for _ in range(8)]
         [t.start() for t in threads], [t.join() for t in threads]
         assert threading.active_count() == 1
-        hub = AutomationIntegrator()
-        hub.trigger_event("TASK_FAILED", "last")
-        assert hub.flush(20)
+        integrator = AutomationIntegrator()
+        integrator.trigger_event("TASK_FAILED", "last")
+        assert integrator.flush(20)
         assert len(seen) == 1
         """,
         TASKMASTER_WEBHOOK_URL="",
@@ -173,10 +173,10 @@ def test_many_threads_at_first(lab: Lab) -> None:
         seen = []
         def work(number):
             ready.wait()
-            hub = AutomationIntegrator()
-            hub.register_handler("TASK_STARTED", lambda *event: seen.append(event))
+            integrator = AutomationIntegrator()
+            integrator.register_handler("TASK_STARTED", lambda *event: seen.append(event))
             ready.wait()
-            hub.trigger_event("TASK_STARTED", str(number))
+            integrator.trigger_event("TASK_STARTED", str(number))
         threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
         [t.start() for t in threads], [t.join() for t in threads]
         assert AutomationIntegrator().flush(20)
@@ -199,43 +199,43 @@ def test_it_keeps_its_journal(lab: Lab) -> None:
     assert len(lab.events()) == 2
 
 
-def test_unregistered_at_the_end_of_with(hub: AutomationIntegrator, root: Path) -> None:
+def test_unregistered_at_the_end_of_with(integrator: AutomationIntegrator, root: Path) -> None:
     """Handlers and webhooks of a context manager are gone at its end; those of others are not."""
     mine, others = [], []
-    hub.register_handler("*", lambda *event: others.append(event))
+    integrator.register_handler("*", lambda *event: others.append(event))
     with AutomationIntegrator(root) as inner:
         inner.register_handler("*", lambda *event: mine.append(event))
         inner.register_webhook("https://example.com/hook")
-        inner._hub.recorder._handed_over = True
+        inner._shared.recorder._handed_over = True
         inner.trigger_event("TASK_STARTED")
-        inner._hub.recorder._journal.close()
-        inner._hub.recorder._journal._ended = {}
-    hub.trigger_event("TASK_COMPLETED")
-    assert hub.flush(20)
+        inner._shared.recorder._journal.close()
+        inner._shared.recorder._journal._ended = {}
+    integrator.trigger_event("TASK_COMPLETED")
+    assert integrator.flush(20)
     assert (len(mine), len(others)) == (1, 2)
     routes = [path.stem.rpartition("-")[2] for path in sorted((root / ".taskmaster" / "events").glob("*.jsonl"))]
     assert [route == "local" for route in routes] == [False, True]
 
 
-def test_usable_after_its_end(hub: AutomationIntegrator, root: Path) -> None:
+def test_usable_after_its_end(integrator: AutomationIntegrator, root: Path) -> None:
     """Closed, it can still give events."""
-    hub.close()
-    assert hub.trigger_event("TASK_STARTED") is not None
+    integrator.close()
+    assert integrator.trigger_event("TASK_STARTED") is not None
 
 
 # -- handlers ------------------------------------------------------------------------------------------------------
 
 
-def test_handlers_get_what_the_journal_has(hub: AutomationIntegrator, root: Path) -> None:
+def test_handlers_get_what_the_journal_has(integrator: AutomationIntegrator, root: Path) -> None:
     """Handlers get type, task id and metadata as they were written, with secrets hidden."""
     seen: list[tuple[str, str | None, dict[str, Any]]] = []
 
     async def handler(event_type: str, task_id: str | None, metadata: dict[str, Any]) -> None:
         seen.append((event_type, task_id, metadata))
 
-    hub.register_handler(AutomationEventType.TASK_COMPLETED, handler)
-    hub.trigger_event("TASK_COMPLETED", "a", metadata={"password": "hunter2", "x": 1})
-    assert hub.flush(20)
+    integrator.register_handler(AutomationEventType.TASK_COMPLETED, handler)
+    integrator.trigger_event("TASK_COMPLETED", "a", metadata={"password": "hunter2", "x": 1})
+    assert integrator.flush(20)
     (event,) = read_events(root)
     assert seen == [("TASK_COMPLETED", "a", event["metadata"])]
     assert "hunter2" not in str(seen)
@@ -255,10 +255,10 @@ def test_a_handler_that_raises(lab: Lab, handler: str) -> None:
     done = run(
         lab,
         f"{handler}\n"
-        "hub = AutomationIntegrator()\n"
-        "hub.register_handler('*', handler)\n"
-        "hub.register_handler('*', lambda *e: print(e[0], flush=True))\n"
-        "hub.trigger_event('TASK_STARTED'); hub.trigger_event('TASK_COMPLETED')\n",
+        "integrator = AutomationIntegrator()\n"
+        "integrator.register_handler('*', handler)\n"
+        "integrator.register_handler('*', lambda *e: print(e[0], flush=True))\n"
+        "integrator.trigger_event('TASK_STARTED'); integrator.trigger_event('TASK_COMPLETED')\n",
         TASKMASTER_WEBHOOK_URL="",
     )
     assert (done.returncode, done.stdout) == (0, "TASK_STARTED\nTASK_COMPLETED\n")
@@ -283,11 +283,11 @@ def test_a_handler_that_hangs(lab: Lab, handler: str) -> None:
     done = run(
         lab,
         f"import asyncio, time\n{handler}\n"
-        "hub = AutomationIntegrator()\n"
-        "hub.register_handler('*', handler)\n"
-        "hub.register_handler('*', lambda *e: print(e[0], flush=True))\n"
+        "integrator = AutomationIntegrator()\n"
+        "integrator.register_handler('*', handler)\n"
+        "integrator.register_handler('*', lambda *e: print(e[0], flush=True))\n"
         "begun = time.monotonic()\n"
-        "for _ in range(50): hub.trigger_event('TASK_STARTED')\n"
+        "for _ in range(50): integrator.trigger_event('TASK_STARTED')\n"
         "assert time.monotonic() - begun < 5\n",
         TASKMASTER_WEBHOOK_URL="",
     )
@@ -305,12 +305,12 @@ def test_slow_handlers_get_their_time(lab: Lab) -> None:
         lab,
         """
         import asyncio, os, time
-        hub = AutomationIntegrator()
+        integrator = AutomationIntegrator()
         def slow(*_): time.sleep(0.3); os.write(1, b"slow ")
         async def later(*_): await asyncio.sleep(0.3); os.write(1, b"later ")
-        hub.register_handler("*", slow)
-        hub.register_handler("*", later)
-        hub.trigger_event("TASK_STARTED")
+        integrator.register_handler("*", slow)
+        integrator.register_handler("*", later)
+        integrator.trigger_event("TASK_STARTED")
         """,
         TASKMASTER_WEBHOOK_URL="",
     )
@@ -320,7 +320,7 @@ def test_slow_handlers_get_their_time(lab: Lab) -> None:
 # -- wherever it is called from ------------------------------------------------------------------------------------
 
 
-def test_inside_a_running_loop(hub: AutomationIntegrator, root: Path) -> None:
+def test_inside_a_running_loop(integrator: AutomationIntegrator, root: Path) -> None:
     """From within a running event loop an event is given and its coroutine handler runs, beside that loop."""
     seen = threading.Event()
 
@@ -328,8 +328,8 @@ def test_inside_a_running_loop(hub: AutomationIntegrator, root: Path) -> None:
         seen.set()
 
     async def work() -> None:
-        hub.register_handler("*", handler)
-        hub.trigger_event("TASK_STARTED")
+        integrator.register_handler("*", handler)
+        integrator.trigger_event("TASK_STARTED")
         await asyncio.to_thread(seen.wait, 20)
 
     asyncio.run(work())
@@ -342,21 +342,21 @@ def test_after_a_fork(lab: Lab) -> None:
         lab,
         """
         import os, sys
-        hub = AutomationIntegrator()
+        integrator = AutomationIntegrator()
         def say(form, event): os.write(1, f"{form} {event[1]} {os.getpid() == parent}\\n".encode())
         async def later(*event): say("later", event)
-        hub.register_handler("*", later)
-        hub.register_handler("*", lambda *event: say("plain", event))
+        integrator.register_handler("*", later)
+        integrator.register_handler("*", lambda *event: say("plain", event))
         parent = os.getpid()
-        hub.trigger_event("TASK_STARTED", "before")
-        assert hub.flush(20)
+        integrator.trigger_event("TASK_STARTED", "before")
+        assert integrator.flush(20)
         pid = os.fork()
         if not pid:
-            hub.trigger_event("TASK_STARTED", "child")
-            assert hub.flush(20)
+            integrator.trigger_event("TASK_STARTED", "child")
+            assert integrator.flush(20)
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
-        hub.trigger_event("TASK_STARTED", "after")
+        integrator.trigger_event("TASK_STARTED", "after")
         """,
         TASKMASTER_WEBHOOK_URL="",
     )
@@ -374,17 +374,17 @@ def test_a_child_that_ends_as_usual(lab: Lab, receiver: Receiver) -> None:
         lab,
         """
         import os
-        hub = AutomationIntegrator()
+        integrator = AutomationIntegrator()
         async def handler(*_): pass
-        hub.register_handler("*", handler)
-        hub.trigger_event("TASK_STARTED", "before")
-        assert hub.flush(30)
+        integrator.register_handler("*", handler)
+        integrator.trigger_event("TASK_STARTED", "before")
+        assert integrator.flush(30)
         if os.fork():
             assert os.wait()[1] == 0
-            hub.trigger_event("TASK_STARTED", "after")
-            assert hub.flush(30)
+            integrator.trigger_event("TASK_STARTED", "after")
+            assert integrator.flush(30)
         else:
-            hub.trigger_event("TASK_STARTED", "child")
+            integrator.trigger_event("TASK_STARTED", "child")
         """,
     )
     receiver.wait(3)
@@ -407,9 +407,9 @@ def test_at_the_end_of_the_interpreter(lab: Lab, when: str) -> None:
         ),
         "excepthook": "import sys\nsys.excepthook = lambda *_: trigger_task_event('TASK_STARTED', 'last')\n1 / 0",
         "exit in a handler": (
-            "hub = AutomationIntegrator()\nasync def handler(kind, task, metadata):\n"
+            "integrator = AutomationIntegrator()\nasync def handler(kind, task, metadata):\n"
             "    if task == 'first': trigger_task_event('TASK_STARTED', 'last')\n"
-            "hub.register_handler('*', handler)\nhub.trigger_event('TASK_STARTED', 'first')"
+            "integrator.register_handler('*', handler)\nintegrator.trigger_event('TASK_STARTED', 'first')"
         ),
     }[when]
     if when == "atexit before import":
@@ -437,11 +437,11 @@ def test_a_signal_while_it_writes(lab: Lab) -> None:
             trigger_task_event("TASK_FAILED", "signal")
         signal.signal(signal.SIGALRM, on_alarm)
         signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
-        hub = AutomationIntegrator()
-        hub.register_handler("TASK_FAILED", lambda *_: None)
+        integrator = AutomationIntegrator()
+        integrator.register_handler("TASK_FAILED", lambda *_: None)
         given = 0
         while count < 100:
-            hub.trigger_event("TASK_STARTED", "main")
+            integrator.trigger_event("TASK_STARTED", "main")
             given += 1
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(given, count)
@@ -461,11 +461,11 @@ def test_a_registered_webhook(lab: Lab, receiver: Receiver) -> None:
     runs_well(
         lab,
         f"""
-        hub = AutomationIntegrator()
-        hub.trigger_event("TASK_STARTED", "before")
-        hub.register_webhook("{receiver.url}", secret_env="OWN_SECRET", format="plain")
-        hub.trigger_event("TASK_STARTED", "after")
-        assert hub.flush(30)
+        integrator = AutomationIntegrator()
+        integrator.trigger_event("TASK_STARTED", "before")
+        integrator.register_webhook("{receiver.url}", secret_env="OWN_SECRET", format="plain")
+        integrator.trigger_event("TASK_STARTED", "after")
+        assert integrator.flush(30)
         """,
         TASKMASTER_WEBHOOK_URL="",
         AUTOMATION_SECRET_KEY="",
@@ -481,11 +481,11 @@ def test_filters_batches_and_a_name(lab: Lab, receiver: Receiver) -> None:
         runs_well(
             lab,
             f"""
-            with AutomationIntegrator() as hub:
-                hub.register_webhook("{own.url}", name="board", events=["BUILD_*"], batch=True)
+            with AutomationIntegrator() as integrator:
+                integrator.register_webhook("{own.url}", name="board", events=["BUILD_*"], batch=True)
                 for kind in ("TASK_STARTED", "BUILD_STARTED", "BUILD_COMPLETED", "TASK_COMPLETED"):
-                    hub.trigger_event(kind)
-                assert hub.flush(30)
+                    integrator.trigger_event(kind)
+                assert integrator.flush(30)
             """,
         )
         assert [event["event_type"] for event in own.accepted] == ["BUILD_STARTED", "BUILD_COMPLETED"]
@@ -512,10 +512,10 @@ def test_filters_batches_and_a_name(lab: Lab, receiver: Receiver) -> None:
     ],
     ids=repr,
 )
-def test_a_wrong_url(hub: AutomationIntegrator, url: Any) -> None:
+def test_a_wrong_url(integrator: AutomationIntegrator, url: Any) -> None:
     """A URL that is none, or that holds a password, is refused at once, and the message says what is expected."""
     with pytest.raises(UsageError, match=r"webhook url (is .*, expected https|holds a password)") as caught:
-        hub.register_webhook(url)
+        integrator.register_webhook(url)
     assert "password@" not in str(caught.value)
 
 
@@ -530,18 +530,18 @@ def test_a_wrong_url(hub: AutomationIntegrator, url: Any) -> None:
         "${BASE}/x",
     ],
 )
-def test_a_right_url(hub: AutomationIntegrator, url: str) -> None:
+def test_a_right_url(integrator: AutomationIntegrator, url: str) -> None:
     """https, http on loopback, and variables anywhere."""
-    hub.register_webhook(url)
-    hub._hub.recorder.unregister_webhook(hub._webhooks.pop())
+    integrator.register_webhook(url)
+    integrator._shared.recorder.unregister_webhook(integrator._webhooks.pop())
 
 
 @pytest.mark.parametrize("name", ["", "two words", "task:sync", "-x", "x" * 65, "line\n", 5, b"x"], ids=repr)
-def test_a_wrong_name(hub: AutomationIntegrator, name: Any) -> None:
+def test_a_wrong_name(integrator: AutomationIntegrator, name: Any) -> None:
     """A name has to be one that the configuration could have."""
     with pytest.raises(UsageError, match=re.escape(f"webhook name is {name!r}, expected a name of at most 64 letters")):
-        hub.register_webhook("https://example.com/", name=name)
-    assert hub._webhooks == []
+        integrator.register_webhook("https://example.com/", name=name)
+    assert integrator._webhooks == []
 
 
 def test_flush_tells(lab: Lab, receiver: Receiver) -> None:
@@ -549,8 +549,8 @@ def test_flush_tells(lab: Lab, receiver: Receiver) -> None:
     receiver.answer = lambda _: 500
     out = runs_well(
         lab,
-        "import time\nhub = AutomationIntegrator()\nhub.trigger_event('TASK_STARTED')\nb = time.monotonic()\n"
-        "print(hub.flush(0.5), time.monotonic() - b < 10)",
+        "import time\nintegrator = AutomationIntegrator()\nintegrator.trigger_event('TASK_STARTED')\nb = time.monotonic()\n"
+        "print(integrator.flush(0.5), time.monotonic() - b < 10)",
     )
     assert out == "False True\n"
 
@@ -562,10 +562,10 @@ def test_a_frozen_clock(lab: Lab, receiver: Receiver) -> None:
         lab,
         """
         import time
-        hub = AutomationIntegrator()
-        hub.trigger_event("TASK_STARTED")
+        integrator = AutomationIntegrator()
+        integrator.trigger_event("TASK_STARTED")
         time.monotonic = time.time = lambda: 0.0
-        print(hub.flush(0.5))
+        print(integrator.flush(0.5))
         """,
     )
     assert out == "False\n"
@@ -575,7 +575,7 @@ def test_nothing_heavy_is_loaded(lab: Lab) -> None:
     """Recording, also with a webhook, loads no HTTP, YAML, SQLite or terminal library into the program."""
     out = runs_well(
         lab,
-        "import sys\nhub = AutomationIntegrator()\nhub.trigger_event('TASK_STARTED')\nassert hub.flush(30)\n"
+        "import sys\nintegrator = AutomationIntegrator()\nintegrator.trigger_event('TASK_STARTED')\nassert integrator.flush(30)\n"
         "print(*sys.modules)",
         COVERAGE_PROCESS_CONFIG="",
     )

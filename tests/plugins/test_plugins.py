@@ -191,7 +191,8 @@ def test_without_plug_ins_nothing_of_theirs_is_loaded(lab: Lab) -> None:
     program = (
         f"import sys; sys.path.append({package!r})\n"
         "from pytest_swarmtask.emit import main; main(['TASK_STARTED', 'u'])\n"
-        "print([name for name in ('pluggy', 'importlib.metadata', 'pytest_swarmtask.recording.extra_metadata', 'threading') "
+        "print([name for name in ('pluggy', 'importlib.metadata', 'pytest_swarmtask.recording.extra_metadata', "
+        "'threading') "
         "if name in sys.modules])"
     )
     done = subprocess.run(

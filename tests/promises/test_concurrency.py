@@ -23,8 +23,8 @@ CROWD = f"""
 import os, sys, threading
 from pytest_swarmtask import AutomationIntegrator
 
-hub = AutomationIntegrator()
-hub.trigger_event("TASK_STARTED", "parent", metadata={{"n": 0}})
+integrator = AutomationIntegrator()
+integrator.trigger_event("TASK_STARTED", "parent", metadata={{"n": 0}})
 ready_r, ready_w = os.pipe()
 go_r, go_w = os.pipe()
 
@@ -32,7 +32,8 @@ def work(process, thread, barrier):
     barrier.wait()
     for n in range({EACH}):
         filler = chr(97 + process % 26) * (n * 37)
-        assert hub.trigger_event("TASK_STARTED", f"{{process}}/{{thread}}", metadata={{"n": n, "filler": filler}})
+        metadata = {{"n": n, "filler": filler}}
+        assert integrator.trigger_event("TASK_STARTED", f"{{process}}/{{thread}}", metadata=metadata)
 
 def child(process):
     barrier = threading.Barrier({THREADS})
@@ -98,9 +99,9 @@ CHILDREN = """
     from pytest_swarmtask import AutomationIntegrator, trigger_task_event
 
     def work(name):
-        hub = AutomationIntegrator()
+        integrator = AutomationIntegrator()
         for n in range(20):
-            assert hub.trigger_event("TASK_STARTED", f"{name}-{n}")
+            assert integrator.trigger_event("TASK_STARTED", f"{name}-{n}")
 
     @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
     def test_multiprocessing(method):
@@ -133,8 +134,8 @@ CHILDREN = """
         async def all_of_them():
             return await asyncio.gather(*map(one, range(50)))
 
-        with AutomationIntegrator() as hub:
-            hub.register_handler("TASK_STARTED", handler)
+        with AutomationIntegrator() as integrator:
+            integrator.register_handler("TASK_STARTED", handler)
             assert len(set(asyncio.run(all_of_them()))) == 50
         assert len(seen) == 100
 
@@ -218,8 +219,8 @@ GREEN = """
 
     def test_greenlets():
         seen = []
-        with AutomationIntegrator() as hub:
-            hub.register_handler("TASK_STARTED", lambda *event: seen.append(event))
+        with AutomationIntegrator() as integrator:
+            integrator.register_handler("TASK_STARTED", lambda *event: seen.append(event))
             gevent.joinall([gevent.spawn(work, str(n)) for n in range(20)], raise_error=True)
         assert len(seen) == 400
 """

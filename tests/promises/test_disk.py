@@ -267,17 +267,17 @@ def test_no_file_descriptors_and_a_webhook(lab: Lab, receiver: Receiver) -> None
         "import os, resource\n"
         "from pytest_swarmtask import AutomationIntegrator\n"
         "def test_a():\n"
-        "    hub = AutomationIntegrator()\n"
-        "    hub.register_webhook('${TASKMASTER_WEBHOOK_URL}', name='late')\n"
+        "    integrator = AutomationIntegrator()\n"
+        "    integrator.register_webhook('${TASKMASTER_WEBHOOK_URL}', name='late')\n"
         "    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
         "    resource.setrlimit(resource.RLIMIT_NOFILE, (60, hard))\n"
         "    held = []\n"
         "    try:\n"
         "        while True: held.append(os.dup(0))\n"
         "    except OSError: pass\n"
-        "    given = [hub.trigger_event('TASK_STARTED', str(n)) for n in range(5)]\n"
+        "    given = [integrator.trigger_event('TASK_STARTED', str(n)) for n in range(5)]\n"
         "    for fd in held: os.close(fd)\n"
-        "    assert hub.trigger_event('TASK_STARTED', 'last')\n"
+        "    assert integrator.trigger_event('TASK_STARTED', 'last')\n"
     )
     done = lab.pytest("--swarmtask-drain-timeout=0.1")
     assert done.returncode == 0, done.stdout

@@ -45,10 +45,10 @@ def everything_locked(lab: Lab) -> Iterator[None]:
 
 EMITTING = """
 from pytest_swarmtask import AutomationIntegrator
-hub = AutomationIntegrator()
+integrator = AutomationIntegrator()
 for n in range(50):
-    assert hub.trigger_event("TASK_STARTED", str(n))
-    assert hub.trigger_event("TASK_COMPLETED", str(n))
+    assert integrator.trigger_event("TASK_STARTED", str(n))
+    assert integrator.trigger_event("TASK_COMPLETED", str(n))
 """
 
 
@@ -93,9 +93,9 @@ def test_no_socket_is_opened(lab: Lab, receiver: Receiver) -> None:
     (lab.root / "test_it.py").write_text(
         "from pytest_swarmtask import AutomationIntegrator\n"
         "def test_a():\n"
-        "    with AutomationIntegrator() as hub:\n"
-        "        hub.register_webhook('https://no-such-host.invalid/', name='other')\n"
-        "        assert hub.trigger_event('TASK_STARTED')\n"
+        "    with AutomationIntegrator() as integrator:\n"
+        "        integrator.register_webhook('https://no-such-host.invalid/', name='other')\n"
+        "        assert integrator.trigger_event('TASK_STARTED')\n"
     )
     done = lab.pytest("-p", "no:rerunfailures", "--swarmtask-drain-timeout=0.1")  # that one listens on a port
     assert done.returncode == 0, done.stdout
@@ -193,9 +193,9 @@ def test_emitters_under_a_stuck_relay(lab: Lab, receiver: Receiver, tmp_path: Pa
     assert stuck_hub.lost == 0
 
 
-def burst(hub: Recorder) -> None:
+def burst(integrator: Recorder) -> None:
     for number in range(200):
-        hub.trigger("TASK_STARTED", f"{number}", None, {})
+        integrator.trigger("TASK_STARTED", f"{number}", None, {})
 
 
 # -- Ctrl-C --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The hub that users call, used from a conftest and from tests."""
+"""The integrator that users call, used from a conftest and from tests."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ HANDLERS = """
     def broken(event_type, task_id, metadata):
         raise RuntimeError("the handler broke")
 
-    hub = AutomationIntegrator()
+    integrator = AutomationIntegrator()
     for kind in ("TEST_STARTED", "TEST_PASSED", AutomationEventType.TEST_FAILED, "TASK_COMPLETED", "TASK_FAILED"):
-        hub.register_handler(kind, remember)
-        hub.register_handler(kind, broken)
-    hub.register_handler("TEST_FAILED", remember_async)
+        integrator.register_handler(kind, remember)
+        integrator.register_handler(kind, broken)
+    integrator.register_handler("TEST_FAILED", remember_async)
 
     def pytest_unconfigure(config):
         if not hasattr(config, "workerinput"):
-            hub.flush(10)
+            integrator.flush(10)
             with open("seen.json", "w") as file:
                 json.dump(seen, file)
 """

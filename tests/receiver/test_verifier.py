@@ -12,7 +12,7 @@ import standardwebhooks
 
 from pytest_swarmtask.core import errors
 from pytest_swarmtask.core.event import EVENT_TYPES, Event
-from pytest_swarmtask.plugins.sink import Record
+from pytest_swarmtask.plugins.sink import PendingEvent
 from pytest_swarmtask.receiver import (
     AgeError,
     BodyError,
@@ -29,13 +29,13 @@ OLD, NEW, DEPLOYER = (signing.new_secret() for _ in range(3))
 ROLES = {"developer": (NEW, ["emit:TASK_*", "emit:TEST_*"]), "deployer": ([DEPLOYER, OLD], ["*"])}
 
 
-def record(number: int = 0, event_type: str = "TASK_STARTED", event_id: str = "") -> Record:
+def record(number: int = 0, event_type: str = "TASK_STARTED", event_id: str = "") -> PendingEvent:
     event = Event(
         event_id or f"ab-{number}", event_type, f"task {number}", "started", "2024-01-15T10:30:00.250Z", "project",
         "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", None, {},
     )  # fmt: skip
     line = event.encode().rstrip(b"\n")
-    return Record(line, event, "segment", len(line) + 1)
+    return PendingEvent(line, event, "segment", len(line) + 1)
 
 
 def signed(body: bytes, *secrets: str, webhook_id: str = "w1", at: float | None = None) -> dict[str, str]:
@@ -48,7 +48,7 @@ def signed(body: bytes, *secrets: str, webhook_id: str = "w1", at: float | None 
     }
 
 
-def body_of(*records: Record, form: str = "cloudevents", batch: bool = False) -> bytes:
+def body_of(*records: PendingEvent, form: str = "cloudevents", batch: bool = False) -> bytes:
     return formats.by_name(form).body(records, batch=batch)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.relay.delivery.age_clock import Ages
+from pytest_swarmtask.relay.delivery.age_clock import RetentionClock
 
 DAY = 86400.0
 START = 1_700_000_000.0
@@ -21,7 +21,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look:
 
     def look(days: float) -> float:
         monkeypatch.setattr(time, "time", lambda: START + days * DAY)
-        return (Ages(str(tmp_path)).limit(7 * DAY) + 7 * DAY - START) / DAY
+        return (RetentionClock(str(tmp_path)).limit(7 * DAY) + 7 * DAY - START) / DAY
 
     return look
 
@@ -60,7 +60,7 @@ def test_a_jump_ahead_that_is_mended(look: Look) -> None:
 
 def test_less_than_a_day(tmp_path: Path) -> None:
     """Who lets things go within a day wants them gone."""
-    assert Ages(str(tmp_path)).limit(3600.0) == pytest.approx(time.time() - 3600, abs=60)
+    assert RetentionClock(str(tmp_path)).limit(3600.0) == pytest.approx(time.time() - 3600, abs=60)
 
 
 @pytest.mark.parametrize("content", ["", "x y", "1", "nan nan", "9 1", "-1 5", "inf 1e999", "\0"])
@@ -73,4 +73,4 @@ def test_damaged_notes(tmp_path: Path, look: Look, content: str) -> None:
 
 def test_where_nothing_can_be_noted(tmp_path: Path) -> None:
     """Nothing is old, and nothing raises."""
-    assert Ages(str(tmp_path / "none")).limit(7 * DAY) == -7 * DAY
+    assert RetentionClock(str(tmp_path / "none")).limit(7 * DAY) == -7 * DAY

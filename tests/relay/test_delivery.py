@@ -13,7 +13,7 @@ import pytest
 
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.project import database
-from pytest_swarmtask.plugins.sink import Delivered, Disabled, Record, Rejected, Retry, Split, Stopped, Verdict
+from pytest_swarmtask.plugins.sink import Delivered, Disabled, PendingEvent, Rejected, Retry, SendResult, Split, Stopped
 from pytest_swarmtask.relay.delivery.store import EndpointState, Store
 from pytest_swarmtask.relay.delivery.worker import BACKOFF_MOST, Delivery, backoff
 from tests.relay.lab import wait_until
@@ -26,7 +26,7 @@ class Scripted:
 
     name = "scripted"
 
-    def __init__(self, judge: Callable[[list[str]], Verdict] = lambda _: Delivered(), max_events: int = 1) -> None:
+    def __init__(self, judge: Callable[[list[str]], SendResult] = lambda _: Delivered(), max_events: int = 1) -> None:
         self.judge = judge
         self.max_events = max_events
         self.max_bytes = 1_000_000
@@ -36,13 +36,13 @@ class Scripted:
         self.times: list[float] = []
         self.closed = False
 
-    def tend(self) -> float:
+    def run_pending(self) -> float:
         return float("inf")
 
     def accepts(self, event_type: str) -> bool:
         return event_type.startswith("TASK_")
 
-    def send(self, records: Sequence[Record]) -> Verdict:
+    def send(self, records: Sequence[PendingEvent]) -> SendResult:
         names = [record.event.task_id or "" for record in records]
         self.sent.append(names)
         self.times.append(time.monotonic())
@@ -155,7 +155,7 @@ def test_it_rests(bench: Bench) -> None:
 
 
 def batching(
-    judge: Callable[[list[str]], Verdict] = lambda _: Delivered(), size: int = 10, age: float = 0.0
+    judge: Callable[[list[str]], SendResult] = lambda _: Delivered(), size: int = 10, age: float = 0.0
 ) -> Scripted:
     sink = Scripted(judge, size)
     sink.max_age = age
@@ -259,7 +259,7 @@ def test_the_clock_is_set(bench: Bench, monkeypatch: pytest.MonkeyPatch, jump: f
     real = time.time
     answers = [Retry("refused")]
 
-    def judge(_: list[str]) -> Verdict:
+    def judge(_: list[str]) -> SendResult:
         if not answers:
             return Delivered()
         monkeypatch.setattr(time, "time", lambda: real() + jump)
@@ -301,7 +301,7 @@ def test_a_batch_that_is_refused(bench: Bench, count: int, guilty: set[str]) -> 
     """A refused batch is split until the guilty events are alone: they become dead letters, all others are
     delivered in order, and then whole batches are sent again."""
 
-    def judge(names: list[str]) -> Verdict:
+    def judge(names: list[str]) -> SendResult:
         return Split("it answered 400") if guilty.intersection(names) else Delivered()
 
     sink = batching(judge, count)
@@ -379,7 +379,7 @@ def test_another_endpoint_hangs(bench: Bench) -> None:
     """One endpoint that never answers holds up no other."""
     release = threading.Event()
 
-    def hang(_: list[str]) -> Verdict:
+    def hang(_: list[str]) -> SendResult:
         release.wait(60)
         return Delivered()
 
@@ -420,7 +420,7 @@ def test_a_database_of_a_newer_version(bench: Bench) -> None:
 def test_a_sink_that_breaks_its_word(bench: Bench) -> None:
     """A sink that raises ends its own delivery with the reason, and keeps nobody waiting."""
 
-    def broken(_: list[str]) -> Verdict:
+    def broken(_: list[str]) -> SendResult:
         raise ZeroDivisionError
 
     bench.write(1)

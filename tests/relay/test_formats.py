@@ -12,7 +12,7 @@ from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 
 from pytest_swarmtask.core.event import EVENT_TYPES, Event
-from pytest_swarmtask.plugins.sink import Record
+from pytest_swarmtask.plugins.sink import PendingEvent
 from pytest_swarmtask.wire import cloudevents, formats
 
 DATA = Path(__file__).parents[1] / "data"
@@ -68,12 +68,12 @@ SESSION = {"workflow": "pytest", "action": "session"}
 ODD_VALUES: list[Any] = [*HOSTILE, None, 1, 3, 1.5, True, [], ["failed"], {}, {"a": []}, 10**30]
 
 
-def record(event: Event) -> Record:
+def record(event: Event) -> PendingEvent:
     """Return a record whose line a journal could hold: lone surrogates are written as escapes."""
     fields = {name: getattr(event, name) for name in ("id", "event_type", "task_id", "status", "timestamp", "source")}
     fields |= {name: getattr(event, name) for name in ("trace_id", "span_id", "parent_span_id", "metadata")}
     line = json.dumps(fields, separators=(",", ":")).encode()
-    return Record(line, Event.decode(line), "segment", len(line) + 1)
+    return PendingEvent(line, Event.decode(line), "segment", len(line) + 1)
 
 
 def event_of(event_type: str, **changes: Any) -> Event:
@@ -159,7 +159,7 @@ class TestCloudEvents:
 
     def test_the_line_is_spliced_byte_by_byte(self) -> None:
         line = b'{ "id":"x", "order":1.50, "metadata": {} }'
-        one = Record(line, event_of("TASK_STARTED"), "segment", 0)
+        one = PendingEvent(line, event_of("TASK_STARTED"), "segment", 0)
         assert line in formats.by_name("cloudevents").body([one], batch=False)
 
     def test_a_batch_is_an_array_of_the_same_events(self) -> None:

@@ -27,7 +27,7 @@ from pytest_swarmtask.config.workflow import Webhook
 from pytest_swarmtask.core.errors import ConfigError, UsageError
 from pytest_swarmtask.core.event import EVENT_TYPES, Event
 from pytest_swarmtask.core.text import neutral
-from pytest_swarmtask.plugins.sink import Delivered, Record, Retry, Stopped
+from pytest_swarmtask.plugins.sink import Delivered, PendingEvent, Retry, Stopped
 from pytest_swarmtask.relay.webhook.sink import WebhookSink
 from pytest_swarmtask.wire import signing
 
@@ -37,7 +37,7 @@ KEY = "s3cr3t-k3y"
 SIGNED = {"AUTOMATION_SECRET_KEY": KEY}
 
 
-def record(number: int = 0, event_type: str = "TEST_PASSED", **metadata: Any) -> Record:
+def record(number: int = 0, event_type: str = "TEST_PASSED", **metadata: Any) -> PendingEvent:
     event = Event(
         f"ab-{number}",
         event_type,
@@ -51,7 +51,7 @@ def record(number: int = 0, event_type: str = "TEST_PASSED", **metadata: Any) ->
         metadata,
     )
     line = event.encode().rstrip(b"\n")
-    return Record(line, event, "segment", len(line) + 1)
+    return PendingEvent(line, event, "segment", len(line) + 1)
 
 
 class Listening:
@@ -247,10 +247,10 @@ class TestEndToEnd:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[listen_server.Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[listen_server.ListenServer]:
     """The receiver within this process, without a secret."""
     receiver = listen_server.Receiver(Printer(as_json=False), [], None, None, hang=False)
-    server = listen_server.Server(("127.0.0.1", 0), listen_server.Handler, receiver)
+    server = listen_server.ListenServer(("127.0.0.1", 0), listen_server.ListenHandler, receiver)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server
     receiver.stop.set()
@@ -258,7 +258,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[listen_server.Server]:
     server.server_close()
 
 
-def post(server: listen_server.Server, body: bytes, **headers: str) -> int:
+def post(server: listen_server.ListenServer, body: bytes, **headers: str) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
     try:
         connection.request("POST", "/", body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -267,7 +267,7 @@ def post(server: listen_server.Server, body: bytes, **headers: str) -> int:
         connection.close()
 
 
-def exchange(server: listen_server.Server, data: bytes) -> bytes:
+def exchange(server: listen_server.ListenServer, data: bytes) -> bytes:
     """Send raw bytes, and return all that comes back."""
     with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as connection:
         try:
@@ -298,7 +298,7 @@ class TestHostileInput:
             b'{"a":' + b"1" * 5000 + b"}",
         ],
     )
-    def test_what_is_no_json_object_is_a_bad_request(self, server: listen_server.Server, body: bytes) -> None:
+    def test_what_is_no_json_object_is_a_bad_request(self, server: listen_server.ListenServer, body: bytes) -> None:
         assert post(server, body) == 400
         assert post(server, b"{}") == 200
 
@@ -316,12 +316,12 @@ class TestHostileInput:
         ],
     )
     def test_any_json_object_is_shown(
-        self, server: listen_server.Server, body: bytes, capsys: pytest.CaptureFixture[str]
+        self, server: listen_server.ListenServer, body: bytes, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert post(server, body) == 200
         assert capsys.readouterr().err == ""
 
-    def test_a_body_above_the_limit_is_not_read(self, server: listen_server.Server) -> None:
+    def test_a_body_above_the_limit_is_not_read(self, server: listen_server.ListenServer) -> None:
         assert exchange(server, b"POST / HTTP/1.1\r\nContent-Length: 5000001\r\n\r\n").startswith(b"HTTP/1.1 413")
         assert post(server, b'{"a":"' + b"x" * 4_000_000 + b'"}') == 200
 
@@ -341,12 +341,16 @@ class TestHostileInput:
             (b"x: y\r\n" * 300, 431),
         ],
     )
-    def test_malformed_requests_get_their_status(self, server: listen_server.Server, head: bytes, status: int) -> None:
+    def test_malformed_requests_get_their_status(
+        self, server: listen_server.ListenServer, head: bytes, status: int
+    ) -> None:
         answer = exchange(server, b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n{}")
         assert answer.startswith(f"HTTP/1.1 {status} ".encode())
         assert post(server, b"{}") == 200
 
-    def test_random_bytes_never_stop_it(self, server: listen_server.Server, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_random_bytes_never_stop_it(
+        self, server: listen_server.ListenServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         chance = random.Random(7)
         valid = b'POST / HTTP/1.1\r\nHost: x\r\nwebhook-id: a\r\nContent-Length: 21\r\n\r\n{"event_type":"TASK"}\n'
         for _ in range(300):
@@ -357,14 +361,14 @@ class TestHostileInput:
         assert post(server, b"{}") == 200
         assert capsys.readouterr().err == ""
 
-    def test_a_sender_may_wait_to_be_asked_for_the_body(self, server: listen_server.Server) -> None:
+    def test_a_sender_may_wait_to_be_asked_for_the_body(self, server: listen_server.ListenServer) -> None:
         with socket.create_connection(("127.0.0.1", server.server_port), timeout=5) as connection:
             connection.sendall(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
             connection.sendall(b"{}")
             assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
 
-    def test_a_connection_is_kept_and_answers_are_quick(self, server: listen_server.Server) -> None:
+    def test_a_connection_is_kept_and_answers_are_quick(self, server: listen_server.ListenServer) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
         seconds = []
         for _ in range(50):
@@ -376,7 +380,7 @@ class TestHostileInput:
         assert min(seconds) < 0.04  # what each takes where packets wait for an acknowledgement
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "BREW"])
-    def test_other_methods_are_answered(self, server: listen_server.Server, method: str) -> None:
+    def test_other_methods_are_answered(self, server: listen_server.ListenServer, method: str) -> None:
         answer = exchange(server, f"{method} / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert answer.startswith(b"HTTP/1.1 501 ")
 
@@ -386,7 +390,7 @@ class TestPrinting:
         "char", ["\x1b", "\x00", "\r", "\n", "\x7f", "\x9b", "\u202e", "\u2028", "\u2066", "\u200f"]
     )
     def test_nothing_that_a_terminal_would_obey_gets_through(
-        self, server: listen_server.Server, char: str, capsys: pytest.CaptureFixture[str]
+        self, server: listen_server.ListenServer, char: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         event = {
             "event_type": f"TEST{char}FAILED",
@@ -400,7 +404,10 @@ class TestPrinting:
         assert char not in neutral(char)
 
     def test_a_terminal_of_another_encoding_still_gets_a_line(
-        self, server: listen_server.Server, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+        self,
+        server: listen_server.ListenServer,
+        monkeypatch: pytest.MonkeyPatch,
+        capfdbinary: pytest.CaptureFixture[bytes],
     ) -> None:
         with open(1, "w", encoding="ascii", closefd=False) as ascii_only, monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", ascii_only)

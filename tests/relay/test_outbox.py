@@ -61,8 +61,8 @@ def outbox_of(store: Store, *paths: Path, accepts: Callable[[str], bool] = every
 def drain(outbox: Outbox, count: int = 3) -> list[str]:
     """Take out everything there is, in batches, and return the task ids in order."""
     out: list[str] = []
-    while outbox.fill(count):
-        batch = outbox.take(count, 10**9)
+    while outbox.read_ahead(count):
+        batch = outbox.next_batch(count, 10**9)
         out += [record.event.task_id or "" for record in batch]
         outbox.settle(batch)
     return out
@@ -72,8 +72,8 @@ def test_in_order(store: Store, segment: Path) -> None:
     """Everything comes out in the order in which it stands, each with its line and where that ends."""
     segment.write_bytes(lines(*range(20)))
     outbox = outbox_of(store, segment)
-    assert outbox.fill(1) > 0
-    first, second = outbox.take(2, 10**9)
+    assert outbox.read_ahead(1) > 0
+    first, second = outbox.next_batch(2, 10**9)
     assert (first.line, first.end) == (line(0)[:-1], len(line(0)))
     assert (second.line, second.end, second.segment) == (line(1)[:-1], len(lines(0, 1)), segment.name)
     assert drain(outbox) == [f"{n}" for n in range(20)]
@@ -84,8 +84,8 @@ def test_what_was_taken_stays_until_it_is_settled(store: Store, segment: Path) -
     """Taking changes nothing: what was not settled is handed out again."""
     segment.write_bytes(lines(0, 1, 2))
     outbox = outbox_of(store, segment)
-    outbox.fill(3)
-    assert outbox.take(2, 10**9) == outbox.take(2, 10**9)
+    outbox.read_ahead(3)
+    assert outbox.next_batch(2, 10**9) == outbox.next_batch(2, 10**9)
     assert outbox.positions()[segment.name] == Position()
 
 
@@ -93,9 +93,9 @@ def test_it_goes_on_where_it_stopped(store: Store, segment: Path) -> None:
     """A later process goes on after what was kept, and the counts go on, too."""
     segment.write_bytes(lines(*range(5)))
     outbox = outbox_of(store, segment)
-    outbox.fill(2)
-    outbox.settle(outbox.take(2, 10**9))
-    outbox.keep()
+    outbox.read_ahead(2)
+    outbox.settle(outbox.next_batch(2, 10**9))
+    outbox.save()
     later = outbox_of(store, segment)
     assert drain(later) == ["2", "3", "4"]
     assert later.positions()[segment.name] == Position(segment.stat().st_size, 5, 5, 0, 0)
@@ -115,30 +115,30 @@ def test_bounds_of_a_batch(store: Store, segment: Path) -> None:
     """A batch has at most so many events and about so many bytes, and always one, however large."""
     segment.write_bytes(lines(*range(8)) + line(8, x="y" * 5000) + lines(9))
     outbox = outbox_of(store, segment)
-    outbox.fill(10)
+    outbox.read_ahead(10)
     size = len(line(0))
-    assert len(outbox.take(4, MANY)) == 4
-    assert len(outbox.take(100, 3 * size)) == 3
-    assert len(outbox.take(100, 1)) == 1
-    outbox.settle(outbox.take(8, MANY))
-    assert len(outbox.take(100, 1000)) == 1
+    assert len(outbox.next_batch(4, MANY)) == 4
+    assert len(outbox.next_batch(100, 3 * size)) == 3
+    assert len(outbox.next_batch(100, 1)) == 1
+    outbox.settle(outbox.next_batch(8, MANY))
+    assert len(outbox.next_batch(100, 1000)) == 1
 
 
 def test_a_batch_of_many(store: Store, segment: Path) -> None:
     """An endpoint that takes more events at once than are read ahead gets that many."""
     segment.write_bytes(lines(*range(1500)))
     outbox = outbox_of(store, segment)
-    assert outbox.fill(1200) >= 1200
-    assert len(outbox.take(1200, 10**9)) == 1200
+    assert outbox.read_ahead(1200) >= 1200
+    assert len(outbox.next_batch(1200, 10**9)) == 1200
 
 
 def test_refused_for_good(store: Store, segment: Path) -> None:
     """What is refused becomes a dead letter, with reason and line, in the same moment as the cursor moves."""
     segment.write_bytes(lines(0, 1, 2))
     outbox = outbox_of(store, segment)
-    outbox.fill(3)
-    outbox.settle(outbox.take(1, 10**9))
-    outbox.settle(outbox.take(1, 10**9), refused="it answered 404")
+    outbox.read_ahead(3)
+    outbox.settle(outbox.next_batch(1, 10**9))
+    outbox.settle(outbox.next_batch(1, 10**9), refused="it answered 404")
     (letter,) = store.dead_letters()
     assert (letter.endpoint, letter.event_id, letter.line, letter.reason) == (
         "hook",
@@ -178,7 +178,7 @@ def test_what_is_not_for_the_endpoint(store: Store, segment: Path, mix: str, cou
     assert drain(outbox, count) == wanted
     expected = Position(segment.stat().st_size, len(types), len(wanted), 0, len(types) - len(wanted))
     assert outbox.positions()[segment.name] == expected
-    outbox.keep()
+    outbox.save()
     assert store.position("hook", segment.name) == expected
 
 
@@ -214,7 +214,7 @@ def test_memory_is_bounded(store: Store, segment: Path) -> None:
     """Of a long segment only a part is held at a time."""
     segment.write_bytes(lines(*range(5000)))
     outbox = outbox_of(store, segment)
-    assert outbox.fill(1) <= 1000
+    assert outbox.read_ahead(1) <= 1000
     assert len(drain(outbox, 100)) == 5000
 
 
@@ -223,12 +223,12 @@ def test_age_of_what_waits(store: Store, segment: Path) -> None:
     segment.write_bytes(lines(0, 1))
     outbox = outbox_of(store, segment)
     assert outbox.since == 0.0
-    outbox.fill(2)
+    outbox.read_ahead(2)
     begun = outbox.since
     assert begun > 0.0
-    outbox.fill(2)
+    outbox.read_ahead(2)
     assert outbox.since == begun
-    outbox.settle(outbox.take(2, 10**9))
+    outbox.settle(outbox.next_batch(2, 10**9))
     assert outbox.since == 0.0
 
 
@@ -263,15 +263,15 @@ def test_any_mix_any_interruption(
     try:
         store = Store(str(folder / "relay.db"))
         outbox = outbox_of(store, *paths, accepts=only("TASK_*"))
-        while outbox.fill(count):
-            batch = outbox.take(count, 10**9)
+        while outbox.read_ahead(count):
+            batch = outbox.next_batch(count, 10**9)
             out += [record.event.task_id or "" for record in batch]
             outbox.settle(batch)
             if luck.random() < 0.3:
-                outbox.keep()
+                outbox.save()
             if luck.random() < 0.2:  # killed
                 outbox = outbox_of(store, *paths, accepts=only("TASK_*"))
-        outbox.keep()
+        outbox.save()
         positions = {path.name: store.position("hook", path.name) for path in paths}
         store.close()
     finally:

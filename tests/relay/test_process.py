@@ -136,9 +136,9 @@ import os, signal, sys
 from pytest_swarmtask import AutomationIntegrator
 if sys.argv[1:] == ["ignore"]:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-hub = AutomationIntegrator()
-hub.trigger_event("TASK_STARTED", "a")
-assert hub.flush(30)
+integrator = AutomationIntegrator()
+integrator.trigger_event("TASK_STARTED", "a")
+assert integrator.flush(30)
 try:
     os.waitpid(-1, 0)
 except ChildProcessError:

@@ -292,7 +292,10 @@ def test_one_makes_it_while_another_opens_it(path: str, monkeypatch: pytest.Monk
         is_open.set()
         slow.join()
         quick.settle("quick", {"a": Position(1)})
-        look = f"from pytest_swarmtask.relay.delivery.store import Store; s = Store({path!r}); print(*s.positions()); s.close()"
+        look = (
+            "from pytest_swarmtask.relay.delivery.store import Store\n"
+            f"s = Store({path!r}); print(*s.positions()); s.close()"
+        )
         seen = [subprocess.check_output([sys.executable, "-c", look], text=True) for _ in range(2)]
         assert ["quick" in positions for positions in seen] == [True, True]
         assert os.path.exists(f"{path}-wal"), "the log has been removed under a connection"

@@ -25,7 +25,7 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 
 from pytest_swarmtask.config.workflow import Webhook
 from pytest_swarmtask.core.event import EVENT_TYPES, Event
-from pytest_swarmtask.plugins.sink import Delivered, Disabled, Record, Rejected, Retry, Sink, Split, Stopped
+from pytest_swarmtask.plugins.sink import Delivered, Disabled, PendingEvent, Rejected, Retry, Sink, Split, Stopped
 from pytest_swarmtask.relay.http import answers, transport
 from pytest_swarmtask.relay.webhook.sink import WebhookSink
 
@@ -42,7 +42,7 @@ ENVIRON = {"AUTOMATION_SECRET_KEY": KEY}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
-def record(event_id: str = "ab-1", event_type: str = "TEST_PASSED", **metadata: Any) -> Record:
+def record(event_id: str = "ab-1", event_type: str = "TEST_PASSED", **metadata: Any) -> PendingEvent:
     event = Event(
         event_id,
         event_type,
@@ -56,7 +56,7 @@ def record(event_id: str = "ab-1", event_type: str = "TEST_PASSED", **metadata: 
         {"workflow": "pytest", **metadata},
     )
     line = event.encode().rstrip(b"\n")
-    return Record(line, event, "segment", len(line) + 1)
+    return PendingEvent(line, event, "segment", len(line) + 1)
 
 
 BATCH = [record(f"ab-{n}") for n in range(3)]
@@ -548,7 +548,7 @@ class TestFaultyServers:
 
     def test_an_event_that_cannot_be_written_is_found_and_refused(self, sink_to: SinkTo) -> None:
         sink = sink_to("http://127.0.0.1:1/", batch=True)
-        odd = Record(b"{}", Event("x", "TASK_DANCED", None, "s", "t", "s", "t", "s", None, {}), "segment", 0)
+        odd = PendingEvent(b"{}", Event("x", "TASK_DANCED", None, "s", "t", "s", "t", "s", None, {}), "segment", 0)
         assert isinstance(sink.send([record(), odd]), Split)
         assert isinstance(sink.send([odd]), Rejected)
 

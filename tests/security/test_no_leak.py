@@ -81,8 +81,9 @@ def work(lab: Lab) -> dict[str, subprocess.CompletedProcess[str]]:
         "from pytest_swarmtask import AutomationIntegrator, trigger_task_event\n"
         f"trigger_task_event('NO_SUCH_TYPE', 'password={PLANTED['metadata']}')\n"
         f"trigger_task_event('TASK_STARTED', 'x', 'token={PLANTED['metadata']}', {metadata!r})\n"
-        f"hub = AutomationIntegrator(); hub.register_webhook({hook!r})\n"
-        "hub.trigger_event('TASK_STARTED', 'y'); print(repr(hub)); print(hub._hub.recorder.redactor)\n"
+        f"integrator = AutomationIntegrator(); integrator.register_webhook({hook!r})\n"
+        "integrator.trigger_event('TASK_STARTED', 'y'); print(repr(integrator))\n"
+        "print(integrator._shared.recorder.redactor)\n"
     )
     shell = f"echo {PLANTED['output']} >&2; exit 3"
     command = ["sh", "-c", shell, "--token", PLANTED["argument"], f"--db-password={PLANTED['second argument']}"]

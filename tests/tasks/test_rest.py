@@ -12,7 +12,7 @@ import pytest
 
 from pytest_swarmtask.config.workflow import Rest
 from pytest_swarmtask.core.errors import TaskManagerError
-from pytest_swarmtask.relay.tasks.manager import Change, Wish
+from pytest_swarmtask.relay.tasks.manager import StatusChange, Wish
 from pytest_swarmtask.relay.tasks.rest import RestService
 from tests.relay.lab import Lab, free_port, wait_until
 from tests.tasks.board import Board, now, wish
@@ -85,7 +85,7 @@ def test_one_request(service: Service) -> None:
     variables = {"source": "app", "status": "completed", "timestamp": at, "metadata": {"ci": {"name": 'a"b'}}}
     outcome = rest.set_status({"a/b ${TOKEN}{{source}}": Wish("done", at, variables)})
     rest.close()
-    assert outcome.changes == [Change("a/b ${TOKEN}{{source}}", "", "done")]
+    assert outcome.changes == [StatusChange("a/b ${TOKEN}{{source}}", "", "done")]
     (request,) = service.requests
     quoted = "a%2Fb%20%24%7BTOKEN%7D%7B%7Bsource%7D%7D"
     assert (request.method, request.path) == ("PUT", f"/tasks/{quoted}?at={at.replace(':', '%3A')}")
@@ -102,7 +102,7 @@ def test_later_events_win(service: Service) -> None:
     outcome = rest.set_status({"2": wish("pending", early)})
     rest.close()
     assert [(request.path, request.body["s"]) for request in service.requests] == [("/1", "review"), ("/2", "done")]
-    assert outcome.kept == [Change("2", "", "pending")]
+    assert outcome.kept == [StatusChange("2", "", "pending")]
 
 
 def test_a_task_that_it_does_not_know(service: Service) -> None:

@@ -10,17 +10,17 @@ import pytest
 
 from pytest_swarmtask.config.workflow import StatusMap
 from pytest_swarmtask.core.event import EVENT_TYPES, Event
-from pytest_swarmtask.plugins.sink import Delivered, Record, Retry, Stopped
+from pytest_swarmtask.plugins.sink import Delivered, PendingEvent, Retry, Stopped
 from pytest_swarmtask.relay.tasks import lock as locks
 from pytest_swarmtask.relay.tasks.sink import TaskManagerSink
 from tests.tasks.board import Board, task
 
 
-def record(event_type: str, task_id: str | None, second: int = 0, **metadata: Any) -> Record:
+def record(event_type: str, task_id: str | None, second: int = 0, **metadata: Any) -> PendingEvent:
     """Return an event of a second of some day."""
     at = f"2026-05-05T10:00:{second:02}.000Z"
     event = Event(f"e-{second}", event_type, task_id, "s", at, "app", 32 * "a", 16 * "b", None, metadata)
-    return Record(event.encode().rstrip(), event, "segment", 0)
+    return PendingEvent(event.encode().rstrip(), event, "segment", 0)
 
 
 @pytest.fixture
@@ -96,8 +96,8 @@ def test_what_nobody_has_thought_of(sink: TaskManagerSink, monkeypatch: pytest.M
 
 def test_it_looks_after_what_it_has_set_and_then_rests(sink: TaskManagerSink, monkeypatch: pytest.MonkeyPatch) -> None:
     """The relay may end when nothing was set lately."""
-    assert sink.tend() == float("inf")
+    assert sink.run_pending() == float("inf")
     sink.send([record("TASK_COMPLETED", "1")])
-    assert sink.tend() < 1
+    assert sink.run_pending() < 1
     monkeypatch.setattr("pytest_swarmtask.relay.tasks.sink.WATCH", 0.0)
-    assert sink.tend() == float("inf")
+    assert sink.run_pending() == float("inf")

@@ -116,11 +116,11 @@ def test_foreign_lines_of_the_journal(lab: Lab, recorded: Board) -> None:
 
 
 def test_from_python(lab: Lab, recorded: Board) -> None:
-    """The hub returns what has changed, its own events included, and raises what is wrong."""
+    """The integrator returns what has changed, its own events included, and raises what is wrong."""
     program = (
         "from pytest_swarmtask import AutomationIntegrator\n"
-        "hub = AutomationIntegrator(); hub.trigger_event('TASK_COMPLETED', '3')\n"
-        "print(hub.sync_tasks(dry_run=True) == hub.sync_tasks(), hub.sync_tasks())"
+        "integrator = AutomationIntegrator(); integrator.trigger_event('TASK_COMPLETED', '3')\n"
+        "print(integrator.sync_tasks(dry_run=True) == integrator.sync_tasks(), integrator.sync_tasks())"
     )
     assert lab.python(program).stdout == "True {}\n"
     assert recorded.statuses() == {"1": "in-progress", "2": "done", "2.1": "done", "3": "done"}
@@ -133,7 +133,7 @@ def test_from_python(lab: Lab, recorded: Board) -> None:
 
 
 def test_only_who_may(lab: Lab, recorded: Board) -> None:
-    """The control `task:sync` holds for the command, the hub, and what the relay is owed."""
+    """The control `task:sync` holds for the command, the integrator, and what the relay is owed."""
     lab.webhooks(
         task_integration={"task_manager": {"enabled": True}},
         access_control={"default_role": "guest", "roles": {"guest": {"allow": ["emit:*"]}}},

@@ -16,7 +16,7 @@ from pytest_swarmtask.core.errors import TaskManagerError
 from pytest_swarmtask.relay.tasks import lock as locks
 from pytest_swarmtask.relay.tasks import taskmaster
 from pytest_swarmtask.relay.tasks.document import Document
-from pytest_swarmtask.relay.tasks.manager import Change, Task
+from pytest_swarmtask.relay.tasks.manager import StatusChange, Task
 from tests.tasks.board import OLD, Board, StandIn, subtask, task, wish
 
 AT = "2026-05-05T10:00:00.000Z"
@@ -31,7 +31,7 @@ def test_a_change_is_what_task_master_would_write(board: Board) -> None:
     first["subtasks"][0].update(status="done", updatedAt=AT)
     first.update(status="in-progress", updatedAt=AT)
     outcome = board.file().set_status({"1.1": wish("done", AT)})
-    assert outcome.changes == [Change("1", "pending", "in-progress"), Change("1.1", "pending", "done")]
+    assert outcome.changes == [StatusChange("1", "pending", "in-progress"), StatusChange("1.1", "pending", "done")]
     assert board.path.read_text("utf-8") == json.dumps(expected, indent=2, ensure_ascii=False)
 
 
@@ -139,7 +139,7 @@ class TestWhoSpokeLast:
         board.write(task(1, "review", updatedAt=updated))
         outcome = board.file().set_status({"1": wish("done", AT)})
         assert board.statuses() == {"1": status}
-        assert outcome.kept == ([Change("1", "review", "done")] if status == "review" else [])
+        assert outcome.kept == ([StatusChange("1", "review", "done")] if status == "review" else [])
 
     def test_a_time_in_the_future_proves_nothing(self, board: Board) -> None:
         board.write(task(1, "review", updatedAt="2999-01-01T00:00:00.000Z"))

@@ -386,7 +386,7 @@ automation_triggers:
         assert rule.when.environment == "on"
         assert rule.when.metadata == {"duration": triggers.ValueComparison(gt=5.0), "exit_code": 2, "flag": True}
         assert rule.do == [
-            triggers.Run(command=["git", "log", "-1"]),
+            triggers.RunCommand(command=["git", "log", "-1"]),
             triggers.SetStatus(task_id="5.20", status="review"),
         ]
 

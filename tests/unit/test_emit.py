@@ -164,7 +164,7 @@ def test_a_task_twice(root: Path) -> None:
 
 
 def test_begun_by_python_code(root: Path) -> None:
-    """Code that calls the hub and the emitter agree on a span, whichever of them begins it."""
+    """Code that calls the integrator and the emitter agree on a span, whichever of them begins it."""
     program = "from pytest_swarmtask import trigger_task_event as t; t('TASK_STARTED', 'a'); t('TASK_FAILED', 'b')"
     emitted(root, "TASK_STARTED", "b", TRACEPARENT=RUN)
     subprocess.run([sys.executable, "-c", program], cwd=root, env=clean_environ(TRACEPARENT=RUN), check=True)

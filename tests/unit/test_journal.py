@@ -233,7 +233,7 @@ def test_a_forked_child_has_its_own_segment(tmp_path: Path) -> None:
     """A child of fork without exec writes a segment of its own, with its own ids; the parent's stays locked."""
     from pytest_swarmtask.recording import recorder as recorders
 
-    recorder = recorders.recorder(str(tmp_path))
+    recorder = recorders.get_recorder(str(tmp_path))
     write(recorder, "parent before")
     (segment,) = files(tmp_path)
 
@@ -255,7 +255,7 @@ def test_a_forked_child_owes_only_its_own(tmp_path: Path) -> None:
     """What the parent wrote is not what its child waits for."""
     from pytest_swarmtask.recording import recorder as recorders
 
-    recorder = recorders.recorder(str(tmp_path))
+    recorder = recorders.get_recorder(str(tmp_path))
     owe(recorder)
     write(recorder, "parent")
     assert recorder.owed
@@ -297,7 +297,7 @@ def test_a_fork_while_a_thread_writes(tmp_path: Path) -> None:
     """A child that is forked while another thread is in the middle of writing can write at once."""
     from pytest_swarmtask.recording import recorder as recorders
 
-    recorder = recorders.recorder(str(tmp_path))
+    recorder = recorders.get_recorder(str(tmp_path))
     stop = threading.Event()
 
     def chatter() -> None:
@@ -347,9 +347,9 @@ def test_what_is_written_survives_a_kill(tmp_path: Path) -> None:
     program = (
         "from pytest_swarmtask import AutomationIntegrator as A\n"
         "import itertools\n"
-        "hub = A()\n"
+        "integrator = A()\n"
         "for n in itertools.count():\n"
-        "    hub.trigger_event('TASK_STARTED', str(n)); print(n, flush=True)\n"
+        "    integrator.trigger_event('TASK_STARTED', str(n)); print(n, flush=True)\n"
     )
     (tmp_path / ".taskmaster").mkdir()
     writer = subprocess.Popen(

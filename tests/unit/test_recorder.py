@@ -480,7 +480,7 @@ def test_one_recorder_for_all_threads(tmp_path: Path) -> None:
 
         def ask(root: str, ready: threading.Barrier, got: list[Recorder]) -> None:
             ready.wait()
-            got.append(recorders.recorder(root))
+            got.append(recorders.get_recorder(root))
 
         threads = [threading.Thread(target=ask, args=(root, ready, got)) for _ in range(8)]
         for thread in threads:

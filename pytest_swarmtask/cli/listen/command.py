@@ -53,14 +53,16 @@ def listen(args: argparse.Namespace) -> int:
         UsageError: the address cannot be listened on, or a named secret is unset or malformed.
     """
     from pytest_swarmtask.cli.listen.printer import Printer
-    from pytest_swarmtask.cli.listen.server import Handler, Receiver, Server
+    from pytest_swarmtask.cli.listen.server import ListenHandler, ListenServer, Receiver
     from pytest_swarmtask.cli.local_server import listening
 
     secrets = _secrets(args.secret_env)
     if not secrets:
         print(f"{DEFAULT_SECRET_ENV} is not set: signatures cannot be verified.", file=sys.stderr)
     receiver = Receiver(Printer(as_json=args.json), secrets, args.fail, args.count, hang=args.hang)
-    with listening(lambda address: Server(address, Handler, receiver), (args.host, args.port), receiver.stop) as server:
+    with listening(
+        lambda address: ListenServer(address, ListenHandler, receiver), (args.host, args.port), receiver.stop
+    ) as server:
         receiver.printer.greet(server.url)
         receiver.stop.wait()
     receiver.printer.farewell(receiver.total())

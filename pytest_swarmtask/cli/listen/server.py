@@ -81,15 +81,15 @@ class Receiver:
         }
 
 
-class Server(LocalServer):
+class ListenServer(LocalServer):
     """The HTTP server."""
 
-    def __init__(self, address: tuple[str, int], handler: type[Handler], receiver: Receiver) -> None:
+    def __init__(self, address: tuple[str, int], handler: type[ListenHandler], receiver: Receiver) -> None:
         self.receiver = receiver
         super().__init__(address, handler, "swarmtask listen")
 
 
-class Handler(BaseHTTPRequestHandler):
+class ListenHandler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = IDLE_TIMEOUT
     wbufsize = -1  # the whole answer in one packet
-    server: Server
+    server: ListenServer
 
     def do_POST(self) -> None:
         """Take one request."""

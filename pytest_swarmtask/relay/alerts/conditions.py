@@ -1,7 +1,7 @@
 """The conditions of alerts that are asked about each event: one function for each kind.
 
 Each is given the alert, an event that ends something, the past, and what is remembered where the alert already holds
-for the same subject. It returns a `Case`, or None where the event says nothing about it.
+for the same subject. It returns a `Evaluation`, or None where the event says nothing about it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pytest_swarmtask.config.monitoring import (
     FlakyAlert,
     NewlyFailingAlert,
 )
-from pytest_swarmtask.relay.alerts.evaluation import Case
+from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 from pytest_swarmtask.relay.delivery.matching import is_among
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.alerts.past_runs import Past
 
     Note = dict[str, Any]
-    Condition = Callable[[Any, Event, Past, Note | None], Case | None]
+    Condition = Callable[[Any, Event, Past, Note | None], Evaluation | None]
 
 _FEW = 3
 """Earlier durations that make a median worth comparing with, at least."""
@@ -44,18 +44,18 @@ def ended_well(event: Event) -> bool:
     return event.event_type.endswith("_COMPLETED") or event.event_type == "TEST_PASSED"
 
 
-def failure(alert: FailureAlert, event: Event, past: Past, held: Note | None) -> Case | None:
+def failure(alert: FailureAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
     """One of the events came; the same thing's next good end resolves it."""
     subject = subject_of(event, past)
     if not is_among(event.event_type, alert.events):
-        return Case(subject, holds=False) if held is not None and ended_well(event) else None
+        return Evaluation(subject, holds=False) if held is not None and ended_well(event) else None
     if not event.event_type.endswith("_FAILED"):
-        return Case(subject, holds=True, text=f"{event.event_type} {event.task_id or ''}".rstrip())
+        return Evaluation(subject, holds=True, text=f"{event.event_type} {event.task_id or ''}".rstrip())
     compared, since = _streak(past.endings(event, 50))
-    return Case(subject, holds=True, text=_failed(event), compared=compared, since=since)
+    return Evaluation(subject, holds=True, text=_failed(event), compared=compared, since=since)
 
 
-def duration(alert: DurationAlert, event: Event, past: Past, held: Note | None) -> Case | None:
+def duration(alert: DurationAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
     """It took longer than a limit, or than a multiple of the median of its own past."""
     seconds = event.metadata.get("duration")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
@@ -63,18 +63,18 @@ def duration(alert: DurationAlert, event: Event, past: Past, held: Note | None) 
     subject = subject_of(event, past)
     text = f"{event.task_id} took {seconds:.3g} s"
     if alert.above is not None and seconds > alert.above:
-        return Case(subject, holds=True, text=text, compared=f"the limit is {alert.above:g} s")
+        return Evaluation(subject, holds=True, text=text, compared=f"the limit is {alert.above:g} s")
     if alert.times_median is not None:
         earlier = [one.duration for one in past.endings(event, alert.runs + 1)[1:] if not one.failed]
         known = [one for one in earlier if one is not None]
         usual = statistics.median(known) if len(known) >= _FEW else None
         if usual and seconds > usual * alert.times_median:
             compared = f"{seconds / usual:.1f} times the median of {len(known)} earlier times, {usual:.3g} s"
-            return Case(subject, holds=True, text=text, compared=compared)
-    return None if held is None else Case(subject, holds=False, text=text)
+            return Evaluation(subject, holds=True, text=text, compared=compared)
+    return None if held is None else Evaluation(subject, holds=False, text=text)
 
 
-def failure_rate(alert: FailureRateAlert, event: Event, past: Past, held: Note | None) -> Case | None:
+def failure_rate(alert: FailureRateAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
     """Too many of its last ends were failures."""
     if held is None and ended_well(event):
         return None
@@ -85,40 +85,42 @@ def failure_rate(alert: FailureRateAlert, event: Event, past: Past, held: Note |
     rate = 100 * failed / len(last)
     text = f"{event.task_id} failed {failed} of the last {len(last)} times ({rate:.0f} %)"
     if rate <= alert.above:
-        return Case(subject_of(event, past), holds=False, text=text)
+        return Evaluation(subject_of(event, past), holds=False, text=text)
     if ended_well(event):
         return None
     first = next(one for one in reversed(last) if one.failed)
     compared = f"the limit is {alert.above:g} %"
-    return Case(subject_of(event, past), holds=True, text=text, compared=compared, since=first.ended)
+    return Evaluation(subject_of(event, past), holds=True, text=text, compared=compared, since=first.ended)
 
 
-def consecutive_failures(alert: ConsecutiveFailuresAlert, event: Event, past: Past, held: Note | None) -> Case | None:
+def consecutive_failures(
+    alert: ConsecutiveFailuresAlert, event: Event, past: Past, held: Note | None
+) -> Evaluation | None:
     """It failed several times in a row; its next success resolves that."""
     subject = subject_of(event, past)
     if ended_well(event):
-        return Case(subject, holds=False) if held is not None else None
+        return Evaluation(subject, holds=False) if held is not None else None
     last = past.endings(event, max(alert.count, 50))
     count = next((number for number, one in enumerate(last) if not one.failed), len(last))
     if count < alert.count:
         return None
     compared, since = _streak(last)
-    return Case(subject, holds=True, text=_failed(event), compared=compared, since=since)
+    return Evaluation(subject, holds=True, text=_failed(event), compared=compared, since=since)
 
 
-def newly_failing(alert: NewlyFailingAlert, event: Event, past: Past, held: Note | None) -> Case | None:
+def newly_failing(alert: NewlyFailingAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
     """A test fails that passed before on this branch; its next success resolves that."""
     subject = subject_of(event, past)
     if ended_well(event):
-        return Case(subject, holds=False) if held is not None else None
+        return Evaluation(subject, holds=False) if held is not None else None
     last = past.endings(event, alert.runs + 1)
     if not any(not one.failed and one.run != event.trace_id for one in last):
         return None
     compared, since = _streak(last)
-    return Case(subject, holds=True, text=f"{_failed(event)} (it passed before)", compared=compared, since=since)
+    return Evaluation(subject, holds=True, text=f"{_failed(event)} (it passed before)", compared=compared, since=since)
 
 
-def flaky(alert: FlakyAlert, event: Event, past: Past, held: Note | None) -> Case | None:
+def flaky(alert: FlakyAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
     """A test failed and passed on one commit, or passed only when it was repeated; resolved once none of that shows."""
     last = past.endings(event, alert.runs)
     if not last:
@@ -126,13 +128,13 @@ def flaky(alert: FlakyAlert, event: Event, past: Past, held: Note | None) -> Cas
     subject, own = subject_of(event, past), last[0]
     if (own.attempt or 1) > 1 and not own.failed:
         text = f"{event.task_id} is flaky: it passed at attempt {own.attempt}"
-        return Case(subject, holds=True, text=text)
+        return Evaluation(subject, holds=True, text=text)
     here = [one for one in last if one.commit == own.commit and _is_clean(one)] if _is_clean(own) else []
     if len({one.failed for one in here}) > 1:
         failed = sum(one.failed for one in here)
         text = f"{event.task_id} is flaky: on one commit it failed {failed} of {len(here)} times"
-        return Case(subject, holds=True, text=text, since=here[-1].ended)
-    return Case(subject, holds=False) if held is not None and not _shows(last) else None
+        return Evaluation(subject, holds=True, text=text, since=here[-1].ended)
+    return Evaluation(subject, holds=False) if held is not None and not _shows(last) else None
 
 
 def _shows(last: Sequence[Ending]) -> bool:
@@ -146,7 +148,7 @@ def _is_clean(ending: Ending) -> bool:
     return ending.commit is not None and not ending.dirty
 
 
-def coverage(alert: CoverageAlert, event: Event, past: Past, held: Note | None) -> Case | None:
+def coverage(alert: CoverageAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
     """Coverage of a whole suite is too low, or fell; resolved once it is back."""
     percent = event.metadata.get("coverage_percent")
     if isinstance(percent, bool) or not isinstance(percent, (int, float)) or event.metadata.get("deselected"):
@@ -154,13 +156,13 @@ def coverage(alert: CoverageAlert, event: Event, past: Past, held: Note | None) 
     subject = subject_of(event, past)
     text = f"coverage of {event.task_id} is {percent:g} %"
     if alert.below is not None and percent < alert.below:
-        return Case(subject, holds=True, text=text, compared=f"the floor is {alert.below:g} %")
+        return Evaluation(subject, holds=True, text=text, compared=f"the floor is {alert.below:g} %")
     if alert.drop is not None:
         before = (held or {}).get("before", past.earlier_coverage(event))
         if before is not None and before - percent > alert.drop:
             compared = f"before it was {before:g} %, and may fall by {alert.drop:g}"
-            return Case(subject, holds=True, text=text, compared=compared, note={"before": before})
-    return None if held is None else Case(subject, holds=False, text=text)
+            return Evaluation(subject, holds=True, text=text, compared=compared, note={"before": before})
+    return None if held is None else Evaluation(subject, holds=False, text=text)
 
 
 CONDITIONS: dict[type[AnyAlert], tuple[Condition, tuple[str, ...] | None]] = {

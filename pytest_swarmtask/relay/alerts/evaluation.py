@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.event import Event
     from pytest_swarmtask.history.query import Run
 
-__all__ = ["Case"]
+__all__ = ["Evaluation"]
 
 
-class Case(NamedTuple):
+class Evaluation(NamedTuple):
     """What an alert's condition says of one subject.
 
     Attributes:

@@ -9,7 +9,7 @@ from pytest_swarmtask.config.monitoring import FailureAlert, PluginAlert
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.event import EVENT_TYPES
 from pytest_swarmtask.relay.alerts.conditions import CONDITIONS
-from pytest_swarmtask.relay.alerts.evaluation import Case
+from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 from pytest_swarmtask.relay.delivery.matching import is_among
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pytest_swarmtask.relay")
 
 
-class Asked(NamedTuple):
+class ActiveCondition(NamedTuple):
     """An alert, its condition, and the types of the events that it is asked about."""
 
     alert: AnyAlert
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
     types: frozenset[str]
 
 
-def asked(alerts: Iterable[AnyAlert], request: SinkRequest) -> list[Asked]:
+def active_conditions(alerts: Iterable[AnyAlert], request: SinkRequest) -> list[ActiveCondition]:
     """Return those alerts that are asked about events.
 
     Raises:
@@ -40,10 +40,10 @@ def asked(alerts: Iterable[AnyAlert], request: SinkRequest) -> list[Asked]:
     found = []
     for alert in alerts:
         if isinstance(alert, PluginAlert):
-            found.append(Asked(alert, _of_plugin(alert, request), _matching(alert.events)))
+            found.append(ActiveCondition(alert, _of_plugin(alert, request), _matching(alert.events)))
         elif type(alert) in CONDITIONS:
             condition, types = CONDITIONS[type(alert)]
-            found.append(Asked(alert, condition, frozenset(types) if types else _types(alert)))
+            found.append(ActiveCondition(alert, condition, frozenset(types) if types else _types(alert)))
     return found
 
 
@@ -68,10 +68,10 @@ def _of_plugin(alert: PluginAlert, request: SinkRequest) -> Condition:
         raise ConfigError(f"alert {alert.name}: no installed plug-in has the condition {alert.condition!r}")
     asked_for = ask
 
-    def condition(_alert: object, event: Event, _past: object, _held: object) -> Case | None:
+    def condition(_alert: object, event: Event, _past: object, _held: object) -> Evaluation | None:
         try:
             finding = asked_for(event)
-            return None if finding is None else Case(str(finding.subject), bool(finding.holds), str(finding.text))
+            return None if finding is None else Evaluation(str(finding.subject), bool(finding.holds), str(finding.text))
         except Exception:  # noqa: BLE001 - somebody else's code
             _log.exception("alert %s: its condition failed", alert.name)
             return None

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.monitoring import Alert
     from pytest_swarmtask.history.query import Run
-    from pytest_swarmtask.relay.alerts.evaluation import Case
+    from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 
 _TITLE = 150
 _SHORT = 12
 """Digits of a commit or a run that people are shown."""
 
 
-def message(alert: Alert, case: Case, project: str, since: str) -> Message:
+def message(alert: Alert, case: Evaluation, project: str, since: str) -> Message:
     """Return what is told when a case holds.
 
     Args:
@@ -54,7 +54,7 @@ def message(alert: Alert, case: Case, project: str, since: str) -> Message:
     return msgspec.structs.replace(made, text=fill(alert.message, known))
 
 
-def _lines(alert: Alert, case: Case, since: str, link: str) -> Iterator[str]:
+def _lines(alert: Alert, case: Evaluation, since: str, link: str) -> Iterator[str]:
     yield case.text
     if case.compared:
         yield f"compared: {case.compared}"
@@ -81,7 +81,7 @@ def _where(run: Run | None) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts if value)
 
 
-def _next(case: Case) -> str:
+def _next(case: Evaluation) -> str:
     if case.event is None:
         return "swarmtask status"
     if case.event.event_type.startswith("TEST_") and case.event.task_id:
@@ -89,7 +89,7 @@ def _next(case: Case) -> str:
     return f"swarmtask report --run {case.event.trace_id[:_SHORT]}"
 
 
-def resolved(told: Message, case: Case, now: str) -> Message:
+def resolved(told: Message, case: Evaluation, now: str) -> Message:
     """Return what is told when all is well again, after what was told before."""
     lines = [f"all is well again: {case.text or told.subject}", f"it was: {told.title}"]
     lines += [f"from: {told.since}", f"to: {now}"]

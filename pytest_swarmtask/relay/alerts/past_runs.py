@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.errors import HistoryError
 from pytest_swarmtask.history import past
 from pytest_swarmtask.history.query import Run, find_runs
-from pytest_swarmtask.history.session import Options, ask
+from pytest_swarmtask.history.session import QueryOptions, query_history
 
 if TYPE_CHECKING:
     import sqlite3
@@ -67,4 +67,4 @@ def ask_past(journal: str, environ: Mapping[str, str], question: Callable[[Past]
             raise HistoryError(notes[-1])
         return question(Past(db))
 
-    return ask(journal, asked, Options(environ, timeout=5.0, say=notes.append))
+    return query_history(journal, asked, QueryOptions(environ, timeout=5.0, say=notes.append))

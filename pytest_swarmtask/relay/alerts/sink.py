@@ -20,10 +20,10 @@ from pytest_swarmtask.plugins.hookspecs import SinkRequest, hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Retry
 from pytest_swarmtask.relay.alerts import timed
 from pytest_swarmtask.relay.alerts.conditions import ended_well, subject_of
-from pytest_swarmtask.relay.alerts.lookup import Asked, asked
+from pytest_swarmtask.relay.alerts.lookup import ActiveCondition, active_conditions
 from pytest_swarmtask.relay.alerts.past_runs import Past, ask_past
 from pytest_swarmtask.relay.alerts.prometheus import Figures
-from pytest_swarmtask.relay.alerts.state import Standing
+from pytest_swarmtask.relay.alerts.state import AlertState
 from pytest_swarmtask.relay.delivery.backlog import backlogs
 from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 from pytest_swarmtask.relay.delivery.memory import Memory
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.monitoring import AnyAlert
     from pytest_swarmtask.core.event import Event
-    from pytest_swarmtask.plugins.sink import Record, Verdict
-    from pytest_swarmtask.relay.alerts.evaluation import Case
+    from pytest_swarmtask.plugins.sink import PendingEvent, SendResult
+    from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
@@ -67,7 +67,7 @@ def check_alerts(journal: str, environ: Mapping[str, str], plugins: pluggy.Plugi
         if workflow.monitoring.enabled and (workflow.monitoring.alerts or workflow.monitoring.metrics.textfile):
             request = SinkRequest(ALERTS, identity, root, environ, workflow, None, None, journal, environment, plugins)
             with contextlib.closing(AlertsSink(request, eager=True)) as sink:
-                sink.tend()
+                sink.run_pending()
     except ConfigError as error:
         _log.warning("alerts: %s", error)
 
@@ -99,12 +99,12 @@ class AlertsSink:
         self._project = _project(workflow.task_integration.source, request)
         self._silences = [alert for alert in in_force if isinstance(alert, SilenceAlert)]
         self._deliveries = [alert for alert in in_force if isinstance(alert, DeliveryAlert)]
-        self._asked = asked(in_force, request)
+        self._asked = active_conditions(in_force, request)
         self._memory = Memory(database(relay_folder(request.journal)))
         owner = f"alerts@{self._environment}"
         self._notifiers = Notifiers(workflow, request, self._memory, owner, eager=eager)
         quiet_hours = monitoring.quiet_hours
-        self._standing = Standing(self._memory, self._notifiers, self._environment, quiet_hours)
+        self._state = AlertState(self._memory, self._notifiers, self._environment, quiet_hours)
         textfile = monitoring.metrics.textfile if monitoring.enabled else None
         self._figures = Figures(self._memory, _path(textfile, request)) if textfile else None
         self._routes = Routes(request.journal, request.environ)
@@ -118,7 +118,7 @@ class AlertsSink:
             or any(alert.every and is_among(event_type, alert.events) for alert in self._silences)
         )
 
-    def send(self, records: Sequence[Record]) -> Verdict:
+    def send(self, records: Sequence[PendingEvent]) -> SendResult:
         """Ask the conditions about these events."""
         # Of several segments, what came first may be read last; a fix must not be undone by the failure before it.
         events = sorted((record.event for record in records), key=lambda event: event.timestamp)
@@ -143,26 +143,26 @@ class AlertsSink:
     def _is_about(self, alert: AnyAlert, event: Event, past: Past) -> bool:
         return mismatch(alert.when, event, self._environment, past.branch(event)) is None
 
-    def _ask(self, one: Asked, event: Event, past: Past) -> None:
+    def _ask(self, one: ActiveCondition, event: Event, past: Past) -> None:
         """Ask one condition. A good end that the alert is not about can still resolve what it was about."""
         is_about = self._is_about(one.alert, event, past)
         if not is_about and not ended_well(event):
             return
-        held = self._standing.held(one.alert, subject_of(event, past))
+        held = self._state.held(one.alert, subject_of(event, past))
         if not is_about and held is None:
             return
         case = one.condition(one.alert, event, past, held.note if held else None)
         if case is not None and (is_about or not case.holds):
             known = case._replace(event=event, run=past.run(event))
-            self._standing.take(one.alert, known, event.source)
+            self._state.take(one.alert, known, event.source)
 
     # -- what no event brings about ----------------------------------------------------------------------------
 
-    def tend(self) -> float:
+    def run_pending(self) -> float:
         """Tell what is due, look for silence and at deliveries, and write the figures."""
         try:
-            self._standing.tend()
-            return min(self._notifiers.tend(), self._look())
+            self._state.run_pending()
+            return min(self._notifiers.run_pending(), self._look())
         except (HistoryError, sqlite3.Error, OSError) as error:
             _log.warning("%s: %s", self.name, error)
             return _LOOK_AGAIN
@@ -172,7 +172,7 @@ class AlertsSink:
         if self._looked is not None and now - self._looked < _LOOK_EVERY:
             return self._looked + _LOOK_EVERY - now
         if self._looked is None:
-            self._standing.forget()
+            self._state.forget()
         self._looked = now
         lock = locks.open_locked(os.path.join(relay_folder(self._journal), "alerts.lock"))
         if lock is None:
@@ -187,9 +187,9 @@ class AlertsSink:
         starts = timed.Starts(past, self._environment)
         soonest = _NEVER
         for alert in self._silences:
-            cases: list[Case] = []
+            cases: list[Evaluation] = []
             if alert.unfinished:
-                found, left = timed.unfinished(alert, starts, past, self._standing.all_of(alert))
+                found, left = timed.unfinished(alert, starts, past, self._state.all_of(alert))
                 cases, soonest = cases + found, min(soonest, left)
             if alert.every:
                 # The relay does not stay for that: the next one looks again, or `flush`.
@@ -208,9 +208,9 @@ class AlertsSink:
             self._figures.write(found)
         return _LOOK_EVERY if any(backlog.waiting for backlog in found.values()) else _NEVER
 
-    def _take(self, alert: AnyAlert, cases: Sequence[Case]) -> None:
+    def _take(self, alert: AnyAlert, cases: Sequence[Evaluation]) -> None:
         for case in cases:
-            self._standing.take(alert, case, self._project)
+            self._state.take(alert, case, self._project)
 
     def close(self) -> None:
         """Let go of connections and of the database."""

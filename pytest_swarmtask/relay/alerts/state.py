@@ -13,7 +13,7 @@ from pytest_swarmtask.relay.notify.message import Message  # noqa: TC001 - msgsp
 
 if TYPE_CHECKING:
     from pytest_swarmtask.config.monitoring import Alert
-    from pytest_swarmtask.relay.alerts.evaluation import Case
+    from pytest_swarmtask.relay.alerts.evaluation import Evaluation
     from pytest_swarmtask.relay.delivery.memory import Memory
     from pytest_swarmtask.relay.notify.notifiers import Notifiers
 
@@ -25,7 +25,7 @@ _FORGOTTEN = 30 * 86400.0
 """Seconds after which what was not found again holds no more: a test that was deleted never passes."""
 
 
-class Held(msgspec.Struct, frozen=True):
+class ActiveAlert(msgspec.Struct, frozen=True):
     """What is remembered of an alert that holds for a subject.
 
     Attributes:
@@ -48,7 +48,7 @@ class Held(msgspec.Struct, frozen=True):
     note: dict[str, Any]
 
 
-class Standing:
+class AlertState:
     """What holds in one environment. Used from one thread; it stands in the memory, so it outlives the relay.
 
     Args:
@@ -64,11 +64,11 @@ class Standing:
         self._environment = environment
         self._quiet_hours = quiet_hours
 
-    def held(self, alert: Alert, subject: str) -> Held | None:
+    def held(self, alert: Alert, subject: str) -> ActiveAlert | None:
         """Return what is remembered of an alert that holds for a subject, or None."""
         return _read(self._memory.get(SCOPE, self._key(alert, subject)))
 
-    def all_of(self, alert: Alert) -> dict[str, Held]:
+    def all_of(self, alert: Alert) -> dict[str, ActiveAlert]:
         """Return for which subjects an alert holds."""
         found = (_read(value) for _, value in self._memory.items(SCOPE))
         held = [one for one in found if one and one.environment == self._environment]
@@ -77,7 +77,7 @@ class Standing:
     def _key(self, alert: Alert, subject: str) -> str:
         return _SEPARATOR.join((self._environment, alert.name, subject))
 
-    def take(self, alert: Alert, case: Case, project: str) -> None:
+    def take(self, alert: Alert, case: Evaluation, project: str) -> None:
         """Take what a condition says, and tell people what is new in it.
 
         Raises:
@@ -94,7 +94,7 @@ class Standing:
                 self._notifiers.tell(old.notify, messages.resolved(old.message, case, _at(case)))
             self._memory.swap(SCOPE, key, before, None)
 
-    def _found(self, alert: Alert, case: Case, project: str, old: Held | None) -> Held:
+    def _found(self, alert: Alert, case: Evaluation, project: str, old: ActiveAlert | None) -> ActiveAlert:
         """Return what is remembered of a case that holds, and tell it if it is time to.
 
         Told first and remembered then: who is killed in between tells twice rather than never.
@@ -107,13 +107,13 @@ class Standing:
             told = time.time()
         times = old.times + 1 if old else 1
         note = case.note
-        return Held(alert.name, case.subject, self._environment, message, alert.notify, told, times, note)
+        return ActiveAlert(alert.name, case.subject, self._environment, message, alert.notify, told, times, note)
 
     def forget(self) -> None:
         """Forget, silently, what has not been found again for a month."""
         self._memory.forget_before(SCOPE, time.time() - _FORGOTTEN)
 
-    def tend(self) -> None:
+    def run_pending(self) -> None:
         """Tell what was found in quiet hours, once they are over."""
         for key, value in self._memory.items(SCOPE):
             one = _read(value)
@@ -135,18 +135,18 @@ def _is_within(hours: str) -> bool:
     return begin <= now < end if begin <= end else now >= begin or now < end
 
 
-def firing(memory: Memory) -> list[Held]:
+def firing(memory: Memory) -> list[ActiveAlert]:
     """Return all that holds, of all environments."""
     return [one for one in (_read(value) for _, value in memory.items(SCOPE)) if one]
 
 
-def _read(value: dict[str, Any] | None) -> Held | None:
+def _read(value: dict[str, Any] | None) -> ActiveAlert | None:
     try:
-        return None if value is None else msgspec.convert(value, Held)
+        return None if value is None else msgspec.convert(value, ActiveAlert)
     except msgspec.ValidationError:
         return None  # damaged, or of another version
 
 
-def _at(case: Case) -> str:
+def _at(case: Evaluation) -> str:
     """Return when something was found to be so."""
     return case.event.timestamp if case.event else Clock().timestamp()

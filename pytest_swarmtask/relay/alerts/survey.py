@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.core.project import database, relay_folder
-from pytest_swarmtask.relay.alerts.state import Held, firing
+from pytest_swarmtask.relay.alerts.state import ActiveAlert, firing
 from pytest_swarmtask.relay.delivery.memory import Memory
 from pytest_swarmtask.relay.notify.notifiers import failed_notifications
 
@@ -22,7 +22,7 @@ _SHOWN = 5
 class AlertsSurvey:
     """What holds, and by notifier how many messages failed, and why the last one did."""
 
-    firing: list[Held] = field(default_factory=list)
+    firing: list[ActiveAlert] = field(default_factory=list)
     failed: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def as_text(self) -> Iterator[str]:

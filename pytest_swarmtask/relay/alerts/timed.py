@@ -14,7 +14,7 @@ from pytest_swarmtask.core.project import RESERVED
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history.past import has_ended, open_spans
 from pytest_swarmtask.relay.alerts.conditions import subject_of
-from pytest_swarmtask.relay.alerts.evaluation import Case
+from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.monitoring import DeliveryAlert, SilenceAlert
     from pytest_swarmtask.history.past import Open
     from pytest_swarmtask.relay.alerts.past_runs import Past
-    from pytest_swarmtask.relay.alerts.state import Held
+    from pytest_swarmtask.relay.alerts.state import ActiveAlert
     from pytest_swarmtask.relay.delivery.backlog import Backlog
     from pytest_swarmtask.relay.delivery.memory import Memory
 
@@ -71,7 +71,9 @@ def _events(spans: Sequence[Open]) -> Iterator[Event]:
             yield Event.decode(span.line.encode())
 
 
-def unfinished(alert: SilenceAlert, starts: Starts, past: Past, held: Mapping[str, Held]) -> tuple[list[Case], float]:
+def unfinished(
+    alert: SilenceAlert, starts: Starts, past: Past, held: Mapping[str, ActiveAlert]
+) -> tuple[list[Evaluation], float]:
     """Return starts that have no end for too long, what has ended since, and the seconds until the next is too long."""
     limit = alert.unfinished or 0.0
     cases, soonest = [], float("inf")
@@ -85,15 +87,15 @@ def unfinished(alert: SilenceAlert, starts: Starts, past: Past, held: Mapping[st
         compared = f"the limit is {_words(limit)}"
         run = past.run(event)
         note = {"span": event.span_id}
-        cases.append(Case(subject, True, text, compared, event.timestamp, note, "", event, run))  # noqa: FBT003
+        cases.append(Evaluation(subject, True, text, compared, event.timestamp, note, "", event, run))  # noqa: FBT003
     for subject, one in held.items():
         span = one.note.get("span")
         if isinstance(span, str) and has_ended(past.db, span):
-            cases.append(Case(subject, holds=False, text=f"{subject} has ended"))
+            cases.append(Evaluation(subject, holds=False, text=f"{subject} has ended"))
     return cases, soonest
 
 
-def overdue(alert: SilenceAlert, memory: Memory, environment: str) -> Case | None:
+def overdue(alert: SilenceAlert, memory: Memory, environment: str) -> Evaluation | None:
     """Return whether an expected start has not come; None where nobody has looked before."""
     every = alert.every or 0.0
     heard = memory.get(HEARD, f"{environment}\t{alert.name}")
@@ -103,10 +105,10 @@ def overdue(alert: SilenceAlert, memory: Memory, environment: str) -> Case | Non
         return None
     age = seconds_since(at)
     if age < every:
-        return Case(alert.name, holds=False, text=f"{alert.name} was heard again")
+        return Evaluation(alert.name, holds=False, text=f"{alert.name} was heard again")
     text = f"nothing was heard of {alert.name} for {_words(age)}"
     compared = f"expected every {_words(every)}"
-    return Case(alert.name, holds=True, text=text, compared=compared, since=at)
+    return Evaluation(alert.name, holds=True, text=text, compared=compared, since=at)
 
 
 def hear(alert: SilenceAlert, memory: Memory, environment: str, timestamp: str) -> None:
@@ -117,7 +119,7 @@ def hear(alert: SilenceAlert, memory: Memory, environment: str, timestamp: str) 
         memory.swap(HEARD, key, before, {"at": timestamp})
 
 
-def delivery(alert: DeliveryAlert, backlogs: Mapping[str, Backlog], environment: str) -> list[Case]:
+def delivery(alert: DeliveryAlert, backlogs: Mapping[str, Backlog], environment: str) -> list[Evaluation]:
     """Return how the deliveries are that an alert is about."""
     cases = []
     for endpoint, backlog in backlogs.items():
@@ -127,7 +129,7 @@ def delivery(alert: DeliveryAlert, backlogs: Mapping[str, Backlog], environment:
     return cases
 
 
-def _delivery(alert: DeliveryAlert, endpoint: str, backlog: Backlog) -> Case:
+def _delivery(alert: DeliveryAlert, endpoint: str, backlog: Backlog) -> Evaluation:
     age = seconds_since(backlog.oldest) if backlog.oldest else 0.0
     found = [
         (alert.waiting is not None and backlog.waiting > alert.waiting, f"waiting: {backlog.waiting}"),
@@ -139,9 +141,9 @@ def _delivery(alert: DeliveryAlert, endpoint: str, backlog: Backlog) -> Case:
     ]
     texts = [text for holds, text in found if holds]
     if not texts:
-        return Case(endpoint, holds=False, text=f"deliveries to {endpoint} are in time")
+        return Evaluation(endpoint, holds=False, text=f"deliveries to {endpoint} are in time")
     step = "swarmtask replay" if found[2][0] else "swarmtask flush"
-    return Case(endpoint, True, f"deliveries to {endpoint}: {', '.join(texts)}", since=backlog.oldest, next=step)  # noqa: FBT003
+    return Evaluation(endpoint, True, f"deliveries to {endpoint}: {', '.join(texts)}", since=backlog.oldest, next=step)  # noqa: FBT003
 
 
 def _words(seconds: float) -> str:

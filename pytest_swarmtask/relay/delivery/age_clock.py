@@ -15,7 +15,7 @@ from pytest_swarmtask.journal.segments import write_private
 _DAY = 86400.0
 
 
-class Ages:
+class RetentionClock:
     """Which ages are over, for one look after a journal.
 
     Args:

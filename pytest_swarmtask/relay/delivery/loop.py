@@ -188,19 +188,19 @@ class Relay:
                 followed.live = live
                 if not live:
                     self._let_go[followed.segment.name] = time.monotonic()
-        self._end_abandoned()
+        self._close_orphaned_spans()
         if any(followed.live for followed in self._followed.values()) or grown:
             self._alive_at = time.monotonic()
         return grown
 
-    def _end_abandoned(self) -> None:
+    def _close_orphaned_spans(self) -> None:
         """End what those have left open that died while we served them, or shortly before."""
         now = time.monotonic()
         due = [name for name, at in self._let_go.items() if now - at >= _DEAD_AFTER]
         if due:
             for name in due:
                 del self._let_go[name]
-            orphans.end_abandoned(self._journal, due)
+            orphans.close_orphaned_spans(self._journal, due)
 
     def _list(self) -> bool:
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.journal import segments
 from pytest_swarmtask.journal.decode import decode
-from pytest_swarmtask.plugins.sink import Record
+from pytest_swarmtask.plugins.sink import PendingEvent
 from pytest_swarmtask.relay.delivery.store import DeadLetter, Position
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ _LAZY_COUNT = 100
 _LAZY_TIME = 0.2
 
 
-class _Entry(NamedTuple):
+class _QueuedEvent(NamedTuple):
     """A record in the buffer, and how many lines of its segment are settled once it is."""
 
-    record: Record
+    record: PendingEvent
     lines: int
 
 
-class _Reading:
+class _SegmentReader:
     """One segment on its way.
 
     Attributes:
@@ -61,8 +61,8 @@ class Outbox:
         self._endpoint = endpoint
         self._accepts = accepts
         self._store = store
-        self._segments: dict[str, _Reading] = {}
-        self._buffer: deque[_Entry] = deque()
+        self._segments: dict[str, _SegmentReader] = {}
+        self._buffer: deque[_QueuedEvent] = deque()
         self._letters: list[DeadLetter] = []
         self._dirty: dict[str, Position] = {}
         self._most = _BUFFER
@@ -74,7 +74,7 @@ class Outbox:
         """Owe one more segment."""
         name = os.path.basename(path)
         if name not in self._segments:
-            self._segments[name] = _Reading(path, self._settled(path, name))
+            self._segments[name] = _SegmentReader(path, self._settled(path, name))
 
     def _settled(self, path: str, name: str) -> Position:
         """Return how far a segment is; a cursor that points nowhere is damaged, and everything is delivered again."""
@@ -84,7 +84,7 @@ class Outbox:
         except OSError:
             return position  # removed, or unreadable for now
 
-    def fill(self, wanted: int) -> int:
+    def read_ahead(self, wanted: int) -> int:
         """See to it that `wanted` records are in the buffer if there are so many; return how many are.
 
         It is filled anew only when it runs low: reading the journal costs the same for one line as for hundreds.
@@ -97,9 +97,9 @@ class Outbox:
             self.since = time.monotonic()
         return len(self._buffer)
 
-    def take(self, count: int, size: int) -> list[Record]:
+    def next_batch(self, count: int, size: int) -> list[PendingEvent]:
         """Return the next records, at most `count` and about `size` bytes, at least one. They stay in the outbox."""
-        batch: list[Record] = []
+        batch: list[PendingEvent] = []
         for record, _ in self._buffer:
             size -= len(record.line)
             if len(batch) == count or (batch and size < 0):
@@ -107,7 +107,7 @@ class Outbox:
             batch.append(record)
         return batch
 
-    def settle(self, records: Sequence[Record], refused: str | None = None) -> None:
+    def settle(self, records: Sequence[PendingEvent], refused: str | None = None) -> None:
         """Take the first records out: delivered, or dead letters for the reason given."""
         for record in records:
             entry = self._buffer.popleft()
@@ -127,9 +127,9 @@ class Outbox:
         self.since = time.monotonic() if self._buffer else 0.0
         self._unkept += len(records)
         if self._letters or self._unkept >= _LAZY_COUNT or time.monotonic() - self._kept_at > _LAZY_TIME:
-            self.keep()
+            self.save()
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Write the cursors and dead letters down."""
         if self._dirty or self._letters:
             self._store.settle(self._endpoint, self._dirty, self._letters)
@@ -141,7 +141,7 @@ class Outbox:
         """Return how far each segment is."""
         return {name: reading.settled for name, reading in list(self._segments.items())}
 
-    def _read(self, reading: _Reading) -> None:
+    def _read(self, reading: _SegmentReader) -> None:
         try:
             if os.stat(reading.path).st_size <= reading.offset:
                 return
@@ -155,22 +155,22 @@ class Outbox:
             return  # removed, or unreadable for now
         self._skip_to_here(reading)
 
-    def _put(self, reading: _Reading, line: bytes, end: int) -> None:
+    def _put(self, reading: _SegmentReader, line: bytes, end: int) -> None:
         try:
             event = decode(line)
         except JournalError:
             return  # torn or foreign: skipped, and counted as such
         if self._accepts(event.event_type):
-            self._buffer.append(_Entry(Record(line, event, reading.name, end), reading.lines))
+            self._buffer.append(_QueuedEvent(PendingEvent(line, event, reading.name, end), reading.lines))
             reading.waiting += 1
 
-    def _skip_to_here(self, reading: _Reading) -> None:
+    def _skip_to_here(self, reading: _SegmentReader) -> None:
         """Settle the lines that were read and are for nobody, once no record stands before them in the buffer."""
         old = reading.settled
         if not reading.waiting and reading.offset > old.offset:
             skipped = old.skipped + reading.lines - old.lines
             self._move(reading, old._replace(offset=reading.offset, lines=reading.lines, skipped=skipped))
 
-    def _move(self, reading: _Reading, position: Position) -> None:
+    def _move(self, reading: _SegmentReader, position: Position) -> None:
         reading.settled = position
         self._dirty[reading.name] = position

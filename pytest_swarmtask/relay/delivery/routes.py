@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pluggy
 
     from pytest_swarmtask.config.workflow import Workflow
-    from pytest_swarmtask.plugins.sink import Record, Sink, Verdict
+    from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
 
 
 class MissingSink:
@@ -37,11 +37,11 @@ class MissingSink:
         """Keep everything."""
         return True
 
-    def send(self, records: Sequence[Record]) -> Verdict:  # noqa: ARG002 - the protocol's
+    def send(self, records: Sequence[PendingEvent]) -> SendResult:  # noqa: ARG002 - the protocol's
         """Say what is missing."""
         return Stopped(self._reason)
 
-    def tend(self) -> float:
+    def run_pending(self) -> float:
         """Do nothing."""
         return float("inf")
 

@@ -1,7 +1,7 @@
 """What the relay must not forget: cursors, the retry schedule and dead letters, in SQLite.
 
 The journal holds the events; here stands only how far each endpoint is. Losing this file means delivering
-again, never losing an event. What rules and alerts have to remember stands here too (`pytest_swarmtask.relay.delivery.memory`).
+again, never losing an event. What rules and alerts have to remember stands here too (`relay.delivery.memory`).
 """
 
 from __future__ import annotations

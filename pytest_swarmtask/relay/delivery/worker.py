@@ -18,7 +18,7 @@ from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_swarmtask.plugins.sink import Record, Sink, Verdict
+    from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
@@ -118,18 +118,18 @@ class Delivery(threading.Thread):
         self.state = self._first_state(store)
         while not self._stopping:
             self._take_news(outbox)
-            waiting = outbox.fill(self._limit)
+            waiting = outbox.read_ahead(self._limit)
             self._positions = outbox.positions()
-            batch = outbox.take(self._limit, self._sink.max_bytes)
+            batch = outbox.next_batch(self._limit, self._sink.max_bytes)
             pause = self._pause(outbox, batch, waiting)
             if pause > 0:
-                outbox.keep()
-                tended = self._sink.tend()
+                outbox.save()
+                tended = self._sink.run_pending()
                 self._sleep(min(pause, tended), busy=waiting > 0 or tended < float("inf"))
                 continue
             self._judge(self._sink.send(batch), batch, outbox, store)
             self._positions = outbox.positions()
-        outbox.keep()
+        outbox.save()
 
     def _first_state(self, store: Store) -> EndpointState:
         state = self._stored = store.state(self.endpoint)
@@ -148,7 +148,7 @@ class Delivery(threading.Thread):
         for path in new:
             outbox.add(path)
 
-    def _pause(self, outbox: Outbox, batch: Sequence[Record], waiting: int) -> float:
+    def _pause(self, outbox: Outbox, batch: Sequence[PendingEvent], waiting: int) -> float:
         """Return how many seconds there is nothing to do; 0 or less when the batch is to be sent now."""
         if not batch or not self.trying:
             return 3600.0
@@ -167,7 +167,7 @@ class Delivery(threading.Thread):
 
     # -- verdicts ----------------------------------------------------------------------------------------------
 
-    def _judge(self, verdict: Verdict, batch: Sequence[Record], outbox: Outbox, store: Store) -> None:
+    def _judge(self, verdict: SendResult, batch: Sequence[PendingEvent], outbox: Outbox, store: Store) -> None:
         if isinstance(verdict, Delivered):
             outbox.settle(batch)
             self._passed(len(batch))

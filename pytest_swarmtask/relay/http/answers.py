@@ -12,7 +12,7 @@ import httpx
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, Rejected, Retry, Split, Stopped
 
 if TYPE_CHECKING:
-    from pytest_swarmtask.plugins.sink import Verdict
+    from pytest_swarmtask.plugins.sink import SendResult
 
 MAX_RETRY_AFTER = 3600.0
 """The longest, in seconds, that a receiver may ask us to wait."""
@@ -25,7 +25,7 @@ _STOPPING = {
 }
 
 
-def verdict(response: httpx.Response, count: int, where: str) -> Verdict:
+def verdict(response: httpx.Response, count: int, where: str) -> SendResult:
     """Return what the status line of an answer means.
 
     Args:
@@ -44,7 +44,7 @@ def verdict(response: httpx.Response, count: int, where: str) -> Verdict:
     return _refusal(status, count, said)
 
 
-def _refusal(status: int, count: int, said: str) -> Verdict:
+def _refusal(status: int, count: int, said: str) -> SendResult:
     if status in _STOPPING:
         return Stopped(f"{said}: {_STOPPING[status]}")
     if status == HTTPStatus.GONE:

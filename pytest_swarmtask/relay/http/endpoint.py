@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_swarmtask.config.workflow import Webhook
-    from pytest_swarmtask.plugins.sink import Verdict
+    from pytest_swarmtask.plugins.sink import SendResult
 
 
 DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
@@ -46,7 +46,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?")
 
 
-class Endpoint:
+class HttpEndpoint:
     """A webhook with its variables looked up and its connection at hand.
 
     Attributes:
@@ -65,7 +65,7 @@ class Endpoint:
         self._headers = request_headers(definition.headers, environ, self._url.userinfo)
         self._transport = transport(definition, self._url, environ, root)
 
-    def post(self, message_id: str, content_type: str, body: bytes, count: int) -> Verdict:
+    def post(self, message_id: str, content_type: str, body: bytes, count: int) -> SendResult:
         """Send one request, signed with the time of this attempt, and return what its answer means."""
         timestamp = int(time.time())
         headers = [

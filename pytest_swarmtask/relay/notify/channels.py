@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.monitoring import Notifier
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
-    from pytest_swarmtask.plugins.sink import Verdict
-    from pytest_swarmtask.relay.http.endpoint import Endpoint
+    from pytest_swarmtask.plugins.sink import SendResult
+    from pytest_swarmtask.relay.http.endpoint import HttpEndpoint
     from pytest_swarmtask.relay.notify.message import Message
 
 _log = logging.getLogger("pytest_swarmtask.relay")
@@ -31,7 +31,7 @@ _log = logging.getLogger("pytest_swarmtask.relay")
 class Channel(Protocol):
     """What the pace-keeping part needs of a way of telling."""
 
-    def send(self, message: Message) -> Verdict:
+    def send(self, message: Message) -> SendResult:
         """Tell it, and say what became of it. Never raises."""
 
     def close(self) -> None:
@@ -52,7 +52,7 @@ def open_channel(definition: Notifier, workflow: Workflow, request: SinkRequest)
 
 
 class _Log:
-    def send(self, message: Message) -> Verdict:
+    def send(self, message: Message) -> SendResult:
         lines = message.text.splitlines()
         told = lines[1:] if lines and lines[0] in message.title else lines  # the title has said that already
         text = neutral(" | ".join([message.title, *told]))
@@ -71,9 +71,9 @@ class _Webhook:
         self._body = definition.body
         self._root = request.root
         self._environ = request.environ
-        self._endpoint: Endpoint | None = None
+        self._endpoint: HttpEndpoint | None = None
 
-    def send(self, message: Message) -> Verdict:
+    def send(self, message: Message) -> SendResult:
         body = as_json(message) if self._body is None else fill_all(self._body, values(message))
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
@@ -84,11 +84,11 @@ class _Webhook:
             self.close()
             return Retry(f"unexpected {type(error).__name__}")
 
-    def _opened(self) -> Endpoint:
+    def _opened(self) -> HttpEndpoint:
         if self._endpoint is None:
-            from pytest_swarmtask.relay.http.endpoint import Endpoint  # an HTTP client that others can do without
+            from pytest_swarmtask.relay.http.endpoint import HttpEndpoint  # an HTTP client that others can do without
 
-            self._endpoint = Endpoint(self._webhook, self._environ, self._root)
+            self._endpoint = HttpEndpoint(self._webhook, self._environ, self._root)
         return self._endpoint
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class _Apprise:
         self._message: Message | None = None
         self._told: set[int] = set()
 
-    def send(self, message: Message) -> Verdict:
+    def send(self, message: Message) -> SendResult:
         if message != self._message:  # else it is tried again, at those services that did not take it
             self._message, self._told = message, set()
         left = [number for number in range(len(self._urls)) if number not in self._told]
@@ -150,7 +150,7 @@ class _Plugin:
         self._request = request
         self._tell: Callable[[str, str], None] | None = None
 
-    def send(self, message: Message) -> Verdict:
+    def send(self, message: Message) -> SendResult:
         try:
             if self._tell is None:
                 self._tell = self._found()
@@ -183,7 +183,7 @@ class _Github:
         self._root = str(request.root)
         self._workspace = os.path.abspath(request.environ.get("GITHUB_WORKSPACE") or self._root)
 
-    def send(self, message: Message) -> Verdict:
+    def send(self, message: Message) -> SendResult:
         if not self._on:
             return Delivered()
         try:

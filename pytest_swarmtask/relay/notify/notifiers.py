@@ -86,7 +86,7 @@ class Notifiers:
     def tell(self, names: Sequence[str], message: Message) -> None:
         """Tell a message to the notifiers of these names; to the relay's log where there is none.
 
-        What fails is tried again by `tend`, a few times; then it is logged and counted.
+        What fails is tried again by `run_pending`, a few times; then it is logged and counted.
 
         Raises:
             sqlite3.Error: the memory cannot be used; nothing was told to the notifier.
@@ -97,7 +97,7 @@ class Notifiers:
                 self._change(name, lambda state, most=most: _taken(state, message, most))  # type: ignore[misc]
                 self._work(name)
 
-    def tend(self) -> float:
+    def run_pending(self) -> float:
         """Tell what is due; return the seconds until there is more, or infinity."""
         dues = [self._tended(name) for name in self._definitions if self._memory.get(SCOPE, self._key(name))]
         return max(0.1, min(dues, default=float("inf")))

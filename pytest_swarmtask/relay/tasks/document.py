@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.relay.tasks import edit
-from pytest_swarmtask.relay.tasks.manager import Change
+from pytest_swarmtask.relay.tasks.manager import StatusChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ class Document:
     def __init__(self, text: str, tag: str) -> None:
         self._text = text
         self._tag = tag
-        self.tasks: dict[str, _Entry] = {}
+        self.tasks: dict[str, _DocumentTask] = {}
         value, at, where = _list_of_tasks(text, tag)
         for task in _entries(text, value, at, where, None):
             self.tasks.setdefault(task.id, task)
@@ -53,11 +53,11 @@ class Document:
         """Tell whether it was made of this text and tag."""
         return (self._text, self._tag) == (text, tag)
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[StatusChange]:
         """Yield the statuses that were changed, in the order of the file."""
         for task in self.tasks.values():
             if task.status != task.before:
-                yield Change(task.id, task.before, task.status)
+                yield StatusChange(task.id, task.before, task.status)
 
     def edited(self) -> str:
         """Return the text with what was set; everything else as it was."""
@@ -72,7 +72,7 @@ class Document:
         return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
-class _Entry:
+class _DocumentTask:
     """A task or subtask.
 
     Attributes:
@@ -84,7 +84,7 @@ class _Entry:
 
     __slots__ = ("before", "edits", "id", "parent", "start", "status", "subtasks", "title", "updated")
 
-    def __init__(self, value: dict[str, Any], start: int, parent: _Entry | None) -> None:
+    def __init__(self, value: dict[str, Any], start: int, parent: _DocumentTask | None) -> None:
         own = str(value["id"])
         self.id: str = f"{parent.id}.{own}" if parent else own
         self.parent = parent
@@ -92,7 +92,7 @@ class _Entry:
         self.title = str(value.get("title") or "")
         self.status = self.before = str(value.get("status") or "pending")
         self.updated = _seconds(value.get("updatedAt"))
-        self.subtasks: list[_Entry] = []
+        self.subtasks: list[_DocumentTask] = []
         self.edits: dict[str, str] = {}
 
     def is_newer_than(self, timestamp: str, *, or_equal: bool) -> bool:
@@ -145,14 +145,16 @@ def _list_of_tasks(text: str, tag: str) -> tuple[list[Any], int, str]:
     return value, at, ".".join(path)
 
 
-def _entries(text: str, values: list[Any], start: int, where: str, parent: _Entry | None) -> Iterator[_Entry]:
+def _entries(
+    text: str, values: list[Any], start: int, where: str, parent: _DocumentTask | None
+) -> Iterator[_DocumentTask]:
     for number, (value, span) in enumerate(zip(values, edit.items(text, start), strict=True)):
         path = f"{where}[{number}]"
         if not isinstance(value, dict) or type(value.get("id")) not in (int, str):
             raise UnknownShapeError(f"expected a task with an id at {path}, found {_kind(value)}")
         if not isinstance(value.get("status"), (str, type(None))):
             raise UnknownShapeError(f"expected a text at {path}.status, found {_kind(value['status'])}")
-        entry = _Entry(value, span.start, parent)
+        entry = _DocumentTask(value, span.start, parent)
         subtasks = value.get("subtasks")
         if subtasks and parent is None:
             if not isinstance(subtasks, list):

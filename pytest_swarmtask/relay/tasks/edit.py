@@ -17,7 +17,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _skip_value = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
-class Span(NamedTuple):
+class TextRange(NamedTuple):
     """Where a value stands."""
 
     start: int
@@ -37,12 +37,12 @@ def first_value(text: str) -> int:
     return _after_space(text, 0)
 
 
-def members(text: str, start: int) -> dict[str, Span]:
+def members(text: str, start: int) -> dict[str, TextRange]:
     """Return where the values of the object that begins at `start` stand, by their keys."""
     return {key: span for key, _, span in _members(text, start)}
 
 
-def items(text: str, start: int) -> list[Span]:
+def items(text: str, start: int) -> list[TextRange]:
     """Return where the items of the array that begins at `start` stand."""
     found = []
     at = _after_space(text, start + 1)
@@ -78,7 +78,7 @@ def apply(text: str, edits: list[Edit]) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _members(text: str, start: int) -> Iterator[tuple[str, int, Span]]:
+def _members(text: str, start: int) -> Iterator[tuple[str, int, TextRange]]:
     """Yield each key of an object, where it begins, and where its value stands."""
     at = _after_space(text, start + 1)
     while text[at] != "}":
@@ -89,9 +89,9 @@ def _members(text: str, start: int) -> Iterator[tuple[str, int, Span]]:
         at = _next(text, span.end)
 
 
-def _span(text: str, start: int) -> Span:
+def _span(text: str, start: int) -> TextRange:
     _, end = _skip_value(text, start)
-    return Span(start, end)
+    return TextRange(start, end)
 
 
 def _next(text: str, at: int) -> int:

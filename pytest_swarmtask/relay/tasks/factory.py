@@ -6,11 +6,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_swarmtask.config.workflow import TaskManager as Definition
+    from pytest_swarmtask.config.workflow import TaskManagerConfig
     from pytest_swarmtask.relay.tasks.manager import TaskManager
 
 
-def task_manager(definition: Definition, root: str, environ: Mapping[str, str]) -> TaskManager:
+def task_manager(definition: TaskManagerConfig, root: str, environ: Mapping[str, str]) -> TaskManager:
     """Return the task manager that the configuration of the project in `root` names."""
     if definition.kind == "rest":
         from pytest_swarmtask.relay.tasks.rest import RestService  # an HTTP client that a file can do without

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-__all__ = ["Change", "Outcome", "Task", "TaskManager", "Wish"]
+__all__ = ["Outcome", "StatusChange", "Task", "TaskManager", "Wish"]
 
 
 class Task(NamedTuple):
@@ -33,7 +33,7 @@ class Wish(NamedTuple):
     variables: Mapping[str, object]
 
 
-class Change(NamedTuple):
+class StatusChange(NamedTuple):
     """A status that was changed, or would be; `before` is empty where it cannot be known."""
 
     task_id: str
@@ -51,8 +51,8 @@ class Outcome(NamedTuple):
         diff: with a dry run, the changes as a unified diff, where it is a file that would be changed.
     """
 
-    changes: list[Change]
-    kept: list[Change]
+    changes: list[StatusChange]
+    kept: list[StatusChange]
     unknown: list[str]
     diff: str = ""
 

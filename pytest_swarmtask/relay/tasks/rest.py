@@ -17,7 +17,7 @@ from pytest_swarmtask.plugins.sink import Delivered, Rejected, Retry
 from pytest_swarmtask.relay.delivery.templates import fill, fill_all
 from pytest_swarmtask.relay.http import answers
 from pytest_swarmtask.relay.http.endpoint import finish, request_headers, transport, usable_url
-from pytest_swarmtask.relay.tasks.manager import Change, Outcome
+from pytest_swarmtask.relay.tasks.manager import Outcome, StatusChange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,9 +52,9 @@ class RestService:
         outcome = Outcome([], [], [])
         for task_id, wish in sorted(wishes.items(), key=lambda item: item[1].timestamp):
             if wish.timestamp < self._told.get(task_id, ""):
-                outcome.kept.append(Change(task_id, "", wish.status))
+                outcome.kept.append(StatusChange(task_id, "", wish.status))
             elif dry_run or self._tell(task_id, wish):
-                outcome.changes.append(Change(task_id, "", wish.status))
+                outcome.changes.append(StatusChange(task_id, "", wish.status))
             else:
                 outcome.unknown.append(task_id)
         return outcome

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.workflow import StatusMap
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
-    from pytest_swarmtask.plugins.sink import Record, Verdict
+    from pytest_swarmtask.plugins.sink import PendingEvent, SendResult
     from pytest_swarmtask.relay.tasks.manager import TaskManager, Wish
 
 _log = logging.getLogger("pytest_swarmtask.relay")
@@ -71,7 +71,7 @@ class TaskManagerSink:
         """Tell whether events of this type give tasks a status."""
         return event_type in self._accepted
 
-    def send(self, records: Sequence[Record]) -> Verdict:
+    def send(self, records: Sequence[PendingEvent]) -> SendResult:
         """Give the tasks of these events their status."""
         wishes = self._wishes(records)
         if not wishes:
@@ -91,7 +91,7 @@ class TaskManagerSink:
                 self._fulfilled[task_id] = (now, wish)
         return Delivered()
 
-    def _wishes(self, records: Sequence[Record]) -> dict[str, Wish]:
+    def _wishes(self, records: Sequence[PendingEvent]) -> dict[str, Wish]:
         """Return the last wish of each task, unless a later one was fulfilled before."""
         wishes: dict[str, Wish] = {}
         for record in records:
@@ -103,14 +103,14 @@ class TaskManagerSink:
                     wishes[task_id] = wish
         return wishes
 
-    def _report(self, records: Sequence[Record], unknown: set[str]) -> None:
+    def _report(self, records: Sequence[PendingEvent], unknown: set[str]) -> None:
         """Log once which tasks tests are marked with that are none."""
         marked = {record.event.task_id for record in records if is_marked(record.event)}
         for task_id in sorted(unknown.intersection(marked).difference(self._reported)):
             self._reported.add(task_id)
             _log.warning("%s: tests are marked with task %s, which does not exist", self.name, task_id)
 
-    def tend(self) -> float:
+    def run_pending(self) -> float:
         """Look after what was set a moment ago; return the seconds until that has to be done again."""
         now = time.monotonic()
         self._fulfilled = {id_: (at, wish) for id_, (at, wish) in self._fulfilled.items() if now - at < WATCH}
@@ -132,7 +132,7 @@ class TaskManagerSink:
         self._manager.close()
 
 
-def _verdict(error: TaskManagerError, count: int) -> Verdict:
+def _verdict(error: TaskManagerError, count: int) -> SendResult:
     if error.passing:
         return Retry(str(error), error.after)
     if error.refused:

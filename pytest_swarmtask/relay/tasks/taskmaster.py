@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.errors import TaskManagerError
 from pytest_swarmtask.relay.tasks.document import DEFAULT_TAG, Document, UnknownShapeError
 from pytest_swarmtask.relay.tasks.lock import locked
-from pytest_swarmtask.relay.tasks.manager import Change, Outcome, Task
+from pytest_swarmtask.relay.tasks.manager import Outcome, StatusChange, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_swarmtask.config.workflow import TaskManager as Definition
+    from pytest_swarmtask.config.workflow import TaskManagerConfig as Definition
     from pytest_swarmtask.relay.tasks.manager import Wish
 
 _ATTEMPTS = 3
@@ -107,7 +107,7 @@ class TaskMasterFile:
                 outcome.unknown.append(task_id)
             elif task.status != wish.status:
                 if task.is_newer_than(wish.timestamp, or_equal=undone):
-                    outcome.kept.append(Change(task_id, task.status, wish.status))
+                    outcome.kept.append(StatusChange(task_id, task.status, wish.status))
                 else:
                     task.set(wish)
         outcome.changes.extend(document.changes())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
-    from pytest_swarmtask.plugins.sink import Record, Sink, Verdict
+    from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
 _AGAIN = 5.0
@@ -69,14 +69,14 @@ class TitledSink:
         self.max_bytes = sink.max_bytes
         self.max_age = sink.max_age
         self.accepts = sink.accepts
-        self.tend = sink.tend
+        self.run_pending = sink.run_pending
         self.close = sink.close
 
-    def send(self, records: Sequence[Record]) -> Verdict:
+    def send(self, records: Sequence[PendingEvent]) -> SendResult:
         """Hand the records on."""
         return self._sink.send([self._titled(record) for record in records])
 
-    def _titled(self, record: Record) -> Record:
+    def _titled(self, record: PendingEvent) -> PendingEvent:
         title = self._titles.of(record.event.task_id)
         metadata = record.event.metadata
         if title is None or "task_title" in metadata or not record.line.endswith(b"}}") or not metadata:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_swarmtask.config.triggers import CallWebhook, Emit, Notify, Run, SetStatus
+from pytest_swarmtask.config.triggers import CallWebhook, Emit, Notify, RunCommand, SetStatus
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, EndpointError, TaskManagerError
 from pytest_swarmtask.core.project import relay_folder
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.triggers import AnyAction
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
-    from pytest_swarmtask.plugins.sink import Record, Verdict
+    from pytest_swarmtask.plugins.sink import PendingEvent, SendResult
     from pytest_swarmtask.redaction.redactor import Redactor
     from pytest_swarmtask.relay.notify.notifiers import Notifiers
     from pytest_swarmtask.relay.triggers.rules import Firing
@@ -57,14 +57,14 @@ class Actions:
         self._notifiers = notifiers
         self._emitter = Emitter(request.journal, request.environ, redactor, workflow.access_control)
 
-    def do(self, action: AnyAction, firing: Firing, record: Record) -> None:
+    def do(self, action: AnyAction, firing: Firing, record: PendingEvent) -> None:
         """Do one thing.
 
         Raises:
             ActionError: it did not work.
         """
         try:
-            if isinstance(action, Run):
+            if isinstance(action, RunCommand):
                 self._run(action, firing)
             elif isinstance(action, CallWebhook):
                 self._call(action, firing, record)
@@ -77,7 +77,7 @@ class Actions:
         except (ConfigError, EndpointError) as error:
             raise ActionError(str(error)) from None
 
-    def _run(self, action: Run, firing: Firing) -> None:
+    def _run(self, action: RunCommand, firing: Firing) -> None:
         code, output = commands.run(action, firing, self._environ, self._root)
         commands.keep_output(self._log, firing.rule.name, output, self._redactor)
         if code is None:
@@ -85,8 +85,8 @@ class Actions:
         if code:
             raise ActionError(f"{action.command[0]} ended with exit code {code}")
 
-    def _call(self, action: CallWebhook, firing: Firing, record: Record) -> None:
-        from pytest_swarmtask.relay.http.endpoint import Endpoint
+    def _call(self, action: CallWebhook, firing: Firing, record: PendingEvent) -> None:
+        from pytest_swarmtask.relay.http.endpoint import HttpEndpoint
         from pytest_swarmtask.relay.webhook.sink import WebhookSink  # an HTTP client
 
         definition = named(action.webhook, self._workflow)
@@ -100,7 +100,7 @@ class Actions:
                 sink.close()
             return
         body = json.dumps(fill_all(action.body, firing.values), ensure_ascii=False).encode("utf-8", "replace")
-        endpoint = Endpoint(webhook, self._environ, self._root)
+        endpoint = HttpEndpoint(webhook, self._environ, self._root)
         try:
             _within(
                 firing.rule.timeout, lambda: endpoint.post(_message_id(action, firing), "application/json", body, 1)
@@ -121,7 +121,7 @@ class Actions:
         wish = Wish(action.status, Clock().timestamp(), firing.values)
         manager = task_manager(self._workflow.task_integration.task_manager, self._root, self._environ)
 
-        def attempt() -> Verdict:
+        def attempt() -> SendResult:
             try:
                 outcome = manager.set_status({task_id: wish})
             except TaskManagerError as error:
@@ -138,7 +138,7 @@ class Actions:
             manager.close()
 
 
-def _within(seconds: float, attempt: Callable[[], Verdict]) -> None:
+def _within(seconds: float, attempt: Callable[[], SendResult]) -> None:
     """Try until it works or the time is over.
 
     Raises:

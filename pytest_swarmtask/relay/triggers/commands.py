@@ -21,7 +21,7 @@ from pytest_swarmtask.relay.triggers.rules import ActionError, chain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_swarmtask.config.triggers import Run
+    from pytest_swarmtask.config.triggers import RunCommand
     from pytest_swarmtask.redaction.redactor import Redactor
     from pytest_swarmtask.relay.triggers.rules import Firing
 
@@ -33,7 +33,7 @@ _LONGEST_LINE = 2000
 _FIELDS = ("id", "task_id", "status", "timestamp", "source", "trace_id", "span_id", "parent_span_id")
 
 
-def arguments_of(action: Run, values: Mapping[str, object], environ: Mapping[str, str]) -> list[str]:
+def arguments_of(action: RunCommand, values: Mapping[str, object], environ: Mapping[str, str]) -> list[str]:
     """Return the command's program and arguments; what an event says stays within the argument that names it.
 
     Raises:
@@ -58,7 +58,7 @@ def argument(template: str, values: Mapping[str, object]) -> str:
     return filled
 
 
-def environ_of(action: Run, firing: Firing, environ: Mapping[str, str]) -> dict[str, str]:
+def environ_of(action: RunCommand, firing: Firing, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a command: the relay's own, and what is known of the event.
 
     Raises:
@@ -80,7 +80,7 @@ def environ_of(action: Run, firing: Firing, environ: Mapping[str, str]) -> dict[
     return {**environ, **{name: (value or "").replace("\0", "") for name, value in {**about, **more}.items()}}
 
 
-def run(action: Run, firing: Firing, environ: Mapping[str, str], root: str) -> tuple[int | None, str]:
+def run(action: RunCommand, firing: Firing, environ: Mapping[str, str], root: str) -> tuple[int | None, str]:
     """Run a command; return its exit code, None where its time was over, and the end of its output.
 
     Raises:

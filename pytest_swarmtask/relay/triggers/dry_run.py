@@ -7,11 +7,11 @@ import json
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask.config.triggers import CallWebhook, Emit, Notify, Run, SetStatus
+from pytest_swarmtask.config.triggers import CallWebhook, Emit, Notify, RunCommand, SetStatus
 from pytest_swarmtask.core.project import database, relay_folder
 from pytest_swarmtask.relay.delivery.templates import fill, fill_all, variables
 from pytest_swarmtask.relay.triggers.commands import argument
-from pytest_swarmtask.relay.triggers.firing_log import Record, Rehearsal
+from pytest_swarmtask.relay.triggers.firing_log import DryRunMemory, FiringLog
 from pytest_swarmtask.relay.triggers.rules import ActionError, Circumstances, occasion, refusals, why_not
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.roles import Access
 
 
-class Verdict(NamedTuple):
+class RuleOutcome(NamedTuple):
     """What a rule would do on an event.
 
     Attributes:
@@ -37,16 +37,16 @@ class Verdict(NamedTuple):
     actions: list[str]
 
 
-def rehearse(
+def dry_run(
     workflow: Workflow, journal: str, access: Access, around: Circumstances, events: Iterable[Event]
-) -> Iterator[tuple[Event, list[Verdict]]]:
+) -> Iterator[tuple[Event, list[RuleOutcome]]]:
     """Yield each event with what each rule would do on it, as if they came now, one after the other.
 
     Raises:
         sqlite3.Error: what the rules remember cannot be read.
     """
-    with contextlib.closing(Rehearsal(database(relay_folder(journal)))) as memory:
-        record = Record(memory)
+    with contextlib.closing(DryRunMemory(database(relay_folder(journal)))) as memory:
+        record = FiringLog(memory)
         for event in events:
             yield event, [_verdict(workflow, access, around, rule, event, record) for rule in _rules(workflow)]
 
@@ -56,8 +56,8 @@ def _rules(workflow: Workflow) -> list[Trigger]:
 
 
 def _verdict(  # noqa: PLR0913, PLR0917 - all that matters
-    workflow: Workflow, access: Access, around: Circumstances, rule: Trigger, event: Event, record: Record
-) -> Verdict:
+    workflow: Workflow, access: Access, around: Circumstances, rule: Trigger, event: Event, record: FiringLog
+) -> RuleOutcome:
     reason = None if workflow.automation_triggers.enabled else "automation_triggers is not enabled"
     if not access.may("trigger:run"):
         reason = reason or access.refusal("trigger:run")
@@ -67,14 +67,14 @@ def _verdict(  # noqa: PLR0913, PLR0917 - all that matters
         run_role = access.role if access.secrets else None
         reason = next(refusals(rule, workflow.access_control, run_role), None)
     if reason is not None:
-        return Verdict(rule.name, reason, [])
+        return RuleOutcome(rule.name, reason, [])
     values = variables(event, name=rule.name, environment=around.environment)
-    return Verdict(rule.name, None, [described(action, event, values) for action in rule.do])
+    return RuleOutcome(rule.name, None, [described(action, event, values) for action in rule.do])
 
 
 def described(action: AnyAction, event: Event, values: Mapping[str, object]) -> str:
     """Return what an action would do, in one line."""
-    if isinstance(action, Run):
+    if isinstance(action, RunCommand):
         try:
             words = [action.command[0], *(argument(one, values) for one in action.command[1:])]
         except ActionError as error:

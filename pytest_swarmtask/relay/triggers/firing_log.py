@@ -21,7 +21,7 @@ _EVENTS_KEPT = 30 * 86400.0
 _OCCASIONS_KEPT = 365 * 86400.0
 
 
-class Record:
+class FiringLog:
     """The firings of rules, kept in the relay's database.
 
     Raises:
@@ -75,7 +75,7 @@ class Record:
                 return
 
 
-class Summary(NamedTuple):
+class RuleSummary(NamedTuple):
     """How one rule has fared.
 
     Attributes:
@@ -91,7 +91,7 @@ class Summary(NamedTuple):
     reason: str
 
 
-def summaries(journal: str) -> dict[str, Summary]:
+def summaries(journal: str) -> dict[str, RuleSummary]:
     """Return how each rule of a journal has fared, by name.
 
     Raises:
@@ -104,9 +104,9 @@ def summaries(journal: str) -> dict[str, Summary]:
         return {name: _summary(known) for name, known in memory.items(_RULES)}
 
 
-def _summary(known: dict[str, Any]) -> Summary:
+def _summary(known: dict[str, Any]) -> RuleSummary:
     at, failed_at = (float(_count(known, key)) for key in ("at", "failed_at"))
-    return Summary(
+    return RuleSummary(
         int(_count(known, "fired")), int(_count(known, "failed")), at, failed_at, str(known.get("reason", ""))
     )
 
@@ -116,7 +116,7 @@ def _count(known: dict[str, Any], key: str) -> float:
     return value if isinstance(value, (int, float)) else 0
 
 
-class Rehearsal(Memory):
+class DryRunMemory(Memory):
     """What was remembered, with what a rehearsal adds in front of it; nothing is written."""
 
     def __init__(self, path: str) -> None:

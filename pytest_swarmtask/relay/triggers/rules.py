@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.triggers import Trigger
     from pytest_swarmtask.config.workflow import AccessControl
     from pytest_swarmtask.core.event import Event
-    from pytest_swarmtask.relay.triggers.firing_log import Record
+    from pytest_swarmtask.relay.triggers.firing_log import FiringLog
 
 LONGEST_CHAIN = 5
 """Triggers, at most, that may set each other off."""
@@ -50,7 +50,7 @@ class Circumstances(NamedTuple):
     branch: str | None = None
 
 
-def why_not(rule: Trigger, event: Event, around: Circumstances, record: Record) -> str | None:
+def why_not(rule: Trigger, event: Event, around: Circumstances, record: FiringLog) -> str | None:
     """Return why a rule does not fire on an event; None where it does."""
     if not rule.enabled:
         return "the rule is not enabled"
@@ -79,7 +79,7 @@ def _looped(rule: Trigger, event: Event) -> str | None:
     return None
 
 
-def _before(rule: Trigger, event: Event, record: Record) -> str | None:
+def _before(rule: Trigger, event: Event, record: FiringLog) -> str | None:
     if record.has_fired_on(rule.name, event.id):
         return "it has fired on this event"
     if rule.once_per and record.has_fired_in(rule.name, occasion(rule, event)):

@@ -23,7 +23,7 @@ from pytest_swarmtask.relay.delivery.templates import variables
 from pytest_swarmtask.relay.notify.notifiers import Notifiers
 from pytest_swarmtask.relay.tasks.titles import titled
 from pytest_swarmtask.relay.triggers.actions import Actions
-from pytest_swarmtask.relay.triggers.firing_log import Record as Firings
+from pytest_swarmtask.relay.triggers.firing_log import FiringLog
 from pytest_swarmtask.relay.triggers.rules import ActionError, Circumstances, Firing, occasion, refusals, why_not
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.core.event import Event
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
-    from pytest_swarmtask.plugins.sink import Record, Sink, Verdict
+    from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 _MOST_RUNS = 1000
@@ -71,7 +71,7 @@ class TriggersSink:
         section = workflow.automation_triggers
         self._rules = [rule for rule in section.rules if rule.enabled and section.enabled]
         memory = Memory(database(relay_folder(request.journal)))
-        self._firings = Firings(memory)
+        self._firings = FiringLog(memory)
         self._notifiers = Notifiers(workflow, request, memory, "triggers")
         self._actions = Actions(request, workflow, redactor_of(workflow, request), self._notifiers)
         self._branches: dict[str, str | None] = {}
@@ -81,7 +81,7 @@ class TriggersSink:
         """Tell whether a rule listens to events of this type."""
         return any(is_among(event_type, rule.on) for rule in self._rules)
 
-    def send(self, records: Sequence[Record]) -> Verdict:
+    def send(self, records: Sequence[PendingEvent]) -> SendResult:
         """Have each rule that matches an event act on it."""
         try:
             if not self._tidy:
@@ -96,7 +96,7 @@ class TriggersSink:
             return Retry(f"the relay's database cannot be used: {error}")
         return Delivered()
 
-    def _fire(self, rule: Trigger, record: Record) -> None:
+    def _fire(self, rule: Trigger, record: PendingEvent) -> None:
         event = record.event
         if not self._firings.fire(rule.name, event.id, occasion(rule, event) if rule.once_per else None):
             return  # another relay was faster
@@ -113,7 +113,7 @@ class TriggersSink:
                 self._failed(firing, f"action {number} ({type(action).__struct_config__.tag}): {problem}")
                 return  # what comes after relies on it
 
-    def _problem(self, action: AnyAction, firing: Firing, record: Record) -> str | None:
+    def _problem(self, action: AnyAction, firing: Firing, record: PendingEvent) -> str | None:
         """Do one thing; return what has gone wrong, or None."""
         try:
             self._actions.do(action, firing, record)
@@ -143,10 +143,10 @@ class TriggersSink:
     def _checkout(self) -> str | None:
         return branch_of(str(self._request.root), self._request.environ)
 
-    def tend(self) -> float:
+    def run_pending(self) -> float:
         """Tell people again what they could not be told; return the seconds until that is so again."""
         try:
-            return self._notifiers.tend()
+            return self._notifiers.run_pending()
         except (sqlite3.Error, OSError):
             return float("inf")
 

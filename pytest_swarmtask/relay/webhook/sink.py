@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.errors import ConfigError, EndpointError
 from pytest_swarmtask.core.event import EVENT_TYPES
 from pytest_swarmtask.plugins.sink import Rejected, Retry, Split, Stopped
-from pytest_swarmtask.relay.http.endpoint import Endpoint
+from pytest_swarmtask.relay.http.endpoint import HttpEndpoint
 from pytest_swarmtask.wire import cloudevents, formats
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_swarmtask.config.workflow import Webhook
-    from pytest_swarmtask.plugins.sink import Record, Verdict
+    from pytest_swarmtask.plugins.sink import PendingEvent, SendResult
 
 
 class WebhookSink:
@@ -41,7 +41,7 @@ class WebhookSink:
         self._format = formats.by_name(definition.format)
         self._content_type = self._format.batch if definition.batch else self._format.single
         self._accepted = {name for name in EVENT_TYPES if any(fnmatchcase(name, glob) for glob in definition.events)}
-        self._endpoint: Endpoint | Stopped | None = None
+        self._endpoint: HttpEndpoint | Stopped | None = None
 
     def __repr__(self) -> str:
         return f"<WebhookSink {self.name}>"
@@ -50,7 +50,7 @@ class WebhookSink:
         """Tell whether the endpoint's filter lets events of this type through."""
         return event_type in self._accepted
 
-    def send(self, records: Sequence[Record]) -> Verdict:
+    def send(self, records: Sequence[PendingEvent]) -> SendResult:
         """Deliver the records in one request: a batch, or for an endpoint without `batch` a single one."""
         try:
             body = self._format.body(records, batch=self._definition.batch)
@@ -59,14 +59,14 @@ class WebhookSink:
             return Split(reason) if len(records) > 1 else Rejected(reason)
         return self._post(formats.message_id(records), self._content_type, body, len(records))
 
-    def ping(self, source: str = "swarmtask") -> Verdict:
+    def ping(self, source: str = "swarmtask") -> SendResult:
         """Send a signed CloudEvent of the type ``dev.swarmtask.ping``, which a receiver may ignore."""
         batch = self._definition.batch
         message_id = f"ping_{uuid.uuid4().hex}"
         body = cloudevents.ping(message_id, source, time.time(), batch=batch)
         return self._post(message_id, formats.CLOUDEVENT_BATCH if batch else formats.CLOUDEVENT, body, 1)
 
-    def _post(self, message_id: str, content_type: str, body: bytes, count: int) -> Verdict:
+    def _post(self, message_id: str, content_type: str, body: bytes, count: int) -> SendResult:
         endpoint = self._endpoint
         if endpoint is None:
             endpoint = self._endpoint = self._open()
@@ -78,18 +78,18 @@ class WebhookSink:
             self.close()
             return Retry(f"{endpoint.where}: unexpected {type(error).__name__}")
 
-    def _open(self) -> Endpoint | Stopped:
+    def _open(self) -> HttpEndpoint | Stopped:
         try:
-            return Endpoint(self._definition, self._environ, self._root)
+            return HttpEndpoint(self._definition, self._environ, self._root)
         except (ConfigError, EndpointError) as error:
             return Stopped(str(error))
 
-    def tend(self) -> float:
+    def run_pending(self) -> float:
         """Do nothing."""
         return float("inf")
 
     def close(self) -> None:
         """Close the connection; the next `send` opens it again."""
-        if isinstance(self._endpoint, Endpoint):
+        if isinstance(self._endpoint, HttpEndpoint):
             self._endpoint.close()
         self._endpoint = None

@@ -10,7 +10,7 @@ from pytest_swarmtask.core.project import read_progress, relay_folder
 _SUFFIX = ".json"
 
 
-class Deliveries:
+class DeliveryProgress:
     """What became of the events of each run; files that have not changed are not read again."""
 
     def __init__(self, journal: str) -> None:

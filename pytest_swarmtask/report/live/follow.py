@@ -47,7 +47,7 @@ class Follower:
     def read(self) -> Iterator[bytes]:
         """Yield the new lines: segment by segment, oldest first."""
         self._list()
-        self._end_abandoned()
+        self._close_orphaned_spans()
         living = set()
         for name, (run, offset) in list(self._followed.items()):
             path = os.path.join(self._journal, name)
@@ -95,14 +95,14 @@ class Follower:
         paths = [os.path.join(self._journal, segment.name) for segment in segments]
         return any(map(locks.is_locked, paths)) or (any(map(_is_recent, paths)) and _has_open_shared(paths))
 
-    def _end_abandoned(self) -> None:
+    def _close_orphaned_spans(self) -> None:
         """End what those have left open that have died: a relay would do it, but there may be none."""
         now = time.monotonic()
         due = [name for name, at in self._let_go.items() if now - at >= _DEAD_AFTER]
         for name in due:
             del self._let_go[name]
         if due:
-            orphans.end_abandoned(self._journal, due)
+            orphans.close_orphaned_spans(self._journal, due)
 
 
 def _is_recent(path: str) -> bool:

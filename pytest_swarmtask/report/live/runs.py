@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_swarmtask.core.event import SHARED
 from pytest_swarmtask.core.outcomes import FAILED, TEARDOWN, first_line
 from pytest_swarmtask.core.trace import Clock
-from pytest_swarmtask.history.rows import Span, decode
-from pytest_swarmtask.report.live.deliveries import Deliveries
+from pytest_swarmtask.history.rows import SpanRow, decode
+from pytest_swarmtask.report.live.deliveries import DeliveryProgress
 from pytest_swarmtask.report.live.follow import QUIET, Follower
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _MOST_OVER = 20
 """Runs that are remembered after their end, should they go on."""
 
 
-class Change(NamedTuple):
+class LiveChange(NamedTuple):
     """Something worth telling.
 
     Attributes:
@@ -62,7 +62,7 @@ class LiveSpan:
 
     def __init__(self, line: Line) -> None:
         self.span_id = line.span_id
-        self.told = Span(line)
+        self.told = SpanRow(line)
         self.shared = line.id.endswith(SHARED)
         self.tests: Counter[str] = Counter()
         self.workers: set[str] = set()
@@ -99,7 +99,7 @@ class LiveRun:
         self.failed = False
         self.deliveries: dict[str, dict[str, Any]] = {}
 
-    def take(self, line: Line, metadata: Metadata | None) -> Iterator[Change]:
+    def take(self, line: Line, metadata: Metadata | None) -> Iterator[LiveChange]:
         """Take an event into account, and yield what it changes."""
         self.last = max(self.last, line.timestamp)
         span = self.spans.get(line.span_id)
@@ -139,7 +139,7 @@ class LiveRun:
         """The tests that are running, the one that has been for longest first."""
         return sorted((s for s in self.spans.values() if s.is_test), key=lambda span: span.told.started)
 
-    def deliver(self, known: dict[str, dict[str, Any]], now: str) -> Iterator[Change]:
+    def deliver(self, known: dict[str, dict[str, Any]], now: str) -> Iterator[LiveChange]:
         """Take note of what became of its events, and yield what a person should know of."""
         for endpoint, facts in known.items():
             before = self.deliveries.get(endpoint, {"dead": 0, "state": "ok"})
@@ -154,7 +154,7 @@ class LiveRun:
         quiet = time.monotonic() - self.seen
         return quiet >= LINGER and (quiet >= QUIET or not any(s.shared and _is_open(s) for s in self.spans.values()))
 
-    def end(self) -> Change:
+    def end(self) -> LiveChange:
         """Return how it went; what a dead process has left open, and nobody could end in its stead, has crashed."""
         left = [span for span in self.spans.values() if _is_open(span)]
         crashed = [span for span in left if not span.shared]
@@ -171,8 +171,8 @@ class LiveRun:
         }
         return self._change("run_ended", self.last, facts)
 
-    def _change(self, change: str, at: str, facts: dict[str, Any]) -> Change:
-        return Change(change, at, self.run, facts)
+    def _change(self, change: str, at: str, facts: dict[str, Any]) -> LiveChange:
+        return LiveChange(change, at, self.run, facts)
 
 
 def _is_open(span: LiveSpan) -> bool:
@@ -195,12 +195,12 @@ def _ending(span: LiveSpan) -> dict[str, Any]:
     }
 
 
-def is_failed_test(change: Change) -> bool:
+def is_failed_test(change: LiveChange) -> bool:
     """Tell whether a change is a test that did not end well."""
     return change.change == "ended" and change.facts["kind"] == "TEST" and change.facts["outcome"] in FAILED
 
 
-def what_is_wrong(change: Change) -> str:
+def what_is_wrong(change: LiveChange) -> str:
     """Return the first line of what is wrong, or ""."""
     return first_line(change.facts.get("error") or "") if change.facts.get("failed") else ""
 
@@ -229,7 +229,7 @@ class Watching:
         self.runs: dict[str, LiveRun] = {}
         self.outcomes: dict[str, str] = {}
         self._follower = Follower(journal, run)
-        self._deliveries = Deliveries(journal)
+        self._deliveries = DeliveryProgress(journal)
         self._over: dict[str, LiveRun] = {}
         self._clock = Clock()
         self._polled = False
@@ -245,7 +245,7 @@ class Watching:
         """Whether all runs that are over went well."""
         return all(outcome == "completed" for outcome in self.outcomes.values())
 
-    def poll(self) -> Iterator[Change]:
+    def poll(self) -> Iterator[LiveChange]:
         """Read what is new, and yield what it changes."""
         for content in self._follower.read():
             found = decode(content)
@@ -259,22 +259,22 @@ class Watching:
                 yield self._end(run)
         idle = not self.runs
         if idle and not self._idle:
-            yield Change("idle", self._clock.timestamp(), None, {})
+            yield LiveChange("idle", self._clock.timestamp(), None, {})
         self._idle = idle
 
-    def _take(self, line: Line, metadata: Metadata | None) -> Iterator[Change]:
+    def _take(self, line: Line, metadata: Metadata | None) -> Iterator[LiveChange]:
         run = self.runs.get(line.trace_id)
         if run is None:
             run = self._over.pop(line.trace_id, None)
             if run is None:
                 run = LiveRun(line)
-                yield Change("run_started", line.timestamp, line.trace_id, {})
+                yield LiveChange("run_started", line.timestamp, line.trace_id, {})
             self.runs[line.trace_id] = run
         yield from run.take(line, metadata)
         age = 0.0 if self._polled else max(0.0, time.time() - seconds_of(line.timestamp))
         run.seen = time.monotonic() - age
 
-    def _end(self, run: LiveRun) -> Change:
+    def _end(self, run: LiveRun) -> LiveChange:
         del self.runs[run.run]
         self._over[run.run] = run
         while len(self._over) > _MOST_OVER:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, OverflowMethod, RenderableType, RenderResult
     from typing_extensions import Self
 
-    from pytest_swarmtask.report.live.runs import Change, LiveRun, LiveSpan
+    from pytest_swarmtask.report.live.runs import LiveChange, LiveRun, LiveSpan
 
 _IDLE = "nothing is running here: waiting for a run"
 _SHORT = 12
@@ -40,7 +40,7 @@ class Show(Protocol):
     def __exit__(self, *_: object) -> None:
         """Leave the terminal as it was."""
 
-    def change(self, change: Change) -> None:
+    def change(self, change: LiveChange) -> None:
         """Tell of a change."""
 
     def update(self, runs: Sequence[LiveRun]) -> None:
@@ -59,7 +59,7 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def change(self, change: Change) -> None:
+    def change(self, change: LiveChange) -> None:
         """Print it, where it is worth it: tests that end well are not."""
         text = _words(change)
         if text is not None:
@@ -79,7 +79,7 @@ class Json:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def change(self, change: Change) -> None:
+    def change(self, change: LiveChange) -> None:
         """Print it."""
         sys.stdout.write(f"{json.dumps(change.as_json())}\n")
         sys.stdout.flush()
@@ -103,7 +103,7 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def change(self, change: Change) -> None:
+    def change(self, change: LiveChange) -> None:
         """Print what stays: failures, and how runs went."""
         if is_failed_test(change):
             outcome, duration, wrong = change.facts["outcome"], change.facts["duration"], what_is_wrong(change)
@@ -117,7 +117,7 @@ class Screen:
         elif change.change == "deliveries":
             self._print(change, _delivery(change.facts["endpoint"], change.facts))
 
-    def _print(self, change: Change, *lines: Text) -> None:
+    def _print(self, change: LiveChange, *lines: Text) -> None:
         at = Text(f"{_time(change.time)}  ", "dim")
         for line in filter(None, lines):
             row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
@@ -143,7 +143,7 @@ def _time(timestamp: str) -> str:
     return datetime.fromtimestamp(seconds_of(timestamp)).astimezone().strftime("%H:%M:%S")
 
 
-def _words(change: Change) -> Text | None:
+def _words(change: LiveChange) -> Text | None:
     """Return a change in words, or None where it is not worth any."""
     if change.change in ("started", "ended"):
         return _span(change)
@@ -154,7 +154,7 @@ def _words(change: Change) -> Text | None:
     return Text({"idle": _IDLE, "run_started": "run started"}[change.change])
 
 
-def _span(change: Change) -> Text | None:
+def _span(change: LiveChange) -> Text | None:
     facts = change.facts
     if facts["kind"] == "TEST" and not is_failed_test(change):
         return None
@@ -162,7 +162,7 @@ def _span(change: Change) -> Text | None:
     return what.append("  started") if change.change == "started" else what.append_text(_ended(change))
 
 
-def _ended(change: Change) -> Text:
+def _ended(change: LiveChange) -> Text:
     facts = change.facts
     text = Text(f"  {neutral(str(facts['outcome']))}", "red not dim" if facts["failed"] else "green not dim")
     if facts["duration"] is not None:
@@ -171,7 +171,7 @@ def _ended(change: Change) -> Text:
     return text.append(f"  {neutral(wrong)}", "red not dim") if wrong else text
 
 
-def _run_ended(change: Change) -> Text:
+def _run_ended(change: LiveChange) -> Text:
     facts = change.facts
     style = {"completed": "green", "failed": "red"}.get(facts["outcome"], "yellow")
     text = Text("run ").append(facts["outcome"], f"bold {style}").append(f"  {seconds(facts['duration'])}")

@@ -12,7 +12,7 @@ from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.facts.process import without_secrets
 from pytest_swarmtask.core.fastjson import loads
 from pytest_swarmtask.core.trace import traceparent
-from pytest_swarmtask.recording.recorder import recorder
+from pytest_swarmtask.recording.recorder import get_recorder
 from pytest_swarmtask.sources.command.process import Command, become, end_interrupted
 from pytest_swarmtask.sources.command.start import StartError, given_environ, keep_standard_files
 
@@ -50,7 +50,7 @@ _LONGEST_ARGUMENT = 500
 _LONGEST_COMMAND = 4000
 
 
-class Options:
+class RunOptions:
     """What `run` was called with."""
 
     __slots__ = ("command", "kind", "metadata", "tail", "task_id")
@@ -63,7 +63,7 @@ class Options:
         self.tail = _TAIL
 
 
-def parse(arguments: Sequence[str]) -> Options | None:
+def parse(arguments: Sequence[str]) -> RunOptions | None:
     """Return what the arguments say, or None where they ask for help.
 
     Raises:
@@ -95,8 +95,8 @@ def _nearest(name: str) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _options(command: Sequence[str], given: Mapping[str, str]) -> Options:
-    options = Options(command)
+def _options(command: Sequence[str], given: Mapping[str, str]) -> RunOptions:
+    options = RunOptions(command)
     for name, value in given.items():
         if name == "--kind":
             options.kind = _one_of(value, KINDS)
@@ -139,20 +139,20 @@ def _shown(text: str) -> str:
     return repr(Redactor(os.environ).text(text, 200))
 
 
-class Report:
+class CommandEvents:
     """The two events of one command. Never raises: what goes wrong is in `problem`."""
 
-    __slots__ = ("_common", "_hub", "_options", "_span_id", "_started", "_trouble")
+    __slots__ = ("_common", "_options", "_recorder", "_span_id", "_started", "_trouble")
 
-    def __init__(self, hub: Recorder, options: Options) -> None:
-        redactor = hub.redactor
-        self._hub = hub
+    def __init__(self, recorder: Recorder, options: RunOptions) -> None:
+        redactor = recorder.redactor
+        self._recorder = recorder
         self._options = options
-        self._span_id = hub.span_id()  # one command may run many times in a run, also at the same time
-        self._started = hub.clock.now()
+        self._span_id = recorder.span_id()  # one command may run many times in a run, also at the same time
+        self._started = recorder.clock.now()
         self._trouble: str | None = None
         self._common: dict[str, Any] = {
-            "workflow": hub.settings.source,
+            "workflow": recorder.settings.source,
             "action": options.kind,
             "command": _bounded(without_secrets(options.command, redactor.is_secret_key), redactor),
         }
@@ -162,12 +162,12 @@ class Report:
     @property
     def problem(self) -> str | None:
         """The first line of what went wrong, or None, also where the run has been told before."""
-        problem = self._trouble or self._hub.problem
-        return problem.partition("\n")[0] if problem and self._hub.is_first_to_say(problem) else None
+        problem = self._trouble or self._recorder.problem
+        return problem.partition("\n")[0] if problem and self._recorder.is_first_to_say(problem) else None
 
     def traceparent(self) -> str:
         """Return what makes the command part of this run, below its own span."""
-        return traceparent(self._hub.trace_id, self._span_id)
+        return traceparent(self._recorder.trace_id, self._span_id)
 
     def started(self) -> None:
         """Record the start."""
@@ -183,7 +183,7 @@ class Report:
         self._end({**facts, **ended.used}, stderr)
 
     def _end(self, facts: Mapping[str, Any], stderr: Stderr | None = None) -> None:
-        now = self._hub.clock.now()
+        now = self._recorder.clock.now()
         success = facts["error"] is None
         standard: dict[str, Any] = {"success": success, "duration": round(max(0.0, now - self._started), 6)}
         if self._options.kind == "test":
@@ -193,18 +193,18 @@ class Report:
         self._record(passed if success else "FAILED", standard, now, None if success else stderr)
 
     def _record(self, verb: str, facts: Mapping[str, Any], now: float, stderr: Stderr | None = None) -> None:
-        hub, options = self._hub, self._options
+        recorder, options = self._recorder, self._options
         try:
-            metadata = hub.redactor.metadata({**self._common, **facts, **options.metadata})
-            tail = stderr.tail(options.tail, hub.redactor) if stderr is not None else ""
+            metadata = recorder.redactor.metadata({**self._common, **facts, **options.metadata})
+            tail = stderr.tail(options.tail, recorder.redactor) if stderr is not None else ""
             if tail:  # longer than the redactor leaves other texts
                 metadata.setdefault("stderr_tail", tail)
-            hub.record(
+            recorder.record(
                 f"{options.kind.upper()}_{verb}",
-                hub.redactor.plain(options.task_id),
+                recorder.redactor.plain(options.task_id),
                 metadata,
                 span_id=self._span_id,
-                parent_span_id=hub.parent_span_id,
+                parent_span_id=recorder.parent_span_id,
                 now=now,
                 cleaned=True,
             )
@@ -214,7 +214,7 @@ class Report:
     def close(self) -> None:
         """End the segment."""
         try:
-            self._hub.close()
+            self._recorder.close()
         except Exception as error:  # noqa: BLE001 - as above
             self._trouble = self._trouble or f"{type(error).__name__}: {error}"
 
@@ -244,23 +244,23 @@ def main(arguments: Sequence[str]) -> int:
         return 2
 
 
-def _run(options: Options) -> int:
+def _run(options: RunOptions) -> int:
     environ = given_environ()
     try:
         keep_standard_files()
-        hub = recorder()
-        if not hub.settings.enabled:
+        recorder = get_recorder()
+        if not recorder.settings.enabled:
             return _run_unwatched(options, environ)
         command = Command(options.command)
         command.listen()
-        report = Report(hub, options)
+        report = CommandEvents(recorder, options)
     except Exception as error:  # noqa: BLE001 - the working directory is gone, anything: the command runs
         _say(f"no events: {type(error).__name__}: {error}")
         return _run_unwatched(options, environ)
     return _run_watched(command, report, options, environ)
 
 
-def _run_watched(command: Command, report: Report, options: Options, environ: Mapping[str, str]) -> int:
+def _run_watched(command: Command, report: CommandEvents, options: RunOptions, environ: Mapping[str, str]) -> int:
     report.started()
     ended = None
     try:
@@ -282,7 +282,7 @@ def _run_watched(command: Command, report: Report, options: Options, environ: Ma
     return code
 
 
-def _run_unwatched(options: Options, environ: Mapping[str, str]) -> int:
+def _run_unwatched(options: RunOptions, environ: Mapping[str, str]) -> int:
     try:
         become(options.command, environ)
     except StartError as error:

@@ -14,7 +14,7 @@ from pytest_swarmtask.core.facts import ci, git
 from pytest_swarmtask.core.facts.process import process_facts, usage, without_secrets
 from pytest_swarmtask.core.project import find_root
 from pytest_swarmtask.recording.github_annotations import take_annotations
-from pytest_swarmtask.recording.recorder import recorder
+from pytest_swarmtask.recording.recorder import get_recorder
 from pytest_swarmtask.sources.pytest.closing import Closing, header
 from pytest_swarmtask.sources.pytest.coverage import Measurement
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, TestRun, reason
@@ -52,17 +52,19 @@ class SessionCapture:
         report_file: has the report written when all is over, or None.
     """
 
-    def __init__(self, config: pytest.Config, hub: Recorder, task_id: str, closing: Closing, *, nested: bool) -> None:
+    def __init__(
+        self, config: pytest.Config, recorder: Recorder, task_id: str, closing: Closing, *, nested: bool
+    ) -> None:
         self.step_summary: StepSummary | None = None
         self.report_file: ReportFile | None = None
         self._config = config
-        self._hub = hub
-        self._task_id = hub.redactor.text(task_id)
+        self._recorder = recorder
+        self._task_id = recorder.redactor.text(task_id)
         self._closing = closing
-        self._forks = hub.forks
-        self._around = hub.parent_span_id
-        self._span_id = hub.span_id()
-        self._started = hub.clock.now()
+        self._forks = recorder.forks
+        self._around = recorder.parent_span_id
+        self._span_id = recorder.span_id()
+        self._started = recorder.clock.now()
         self._facts: dict[str, Any] = {}
         self._nested = nested
         self._coverage = Measurement(config, nested=nested)
@@ -77,7 +79,7 @@ class SessionCapture:
         option: Any = config.option
         self._without_calls = bool(option.setuponly or option.setupplan)
         may_break_off = bool(option.maxfail or getattr(option, "stepwise", False))
-        self._tasks = TaskEvents(hub, self._record, self._is_incomplete, at_end=may_break_off)
+        self._tasks = TaskEvents(recorder, self._record, self._is_incomplete, at_end=may_break_off)
         self._problem: str | None = None
 
     @classmethod
@@ -85,34 +87,36 @@ class SessionCapture:
         """Return what follows this session, or None where the configuration switches recording off."""
         nested = "PYTEST_CURRENT_TEST" in os.environ
         rootpath = str(config.rootpath)
-        hub = recorder(find_root(os.getcwd(), rootpath)) if nested else recorder(otherwise=rootpath)
-        if not hub.settings.enabled:
+        recorder = get_recorder(find_root(os.getcwd(), rootpath)) if nested else get_recorder(otherwise=rootpath)
+        if not recorder.settings.enabled:
             return None
         option: Any = config.option
-        task_id = option.swarmtask_task_id or config.getini("swarmtask_task_id") or hub.settings.session_task_id
-        closing = Closing(hub, _drain_timeout(config, hub.settings.drain_timeout))
-        return cls(config, hub, task_id, closing, nested=nested)
+        task_id = option.swarmtask_task_id or config.getini("swarmtask_task_id") or recorder.settings.session_task_id
+        closing = Closing(recorder, _drain_timeout(config, recorder.settings.drain_timeout))
+        return cls(config, recorder, task_id, closing, nested=nested)
 
     # -- the session -------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Emit TASK_STARTED."""
-        self._hub.hold()
+        self._recorder.hold()
         self._facts = self._start_facts()
-        self._hub.record(
+        self._recorder.record(
             "TASK_STARTED",
             self._task_id,
             self._facts,
             span_id=self._span_id,
             parent_span_id=self._around,
         )
-        self._hub.parent_span_id = self._span_id
+        self._recorder.parent_span_id = self._span_id
         self._begun = True
 
     def _start_facts(self) -> dict[str, Any]:
-        settings = self._hub.settings
-        arguments = without_secrets(map(str, self._config.invocation_params.args), self._hub.redactor.is_secret_key)
+        settings = self._recorder.settings
+        arguments = without_secrets(
+            map(str, self._config.invocation_params.args), self._recorder.redactor.is_secret_key
+        )
         facts = {**self._standard(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
         facts |= {**git.head(settings.root), **ci.facts(os.environ)}
         changed = None if self._nested else git.dirty(settings.root)
@@ -129,7 +133,7 @@ class SessionCapture:
     def pytest_configure_node(self, node: Any) -> None:
         """Make an xdist worker part of this run."""
         self._parallel = True
-        node.workerinput[WORKER_INPUT] = self._hub.traceparent()
+        node.workerinput[WORKER_INPUT] = self._recorder.traceparent()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -204,9 +208,9 @@ class SessionCapture:
         self._ended = True
         try:
             exit_code = int(exit_code or 0)
-            self._hub.parent_span_id = self._around
+            self._recorder.parent_span_id = self._around
             end = self._end_facts(exit_code)
-            self._hub.record(
+            self._recorder.record(
                 _end_type(exit_code),
                 self._task_id,
                 end,
@@ -216,7 +220,7 @@ class SessionCapture:
             )
             self._closing.drain()
             self._append_summary(end)
-            self._hub.release()
+            self._recorder.release()
             self._write_report()
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
             self._trouble(error)
@@ -225,7 +229,7 @@ class SessionCapture:
         """Have the report written, and say where it is: below pytest's own last line, since it tells of the end."""
         if self.report_file is None:
             return
-        line, well = self.report_file.write(self._hub.settings.root, self._hub.trace_id)
+        line, well = self.report_file.write(self._recorder.settings.root, self._recorder.trace_id)
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None and (self._config.option.verbose > -2 or not well):
             terminal.write_line(f"swarmtask: {line}", yellow=not well)
@@ -235,7 +239,7 @@ class SessionCapture:
         summary = self._standard()
         summary["success"] = summary["test_passed"] = exit_code == 0
         if exit_code:
-            summary["error"] = self._hub.redactor.text(
+            summary["error"] = self._recorder.redactor.text(
                 self._stopped or _REASONS.get(exit_code, f"exit code {exit_code}")
             )
             summary["reason"] = _REASONS.get(exit_code, f"exit code {exit_code}")
@@ -245,15 +249,15 @@ class SessionCapture:
         return {**summary, **self._tally.metadata(), **self._coverage.result(duration), **usage()}
 
     def _duration(self) -> float:
-        return self._hub.clock.now() - self._started
+        return self._recorder.clock.now() - self._started
 
     def _append_summary(self, end: dict[str, Any]) -> None:
         if self.step_summary is None:
             return
         try:
             self.step_summary.append(
-                start=self._hub.redactor.metadata(self._facts),
-                end=self._hub.redactor.metadata(end),
+                start=self._recorder.redactor.metadata(self._facts),
+                end=self._recorder.redactor.metadata(end),
                 failures=self._tally.failures,
                 events=self._closing.words(""),
                 root=str(self._config.rootpath),
@@ -271,8 +275,8 @@ class SessionCapture:
             nodeid = str(report.nodeid)
             if nodeid not in self._collected_errors:
                 self._collected_errors.add(nodeid)
-                now = self._hub.clock.now()
-                run = TestRun(self._hub.redactor.text(nodeid), self._hub.span_id(), now)
+                now = self._recorder.clock.now()
+                run = TestRun(self._recorder.redactor.text(nodeid), self._recorder.span_id(), now)
                 run.phase = "collect"
                 run.outcome = "skipped" if report.outcome == "skipped" else "error"
                 run.error = reason(report)
@@ -321,9 +325,9 @@ class SessionCapture:
             self._trouble(error)
 
     def _start(self, nodeid: str) -> TestRun:
-        hub = self._hub
-        now = hub.clock.now()
-        run = TestRun(hub.redactor.text(nodeid), hub.span_id(), now)
+        recorder = self._recorder
+        now = recorder.clock.now()
+        run = TestRun(recorder.redactor.text(nodeid), recorder.span_id(), now)
         self._running.setdefault(nodeid, []).append(run)
         if nodeid in self._tasks.of:
             self._tasks.join(run, nodeid)
@@ -342,7 +346,7 @@ class SessionCapture:
             cleaned=True,
         )
         if not self._parallel:
-            hub.parent_span_id = run.span_id  # for what the test itself triggers
+            recorder.parent_span_id = run.span_id  # for what the test itself triggers
         return run
 
     def _run_of(self, nodeid: str, worker: str | None) -> TestRun:
@@ -363,7 +367,7 @@ class SessionCapture:
                 if not runs:
                     del self._running[nodeid]
                 break
-        self._hub.parent_span_id = self._span_id
+        self._recorder.parent_span_id = self._span_id
         self._emit_end(run)
         if run.tasks:
             self._tasks.add(run)
@@ -376,7 +380,7 @@ class SessionCapture:
         if event_type != "TEST_SKIPPED":
             metadata["success"] = passed
         if run.error is not None:
-            metadata["error"] = self._hub.redactor.text(run.error)
+            metadata["error"] = self._recorder.redactor.text(run.error)
         metadata["duration"] = round(run.duration, 6)
         metadata["test_type"] = "pytest"
         metadata["specific_test"] = run.task_id
@@ -401,11 +405,11 @@ class SessionCapture:
 
     def _add_failure(self, run: TestRun, metadata: dict[str, Any]) -> None:
         if run.location is not None:
-            metadata["location"] = self._hub.redactor.text(run.location)
+            metadata["location"] = self._recorder.redactor.text(run.location)
         if run.failed_subtests:
             metadata["failed_subtests"] = run.failed_subtests
         if run.teardown_error is not None:
-            metadata["teardown_error"] = self._hub.redactor.text(run.teardown_error)
+            metadata["teardown_error"] = self._recorder.redactor.text(run.teardown_error)
 
     def _is_incomplete(self) -> bool:
         return self._uncollected or self._broken_off or self._narrowed
@@ -414,7 +418,7 @@ class SessionCapture:
     def _narrowed(self) -> bool:
         """Whether tests were left out before they were collected, or do not really run."""
         try:
-            return self._without_calls or is_narrowed(self._config, self._hub.settings.root)
+            return self._without_calls or is_narrowed(self._config, self._recorder.settings.root)
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
             return True
@@ -423,7 +427,7 @@ class SessionCapture:
 
     def pytest_report_header(self) -> list[str]:
         """Return our line of pytest's header, and a warning where the configuration could not be followed."""
-        return header(self._hub)
+        return header(self._recorder)
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
         """Write our closing line: how many events, what is left to deliver and how to send it, and how to see more."""
@@ -436,18 +440,18 @@ class SessionCapture:
                 line = f"swarmtask: {said}{self._closing.command()}"
                 refusal = self._closing.refusal(coming)
                 about_summary = self.step_summary and self.step_summary.problem()
-                problem = self._problem or self._hub.problem or refusal or about_summary
+                problem = self._problem or self._recorder.problem or refusal or about_summary
                 terminalreporter.write_sep("-", line, yellow=bool(problem))
                 if problem:
                     terminalreporter.write_line(f"swarmtask: warning: {problem}", yellow=True)
-                for annotation in take_annotations(self._hub.settings.journal, os.environ):
+                for annotation in take_annotations(self._recorder.settings.journal, os.environ):
                     terminalreporter.write_line(annotation)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
             self._trouble(error)
 
     def _is_child(self) -> bool:
         """Tell whether a test has forked and let its child run on to here: the session is not the child's to tell."""
-        return self._hub.forks != self._forks
+        return self._recorder.forks != self._forks
 
     def _record(  # noqa: PLR0913 - as `Recorder.record`
         self,
@@ -461,7 +465,7 @@ class SessionCapture:
     ) -> None:
         if not self._is_child():
             parent = self._span_id
-            self._hub.record(
+            self._recorder.record(
                 event_type, task_id, metadata, span_id=span_id, parent_span_id=parent, now=now, cleaned=cleaned
             )
 

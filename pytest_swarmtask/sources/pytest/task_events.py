@@ -19,7 +19,7 @@ class TaskEvents:
     """Emits them, from what the session tells of its tests.
 
     Args:
-        hub: gives spans and times.
+        recorder: gives spans and times.
         record: takes the events.
         narrowed: tells whether a task may have tests that this session has not even collected, or does not run.
         at_end: whether tasks end with the session only, because it may break off and so not be a complete one.
@@ -29,9 +29,9 @@ class TaskEvents:
     """
 
     def __init__(
-        self, hub: Recorder, record: Callable[..., None], narrowed: Callable[[], bool], *, at_end: bool
+        self, recorder: Recorder, record: Callable[..., None], narrowed: Callable[[], bool], *, at_end: bool
     ) -> None:
-        self._hub = hub
+        self._recorder = recorder
         self._record = record
         self._narrowed = narrowed
         self._at_end = at_end
@@ -63,8 +63,8 @@ class TaskEvents:
         for name in run.tasks:
             task = self._index.task(name)
             if task.span_id is None:
-                task.span_id = self._hub.span_id()
-                task.started = self._hub.clock.now()
+                task.span_id = self._recorder.span_id()
+                task.started = self._recorder.clock.now()
                 partial = {"partial": True} if task.deselected or self._narrowed() else {}
                 self._emit("TASK_STARTED", name, task, {"tests": task.selected, **partial})
 
@@ -77,7 +77,7 @@ class TaskEvents:
             if EVENT_OF[outcome] == "TEST_FAILED":
                 task.failed.append(run.task_id)
             if task.ended >= task.selected:
-                task.finished = self._hub.clock.now()
+                task.finished = self._recorder.clock.now()
                 if not self._at_end:
                     self._end(name, task)
 
@@ -93,7 +93,7 @@ class TaskEvents:
         metadata: dict[str, Any] = {"success": event_type == "TASK_COMPLETED"}
         if why is not None:
             metadata["error"] = why
-        metadata["duration"] = round((task.finished or self._hub.clock.now()) - task.started, 6)
+        metadata["duration"] = round((task.finished or self._recorder.clock.now()) - task.started, 6)
         metadata["tests"] = task.selected
         metadata["counts"] = task.outcomes
         if task.partial or self._narrowed():

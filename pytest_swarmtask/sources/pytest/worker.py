@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_swarmtask.core.trace import parse_traceparent
-from pytest_swarmtask.recording.recorder import recorder
+from pytest_swarmtask.recording.recorder import get_recorder
 from pytest_swarmtask.sources.pytest.task_marks import REPORT_ATTRIBUTE, TaskIndex
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ class WorkerCapture:
         self._tasks = TaskIndex()
         context = parse_traceparent(traceparent)
         if context is not None:  # so that events that tests trigger themselves belong to the run
-            recorder(otherwise=str(config.rootpath)).join(*context)
+            get_recorder(otherwise=str(config.rootpath)).join(*context)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""`AutomationIntegrator`, the hub that users call, and `trigger_task_event`, its one-line form."""
+"""`AutomationIntegrator`, the way in for Python code, and `trigger_task_event`, its one-line form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.event import MASK, AutomationEventType, event_type_name
 from pytest_swarmtask.core.project import NAME, NAME_IN_WORDS, TASKS
-from pytest_swarmtask.recording import recorder as _recorder
+from pytest_swarmtask.recording import recorder as recording
 from pytest_swarmtask.redaction.redactor import Redactor, load_rules
 from pytest_swarmtask.redaction.values import is_made
 from pytest_swarmtask.sources.python.handlers import Handlers
@@ -34,7 +34,7 @@ _NOTHING_KNOWN = Redactor({})
 load_rules()  # an event may come while the interpreter ends, too late for imports
 
 
-class _Hub:
+class _Shared:
     """What all integrators of a project share in one process: the recorder and the handlers."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -51,16 +51,16 @@ class _Hub:
             _log.warning("%s", settings.access.refusal(f"emit:{event_type}"))
 
 
-_hubs: dict[int, _Hub] = {}
+_all_shared: dict[int, _Shared] = {}
 
 
-def _hub(root: str | None) -> _Hub:
-    recorder = _recorder.recorder(root)
-    with _recorder.making:
-        hub = _hubs.get(id(recorder))
-        if hub is None:
-            hub = _hubs[id(recorder)] = _Hub(recorder)
-    return hub
+def _shared(root: str | None) -> _Shared:
+    recorder = recording.get_recorder(root)
+    with recording.making:
+        shared = _all_shared.get(id(recorder))
+        if shared is None:
+            shared = _all_shared[id(recorder)] = _Shared(recorder)
+    return shared
 
 
 class AutomationIntegrator:
@@ -75,7 +75,7 @@ class AutomationIntegrator:
     """
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
-        self._hub = _hub(None if root is None else os.path.abspath(root))
+        self._shared = _shared(None if root is None else os.path.abspath(root))
         self._webhooks: list[str] = []
 
     def __enter__(self) -> Self:
@@ -112,9 +112,9 @@ class AutomationIntegrator:
         name = event_type_name(event_type)
         if metadata is not None and not hasattr(metadata, "keys"):
             raise UsageError(f"metadata is {type(metadata).__name__}, expected a mapping such as a dict")
-        event = self._hub.recorder.trigger(name, task_id, status, {} if metadata is None else metadata)
+        event = self._shared.recorder.trigger(name, task_id, status, {} if metadata is None else metadata)
         if event is None:
-            self._hub.warn(name)
+            self._shared.warn(name)
             return None
         return event.id
 
@@ -135,7 +135,7 @@ class AutomationIntegrator:
         if not callable(handler):
             raise UsageError(f"handler is {handler!r}, expected a function or another callable")
         pattern = "*" if event_type == "*" else event_type_name(event_type)
-        self._hub.handlers.register(pattern, handler, self)
+        self._shared.handlers.register(pattern, handler, self)
 
     def register_webhook(  # noqa: PLR0913 - the settings of an endpoint
         self,
@@ -172,7 +172,7 @@ class AutomationIntegrator:
             UsageError: the URL is none that can be delivered to, or holds a password; or the name is none.
             AccessError: the role of whoever runs this does not allow ``webhook:register``.
         """
-        settings = self._hub.recorder.settings
+        settings = self._shared.recorder.settings
         if settings.enabled:
             settings.access.require("webhook:register")
         definition: dict[str, Any] = {
@@ -187,7 +187,7 @@ class AutomationIntegrator:
             "allow_http": allow_http,
             "allow_private": allow_private,
         }
-        self._hub.recorder.register_webhook(definition, _variables(definition))
+        self._shared.recorder.register_webhook(definition, _variables(definition))
         self._webhooks.append(definition["name"])
 
     def sync_tasks(self, *, dry_run: bool = False) -> dict[str, str]:
@@ -208,8 +208,8 @@ class AutomationIntegrator:
         """
         from pytest_swarmtask.relay.tasks.sync import synchronize
 
-        self._hub.recorder.settings.access.require(TASKS)
-        synced = synchronize(self._hub.recorder.settings.root, os.environ, dry_run=dry_run)
+        self._shared.recorder.settings.access.require(TASKS)
+        synced = synchronize(self._shared.recorder.settings.root, os.environ, dry_run=dry_run)
         return {change.task_id: change.after for change in synced.outcome.changes}
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -221,18 +221,18 @@ class AutomationIntegrator:
         Returns:
             Whether everything has ended and was delivered (or refused for good) in that time.
         """
-        recorder = self._hub.recorder
+        recorder = self._shared.recorder
         left = recorder.settings.drain_timeout if timeout is None else timeout
         begun = recorder.clock.now()
-        ended = self._hub.handlers.wait(left)
+        ended = self._shared.handlers.wait(left)
         return recorder.drain(max(0.0, left - (recorder.clock.now() - begun))) and ended
 
     def close(self) -> None:
         """Flush, then unregister what was registered through this integrator. It can still be used."""
         self.flush()
-        self._hub.handlers.unregister(self)
+        self._shared.handlers.unregister(self)
         for name in self._webhooks:
-            self._hub.recorder.unregister_webhook(name)
+            self._shared.recorder.unregister_webhook(name)
         self._webhooks.clear()
 
 
@@ -288,15 +288,15 @@ def _endpoint_name(url: str) -> str:
 
 
 def _at_exit() -> None:
-    for hub in list(_hubs.values()):
-        if not hub.handlers.wait(hub.recorder.settings.handler_timeout):
-            _log.warning("handlers were still running after %s s at exit", hub.recorder.settings.handler_timeout)
-        hub.handlers.close()
+    for shared in list(_all_shared.values()):
+        if not shared.handlers.wait(shared.recorder.settings.handler_timeout):
+            _log.warning("handlers were still running after %s s at exit", shared.recorder.settings.handler_timeout)
+        shared.handlers.close()
 
 
 def _after_fork() -> None:
-    for hub in _hubs.values():
-        hub.handlers.forked()
+    for shared in _all_shared.values():
+        shared.handlers.forked()
 
 
 atexit.register(_at_exit)
