@@ -22,9 +22,10 @@ from pytest_swarmtask.sources.pytest.outcome import EVENT_OF
 RUNS = 25
 _DAY = 86400.0
 _INGEST = (
-    "import sys; from pytest_swarmtask.history.database import connect, database; "
+    "import sys; from pytest_swarmtask.core.project import Project; "
+    "from pytest_swarmtask.history.database import connect; "
     "from pytest_swarmtask.history.ingest import ingest; "
-    "print(ingest(connect(database(sys.argv[1])), sys.argv[1]).events)"
+    "project = Project(sys.argv[1]); print(ingest(connect(project.history), project).events)"
 )
 
 
@@ -125,7 +126,7 @@ def steps(folder: Path, wanted: int) -> tuple[int, list[Step]]:
     events = sum(suite.write(number) for number in range(RUNS))
     names = ("report", "report --json", "tests ::test_7")
     return events, [
-        measure("ingest", "-c", _INGEST, str(journal)),
+        measure("ingest", "-c", _INGEST, str(folder)),
         *(measure(name, "-m", "pytest_swarmtask", *name.split(), "--root", str(folder)) for name in names),
     ]
 

@@ -8,7 +8,7 @@ import signal
 import hypothesis
 import pytest
 
-from tests.sessions import Project
+from tests.sessions import Suite
 
 # The examples that Hypothesis tries of each property: its usual hundred, or as many as a long run asks for.
 if os.environ.get("SWARMTASK_FUZZ"):
@@ -22,6 +22,6 @@ for _name in ("SIGINT", "SIGQUIT"):
 
 
 @pytest.fixture
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Suite:
     """An empty project with a `.taskmaster` folder."""
-    return Project(tmp_path_factory.mktemp("project"))
+    return Suite(tmp_path_factory.mktemp("project"))

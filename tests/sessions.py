@@ -96,14 +96,14 @@ def _result(case: ET.Element) -> str:
     return next((tag for tag in ("failure", "error", "skipped") if tag in found), "passed")
 
 
-class Project:
+class Suite:
     """A folder with a `.taskmaster` and the tests that are written into it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         (root / ".taskmaster").mkdir()
 
-    def write(self, **files: str) -> Project:
+    def write(self, **files: str) -> Suite:
         """Write modules by their names without `.py`; the text may be indented."""
         for name, text in files.items():
             self.file(f"{name}.py", text)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pytest_swarmtask.core.project import Project
+
 _OURS = ("PYTEST_", "TASKMASTER_", "AUTOMATION_", "SWARMTASK_", "WORKFLOW_", "TASKS_", "GITHUB_", "MAKE")
 _NAMES = ("CI", "TRACEPARENT", "MFLAGS", "PY_COLORS", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "PYTHONUNBUFFERED")
 
@@ -27,6 +29,11 @@ def bound_by_modes() -> list[str]:
     if shutil.which("setpriv") is None:
         pytest.skip("root may write everywhere, and nothing here takes that from it")
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def project_of(journal: Path) -> Project:
+    """Return the project of a journal's folder."""
+    return Project(str(journal.parents[1]))
 
 
 def read_events(root: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import ConfigError, UsageError
+from pytest_swarmtask.core.project import Project
 
 if TYPE_CHECKING:
     import argparse
@@ -87,35 +87,33 @@ def _check_files(args: argparse.Namespace, loaded: Loaded) -> None:
         ConfigError: some cannot be used.
     """
     others = (_load(args, {**os.environ, "WORKFLOW_ENVIRONMENT": name}) for name in loaded.environments)
-    problems = [problem for one in (loaded, *others) for problem in _unusable(one, _root(args))]
+    problems = [problem for one in (loaded, *others) for problem in _unusable(one, _project(args))]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
 
 
-def _unusable(loaded: Loaded, root: Path) -> Iterator[str]:
+def _unusable(loaded: Loaded, project: Project) -> Iterator[str]:
     from pytest_swarmtask.config.variables import UnsetVariableError
     from pytest_swarmtask.relay.http import tls
 
     for i, webhook in enumerate(loaded.workflow.task_integration.webhooks):
         path = f"task_integration.webhooks[{i}]"
         try:
-            tls.check(webhook, os.environ, root)
+            tls.check(webhook, os.environ, project.root)
         except tls.FileError as error:
             yield f"{loaded.origins[f'{path}.{error.key}']}: {path}.{error}"
         except UnsetVariableError:
             pass  # it is another machine, or another day, that has the file
 
 
-def _root(args: argparse.Namespace) -> Path:
-    from pytest_swarmtask.core.project import find_root
-
-    root = Path(args.root or find_root(str(Path.cwd())))
-    if not root.is_dir():
-        raise UsageError(f"--root: found {root}, which is no folder, expected the project's folder")
-    return root
+def _project(args: argparse.Namespace) -> Project:
+    project = Project(args.root) if args.root else Project.find(os.getcwd())
+    if not os.path.isdir(project.root):
+        raise UsageError(f"--root: found {project.root}, which is no folder, expected the project's folder")
+    return project
 
 
 def _load(args: argparse.Namespace, environ: Mapping[str, str]) -> Loaded:
     from pytest_swarmtask.config.load import load
 
-    return load(_root(args), environ)
+    return load(_project(args), environ)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.cli.arguments import number_of
 from pytest_swarmtask.core.errors import HistoryError, UsageError
-from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS, find_root, journal_folder
+from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS, Project
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.recording.github_annotations import take_annotations
@@ -54,7 +54,7 @@ def register(subparsers: Subparsers) -> None:
         parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
 
 
-def journal_of(arguments: argparse.Namespace) -> str:
+def project_of(arguments: argparse.Namespace) -> Project:
     """Return the journal's folder that a command is about.
 
     Raises:
@@ -62,11 +62,11 @@ def journal_of(arguments: argparse.Namespace) -> str:
     """
     if arguments.root is not None and not os.path.isdir(arguments.root):
         raise UsageError(f"--root {arguments.root}: there is no such folder")
-    return journal_folder(find_root(os.getcwd()) if arguments.root is None else os.path.abspath(arguments.root))
+    return Project.find(os.getcwd()) if arguments.root is None else Project(os.path.abspath(arguments.root))
 
 
 @contextlib.contextmanager
-def relay_database(journal: str, what: str = "read") -> Iterator[None]:
+def relay_database(project: Project, what: str = "read") -> Iterator[None]:
     """Say what is wrong with the relay's database as a mistake, without a traceback.
 
     Raises:
@@ -75,10 +75,10 @@ def relay_database(journal: str, what: str = "read") -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise UsageError(f"the relay's database in {journal} cannot be {what}: {error}") from None
+        raise UsageError(f"the relay's database in {project.journal} cannot be {what}: {error}") from None
 
 
-def survey_of(journal: str) -> Survey:
+def survey_of(project: Project) -> Survey:
     """Return what a journal holds.
 
     Raises:
@@ -86,8 +86,8 @@ def survey_of(journal: str) -> Survey:
     """
     from pytest_swarmtask.relay.survey import survey
 
-    with relay_database(journal):
-        return survey(journal, os.environ)
+    with relay_database(project):
+        return survey(project, os.environ)
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -97,19 +97,21 @@ def status(arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.relay.triggers.firing_log import summaries
     from pytest_swarmtask.report.terminal import print_tree
 
-    journal = journal_of(arguments)
-    prune(journal, os.environ)
-    last_run = _last_run(journal) if segments(journal) else None  # first: what it counts need not be counted again
-    found = survey_of(journal)
-    with relay_database(journal):
-        rules, told = summaries(journal), survey_alerts(journal)
+    project = project_of(arguments)
+    prune(project, os.environ)
+    last_run = (
+        _last_run(project) if segments(project.journal) else None
+    )  # first: what it counts need not be counted again
+    found = survey_of(project)
+    with relay_database(project):
+        rules, told = summaries(project), survey_alerts(project)
     if arguments.json:
         shown = {"trace_id": last_run[0], "spans": [span.as_json() for span in last_run[1]]} if last_run else None
         triggers = {name: rule._asdict() for name, rule in rules.items()}
-        whole = {**_as_json(journal, found), "triggers": triggers, **told.as_json(), "last_run": shown}
+        whole = {**_as_json(project, found), "triggers": triggers, **told.as_json(), "last_run": shown}
         print(json.dumps(whole, indent=2))
     else:
-        print("\n".join(map(neutral, [*_as_text(journal, found), *_triggers(rules), *told.as_text()])))
+        print("\n".join(map(neutral, [*_as_text(project, found), *_triggers(rules), *told.as_text()])))
         if last_run:
             print_tree(*last_run)
     return 0 if found.well else 1
@@ -126,7 +128,7 @@ def _triggers(rules: Mapping[str, RuleSummary]) -> Iterator[str]:
     yield f"fired      {_count(fired, 'time')}, {failed} failed{why}"
 
 
-def _last_run(journal: str) -> tuple[str, list[SpanNode]] | None:
+def _last_run(project: Project) -> tuple[str, list[SpanNode]] | None:
     """Return the last run as a tree; where the history cannot be read now, that is said, and the rest is shown."""
     from pytest_swarmtask.history.query import last_runs
     from pytest_swarmtask.history.session import QueryOptions, query_history
@@ -139,19 +141,19 @@ def _last_run(journal: str) -> tuple[str, list[SpanNode]] | None:
         print(f"swarmtask: {note}", file=sys.stderr)
 
     try:
-        return query_history(journal, question, QueryOptions(os.environ, say=say))
+        return query_history(project, question, QueryOptions(os.environ, say=say))
     except HistoryError as error:
         say(str(error))
         return None
 
 
-def _as_json(journal: str, found: Survey) -> dict[str, Any]:
+def _as_json(project: Project, found: Survey) -> dict[str, Any]:
     endpoints = {name: {**vars(e), "state": e.state._asdict()} for name, e in found.endpoints.items()}
-    return {"journal": journal, **vars(found), "runs": len(found.runs), "endpoints": endpoints}
+    return {"journal": project.journal, **vars(found), "runs": len(found.runs), "endpoints": endpoints}
 
 
-def _as_text(journal: str, found: Survey) -> Iterator[str]:
-    yield f"journal    {journal}"
+def _as_text(project: Project, found: Survey) -> Iterator[str]:
+    yield f"journal    {project.journal}"
     if not found.segments:
         yield "           empty: nothing has been recorded here yet"
         return
@@ -195,17 +197,17 @@ def flush(arguments: argparse.Namespace) -> int:
     """Send what waits; exit code 1 when some of it could not be."""
     from pytest_swarmtask.relay import process
 
-    journal = journal_of(arguments)
-    if not os.path.isdir(journal):
+    project = project_of(arguments)
+    if not os.path.isdir(project.journal):
         print("nothing has been recorded here yet")
         return 0
-    before = survey_of(journal)
+    before = survey_of(project)
     with _Bar() as bar:
-        process.flush(journal, os.environ, arguments.timeout, bar.update)
-    after = survey_of(journal)
+        process.flush(project, os.environ, arguments.timeout, bar.update)
+    after = survey_of(project)
     for line in _flushed(before, after):
         print(neutral(line))
-    for annotation in take_annotations(journal, os.environ):
+    for annotation in take_annotations(project, os.environ):
         print(annotation)
     return 0 if not any(endpoint.waiting for endpoint in after.endpoints.values()) else 1
 

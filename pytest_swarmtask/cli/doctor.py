@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask import __version__
 from pytest_swarmtask.cli import tasksmk
-from pytest_swarmtask.cli.deliveries import journal_of, survey_of
+from pytest_swarmtask.cli.deliveries import project_of, survey_of
 from pytest_swarmtask.config.load import Loaded, is_active, load, references
 from pytest_swarmtask.core.errors import ConfigError, UsageError
-from pytest_swarmtask.core.project import relay_folder
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins import registry
 from pytest_swarmtask.recording.settings import read_settings
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_swarmtask.config.workflow import Webhook
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.core.roles import Access
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
@@ -58,23 +58,23 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _examine(arguments: argparse.Namespace) -> Iterator[CheckResult]:
-    journal = journal_of(arguments)
-    root = Path(journal).parent.parent
+    project = project_of(arguments)
+    root = Path(project.root)
     yield from _installation()
     try:
-        loaded = load(root, os.environ)
+        loaded = load(project, os.environ)
     except ConfigError as error:
         for problem in error.problems:
             yield CheckResult("bad", f"configuration: {problem}", "until it is mended, runs go by the defaults")
     else:
         yield from _configuration(loaded)
-        access = read_settings(str(root), os.environ).access
+        access = read_settings(project, os.environ).access
         yield from _role(access)
         for webhook in loaded.workflow.task_integration.webhooks:
             yield _webhook(webhook.also_signed(access.secrets), root, ping=arguments.ping)
     yield from _copied_tasks_mk(root)
-    yield _journal(journal)
-    yield from _deliveries(journal)
+    yield _journal(project)
+    yield from _deliveries(project)
 
 
 def _installation() -> Iterator[CheckResult]:
@@ -167,24 +167,24 @@ def _copied_tasks_mk(root: Path) -> Iterator[CheckResult]:
         yield CheckResult("note", text, f"give the changes up with: {tasksmk.UPDATE} --force")
 
 
-def _journal(journal: str) -> CheckResult:
-    folder = Path(journal)
+def _journal(project: Project) -> CheckResult:
+    folder = Path(project.journal)
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK | os.X_OK):
         return CheckResult(
             "bad", f"journal: {folder} cannot be written to", "events of this user are lost: mend its mode"
         )
-    return CheckResult("ok", f"journal: {journal}")
+    return CheckResult("ok", f"journal: {project.journal}")
 
 
-def _deliveries(journal: str) -> Iterator[CheckResult]:
+def _deliveries(project: Project) -> Iterator[CheckResult]:
     try:
-        found = survey_of(journal)
+        found = survey_of(project)
     except UsageError as error:
         yield CheckResult("bad", str(error), "if it is locked, try again; if not, see the relay's log")
         return
-    log = os.path.join(relay_folder(journal), "relay.log")
+    log = project.relay_log
     for name, endpoint in found.endpoints.items():
         text = f"{name}: {endpoint.delivered} delivered, {endpoint.waiting} waiting, {endpoint.dead} refused"
         if endpoint.waiting or endpoint.dead:

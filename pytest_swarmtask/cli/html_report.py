@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer, listening
 from pytest_swarmtask.core.errors import SwarmtaskError
 from pytest_swarmtask.core.files import replace_file
-from pytest_swarmtask.core.project import relay_folder
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report.html import html, policy
 from pytest_swarmtask.report.page import collect_page, deliveries
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.report.content import ReportRequest
     from pytest_swarmtask.report.page import Page
 
@@ -35,13 +35,13 @@ class Reporter:
     """Makes the page on what is asked for.
 
     Args:
-        journal: the journal's folder.
+        project: the project whose journal this is.
         ask: puts a question to its history.
         wanted: what is asked for.
     """
 
-    def __init__(self, journal: str, ask: Ask, wanted: ReportRequest) -> None:
-        self.journal = journal
+    def __init__(self, project: Project, ask: Ask, wanted: ReportRequest) -> None:
+        self.project = project
         self._ask = ask
         self._wanted = wanted
 
@@ -53,8 +53,8 @@ class Reporter:
             UsageError: there is no run that is asked for.
         """
         page = self._ask(lambda db: collect_page(db, self._wanted))
-        root = os.path.dirname(os.path.dirname(self.journal))
-        delivered = deliveries(self.journal, os.environ)
+        root = self.project.root
+        delivered = deliveries(self.project, os.environ)
         return page, html(page, os.path.basename(root) or "project", root, delivered, live=live)
 
 
@@ -100,8 +100,8 @@ class PageServer(LocalServer):
     @property
     def version(self) -> str:
         """What changes when the page would: how much there is in the journal, and while a run goes on the time."""
-        journal = self._reporter.journal
-        seen = (*_states(journal, ".jsonl"), *_states(relay_folder(journal), ".json"))
+        project = self._reporter.project
+        seen = (*_states(project.journal, ".jsonl"), *_states(project.relay_folder, ".json"))
         return f"{hash((seen, time.monotonic() // _WHILE_IT_RUNS if self._running else 0)):x}"
 
     def page(self) -> bytes:

@@ -14,7 +14,7 @@ import pytest_swarmtask
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.files import replace_file
-from pytest_swarmtask.core.project import find_root
+from pytest_swarmtask.core.project import Project
 
 if TYPE_CHECKING:
     import argparse
@@ -74,7 +74,7 @@ def init(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: the folder is not there, or something in it cannot be read or written.
     """
-    root = Path(arguments.root or find_root(os.getcwd())).absolute()
+    root = Path(arguments.root or Project.find(os.getcwd()).root).absolute()
     if not root.is_dir():
         raise UsageError(f"--root: found {root}, which is no folder, expected the project's folder")
     makefile = next((name for name in _MAKEFILES if os.path.lexists(root / name)), None)

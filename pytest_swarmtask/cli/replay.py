@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.cli.arguments import number_of
-from pytest_swarmtask.cli.deliveries import journal_of, relay_database
+from pytest_swarmtask.cli.deliveries import project_of, relay_database
 from pytest_swarmtask.core.errors import JournalError, UsageError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.recording.settings import read_settings
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.relay.delivery.store import DeadLetter
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
@@ -57,14 +58,14 @@ def replay(arguments: argparse.Namespace) -> int:
         UsageError: what is asked for cannot be done, or the relay's database cannot be used.
         AccessError: the role of whoever runs this does not allow it.
     """
-    journal = journal_of(arguments)
+    project = project_of(arguments)
     named = arguments.all or arguments.ids
     if named:
-        _require(journal, "delivery:replay")
-    with relay_database(journal, "used"):
-        letters = _chosen(_letters(journal), arguments)
+        _require(project, "delivery:replay")
+    with relay_database(project, "used"):
+        letters = _chosen(_letters(project), arguments)
         if named:
-            return _send(journal, letters)
+            return _send(project, letters)
     if arguments.json:
         print(json.dumps([_as_json(letter) for letter in letters], indent=2))
     else:
@@ -81,33 +82,33 @@ def purge(arguments: argparse.Namespace) -> int:
     """
     from pytest_swarmtask.relay import replay as relay
 
-    journal = journal_of(arguments)
+    project = project_of(arguments)
     if arguments.yes:
-        _require(journal, "delivery:purge")
-    with relay_database(journal, "used"):
+        _require(project, "delivery:purge")
+    with relay_database(project, "used"):
         limit = time.time() - arguments.days * _DAY if arguments.days else float("inf")
-        letters = [letter for letter in _chosen(_letters(journal), arguments) if letter.at <= limit]
+        letters = [letter for letter in _chosen(_letters(project), arguments) if letter.at <= limit]
         if arguments.yes:
-            print(f"{relay.purge(journal, letters) if letters else 0} dropped")
+            print(f"{relay.purge(project, letters) if letters else 0} dropped")
             return 0
     _list(letters)
     print("drop them for good with: --yes" if letters else _NONE)
     return 0
 
 
-def _require(journal: str, control: str) -> None:
+def _require(project: Project, control: str) -> None:
     """Do nothing where whoever runs this may do it.
 
     Raises:
         AccessError: their role does not allow it.
     """
-    read_settings(os.path.dirname(os.path.dirname(journal)), os.environ).access.require(control)
+    read_settings(project, os.environ).access.require(control)
 
 
-def _letters(journal: str) -> list[DeadLetter]:
+def _letters(project: Project) -> list[DeadLetter]:
     from pytest_swarmtask.relay.replay import dead_letters
 
-    return dead_letters(journal)
+    return dead_letters(project)
 
 
 def _chosen(letters: Sequence[DeadLetter], arguments: argparse.Namespace) -> list[DeadLetter]:
@@ -125,11 +126,11 @@ def _chosen(letters: Sequence[DeadLetter], arguments: argparse.Namespace) -> lis
     return [letter for letter in of_endpoint if not ids or letter.event_id in ids]
 
 
-def _send(journal: str, letters: Sequence[DeadLetter]) -> int:
+def _send(project: Project, letters: Sequence[DeadLetter]) -> int:
     from pytest_swarmtask.relay.replay import replay as send_again
 
     delivered = 0
-    for letter, problem in send_again(journal, os.environ, letters) if letters else ():
+    for letter, problem in send_again(project, os.environ, letters) if letters else ():
         if problem is None:
             delivered += 1
         else:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_swarmtask.cli.arguments import port
-from pytest_swarmtask.cli.deliveries import journal_of
+from pytest_swarmtask.cli.deliveries import project_of
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.text import neutral
 
@@ -121,7 +121,7 @@ def _report(db: sqlite3.Connection, wanted: ReportRequest, arguments: argparse.N
     from pytest_swarmtask.report.content import collect
 
     found = collect(db, wanted)
-    root = os.path.dirname(os.path.dirname(journal_of(arguments)))
+    root = project_of(arguments).root
     if arguments.json:
         print(json.dumps({"run": None} if found is None else found.as_json(), indent=2))
     elif found is None:
@@ -141,7 +141,7 @@ def _report(db: sqlite3.Connection, wanted: ReportRequest, arguments: argparse.N
 def _page(arguments: argparse.Namespace, wanted: ReportRequest) -> int:
     from pytest_swarmtask.cli import html_report
 
-    reporter = html_report.Reporter(journal_of(arguments), functools.partial(_ask, arguments), wanted)
+    reporter = html_report.Reporter(project_of(arguments), functools.partial(_ask, arguments), wanted)
     return (
         html_report.serve(reporter, arguments.port) if arguments.serve else html_report.write(reporter, arguments.html)
     )
@@ -225,7 +225,7 @@ def _ask(arguments: argparse.Namespace, question: Callable[[sqlite3.Connection],
     from pytest_swarmtask.history.session import QueryOptions, query_history
 
     return query_history(
-        journal_of(arguments),
+        project_of(arguments),
         question,
         QueryOptions(os.environ, say=lambda note: print(f"swarmtask: {note}", file=sys.stderr)),
     )

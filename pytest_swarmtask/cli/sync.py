@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.deliveries import journal_of
+from pytest_swarmtask.cli.deliveries import project_of
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.project import TASKS
 from pytest_swarmtask.core.text import neutral_lines
@@ -47,10 +46,10 @@ def sync(arguments: argparse.Namespace) -> int:
     """
     from pytest_swarmtask.relay.tasks.sync import synchronize
 
-    root = str(Path(journal_of(arguments)).parent.parent)
-    read_settings(root, os.environ).access.require(TASKS)
+    project = project_of(arguments)
+    read_settings(project, os.environ).access.require(TASKS)
     dry_run = arguments.dry_run or arguments.check
-    synced = synchronize(root, os.environ, dry_run=dry_run)
+    synced = synchronize(project, os.environ, dry_run=dry_run)
     if arguments.check and not synced.known:
         raise UsageError("--check: the task manager is a service that can be told, but not asked what is")
     if arguments.json:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.cli.deliveries import journal_of, relay_database
+from pytest_swarmtask.cli.deliveries import project_of, relay_database
 from pytest_swarmtask.core.errors import EventTypeError, JournalError, UsageError
 from pytest_swarmtask.core.event import EVENT_TYPES, Event, event_type_name
 from pytest_swarmtask.core.text import neutral
@@ -49,14 +49,13 @@ def test(arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.relay.triggers.rules import Circumstances
     from pytest_swarmtask.relay.triggers.sink import branch_of
 
-    journal = journal_of(arguments)
-    root = str(Path(journal).parent.parent)
-    loaded = load(Path(root), os.environ)
-    around = Circumstances(loaded.environment or "", branch_of(root, os.environ))
+    project = project_of(arguments)
+    loaded = load(project, os.environ)
+    around = Circumstances(loaded.environment or "", branch_of(project.root, os.environ))
     events = list(_events(arguments))
-    access = read_settings(root, os.environ).access
-    with relay_database(journal):
-        found = list(dry_run(loaded.workflow, journal, access, around, events))
+    access = read_settings(project, os.environ).access
+    with relay_database(project):
+        found = list(dry_run(loaded.workflow, project, access, around, events))
     if arguments.json:
         print(json.dumps({"events": [_as_json(event, verdicts) for event, verdicts in found]}, indent=2))
     else:

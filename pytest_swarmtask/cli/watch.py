@@ -7,12 +7,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.deliveries import journal_of
+from pytest_swarmtask.cli.deliveries import project_of
 from pytest_swarmtask.core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.report.live.screen import Show
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
@@ -37,8 +38,8 @@ def watch(arguments: argparse.Namespace) -> int:
     """Show what goes on until it is over, or until Ctrl-C."""
     from pytest_swarmtask.report.live.runs import Watching
 
-    journal = journal_of(arguments)
-    watching = Watching(journal, None if arguments.run is None else _whole_id(journal, arguments.run))
+    project = project_of(arguments)
+    watching = Watching(project, None if arguments.run is None else _whole_id(project, arguments.run))
     signal.signal(signal.SIGTERM, _leave)  # so that the terminal gets its cursor back
     try:
         with _show(as_json=arguments.json) as show:
@@ -67,7 +68,7 @@ def _show(*, as_json: bool) -> Show:
     return Screen(where) if sys.stdout.isatty() and where.is_terminal and not where.is_dumb_terminal else Lines()
 
 
-def _whole_id(journal: str, prefix: str) -> str:
+def _whole_id(project: Project, prefix: str) -> str:
     """Return the one run of a journal whose id begins like this.
 
     Raises:
@@ -75,7 +76,7 @@ def _whole_id(journal: str, prefix: str) -> str:
     """
     from pytest_swarmtask.journal.segments import segments
 
-    known = list(dict.fromkeys(segment.trace_id for segment in segments(journal)))
+    known = list(dict.fromkeys(segment.trace_id for segment in segments(project.journal)))
     found = [run for run in known if run.startswith(prefix.lower())]
     if len(found) == 1:
         return found[0]

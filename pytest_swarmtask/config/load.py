@@ -16,10 +16,11 @@ from pytest_swarmtask.config.tree import NOTHING, Node, Problems, join, shorten
 from pytest_swarmtask.config.variables import UnsetVariableError, expand, mentions, references
 from pytest_swarmtask.config.workflow import Environment, Webhook, Workflow
 from pytest_swarmtask.config.yamlfile import parse, read_text
-from pytest_swarmtask.core.project import workflow_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from pytest_swarmtask.core.project import Project
 
 __all__ = ["Loaded", "UnsetVariableError", "expand", "is_active", "load", "references"]
 
@@ -47,15 +48,15 @@ class Loaded:
     origins: Mapping[str, str]
 
 
-def load(root: Path, environ: Mapping[str, str]) -> Loaded:
-    """Return the configuration of the project in `root`; the defaults where it has no file.
+def load(project: Project, environ: Mapping[str, str]) -> Loaded:
+    """Return the configuration of a project; the defaults where it has no file.
 
     Every environment of the file is checked, not only the chosen one.
 
     Raises:
         ConfigError: with one sentence for each problem: file, line, key path, what was found and what is expected.
     """
-    path = Path(workflow_file(str(root)))
+    path = Path(project.workflow_file)
     text = read_text(path)
     problems = Problems(str(path))
     tree = parse(text or "", path.name, problems)

@@ -1,4 +1,8 @@
-"""Where a project begins, and where its files are."""
+"""A project: where it begins, and where its files are.
+
+Every path that more than one room uses is built here, so that nobody joins paths by hand or climbs back from the
+journal to the root.
+"""
 
 from __future__ import annotations
 
@@ -11,90 +15,163 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-
-def relay_folder(journal: str) -> str:
-    """Return where relays keep their locks, progress, database and log."""
-    return os.path.join(journal, "relay")
-
-
-def lock_file(journal: str, relay: str) -> str:
-    """Return the file whose lock a relay holds while it lives."""
-    return os.path.join(relay_folder(journal), f"{relay}.lock")
-
-
-def progress_file(journal: str, relay: str) -> str:
-    """Return the file in which a relay says how far it is."""
-    return os.path.join(relay_folder(journal), f"{relay}.json")
-
-
-def hurry_file(journal: str, relay: str) -> str:
-    """Return the file whose existence tells a relay that somebody waits for the last events."""
-    return os.path.join(relay_folder(journal), f"{relay}.hurry")
-
-
-def yield_file(journal: str, relay: str) -> str:
-    """Return the file whose existence asks a relay whose runs are over to leave the rest to another."""
-    return os.path.join(relay_folder(journal), f"{relay}.yield")
-
-
-def annotations_file(journal: str) -> str:
-    """Return the file in which relays leave what is to be said in the log of a GitHub Actions job."""
-    return os.path.join(relay_folder(journal), "annotations")
-
-
-def read_progress(journal: str, relay: str) -> dict[str, Any]:
-    """Return what a relay last said.
-
-    ``segments``: name to bytes settled; ``endpoints``: name to ``state`` and ``reason``; ``runs``: trace id to
-    endpoint to ``waiting`` and ``dead``, numbers of events.
-    """
-    nothing: dict[str, Any] = {"segments": {}, "endpoints": {}, "runs": {}}
-    try:
-        with open(progress_file(journal, relay), encoding="utf-8") as file:
-            progress = loads(file.read())
-    except (OSError, ValueError):
-        return nothing
-    return progress if isinstance(progress, dict) else nothing
-
-
 FOLDER = ".taskmaster"
-
+"""The folder that marks a project's root. Task Master uses the same one."""
 
 TASKS = "task:sync"
-
-
+"""The endpoint of the task manager."""
 TRIGGERS = "trigger:run"
-
-
+"""The endpoint of the triggers."""
 ALERTS = "monitoring:alerts"
-"""The endpoints that are the task manager, the triggers and the alerts. No webhook of the file has such a name. One
-that is named like a control needs it."""
-
-
+"""The endpoint of the alerts."""
 RESERVED = (TASKS, TRIGGERS, ALERTS)
-
-
+"""No webhook can have these names. The first two are also permissions: without it, a role's events do not go there."""
 BACKGROUND = (TRIGGERS, ALERTS)
-"""Those that nobody waits for at the end of a run: a command of a trigger may take its time."""
-
+"""Endpoints that the end of a run does not wait for, because a trigger's command may take long."""
 
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-"""What names in `workflow.yaml` look like, those of webhooks among them."""
-
-
+"""The pattern of names in `workflow.yaml`, such as those of webhooks. 64 characters fit into file names and headers."""
 NAME_IN_WORDS = "a name of at most 64 letters, digits, '.', '_' and '-' that starts with a letter or digit"
 
 
-def find_root(start: str, otherwise: str | None = None) -> str:
-    """Return the project's folder: the nearest one upwards that holds `.taskmaster`.
+class Project:
+    """One project, named by its root. Immutable; two with the same root are equal.
 
-    Where there is none: `otherwise`, else the nearest one that holds `.git`, else `start`.
+    Attributes:
+        root: the folder that holds `.taskmaster`.
+        journal: the folder of the journal's segments.
     """
-    start = os.path.abspath(start)
-    return _upwards(start, FOLDER) or otherwise or _upwards(start, ".git") or start
+
+    __slots__ = ("journal", "root")
+
+    root: str
+    journal: str
+
+    def __init__(self, root: str) -> None:
+        set_once = object.__setattr__
+        set_once(self, "root", root)
+        set_once(self, "journal", os.path.join(root, FOLDER, "events"))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Project is immutable, so {name} cannot be set")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Project) and other.root == self.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
+    def __repr__(self) -> str:
+        return f"Project({self.root!r})"
+
+    @classmethod
+    def find(cls, start: str, otherwise: str | None = None) -> Project:
+        """Return the project that a folder belongs to.
+
+        Args:
+            start: the folder. The nearest folder upwards that holds `.taskmaster` is the root.
+            otherwise: the root if there is none. Without it, the nearest folder upwards that holds `.git` is the
+                root, else `start` itself.
+        """
+        start = os.path.abspath(start)
+        return cls(_upwards(start, FOLDER) or otherwise or _upwards(start, ".git") or start)
+
+    @property
+    def workflow_file(self) -> str:
+        """The configuration."""
+        return os.path.join(self.root, FOLDER, "config", "workflow.yaml")
+
+    @property
+    def compiled_config(self) -> str:
+        """The compiled form of the configuration, which the watched process reads."""
+        return os.path.join(self.journal, "config.json")
+
+    @property
+    def history(self) -> str:
+        """The history's SQLite database."""
+        return os.path.join(self.journal, "history.sqlite")
+
+    @property
+    def routes(self) -> str:
+        """The folder of route files, which say which endpoints a segment must be delivered to."""
+        return os.path.join(self.journal, "routes")
+
+    @property
+    def spans(self) -> str:
+        """The folder where one process leaves an open span for the process that ends it."""
+        return os.path.join(self.journal, "spans")
+
+    @property
+    def relay_folder(self) -> str:
+        """The folder where relays keep their locks, progress, database and log."""
+        return os.path.join(self.journal, "relay")
+
+    @property
+    def database(self) -> str:
+        """The relay's SQLite database: cursors, dead letters, and what rules and alerts remember."""
+        return os.path.join(self.relay_folder, "relay.db")
+
+    @property
+    def relay_log(self) -> str:
+        """The log of all relays."""
+        return os.path.join(self.relay_folder, "relay.log")
+
+    @property
+    def alerts_lock(self) -> str:
+        """The file whose lock a relay holds while it checks alerts, so that no alert is sent twice."""
+        return os.path.join(self.relay_folder, "alerts.lock")
+
+    @property
+    def retention_clock(self) -> str:
+        """The file that tells when retention ran, see `relay.delivery.age_clock`."""
+        return os.path.join(self.relay_folder, "clock")
+
+    @property
+    def annotations(self) -> str:
+        """The file where relays leave annotations for the log of a GitHub Actions job."""
+        return os.path.join(self.relay_folder, "annotations")
+
+    def segment(self, name: str) -> str:
+        """Return the path of a segment."""
+        return os.path.join(self.journal, name)
+
+    def route(self, name: str) -> str:
+        """Return the file of a route."""
+        return os.path.join(self.routes, f"{name}.json")
+
+    def lock(self, relay: str) -> str:
+        """Return the file whose lock a relay holds while it lives."""
+        return os.path.join(self.relay_folder, f"{relay}.lock")
+
+    def progress(self, relay: str) -> str:
+        """Return the file in which a relay publishes its progress."""
+        return os.path.join(self.relay_folder, f"{relay}.json")
+
+    def hurry_request(self, relay: str) -> str:
+        """Return the file whose existence tells a relay that somebody waits for the last events."""
+        return os.path.join(self.relay_folder, f"{relay}.hurry")
+
+    def yield_request(self, relay: str) -> str:
+        """Return the file whose existence asks a relay whose runs are over to leave the rest to another relay."""
+        return os.path.join(self.relay_folder, f"{relay}.yield")
+
+    def read_progress(self, relay: str) -> dict[str, Any]:
+        """Return the progress that a relay published last; empty if there is none.
+
+        ``segments``: name to bytes settled; ``endpoints``: name to ``state`` and ``reason``; ``runs``: trace id to
+        endpoint to ``waiting`` and ``dead``, numbers of events.
+        """
+        nothing: dict[str, Any] = {"segments": {}, "endpoints": {}, "runs": {}}
+        try:
+            with open(self.progress(relay), encoding="utf-8") as file:
+                progress = loads(file.read())
+        except (OSError, ValueError):
+            return nothing
+        return progress if isinstance(progress, dict) else nothing
 
 
 def _upwards(start: str, name: str) -> str | None:
+    """Return the nearest folder, from `start` upwards, that holds an entry of this name."""
     folder = start
     while not os.path.exists(os.path.join(folder, name)):
         parent = os.path.dirname(folder)
@@ -104,26 +181,11 @@ def _upwards(start: str, name: str) -> str | None:
     return folder
 
 
-def journal_folder(root: str) -> str:
-    """Return where the journal of a project is."""
-    return os.path.join(root, FOLDER, "events")
-
-
-def workflow_file(root: str) -> str:
-    """Return where the configuration of a project is."""
-    return os.path.join(root, FOLDER, "config", "workflow.yaml")
-
-
-def under_ci(environ: Mapping[str, str]) -> bool:
-    """Tell whether a CI service runs this, by the variable that all of them set."""
+def is_under_ci(environ: Mapping[str, str]) -> bool:
+    """Whether a CI service runs this process: all of them set `CI`."""
     return environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
-def switched_off(environ: Mapping[str, str]) -> bool:
-    """Tell whether `SWARMTASK_DISABLED` switches recording off."""
+def is_switched_off(environ: Mapping[str, str]) -> bool:
+    """Whether `SWARMTASK_DISABLED` switches recording off."""
     return environ.get("SWARMTASK_DISABLED", "") not in ("", "0")
-
-
-def database(relay_folder: str) -> str:
-    """Return where the database is."""
-    return os.path.join(relay_folder, "relay.db")

@@ -15,6 +15,7 @@ from pytest_swarmtask.history.sqlite_file import alone, make_private, unmoved, u
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 TIMEOUT = 10.0
 """Seconds to wait for others that write, at most."""
 _CACHE = 32_000
@@ -23,11 +24,6 @@ _CHECKPOINT = 8_000
 """Pages in the write-ahead log before they are moved on: several batches, since batches change the same pages."""
 _WAL_LEFT = 4_000_000
 """Bytes of the write-ahead log that may stay behind."""
-
-
-def database(journal: str) -> str:
-    """Return where the history of a journal is."""
-    return os.path.join(journal, "history.sqlite")
 
 
 def connect(path: str, timeout: float = TIMEOUT) -> sqlite3.Connection:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
+    from pytest_swarmtask.core.project import Project
+
 BATCH = 10_000
 """Lines of one transaction: they bound the memory, and how long another writer has to wait."""
 
@@ -53,7 +55,7 @@ class Ingested(NamedTuple):
     foreign: int = 0
 
 
-def ingest(db: sqlite3.Connection, journal: str) -> Ingested:
+def ingest(db: sqlite3.Connection, project: Project) -> Ingested:
     """Take what is new in a journal into the history.
 
     What was read of each segment is kept in the same transaction as what was read, so it does not matter where this
@@ -64,10 +66,10 @@ def ingest(db: sqlite3.Connection, journal: str) -> Ingested:
     """
     events = foreign = 0
     tasks = _Tasks(db)
-    grown = _grown(db, journal)
+    grown = _grown(db, project)
     while grown:
         with transaction(db):
-            batch, grown = _read(db, journal, grown)
+            batch, grown = _read(db, project, grown)
             _write(db, batch, tasks)
         events += sum(counts[1] for counts in batch.segments.values())
         foreign += sum(counts[2] for counts in batch.segments.values())
@@ -75,21 +77,21 @@ def ingest(db: sqlite3.Connection, journal: str) -> Ingested:
     return Ingested(events, foreign)
 
 
-def _grown(db: sqlite3.Connection, journal: str) -> list[str]:
+def _grown(db: sqlite3.Connection, project: Project) -> list[str]:
     """Return the segments with something behind the cursor, oldest first."""
     cursors: dict[str, int] = dict(db.execute("SELECT name, offset FROM segment"))
-    names = (segment.name for segment in journals.segments(journal))
-    return [name for name in names if _size(journal, name) > cursors.get(name, 0)]
+    names = (segment.name for segment in journals.segments(project.journal))
+    return [name for name in names if _size(project, name) > cursors.get(name, 0)]
 
 
-def _size(journal: str, name: str) -> int:
+def _size(project: Project, name: str) -> int:
     try:
-        return os.stat(os.path.join(journal, name)).st_size
+        return os.stat(project.segment(name)).st_size
     except OSError:
         return 0  # removed in between
 
 
-def _read(db: sqlite3.Connection, journal: str, names: list[str]) -> tuple[Batch, list[str]]:
+def _read(db: sqlite3.Connection, project: Project, names: list[str]) -> tuple[Batch, list[str]]:
     """Return the next lines, and the segments that they did not exhaust.
 
     The cursors are read here, inside the transaction: another process may have moved them since we looked.
@@ -100,7 +102,7 @@ def _read(db: sqlite3.Connection, journal: str, names: list[str]) -> tuple[Batch
         row = db.execute("SELECT offset FROM segment WHERE name = ?", (name,)).fetchone()
         offset = row[0] if row else 0
         counts = [offset, 0, 0]
-        for line, counts[0] in _lines(os.path.join(journal, name), offset):
+        for line, counts[0] in _lines(project.segment(name), offset):
             counts[1 if batch.add(line) else 2] += 1
             left -= 1
             if not left:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pytest_swarmtask.core.errors import ConfigError, HistoryError
 from pytest_swarmtask.history import retention
-from pytest_swarmtask.history.database import TIMEOUT, connect, database, identity, is_corrupt, set_aside
+from pytest_swarmtask.history.database import TIMEOUT, connect, identity, is_corrupt, set_aside
 from pytest_swarmtask.history.ingest import ingest
 from pytest_swarmtask.history.schema import VERSION
 from pytest_swarmtask.journal import orphans
@@ -18,6 +18,8 @@ from pytest_swarmtask.journal import segments as journals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pytest_swarmtask.core.project import Project
 
 Answer = TypeVar("Answer")
 
@@ -36,7 +38,7 @@ class QueryOptions(NamedTuple):
     say: Callable[[str], None] = lambda _: None
 
 
-def query_history(journal: str, question: Callable[[sqlite3.Connection], Answer], options: QueryOptions) -> Answer:
+def query_history(project: Project, question: Callable[[sqlite3.Connection], Answer], options: QueryOptions) -> Answer:
     """Take in what is new in a journal, and return what a question finds in the history.
 
     A corrupt history is moved aside and made anew from the journal; where it cannot be written, a temporary one is
@@ -45,11 +47,11 @@ def query_history(journal: str, question: Callable[[sqlite3.Connection], Answer]
     Raises:
         HistoryError: a newer version wrote it, it is locked for too long, or the disk is full.
     """
-    path = database(journal)
+    path = project.history
     for _ in range(3):
         known = identity(path)
         try:
-            return _asked(path if _writable(journal, path) else "", journal, question, options)
+            return _asked(path if _writable(project, path) else "", project, question, options)
         except sqlite3.Error as error:
             if not is_corrupt(error):
                 raise HistoryError(_reason(path, error)) from error
@@ -75,10 +77,10 @@ class Counted(NamedTuple):
     closed: bool = False
 
 
-def counted(journal: str) -> dict[str, Counted]:
+def counted(project: Project) -> dict[str, Counted]:
     """Return what the history knows of segments, by name; as it is, and nothing where it cannot be read now."""
-    path = database(journal)
-    if not os.path.exists(path) or not _writable(journal, path):
+    path = project.history
+    if not os.path.exists(path) or not _writable(project, path):
         return {}
     try:
         with contextlib.closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", timeout=0.0, uri=True)) as db:
@@ -92,24 +94,26 @@ def counted(journal: str) -> dict[str, Counted]:
     return {row[0]: Counted(row[1], row[2], row[3], s.trace_id not in going_on) for s, row in found if s is not None}
 
 
-def update(journal: str, environ: Mapping[str, str]) -> None:
+def update(project: Project, environ: Mapping[str, str]) -> None:
     """Take in what is new, for later questions.
 
     Raises:
         HistoryError: as in `query_history`.
     """
-    query_history(journal, lambda _: None, QueryOptions(environ))
+    query_history(project, lambda _: None, QueryOptions(environ))
 
 
-def _asked(path: str, journal: str, question: Callable[[sqlite3.Connection], Answer], options: QueryOptions) -> Answer:
-    if not path and os.path.exists(database(journal)):
-        options.say(f"{database(journal)} is not ours to write: shown is what the journal still holds")
+def _asked(
+    path: str, project: Project, question: Callable[[sqlite3.Connection], Answer], options: QueryOptions
+) -> Answer:
+    if not path and os.path.exists(project.history):
+        options.say(f"{project.history} is not ours to write: shown is what the journal still holds")
     with contextlib.closing(connect(path, options.timeout)) as db:
         try:
-            found = ingest(db, journal)
-            _close_orphaned_spans(db, journal)
+            found = ingest(db, project)
+            _close_orphaned_spans(db, project)
             if found.events and path:
-                _keep_small(db, journal, options.environ)
+                _keep_small(db, project, options.environ)
         except sqlite3.OperationalError as error:
             if not _is_busy(error):
                 raise
@@ -117,13 +121,13 @@ def _asked(path: str, journal: str, question: Callable[[sqlite3.Connection], Ans
         return question(db)
 
 
-def _close_orphaned_spans(db: sqlite3.Connection, journal: str) -> None:
+def _close_orphaned_spans(db: sqlite3.Connection, project: Project) -> None:
     """Have ended what dead processes have left open, and take that in; only runs with something open are looked at."""
     runs = _unfinished(db)
-    names = [segment.name for segment in journals.segments(journal) if segment.trace_id in runs]
+    names = [segment.name for segment in journals.segments(project.journal) if segment.trace_id in runs]
     if names:
-        orphans.close_orphaned_spans(journal, names)
-        ingest(db, journal)
+        orphans.close_orphaned_spans(project, names)
+        ingest(db, project)
 
 
 def _unfinished(db: sqlite3.Connection) -> set[str]:
@@ -131,24 +135,24 @@ def _unfinished(db: sqlite3.Connection) -> set[str]:
     return {trace_id for (trace_id,) in db.execute(query)}
 
 
-def _keep_small(db: sqlite3.Connection, journal: str, environ: Mapping[str, str]) -> None:
+def _keep_small(db: sqlite3.Connection, project: Project, environ: Mapping[str, str]) -> None:
     if not retention.is_due(db):
         return
     from pytest_swarmtask.config.load import load
     from pytest_swarmtask.config.monitoring import Retention
 
     try:
-        kept = load(Path(journal).parents[1], environ).workflow.monitoring.retention
+        kept = load(project, environ).workflow.monitoring.retention
     except ConfigError:  # is told where the configuration is asked for
         kept = Retention()
     retention.prune(db, kept.history_age, kept.history_bytes)
 
 
-def _writable(journal: str, path: str) -> bool:
+def _writable(project: Project, path: str) -> bool:
     """Tell whether a history may be made here: one that root made in a user's project would be closed to that user."""
     return (
-        orphans.is_ours(journal)
-        and os.access(journal, os.W_OK)
+        orphans.is_ours(project)
+        and os.access(project.journal, os.W_OK)
         and (not os.path.exists(path) or os.access(path, os.W_OK))
     )
 

@@ -27,6 +27,7 @@ from pytest_swarmtask.journal.decode import decode
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.segments import Segment
 
 _SUFFIX = "_end"
@@ -42,42 +43,42 @@ _OF_SESSIONS = ("workflow", "action", "test_type", "coverage", CAUSED_BY)
 """What the end of a session repeats of its start, which holds the facts of the run; other ends repeat all."""
 
 
-def close_orphaned_spans(journal: str, among: Collection[str] | None = None) -> None:
+def close_orphaned_spans(project: Project, among: Collection[str] | None = None) -> None:
     """End what dead processes have left open.
 
     What cannot be written now is left for the next reader. A journal of another user is left to its owner, who could
     not read what we write.
 
     Args:
-        journal: the journal's folder.
+        project: the project whose journal this is.
         among: names of segments; only processes that wrote one of these are looked at. By default all.
     """
-    if not is_ours(journal):
+    if not is_ours(project):
         return
-    for segments in _processes(journal):
+    for segments in _processes(project):
         if among is None or any(segment.name in among for segment in segments):
             with contextlib.suppress(OSError):
-                _end(journal, segments)
+                _end(project, segments)
 
 
-def is_ours(journal: str) -> bool:
+def is_ours(project: Project) -> bool:
     """Tell whether a journal belongs to this user."""
     try:
-        return not hasattr(os, "geteuid") or os.stat(journal).st_uid == os.geteuid()
+        return not hasattr(os, "geteuid") or os.stat(project.journal).st_uid == os.geteuid()
     except OSError:
         return False
 
 
-def _processes(journal: str) -> Iterable[list[Segment]]:
+def _processes(project: Project) -> Iterable[list[Segment]]:
     """Return the segments of each process that has no end written for it yet."""
     found: dict[tuple[str, str], list[Segment]] = {}
-    for segment in journals.segments(journal):
+    for segment in journals.segments(project.journal):
         found.setdefault(segment.process, []).append(segment)
     return [segments for segments in found.values() if not any(s.writer.endswith(_SUFFIX) for s in segments)]
 
 
-def _end(journal: str, segments: Sequence[Segment]) -> None:
-    paths = [os.path.join(journal, segment.name) for segment in segments]
+def _end(project: Project, segments: Sequence[Segment]) -> None:
+    paths = [project.segment(segment.name) for segment in segments]
     if not all(locks.is_free(path) for path in paths):
         return
     starts = _left_open(paths)
@@ -85,7 +86,7 @@ def _end(journal: str, segments: Sequence[Segment]) -> None:
         last = segments[-1]
         writer = last.writer + _SUFFIX
         name = f"{last.created}-{last.trace_id}-{writer}-{last.route}{journals.SUFFIX}"
-        _put(os.path.join(journal, name), b"".join(_ends(writer, starts, paths)))
+        _put(project.segment(name), b"".join(_ends(writer, starts, paths)))
 
 
 def _left_open(paths: Iterable[str]) -> list[Event]:

@@ -9,27 +9,29 @@ import os
 
 from pytest_swarmtask.journal.segments import private_folder, write_private
 
-_FOLDER = "spans"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytest_swarmtask.core.project import Project
 
 
-def begin(journal: str, key: str, span_id: str, now: float) -> None:
+def begin(project: Project, key: str, span_id: str, now: float) -> None:
     """Keep a span for the process that ends it.
 
     Args:
-        journal: the journal's folder.
+        project: the project whose journal this is.
         key: what both processes know it by.
         span_id: the span.
         now: when it began, seconds since the epoch.
     """
     try:
-        write_private(os.path.join(_folder(journal), key), f"{span_id} {now!r}".encode())
+        write_private(os.path.join(_folder(project), key), f"{span_id} {now!r}".encode())
     except OSError:
         pass  # its end will have no duration
 
 
-def take(journal: str, key: str) -> tuple[str, float] | None:
+def take(project: Project, key: str) -> tuple[str, float] | None:
     """Return the span that another process began, and when; None where none did. It is given only once."""
-    path = os.path.join(journal, _FOLDER, key)
+    path = os.path.join(project.spans, key)
     try:
         with open(path, encoding="ascii") as file:
             span_id, began = file.read().split()
@@ -39,10 +41,10 @@ def take(journal: str, key: str) -> tuple[str, float] | None:
         return None
 
 
-def is_first_to_say(journal: str, key: str) -> bool:
+def is_first_to_say(project: Project, key: str) -> bool:
     """Tell whether no process has said this yet. Where the journal cannot be written, temporary files remember it."""
     try:
-        folder = _folder(journal)
+        folder = _folder(project)
         if not os.access(folder, os.W_OK):
             folder = _temporary()
     except OSError:
@@ -56,11 +58,10 @@ def is_first_to_say(journal: str, key: str) -> bool:
     return True
 
 
-def _folder(journal: str) -> str:
-    folder = os.path.join(journal, _FOLDER)
-    private_folder(journal)
-    private_folder(folder)
-    return folder
+def _folder(project: Project) -> str:
+    private_folder(project.journal)
+    private_folder(project.spans)
+    return project.spans
 
 
 def _temporary() -> str:

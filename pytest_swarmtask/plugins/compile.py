@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytest_swarmtask.config.workflow import AccessControl
+    from pytest_swarmtask.core.project import Project
 
 
 def installed_packages() -> list[list[Any]]:
@@ -24,7 +25,7 @@ def installed_packages() -> list[list[Any]]:
     return [[folder, os.stat(folder).st_mtime_ns] for folder in folders]
 
 
-def compile_settings(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
+def compile_settings(project: Project, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the compiled form of a project's configuration.
 
     Raises:
@@ -34,12 +35,10 @@ def compile_settings(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
         import site
 
         site.main()
-    from pathlib import Path
-
     from pytest_swarmtask.config.load import load
     from pytest_swarmtask.plugins import endpoints, registry
 
-    workflow = load(Path(root), environ).workflow
+    workflow = load(project, environ).workflow
     installed = installed_packages()  # before they are looked through
     manager, found = registry.plugin_manager([endpoints])
     given, problems = endpoints.all_endpoints(manager, workflow)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.core.event import Event
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.plugins.sink import Sink
 
 __all__ = ["Endpoint", "Finding", "SinkRequest", "hookimpl"]
@@ -49,24 +50,22 @@ class SinkRequest(NamedTuple):
     Attributes:
         name: that of its `Endpoint`.
         identity: under which its deliveries are remembered: the name, the environment and the role.
-        root: the project's folder.
+        project: the project, with its root and the paths of its files.
         environ: where variables are looked up.
         workflow: the configuration that holds in the environment of the events, or None where it is not valid.
         registered: the definition of a webhook that was registered from Python, or None.
         role: the role whose secret signs, or None.
-        journal: the journal's folder.
         environment: the `WORKFLOW_ENVIRONMENT` of the events, empty without one.
         plugins: the plug-in manager, with every plug-in registered.
     """
 
     name: str
     identity: str
-    root: Path
+    project: Project
     environ: Mapping[str, str]
     workflow: Workflow | None
     registered: Mapping[str, Any] | None
     role: str | None
-    journal: str
     environment: str
     plugins: pluggy.PluginManager
 

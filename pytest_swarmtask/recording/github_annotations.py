@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 
-from pytest_swarmtask.core.project import annotations_file
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_swarmtask.core.project import Project
 
-def take_annotations(journal: str, environ: Mapping[str, str]) -> list[str]:
+
+def take_annotations(project: Project, environ: Mapping[str, str]) -> list[str]:
     """Return the lines to be printed into the log of this job, each to one caller only; none outside GitHub Actions."""
     if environ.get("GITHUB_ACTIONS") != "true":
         return []
-    path = annotations_file(journal)
+    path = project.annotations
     taken = f"{path}.{os.getpid()}"
     try:
         os.rename(path, taken)

@@ -11,7 +11,7 @@ import zlib
 from _thread import RLock  # `threading` without what is not needed here
 
 from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, SHARED, Event
-from pytest_swarmtask.core.project import BACKGROUND, find_root
+from pytest_swarmtask.core.project import BACKGROUND, Project
 from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, derived_span, run_context, traceparent
 from pytest_swarmtask.journal import run_state
 from pytest_swarmtask.journal.segments import LOCAL, SUFFIX, Journal
@@ -115,7 +115,7 @@ class Recorder:
         self.problem = self.problem or _neutral(problem)
 
     def _connect(self) -> None:
-        self._journal = Journal(self.settings.journal, self.trace_id, self._ids, self.clock)
+        self._journal = Journal(self.settings.project.journal, self.trace_id, self._ids, self.clock)
         self._launchers: dict[str, RelayLauncher] = {}
         self._awaited: set[str] = set()
         self._handed_over = True
@@ -208,7 +208,9 @@ class Recorder:
         with self._lock:
             self.lost += 1
             self.failing = True
-        self.problem = self.problem or _neutral(f"events could not be written to {self.settings.journal}: {error}")
+        self.problem = self.problem or _neutral(
+            f"events could not be written to {self.settings.project.journal}: {error}"
+        )
 
     def denies(self, event_type: str) -> bool:
         """Tell whether the role does not allow such an event."""
@@ -271,7 +273,7 @@ class Recorder:
         key = span_id = derived_span(self.trace_id, self._around, kind, task_id)
         if ends_elsewhere and self._around is not None and self.settings.enabled:
             span_id = self._ids.span()
-            run_state.begin(self.settings.journal, key, span_id, now)
+            run_state.begin(self.settings.project, key, span_id, now)
         elif span_id in self._used:  # the same task once more in one process: a span of its own
             span_id = self._ids.span()
         elif len(self._used) < _MAX_USED:
@@ -285,7 +287,7 @@ class Recorder:
         if begun_here is not None:
             return begun_here
         key = derived_span(self.trace_id, self._around, kind, task_id)
-        begun_elsewhere = run_state.take(self.settings.journal, key) if self._around is not None else None
+        begun_elsewhere = run_state.take(self.settings.project, key) if self._around is not None else None
         return begun_elsewhere or (key, None)
 
     # -- where it goes -----------------------------------------------------------------------------------------
@@ -327,7 +329,7 @@ class Recorder:
         if route == LOCAL:
             self._handed_over = True
         elif route != self._journal.route:
-            self._launchers[route] = RelayLauncher(self.settings.journal, relay)
+            self._launchers[route] = RelayLauncher(self.settings.project, relay)
             if awaited:
                 self._awaited.add(route)
             self._handed_over = False
@@ -344,7 +346,7 @@ class Recorder:
         if self._around is None:
             return True
         key = zlib.crc32(f"{self.trace_id}|{self._around}|{problem}".encode("utf-8", "replace"))
-        return run_state.is_first_to_say(self.settings.journal, f"{key:08x}")
+        return run_state.is_first_to_say(self.settings.project, f"{key:08x}")
 
     def join(self, trace_id: str, parent_span_id: str | None) -> None:
         """Become part of another run, as an xdist worker does; to be called before anything is recorded."""
@@ -415,7 +417,7 @@ class Recorder:
     def _check_journal(self) -> None:
         if not self._journal.exists():
             self.problem = self.problem or _neutral(
-                f"{self.settings.journal} was removed while events were written to it"
+                f"{self.settings.project.journal} was removed while events were written to it"
             )
             self.lost, self.count = self.lost + self.count, 0
             self.failing = True
@@ -488,28 +490,28 @@ def _copied(metadata: Mapping[Any, Any], redactor: Redactor) -> dict[Any, Any]:
         return {"metadata_text": redactor.plain(metadata)}
 
 
-_recorders: dict[str, Recorder] = {}
-_default: list[str] = []
+_recorders: dict[Project, Recorder] = {}
+_default: list[Project] = []
 making = RLock()
 """Held while a recorder, or what belongs to one, is made: there is one for each project, whichever thread is first."""
 
 
-def get_recorder(root: str | None = None, otherwise: str | None = None) -> Recorder:
+def get_recorder(project: Project | None = None, otherwise: str | None = None) -> Recorder:
     """Return the recorder of this process for a project.
 
     Args:
-        root: the project's folder. Without it the one found first in this process, else found now from the
-            working directory upwards, so that a script that changes its directory keeps its journal.
-        otherwise: the project's folder where none is found upwards.
+        project: the project. Without it, the first one found in this process, else the one of the working
+            directory, so that a script that changes its directory keeps its journal.
+        otherwise: the root of the project if none is found upwards from the working directory.
     """
-    if root is None:
+    if project is None:
         if not _default:
-            _default.append(find_root(os.getcwd(), otherwise))
-        root = _default[0]
+            _default.append(Project.find(os.getcwd(), otherwise))
+        project = _default[0]
     with making:
-        known = _recorders.get(root)
+        known = _recorders.get(project)
         if known is None:
-            known = _recorders[root] = Recorder(read_settings(root, os.environ), os.environ)
+            known = _recorders[project] = Recorder(read_settings(project, os.environ), os.environ)
     return known
 
 

@@ -13,7 +13,6 @@ import os
 import sys
 import time
 
-from pytest_swarmtask.core.project import hurry_file, lock_file, read_progress, relay_folder
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.journal.segments import private_folder, write_private
@@ -25,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from pytest_swarmtask.core.project import Project
 
 _POLL = 0.02
 _MOST_OFF = 60.0
@@ -50,10 +51,10 @@ _SHELL = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
 class RelayLauncher:
     """The watched process's view of the relay that serves it."""
 
-    __slots__ = ("_foreground", "_journal", "_relay", "problem")
+    __slots__ = ("_foreground", "_project", "_relay", "problem")
 
-    def __init__(self, journal: str, relay: str) -> None:
-        self._journal = journal
+    def __init__(self, project: Project, relay: str) -> None:
+        self._project = project
         self._relay = relay
         self._foreground = False
         self.problem: str | None = None
@@ -64,12 +65,12 @@ class RelayLauncher:
         Never raises: where none can be started, `wait` delivers by itself.
         """
         try:
-            private_folder(relay_folder(self._journal))
-            lock = locks.open_locked(lock_file(self._journal, self._relay))
+            private_folder(self._project.relay_folder)
+            lock = locks.open_locked(self._project.lock(self._relay))
             if lock is None:
                 return True  # one is at work
             try:
-                _spawn(self._journal, self._relay, lock, environ)
+                _spawn(self._project, self._relay, lock, environ)
             finally:
                 os.close(lock)  # the relay has its own copy, and with it the lock
         except Exception as error:  # noqa: BLE001 - no process, no shell, no space: the work goes on
@@ -93,7 +94,7 @@ class RelayLauncher:
         while not self._settled(owed):
             if now() >= deadline:
                 return False
-            if not restarted and not locks.is_locked(lock_file(self._journal, self._relay)):
+            if not restarted and not locks.is_locked(self._project.lock(self._relay)):
                 restarted = True  # it was killed, or had nothing to do for a long while
                 if not self.start(environ):
                     return self._deliver(owed, max(0.0, deadline - now()), environ)
@@ -103,13 +104,13 @@ class RelayLauncher:
     def _hurry(self) -> None:
         """Have batches sent that are not full."""
         try:
-            write_private(hurry_file(self._journal, self._relay), b"")
+            write_private(self._project.hurry_request(self._relay), b"")
         except OSError:
             pass  # they go when they are old enough
 
     def progress(self) -> dict[str, Any]:
         """Return what the relay last said."""
-        return read_progress(self._journal, self._relay)
+        return self._project.read_progress(self._relay)
 
     def _settled(self, owed: Mapping[str, int]) -> bool:
         settled = self.progress()["segments"]
@@ -120,7 +121,7 @@ class RelayLauncher:
             return False  # timeouts would never end, and signatures be refused
         try:
             process = importlib.import_module("pytest_swarmtask.relay.process")  # only here does capture load a relay
-            process.serve(self._journal, self._relay, environ, timeout=timeout)
+            process.serve(self._project, self._relay, environ, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - delivery is tried again by the next relay
             self.problem = f"events could not be delivered: {error}"
         return self._settled(owed)
@@ -147,10 +148,10 @@ def own_command(program: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", f"import sys; sys.path[0] = sys.argv.pop(1); {program}", package_parent, *arguments]
 
 
-def _spawn(journal: str, relay: str, lock: int, environ: Mapping[str, str]) -> None:
-    arguments = own_command(_MAIN, journal, relay)
+def _spawn(project: Project, relay: str, lock: int, environ: Mapping[str, str]) -> None:
+    arguments = own_command(_MAIN, project.root, relay)
     env = own_environ(environ)
-    log = os.path.join(relay_folder(journal), "relay.log")
+    log = project.relay_log
     if sys.platform == "win32":
         _spawn_windows(arguments, log, env)
         return

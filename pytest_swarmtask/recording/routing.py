@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.recording.settings import Settings
 
 
@@ -64,7 +65,7 @@ class Routing:
             owed["role"] = settings.access.role
         content = dumps(owed).encode()
         route = route_of(content)
-        _write(settings.journal, route, content)
+        _write(settings.project, route, content)
         return route, relay, not set(BACKGROUND).issuperset(names)
 
     def relay_key(self) -> str:
@@ -78,11 +79,11 @@ class Routing:
         return f"{zlib.crc32(text.encode('utf-8', 'surrogateescape')) & 0xFFFF:04x}"
 
 
-def _write(journal: str, route: str, content: bytes) -> None:
-    folder = os.path.join(journal, "routes")
+def _write(project: Project, route: str, content: bytes) -> None:
+    folder = project.routes
     path = os.path.join(folder, f"{route}.json")
     if not _is_kept(path, content):
-        private_folder(journal)
+        private_folder(project.journal)
         private_folder(folder)
         write_private(path, content)
 

@@ -12,7 +12,7 @@ import zlib
 
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.fastjson import dumps, loads
-from pytest_swarmtask.core.project import journal_folder, switched_off, under_ci, workflow_file
+from pytest_swarmtask.core.project import is_switched_off, is_under_ci
 from pytest_swarmtask.core.roles import CONTROLS, Access
 from pytest_swarmtask.journal.segments import private_folder, write_private
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from pytest_swarmtask.core.project import Project
+
 
 _FORMAT = 6
-_CACHE = "config.json"
 
 
 class Settings:
     """What capture goes by.
 
     Attributes:
-        root: the project's folder, the one that holds `.taskmaster`.
-        journal: the journal's folder.
+        project: the project whose settings these are.
         enabled: whether events are recorded at all.
         source: who reports.
         environment: name of the chosen environment, or None.
@@ -55,27 +55,27 @@ class Settings:
         "endpoints",
         "environment",
         "handler_timeout",
-        "journal",
         "metadata",
         "plugins",
         "problem",
+        "project",
         "redact_allow",
         "redact_keys",
-        "root",
         "session_task_id",
         "source",
         "variables",
     )
 
-    def __init__(self, root: str, environ: Mapping[str, str], compiled: Mapping[str, Any], problem: str | None) -> None:
+    def __init__(
+        self, project: Project, environ: Mapping[str, str], compiled: Mapping[str, Any], problem: str | None
+    ) -> None:
         timeout = compiled["drain_timeout"]
-        self.root = root
-        self.journal = journal_folder(root)
-        self.enabled: bool = compiled["enabled"] and not switched_off(environ)
-        self.source: str = _filled(compiled["source"] or "", environ) or os.path.basename(root) or "project"
+        self.project = project
+        self.enabled: bool = compiled["enabled"] and not is_switched_off(environ)
+        self.source: str = _filled(compiled["source"] or "", environ) or os.path.basename(project.root) or "project"
         self.environment = environ.get("WORKFLOW_ENVIRONMENT") or None
         self.session_task_id: str = compiled["session_task_id"]
-        self.drain_timeout: float = (10.0 if under_ci(environ) else 2.0) if timeout is None else timeout
+        self.drain_timeout: float = (10.0 if is_under_ci(environ) else 2.0) if timeout is None else timeout
         self.handler_timeout: float = compiled["handler_timeout"]
         self.metadata = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
         self.plugins: list[list[str]] = compiled["plugins"]
@@ -119,33 +119,33 @@ DEFAULTS: dict[str, Any] = {
 """
 
 
-def read_settings(root: str, environ: Mapping[str, str]) -> Settings:
+def read_settings(project: Project, environ: Mapping[str, str]) -> Settings:
     """Return what capture goes by in this project.
 
     Never raises: a configuration that cannot be followed gives the defaults, and `problem` says why.
     """
-    key = _key(root, environ)
+    key = _key(project, environ)
     if key is None:
-        return Settings(root, environ, DEFAULTS, None)
-    compiled = _cached(root, key)
+        return Settings(project, environ, DEFAULTS, None)
+    compiled = _cached(project, key)
     if compiled is None:
         from pytest_swarmtask.plugins import compile as compiler  # YAML parser and validator: only for a stale cache
 
         try:
-            compiled = compiler.compile_settings(root, environ)
+            compiled = compiler.compile_settings(project, environ)
         except ConfigError as error:
             compiled = {**DEFAULTS, "problem": str(error), "installed": compiler.installed_packages()}
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the watched work goes on
-            return Settings(root, environ, DEFAULTS, f"{workflow_file(root)}: {type(error).__name__}: {error}")
-        if os.access(workflow_file(root), os.R_OK):  # one that becomes readable looks the same
-            _store(root, key, compiled)
-    return Settings(root, environ, compiled, compiled["problem"])
+            return Settings(project, environ, DEFAULTS, f"{project.workflow_file}: {type(error).__name__}: {error}")
+        if os.access(project.workflow_file, os.R_OK):  # one that becomes readable looks the same
+            _store(project, key, compiled)
+    return Settings(project, environ, compiled, compiled["problem"])
 
 
-def _key(root: str, environ: Mapping[str, str]) -> list[Any] | None:
+def _key(project: Project, environ: Mapping[str, str]) -> list[Any] | None:
     """Return what the compiled form depends on, or None where there is no file."""
     try:
-        stat = os.stat(workflow_file(root))
+        stat = os.stat(project.workflow_file)
     except FileNotFoundError:
         return None
     except OSError:
@@ -155,9 +155,9 @@ def _key(root: str, environ: Mapping[str, str]) -> list[Any] | None:
     return [_FORMAT, stat.st_mtime_ns, stat.st_size, stat.st_ino, environment, us]
 
 
-def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
+def _cached(project: Project, key: list[Any]) -> dict[str, Any] | None:
     try:
-        with open(os.path.join(journal_folder(root), _CACHE), encoding="utf-8") as file:
+        with open(project.compiled_config, encoding="utf-8") as file:
             cache = loads(file.read())
         text = cache["compiled"]
         if cache["key"] == key and cache["crc32"] == zlib.crc32(text.encode()):
@@ -169,12 +169,11 @@ def _cached(root: str, key: list[Any]) -> dict[str, Any] | None:
     return None
 
 
-def _store(root: str, key: list[Any], compiled: dict[str, Any]) -> None:
-    folder = journal_folder(root)
+def _store(project: Project, key: list[Any], compiled: dict[str, Any]) -> None:
     text = dumps(compiled)
     cache = {"key": key, "crc32": zlib.crc32(text.encode()), "compiled": text}
     try:
-        private_folder(folder)
-        write_private(os.path.join(folder, _CACHE), dumps(cache).encode())
+        private_folder(project.journal)
+        write_private(project.compiled_config, dumps(cache).encode())
     except OSError:
         pass  # a read-only checkout compiles each time

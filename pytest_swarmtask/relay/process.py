@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.project import lock_file, read_progress, relay_folder, yield_file
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.segments import private_folder
@@ -24,15 +24,16 @@ from pytest_swarmtask.relay.delivery.routes import Routes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+
 _log = logging.getLogger("pytest_swarmtask.relay")
 _MOST_LOG = 1_000_000
 _LOOK_AGAIN = 0.05
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Be a relay: arguments are the journal's folder, the relay's key and the descriptor of the lock it holds."""
-    journal, key = arguments[:2]
-    lock = _adopted_lock(arguments) if len(arguments) > 2 else locks.open_locked(lock_file(journal, key))
+    """Be a relay: arguments are the project's root, the relay's key and the descriptor of the lock it holds."""
+    project, key = Project(arguments[0]), arguments[1]
+    lock = _adopted_lock(arguments) if len(arguments) > 2 else locks.open_locked(project.lock(key))
     if lock is None:
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -42,20 +43,20 @@ def main(arguments: Sequence[str]) -> None:
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {key} %(levelname)s %(message)s", stream=sys.stderr)
     try:
         while lock is not None:
-            relay = Relay(journal, os.environ, {key: lock}, relay_plugins())
+            relay = Relay(project, os.environ, {key: lock}, relay_plugins())
             relay.run()
-            lock = _needed_again(relay, journal, key)
+            lock = _needed_again(relay, project, key)
             if lock is None:
-                retention.prune(journal, os.environ)
-                lock = _needed_again(relay, journal, key)
+                retention.prune(project, os.environ)
+                lock = _needed_again(relay, project, key)
     except Exception:  # noqa: BLE001 - it stands in the log
         _log.exception("the relay ends: the next one, or `swarmtask flush`, goes on where it stopped")
         sys.exit(1)
 
 
-def _needed_again(relay: Relay, journal: str, key: str) -> int | None:
+def _needed_again(relay: Relay, project: Project, key: str) -> int | None:
     """Return the lock once more where a writer that saw it held in its last moment has relied on us."""
-    return locks.open_locked(lock_file(journal, key)) if relay.missed() else None
+    return locks.open_locked(project.lock(key)) if relay.missed() else None
 
 
 def _adopted_lock(arguments: Sequence[str]) -> int:
@@ -67,21 +68,21 @@ def _adopted_lock(arguments: Sequence[str]) -> int:
     return lock
 
 
-def serve(journal: str, key: str, environ: Mapping[str, str], timeout: float) -> bool:
+def serve(project: Project, key: str, environ: Mapping[str, str], timeout: float) -> bool:
     """Deliver what has been journaled for a relay so far from within the watched process, at most `timeout` seconds.
 
     Returns:
         Whether everything was settled. False also when another relay is at work on it.
     """
-    private_folder(relay_folder(journal))
-    lock = locks.open_locked(lock_file(journal, key))
+    private_folder(project.relay_folder)
+    lock = locks.open_locked(project.lock(key))
     if lock is None:
         return False
-    return Relay(journal, environ, {key: lock}, relay_plugins(), adopt=False, watched=True).run(timeout)
+    return Relay(project, environ, {key: lock}, relay_plugins(), adopt=False, watched=True).run(timeout)
 
 
 def flush(
-    journal: str, environ: Mapping[str, str], timeout: float, watch: Callable[[int, int], None] | None = None
+    project: Project, environ: Mapping[str, str], timeout: float, watch: Callable[[int, int], None] | None = None
 ) -> bool:
     """Deliver everything that the journal owes to anybody, now, for at most `timeout` seconds.
 
@@ -92,33 +93,33 @@ def flush(
         Whether everything was settled.
     """
     deadline = time.monotonic() + timeout
-    private_folder(relay_folder(journal))
-    orphans.close_orphaned_spans(journal)
-    routes = Routes(journal, environ)
-    owing_keys = (routes.relay(segment.route) for segment in owing(journal, routes))
+    private_folder(project.relay_folder)
+    orphans.close_orphaned_spans(project)
+    routes = Routes(project, environ)
+    owing_keys = (routes.relay(segment.route) for segment in owing(project, routes))
     keys = list(dict.fromkeys(key for key in owing_keys if key is not None))
     settled, busy, plugins = True, [], relay_plugins()
     for start in range(0, len(keys), AT_ONCE):
         some = keys[start : start + AT_ONCE]
-        taken = {key: lock for key in some if (lock := _take_over(journal, routes, key, deadline)) is not None}
+        taken = {key: lock for key in some if (lock := _take_over(project, routes, key, deadline)) is not None}
         left = max(0.0, deadline - time.monotonic())
-        settled = Relay(journal, environ, taken, plugins, eager=True, adopt=False).run(left, watch) and settled
+        settled = Relay(project, environ, taken, plugins, eager=True, adopt=False).run(left, watch) and settled
         busy += [key for key in some if key not in taken]
-    waited = [_wait_for(journal, key, deadline) for key in busy]
-    check_alerts(journal, environ, plugins)
-    retention.prune(journal, environ)
+    waited = [_wait_for(project, key, deadline) for key in busy]
+    check_alerts(project, environ, plugins)
+    retention.prune(project, environ)
     return settled and all(waited)
 
 
-def _take_over(journal: str, routes: Routes, key: str, deadline: float) -> int | None:
+def _take_over(project: Project, routes: Routes, key: str, deadline: float) -> int | None:
     """Return the lock of a relay, asking the one that holds it to go; None while its runs are under way."""
-    path, ask = lock_file(journal, key), yield_file(journal, key)
+    path, ask = project.lock(key), project.yield_request(key)
     try:
         while True:
             lock = locks.open_locked(path)
             if lock is not None:
                 return lock
-            if _under_way(journal, routes, key) or time.monotonic() > deadline:
+            if _under_way(project, routes, key) or time.monotonic() > deadline:
                 return None
             journals.write_private(ask, b"")
             time.sleep(_LOOK_AGAIN)
@@ -127,15 +128,15 @@ def _take_over(journal: str, routes: Routes, key: str, deadline: float) -> int |
             os.unlink(ask)
 
 
-def _under_way(journal: str, routes: Routes, key: str) -> bool:
-    segments = (segment for segment in journals.segments(journal) if routes.relay(segment.route) == key)
-    return any(locks.is_locked(os.path.join(journal, segment.name)) for segment in segments)
+def _under_way(project: Project, routes: Routes, key: str) -> bool:
+    segments = (segment for segment in journals.segments(project.journal) if routes.relay(segment.route) == key)
+    return any(locks.is_locked(project.segment(segment.name)) for segment in segments)
 
 
-def _wait_for(journal: str, key: str, deadline: float) -> bool:
+def _wait_for(project: Project, key: str, deadline: float) -> bool:
     """Wait for a relay whose runs are under way to have delivered what there is."""
     while time.monotonic() < deadline:
-        runs = read_progress(journal, key)["runs"]
+        runs = project.read_progress(key)["runs"]
         if runs and not any(counts["waiting"] for run in runs.values() for counts in run.values()):
             return True
         time.sleep(_LOOK_AGAIN)

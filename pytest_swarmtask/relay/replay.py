@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
-from pytest_swarmtask.core.project import database, relay_folder
 from pytest_swarmtask.plugins.sink import Delivered, PendingEvent, Rejected, Split
 from pytest_swarmtask.relay.builtin_plugins import relay_plugins
 from pytest_swarmtask.relay.delivery.routes import Routes
@@ -17,35 +16,36 @@ from pytest_swarmtask.relay.delivery.store import PURGED, Store
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.plugins.sink import Sink
     from pytest_swarmtask.relay.delivery.store import DeadLetter
 
 
-def dead_letters(journal: str) -> list[DeadLetter]:
+def dead_letters(project: Project) -> list[DeadLetter]:
     """Return the dead letters of a journal, oldest first; none where nothing was ever owed to anybody.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
-    path = database(relay_folder(journal))
+    path = project.database
     if not os.path.exists(path):
         return []
     with contextlib.closing(Store(path)) as store:
         return list(store.dead_letters())
 
 
-def purge(journal: str, letters: Iterable[DeadLetter]) -> int:
+def purge(project: Project, letters: Iterable[DeadLetter]) -> int:
     """Drop dead letters for good; return how many of them there still were.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read or written.
     """
-    with contextlib.closing(Store(database(relay_folder(journal)))) as store:
+    with contextlib.closing(Store(project.database)) as store:
         return store.drop([(letter.endpoint, letter.event_id) for letter in letters], PURGED)
 
 
 def replay(
-    journal: str, environ: Mapping[str, str], letters: Iterable[DeadLetter]
+    project: Project, environ: Mapping[str, str], letters: Iterable[DeadLetter]
 ) -> Iterator[tuple[DeadLetter, str | None]]:
     """Send dead letters again, once each, as they were and with their ids.
 
@@ -56,10 +56,10 @@ def replay(
     Raises:
         sqlite3.Error: the relay's database cannot be read or written.
     """
-    routes = Routes(journal, environ)
+    routes = Routes(project, environ)
     plugins = relay_plugins()
     sinks: dict[str, Sink] = {}
-    with contextlib.closing(Store(database(relay_folder(journal)))) as store, contextlib.ExitStack() as opened:
+    with contextlib.closing(Store(project.database)) as store, contextlib.ExitStack() as opened:
         troubled: set[str] = set()
         for letter in letters:
             if letter.endpoint in troubled:

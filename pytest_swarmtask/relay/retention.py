@@ -11,12 +11,10 @@ import logging
 import os
 import sqlite3
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.core.errors import ConfigError, HistoryError
-from pytest_swarmtask.core.project import database, lock_file, relay_folder
 from pytest_swarmtask.history import session
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_swarmtask.config.monitoring import Retention
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.segments import Segment
 
 _log = logging.getLogger("pytest_swarmtask.relay")
@@ -46,76 +45,76 @@ class _Process(NamedTuple):
     size: int
 
 
-def prune(journal: str, environ: Mapping[str, str]) -> None:
+def prune(project: Project, environ: Mapping[str, str]) -> None:
     """Apply the configured retention to a journal. Without a valid configuration, or in another user's, do nothing.
 
     What cannot be done now is left for the next time.
     """
     try:
-        retention = load(Path(journal).parent.parent, environ).workflow.monitoring.retention
+        retention = load(project, environ).workflow.monitoring.retention
     except ConfigError:
         return
-    if not orphans.is_ours(journal):
+    if not orphans.is_ours(project):
         return
     with contextlib.suppress(OSError, sqlite3.Error):
-        routes = Routes(journal, environ)
-        ages = RetentionClock(relay_folder(journal))
-        _give_up(journal, routes, retention, ages)
-        _expire(journal, retention, ages)
-        _remember(journal, environ)
-        if _remove(journal, routes, retention):
-            _forget(journal)
-        _tidy(journal, time.time() - retention.journal_age)
+        routes = Routes(project, environ)
+        ages = RetentionClock(project.retention_clock)
+        _give_up(project, routes, retention, ages)
+        _expire(project, retention, ages)
+        _remember(project, environ)
+        if _remove(project, routes, retention):
+            _forget(project)
+        _tidy(project, time.time() - retention.journal_age)
 
 
-def _remember(journal: str, environ: Mapping[str, str]) -> None:
+def _remember(project: Project, environ: Mapping[str, str]) -> None:
     """Take what there is into the history, where it stays when the journal has lost it."""
     with contextlib.suppress(HistoryError):  # is told to whoever asks it something
-        session.update(journal, environ)
+        session.update(project, environ)
 
 
-def _processes(journal: str) -> list[_Process]:
+def _processes(project: Project) -> list[_Process]:
     """Return the processes that have written a journal, the one that wrote last at the end."""
     found: dict[tuple[str, str], list[Segment]] = {}
-    for segment in journals.segments(journal):
+    for segment in journals.segments(project.journal):
         found.setdefault(segment.process, []).append(segment)
     result = []
     for segments in found.values():
         with contextlib.suppress(FileNotFoundError):  # somebody else has just removed it
-            files = [os.stat(os.path.join(journal, segment.name)) for segment in segments]
+            files = [os.stat(project.segment(segment.name)) for segment in segments]
             result.append(_Process(segments, max(f.st_mtime for f in files), sum(f.st_size for f in files)))
     return sorted(result, key=lambda process: process.last)
 
 
-def _living(journal: str, processes: Sequence[_Process]) -> set[str]:
+def _living(project: Project, processes: Sequence[_Process]) -> set[str]:
     """Return the runs in which a process is alive."""
     segments = (segment for process in processes for segment in process.segments)
-    return {segment.trace_id for segment in segments if not locks.is_free(os.path.join(journal, segment.name))}
+    return {segment.trace_id for segment in segments if not locks.is_free(project.segment(segment.name))}
 
 
 # -- what nobody took --------------------------------------------------------------------------------------------------
 
 
-def _give_up(journal: str, routes: Routes, retention: Retention, ages: RetentionClock) -> None:
+def _give_up(project: Project, routes: Routes, retention: Retention, ages: RetentionClock) -> None:
     """Make dead letters of what has been waiting for too long."""
     limit = ages.limit(retention.undelivered_age)
-    processes = _processes(journal)
+    processes = _processes(project)
     late = [process for process in processes if process.last < limit]
     if not late:
         return
-    living = _living(journal, processes)
-    owed = {segment.name for segment in owing(journal, routes)}
+    living = _living(project, processes)
+    owed = {segment.name for segment in owing(project, routes)}
     for segment in (segment for process in late for segment in process.segments):
         if segment.name in owed and segment.trace_id not in living:
-            with _instead_of_relay(journal, routes.relay(segment.route)) as alone:
+            with _instead_of_relay(project, routes.relay(segment.route)) as alone:
                 if alone:
-                    _bury(journal, routes, segment, retention.undelivered_age)
+                    _bury(project, routes, segment, retention.undelivered_age)
 
 
 @contextlib.contextmanager
-def _instead_of_relay(journal: str, key: str | None) -> Iterator[bool]:
+def _instead_of_relay(project: Project, key: str | None) -> Iterator[bool]:
     """Keep relays away from what is theirs; give False where one is at work."""
-    path = lock_file(journal, key or "")
+    path = project.lock(key or "")
     lock = None if key is None else locks.open_locked(path)
     try:
         yield lock is not None
@@ -125,10 +124,10 @@ def _instead_of_relay(journal: str, key: str | None) -> Iterator[bool]:
             os.close(lock)
 
 
-def _bury(journal: str, routes: Routes, segment: Segment, age: float) -> None:
-    path = os.path.join(journal, segment.name)
+def _bury(project: Project, routes: Routes, segment: Segment, age: float) -> None:
+    path = project.segment(segment.name)
     plugins = relay_plugins()
-    with contextlib.closing(Store(database(relay_folder(journal)))) as store:
+    with contextlib.closing(Store(project.database)) as store:
         for endpoint in routes.endpoints(segment.route):
             trouble = store.state(endpoint).reason
             reason = f"not delivered within {age / _DAY:g} days{f': {trouble}' if trouble else ''}"
@@ -144,9 +143,9 @@ def _bury(journal: str, routes: Routes, segment: Segment, age: float) -> None:
                 _log.warning("%s: %d events of %s become dead letters: %s", endpoint, count, segment.name, reason)
 
 
-def _expire(journal: str, retention: Retention, ages: RetentionClock) -> None:
+def _expire(project: Project, retention: Retention, ages: RetentionClock) -> None:
     """Drop the dead letters that are too old, and the oldest ones while there are too many."""
-    path = database(relay_folder(journal))
+    path = project.database
     if not os.path.exists(path):
         return
     with contextlib.closing(Store(path)) as store:
@@ -159,17 +158,17 @@ def _expire(journal: str, retention: Retention, ages: RetentionClock) -> None:
 # -- what is settled ---------------------------------------------------------------------------------------------------
 
 
-def _remove(journal: str, routes: Routes, retention: Retention) -> bool:
+def _remove(project: Project, routes: Routes, retention: Retention) -> bool:
     """Remove settled segments that are too old or too many; tell whether there were any."""
     limit = time.time() - retention.journal_age
-    processes = _processes(journal)
+    processes = _processes(project)
     excess = sum(process.size for process in processes) - retention.journal_bytes
     if not processes or (processes[0].last >= limit and excess <= 0):
         return False
-    orphans.close_orphaned_spans(journal)
-    processes = _processes(journal)
-    living = _living(journal, processes)
-    owed = {segment.name for segment in owing(journal, routes)}
+    orphans.close_orphaned_spans(project)
+    processes = _processes(project)
+    living = _living(project, processes)
+    owed = {segment.name for segment in owing(project, routes)}
     removed = False
     for process in processes:
         if process.last >= limit and excess <= 0:
@@ -179,25 +178,25 @@ def _remove(journal: str, routes: Routes, retention: Retention) -> bool:
             excess -= process.size
             for segment in process.segments:  # starts before their ends, or it would look like a death
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(journal, segment.name))
+                    os.unlink(project.segment(segment.name))
     return removed
 
 
-def _forget(journal: str) -> None:
+def _forget(project: Project) -> None:
     """Forget the cursors of segments that are gone."""
-    path = database(relay_folder(journal))
+    path = project.database
     if os.path.exists(path):
         with contextlib.closing(Store(path)) as store:
-            segments = journals.segments(journal)
+            segments = journals.segments(project.journal)
             store.forget_all_but({one.name for one in segments}, {one.process[1] for one in segments})
 
 
-def _tidy(journal: str, limit: float) -> None:
+def _tidy(project: Project, limit: float) -> None:
     """Remove what is left of what is gone, if nothing has used it for as long as the journal is kept.
 
     A route or a relay's progress is touched by whoever begins to use it.
     """
-    routes = {segment.route for segment in journals.segments(journal)}
+    routes = {segment.route for segment in journals.segments(project.journal)}
     for folder, ending, kept in (
         ("routes", ".json", routes),
         ("relay", ".json", ()),
@@ -206,7 +205,7 @@ def _tidy(journal: str, limit: float) -> None:
         ("routes", ".new", ()),
         ("relay", ".new", ()),
     ):
-        for path in _files(os.path.join(journal, folder), ending, limit):
+        for path in _files(project.segment(folder), ending, limit):
             if os.path.basename(path).removesuffix(ending) not in kept:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)

@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.project import lock_file
 from pytest_swarmtask.history.rows import decode
 from pytest_swarmtask.history.session import Counted, counted
 from pytest_swarmtask.journal import locks, orphans
@@ -18,6 +17,7 @@ from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, EndpointState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.segments import Segment
     from pytest_swarmtask.relay.delivery.backlog import Stored
 
@@ -67,7 +67,7 @@ class Survey:
         return not any(endpoint.waiting or endpoint.dead for endpoint in self.endpoints.values())
 
 
-def survey(journal: str, environ: Mapping[str, str]) -> Survey:
+def survey(project: Project, environ: Mapping[str, str]) -> Survey:
     """Return what a journal holds; an empty survey where there is none. What the dead left open is ended first.
 
     What the history has counted is not read again.
@@ -75,25 +75,25 @@ def survey(journal: str, environ: Mapping[str, str]) -> Survey:
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
-    known = counted(journal)
-    orphans.close_orphaned_spans(journal, _not_closed(journal, known))
+    known = counted(project)
+    orphans.close_orphaned_spans(project, _not_closed(project, known))
     result = Survey()
-    routes = Routes(journal, environ)
-    stored = read_stored(journal)
+    routes = Routes(project, environ)
+    stored = read_stored(project)
     for name, state in stored.states.items():
         result.endpoints[name] = EndpointSurvey(state)
-    for segment in journals.segments(journal):
-        lines = _count_lines(result, os.path.join(journal, segment.name), known.get(segment.name, Counted()))
+    for segment in journals.segments(project.journal):
+        lines = _count_lines(result, project.segment(segment.name), known.get(segment.name, Counted()))
         _add(result, segment, lines, routes, stored.positions)
-    _count_letters(result, journal, stored)
-    keys = {routes.relay(segment.route) for segment in journals.segments(journal)} - {None}
-    result.relays = sorted(key for key in keys if key is not None and locks.is_locked(lock_file(journal, key)))
+    _count_letters(result, project, stored)
+    keys = {routes.relay(segment.route) for segment in journals.segments(project.journal)} - {None}
+    result.relays = sorted(key for key in keys if key is not None and locks.is_locked(project.lock(key)))
     return result
 
 
-def _count_letters(result: Survey, journal: str, stored: Stored) -> None:
+def _count_letters(result: Survey, project: Project, stored: Stored) -> None:
     """Count as dead what is a dead letter still: what was one and is none was dropped, else replayed and delivered."""
-    writers = {segment.process[1] for segment in journals.segments(journal)}
+    writers = {segment.process[1] for segment in journals.segments(project.journal)}
     for endpoint in result.endpoints.values():
         endpoint.delivered, endpoint.dead = endpoint.delivered + endpoint.dead, 0
     for name, event_id in stored.letters:
@@ -107,9 +107,9 @@ def _count_letters(result: Survey, journal: str, stored: Stored) -> None:
         endpoint.delivered -= count * (writer in writers)
 
 
-def _not_closed(journal: str, known: Mapping[str, Counted]) -> set[str]:
+def _not_closed(project: Project, known: Mapping[str, Counted]) -> set[str]:
     """Return the segments that may hold the start of what never ended."""
-    sizes = {segment.name: _size(os.path.join(journal, segment.name)) for segment in journals.segments(journal)}
+    sizes = {segment.name: _size(project.segment(segment.name)) for segment in journals.segments(project.journal)}
     return {name for name, size in sizes.items() if name not in known or not _is_closed(known[name], size)}
 
 

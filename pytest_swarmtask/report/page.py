@@ -14,6 +14,7 @@ from pytest_swarmtask.report.timeline import Timeline, timeline
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.history.query import Comparison, Run
     from pytest_swarmtask.relay.survey import EndpointSurvey
 
@@ -81,9 +82,9 @@ def _since_the_last(db: sqlite3.Connection, trend: list[Run]) -> Comparison | No
     return query.compare(db, trend[-1], trend[-2], MOST_COMPARED) if len(trend) > 1 else None
 
 
-def deliveries(journal: str, environ: Mapping[str, str]) -> DeliverySummary:
+def deliveries(project: Project, environ: Mapping[str, str]) -> DeliverySummary:
     """Return what became of the events of a journal. Never raises: a report does without."""
     try:
-        return DeliverySummary(survey(journal, environ).endpoints)
+        return DeliverySummary(survey(project, environ).endpoints)
     except (sqlite3.Error, OSError) as error:
         return DeliverySummary({}, f"the relay's database cannot be read now: {error}")

@@ -145,7 +145,7 @@ def test_annotations_are_escaped() -> None:
 
 
 PLUGIN = """
-from pytest_swarmtask.hookspecs import Finding, hookimpl
+from pytest_swarmtask.plugins.hookspecs import Finding, hookimpl
 
 @hookimpl
 def swarmtask_alert_condition(name, options):

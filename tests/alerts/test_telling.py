@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from pytest_swarmtask.core.project import database, relay_folder
 from tests.alerts.world import BROKEN, World
 from tests.relay.lab import WAIT, wait_until
 
@@ -150,7 +149,7 @@ def test_what_is_not_found_again_for_a_month_is_forgotten(world: World) -> None:
     world.told(1)
     world.rest()
     assert world.status()["alerts_firing"]
-    with contextlib.closing(sqlite3.connect(database(relay_folder(str(world.journal))))) as db, db:
+    with contextlib.closing(sqlite3.connect(world.project.database)) as db, db:
         db.execute("UPDATE memory SET changed = changed - 31 * 86400 WHERE scope = 'firing'")
     world.run("flush")
     assert (world.status()["alerts_firing"], len(world.told())) == ([], 1)

@@ -10,32 +10,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_swarmtask.core.project import database, relay_folder
 from pytest_swarmtask.relay.delivery.memory import Memory
 from tests.relay.lab import WAIT, Json, Lab, Receiver, wait_until
 
 PLAY = """
 import json, sys, uuid
-from pytest_swarmtask.recorder import recorder
+from pytest_swarmtask.recording.recorder import get_recorder
 
-integrator = recorder()
-now = integrator.clock.now() - 3600
+recorder = get_recorder()
+now = recorder.clock.now() - 3600
 for facts, coverage, ends in json.load(sys.stdin):
-    integrator.join(uuid.uuid4().hex, None)
-    suite = integrator.span_id()
+    recorder.join(uuid.uuid4().hex, None)
+    suite = recorder.span_id()
 
     def say(event_type, task_id, metadata, span_id, parent=None):
         global now
         now += 1
-        integrator.record(event_type, task_id, metadata, span_id=span_id, parent_span_id=parent, now=now)
+        recorder.record(event_type, task_id, metadata, span_id=span_id, parent_span_id=parent, now=now)
 
     say("TASK_STARTED", "suite", facts, suite)
     for event_type, task_id, metadata in ends:
-        span_id = integrator.span_id()
+        span_id = recorder.span_id()
         say(event_type.partition("_")[0] + "_STARTED", task_id, {}, span_id, suite)
         say(event_type, task_id, metadata, span_id, suite)
     say("TASK_COMPLETED", "suite", {} if coverage is None else {"coverage_percent": coverage}, suite)
-integrator.close()
+recorder.close()
 """
 
 
@@ -98,7 +97,7 @@ class World(Lab):
     @contextlib.contextmanager
     def memory(self) -> Iterator[Memory]:
         """Open what the relays remember."""
-        with contextlib.closing(Memory(database(relay_folder(str(self.journal))))) as memory:
+        with contextlib.closing(Memory(self.project.database)) as memory:
             yield memory
 
     def remembered(self, scope: str, change: Callable[[Json], Json]) -> None:

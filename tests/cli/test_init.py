@@ -22,6 +22,7 @@ from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.main import main
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.config.schema import schema
+from pytest_swarmtask.core.project import Project
 from tests.support import bound_by_modes, clean_environ, read_events
 
 CONFIG = ".taskmaster/config/workflow.yaml"
@@ -263,8 +264,12 @@ def test_the_configuration_is_valid_without_any_variable_and_in_each_environment
     ok(swarmtask(root, "init"))
     for environment in ("", "dev", "staging", "prod"):
         assert ok(swarmtask(root, "config", "validate", WORKFLOW_ENVIRONMENT=environment)).startswith("valid: ")
-        assert load(root, {"WORKFLOW_ENVIRONMENT": environment}).environments == ("dev", "staging", "prod")
-    (webhook,) = load(root, {}).workflow.task_integration.webhooks
+        assert load(Project(str(root)), {"WORKFLOW_ENVIRONMENT": environment}).environments == (
+            "dev",
+            "staging",
+            "prod",
+        )
+    (webhook,) = load(Project(str(root)), {}).workflow.task_integration.webhooks
     assert (webhook.url, webhook.secret_env) == ("${TASKMASTER_WEBHOOK_URL}", "AUTOMATION_SECRET_KEY")
 
 
@@ -274,7 +279,7 @@ def test_the_configuration_stays_valid_when_its_comments_come_into_force(root: P
     option = re.compile(r"^( *)# ( *(?:- )?[a-z_]+:(?: |$))", re.MULTILINE)
     assert len(option.findall(text)) > 15
     (root / CONFIG).write_text(option.sub(r"\1\2", text))
-    workflow = load(root, {}).workflow
+    workflow = load(Project(str(root)), {}).workflow
     assert workflow.task_integration.source == "my-project"
     assert [rule.name for rule in workflow.automation_triggers.rules] == ["tell-about-failed-deployments"]
     assert [alert.name for alert in workflow.monitoring.alerts] == ["broken-build"]

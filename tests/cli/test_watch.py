@@ -22,6 +22,7 @@ from pytest_swarmtask.report.live.runs import LINGER, LiveChange, Watching
 from tests.history import made
 from tests.relay.lab import free_port
 from tests.run.watched import Terminal, Watched, wait_for
+from tests.support import project_of
 
 WATCH = [sys.executable, "-m", "pytest_swarmtask", "watch"]
 ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
@@ -261,7 +262,7 @@ def test_a_killed_session_is_over(beside: Beside) -> None:
 def test_a_run_between_two_looks(tmp_path: Path) -> None:
     """What is over before it is seen is told all the same, also where it is the first in a journal."""
     journal = tmp_path / "events"
-    follower = Follower(str(journal))
+    follower = Follower(project_of(journal))
     assert not list(follower.read())
     for number in range(2):
         made.run(journal, number, {"test_a": "passed"})
@@ -315,7 +316,7 @@ def test_a_line_is_read_once(journal: Path) -> None:
     process.write(process.session({"t.py::test_a": "passed"}))
     with process.path.open("ab") as held:
         lock(held.fileno())
-        follower = Follower(str(journal))
+        follower = Follower(project_of(journal))
         assert len(list(follower.read())) == 4
         assert follower.living == {"1" * 32}
         assert list(follower.read()) == []
@@ -339,8 +340,8 @@ def test_old_runs_are_left_alone(journal: Path) -> None:
     """What was over before it came is not told."""
     process = made.Process(journal, "1" * 32)
     process.write(process.session({"t.py::test_a": "failed"}))
-    assert names(Watching(str(journal)).poll()) == ["idle"]
-    assert "run_ended" in names(Watching(str(journal), "1" * 32).poll()), "but it is where it was asked for"
+    assert names(Watching(project_of(journal)).poll()) == ["idle"]
+    assert "run_ended" in names(Watching(project_of(journal), "1" * 32).poll()), "but it is where it was asked for"
 
 
 def test_memory_does_not_grow_with_the_run(journal: Path) -> None:
@@ -353,7 +354,7 @@ def test_memory_does_not_grow_with_the_run(journal: Path) -> None:
             span = process.ids.span()
             events += [process.event(f"{kind}_{word}", f"{number}", span, session) for word in ("STARTED", ending)]
     process.write(events)
-    watching = Watching(str(journal), "1" * 32)
+    watching = Watching(project_of(journal), "1" * 32)
     assert sum(1 for _ in watching.poll()) == len(events) + 1
     (run,) = watching.runs.values()
     assert len(run.spans) <= 201
@@ -366,7 +367,7 @@ def test_a_span_that_others_end_keeps_a_run_going(journal: Path) -> None:
     start = process.event("TASK_STARTED", "deploy", process.ids.span())
     start.id += "-s"
     process.write([start])
-    watching = Watching(str(journal))
+    watching = Watching(project_of(journal))
     assert names(watching.poll()) == ["run_started", "started"]
     (run,) = watching.runs.values()
     run.seen -= LINGER
@@ -378,7 +379,7 @@ def test_a_span_that_others_end_keeps_a_run_going(journal: Path) -> None:
 
 def test_a_run_that_goes_on_is_not_told_as_another(journal: Path) -> None:
     """Between two steps of a make there may be nobody for a while: its numbers go on where they were."""
-    watching = Watching(str(journal), "1" * 32)
+    watching = Watching(project_of(journal), "1" * 32)
     for count in (1, 2):
         process = made.Process(journal, "1" * 32, time.time() + count)
         process.write(process.session({"t.py::test_a": "passed"}))
@@ -397,7 +398,7 @@ def test_nobody_can_end_it(journal: Path) -> None:
     process.write(process.session({"t.py::test_a": "passed"})[:2])
     end = process.path.name.replace(process.ids.writer, f"{process.ids.writer}_end")
     (journal / end).touch()  # as if somebody had tried, and the disk was full
-    watching = Watching(str(journal), "1" * 32)
+    watching = Watching(project_of(journal), "1" * 32)
     list(watching.poll())
     if watching.runs:
         watching.runs["1" * 32].seen -= LINGER

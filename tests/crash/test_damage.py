@@ -16,7 +16,6 @@ import pytest
 
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
-from pytest_swarmtask.core.project import database, yield_file
 from pytest_swarmtask.relay import process
 from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.delivery.store import Store
@@ -130,7 +129,7 @@ def half(lab: Lab, receiver: Receiver) -> set[str]:
     lab.kill()
     wait_until(lambda: not lab.busy())
     receiver.answer = lambda arrival: 400 if arrival.events[0]["task_id"] == "0" else 200
-    Store(database(str(lab.journal / "relay"))).close()  # what was killed leaves its log behind
+    Store(lab.project.database).close()  # what was killed leaves its log behind
     assert lab.status()["endpoints"]["default"]["dead"] == 1
     return delivered
 
@@ -138,15 +137,15 @@ def half(lab: Lab, receiver: Receiver) -> set[str]:
 def settles(lab: Lab, receiver: Receiver, delivered: set[str]) -> None:
     """See that a flush leaves nothing out; what was refused is a dead letter, which is nowhere but in the database."""
     receiver.accepted.clear()
-    process.flush(str(lab.journal), lab.environ, timeout=30)
-    assert survey(str(lab.journal), lab.environ).endpoints["default"].waiting == 0
+    process.flush(lab.project, lab.environ, timeout=30)
+    assert survey(lab.project, lab.environ).endpoints["default"].waiting == 0
     refused = {event["id"] for event in lab.events() if event["task_id"] == "0"}
     assert set(lab.ids()) - refused <= delivered | set(receiver.ids)
 
 
 def test_flipped_bits_in_the_database(lab: Lab, receiver: Receiver, half: set[str]) -> None:
     """Whatever is damaged of cursors and states, nothing is left out: at worst it is delivered again."""
-    path = Path(database(str(lab.journal / "relay")))
+    path = Path(lab.project.database)
     whole = path.read_bytes()
     places = [place for place, byte in enumerate(whole) if byte and place != 18]  # there it says who may write
     choose = random.Random(2)
@@ -185,7 +184,7 @@ DAMAGES = {
 
 def test_what_sqlite_takes_for_sound(lab: Lab, receiver: Receiver, half: set[str]) -> None:
     """Values that cannot be make everything be delivered again."""
-    path = Path(database(str(lab.journal / "relay")))
+    path = Path(lab.project.database)
     whole = path.read_bytes()
     for damage in DAMAGES.values():
         path.write_bytes(whole)
@@ -207,7 +206,7 @@ def test_flipped_bits_in_a_route(lab: Lab, receiver: Receiver) -> None:
     for place in range(len(whole)):
         for bit in range(0, 8, 1 if LONG else 3):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
-            assert Routes(str(lab.journal), lab.environ).endpoints(path.stem) == [f"route {path.stem}"]
+            assert Routes(lab.project, lab.environ).endpoints(path.stem) == [f"route {path.stem}"]
     assert lab.run("flush").returncode == 1
     assert lab.status()["endpoints"][f"route {path.stem}"]["waiting"] == 2
     lab.emit("TASK_STARTED", "next", TASKMASTER_WEBHOOK_URL=url)
@@ -225,7 +224,7 @@ def test_a_request_of_the_dead(lab: Lab, receiver: Receiver) -> None:
     lab.kill()
     receiver.answer = lambda _: 200
     (key,) = {path.stem for path in (lab.journal / "relay").glob("*.json")}
-    Path(yield_file(str(lab.journal), key)).touch()
+    Path(lab.project.yield_request(key)).touch()
     wait_until(lambda: not lab.busy())
-    assert process.serve(str(lab.journal), key, lab.environ, timeout=30)
+    assert process.serve(lab.project, key, lab.environ, timeout=30)
     assert set(receiver.ids) == set(lab.ids())

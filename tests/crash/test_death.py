@@ -18,6 +18,7 @@ from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal.segments import Segment
 from tests.crash.mortals import DIE, WAITING, endings, ends, kill, of, session, started, told, wait_for_events
 from tests.relay.lab import WAIT, Lab, Receiver, receiving, wait_until
+from tests.support import project_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -370,21 +371,21 @@ def test_a_file_system_without_links(dead: Lab, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(os, "link", refuse)
     for _ in range(2):
-        orphans.close_orphaned_spans(str(dead.journal))
+        orphans.close_orphaned_spans(dead.project)
     assert told(ends(dead)) == DEATHS
 
 
 def test_where_locks_are_unknown_nobody_is_dead(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that knows no locks gives no proof of a death."""
     monkeypatch.setattr(locks, "_lock", lambda *_, **__: None)
-    orphans.close_orphaned_spans(str(dead.journal))
+    orphans.close_orphaned_spans(dead.project)
     assert not ends(dead)
 
 
 def test_a_journal_of_another_user_is_left_alone(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its owner could not read what we would write."""
     monkeypatch.setattr(os, "geteuid", lambda: os.stat(dead.journal).st_uid + 1)
-    orphans.close_orphaned_spans(str(dead.journal))
+    orphans.close_orphaned_spans(dead.project)
     assert not ends(dead)
 
 
@@ -421,7 +422,7 @@ def test_the_end_of_a_start_as_long_as_can_be(tmp_path: Path) -> None:
     start = Event("w-1", "TEST_STARTED", "t", "started", "2026-01-31T10:15:00.858Z", "s", *ids, None, metadata)
     segment = Segment("", "20260131T101500858", ids[0], "w", "local")
     (tmp_path / f"{segment.created}-{ids[0]}-w-local.jsonl").write_bytes(start.encode())
-    orphans.close_orphaned_spans(str(tmp_path))
+    orphans.close_orphaned_spans(project_of(tmp_path))
     (end,) = (tmp_path / f"{segment.created}-{ids[0]}-w_end-local.jsonl").read_bytes().splitlines()
     assert len(end) < 16 * 1024
     assert Event.decode(end).metadata["action"] == "test"

@@ -22,7 +22,7 @@ from pytest_swarmtask.core.errors import (
     WebhookError,
 )
 from pytest_swarmtask.core.event import EVENT_TYPES, Event
-from pytest_swarmtask.core.project import workflow_file
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import segments
 from pytest_swarmtask.receiver import Verifier, events_in
 from pytest_swarmtask.recording.settings import Settings, read_settings
@@ -200,18 +200,18 @@ class TestConfiguration:
 
     @staticmethod
     def check(root: Path, content: bytes) -> None:
-        path = Path(workflow_file(str(root)))
+        path = Path(Project(str(root)).workflow_file)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         try:
-            load(root, {})
+            load(Project(str(root)), {})
         except ConfigError as error:
             problems = error.problems
         else:
             problems = [f"{path}: none"]
         assert problems
         assert all(str(path) in problem and "\n" not in problem for problem in problems)
-        assert isinstance(read_settings(str(root), {}), Settings)
+        assert isinstance(read_settings(Project(str(root)), {}), Settings)
 
     @pytest.mark.parametrize(
         "tag",
@@ -247,4 +247,4 @@ class TestConfiguration:
     def test_no_aliases_unfold_without_bounds(self, tmp_path: Path, bomb: str) -> None:
         self.check(tmp_path, bomb.encode())
         with pytest.raises(ConfigError):
-            load(tmp_path, {})
+            load(Project(str(tmp_path)), {})

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.cli.main import main
+from pytest_swarmtask.core.project import Project
 from tests.relay.conftest import lab, receiver
-from tests.sessions import Project, Session
+from tests.sessions import Session, Suite
 from tests.support import clean_environ
 
 __all__ = ["lab", "receiver"]
@@ -62,17 +63,17 @@ class Shop:
     """A project with runs of every kind behind it.
 
     Attributes:
-        project: the project.
+        suite: the project and its pytest suite.
         sessions: its sessions in order: a green one, a flaky one, one with a bug that a later commit brought, a
             parallel one with a crash, and one with a failing teardown and a slow test.
     """
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
-        project.write(test_shop=SHOP)
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        suite.write(test_shop=SHOP)
         self.git("init", "-q", "-b", "main", ".")
         self.commit()
-        flaky = project.root / ".taskmaster" / "flaky"
+        flaky = suite.root / ".taskmaster" / "flaky"
         flaky.mkdir()
         self.sessions: list[Session] = []
         self.run()
@@ -84,19 +85,24 @@ class Shop:
 
     def run(self, *arguments: str, **environ: str) -> None:
         """Run a session."""
-        session = self.project.pytest(*arguments, **environ)
+        session = self.suite.pytest(*arguments, **environ)
         assert session.cases, "read now: the next session writes over its JUnit XML"
         self.sessions.append(session)
 
     @property
+    def project(self) -> Project:
+        """The project, as the product names its files."""
+        return Project(str(self.suite.root))
+
+    @property
     def journal(self) -> Path:
         """The journal's folder."""
-        return self.project.root / ".taskmaster" / "events"
+        return self.suite.root / ".taskmaster" / "events"
 
     def git(self, *arguments: str) -> None:
         """Run git."""
         name = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
-        subprocess.run(["git", *name, *arguments], cwd=self.project.root, check=True, capture_output=True)
+        subprocess.run(["git", *name, *arguments], cwd=self.suite.root, check=True, capture_output=True)
 
     def commit(self) -> None:
         """Make a commit."""
@@ -105,7 +111,7 @@ class Shop:
 
     def swarmtask(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run our command in the project."""
-        return swarmtask(self.project.root, *arguments, **environ)
+        return swarmtask(self.suite.root, *arguments, **environ)
 
 
 def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -135,7 +141,7 @@ def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.Complet
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A project with a past; only to be looked at."""
-    return Shop(Project(tmp_path_factory.mktemp("shop")))
+    return Shop(Suite(tmp_path_factory.mktemp("shop")))
 
 
 @pytest.fixture

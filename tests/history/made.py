@@ -12,8 +12,9 @@ from typing import Any
 
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.trace import Clock, Ids
-from pytest_swarmtask.history.database import connect, database
+from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.ingest import Ingested, ingest
+from tests.support import project_of
 
 BASE = time.time() - 200_000
 """When the first things happened: lately, or retention would find them too old."""
@@ -67,13 +68,13 @@ def run(journal: Path, number: int, tests: dict[str, str], **facts: Any) -> Proc
 
 def take_in(journal: Path) -> Ingested:
     """Take a journal into its history."""
-    with closing(connect(database(str(journal)))) as db:
-        return ingest(db, str(journal))
+    with closing(connect(project_of(journal).history)) as db:
+        return ingest(db, project_of(journal))
 
 
 def rows(journal: Path, query: str) -> list[tuple[Any, ...]]:
     """Ask a history as any other program would: with nothing but SQLite."""
-    with closing(sqlite3.connect(f"file:{database(str(journal))}?mode=ro", uri=True)) as db:
+    with closing(sqlite3.connect(f"file:{project_of(journal).history}?mode=ro", uri=True)) as db:
         return db.execute(query).fetchall()
 
 

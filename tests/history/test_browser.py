@@ -19,7 +19,7 @@ from tests.history.conftest import Shop, swarmtask
 from tests.history.made import run
 from tests.history.test_html import HOSTILE, hostile, serving
 from tests.npm import installed
-from tests.sessions import Project
+from tests.sessions import Suite
 
 sync_api = pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402 - where it is not installed, skip
@@ -77,7 +77,7 @@ def written(root: Path, folder: Path, *arguments: str) -> str:
 @pytest.fixture
 def address(shop: Shop, tmp_path: Path) -> str:
     """Where the report of the shop's last run is."""
-    return written(shop.project.root, tmp_path)
+    return written(shop.suite.root, tmp_path)
 
 
 def in_seconds(duration: str) -> float:
@@ -195,7 +195,7 @@ def test_twenty_thousand_tests(chromium: Browser, journal: Path, tmp_path: Path)
         expect(page.get_by_role("button", name="Next")).to_be_hidden()
 
 
-def test_live(chromium: Browser, project: Project) -> None:
+def test_live(chromium: Browser, project: Suite) -> None:
     """While it is served, a new run is shown by itself; what somebody searches for, and the theme, stay."""
     project.write(test_it="def test_a(): pass\ndef test_b(): pass")
     project.pytest()

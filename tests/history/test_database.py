@@ -16,13 +16,13 @@ import pytest
 
 from pytest_swarmtask.core.errors import HistoryError
 from pytest_swarmtask.history import database as module
-from pytest_swarmtask.history.database import connect, database
+from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.query import last_runs
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION
 from pytest_swarmtask.history.session import QueryOptions, query_history
 from tests.history.conftest import swarmtask
 from tests.history.made import event_ids, journaled_ids, rows, run, take_in
-from tests.support import bound_by_modes, clean_environ
+from tests.support import bound_by_modes, clean_environ, project_of
 
 TESTS = {f"test_{n}": "passed" for n in range(200)}
 
@@ -30,14 +30,16 @@ TESTS = {f"test_{n}": "passed" for n in range(200)}
 def told(journal: Path, timeout: float = 10.0) -> tuple[int, list[str]]:
     """Ask for the last runs; return how many there are, and what a person is told."""
     notes: list[str] = []
-    count = len(query_history(str(journal), lambda db: last_runs(db, 100), QueryOptions({}, timeout, notes.append)))
+    count = len(
+        query_history(project_of(journal), lambda db: last_runs(db, 100), QueryOptions({}, timeout, notes.append))
+    )
     return count, notes
 
 
 def test_it_is_private_and_readers_do_not_wait_for_writers(journal: Path) -> None:
     run(journal, 1, TESTS)
     take_in(journal)
-    path = Path(database(str(journal)))
+    path = Path(project_of(journal).history)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert rows(journal, "PRAGMA journal_mode") == [("wal",)]
     with closing(connect(str(path))) as writer:
@@ -50,7 +52,7 @@ def test_a_newer_version_is_refused(journal: Path) -> None:
     """It is left as it is, and the message says what to do."""
     run(journal, 1, TESTS)
     take_in(journal)
-    with closing(sqlite3.connect(database(str(journal)))) as db:
+    with closing(sqlite3.connect(project_of(journal).history)) as db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     with pytest.raises(HistoryError, match=r"newer version of pytest-swarmtask .*: update pytest-swarmtask, or move"):
         told(journal)
@@ -105,7 +107,7 @@ def test_a_corrupt_one_is_moved_aside(journal: Path, where: str) -> None:
     for number in range(3):
         run(journal, number, TESTS)
     take_in(journal)
-    path = Path(database(str(journal)))
+    path = Path(project_of(journal).history)
     damage(path, where)
     damaged = path.read_bytes()
     count, notes = told(journal)
@@ -123,7 +125,7 @@ def test_many_find_it_corrupt_at_once(journal: Path) -> None:
     for number in range(3):
         run(journal, number, TESTS)
     take_in(journal)
-    damage(Path(database(str(journal))), "its first page")
+    damage(Path(project_of(journal).history), "its first page")
     answers: list[int] = []
     threads = [threading.Thread(target=lambda: answers.append(told(journal)[0])) for _ in range(4)]
     for thread in threads:
@@ -139,7 +141,7 @@ def test_one_that_is_locked_is_waited_for_within_bounds(journal: Path) -> None:
     run(journal, 1, TESTS)
     take_in(journal)
     run(journal, 2, TESTS)
-    with closing(connect(database(str(journal)))) as writer:
+    with closing(connect(project_of(journal).history)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         count, notes = told(journal, 0.2)
         assert count == 1
@@ -148,7 +150,7 @@ def test_one_that_is_locked_is_waited_for_within_bounds(journal: Path) -> None:
         assert told(journal) == (2, [])
     for path in journal.glob("history.sqlite*"):
         path.unlink()
-    with closing(sqlite3.connect(database(str(journal)), isolation_level=None)) as other:
+    with closing(sqlite3.connect(project_of(journal).history, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(HistoryError, match="locked by another process: try again"):
             told(journal, 0.2)

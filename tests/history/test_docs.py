@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.history.database import database
 from tests.history.conftest import Shop
 from tests.support import clean_environ
 
@@ -39,7 +38,7 @@ def test_a_command(shop: Shop, command: str, tmp_path: Path) -> None:
         pytest.skip("sqlite3 is not installed")
     if "duckdb" in command and importlib.util.find_spec("duckdb") is None:
         pytest.skip("duckdb is not installed")
-    shutil.copytree(shop.project.root, tmp_path / "shop")
+    shutil.copytree(shop.suite.root, tmp_path / "shop")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-c", command],
@@ -58,7 +57,7 @@ def test_a_command(shop: Shop, command: str, tmp_path: Path) -> None:
 def test_the_views_are_as_documented(shop: Shop) -> None:
     shop.swarmtask("report")
     documented = columns("view")
-    with closing(sqlite3.connect(database(str(shop.journal)))) as db:
+    with closing(sqlite3.connect(shop.project.history)) as db:
         found = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'view'")]
         assert sorted(found) == sorted(documented)
         for view, names in documented.items():

@@ -21,7 +21,7 @@ import pytest
 
 from tests.history.conftest import Shop, swarmtask
 from tests.history.made import Process, run
-from tests.sessions import Project
+from tests.sessions import Suite
 from tests.support import clean_environ
 
 HOSTILE = [
@@ -114,7 +114,7 @@ def test_a_file_that_needs_nothing_else(shop: Shop, tmp_path: Path) -> None:
 
 def test_what_it_says(shop: Shop) -> None:
     """Without a script: totals, failures with message, place and since when, slowest, flaky, the list of tests."""
-    found = page(shop.project.root).text
+    found = page(shop.suite.root).text
     assert "✕ failed pytest_run" in found
     assert "✕ failed test_shop.py::test_total since " in found
     assert ", 3 runs in a row test_shop.py:12 " in found
@@ -133,16 +133,16 @@ def test_what_it_says(shop: Shop) -> None:
 def test_comparing(shop: Shop) -> None:
     """`--compare` names the run that it is compared with; else that is the one before."""
     runs = [session.start["trace_id"] for session in shop.sessions]
-    assert f"Changed since run {runs[3][:12]}" in page(shop.project.root).text
-    found = page(shop.project.root, "--compare", runs[0]).text
+    assert f"Changed since run {runs[3][:12]}" in page(shop.suite.root).text
+    found = page(shop.suite.root, "--compare", runs[0]).text
     assert f"Changed since run {runs[0][:12]}" in found
     assert "✕ newly failing 2" in found
-    assert "There is no earlier run of the same tasks." in page(shop.project.root, "--run", runs[0]).text
+    assert "There is no earlier run of the same tasks." in page(shop.suite.root, "--run", runs[0]).text
 
 
 def test_the_tests_in_it(shop: Shop) -> None:
     """The script is given every test with its outcome, and where its failure is told."""
-    found = page(shop.project.root)
+    found = page(shop.suite.root)
     data = found.data
     told = {data["files"][row[1]] + row[2]: data["outcomes"][row[0]][0] for row in data["tests"]}
     assert told == shop.sessions[-1].outcomes()
@@ -156,7 +156,7 @@ def test_the_tests_in_it(shop: Shop) -> None:
 def test_the_timeline(shop: Shop) -> None:
     """A session has its tests below it, each xdist worker in a lane; what failed is told and drawn higher."""
     parallel = shop.sessions[3]
-    found = page(shop.project.root, "--run", parallel.start["trace_id"])
+    found = page(shop.suite.root, "--run", parallel.start["trace_id"])
     workers = {event["metadata"].get("worker") for event in parallel.events} - {None}
     lanes = found.text.partition("Timeline")[2].partition("The last")[0]
     assert len(workers) > 1
@@ -254,7 +254,7 @@ def get(port: int, path: str = "/", host: str | None = None) -> tuple[int, str, 
         return answer.status, answer.read().decode(), {name.lower(): value for name, value in answer.getheaders()}
 
 
-def test_serving(project: Project) -> None:
+def test_serving(project: Suite) -> None:
     """The page comes with its policy; its version changes when something has happened; Ctrl-C ends it with 0."""
     project.write(test_it="def test_a(): pass")
     with serving(project.root) as (process, port):
@@ -277,7 +277,7 @@ def test_serving(project: Project) -> None:
 
 def test_serving_this_machine_alone(shop: Shop) -> None:
     """A page elsewhere whose name leads here gets nothing; nonsense is refused without a word on our side."""
-    with serving(shop.project.root) as (process, port):
+    with serving(shop.suite.root) as (process, port):
         for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1:{port}.evil.example"):
             status, body, _ = get(port, "/", host)
             assert (status, "pytest_run" in body) == (421, False)
@@ -314,6 +314,6 @@ def test_a_port_that_is_taken(shop: Shop) -> None:
 
 def test_serving_a_run_that_is_not_there(shop: Shop) -> None:
     """The answer says so."""
-    with serving(shop.project.root, "--run", "zzz") as (_, port):
+    with serving(shop.suite.root, "--run", "zzz") as (_, port):
         status, body, _ = get(port)
     assert (status, "no run begins with 'zzz'" in body) == (503, True)

@@ -18,18 +18,19 @@ from hypothesis import strategies as st
 
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.history import ingest as module
-from pytest_swarmtask.history.database import connect, database
+from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.ingest import Ingested, ingest
 from tests.history.made import BASE, Process, content, event_ids, journaled_ids, rows, run, take_in
-from tests.support import clean_environ
+from tests.support import clean_environ, project_of
 
 READER = """
 import os, sys
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.history import ingest
-from pytest_swarmtask.history.reading import ask, Options
+from pytest_swarmtask.history.session import QueryOptions, query_history
 ingest.BATCH = int(sys.argv[2])
 print("reading", flush=True)
-ask(sys.argv[1], lambda db: None, Options(os.environ, timeout=60, say=print))
+query_history(Project(sys.argv[1]), lambda db: None, QueryOptions(os.environ, timeout=60, say=print))
 """
 
 TESTS = {f"tests/test_a.py::test_{n}": ("passed", "failed", "skipped")[n % 3] for n in range(30)}
@@ -37,7 +38,7 @@ TESTS = {f"tests/test_a.py::test_{n}": ("passed", "failed", "skipped")[n % 3] fo
 
 def reader(journal: Path, batch: int) -> subprocess.Popen[bytes]:
     """Start a process that takes the journal in, in small transactions."""
-    command = [sys.executable, "-c", READER, str(journal), str(batch)]
+    command = [sys.executable, "-c", READER, str(journal.parents[1]), str(batch)]
     return subprocess.Popen(command, env=clean_environ(), stdout=subprocess.PIPE)
 
 
@@ -102,10 +103,10 @@ def test_nothing_new_writes_nothing(journal: Path) -> None:
     """A reader that finds nothing new waits for nobody who writes, and keeps nobody from it."""
     run(journal, 1, TESTS)
     take_in(journal)
-    path = database(str(journal))
+    path = project_of(journal).history
     with closing(connect(path)) as writer, closing(connect(path, timeout=0.1)) as db:
         writer.execute("BEGIN IMMEDIATE")
-        assert ingest(db, str(journal)) == Ingested(0, 0)
+        assert ingest(db, project_of(journal)) == Ingested(0, 0)
 
 
 # -- whatever the order --------------------------------------------------------------------------------------------
@@ -205,19 +206,19 @@ def test_killed_at_any_point(journal: Path) -> None:
 DYING = """
 import glob, itertools, json, os, signal, sys
 from pytest_swarmtask.history import ingest
-from pytest_swarmtask.history.database import connect, database
+from pytest_swarmtask.history.database import connect
 
 journal = sys.argv[1]
 ingest.BATCH = 3
 
 def read(most):
-    db = connect(database(journal))
+    db = connect(project_of(journal).history)
     numbers = itertools.count(1)
     db.set_trace_callback(lambda statement: next(numbers) == most and os.kill(os.getpid(), signal.SIGKILL))
     ingest.ingest(db, journal)
 
 for statement in itertools.count(1):
-    for path in glob.glob(database(journal) + "*"):
+    for path in glob.glob(project_of(journal).history + "*"):
         os.unlink(path)
     pid = os.fork()
     if not pid:
@@ -225,7 +226,7 @@ for statement in itertools.count(1):
         os._exit(0)
     died = os.waitpid(pid, 0)[1]
     read(0)
-    db = connect(database(journal))
+    db = connect(project_of(journal).history)
     ids = [json.loads(line)["id"] for (line,) in db.execute("SELECT line FROM event")]
     print(json.dumps([died, sorted(ids), db.execute("SELECT tests, passed, failed FROM runs").fetchall()]))
     db.close()

@@ -38,7 +38,7 @@ def test_every_form_says_the_same(shop: Shop, number: int) -> None:
     terminal = shop.swarmtask(*command).stdout.splitlines()
     markdown = shop.swarmtask(*command, "--markdown").stdout.splitlines()
     shown = [next(line for line in lines if re.match(r"\d+ tests?: ", line)) for lines in (terminal, markdown)]
-    html = page(shop.project.root, "--run", run)
+    html = page(shop.suite.root, "--run", run)
     read = re.search(r"(?<=pytest_run )[\d,]+ tests? .*?(?= Run )", html.text)
     assert read is not None
     total, words = re.findall(r"^([\d,]+) tests? (.*)$", read[0])[0]

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_swarmtask.history import query
-from pytest_swarmtask.history.database import connect, database
+from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.journal import orphans
 from tests.history.made import Process, rows, run, take_in
+from tests.support import project_of
 
 ENDINGS = (("TEST_FAILED", "crashed"), ("TEST_PASSED", "passed"))
 
@@ -21,7 +22,7 @@ ENDINGS = (("TEST_FAILED", "crashed"), ("TEST_PASSED", "passed"))
 def asked(journal: Path, question: Callable[..., Any], *arguments: Any) -> Any:
     """Take the journal in, and ask."""
     take_in(journal)
-    with closing(connect(database(str(journal)))) as db:
+    with closing(connect(project_of(journal).history)) as db:
         return question(db, *arguments)
 
 
@@ -91,7 +92,7 @@ def test_a_run_that_was_killed(journal: Path) -> None:
     process = Process(journal, "c" * 32)
     process.write(process.session({"test_a": "passed", "test_b": "passed"})[:4])
     os.utime(process.path, (process.now - 2, process.now - 2))
-    orphans.close_orphaned_spans(str(journal))
+    orphans.close_orphaned_spans(project_of(journal))
     (last,) = asked(journal, query.last_runs, 1)
     assert (last.outcome, round(last.duration), last.counts) == ("failed", 3, {"passed": 1, "crashed": 1})
 

@@ -21,7 +21,7 @@ import pytest
 
 from tests.history.conftest import Shop, swarmtask
 from tests.history.made import Process, rows, run, take_in
-from tests.sessions import Project
+from tests.sessions import Suite
 from tests.support import clean_environ
 
 COLUMNS = ("passed", "failed", "errors", "crashed", "skipped", "xfailed", "xpassed")
@@ -250,7 +250,7 @@ def on_terminal(root: Path, columns: int, *arguments: str, **environ: str) -> st
 @pytest.mark.parametrize("columns", [30, 80, 120])
 def test_narrow_terminals(shop: Shop, columns: int) -> None:
     """Nothing is wider than the terminal, and nothing is lost."""
-    text = on_terminal(shop.project.root, columns, "report", NO_COLOR="1")
+    text = on_terminal(shop.suite.root, columns, "report", NO_COLOR="1")
     lines = re.sub(r"\x1b\[[0-9;]*m|\r", "", text).splitlines()
     assert max(map(len, lines)) <= columns
     assert "test_shop.py::test_total" in "".join(line.strip() for line in lines)
@@ -258,8 +258,8 @@ def test_narrow_terminals(shop: Shop, columns: int) -> None:
 
 def test_colours_only_where_they_are_wanted(shop: Shop) -> None:
     colour = re.compile(r"\x1b\[(?:[0-9;]*;)?[34][0-7]")
-    assert colour.search(on_terminal(shop.project.root, 80, "report"))
-    assert not colour.search(on_terminal(shop.project.root, 80, "report", NO_COLOR="1"))
+    assert colour.search(on_terminal(shop.suite.root, 80, "report"))
+    assert not colour.search(on_terminal(shop.suite.root, 80, "report", NO_COLOR="1"))
     assert "\x1b[" not in shop.swarmtask("report").stdout
 
 
@@ -275,7 +275,7 @@ def test_without_unicode(shop: Shop) -> None:
 def test_a_pipe_that_closes(shop: Shop, command: list[str]) -> None:
     """`swarmtask export --jsonl | head` ends quietly, and well."""
     export = [sys.executable, "-m", "pytest_swarmtask", *command]
-    with subprocess.Popen(export, cwd=shop.project.root, env=clean_environ(), stdout=-1, stderr=-1) as process:
+    with subprocess.Popen(export, cwd=shop.suite.root, env=clean_environ(), stdout=-1, stderr=-1) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
@@ -303,7 +303,7 @@ def test_export(shop: Shop) -> None:
 # -- what was killed -----------------------------------------------------------------------------------------------
 
 
-def test_a_session_that_was_killed(project: Project) -> None:
+def test_a_session_that_was_killed(project: Suite) -> None:
     """The next reader ends what it has left open, and the report tells of it."""
     project.write(test_it="import os\ndef test_ok(): pass\ndef test_bad(): os.kill(os.getpid(), 9)\n")
     project.pytest()

@@ -8,9 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 from pytest_swarmtask.history import retention
-from pytest_swarmtask.history.database import connect, database
+from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.session import update
 from tests.history.made import BASE, event_ids, rows, run, take_in
+from tests.support import project_of
 
 DAY = 86400.0
 TESTS = {f"test_{n}": "passed" for n in range(300)}
@@ -22,7 +23,7 @@ def test_what_is_too_old_goes(journal: Path) -> None:
         run(journal, number, {"test_a": "passed", f"test_{number}": "passed"})
     take_in(journal)
     age = time.time() - (BASE + 2000)  # between the end of the second run and the start of the third
-    with closing(connect(database(str(journal)))) as db:
+    with closing(connect(project_of(journal).history)) as db:
         assert retention.prune(db, age, 1e12) == 2
     take_in(journal)
     assert rows(journal, "SELECT count(*), sum(tests) FROM runs") == [(2, 4)]
@@ -40,7 +41,7 @@ def test_what_is_too_much_goes(journal: Path) -> None:
     for number in range(6):
         run(journal, number, TESTS)
     take_in(journal)
-    path = Path(database(str(journal)))
+    path = Path(project_of(journal).history)
     with closing(connect(str(path))) as db:
         full = path.stat().st_size
         assert 1 <= retention.prune(db, 100 * DAY, full // 2) <= 4
@@ -57,9 +58,9 @@ def test_it_follows_the_configuration_now_and_then(journal: Path) -> None:
     config.write_text(f"monitoring:\n  retention:\n    history_age: {int(time.time() - BASE - 2000)}\n")
     for number in range(4):
         run(journal, number, {"test_a": "passed"})
-    update(str(journal), {})
+    update(project_of(journal), {})
     assert rows(journal, "SELECT count(*) FROM runs") == [(2,)]
-    with closing(connect(database(str(journal)))) as db:
+    with closing(connect(project_of(journal).history)) as db:
         assert not retention.is_due(db)
         db.execute("UPDATE note SET value = value - ?", (retention.EVERY,))
         assert retention.is_due(db)
@@ -71,5 +72,5 @@ def test_a_configuration_that_cannot_be_followed(journal: Path) -> None:
     config.parent.mkdir()
     config.write_text("monitoring: [")
     run(journal, 1, {"test_a": "passed"})
-    update(str(journal), dict(os.environ))
+    update(project_of(journal), dict(os.environ))
     assert rows(journal, "SELECT count(*) FROM runs") == [(1,)]

@@ -549,7 +549,8 @@ def test_flush_tells(lab: Lab, receiver: Receiver) -> None:
     receiver.answer = lambda _: 500
     out = runs_well(
         lab,
-        "import time\nintegrator = AutomationIntegrator()\nintegrator.trigger_event('TASK_STARTED')\nb = time.monotonic()\n"
+        "import time\nintegrator = AutomationIntegrator()\n"
+        "integrator.trigger_event('TASK_STARTED')\nb = time.monotonic()\n"
         "print(integrator.flush(0.5), time.monotonic() - b < 10)",
     )
     assert out == "False True\n"
@@ -575,7 +576,8 @@ def test_nothing_heavy_is_loaded(lab: Lab) -> None:
     """Recording, also with a webhook, loads no HTTP, YAML, SQLite or terminal library into the program."""
     out = runs_well(
         lab,
-        "import sys\nintegrator = AutomationIntegrator()\nintegrator.trigger_event('TASK_STARTED')\nassert integrator.flush(30)\n"
+        "import sys\nintegrator = AutomationIntegrator()\n"
+        "integrator.trigger_event('TASK_STARTED')\nassert integrator.flush(30)\n"
         "print(*sys.modules)",
         COVERAGE_PROCESS_CONFIG="",
     )

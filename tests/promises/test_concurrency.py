@@ -14,7 +14,7 @@ from importlib.util import find_spec
 import pytest
 
 from tests.relay.lab import Lab, Receiver
-from tests.sessions import Project
+from tests.sessions import Suite
 from tests.support import clean_environ
 
 PROCESSES, THREADS, EACH = 32, 16, 10
@@ -160,7 +160,7 @@ CHILDREN = """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_children_coroutines_and_signals(project: Project) -> None:
+def test_children_coroutines_and_signals(project: Suite) -> None:
     """Tests that use processes of every start method, fork and exec, coroutines, threads and signals have each of their
     events once and whole; outcomes are pytest's own."""
     session = project.write(test_it=CHILDREN).pytest("-rP", "-W", "ignore::DeprecationWarning")
@@ -247,7 +247,7 @@ def test_monkeypatched(lab: Lab, receiver: Receiver, how: str) -> None:
     assert len(lab.ids()) == count
 
 
-def test_two_runs_in_one_checkout(project: Project) -> None:
+def test_two_runs_in_one_checkout(project: Suite) -> None:
     """Two sessions at once in the same checkout each have their own run, segments and counts."""
     project.write(test_it="import pytest\n@pytest.mark.parametrize('n', range(200))\ndef test_a(n): pass\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]

@@ -16,7 +16,7 @@ from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.journal.segments import read
 from tests.relay.lab import Lab, Receiver
-from tests.sessions import UNRELATED, Project
+from tests.sessions import UNRELATED, Suite
 from tests.support import clean_environ
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and mounts are those of POSIX")
@@ -59,7 +59,7 @@ def is_event(line: bytes) -> bool:
     return True
 
 
-def run_suite(project: Project, *before: str, **environ: str) -> Done:
+def run_suite(project: Suite, *before: str, **environ: str) -> Done:
     """Run the suite; in `before` stands a command that runs the rest of its command line."""
     options = [*UNRELATED, "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
@@ -88,7 +88,7 @@ def file_system(place: Path, options: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("size", "some"), [(16, False), (40, True)], ids=["at the start", "in the middle"])
-def test_a_full_disk(project: Project, size: int, some: bool) -> None:
+def test_a_full_disk(project: Suite, size: int, some: bool) -> None:
     """On a full disk a session keeps its exit code, and one warning says what is lost and why; count and loss are
     those of the journal, and every line that was counted is whole."""
     project.write(test_it=SUITE)
@@ -107,7 +107,7 @@ def test_a_full_disk(project: Project, size: int, some: bool) -> None:
         assert "No space left on device" in done.warnings[0]
 
 
-def test_a_full_disk_with_room_again(project: Project) -> None:
+def test_a_full_disk_with_room_again(project: Suite) -> None:
     """When there is room again recording goes on: only what was written meanwhile is lost, and counted."""
     project.write(
         test_it="""
@@ -132,7 +132,7 @@ def test_a_full_disk_with_room_again(project: Project) -> None:
         assert b'"TASK_FAILED"' in done.lines[-1]
 
 
-def test_a_full_disk_and_a_webhook(project: Project, receiver: Receiver) -> None:
+def test_a_full_disk_and_a_webhook(project: Suite, receiver: Receiver) -> None:
     """What fitted on the disk is delivered once there is room for the relay's own files."""
     lab = Lab(project.root, TASKMASTER_WEBHOOK_URL=receiver.url)
     project.write(test_it=SUITE)
@@ -149,7 +149,7 @@ def test_a_full_disk_and_a_webhook(project: Project, receiver: Receiver) -> None
         assert receiver.accepted[-1]["event_type"] == "TASK_FAILED"  # told in the stead of the session
 
 
-def test_a_read_only_disk(project: Project) -> None:
+def test_a_read_only_disk(project: Suite) -> None:
     """On a read-only disk nothing is recorded, one warning says so, and the exit code is pytest's own."""
     project.write(test_it=SUITE)
     with file_system(project.root / ".taskmaster", "size=64k,ro"):
@@ -168,7 +168,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def test_a_quota(project: Project) -> None:
+def test_a_quota(project: Suite) -> None:
     """Where a file may grow no longer, as with a quota, it is the same: honest counts, one warning, own exit code."""
     project.write(test_it=SUITE)
     done = run_suite(project, sys.executable, "-c", LIMITED, COVERAGE_PROCESS_CONFIG="")  # it writes too
@@ -180,7 +180,7 @@ def test_a_quota(project: Project) -> None:
 
 
 @pytest.mark.parametrize("home", ["/dev/null/home", ""], ids=["cannot be", "is empty"])
-def test_an_unwritable_home(project: Project, home: str) -> None:
+def test_an_unwritable_home(project: Suite, home: str) -> None:
     """Nothing of ours is in the home folder: without a usable one everything is recorded, without a word."""
     project.write(test_it=SUITE)
     done = run_suite(project, HOME=home, XDG_CACHE_HOME=home, XDG_CONFIG_HOME=home)
@@ -190,7 +190,7 @@ def test_an_unwritable_home(project: Project, home: str) -> None:
 
 
 @pytest.mark.parametrize("folder", [".taskmaster", ".taskmaster/events"])
-def test_a_folder_that_vanishes(project: Project, folder: str) -> None:
+def test_a_folder_that_vanishes(project: Suite, folder: str) -> None:
     """When the journal's folder vanishes in mid-run, every event of the session is counted as lost, with the reason."""
     vanish = SUITE.replace("assert", f"n == 20 and shutil.rmtree({folder!r})\n    assert")
     done = run_suite(project.write(test_it=vanish))
@@ -219,7 +219,7 @@ EXHAUSTED = """
 """
 
 
-def test_no_file_descriptors_in_tests(project: Project) -> None:
+def test_no_file_descriptors_in_tests(project: Suite) -> None:
     """A suite that uses up every file descriptor loses no event, ours is open already, and leaks no secret, although
     what finds them cannot be loaded any more."""
     project.write(
@@ -241,7 +241,7 @@ def test_no_file_descriptors_in_tests(project: Project) -> None:
     assert not any(secret in line for line in done.lines for secret in (b"correct-horse", b"ghp_"))
 
 
-def test_no_file_descriptors_at_the_start(project: Project) -> None:
+def test_no_file_descriptors_at_the_start(project: Suite) -> None:
     """Where there is none for the journal either, what could not be written is counted; the rest is recorded."""
     begin = """
     @pytest.hookimpl(trylast=True)

@@ -21,7 +21,6 @@ import trustme
 
 from pytest_swarmtask.config.workflow import Webhook
 from pytest_swarmtask.core.event import Event
-from pytest_swarmtask.core.project import database
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 from pytest_swarmtask.relay.delivery.worker import Delivery
 from pytest_swarmtask.relay.webhook.sink import WebhookSink
@@ -166,7 +165,7 @@ class Bench:
     def deliver(self, name: str, url: str, *, eager: bool = False, timeout: float = 10.0) -> Delivery:
         """Deliver everything, as a relay does."""
         sink = WebhookSink(Webhook(name=name, url=url, format="plain", timeout=timeout), {}, self.folder)
-        delivery = Delivery(name, sink, database(str(self.folder)), eager=eager)
+        delivery = Delivery(name, sink, str(self.folder / "relay.db"), eager=eager)
         delivery.add(str(self.segment))
         self._started.append(delivery)
         delivery.start()
@@ -187,14 +186,14 @@ class Bench:
         return delivery.position("a.jsonl")
 
     def state(self, name: str) -> EndpointState:
-        store = Store(database(str(self.folder)))
+        store = Store(str(self.folder / "relay.db"))
         try:
             return store.state(name)
         finally:
             store.close()
 
     def dead(self) -> list[str]:
-        store = Store(database(str(self.folder)))
+        store = Store(str(self.folder / "relay.db"))
         try:
             return [letter.event_id for letter in store.dead_letters()]
         finally:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
@@ -104,10 +105,10 @@ def test_no_socket_is_opened(lab: Lab, receiver: Receiver) -> None:
 
 WAITS = """
 import json, os, time
-from pytest_swarmtask.handoff import Handoff
+from pytest_swarmtask.recording.relay_launcher import RelayLauncher
 
 waits, slept, ended = [], [], []
-real_wait, real_sleep = Handoff.wait, time.sleep
+real_wait, real_sleep = RelayLauncher.wait, time.sleep
 
 def wait(self, owed, timeout, environ):
     waits.append([timeout, len(ended)])
@@ -121,7 +122,7 @@ def sleep(seconds):
     slept.append(seconds)
     real_sleep(seconds)
 
-Handoff.wait, time.sleep = wait, sleep
+RelayLauncher.wait, time.sleep = wait, sleep
 
 def pytest_runtest_logfinish():
     ended.append(1)
@@ -178,7 +179,9 @@ def test_emitters_under_a_stuck_relay(lab: Lab, receiver: Receiver, tmp_path: Pa
     (relay,) = lab.relays()
     os.kill(relay, signal.SIGSTOP)
     free = Lab(tmp_path / "free")
-    stuck_hub, free_hub = (Recorder(read_settings(str(one.root), one.environ), one.environ) for one in (lab, free))
+    stuck_hub, free_hub = (
+        Recorder(read_settings(Project(str(one.root)), one.environ), one.environ) for one in (lab, free)
+    )
     try:
         stuck, alone = paired(lambda: lab.run("emit", "TASK_STARTED"), lambda: free.run("emit", "TASK_STARTED"), 7)
         assert stuck < 3 * alone

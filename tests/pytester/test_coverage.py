@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.sessions import Project, Session, words
+from tests.sessions import Session, Suite, words
 from tests.support import clean_environ
 
 APP = """
@@ -41,7 +41,7 @@ PYTEST = ("-m", "pytest", *NOT_OURS, "--junit-xml=junit.xml", "-Werror")
 
 
 @pytest.fixture
-def app(project: Project) -> Project:
+def app(project: Suite) -> Suite:
     """A project with code of its own, of which the suite runs a part and never imports another."""
     return project.write(app=APP, never="A = 1\nB = 2\n", test_it=SUITE)
 
@@ -51,12 +51,12 @@ def unmeasured(**environ: str) -> dict[str, str]:
     return {k: v for k, v in clean_environ().items() if not k.startswith(("COVERAGE_", "COV_CORE_"))} | environ
 
 
-def run(project: Project, *arguments: str, **environ: str) -> Session:
+def run(project: Suite, *arguments: str, **environ: str) -> Session:
     """Run a session by the arguments of Python."""
     return project.session([sys.executable, "-Werror::ResourceWarning", *arguments], unmeasured(**environ))
 
 
-def coverage(project: Project, *arguments: str) -> str:
+def coverage(project: Suite, *arguments: str) -> str:
     """Run a command of coverage, and return what it writes."""
     command = [sys.executable, "-m", "coverage", *arguments]
     done = subprocess.run(command, cwd=project.root, env=unmeasured(), capture_output=True, text=True, check=False)
@@ -64,7 +64,7 @@ def coverage(project: Project, *arguments: str) -> str:
     return done.stdout
 
 
-def reported(project: Project) -> dict[str, float]:
+def reported(project: Suite) -> dict[str, float]:
     """Return what coverage itself reports afterwards, by the names that our events have for it."""
     if not (project.root / ".coverage").exists():
         coverage(project, "combine", "--keep", "--quiet")
@@ -93,7 +93,7 @@ def told(session: Session) -> dict[str, float]:
     ],
     ids=words,
 )
-def test_the_end_tells_what_coverage_reports(app: Project, arguments: tuple[str, ...], branches: bool) -> None:
+def test_the_end_tells_what_coverage_reports(app: Suite, arguments: tuple[str, ...], branches: bool) -> None:
     """Percentages are those that coverage reports afterwards, and the closing line has the first."""
     session = run(app, *arguments)
     assert session.exit_code == 0, session.output + session.errors
@@ -111,7 +111,7 @@ def without_us(text: str) -> str:
 
 
 @pytest.mark.parametrize("mode", [("--branch", "--append"), ("--parallel-mode",)], ids=words)
-def test_nothing_changes_for_coverage(app: Project, mode: tuple[str, ...]) -> None:
+def test_nothing_changes_for_coverage(app: Suite, mode: tuple[str, ...]) -> None:
     """With and without the plugin: the same report, data files, output and warnings, also of a source never seen."""
     app.file(".coveragerc", "[run]\nsource = .\nsource_pkgs = missing\n")
     command = ("-m", "coverage", "run", *mode, "-m", "pytest", *NOT_OURS, "-pno:cacheprovider", "--no-header")
@@ -134,7 +134,7 @@ def test_nothing_changes_for_coverage(app: Project, mode: tuple[str, ...]) -> No
     assert told(session)
 
 
-def test_data_of_an_earlier_run_does_not_count_and_what_is_appended_to_does(app: Project) -> None:
+def test_data_of_an_earlier_run_does_not_count_and_what_is_appended_to_does(app: Suite) -> None:
     coverage(app, *RUN[2:], "never.py")
     fresh = run(app, *RUN, *PYTEST)
     assert told(fresh) == reported(app)
@@ -144,7 +144,7 @@ def test_data_of_an_earlier_run_does_not_count_and_what_is_appended_to_does(app:
     assert told(appended)["coverage_percent"] > told(fresh)["coverage_percent"]
 
 
-def test_data_of_child_processes_counts(app: Project) -> None:
+def test_data_of_child_processes_counts(app: Suite) -> None:
     """In parallel mode, what children have measured belongs to the result, as it does after `coverage combine`."""
     app.write(
         test_child="""
@@ -170,7 +170,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
-def test_a_process_that_the_environment_measures_tells_no_percent_and_keeps_its_data(app: Project) -> None:
+def test_a_process_that_the_environment_measures_tells_no_percent_and_keeps_its_data(app: Suite) -> None:
     """It is a part of a measurement that somebody else will put together."""
     app.file("rc", "[run]\nparallel = true\nsource = .\n")
     session = run(app, "-c", STARTED_BY_ENVIRONMENT, *PYTEST[2:], COVERAGE_PROCESS_START=str(app.root / "rc"))
@@ -181,7 +181,7 @@ def test_a_process_that_the_environment_measures_tells_no_percent_and_keeps_its_
 
 
 @pytest.mark.parametrize("arguments", [(), ("--cov=.", "--no-cov")], ids=words)
-def test_without_a_measurement(app: Project, arguments: tuple[str, ...]) -> None:
+def test_without_a_measurement(app: Suite, arguments: tuple[str, ...]) -> None:
     session = run(app, *PYTEST[:-1], *arguments)
     assert session.exit_code == 0, session.output
     assert session.start["metadata"]["coverage"] is session.end["metadata"]["coverage"] is False
@@ -189,7 +189,7 @@ def test_without_a_measurement(app: Project, arguments: tuple[str, ...]) -> None
     assert ", coverage" not in session.output
 
 
-def test_coverage_is_not_imported_by_us(app: Project) -> None:
+def test_coverage_is_not_imported_by_us(app: Suite) -> None:
     app.write(test_it="import sys\ndef test(): assert 'coverage' not in sys.modules")
     assert run(app, *PYTEST, "-pno:pytest_cov").exit_code == 0
 
@@ -199,7 +199,7 @@ def test_coverage_is_not_imported_by_us(app: Project) -> None:
     [((*RUN, *PYTEST), set()), ((*PYTEST, "--cov=.", "--cov-report=xml"), {"coverage_percent"})],
     ids=words,
 )
-def test_what_would_take_too_long_is_left_out(app: Project, arguments: tuple[str, ...], expected: set[str]) -> None:
+def test_what_would_take_too_long_is_left_out(app: Suite, arguments: tuple[str, ...], expected: set[str]) -> None:
     """A project that is too large to be analysed in the time that we have says only what pytest-cov has found."""
     app.write(conftest="import pytest_swarmtask.sources.pytest.coverage as ours\nours._BYTES_PER_SECOND = 0")
     session = run(app, *arguments)
@@ -215,14 +215,14 @@ def test_what_would_take_too_long_is_left_out(app: Project, arguments: tuple[str
     ],
     ids=["cannot report", "another module"],
 )
-def test_a_coverage_that_is_different_does_no_harm(app: Project, conftest: str) -> None:
+def test_a_coverage_that_is_different_does_no_harm(app: Suite, conftest: str) -> None:
     session = run(app.write(conftest=conftest), *RUN, *PYTEST)
     assert session.exit_code == 0
     assert told(session) == {}
     assert "warning" not in session.output
 
 
-def test_a_session_inside_of_a_test_is_not_what_is_measured(app: Project) -> None:
+def test_a_session_inside_of_a_test_is_not_what_is_measured(app: Suite) -> None:
     app.write(
         conftest="pytest_plugins = ['pytester']",
         test_it=f"""

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.sessions import Project, words
+from tests.sessions import Suite, words
 
 FORBIDDEN = """
     import os, subprocess
@@ -18,7 +18,7 @@ FORBIDDEN = """
 """
 
 
-def commit(project: Project) -> None:
+def commit(project: Suite) -> None:
     """Make a checkout of the project, with all its files committed."""
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.invalid"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "one"]):
@@ -26,7 +26,7 @@ def commit(project: Project) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n1",)], ids=words)
-def test_dirty(project: Project, arguments: tuple[str, ...]) -> None:
+def test_dirty(project: Suite, arguments: tuple[str, ...]) -> None:
     """Changes of tracked files are told; that the session itself writes makes nothing dirty."""
     project.write(test_it="def test(): pass")
     commit(project)
@@ -35,7 +35,7 @@ def test_dirty(project: Project, arguments: tuple[str, ...]) -> None:
     assert project.pytest(*arguments).start["metadata"]["dirty"] is True
 
 
-def test_a_suite_that_forbids_processes(project: Project) -> None:
+def test_a_suite_that_forbids_processes(project: Suite) -> None:
     """What a conftest has patched is not used, and not noticed."""
     project.write(conftest=FORBIDDEN, test_it="def test(): pass")
     commit(project)
@@ -44,12 +44,12 @@ def test_a_suite_that_forbids_processes(project: Project) -> None:
     assert session.start["metadata"]["dirty"] is False
 
 
-def test_no_checkout(project: Project) -> None:
+def test_no_checkout(project: Suite) -> None:
     session = project.write(test_it="def test(): pass").pytest()
     assert not {"dirty", "commit", "branch"} & set(session.start["metadata"])
 
 
-def test_only_the_outermost_session_asks_git(project: Project) -> None:
+def test_only_the_outermost_session_asks_git(project: Suite) -> None:
     project.write(
         conftest="pytest_plugins = ['pytester']",
         test_it="""
@@ -63,7 +63,7 @@ def test_only_the_outermost_session_asks_git(project: Project) -> None:
     assert ["dirty" in start for start in starts] == [True, False]
 
 
-def test_additions_of_the_user(project: Project) -> None:
+def test_additions_of_the_user(project: Suite) -> None:
     """`task_integration.metadata` is on the session's start, with its variables filled in."""
     project.file(
         ".taskmaster/config/workflow.yaml",

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.sessions import ENDINGS, Event, Project, words
+from tests.sessions import ENDINGS, Event, Suite, words
 
 FREEZE = {
     "freezegun": "import freezegun; frozen = freezegun.freeze_time('1999-01-01')",
@@ -49,7 +49,7 @@ def moment(event: Event) -> datetime:
     ],
     ids=words,
 )
-def test_frozen_clock(project: Project, how: str, scope: str, xdist: tuple[str, ...]) -> None:
+def test_frozen_clock(project: Suite, how: str, scope: str, xdist: tuple[str, ...]) -> None:
     """A suite that stops or turns back the clock, in tests or from its conftest on, changes no timestamp, no order,
     no duration's sign and no id."""
     if find_spec(how) is None:
@@ -72,7 +72,7 @@ def test_frozen_clock(project: Project, how: str, scope: str, xdist: tuple[str, 
 
 
 @pytest.mark.parametrize("relay", [True, False])
-def test_frozen_clock_and_hung_webhook(project: Project, relay: bool) -> None:
+def test_frozen_clock_and_hung_webhook(project: Suite, relay: bool) -> None:
     """A session whose conftest has stopped the clock still waits for a webhook that hangs no longer than it may, also
     where no process can be started."""
     if find_spec("freezegun") is None:
@@ -122,7 +122,7 @@ PATCHING = """
 """
 
 
-def test_patched_system(project: Project) -> None:
+def test_patched_system(project: Suite) -> None:
     """Suites that forbid writing, opening, sockets, time, randomness or threads, empty the environment or change the
     directory in their tests have all of their events in one journal."""
     project.write(test_it=PATCHING)
@@ -133,7 +133,7 @@ def test_patched_system(project: Project) -> None:
     assert "lost" not in session.output
 
 
-def test_patched_for_good(project: Project) -> None:
+def test_patched_for_good(project: Suite) -> None:
     """A suite that leaves `os.write`, `open` and `json.dumps` patched when its test is over loses no event either."""
     project.write(
         test_it="""
@@ -172,7 +172,7 @@ CLOSING = """
 
 
 @pytest.mark.parametrize(("first", "last"), [(3, 256), (900, 1024), (3, 4096)])
-def test_closed_files(project: Project, first: int, last: int) -> None:
+def test_closed_files(project: Suite, first: int, last: int) -> None:
     """A test that closes every file it can find, ours too, costs no event, and no event is written to a file that
     the suite opens afterwards."""
     session = project.write(test_it=CLOSING.format(first=first, last=last)).pytest(
@@ -213,7 +213,7 @@ FORKING = """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_forks(project: Project) -> None:
+def test_forks(project: Suite) -> None:
     """A test that forks, and whose child exits, raises or runs on to the end of the session, ends once, as the
     session does; the child's writing harms no line of the parent."""
     session = project.write(test_it=FORKING).pytest("-pno:warnings")
@@ -224,7 +224,7 @@ def test_forks(project: Project) -> None:
     assert len({event["id"] for event in session.events}) == len(session.events)
 
 
-def test_journal_that_cannot_be_written(project: Project) -> None:
+def test_journal_that_cannot_be_written(project: Suite) -> None:
     """Where the journal's folder cannot be made, outcomes and exit code are pytest's own, and the closing line says
     that events were lost, and why."""
     project.write(test_it="def test_a(): pass\ndef test_b(): assert 0")
@@ -237,7 +237,7 @@ def test_journal_that_cannot_be_written(project: Project) -> None:
     assert "Traceback" not in session.output + session.errors
 
 
-def test_journal_that_is_removed(project: Project) -> None:
+def test_journal_that_is_removed(project: Suite) -> None:
     """A suite that removes the journal under our hands is told so, and keeps its outcomes."""
     project.write(test_it="import shutil\ndef test_a(): shutil.rmtree('.taskmaster')\ndef test_b(): pass")
     session = project.pytest()
@@ -281,7 +281,7 @@ HOSTILE = """
 
 
 @pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
-def test_hostile_names_and_errors(project: Project, xdist: tuple[str, ...]) -> None:
+def test_hostile_names_and_errors(project: Suite, xdist: tuple[str, ...]) -> None:
     """Node ids and errors that are endless, hold control characters or a secret make whole events below 16 KiB, each
     on a line of its own, from which the secret is gone."""
     unescaped = "disable_test_id_escaping_and_forfeit_all_rights_to_community_support"
@@ -296,7 +296,7 @@ def test_hostile_names_and_errors(project: Project, xdist: tuple[str, ...]) -> N
     assert journal.count(b"\n") == len(session.events) == 26
 
 
-def test_surrogates(project: Project) -> None:
+def test_surrogates(project: Suite) -> None:
     """Text that UTF-8 cannot carry makes an event all the same. (Under xdist such a suite fails by itself.)"""
     project.write(
         test_it="""
@@ -315,7 +315,7 @@ def test_surrogates(project: Project) -> None:
     assert session.ending("test_b")["metadata"]["error"] == "lone \\udfff"
 
 
-def test_secrets_of_the_environment(project: Project) -> None:
+def test_secrets_of_the_environment(project: Suite) -> None:
     """The value of a secret-looking variable stands in no event, whether in an id, an error or an argument."""
     secret = "correct-horse-battery"
     test = f"@pytest.mark.parametrize('value', ['{secret}'])\ndef test_a(value): raise ValueError(f'bad {{value}}')"
@@ -325,7 +325,7 @@ def test_secrets_of_the_environment(project: Project) -> None:
     assert secret not in str(session.events)
 
 
-def test_secrets_of_the_command_line(project: Project) -> None:
+def test_secrets_of_the_command_line(project: Suite) -> None:
     """Values of options and settings whose name is that of a secret stand in no event."""
     project.write(
         conftest="""
@@ -343,7 +343,7 @@ def test_secrets_of_the_command_line(project: Project) -> None:
     assert arguments[-6:-1] == ["--api-token=[REDACTED]", "--api-token", "[REDACTED]", "-o", "db_password=[REDACTED]"]
 
 
-def test_reports_with_a_node_of_their_own(project: Project) -> None:
+def test_reports_with_a_node_of_their_own(project: Suite) -> None:
     """A conftest that puts things on its reports, under names that xdist uses as well, changes no outcome."""
     hook = """
         import pytest
@@ -362,7 +362,7 @@ def test_reports_with_a_node_of_their_own(project: Project) -> None:
 
 
 @pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
-def test_foreign_marker_of_our_name(project: Project, xdist: tuple[str, ...]) -> None:
+def test_foreign_marker_of_our_name(project: Suite, xdist: tuple[str, ...]) -> None:
     """Another tool's `task` marker, with arguments of other kinds, is no task of ours and breaks nothing."""
     project.write(
         test_it="""
@@ -390,7 +390,7 @@ def test_foreign_marker_of_our_name(project: Project, xdist: tuple[str, ...]) ->
     assert session.of("TASK_STARTED") == [session.start]
 
 
-def test_recording_that_cannot_begin(project: Project) -> None:
+def test_recording_that_cannot_begin(project: Suite) -> None:
     """Where the plugin itself is broken by what a conftest did before, the session is not, and the header says so."""
     hook = "import os\ndef refuse(count): raise AssertionError('the suite forbids this')\nos.urandom = refuse"
     session = project.write(conftest=hook, test_it="def test_a(): pass").pytest("-W", "error")

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tests.sessions import Project, words
+from tests.sessions import Suite, words
 
 XDIST = pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
 HANDLERS = """
@@ -41,7 +41,7 @@ HANDLERS = """
 
 
 @XDIST
-def test_handlers_of_a_conftest(project: Project, xdist: tuple[str, ...]) -> None:
+def test_handlers_of_a_conftest(project: Suite, xdist: tuple[str, ...]) -> None:
     """Handlers, sync and async, that a conftest registers get the session's own events, in the reporting process, in
     order; one that raises harms neither the others nor the session."""
     project.write(conftest=HANDLERS, test_it="def test_a(): pass\ndef test_b(): assert 0")
@@ -74,7 +74,7 @@ TRIGGERING = """
 """
 
 
-def test_events_of_a_test(project: Project) -> None:
+def test_events_of_a_test(project: Suite) -> None:
     """What a test triggers itself stands in the same run, below the span of that test."""
     session = project.write(test_it=TRIGGERING).pytest()
     assert session.exit_code == 0, session.output
@@ -89,7 +89,7 @@ def test_events_of_a_test(project: Project) -> None:
     assert f"swarmtask: {len(session.events)} events" in session.output
 
 
-def test_events_of_a_test_under_xdist(project: Project) -> None:
+def test_events_of_a_test_under_xdist(project: Suite) -> None:
     """What a test triggers in a worker belongs to the run of its session."""
     session = project.write(test_it=TRIGGERING).pytest("-n1")
     assert session.exit_code == 0, session.output
@@ -98,7 +98,7 @@ def test_events_of_a_test_under_xdist(project: Project) -> None:
     assert len({event["id"] for event in session.events}) == len(session.events)
 
 
-def test_events_after_the_session(project: Project) -> None:
+def test_events_after_the_session(project: Suite) -> None:
     """What a conftest triggers when the session is over is journaled, and stands beside the session, not below it."""
     hook = """
         from pytest_swarmtask import trigger_task_event
@@ -113,7 +113,7 @@ def test_events_after_the_session(project: Project) -> None:
 
 
 @XDIST
-def test_run_around_the_session(project: Project, xdist: tuple[str, ...]) -> None:
+def test_run_around_the_session(project: Suite, xdist: tuple[str, ...]) -> None:
     """A session that is started by something else of a run becomes part of that run."""
     trace_id, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     session = project.write(test_it="def test_a(): pass").pytest(*xdist, TRACEPARENT=f"00-{trace_id}-{parent}-01")
@@ -122,7 +122,7 @@ def test_run_around_the_session(project: Project, xdist: tuple[str, ...]) -> Non
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_events_of_a_forked_child(project: Project) -> None:
+def test_events_of_a_forked_child(project: Suite) -> None:
     """What the child of a fork triggers is one more event of the run, in a segment of the child's own."""
     project.write(
         test_it="""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sessions import Event, Project, Session, words
+from tests.sessions import Event, Session, Suite, words
 
 SUITE = """
     import pytest
@@ -62,7 +62,7 @@ MODULE = """
 @pytest.fixture(scope="module", params=["plain", "xdist"])
 def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """The suite's session, plain or with two workers."""
-    project = Project(tmp_path_factory.mktemp("marker")).write(test_suite=SUITE, test_module=MODULE)
+    project = Suite(tmp_path_factory.mktemp("marker")).write(test_suite=SUITE, test_module=MODULE)
     return project.pytest("--strict-markers", *(["-n2"] if request.param == "xdist" else []))
 
 
@@ -120,7 +120,7 @@ def test_partial(session: Session) -> None:
 
 
 @pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
-def test_deselected(project: Project, xdist: tuple[str, ...]) -> None:
+def test_deselected(project: Suite, xdist: tuple[str, ...]) -> None:
     """A task of which some tests were left out by -k is partial; one with none left has no events."""
     session = project.write(test_suite=SUITE).pytest("-k", "two and not 2] or one_a", *xdist)
     assert ending(session, "2.1")["metadata"]["partial"] is True
@@ -129,7 +129,7 @@ def test_deselected(project: Project, xdist: tuple[str, ...]) -> None:
     assert session.exit_code == 0
 
 
-def test_stopped_before_its_last_test(project: Project) -> None:
+def test_stopped_before_its_last_test(project: Suite) -> None:
     """A task whose tests did not all get their turn has not completed."""
     project.write(
         test_it="""
@@ -152,7 +152,7 @@ def test_stopped_before_its_last_test(project: Project) -> None:
     assert session.events[-1] == session.end
 
 
-def test_dead_worker(project: Project) -> None:
+def test_dead_worker(project: Suite) -> None:
     """A task whose test took its worker down with it has failed."""
     project.write(
         test_it="""
@@ -177,7 +177,7 @@ def test_dead_worker(project: Project) -> None:
     assert ending(session, "9")["metadata"]["counts"] == {"crashed": 1, "passed": 2}
 
 
-def test_reruns(project: Project) -> None:
+def test_reruns(project: Suite) -> None:
     """A test of a task that passes on its second attempt counts once, as passed."""
     project.write(
         test_it="""
@@ -196,6 +196,6 @@ def test_reruns(project: Project) -> None:
     assert ending(session, "9")["metadata"]["counts"] == {"passed": 1}
 
 
-def test_listed(project: Project) -> None:
+def test_listed(project: Suite) -> None:
     """`pytest --markers` lists the marker."""
     assert "@pytest.mark.task(id)" in project.pytest("--markers").output

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.sessions import ENDINGS, Project, Session
+from tests.sessions import ENDINGS, Session, Suite
 
 SUITE = """
     import unittest
@@ -210,7 +210,7 @@ EVENT = {
 @pytest.fixture(scope="module", params=["plain", "xdist"])
 def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """The suite's session, plain or with two workers."""
-    project = Project(tmp_path_factory.mktemp("outcomes"))
+    project = Suite(tmp_path_factory.mktemp("outcomes"))
     project.write(test_suite=SUITE, test_skipped_module=SKIPPED_MODULE)
     return project.pytest(*(["-n2"] if request.param == "xdist" else []))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sessions import Project, Session
+from tests.sessions import Session, Suite
 
 SUITE = "def test_a(): pass\ndef test_b(): assert 0"
 
@@ -18,7 +18,7 @@ def said(session: Session) -> list[str]:
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n2",)], ids=["alone", "xdist"])
-def test_the_report_of_this_session(project: Project, arguments: tuple[str, ...]) -> None:
+def test_the_report_of_this_session(project: Suite, arguments: tuple[str, ...]) -> None:
     """It tells of the whole session, its end included; one line says where it is."""
     session = project.write(test_it=SUITE).pytest("--swarmtask-report=out/r.html", *arguments)
     assert session.exit_code == 1
@@ -30,7 +30,7 @@ def test_the_report_of_this_session(project: Project, arguments: tuple[str, ...]
     assert "Still running" not in text
 
 
-def test_the_ini_key(project: Project) -> None:
+def test_the_ini_key(project: Suite) -> None:
     """It is below the root folder, wherever pytest is started."""
     project.file("pytest.ini", "[pytest]\nswarmtask_report = r.html\n")
     project.file("sub/test_it.py", "def test_a(): pass")
@@ -39,7 +39,7 @@ def test_the_ini_key(project: Project) -> None:
     assert (project.root / "r.html").is_file()
 
 
-def test_where_it_cannot_be_written(project: Project) -> None:
+def test_where_it_cannot_be_written(project: Suite) -> None:
     """One warning says why, and the exit code is pytest's own."""
     project.file("file", "")
     session = project.write(test_it="def test_a(): pass").pytest("--swarmtask-report=file/r.html")
@@ -49,12 +49,12 @@ def test_where_it_cannot_be_written(project: Project) -> None:
     assert session.exit_code == 0
 
 
-def test_none_where_nothing_runs(project: Project) -> None:
+def test_none_where_nothing_runs(project: Suite) -> None:
     session = project.write(test_it=SUITE).pytest("--swarmtask-report=r.html", "--collect-only")
     assert (said(session), (project.root / "r.html").exists()) == ([], False)
 
 
-def test_the_watched_process_loads_nothing_for_it(project: Project) -> None:
+def test_the_watched_process_loads_nothing_for_it(project: Suite) -> None:
     """Neither the template engine nor what reads the history, though the report is written."""
     project.write(
         conftest="""
@@ -72,7 +72,7 @@ def test_the_watched_process_loads_nothing_for_it(project: Project) -> None:
     assert Path(project.root, "loaded").read_text("utf-8") == "\n"
 
 
-def test_a_suite_that_forbids_processes(project: Project) -> None:
+def test_a_suite_that_forbids_processes(project: Suite) -> None:
     """What a suite does to `subprocess` concerns only itself."""
     project.write(
         test_it="""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sessions import Project, Session
+from tests.sessions import Session, Suite
 
 SUITE = """
     import itertools
@@ -46,7 +46,7 @@ SUITE = """
 @pytest.fixture(scope="module", params=["plain", "xdist"])
 def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """The suite's session with two reruns, plain or with a worker."""
-    project = Project(tmp_path_factory.mktemp("reruns")).write(test_suite=SUITE)
+    project = Suite(tmp_path_factory.mktemp("reruns")).write(test_suite=SUITE)
     return project.pytest("--reruns=2", *(["-n1"] if request.param == "xdist" else []))
 
 
@@ -79,7 +79,7 @@ def test_counts(session: Session) -> None:
     assert session.exit_code == 1
 
 
-def test_failures_that_a_plugin_keeps_to_itself(project: Project) -> None:
+def test_failures_that_a_plugin_keeps_to_itself(project: Suite) -> None:
     """Where a plugin (flaky, for one) runs a test again and shows nothing of the failure but setup and teardown, the
     test has one start and one ending all the same."""
     project.write(
@@ -115,7 +115,7 @@ def test_failures_that_a_plugin_keeps_to_itself(project: Project) -> None:
     assert [event["metadata"]["attempt"] for event in session.of("TEST_PASSED", "TEST_FAILED")] == [2, 3]
 
 
-def test_bodies_that_nobody_reports(project: Project) -> None:
+def test_bodies_that_nobody_reports(project: Suite) -> None:
     """A test of whose body no report ever comes has been skipped, at the latest when the session ends."""
     hook = """
         from _pytest.runner import call_and_report

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.sessions import Project, Session, words
+from tests.sessions import Session, Suite, words
 from tests.support import clean_environ
 
 XDIST = pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
@@ -36,7 +36,7 @@ def reason_of(session: Session) -> str:
     return str(end["metadata"].get("reason"))
 
 
-def test_passed(project: Project) -> None:
+def test_passed(project: Suite) -> None:
     """A session whose tests pass ends with TASK_COMPLETED and no reason."""
     session = project.write(test_it="def test_a(): pass").pytest()
     assert session.exit_code == 0
@@ -45,7 +45,7 @@ def test_passed(project: Project) -> None:
 
 
 @TWO_WORKERS
-def test_collection_error(project: Project, xdist: tuple[str, ...]) -> None:
+def test_collection_error(project: Suite, xdist: tuple[str, ...]) -> None:
     """A module that cannot be imported is one TEST_FAILED of the phase collect, although each worker reports it in
     words of its own, and the session has failed; plain, no test runs, under xdist the others do."""
     broken = "import os\nraise ImportError(f'no_such_module in {os.getpid()}')"
@@ -66,7 +66,7 @@ def test_collection_error(project: Project, xdist: tuple[str, ...]) -> None:
     [(("-x",), 2), (("--maxfail=1",), 2), (("--maxfail=2",), 3), (("--stepwise",), 2)],
     ids=words,
 )
-def test_stopped_early(project: Project, arguments: tuple[str, ...], ran: int) -> None:
+def test_stopped_early(project: Suite, arguments: tuple[str, ...], ran: int) -> None:
     """With -x, --maxfail and --stepwise just the tests that ran have started, and each has ended as it did."""
     session = project.write(test_it=THREE).pytest(*arguments)
     assert len(session.of("TEST_STARTED")) == len(session.outcomes()) == ran
@@ -75,7 +75,7 @@ def test_stopped_early(project: Project, arguments: tuple[str, ...], ran: int) -
     assert reason_of(session) == ("interrupted" if "--stepwise" in arguments else "tests failed")
 
 
-def test_stopped_early_under_xdist(project: Project) -> None:
+def test_stopped_early_under_xdist(project: Suite) -> None:
     """With -x under xdist every test that has started has one ending, and the session was interrupted."""
     tests = "\n".join(f"def test_{n}(): assert {n} != 3" for n in range(40))
     session = project.write(test_it=tests).pytest("-n2", "-x")
@@ -85,7 +85,7 @@ def test_stopped_early_under_xdist(project: Project) -> None:
     assert "stopping after 1 failures" in session.end["metadata"]["error"]
 
 
-def test_last_failed(project: Project) -> None:
+def test_last_failed(project: Suite) -> None:
     """With --lf only the tests that failed before start."""
     project.write(test_it=THREE).pytest()
     session = project.pytest("--lf")
@@ -94,7 +94,7 @@ def test_last_failed(project: Project) -> None:
 
 
 @pytest.mark.parametrize("code", ["", ", returncode=7", ", returncode=0"])
-def test_pytest_exit(project: Project, code: str) -> None:
+def test_pytest_exit(project: Suite, code: str) -> None:
     """`pytest.exit` in a test closes that test as crashed; the session's end has its message and its exit code."""
     project.write(test_it=f"import pytest\ndef test_a(): pass\ndef test_b(): pytest.exit('enough of this'{code})")
     session = project.pytest()
@@ -104,13 +104,13 @@ def test_pytest_exit(project: Project, code: str) -> None:
     assert reason_of(session) == {7: "exit code 7", 2: "interrupted", 0: "None"}[session.exit_code]
 
 
-def in_flight(project: Project, name: str) -> bool:
+def in_flight(project: Suite, name: str) -> bool:
     """Tell whether the reporting process knows that a test has started."""
     return any(event["task_id"].endswith(name) for event in project.events())
 
 
 @XDIST
-def test_ctrl_c(project: Project, xdist: tuple[str, ...]) -> None:
+def test_ctrl_c(project: Suite, xdist: tuple[str, ...]) -> None:
     """Ctrl-C closes the test in flight as crashed, ends the session as interrupted, and leaves exit code 2."""
     project.write(
         test_it="""
@@ -153,7 +153,7 @@ def test_ctrl_c(project: Project, xdist: tuple[str, ...]) -> None:
 
 
 @XDIST
-def test_internal_error(project: Project, xdist: tuple[str, ...]) -> None:
+def test_internal_error(project: Suite, xdist: tuple[str, ...]) -> None:
     """A hook that raises ends the session as an internal error, with the exception; no started test stays open."""
     hook = "def pytest_runtest_logreport(report):\n    raise RuntimeError('the hook broke')"
     project.write(conftest=hook, test_it=THREE)
@@ -164,7 +164,7 @@ def test_internal_error(project: Project, xdist: tuple[str, ...]) -> None:
     assert len(session.of("TEST_STARTED")) == len(session.outcomes())
 
 
-def test_usage_error(project: Project) -> None:
+def test_usage_error(project: Suite) -> None:
     """A path that does not exist ends the session as a usage error, exit code 4, without tests."""
     session = project.pytest("no_such_file.py")
     assert session.exit_code == 4
@@ -172,14 +172,14 @@ def test_usage_error(project: Project) -> None:
     assert reason_of(session) == "usage error"
 
 
-def test_bad_option(project: Project) -> None:
+def test_bad_option(project: Suite) -> None:
     """Where pytest refuses its command line there is no session, and no event."""
     session = project.pytest("--no-such-option")
     assert session.exit_code == 4
     assert session.events == []
 
 
-def test_nothing_collected(project: Project) -> None:
+def test_nothing_collected(project: Suite) -> None:
     """A session without tests keeps exit code 5 and says so."""
     session = project.pytest()
     assert session.exit_code == 5
@@ -188,7 +188,7 @@ def test_nothing_collected(project: Project) -> None:
 
 
 @pytest.mark.parametrize("option", ["--collect-only", "--fixtures", "--markers"])
-def test_nothing_runs(project: Project, option: str) -> None:
+def test_nothing_runs(project: Suite, option: str) -> None:
     """Sessions that only list something have no events of tests, and keep their exit code."""
     session = project.write(test_it=THREE).pytest(option)
     assert session.exit_code == 0
@@ -200,7 +200,7 @@ def test_nothing_runs(project: Project, option: str) -> None:
 @pytest.mark.parametrize(
     ("option", "outcome"), [("--setup-only", "skipped"), ("--setup-plan", "skipped"), ("--setup-show", "passed")]
 )
-def test_setup_only(project: Project, option: str, outcome: str) -> None:
+def test_setup_only(project: Suite, option: str, outcome: str) -> None:
     """Tests whose bodies are left out are skipped, not passed."""
     session = project.write(test_it="def test_a(tmp_path): pass").pytest(option)
     assert session.exit_code == 0
@@ -208,7 +208,7 @@ def test_setup_only(project: Project, option: str, outcome: str) -> None:
 
 
 @pytest.mark.skipif(pytest.version_tuple < (9, 1), reason="--max-warnings is younger")
-def test_too_many_warnings(project: Project) -> None:
+def test_too_many_warnings(project: Suite) -> None:
     """More warnings than allowed fail the session with the exit code that pytest gives it; its test has passed."""
     session = project.write(test_it="import warnings\ndef test_a(): warnings.warn('old')").pytest("--max-warnings=0")
     assert session.exit_code == 6
@@ -216,7 +216,7 @@ def test_too_many_warnings(project: Project) -> None:
     assert reason_of(session) == "more warnings than allowed"
 
 
-def test_exit_code_of_another_plugin(project: Project) -> None:
+def test_exit_code_of_another_plugin(project: Suite) -> None:
     """The session's end tells the exit code that other plugins leave, whatever it was before."""
     hook = "def pytest_sessionfinish(session): session.exitstatus = 9"
     session = project.write(conftest=hook, test_it="def test_a(): pass").pytest()
@@ -234,7 +234,7 @@ def test_exit_code_of_another_plugin(project: Project) -> None:
         ("session.exitstatus = None", 0),
     ],
 )
-def test_broken_finish(project: Project, statement: str, code: int) -> None:
+def test_broken_finish(project: Suite, statement: str, code: int) -> None:
     """Where another plugin breaks off the end of the session it is told all the same, with the exit code it gets."""
     hook = f"import pytest\ndef pytest_sessionfinish(session): {statement}"
     session = project.write(conftest=hook, test_it="def test_a(): pass").pytest()
@@ -251,7 +251,7 @@ def test_broken_finish(project: Project, statement: str, code: int) -> None:
         ("pytest.exit('it broke', returncode=8)", 8),
     ],
 )
-def test_broken_start(project: Project, statement: str, code: int) -> None:
+def test_broken_start(project: Suite, statement: str, code: int) -> None:
     """A session that another plugin breaks off while it starts ends as well, with the exit code it gets."""
     hook = f"import pytest\ndef pytest_sessionstart(session): {statement}"
     session = project.write(conftest=hook, test_it="def test_a(): pass").pytest()

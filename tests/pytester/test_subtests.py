@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.sessions import Project, Session
+from tests.sessions import Session, Suite
 
 pytestmark = pytest.mark.skipif(
     pytest.version_tuple < (9,) and find_spec("pytest_subtests") is None, reason="neither pytest 9 nor pytest-subtests"
@@ -66,7 +66,7 @@ SUITE = """
 @pytest.fixture(scope="module", params=["plain", "xdist"])
 def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """The suite's session, plain or with two workers."""
-    project = Project(tmp_path_factory.mktemp("subtests")).write(test_suite=SUITE)
+    project = Suite(tmp_path_factory.mktemp("subtests")).write(test_suite=SUITE)
     return project.pytest(*(["-n2"] if request.param == "xdist" else []))
 
 

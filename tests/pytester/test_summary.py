@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_swarmtask.sources.pytest.session_markdown import markdown
-from tests.sessions import Project, Session
+from tests.sessions import Session, Suite
 from tests.support import clean_environ
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "ci.md").read_text("utf-8")
@@ -40,11 +40,11 @@ EXAMPLE = """
 
 
 @pytest.fixture
-def path(project: Project) -> Path:
+def path(project: Suite) -> Path:
     return project.root / "summary.md"
 
 
-def summarised(project: Project, path: Path, *arguments: str, **environ: str) -> Session:
+def summarised(project: Suite, path: Path, *arguments: str, **environ: str) -> Session:
     return project.pytest(*arguments, GITHUB_STEP_SUMMARY=str(path), **environ)
 
 
@@ -62,7 +62,7 @@ def same_for_all_runs(text: str) -> str:
     return re.sub(r"Python [\d.]+\w*, pytest [\w.]+", "Python 3, pytest 9", text)
 
 
-def test_the_example_of_the_document(project: Project, path: Path) -> None:
+def test_the_example_of_the_document(project: Suite, path: Path) -> None:
     """docs/ci.md shows the summary of this session, to the letter."""
     shown = "\n".join(re.findall(r"^> ?(.*)$", DOCUMENT, re.MULTILINE))
     project.file("tests/test_api.py", EXAMPLE)
@@ -73,7 +73,7 @@ def test_the_example_of_the_document(project: Project, path: Path) -> None:
     assert slowest >= slowest_shown
 
 
-def test_a_long_list_is_cut(project: Project, path: Path) -> None:
+def test_a_long_list_is_cut(project: Suite, path: Path) -> None:
     project.write(
         test_it="""
             import pytest
@@ -92,7 +92,7 @@ def test_a_long_list_is_cut(project: Project, path: Path) -> None:
     assert len(text) < 20_000
 
 
-def test_what_tests_say_stays_text(project: Project, path: Path) -> None:
+def test_what_tests_say_stays_text(project: Suite, path: Path) -> None:
     """Markup in names and messages is shown, not obeyed, secrets are hidden, and control characters go."""
     project.write(
         test_it=r"""
@@ -142,7 +142,7 @@ def test_any_text_is_one_cell(test: str, message: str, place: str) -> None:
     assert all(cell.isprintable() for cell in cells)
 
 
-def test_sessions_append_and_stop_far_below_the_limit_of_github(project: Project, path: Path) -> None:
+def test_sessions_append_and_stop_far_below_the_limit_of_github(project: Suite, path: Path) -> None:
     path.write_text("# before\n")
     project.write(test_it="def test(): pass")
     summarised(project, path)
@@ -155,7 +155,7 @@ def test_sessions_append_and_stop_far_below_the_limit_of_github(project: Project
     assert path.stat().st_size == 512 * 1024
 
 
-def test_what_is_left_comes_with_the_command_that_sends_it(project: Project, path: Path) -> None:
+def test_what_is_left_comes_with_the_command_that_sends_it(project: Suite, path: Path) -> None:
     project.write(test_it="def test(): pass")
     url = "http://127.0.0.1:9/"
     summarised(project, path, "--swarmtask-drain-timeout=0", TASKMASTER_WEBHOOK_URL=url, AUTOMATION_SECRET_KEY="k" * 32)
@@ -165,7 +165,7 @@ def test_what_is_left_comes_with_the_command_that_sends_it(project: Project, pat
     )
 
 
-def test_coverage_and_surroundings(project: Project, path: Path) -> None:
+def test_coverage_and_surroundings(project: Suite, path: Path) -> None:
     project.write(test_it="def test(): pass")
     environ = {"GITHUB_ACTIONS": "true", "GITHUB_SHA": "c" * 40, "GITHUB_REF_NAME": "fix|it"}
     command = project.command("-ppytest_cov", "--cov=.", "--cov-branch")
@@ -178,7 +178,7 @@ def test_coverage_and_surroundings(project: Project, path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["missing/summary.md", "."])
-def test_a_summary_that_cannot_be_written_is_one_line(project: Project, place: str) -> None:
+def test_a_summary_that_cannot_be_written_is_one_line(project: Suite, place: str) -> None:
     project.write(test_it="def test(): pass")
     session = summarised(project, project.root / place, "-Werror")
     assert session.exit_code == 0
@@ -187,7 +187,7 @@ def test_a_summary_that_cannot_be_written_is_one_line(project: Project, place: s
     assert len(session.events) == 4
 
 
-def test_sessions_inside_of_a_test_write_nothing(project: Project, path: Path) -> None:
+def test_sessions_inside_of_a_test_write_nothing(project: Suite, path: Path) -> None:
     project.write(
         conftest="pytest_plugins = ['pytester']",
         test_it="""

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tests.sessions import UNRELATED, Project, words
+from tests.sessions import UNRELATED, Suite, words
 
 ONE = "def test_a(): pass"
 QUIET_CONFIG = """
@@ -29,7 +29,7 @@ QUIET_CONFIG = """
     ],
     ids=words,
 )
-def test_off(project: Project, switch: str, xdist: tuple[str, ...]) -> None:
+def test_off(project: Suite, switch: str, xdist: tuple[str, ...]) -> None:
     """Each of the switches leaves no event, no line and no journal, also under xdist."""
     project.write(test_it=ONE)
     environ = {"SWARMTASK_DISABLED": "1"} if switch == "variable" else {}
@@ -44,25 +44,25 @@ def test_off(project: Project, switch: str, xdist: tuple[str, ...]) -> None:
     assert list(project.root.glob(".taskmaster/events/*.jsonl")) == []
 
 
-def test_variable_of_nought(project: Project) -> None:
+def test_variable_of_nought(project: Suite) -> None:
     """SWARMTASK_DISABLED=0 does not switch it off."""
     assert len(project.write(test_it=ONE).pytest(SWARMTASK_DISABLED="0").events) == 4
 
 
-def test_named_and_found(project: Project) -> None:
+def test_named_and_found(project: Suite) -> None:
     """`-p swarmtask` beside the installed entry point loads the plugin once."""
     session = project.write(test_it=ONE).pytest("-p", "swarmtask")
     assert session.exit_code == 0
     assert len(session.events) == 4
 
 
-def test_named_without_autoload(project: Project) -> None:
+def test_named_without_autoload(project: Suite) -> None:
     """`-p swarmtask` is enough where plugins are not loaded by themselves."""
     session = project.write(test_it=ONE).pytest("-p", "swarmtask", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert len(session.events) == 4
 
 
-def test_help(project: Project) -> None:
+def test_help(project: Suite) -> None:
     """The options stand in one group of --help, and the ini keys are listed there."""
     text = project.pytest("--help").output
     group = text.partition("workflow events (pytest-swarmtask):\n")[2].partition("\n\n")[0]
@@ -74,7 +74,7 @@ def test_help(project: Project) -> None:
 
 
 @pytest.mark.parametrize("how", ["option", "ini", "file"])
-def test_task_id_of_the_session(project: Project, how: str) -> None:
+def test_task_id_of_the_session(project: Suite, how: str) -> None:
     """The session's task id can be given by option, ini key and configuration."""
     project.write(test_it=ONE)
     if how == "ini":
@@ -86,7 +86,7 @@ def test_task_id_of_the_session(project: Project, how: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan"])
-def test_bad_drain_timeout(project: Project, value: str) -> None:
+def test_bad_drain_timeout(project: Suite, value: str) -> None:
     """A drain timeout that is no number of seconds is a usage error, as option and as ini key, and no session."""
     option = [f"--swarmtask-drain-timeout={value}"] if value == "soon" else []
     project.file("pytest.ini", f"[pytest]\nswarmtask_drain_timeout = {'1' if option else value}\n")
@@ -96,7 +96,7 @@ def test_bad_drain_timeout(project: Project, value: str) -> None:
     assert session.events == []
 
 
-def test_invalid_configuration(project: Project) -> None:
+def test_invalid_configuration(project: Suite) -> None:
     """A workflow.yaml that cannot be followed is one warning in the header; the defaults hold, and all is recorded."""
     project.file(".taskmaster/config/workflow.yaml", "task_integration:\n  enabeld: false\n")
     session = project.write(test_it=ONE).pytest("-W", "error")
@@ -131,7 +131,7 @@ INNER = """
 """
 
 
-def nested(project: Project, arguments: list[str], *options: str) -> list[str]:
+def nested(project: Suite, arguments: list[str], *options: str) -> list[str]:
     """Run a suite whose tests run pytest themselves; return the names of the tests of which there are events."""
     project.write(test_outer=INNER.format(arguments=[*UNRELATED, *arguments]))
     session = project.pytest("--basetemp=inner", *options)
@@ -142,12 +142,12 @@ def nested(project: Project, arguments: list[str], *options: str) -> list[str]:
 
 
 @pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
-def test_nested_sessions_are_silent(project: Project, xdist: tuple[str, ...]) -> None:
+def test_nested_sessions_are_silent(project: Suite, xdist: tuple[str, ...]) -> None:
     """Sessions inside of a test, in process and as a subprocess, have no events, and leave the outer one whole."""
     assert sorted(nested(project, [], *xdist)) == ["test_after", "test_as_subprocess", "test_in_process"]
 
 
-def test_nested_sessions_that_ask(project: Project) -> None:
+def test_nested_sessions_that_ask(project: Suite) -> None:
     """`-p swarmtask` on the command line of a nested session has it recorded."""
     names = Counter(nested(project, ["-p", "swarmtask"]))
     assert (names["test_inner"], names["test_inner_too"], names["test_after"], len(names)) == (2, 2, 1, 5)

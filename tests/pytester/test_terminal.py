@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.sessions import Project, Session, words
+from tests.sessions import Session, Suite, words
 
 SUITE = """
     import logging
@@ -71,7 +71,7 @@ SUITE = """
     ],
     ids=words,
 )
-def test_two_lines(project: Project, arguments: tuple[str, ...], header: bool, closing: bool) -> None:
+def test_two_lines(project: Suite, arguments: tuple[str, ...], header: bool, closing: bool) -> None:
     """A line of the header names the run, a closing one counts the events and tells how to see more, within 80 columns.
 
     -q hides the first, -q -q both.
@@ -84,7 +84,7 @@ def test_two_lines(project: Project, arguments: tuple[str, ...], header: bool, c
     assert session.output.count("swarmtask:") == header + closing
 
 
-def test_closing_line_counts_the_journal(project: Project) -> None:
+def test_closing_line_counts_the_journal(project: Suite) -> None:
     """The number in the closing line is the number of events in the journal, the session's end included."""
     session = project.write(
         test_it="import pytest\n@pytest.mark.parametrize('n', range(5))\ndef test_a(n): pass"
@@ -120,7 +120,7 @@ def details(session: Session) -> str:
     ],
     ids=words,
 )
-def test_no_effect(project: Project, arguments: tuple[str, ...]) -> None:
+def test_no_effect(project: Suite, arguments: tuple[str, ...]) -> None:
     """With the plugin a session has the same outcomes, captured output, exit code, order and terminal output as
     without it, but for our two lines; also under options that turn small things into errors."""
     project.write(test_suite=SUITE)
@@ -134,7 +134,7 @@ def test_no_effect(project: Project, arguments: tuple[str, ...]) -> None:
     assert details(on) == off_details
 
 
-def test_no_effect_under_xdist(project: Project) -> None:
+def test_no_effect_under_xdist(project: Suite) -> None:
     """The same under xdist: the same outcome for every test, and the same exit code."""
     project.write(test_suite=SUITE.replace("test_threads", "threads"))
     off = project.pytest("-pno:swarmtask", "-n2")
@@ -145,7 +145,7 @@ def test_no_effect_under_xdist(project: Project) -> None:
     assert on.errors == off.errors
 
 
-def test_nothing_is_left_in_the_project(project: Project) -> None:
+def test_nothing_is_left_in_the_project(project: Suite) -> None:
     """All that a session leaves is the journal, which hides itself from version control."""
     project.write(test_it="def test_a(): pass").pytest("-pno:cacheprovider", PYTHONDONTWRITEBYTECODE="1")
     assert sorted(path.name for path in project.root.iterdir()) == [".taskmaster", "junit.xml", "test_it.py"]
@@ -153,7 +153,7 @@ def test_nothing_is_left_in_the_project(project: Project) -> None:
     assert (project.root / ".taskmaster" / "events" / ".gitignore").read_text() == "*\n"
 
 
-def test_private(project: Project) -> None:
+def test_private(project: Suite) -> None:
     """The journal can be read by its owner only."""
     project.write(test_it="def test_a(): pass").pytest()
     folder = project.root / ".taskmaster" / "events"

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.sessions import ENDINGS, Project, Session
+from tests.sessions import ENDINGS, Session, Suite
 
 SUITE = """
     import os
@@ -35,7 +35,7 @@ DYING = """
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     """Twelve tests on two workers."""
-    return Project(tmp_path_factory.mktemp("xdist")).write(test_suite=SUITE).pytest("-n2")
+    return Suite(tmp_path_factory.mktemp("xdist")).write(test_suite=SUITE).pytest("-n2")
 
 
 def test_each_event_once(session: Session) -> None:
@@ -62,7 +62,7 @@ def test_spans_of_simultaneous_tests(session: Session) -> None:
     assert len({(event["span_id"], event["task_id"]) for event in tests}) == 12
 
 
-def test_dead_worker(project: Project) -> None:
+def test_dead_worker(project: Suite) -> None:
     """The test in which a worker died has crashed, with the worker's name; the session goes on with another worker,
     ends every other test as it should, and gives its own exit code."""
     session = project.write(test_it=DYING).pytest("-n1")
@@ -81,7 +81,7 @@ def test_dead_worker(project: Project) -> None:
     assert session.end["metadata"]["counts"] == {"crashed": 1, "passed": 2}
 
 
-def test_all_workers_dead(project: Project) -> None:
+def test_all_workers_dead(project: Suite) -> None:
     """Where no worker is left or may be started, what had started has ended, and so has the session."""
     session = project.write(test_it=DYING).pytest("-n1", "--max-worker-restart=0")
     assert session.exit_code != 0
@@ -90,7 +90,7 @@ def test_all_workers_dead(project: Project) -> None:
     assert session.end["event_type"] == "TASK_FAILED"
 
 
-def test_dist_each(project: Project) -> None:
+def test_dist_each(project: Suite) -> None:
     """With --dist=each a test starts and ends once on each worker, each time in a span of its own and with its
     worker's own outcome, also while one worker is ahead of the other."""
     project.write(
@@ -140,13 +140,13 @@ def test_dist_each(project: Project) -> None:
 
 
 @pytest.mark.parametrize("dist", ["loadfile", "worksteal"])
-def test_other_schedulers(project: Project, dist: str) -> None:
+def test_other_schedulers(project: Suite, dist: str) -> None:
     """However xdist spreads the tests, each has one start and one end."""
     session = project.write(test_suite=SUITE).pytest("-n2", f"--dist={dist}")
     assert len(session.of("TEST_STARTED")) == len(session.outcomes()) == 12
 
 
-def test_no_workers(project: Project) -> None:
+def test_no_workers(project: Suite) -> None:
     """With -n0 xdist is loaded and does nothing; the tests name no worker."""
     session = project.write(test_it="def test_a(): pass").pytest("-n0")
     assert "worker" not in session.ending("test_a")["metadata"]

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import standardwebhooks
 
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.relay.survey import survey
 from tests.support import clean_environ, read_events
@@ -210,6 +211,11 @@ class Lab:
         self.environ = clean_environ(AUTOMATION_SECRET_KEY=SECRET, **environ)
 
     @property
+    def project(self) -> Project:
+        """The project, as the product names its files."""
+        return Project(str(self.root))
+
+    @property
     def journal(self) -> Path:
         """The journal's folder."""
         return self.root / ".taskmaster" / "events"
@@ -304,13 +310,13 @@ class Lab:
         """Wait until all that is in the journal is delivered or refused; a relay may linger on."""
 
         def settled() -> bool:
-            return not any(one.waiting for one in survey(str(self.journal), self.environ).endpoints.values())
+            return not any(one.waiting for one in survey(self.project, self.environ).endpoints.values())
 
         wait_until(settled, lambda: f"delivery\n{self.log()}")
 
     def relays(self) -> list[int]:
         """Return the process ids of this project's relays."""
-        return [pid for pid, command in _processes() if str(self.journal) in command and "relay.process" in command]
+        return [pid for pid, command in _processes() if str(self.root) in command and "relay.process" in command]
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill this project's relays, and wait until they are gone."""

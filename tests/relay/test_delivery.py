@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.core.event import Event
-from pytest_swarmtask.core.project import database
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, PendingEvent, Rejected, Retry, SendResult, Split, Stopped
 from pytest_swarmtask.relay.delivery.store import EndpointState, Store
 from pytest_swarmtask.relay.delivery.worker import BACKOFF_MOST, Delivery, backoff
@@ -75,7 +74,7 @@ class Bench:
         self.written += count
 
     def deliver(self, sink: Scripted, *, eager: bool = False) -> Delivery:
-        delivery = Delivery("hook", sink, database(str(self.folder)), eager=eager)
+        delivery = Delivery("hook", sink, str(self.folder / "relay.db"), eager=eager)
         delivery.add(str(self.segment))
         self.started.append(delivery)
         delivery.start()
@@ -95,14 +94,14 @@ class Bench:
         assert not delivery.is_alive()
 
     def state(self) -> EndpointState:
-        store = Store(database(str(self.folder)))
+        store = Store(str(self.folder / "relay.db"))
         try:
             return store.state("hook")
         finally:
             store.close()
 
     def dead(self) -> list[tuple[str, str]]:
-        store = Store(database(str(self.folder)))
+        store = Store(str(self.folder / "relay.db"))
         try:
             return [(letter.event_id, letter.reason) for letter in store.dead_letters()]
         finally:
@@ -273,7 +272,7 @@ def test_the_clock_is_set(bench: Bench, monkeypatch: pytest.MonkeyPatch, jump: f
 
 def test_a_schedule_from_the_future(bench: Bench) -> None:
     """A schedule that was made before the clock was set back by years is at most an hour away."""
-    store = Store(database(str(bench.folder)))
+    store = Store(str(bench.folder / "relay.db"))
     store.set_state("hook", EndpointState("retrying", "refused", 1, time.time() + 10**9))
     store.close()
     bench.write(1)
@@ -385,7 +384,7 @@ def test_another_endpoint_hangs(bench: Bench) -> None:
 
     hanging, well = Scripted(hang), Scripted()
     bench.write(50)
-    stuck = Delivery("stuck", hanging, database(str(bench.folder)), eager=False)
+    stuck = Delivery("stuck", hanging, str(bench.folder / "relay.db"), eager=False)
     stuck.add(str(bench.segment))
     stuck.start()
     wait_until(lambda: hanging.sent)
@@ -402,8 +401,8 @@ def test_another_endpoint_hangs(bench: Bench) -> None:
 
 def test_a_database_of_a_newer_version(bench: Bench) -> None:
     """With a database that it must not touch it delivers nothing, says why, and keeps nobody waiting for it."""
-    Store(database(str(bench.folder))).close()
-    db = sqlite3.connect(database(str(bench.folder)))
+    Store(str(bench.folder / "relay.db")).close()
+    db = sqlite3.connect(str(bench.folder / "relay.db"))
     db.execute("PRAGMA user_version = 99")
     db.close()
     bench.write(1)

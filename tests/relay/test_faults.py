@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.recording import relay_launcher
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
@@ -168,7 +169,7 @@ def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def recorder_in(lab: Lab) -> Recorder:
-    return Recorder(read_settings(str(lab.root), lab.environ), lab.environ)
+    return Recorder(read_settings(Project(str(lab.root)), lab.environ), lab.environ)
 
 
 def test_in_the_foreground(lab: Lab, receiver: Receiver, no_process: None) -> None:
@@ -198,9 +199,9 @@ def test_in_the_foreground_in_time(lab: Lab, receiver: Receiver, no_process: Non
 def test_a_run_in_the_foreground(lab: Lab, receiver: Receiver) -> None:
     """A pytest run where no process can be started says so once, and is delivered."""
     (lab.root / "conftest.py").write_text(
-        "from pytest_swarmtask import handoff\n"
+        "from pytest_swarmtask.recording import relay_launcher\n"
         "def refuse(*_): raise OSError('no more processes')\n"
-        "handoff._spawn = refuse\n"
+        "relay_launcher._spawn = refuse\n"
     )
     (lab.root / "test_a.py").write_text("def test(): pass")
     done = lab.pytest("--swarmtask-drain-timeout=20")

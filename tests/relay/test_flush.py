@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.core.project import database
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay import process
@@ -20,7 +20,7 @@ from tests.relay.lab import HANG, Answer, Arrival, Lab, Receiver, free_port, rec
 
 def journal(lab: Lab, count: int, event_type: str = "TASK_STARTED", **environ: str) -> list[str]:
     """Record so many events that are owed to the webhook, start no relay, and return their ids."""
-    recorder = Recorder(read_settings(str(lab.root), {**lab.environ, **environ}), {**lab.environ, **environ})
+    recorder = Recorder(read_settings(Project(str(lab.root)), {**lab.environ, **environ}), {**lab.environ, **environ})
     recorder._handed_over = True
     events = [recorder.trigger(event_type, f"{number}", None, {}) for number in range(count)]
     recorder.close()
@@ -28,11 +28,11 @@ def journal(lab: Lab, count: int, event_type: str = "TASK_STARTED", **environ: s
 
 
 def flush(lab: Lab, timeout: float = 30.0, **environ: str) -> bool:
-    return process.flush(str(lab.journal), {**lab.environ, **environ}, timeout)
+    return process.flush(lab.project, {**lab.environ, **environ}, timeout)
 
 
 def endpoint(lab: Lab, name: str = "default") -> EndpointSurvey:
-    return survey(str(lab.journal), lab.environ).endpoints[name]
+    return survey(lab.project, lab.environ).endpoints[name]
 
 
 def counts(lab: Lab, name: str = "default") -> tuple[int, int, int]:
@@ -69,7 +69,7 @@ def test_progress_is_told(lab: Lab, receiver: Receiver) -> None:
     """Who watches is told how far it is, up to the end."""
     journal(lab, 20)
     told: list[tuple[int, int]] = []
-    assert process.flush(str(lab.journal), lab.environ, 30, lambda *now: told.append(now))
+    assert process.flush(lab.project, lab.environ, 30, lambda *now: told.append(now))
     assert told[-1] == (20, 20)
     assert all(settled <= total for settled, total in told)
 
@@ -111,7 +111,7 @@ def test_refused_for_good(lab: Lab, receiver: Receiver, status: int) -> None:
     assert flush(lab)
     assert receiver.ids == [*ids[:2], *ids[3:]]
     assert counts(lab) == (4, 0, 1)
-    store = Store(database(str(lab.journal / "relay")))
+    store = Store(lab.project.database)
     (letter,) = store.dead_letters()
     store.close()
     assert (letter.endpoint, letter.event_id) == ("default", ids[2])
@@ -208,7 +208,7 @@ def test_other_endpoints_are_unharmed(lab: Lab, receiver: Receiver) -> None:
         ids = journal(lab, 20)
         assert not flush(lab, 3)
         assert receiver.ids == ids
-        found = survey(str(lab.journal), lab.environ).endpoints
+        found = survey(lab.project, lab.environ).endpoints
         assert {name: one.waiting for name, one in found.items()} == {
             "well": 0,
             "hanging": 20,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.core.project import lock_file
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.recording.recorder import Recorder
@@ -388,11 +388,11 @@ def test_one_that_waits_for_a_person_keeps_no_relay_alive(
         wait_until(lambda: not lab.busy(), "the death of the lock's holder")
         environ = {**lab.environ, "TASKMASTER_WEBHOOK_URL": ""}
         (segment,) = segments(str(lab.journal))
-        key = str(Routes(str(lab.journal), environ).relay(segment.route))
-        lock = locks.open_locked(lock_file(str(lab.journal), key))
+        key = str(Routes(lab.project, environ).relay(segment.route))
+        lock = locks.open_locked(lab.project.lock(key))
         assert lock is not None
         monkeypatch.setattr(loop, "_RETRY_LINGER", 3600.0)
-        relay = threading.Thread(target=Relay(str(lab.journal), environ, {key: lock}, relay_plugins()).run, daemon=True)
+        relay = threading.Thread(target=Relay(lab.project, environ, {key: lock}, relay_plugins()).run, daemon=True)
         relay.start()
         relay.join(WAIT)
         assert not relay.is_alive()
@@ -521,13 +521,13 @@ def test_no_secret_on_disk(lab: Lab, receiver: Receiver, how: str) -> None:
 def hair(lab: Lab, receiver: Receiver) -> tuple[Recorder, Relay]:
     """Return a recorder that starts no relay, and the relay that would serve it."""
     environ = {**lab.environ, "TASKMASTER_WEBHOOK_URL": receiver.url}
-    recorder = Recorder(read_settings(str(lab.root), environ), environ)
+    recorder = Recorder(read_settings(Project(str(lab.root)), environ), environ)
     recorder._handed_over = True
     (lab.journal / "relay").mkdir(parents=True, exist_ok=True)
     key = recorder._routes().relay_key()
     lock = locks.open_locked(str(lab.journal / "relay" / f"{key}.lock"))
     assert lock is not None
-    return recorder, Relay(str(lab.journal), environ, {key: lock}, relay_plugins(), adopt=False)
+    return recorder, Relay(lab.project, environ, {key: lock}, relay_plugins(), adopt=False)
 
 
 @pytest.mark.parametrize("how", ["the same segment", "a new segment"])

@@ -253,13 +253,13 @@ def test_a_pruner_is_killed_in_the_middle(lone: Lab, monkeypatch: pytest.MonkeyP
     first, *others = lone.segments()
     assert len(others) == 2
     first.unlink()
-    orphans.close_orphaned_spans(str(lone.journal))
+    orphans.close_orphaned_spans(lone.project)
     assert lone.segments() == others
     age(others, 1000)
     looked(lone)
     order: list[str] = []
     monkeypatch.setattr(os, "unlink", order.append)
-    retention.prune(str(lone.journal), lone.environ)
+    retention.prune(lone.project, lone.environ)
     journal_order = [path for path in order if path.endswith(".jsonl")]
     assert journal_order == sorted(journal_order)
     assert journal_order

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.core.project import database
 from pytest_swarmtask.history.sqlite_file import use_wal
 from pytest_swarmtask.relay.delivery import store as store_module
 from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, DeadLetter, EndpointState, Position, Store
@@ -22,7 +21,7 @@ from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, DeadLetter, E
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    return database(str(tmp_path))
+    return str(tmp_path / "relay.db")
 
 
 def fill(path: str, count: int = 300) -> None:

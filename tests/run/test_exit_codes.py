@@ -13,7 +13,7 @@ from tests.run.watched import Watched
 
 ALL = """
 import sys
-from pytest_swarmtask.cli.run import main
+from pytest_swarmtask.sources.command.run import main
 print([main(["--tail", tail, "--", "sh", "-c", f"exit {code}"]) for code in range(256) for tail in "02"])
 """
 

@@ -6,8 +6,9 @@ import os
 
 import pytest
 
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.relay.tasks.sync import synchronize
-from tests.sessions import Project, words
+from tests.sessions import Suite, words
 from tests.tasks.board import Board, task
 
 MARKED = """
@@ -29,14 +30,14 @@ ELSEWHERE = """
 FAILING = ELSEWHERE.replace("pass", "assert 0")
 
 
-class Marked(Project):
+class Marked(Suite):
     """A project with two modules of tests of task 3."""
 
     def status(self, *arguments: str, before: str = "pending") -> str:
         """Return what a session with these arguments makes of the task."""
         board = Board(self.root).write(task(3, before))
         assert "3" in [event["task_id"] for event in self.pytest("-q", *arguments).events]
-        synchronize(str(self.root), os.environ)
+        synchronize(Project(str(self.root)), os.environ)
         return board.statuses()["3"]
 
 

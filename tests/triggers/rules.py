@@ -59,7 +59,7 @@ class Notes:
 
 def summary(lab: Lab, name: str = "rule") -> Json:
     """Return what `status` says of a rule; nothing where it has never fired."""
-    found = summaries(str(lab.journal)).get(name)
+    found = summaries(lab.project).get(name)
     return found._asdict() if found else {}
 
 
@@ -73,7 +73,7 @@ def wait_for_triggers(lab: Lab) -> None:
     """Wait until the triggers are through with all that is in the journal."""
 
     def through() -> bool:
-        endpoints = survey(str(lab.journal), lab.environ).endpoints
+        endpoints = survey(lab.project, lab.environ).endpoints
         return not any(one.waiting for name, one in endpoints.items() if name.startswith("trigger:run"))
 
     wait_until(through, f"the triggers\n{lab.log()}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.core.errors import AccessError, ConfigError
-from pytest_swarmtask.core.project import workflow_file
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.roles import CONTROLS, Access, allows, token_hash
 from pytest_swarmtask.recording.settings import read_settings
 
@@ -35,10 +35,10 @@ environments:
 
 
 def access(root: Path, text: str = WORKFLOW, **environ: str) -> Access:
-    path = Path(workflow_file(str(root)))
+    path = Path(Project(str(root)).workflow_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    settings = read_settings(str(root), environ)
+    settings = read_settings(Project(str(root)), environ)
     assert settings.problem is None
     return settings.access
 
@@ -112,8 +112,8 @@ def test_a_refusal_to_nobody_says_so(tmp_path: Path) -> None:
 
 def test_the_role_holds_also_from_the_cache(tmp_path: Path) -> None:
     first = access(tmp_path, DEPLOYER="d-token")
-    assert read_settings(str(tmp_path), {"DEPLOYER": "d-token"}).access == first
-    assert read_settings(str(tmp_path), {}).access.role == "developer"
+    assert read_settings(Project(str(tmp_path)), {"DEPLOYER": "d-token"}).access == first
+    assert read_settings(Project(str(tmp_path)), {}).access.role == "developer"
 
 
 def test_no_token_is_in_the_cache(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_no_token_is_in_the_cache(tmp_path: Path) -> None:
 def test_deliveries_depend_on_the_secrets_of_the_role(tmp_path: Path) -> None:
     access(tmp_path)
     environ = {"TASKMASTER_WEBHOOK_URL": "http://127.0.0.1:9/"}
-    assert "DEPLOYER_KEY" not in read_settings(str(tmp_path), environ).variables
-    assert "DEPLOYER_KEY" in read_settings(str(tmp_path), {**environ, "DEPLOYER": "d-token"}).variables
+    assert "DEPLOYER_KEY" not in read_settings(Project(str(tmp_path)), environ).variables
+    assert "DEPLOYER_KEY" in read_settings(Project(str(tmp_path)), {**environ, "DEPLOYER": "d-token"}).variables
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,11 @@ def test_deliveries_depend_on_the_secrets_of_the_role(tmp_path: Path) -> None:
 def test_a_wrong_configuration_is_told(tmp_path: Path, text: str, said: str) -> None:
     from pytest_swarmtask.config.load import load
 
-    path = Path(workflow_file(str(tmp_path)))
+    path = Path(Project(str(tmp_path)).workflow_file)
     path.parent.mkdir(parents=True)
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load(tmp_path, {})
+        load(Project(str(tmp_path)), {})
     assert said in str(caught.value)
     assert "a-token" not in str(caught.value)
 

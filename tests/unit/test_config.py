@@ -18,6 +18,7 @@ from pytest_swarmtask.config import triggers, workflow
 from pytest_swarmtask.config.load import Loaded, UnsetVariableError, expand, is_active, load, references
 from pytest_swarmtask.config.schema import schema
 from pytest_swarmtask.core.errors import ConfigError, UsageError
+from pytest_swarmtask.core.project import Project
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = REPOSITORY / ".taskmaster" / "config" / "workflow.yaml"
@@ -48,7 +49,7 @@ def problems(write: Write) -> Callable[..., list[str]]:
     def found(text: str, environ: Mapping[str, str] | None = None) -> list[str]:
         root = write(text)
         with pytest.raises(ConfigError) as caught:
-            load(root, environ or {})
+            load(Project(str(root)), environ or {})
         prefix = f"{root / '.taskmaster' / 'config' / 'workflow.yaml'}:"
         assert all(problem.startswith(prefix) for problem in caught.value.problems)
         return [problem.removeprefix(prefix) for problem in caught.value.problems]
@@ -62,7 +63,7 @@ def webhooks(loaded: Loaded) -> list[tuple[str, str]]:
 
 class TestWithoutFile:
     def test_the_defaults_hold(self, tmp_path: Path) -> None:
-        loaded = load(tmp_path, {})
+        loaded = load(Project(str(tmp_path)), {})
         assert loaded.path is None
         assert loaded.environment is None
         assert loaded.workflow.task_integration.session_task_id == "pytest_run"
@@ -70,43 +71,47 @@ class TestWithoutFile:
         assert loaded.origins["task_integration.enabled"] == "default"
 
     def test_any_environment_name_is_carried(self, tmp_path: Path) -> None:
-        assert load(tmp_path, {"WORKFLOW_ENVIRONMENT": "qa"}).environment == "qa"
+        assert load(Project(str(tmp_path)), {"WORKFLOW_ENVIRONMENT": "qa"}).environment == "qa"
 
     def test_an_empty_environment_name_is_none(self, tmp_path: Path) -> None:
-        assert load(tmp_path, {"WORKFLOW_ENVIRONMENT": ""}).environment is None
+        assert load(Project(str(tmp_path)), {"WORKFLOW_ENVIRONMENT": ""}).environment is None
 
     def test_the_webhook_variable_alone_makes_a_webhook(self, tmp_path: Path) -> None:
         environ = {"TASKMASTER_WEBHOOK_URL": "https://tasks.example.com/hook"}
-        loaded = load(tmp_path, environ)
+        loaded = load(Project(str(tmp_path)), environ)
         assert webhooks(loaded) == [("default", "${TASKMASTER_WEBHOOK_URL}")]
         assert is_active(loaded.workflow.task_integration.webhooks[0], environ)
         origin = loaded.origins["task_integration.webhooks[0].url"]
         assert origin == "environment variable TASKMASTER_WEBHOOK_URL"
 
     def test_without_the_webhook_variable_that_webhook_is_inactive(self, tmp_path: Path) -> None:
-        (webhook,) = load(tmp_path, {}).workflow.task_integration.webhooks
+        (webhook,) = load(Project(str(tmp_path)), {}).workflow.task_integration.webhooks
         assert not is_active(webhook, {})
         assert not is_active(webhook, {"TASKMASTER_WEBHOOK_URL": ""})
 
     @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "task_integration:\nmonitoring:\nenvironments:\n"])
     def test_an_empty_file_or_section_is_like_none(self, write: Write, text: str) -> None:
-        loaded = load(write(text), {"WORKFLOW_ENVIRONMENT": "qa"})
+        loaded = load(Project(str(write(text))), {"WORKFLOW_ENVIRONMENT": "qa"})
         assert loaded.workflow == workflow.Workflow(task_integration=loaded.workflow.task_integration)
         assert loaded.path is not None
 
 
 class TestImplicitWebhook:
     def test_it_is_added_to_those_of_the_file(self, write: Write) -> None:
-        loaded = load(write("task_integration: {webhooks: [{name: chat, url: 'https://a.example/'}]}"), {})
+        loaded = load(
+            Project(str(write("task_integration: {webhooks: [{name: chat, url: 'https://a.example/'}]}"))), {}
+        )
         assert [name for name, _ in webhooks(loaded)] == ["chat", "default"]
 
     @pytest.mark.parametrize("url", ["${TASKMASTER_WEBHOOK_URL}", "${TASKMASTER_WEBHOOK_URL:-https://a.example}/x"])
     def test_it_is_not_added_when_the_file_uses_the_variable(self, write: Write, url: str) -> None:
-        loaded = load(write(f"task_integration: {{webhooks: [{{name: mine, url: '{url}'}}]}}"), {})
+        loaded = load(Project(str(write(f"task_integration: {{webhooks: [{{name: mine, url: '{url}'}}]}}"))), {})
         assert webhooks(loaded) == [("mine", url)]
 
     def test_it_takes_another_name_when_default_is_taken(self, write: Write) -> None:
-        loaded = load(write("task_integration: {webhooks: [{name: default, url: 'https://a.example/'}]}"), {})
+        loaded = load(
+            Project(str(write("task_integration: {webhooks: [{name: default, url: 'https://a.example/'}]}"))), {}
+        )
         assert [name for name, _ in webhooks(loaded)] == ["default", "TASKMASTER_WEBHOOK_URL"]
 
 
@@ -129,7 +134,7 @@ class TestVariables:
         assert references("${A}${B:-b}${C}") == ["A", "C"]
 
     def test_the_model_holds_texts_unexpanded(self, write: Write) -> None:
-        loaded = load(write("task_integration: {source: '${TEAM}'}"), {"TEAM": "core"})
+        loaded = load(Project(str(write("task_integration: {source: '${TEAM}'}"))), {"TEAM": "core"})
         assert loaded.workflow.task_integration.source == "${TEAM}"
 
 
@@ -153,7 +158,7 @@ environments:
 """
 
     def test_mappings_merge_and_lists_replace(self, write: Write) -> None:
-        loaded = load(write(self.TEXT), {"WORKFLOW_ENVIRONMENT": "prod"})
+        loaded = load(Project(str(write(self.TEXT))), {"WORKFLOW_ENVIRONMENT": "prod"})
         assert loaded.environment == "prod"
         assert loaded.environments == ("dev", "prod", "reset")
         assert loaded.workflow.task_integration.metadata == {"team": "core", "tier": "production"}
@@ -161,19 +166,21 @@ environments:
         assert loaded.workflow.task_integration.drain_timeout == 3
 
     def test_without_one_the_file_holds_as_it_stands(self, write: Write) -> None:
-        loaded = load(write(self.TEXT), {})
+        loaded = load(Project(str(write(self.TEXT))), {})
         assert loaded.workflow.task_integration.metadata == {"team": "core", "tier": "none"}
 
     def test_an_empty_environment_changes_nothing(self, write: Write) -> None:
         root = write(self.TEXT)
-        assert load(root, {"WORKFLOW_ENVIRONMENT": "dev"}).workflow == load(root, {}).workflow
+        assert (
+            load(Project(str(root)), {"WORKFLOW_ENVIRONMENT": "dev"}).workflow == load(Project(str(root)), {}).workflow
+        )
 
     def test_a_key_without_value_brings_the_default_back(self, write: Write) -> None:
-        loaded = load(write(self.TEXT), {"WORKFLOW_ENVIRONMENT": "reset"})
+        loaded = load(Project(str(write(self.TEXT))), {"WORKFLOW_ENVIRONMENT": "reset"})
         assert loaded.workflow.task_integration.drain_timeout is None
 
     def test_origins_name_file_line_and_environment(self, write: Write) -> None:
-        origins = load(write(self.TEXT), {"WORKFLOW_ENVIRONMENT": "prod"}).origins
+        origins = load(Project(str(write(self.TEXT))), {"WORKFLOW_ENVIRONMENT": "prod"}).origins
         assert origins["task_integration.metadata.team"] == "workflow.yaml:3"
         assert origins["task_integration.metadata.tier"] == "environments.prod (workflow.yaml:10)"
         assert origins["task_integration.webhooks[0].url"] == "environments.prod (workflow.yaml:12)"
@@ -337,19 +344,21 @@ class TestYaml:
         root = write("")
         (root / ".taskmaster" / "config" / "workflow.yaml").write_bytes(b"a: 1\nb: \xff\n")
         with pytest.raises(ConfigError, match=r":2: found the byte 0xff, expected text in UTF-8"):
-            load(root, {})
+            load(Project(str(root)), {})
 
     def test_a_folder_in_its_place_is_a_problem(self, tmp_path: Path) -> None:
         (tmp_path / ".taskmaster" / "config" / "workflow.yaml").mkdir(parents=True)
         with pytest.raises(ConfigError, match="no regular file"):
-            load(tmp_path, {})
+            load(Project(str(tmp_path)), {})
 
     def test_a_giant_file_is_not_read(self, write: Write) -> None:
         with pytest.raises(ConfigError, match="more than 262144 bytes"):
-            load(write("#" * 300_000), {})
+            load(Project(str(write("#" * 300_000))), {})
 
     def test_a_byte_order_mark_is_harmless(self, write: Write) -> None:
-        assert load(write("\ufefftask_integration: {source: a}"), {}).workflow.task_integration.source == "a"
+        assert (
+            load(Project(str(write("\ufefftask_integration: {source: a}"))), {}).workflow.task_integration.source == "a"
+        )
 
     def test_aliases_and_merge_keys_work(self, write: Write) -> None:
         text = """\
@@ -358,7 +367,7 @@ task_integration:
     - &first {name: a, url: https://a.example/, batch: true, max_events: 5}
     - {<<: *first, name: b, max_events: 7}
 """
-        first, second, _ = load(write(text), {}).workflow.task_integration.webhooks
+        first, second, _ = load(Project(str(write(text))), {}).workflow.task_integration.webhooks
         assert (first.name, first.batch, first.max_events) == ("a", True, 5)
         assert (second.name, second.batch, second.max_events) == ("b", True, 7)
 
@@ -366,7 +375,7 @@ task_integration:
 class TestTexts:
     @pytest.mark.parametrize("text", ["5.10", "'5.10'", "007", "5.2.1"])
     def test_a_task_id_may_look_like_a_number(self, write: Write, text: str) -> None:
-        loaded = load(write(f"task_integration: {{session_task_id: {text}}}"), {})
+        loaded = load(Project(str(write(f"task_integration: {{session_task_id: {text}}}"))), {})
         assert loaded.workflow.task_integration.session_task_id == text.strip("'")
 
     def test_on_is_a_key_and_no_boolean(self, write: Write) -> None:
@@ -380,7 +389,7 @@ automation_triggers:
         - {action: run, command: [git, log, -1]}
         - {action: set_status, task_id: 5.20, status: review}
 """
-        (rule,) = load(write(text), {}).workflow.automation_triggers.rules
+        (rule,) = load(Project(str(write(text))), {}).workflow.automation_triggers.rules
         assert rule.on == ["TASK_FAILED"]
         assert rule.when.task_id == "5.10"
         assert rule.when.environment == "on"
@@ -429,7 +438,7 @@ class TestSecrets:
         ],
     )
     def test_a_secret_that_is_only_named_is_fine(self, write: Write, text: str) -> None:
-        load(write(f"task_integration: {{{text}}}"), {})
+        load(Project(str(write(f"task_integration: {{{text}}}"))), {})
 
 
 class TestLaterSections:
@@ -508,7 +517,7 @@ class TestLaterSections:
 
     def test_a_status_map_keeps_what_it_does_not_name(self, write: Write) -> None:
         text = "task_integration: {task_manager: {status_map: {TASK_FAILED: blocked, BUILD_STARTED: unchanged}}}"
-        status = load(write(text), {}).workflow.task_integration.task_manager.status_map
+        status = load(Project(str(write(text))), {}).workflow.task_integration.task_manager.status_map
         assert (status.task_failed, status.build_started, status.task_completed) == ("blocked", "unchanged", "done")
 
 
@@ -517,7 +526,7 @@ class TestExample:
 
     @pytest.mark.parametrize("environment", ["", "dev", "staging", "prod"])
     def test_it_is_valid_and_sends_nothing_by_itself(self, environment: str) -> None:
-        loaded = load(REPOSITORY, {"WORKFLOW_ENVIRONMENT": environment})
+        loaded = load(Project(str(REPOSITORY)), {"WORKFLOW_ENVIRONMENT": environment})
         assert loaded.environments == ("dev", "staging", "prod")
         assert loaded.workflow.task_integration.webhooks
         assert not any(is_active(webhook, {}) for webhook in loaded.workflow.task_integration.webhooks)
@@ -576,7 +585,7 @@ class TestSchema:
         ],
     )
     def test_it_accepts_what_the_loader_accepts(self, write: Write, text: str) -> None:
-        load(write(text), {})
+        load(Project(str(write(text))), {})
         assert self.errors(text) == []
 
     def test_every_field_is_described(self) -> None:

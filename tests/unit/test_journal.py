@@ -20,6 +20,7 @@ import pytest
 
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.trace import Clock, Ids, new_trace_id
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.journal import segments as journals
@@ -37,7 +38,7 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
 
 
 def make(root: Path) -> Recorder:
-    return Recorder(read_settings(str(root), {}), {})
+    return Recorder(read_settings(Project(str(root)), {}), {})
 
 
 def write(recorder: Recorder, task_id: str = "a", **metadata: object) -> bool:
@@ -233,7 +234,7 @@ def test_a_forked_child_has_its_own_segment(tmp_path: Path) -> None:
     """A child of fork without exec writes a segment of its own, with its own ids; the parent's stays locked."""
     from pytest_swarmtask.recording import recorder as recorders
 
-    recorder = recorders.get_recorder(str(tmp_path))
+    recorder = recorders.get_recorder(Project(str(tmp_path)))
     write(recorder, "parent before")
     (segment,) = files(tmp_path)
 
@@ -241,7 +242,7 @@ def test_a_forked_child_has_its_own_segment(tmp_path: Path) -> None:
     assert locks.is_locked(str(segment)), "the child's end has let go of the parent's lock"
     write(recorder, "parent after")
     recorder.close()
-    del recorders._recorders[str(tmp_path)]
+    del recorders._recorders[Project(str(tmp_path))]
 
     assert len(files(tmp_path)) == 2
     assert [Event.decode(line).task_id for line, _ in read(str(segment))] == ["parent before", "parent after"]
@@ -255,13 +256,13 @@ def test_a_forked_child_owes_only_its_own(tmp_path: Path) -> None:
     """What the parent wrote is not what its child waits for."""
     from pytest_swarmtask.recording import recorder as recorders
 
-    recorder = recorders.get_recorder(str(tmp_path))
+    recorder = recorders.get_recorder(Project(str(tmp_path)))
     owe(recorder)
     write(recorder, "parent")
     assert recorder.owed
     assert in_child(lambda: os._exit(5 if recorder.owed else 0)) == 0
     recorder.close()
-    del recorders._recorders[str(tmp_path)]
+    del recorders._recorders[Project(str(tmp_path))]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -288,16 +289,18 @@ def test_a_signal_while_a_segment_begins(
         signal.signal(signal.SIGUSR1, former)
     write(recorder, "later")
     assert task_ids(tmp_path) == ["signal", "main", "later"]
-    assert len(segments(recorder.settings.journal)) == 1
+    assert len(segments(recorder.settings.project.journal)) == 1
     recorder.close()
-    assert not locks.is_locked(os.path.join(recorder.settings.journal, segments(recorder.settings.journal)[0].name))
+    assert not locks.is_locked(
+        os.path.join(recorder.settings.project.journal, segments(recorder.settings.project.journal)[0].name)
+    )
 
 
 def test_a_fork_while_a_thread_writes(tmp_path: Path) -> None:
     """A child that is forked while another thread is in the middle of writing can write at once."""
     from pytest_swarmtask.recording import recorder as recorders
 
-    recorder = recorders.get_recorder(str(tmp_path))
+    recorder = recorders.get_recorder(Project(str(tmp_path)))
     stop = threading.Event()
 
     def chatter() -> None:
@@ -317,7 +320,7 @@ def test_a_fork_while_a_thread_writes(tmp_path: Path) -> None:
         stop.set()
         thread.join()
     recorder.close()
-    del recorders._recorders[str(tmp_path)]
+    del recorders._recorders[Project(str(tmp_path))]
     assert codes == [0] * 25
     assert task_ids(tmp_path).count("child") == 25
 

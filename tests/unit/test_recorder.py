@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, Event
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.recording import recorder as recorders
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
@@ -46,7 +47,7 @@ def recorder(root: Path) -> Iterator[Recorder]:
 
 
 def make(root: Path, **environ: str) -> Recorder:
-    return Recorder(read_settings(str(root), environ), environ)
+    return Recorder(read_settings(Project(str(root)), environ), environ)
 
 
 def record(recorder: Recorder, metadata: Any, task_id: Any = "a", status: Any = None) -> dict[str, Any]:
@@ -480,7 +481,7 @@ def test_one_recorder_for_all_threads(tmp_path: Path) -> None:
 
         def ask(root: str, ready: threading.Barrier, got: list[Recorder]) -> None:
             ready.wait()
-            got.append(recorders.get_recorder(root))
+            got.append(recorders.get_recorder(Project(str(root))))
 
         threads = [threading.Thread(target=ask, args=(root, ready, got)) for _ in range(8)]
         for thread in threads:
@@ -489,7 +490,7 @@ def test_one_recorder_for_all_threads(tmp_path: Path) -> None:
             thread.join()
         assert len(got) == 8
         assert len(set(map(id, got))) == 1
-        del recorders._recorders[root]
+        del recorders._recorders[Project(str(root))]
 
 
 # -- what it is owed to --------------------------------------------------------------------------------------------

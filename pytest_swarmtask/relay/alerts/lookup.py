@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.config.monitoring import FailureAlert, PluginAlert
@@ -62,7 +63,7 @@ def _types(alert: AnyAlert) -> frozenset[str]:
 
 def _of_plugin(alert: PluginAlert, request: SinkRequest) -> Condition:
     ask: Callable[[Event], Finding | None] | None = request.plugins.hook.swarmtask_alert_condition(
-        name=alert.condition, options=alert.options, root=request.root
+        name=alert.condition, options=alert.options, root=Path(request.project.root)
     )
     if ask is None:
         raise ConfigError(f"alert {alert.name}: no installed plug-in has the condition {alert.condition!r}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from pytest_swarmtask.core.event import Event
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.history.past import Ending
 
     Answer = TypeVar("Answer")
@@ -54,7 +55,7 @@ class Past:
         return None if run is None else past.earlier_coverage(self.db, run.branch, run.what, run.started)
 
 
-def ask_past(journal: str, environ: Mapping[str, str], question: Callable[[Past], Answer]) -> Answer:
+def ask_past(project: Project, environ: Mapping[str, str], question: Callable[[Past], Answer]) -> Answer:
     """Bring the history up to date and ask it.
 
     Raises:
@@ -67,4 +68,4 @@ def ask_past(journal: str, environ: Mapping[str, str], question: Callable[[Past]
             raise HistoryError(notes[-1])
         return question(Past(db))
 
-    return query_history(journal, asked, QueryOptions(environ, timeout=5.0, say=notes.append))
+    return query_history(project, asked, QueryOptions(environ, timeout=5.0, say=notes.append))

@@ -7,14 +7,13 @@ import logging
 import os
 import sqlite3
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.config.monitoring import DeliveryAlert, SilenceAlert
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, HistoryError
-from pytest_swarmtask.core.project import ALERTS, database, relay_folder
+from pytest_swarmtask.core.project import ALERTS
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.plugins.hookspecs import SinkRequest, hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Retry
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.monitoring import AnyAlert
     from pytest_swarmtask.core.event import Event
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult
     from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 
@@ -54,18 +54,17 @@ def swarmtask_sink(request: SinkRequest) -> AlertsSink | None:
     return AlertsSink(request) if request.name == ALERTS else None
 
 
-def check_alerts(journal: str, environ: Mapping[str, str], plugins: pluggy.PluginManager) -> None:
+def check_alerts(project: Project, environ: Mapping[str, str], plugins: pluggy.PluginManager) -> None:
     """Look once at what no event brings about, and tell what is due: for when no relay is at work.
 
     A configuration that cannot be followed, or a database that cannot be used, is logged.
     """
-    root = Path(journal).parent.parent
     environment = environ.get("WORKFLOW_ENVIRONMENT", "")
     identity = f"{ALERTS}@{environment}" if environment else ALERTS
     try:
-        workflow = load(root, environ).workflow
+        workflow = load(project, environ).workflow
         if workflow.monitoring.enabled and (workflow.monitoring.alerts or workflow.monitoring.metrics.textfile):
-            request = SinkRequest(ALERTS, identity, root, environ, workflow, None, None, journal, environment, plugins)
+            request = SinkRequest(ALERTS, identity, project, environ, workflow, None, None, environment, plugins)
             with contextlib.closing(AlertsSink(request, eager=True)) as sink:
                 sink.run_pending()
     except ConfigError as error:
@@ -94,20 +93,20 @@ class AlertsSink:
         monitoring = workflow.monitoring
         in_force = [alert for alert in monitoring.alerts if monitoring.enabled and alert.enabled]
         self.name = request.identity
-        self._journal, self._environ, self._root = request.journal, request.environ, str(request.root)
+        self._project, self._environ = request.project, request.environ
         self._environment = request.environment
-        self._project = _project(workflow.task_integration.source, request)
+        self._source = _source(workflow.task_integration.source, request)
         self._silences = [alert for alert in in_force if isinstance(alert, SilenceAlert)]
         self._deliveries = [alert for alert in in_force if isinstance(alert, DeliveryAlert)]
         self._asked = active_conditions(in_force, request)
-        self._memory = Memory(database(relay_folder(request.journal)))
+        self._memory = Memory(request.project.database)
         owner = f"alerts@{self._environment}"
         self._notifiers = Notifiers(workflow, request, self._memory, owner, eager=eager)
         quiet_hours = monitoring.quiet_hours
         self._state = AlertState(self._memory, self._notifiers, self._environment, quiet_hours)
         textfile = monitoring.metrics.textfile if monitoring.enabled else None
         self._figures = Figures(self._memory, _path(textfile, request)) if textfile else None
-        self._routes = Routes(request.journal, request.environ)
+        self._routes = Routes(request.project, request.environ)
         self._looked: float | None = None
 
     def accepts(self, event_type: str) -> bool:
@@ -124,7 +123,7 @@ class AlertsSink:
         events = sorted((record.event for record in records), key=lambda event: event.timestamp)
         try:
             if self._asked or self._silences:
-                ask_past(self._journal, self._environ, lambda past: self._look_at(events, past))
+                ask_past(self._project, self._environ, lambda past: self._look_at(events, past))
             if self._figures is not None:
                 self._figures.count(events)
         except (HistoryError, sqlite3.Error, OSError) as error:
@@ -174,11 +173,11 @@ class AlertsSink:
         if self._looked is None:
             self._state.forget()
         self._looked = now
-        lock = locks.open_locked(os.path.join(relay_folder(self._journal), "alerts.lock"))
+        lock = locks.open_locked(self._project.alerts_lock)
         if lock is None:
             return _LOOK_EVERY  # another relay looks just now: nothing shall be told twice
         try:
-            silent = ask_past(self._journal, self._environ, self._look_for_silence) if self._silences else _NEVER
+            silent = ask_past(self._project, self._environ, self._look_for_silence) if self._silences else _NEVER
             return min(silent, self._look_at_deliveries())
         finally:
             os.close(lock)
@@ -201,7 +200,7 @@ class AlertsSink:
     def _look_at_deliveries(self) -> float:
         if not self._deliveries and self._figures is None:
             return _NEVER
-        found = backlogs(self._journal, self._routes)
+        found = backlogs(self._project, self._routes)
         for alert in self._deliveries:
             self._take(alert, timed.delivery(alert, found, self._environment))
         if self._figures is not None:
@@ -210,7 +209,7 @@ class AlertsSink:
 
     def _take(self, alert: AnyAlert, cases: Sequence[Evaluation]) -> None:
         for case in cases:
-            self._state.take(alert, case, self._project)
+            self._state.take(alert, case, self._source)
 
     def close(self) -> None:
         """Let go of connections and of the database."""
@@ -218,11 +217,11 @@ class AlertsSink:
         self._memory.close()
 
 
-def _project(source: str | None, request: SinkRequest) -> str:
+def _source(source: str | None, request: SinkRequest) -> str:
     with contextlib.suppress(ConfigError):
-        return expand(source or "", request.environ) or request.root.name
-    return request.root.name
+        return expand(source or "", request.environ) or os.path.basename(request.project.root)
+    return os.path.basename(request.project.root)
 
 
 def _path(textfile: str, request: SinkRequest) -> str:
-    return os.path.join(str(request.root), expand(textfile, request.environ))
+    return os.path.join(request.project.root, expand(textfile, request.environ))

@@ -7,13 +7,14 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.core.project import database, relay_folder
 from pytest_swarmtask.relay.alerts.state import ActiveAlert, firing
 from pytest_swarmtask.relay.delivery.memory import Memory
 from pytest_swarmtask.relay.notify.notifiers import failed_notifications
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pytest_swarmtask.core.project import Project
 
 _SHOWN = 5
 
@@ -53,13 +54,13 @@ class AlertsSurvey:
         return {"alerts_firing": shown, "notifications_failed": failed}
 
 
-def survey_alerts(journal: str) -> AlertsSurvey:
+def survey_alerts(project: Project) -> AlertsSurvey:
     """Return what holds and what could not be told; nothing where no relay has been at work.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
-    path = database(relay_folder(journal))
+    path = project.database
     if not os.path.exists(path):
         return AlertsSurvey()
     with contextlib.closing(Memory(path)) as memory:

@@ -7,7 +7,6 @@ ago. After a jump that look was before it, so that there is a day to deliver wha
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 
 from pytest_swarmtask.journal.segments import write_private
@@ -19,12 +18,12 @@ class RetentionClock:
     """Which ages are over, for one look after a journal.
 
     Args:
-        folder: the relay's, where the looks are noted.
+        path: the file where the looks are noted.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, path: str) -> None:
         self._now = time.time()
-        self._then = _look(os.path.join(folder, "clock"), self._now)
+        self._then = _look(path, self._now)
 
     def limit(self, age: float) -> float:
         """Return the time before which things are older than this many seconds; seconds since the epoch.

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.core.errors import JournalError
-from pytest_swarmtask.core.project import database, relay_folder
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.decode import decode
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
@@ -17,6 +16,7 @@ from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.segments import Segment
     from pytest_swarmtask.relay.delivery.routes import Routes
     from pytest_swarmtask.relay.delivery.store import Dropped
@@ -31,13 +31,13 @@ class Stored(NamedTuple):
     dropped: Sequence[Dropped]
 
 
-def read_stored(journal: str) -> Stored:
+def read_stored(project: Project) -> Stored:
     """Return what the database holds, without making one.
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
-    path = database(relay_folder(journal))
+    path = project.database
     if not os.path.exists(path):
         return Stored({}, {}, (), ())
     with contextlib.closing(Store(path)) as store:
@@ -45,16 +45,16 @@ def read_stored(journal: str) -> Stored:
         return Stored(store.states(), positions, store.dead_ids(), store.dropped())
 
 
-def owing(journal: str, routes: Routes) -> list[Segment]:
+def owing(project: Project, routes: Routes) -> list[Segment]:
     """Return the segments of which an endpoint still has to get something, oldest first.
 
     A database that cannot be read leaves everything owing: it is found out when it is written to.
     """
     try:
-        positions = read_stored(journal).positions
+        positions = read_stored(project).positions
     except (sqlite3.Error, OSError):
         positions = {}
-    return [segment for segment in journals.segments(journal) if _owes(journal, segment, routes, positions)]
+    return [segment for segment in journals.segments(project.journal) if _owes(project, segment, routes, positions)]
 
 
 @dataclass
@@ -72,20 +72,20 @@ class Backlog:
     dead: int = 0
 
 
-def backlogs(journal: str, routes: Routes) -> dict[str, Backlog]:
+def backlogs(project: Project, routes: Routes) -> dict[str, Backlog]:
     """Return what endpoints still have to get; only what is behind the cursors is read.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
-    stored = read_stored(journal)
+    stored = read_stored(project)
     found = {name: Backlog() for name in stored.states}
-    for segment in journals.segments(journal):
+    for segment in journals.segments(project.journal):
         for name in routes.endpoints(segment.route):
             backlog = found.setdefault(name, Backlog())
             position = stored.positions.get((name, segment.name), Position())
             with contextlib.suppress(OSError):  # removed while we looked
-                _add_behind(backlog, os.path.join(journal, segment.name), position.offset)
+                _add_behind(backlog, project.segment(segment.name), position.offset)
     for name, _ in stored.letters:
         found.setdefault(name, Backlog()).dead += 1
     return found
@@ -101,11 +101,11 @@ def _add_behind(backlog: Backlog, path: str, offset: int) -> None:
                 backlog.oldest = min(filter(None, (backlog.oldest, decode(line).timestamp)))
 
 
-def _owes(journal: str, segment: Segment, routes: Routes, positions: Mapping[tuple[str, str], Position]) -> bool:
+def _owes(project: Project, segment: Segment, routes: Routes, positions: Mapping[tuple[str, str], Position]) -> bool:
     endpoints = routes.endpoints(segment.route)
     if not endpoints:
         return False
-    path = os.path.join(journal, segment.name)
+    path = project.segment(segment.name)
     settled = {positions.get((name, segment.name), Position()).offset for name in endpoints}
     try:
         return any(_is_behind(path, offset) for offset in settled)

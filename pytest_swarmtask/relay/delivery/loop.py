@@ -9,15 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.core.project import (
-    BACKGROUND,
-    database,
-    hurry_file,
-    lock_file,
-    progress_file,
-    relay_folder,
-    yield_file,
-)
+from pytest_swarmtask.core.project import BACKGROUND
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.relay.delivery.backlog import owing
@@ -29,6 +21,7 @@ if TYPE_CHECKING:
 
     import pluggy
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.segments import Segment
 
 _POLL = 0.025
@@ -100,7 +93,7 @@ class Relay:
     """Serves the runs of a journal whose deliveries depend on the same values of variables.
 
     Args:
-        journal: the journal's folder.
+        project: the project whose journal this is.
         environ: where variables are looked up.
         keys: the keys of the relays to be, each with the descriptor of its lock, which is held.
         plugins: the plug-in manager that makes the sinks.
@@ -111,7 +104,7 @@ class Relay:
 
     def __init__(  # noqa: PLR0913 - what it serves, and how
         self,
-        journal: str,
+        project: Project,
         environ: Mapping[str, str],
         keys: Mapping[str, int],
         plugins: pluggy.PluginManager,
@@ -120,8 +113,8 @@ class Relay:
         adopt: bool = True,
         watched: bool = False,
     ) -> None:
-        self._journal = journal
-        self._routes = Routes(journal, environ)
+        self._project = project
+        self._routes = Routes(project, environ)
         self._own = tuple(keys)
         self._locks = dict(keys)
         self._plugins = plugins
@@ -169,7 +162,7 @@ class Relay:
 
     def missed(self) -> bool:
         """Tell whether something was written for our runs since we looked, perhaps by a trigger."""
-        for segment in journals.segments(self._journal):
+        for segment in journals.segments(self._project.journal):
             if self._routes.relay(segment.route) in self._locks:
                 followed = self._followed.get(segment.name)
                 if segment.name not in self._seen or (followed is not None and followed.grow()):
@@ -200,11 +193,11 @@ class Relay:
         if due:
             for name in due:
                 del self._let_go[name]
-            orphans.close_orphaned_spans(self._journal, due)
+            orphans.close_orphaned_spans(self._project, due)
 
     def _list(self) -> bool:
         try:
-            changed = os.stat(self._journal).st_mtime_ns
+            changed = os.stat(self._project.journal).st_mtime_ns
         except OSError:
             return False
         if changed != self._changed:
@@ -213,12 +206,12 @@ class Relay:
             return False
         else:  # a tick later, however long that took, it is looked at once more
             self._listed = time.monotonic() - self._changed_at > _TICK
-        new = [segment for segment in journals.segments(self._journal) if segment.name not in self._seen]
+        new = [segment for segment in journals.segments(self._project.journal) if segment.name not in self._seen]
         own = [segment for segment in new if self._routes.relay(segment.route) in self._locks]
         self._seen.update(segment.name for segment in new)
         if not self._followed:  # at the start, what was settled long ago need not be looked at
             live = {segment.name for segment in own if locks.is_locked(self._path(segment))}
-            owed = live.union(segment.name for segment in owing(self._journal, self._routes))
+            owed = live.union(segment.name for segment in owing(self._project, self._routes))
             settled = [segment.name for segment in own if segment.name not in owed]
             self._let_go |= {name: -math.inf for name in settled if self._is_recent(name)}
             own = [segment for segment in own if segment.name in owed]
@@ -231,7 +224,7 @@ class Relay:
 
     def _is_recent(self, name: str) -> bool:
         try:
-            return time.time() - os.stat(os.path.join(self._journal, name)).st_mtime < _RECENT
+            return time.time() - os.stat(self._project.segment(name)).st_mtime < _RECENT
         except OSError:
             return False
 
@@ -241,14 +234,14 @@ class Relay:
         Other environments are left alone: what a variable means there, we do not know.
         """
         left: dict[str, list[Segment]] = {}
-        for segment in owing(self._journal, self._routes):
+        for segment in owing(self._project, self._routes):
             key = self._routes.relay(segment.route)
             if key is not None and key not in self._locks and self._routes.is_at_home(segment.route):
                 left.setdefault(key, []).append(segment)
         for key, segments in list(left.items())[:AT_ONCE]:
             if any(locks.is_locked(self._path(segment)) for segment in segments):
                 continue
-            lock = locks.open_locked(lock_file(self._journal, key))
+            lock = locks.open_locked(self._project.lock(key))
             if lock is not None:
                 self._locks[key] = lock
                 for segment in segments:
@@ -264,13 +257,13 @@ class Relay:
             delivery.add(path)
 
     def _path(self, segment: Segment) -> str:
-        return os.path.join(self._journal, segment.name)
+        return self._project.segment(segment.name)
 
     def _delivery(self, route: str, endpoint: str) -> Delivery:
         known = self._deliveries.get(endpoint)
         if known is None:
             sink = self._routes.sink(route, endpoint, self._plugins)
-            path = database(relay_folder(self._journal))
+            path = self._project.database
             known = self._deliveries[endpoint] = Delivery(endpoint, sink, path, eager=self._eager)
             known.start()
         return known
@@ -278,7 +271,7 @@ class Relay:
     # -- what is going on --------------------------------------------------------------------------------------
 
     def _poke(self, *, grown: bool) -> None:
-        hurry = self._over() or any(os.path.exists(hurry_file(self._journal, key)) for key in self._own)
+        hurry = self._over() or any(os.path.exists(self._project.hurry_request(key)) for key in self._own)
         if grown or hurry != self._hurry:
             self._hurry = hurry
             for delivery in self._deliveries.values():
@@ -291,11 +284,11 @@ class Relay:
         """Take no notice of what was asked of another relay by somebody who may have died since."""
         for key in self._locks:
             with contextlib.suppress(OSError):  # there is none
-                os.unlink(yield_file(self._journal, key))
+                os.unlink(self._project.yield_request(key))
 
     def _yielded(self) -> bool:
         """Tell whether somebody wants to serve what is left in our stead, and all runs are over."""
-        return self._over() and any(os.path.exists(yield_file(self._journal, key)) for key in self._locks)
+        return self._over() and any(os.path.exists(self._project.yield_request(key)) for key in self._locks)
 
     def _idle(self, *, over_now: bool) -> bool:
         """Tell whether there is nothing more to do."""
@@ -327,7 +320,7 @@ class Relay:
             content = json.dumps(progress).encode()
             for key in self._own:
                 with contextlib.suppress(OSError):  # whoever waits will wait a little longer
-                    journals.write_private(progress_file(self._journal, key), content)
+                    journals.write_private(self._project.progress(key), content)
 
     def _progress_now(self) -> dict[str, Any]:
         segments: dict[str, int] = {}
@@ -361,7 +354,7 @@ class Relay:
             self._leave(key, lock)
 
     def _leave(self, key: str, lock: int) -> None:
-        for path in (hurry_file(self._journal, key), lock_file(self._journal, key)):
+        for path in (self._project.hurry_request(key), self._project.lock(key)):
             with contextlib.suppress(OSError):  # never was, or cannot be
                 os.unlink(path)
         os.close(lock)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pluggy
 
     from pytest_swarmtask.config.workflow import Workflow
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
 
 
@@ -53,13 +54,12 @@ class Routes:
     """Knows the sinks of each route of a journal.
 
     Args:
-        journal: the journal's folder.
+        project: the project whose journal this is.
         environ: where variables are looked up, and whose `WORKFLOW_ENVIRONMENT` the run has.
     """
 
-    def __init__(self, journal: str, environ: Mapping[str, str]) -> None:
-        self._journal = journal
-        self._root = Path(journal).parent.parent
+    def __init__(self, project: Project, environ: Mapping[str, str]) -> None:
+        self._project = project
         self._environ = environ
         self._configured: dict[str, Workflow | None] = {}
         self._routes: dict[str, dict[str, Any]] = {}
@@ -84,7 +84,7 @@ class Routes:
 
     def leading_to(self, endpoint: str) -> str:
         """Return the newest route that names an endpoint; `LOCAL` where none does."""
-        folder = os.path.join(self._journal, "routes")
+        folder = self._project.routes
         try:
             files = sorted(os.scandir(folder), key=lambda file: file.stat().st_mtime, reverse=True)
         except OSError:
@@ -100,12 +100,11 @@ class Routes:
         request = SinkRequest(
             name,
             endpoint,
-            self._root,
+            self._project,
             self._environ,
             self._workflow(environment),
             content.get("registered", {}).get(name),
             content.get("role"),
-            self._journal,
             environment,
             plugins,
         )
@@ -122,7 +121,7 @@ class Routes:
         if environment not in self._configured:
             environ = {**self._environ, "WORKFLOW_ENVIRONMENT": environment}
             try:
-                self._configured[environment] = load(self._root, environ).workflow
+                self._configured[environment] = load(self._project, environ).workflow
             except ConfigError:
                 self._configured[environment] = None
         return self._configured[environment]
@@ -142,7 +141,7 @@ class Routes:
         """
         nobody_knows = {"endpoints": [f"route {route}"], "relay": route}
         try:
-            content = Path(os.path.join(self._journal, "routes", f"{route}.json")).read_bytes()
+            content = Path(self._project.route(route)).read_bytes()
             found = json.loads(content)
         except (OSError, ValueError):
             return nobody_knows

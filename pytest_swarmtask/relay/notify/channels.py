@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_swarmtask.config.monitoring import AppriseNotifier, GithubNotifier, PluginNotifier, WebhookNotifier
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, EndpointError
-from pytest_swarmtask.core.project import annotations_file
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.sink import Delivered, Retry, Stopped
 from pytest_swarmtask.relay.delivery.templates import fill_all
@@ -69,7 +68,7 @@ class _Webhook:
     def __init__(self, definition: WebhookNotifier, workflow: Workflow, request: SinkRequest) -> None:
         self._webhook = next(one for one in workflow.task_integration.webhooks if one.name == definition.webhook)
         self._body = definition.body
-        self._root = request.root
+        self._root = request.project.root
         self._environ = request.environ
         self._endpoint: HttpEndpoint | None = None
 
@@ -178,9 +177,9 @@ class _Github:
     """Workflow commands, put where whoever prints into the job's log finds them; nothing outside GitHub Actions."""
 
     def __init__(self, request: SinkRequest) -> None:
-        self._path = annotations_file(request.journal)
+        self._path = request.project.annotations
         self._on = request.environ.get("GITHUB_ACTIONS") == "true"
-        self._root = str(request.root)
+        self._root = request.project.root
         self._workspace = os.path.abspath(request.environ.get("GITHUB_WORKSPACE") or self._root)
 
     def send(self, message: Message) -> SendResult:

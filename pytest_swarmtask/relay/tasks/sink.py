@@ -41,7 +41,7 @@ def swarmtask_sink(request: SinkRequest) -> TaskManagerSink | None:
     definition = request.workflow.task_integration.task_manager
     if not definition.enabled:
         raise ConfigError("task_manager is not enabled in the configuration any more")
-    manager = task_manager(definition, str(request.root), request.environ)
+    manager = task_manager(definition, request.project.root, request.environ)
     return TaskManagerSink(request.identity, manager, definition.status_map)
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
-from pytest_swarmtask.core.project import journal_folder
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.relay.delivery.templates import variables
 from pytest_swarmtask.relay.tasks.factory import task_manager
@@ -20,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_swarmtask.config.workflow import StatusMap
+    from pytest_swarmtask.core.project import Project
 
 _OF_A_TEST = b'"event_type":"TEST_'
 
@@ -59,11 +57,11 @@ def is_marked(event: Event) -> bool:
     return event.metadata.get("workflow") == "pytest" and event.metadata.get("action") == "task"
 
 
-def synchronize(root: str, environ: Mapping[str, str], *, dry_run: bool = False) -> Synced:
+def synchronize(project: Project, environ: Mapping[str, str], *, dry_run: bool = False) -> Synced:
     """Give each task the status that the last event of it in the project's journal says.
 
     Args:
-        root: the project's folder.
+        project: the project.
         environ: where variables are looked up, and which environment holds.
         dry_run: only find out what would change.
 
@@ -71,11 +69,11 @@ def synchronize(root: str, environ: Mapping[str, str], *, dry_run: bool = False)
         ConfigError: the configuration is not valid.
         TaskManagerError: the task manager cannot be used as it is.
     """
-    definition = load(Path(root), environ).workflow.task_integration.task_manager
-    manager = task_manager(definition, root, environ)
+    definition = load(project, environ).workflow.task_integration.task_manager
+    manager = task_manager(definition, project.root, environ)
     wishes: dict[str, Wish] = {}
     marked: set[str] = set()
-    for event in _events(journal_folder(root)):
+    for event in _events(project):
         wish = wish_of(event, definition.status_map)
         if wish is not None and event.task_id is not None:
             known = wishes.get(event.task_id)
@@ -92,11 +90,11 @@ def synchronize(root: str, environ: Mapping[str, str], *, dry_run: bool = False)
     return Synced(outcome, tasks is not None, titles, sorted(marked.intersection(outcome.unknown)))
 
 
-def _events(journal: str) -> Iterator[Event]:
+def _events(project: Project) -> Iterator[Event]:
     """Yield the events of a journal that are of no single test, segment by segment."""
-    for segment in journals.segments(journal):
+    for segment in journals.segments(project.journal):
         with contextlib.suppress(OSError):  # removed while we looked
-            for line, _ in journals.read(os.path.join(journal, segment.name)):
+            for line, _ in journals.read(project.segment(segment.name)):
                 if _OF_A_TEST not in line:
                     with contextlib.suppress(JournalError):  # a line that is nothing of ours
                         yield Event.decode(line)

@@ -93,5 +93,5 @@ def titled(sink: Sink, request: SinkRequest) -> Sink:
         return sink
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
-    file = TaskMasterFile.configured(tasks, str(request.root), request.environ)
+    file = TaskMasterFile.configured(tasks, request.project.root, request.environ)
     return TitledSink(sink, Titles(file, request.environ))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ import msgspec
 from pytest_swarmtask.config.triggers import CallWebhook, Emit, Notify, RunCommand, SetStatus
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, EndpointError, TaskManagerError
-from pytest_swarmtask.core.project import relay_folder
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.plugins.sink import Delivered, Retry
 from pytest_swarmtask.relay.delivery.templates import fill, fill_all
@@ -50,12 +48,12 @@ class Actions:
 
     def __init__(self, request: SinkRequest, workflow: Workflow, redactor: Redactor, notifiers: Notifiers) -> None:
         self._environ = request.environ
-        self._root = str(request.root)
-        self._log = os.path.join(relay_folder(request.journal), "relay.log")
+        self._root = request.project.root
+        self._log = request.project.relay_log
         self._workflow = workflow
         self._redactor = redactor
         self._notifiers = notifiers
-        self._emitter = Emitter(request.journal, request.environ, redactor, workflow.access_control)
+        self._emitter = Emitter(request.project, request.environ, redactor, workflow.access_control)
 
     def do(self, action: AnyAction, firing: Firing, record: PendingEvent) -> None:
         """Do one thing.

@@ -8,7 +8,6 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.config.triggers import CallWebhook, Emit, Notify, RunCommand, SetStatus
-from pytest_swarmtask.core.project import database, relay_folder
 from pytest_swarmtask.relay.delivery.templates import fill, fill_all, variables
 from pytest_swarmtask.relay.triggers.commands import argument
 from pytest_swarmtask.relay.triggers.firing_log import DryRunMemory, FiringLog
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.triggers import AnyAction, Trigger
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.core.event import Event
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.core.roles import Access
 
 
@@ -38,14 +38,14 @@ class RuleOutcome(NamedTuple):
 
 
 def dry_run(
-    workflow: Workflow, journal: str, access: Access, around: Circumstances, events: Iterable[Event]
+    workflow: Workflow, project: Project, access: Access, around: Circumstances, events: Iterable[Event]
 ) -> Iterator[tuple[Event, list[RuleOutcome]]]:
     """Yield each event with what each rule would do on it, as if they came now, one after the other.
 
     Raises:
         sqlite3.Error: what the rules remember cannot be read.
     """
-    with contextlib.closing(DryRunMemory(database(relay_folder(journal)))) as memory:
+    with contextlib.closing(DryRunMemory(project.database)) as memory:
         record = FiringLog(memory)
         for event in events:
             yield event, [_verdict(workflow, access, around, rule, event, record) for rule in _rules(workflow)]

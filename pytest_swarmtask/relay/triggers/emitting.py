@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.triggers import Emit
     from pytest_swarmtask.config.workflow import AccessControl
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.redaction.redactor import Redactor
     from pytest_swarmtask.relay.triggers.rules import Firing
 
@@ -27,14 +28,16 @@ class Emitter:
     """Writes events of triggers into a journal, each in a segment of its own that nobody holds.
 
     Args:
-        journal: the journal's folder.
+        project: the project whose journal this is.
         environ: where variables are looked up.
         redactor: what is written goes through it.
         control: which role has secrets to sign with.
     """
 
-    def __init__(self, journal: str, environ: Mapping[str, str], redactor: Redactor, control: AccessControl) -> None:
-        self._journal = journal
+    def __init__(
+        self, project: Project, environ: Mapping[str, str], redactor: Redactor, control: AccessControl
+    ) -> None:
+        self._project = project
         self._environ = environ
         self._redactor = redactor
         self._control = control
@@ -56,7 +59,7 @@ class Emitter:
         line = self.event(action, firing).encode()
         if len(line) > MAX_EVENT:
             raise ActionError(f"the event would have {len(line)} bytes, expected at most {MAX_EVENT}")
-        journal = Journal(self._journal, firing.event.trace_id, self._ids, self._clock)
+        journal = Journal(self._project.journal, firing.event.trace_id, self._ids, self._clock)
         try:
             journal.reroute(self._route(segment, firing.rule.role))
             journal.append(line)
@@ -98,7 +101,7 @@ class Emitter:
         found = Segment.parse(segment)
         if found is None or found.route == LOCAL or role is None:
             return found.route if found else LOCAL
-        folder = os.path.join(self._journal, "routes")
+        folder = self._project.routes
         owed = json.loads(Path(folder, f"{found.route}.json").read_bytes())
         owed.pop("role", None)
         if self._control.roles[role].secrets():

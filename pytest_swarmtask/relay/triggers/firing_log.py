@@ -7,11 +7,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_swarmtask.core.project import database, relay_folder
 from pytest_swarmtask.relay.delivery.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pytest_swarmtask.core.project import Project
 
 _EVENTS = "trigger events"
 _OCCASIONS = "trigger occasions"
@@ -91,13 +92,13 @@ class RuleSummary(NamedTuple):
     reason: str
 
 
-def summaries(journal: str) -> dict[str, RuleSummary]:
+def summaries(project: Project) -> dict[str, RuleSummary]:
     """Return how each rule of a journal has fared, by name.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
-    path = database(relay_folder(journal))
+    path = project.database
     if not os.path.exists(path):
         return {}
     with contextlib.closing(Memory(path)) as memory:

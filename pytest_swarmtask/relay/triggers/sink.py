@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.facts import ci, git
-from pytest_swarmtask.core.project import TRIGGERS, database, relay_folder
+from pytest_swarmtask.core.project import TRIGGERS
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.hookspecs import hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Retry
@@ -70,7 +70,7 @@ class TriggersSink:
         self._control = workflow.access_control
         section = workflow.automation_triggers
         self._rules = [rule for rule in section.rules if rule.enabled and section.enabled]
-        memory = Memory(database(relay_folder(request.journal)))
+        memory = Memory(request.project.database)
         self._firings = FiringLog(memory)
         self._notifiers = Notifiers(workflow, request, memory, "triggers")
         self._actions = Actions(request, workflow, redactor_of(workflow, request), self._notifiers)
@@ -141,7 +141,7 @@ class TriggersSink:
         return self._branches[event.trace_id]
 
     def _checkout(self) -> str | None:
-        return branch_of(str(self._request.root), self._request.environ)
+        return branch_of(self._request.project.root, self._request.environ)
 
     def run_pending(self) -> float:
         """Tell people again what they could not be told; return the seconds until that is so again."""

@@ -23,7 +23,7 @@ def swarmtask_sink(request: SinkRequest) -> Sink:
     """Return the sink of a webhook, which whatever no other plug-in knows is taken for."""
     from pytest_swarmtask.relay.webhook.sink import WebhookSink  # an HTTP client that others can do without
 
-    return titled(WebhookSink(definition(request), request.environ, request.root), request)
+    return titled(WebhookSink(definition(request), request.environ, request.project.root), request)
 
 
 def definition(request: SinkRequest) -> Webhook:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from pytest_swarmtask.core.project import read_progress, relay_folder
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytest_swarmtask.core.project import Project
 
 _SUFFIX = ".json"
 
@@ -13,20 +15,20 @@ _SUFFIX = ".json"
 class DeliveryProgress:
     """What became of the events of each run; files that have not changed are not read again."""
 
-    def __init__(self, journal: str) -> None:
-        self._journal = journal
+    def __init__(self, project: Project) -> None:
+        self._project = project
         self._seen: dict[str, int] = {}
         self._known: dict[str, dict[str, Any]] = {}
 
     def read(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return by run and endpoint: ``waiting`` and ``dead`` (numbers of events), ``state`` and ``reason``."""
         try:
-            files = [file for file in os.scandir(relay_folder(self._journal)) if file.name.endswith(_SUFFIX)]
+            files = [file for file in os.scandir(self._project.relay_folder) if file.name.endswith(_SUFFIX)]
             times = {file.name.removesuffix(_SUFFIX): file.stat().st_mtime_ns for file in files}
         except OSError:
             return {}
         self._known = {
-            relay: self._known[relay] if self._seen.get(relay) == changed else read_progress(self._journal, relay)
+            relay: self._known[relay] if self._seen.get(relay) == changed else self._project.read_progress(relay)
             for relay, changed in times.items()
         }
         self._seen = times

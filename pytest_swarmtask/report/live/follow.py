@@ -14,6 +14,7 @@ from pytest_swarmtask.journal import segments as journals
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.segments import Segment
 
 QUIET = 600.0
@@ -33,8 +34,8 @@ class Follower:
         run: the one run to follow, over or not; None for all that are present or will come.
     """
 
-    def __init__(self, journal: str, run: str | None = None) -> None:
-        self._journal = journal
+    def __init__(self, project: Project, run: str | None = None) -> None:
+        self._project = project
         self._run = run
         self._listed = -1
         self._listed_at = 0.0
@@ -50,7 +51,7 @@ class Follower:
         self._close_orphaned_spans()
         living = set()
         for name, (run, offset) in list(self._followed.items()):
-            path = os.path.join(self._journal, name)
+            path = self._project.segment(name)
             live = locks.is_locked(path)  # asked before reading, so that the last words of the dead are heard
             try:
                 if os.stat(path).st_size > offset:
@@ -68,7 +69,7 @@ class Follower:
 
     def _list(self) -> None:
         try:
-            changed = os.stat(self._journal).st_mtime_ns
+            changed = os.stat(self._project.journal).st_mtime_ns
         except OSError:
             self._known = self._known or set()  # all that will be there is new
             return
@@ -76,7 +77,7 @@ class Follower:
             self._listed, self._listed_at = changed, time.monotonic()
         elif time.monotonic() - self._listed_at > _TICK:
             return
-        segments = [s for s in journals.segments(self._journal) if self._run in (None, s.trace_id)]
+        segments = [s for s in journals.segments(self._project.journal) if self._run in (None, s.trace_id)]
         if self._known is None and self._run is None:
             new: Iterable[Segment] = self._present(segments)
         else:
@@ -92,7 +93,7 @@ class Follower:
         return [segment for members in runs.values() if self._is_present(members) for segment in members]
 
     def _is_present(self, segments: list[Segment]) -> bool:
-        paths = [os.path.join(self._journal, segment.name) for segment in segments]
+        paths = [self._project.segment(segment.name) for segment in segments]
         return any(map(locks.is_locked, paths)) or (any(map(_is_recent, paths)) and _has_open_shared(paths))
 
     def _close_orphaned_spans(self) -> None:
@@ -102,7 +103,7 @@ class Follower:
         for name in due:
             del self._let_go[name]
         if due:
-            orphans.close_orphaned_spans(self._journal, due)
+            orphans.close_orphaned_spans(self._project, due)
 
 
 def _is_recent(path: str) -> bool:

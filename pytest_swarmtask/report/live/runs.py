@@ -17,6 +17,7 @@ from pytest_swarmtask.report.live.follow import QUIET, Follower
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.history.rows import Line, Metadata
 
 LINGER = 2.0
@@ -217,7 +218,7 @@ class Watching:
     """All runs of a journal that go on now, or one.
 
     Args:
-        journal: the journal's folder.
+        project: the project whose journal this is.
         run: the one run to watch, over or not; None for all that are present or will come.
 
     Attributes:
@@ -225,11 +226,11 @@ class Watching:
         outcomes: of those that are over.
     """
 
-    def __init__(self, journal: str, run: str | None = None) -> None:
+    def __init__(self, project: Project, run: str | None = None) -> None:
         self.runs: dict[str, LiveRun] = {}
         self.outcomes: dict[str, str] = {}
-        self._follower = Follower(journal, run)
-        self._deliveries = DeliveryProgress(journal)
+        self._follower = Follower(project, run)
+        self._deliveries = DeliveryProgress(project)
         self._over: dict[str, LiveRun] = {}
         self._clock = Clock()
         self._polled = False

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_swarmtask.core.facts import ci, git
 from pytest_swarmtask.core.facts.process import process_facts, usage, without_secrets
-from pytest_swarmtask.core.project import find_root
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.recording.github_annotations import take_annotations
 from pytest_swarmtask.recording.recorder import get_recorder
 from pytest_swarmtask.sources.pytest.closing import Closing, header
@@ -87,7 +87,7 @@ class SessionCapture:
         """Return what follows this session, or None where the configuration switches recording off."""
         nested = "PYTEST_CURRENT_TEST" in os.environ
         rootpath = str(config.rootpath)
-        recorder = get_recorder(find_root(os.getcwd(), rootpath)) if nested else get_recorder(otherwise=rootpath)
+        recorder = get_recorder(Project.find(os.getcwd(), rootpath)) if nested else get_recorder(otherwise=rootpath)
         if not recorder.settings.enabled:
             return None
         option: Any = config.option
@@ -118,8 +118,8 @@ class SessionCapture:
             map(str, self._config.invocation_params.args), self._recorder.redactor.is_secret_key
         )
         facts = {**self._standard(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
-        facts |= {**git.head(settings.root), **ci.facts(os.environ)}
-        changed = None if self._nested else git.dirty(settings.root)
+        facts |= {**git.head(settings.project.root), **ci.facts(os.environ)}
+        changed = None if self._nested else git.dirty(settings.project.root)
         if changed is not None:
             facts["dirty"] = changed
         if settings.environment:
@@ -229,7 +229,7 @@ class SessionCapture:
         """Have the report written, and say where it is: below pytest's own last line, since it tells of the end."""
         if self.report_file is None:
             return
-        line, well = self.report_file.write(self._recorder.settings.root, self._recorder.trace_id)
+        line, well = self.report_file.write(self._recorder.settings.project.root, self._recorder.trace_id)
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None and (self._config.option.verbose > -2 or not well):
             terminal.write_line(f"swarmtask: {line}", yellow=not well)
@@ -418,7 +418,7 @@ class SessionCapture:
     def _narrowed(self) -> bool:
         """Whether tests were left out before they were collected, or do not really run."""
         try:
-            return self._without_calls or is_narrowed(self._config, self._recorder.settings.root)
+            return self._without_calls or is_narrowed(self._config, self._recorder.settings.project.root)
         except Exception as error:  # noqa: BLE001 - deaf
             self._trouble(error)
             return True
@@ -444,7 +444,7 @@ class SessionCapture:
                 terminalreporter.write_sep("-", line, yellow=bool(problem))
                 if problem:
                     terminalreporter.write_line(f"swarmtask: warning: {problem}", yellow=True)
-                for annotation in take_annotations(self._recorder.settings.journal, os.environ):
+                for annotation in take_annotations(self._recorder.settings.project, os.environ):
                     terminalreporter.write_line(annotation)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - deaf, also to a Ctrl-C while it waits
             self._trouble(error)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.event import MASK, AutomationEventType, event_type_name
-from pytest_swarmtask.core.project import NAME, NAME_IN_WORDS, TASKS
+from pytest_swarmtask.core.project import NAME, NAME_IN_WORDS, TASKS, Project
 from pytest_swarmtask.recording import recorder as recording
 from pytest_swarmtask.redaction.redactor import Redactor, load_rules
 from pytest_swarmtask.redaction.values import is_made
@@ -54,8 +54,8 @@ class _Shared:
 _all_shared: dict[int, _Shared] = {}
 
 
-def _shared(root: str | None) -> _Shared:
-    recorder = recording.get_recorder(root)
+def _shared(project: Project | None) -> _Shared:
+    recorder = recording.get_recorder(project)
     with recording.making:
         shared = _all_shared.get(id(recorder))
         if shared is None:
@@ -75,7 +75,7 @@ class AutomationIntegrator:
     """
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
-        self._shared = _shared(None if root is None else os.path.abspath(root))
+        self._shared = _shared(None if root is None else Project(os.path.abspath(root)))
         self._webhooks: list[str] = []
 
     def __enter__(self) -> Self:
@@ -209,7 +209,7 @@ class AutomationIntegrator:
         from pytest_swarmtask.relay.tasks.sync import synchronize
 
         self._shared.recorder.settings.access.require(TASKS)
-        synced = synchronize(self._shared.recorder.settings.root, os.environ, dry_run=dry_run)
+        synced = synchronize(self._shared.recorder.settings.project, os.environ, dry_run=dry_run)
         return {change.task_id: change.after for change in synced.outcome.changes}
 
     def flush(self, timeout: float | None = None) -> bool:
