@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
+    from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.config.load import Loaded
-
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 
 def register(subparsers: Subparsers) -> None:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sqlite3
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.cli.arguments import number_of
-from pytest_swarmtask.core.errors import HistoryError, UsageError
+from pytest_swarmtask.cli.common import Subparsers, number_of, project_of, relay_database, survey_of
+from pytest_swarmtask.core.errors import HistoryError
 from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS, Project
-from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.recording.github_annotations import take_annotations
 
 if TYPE_CHECKING:
     import argparse
+    import sqlite3
     from collections.abc import Callable, Iterator, Mapping
 
     from rich.progress import Progress
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.triggers.firing_log import RuleSummary
     from pytest_swarmtask.report.tree import SpanNode
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 FLUSH_TIMEOUT = 60.0
 _KINDS = {TASKS: "tasks", TRIGGERS: "triggers", ALERTS: "alerts"}
@@ -54,42 +52,6 @@ def register(subparsers: Subparsers) -> None:
         parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
 
 
-def project_of(arguments: argparse.Namespace) -> Project:
-    """Return the journal's folder that a command is about.
-
-    Raises:
-        UsageError: `--root` names no folder.
-    """
-    if arguments.root is not None and not os.path.isdir(arguments.root):
-        raise UsageError(f"--root {arguments.root}: there is no such folder")
-    return Project.find(os.getcwd()) if arguments.root is None else Project(os.path.abspath(arguments.root))
-
-
-@contextlib.contextmanager
-def relay_database(project: Project, what: str = "read") -> Iterator[None]:
-    """Say what is wrong with the relay's database as a mistake, without a traceback.
-
-    Raises:
-        UsageError: it cannot be read, or what else is being done with it.
-    """
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise UsageError(f"the relay's database in {project.journal} cannot be {what}: {error}") from None
-
-
-def survey_of(project: Project) -> Survey:
-    """Return what a journal holds.
-
-    Raises:
-        UsageError: the relay's database cannot be read now.
-    """
-    from pytest_swarmtask.relay.survey import survey
-
-    with relay_database(project):
-        return survey(project, os.environ)
-
-
 def status(arguments: argparse.Namespace) -> int:
     """Show the journal and its endpoints; exit code 1 when events wait or were refused."""
     from pytest_swarmtask.relay.alerts.survey import survey_alerts
@@ -99,9 +61,8 @@ def status(arguments: argparse.Namespace) -> int:
 
     project = project_of(arguments)
     prune(project, os.environ)
-    last_run = (
-        _last_run(project) if segments(project.journal) else None
-    )  # first: what it counts need not be counted again
+    # First, because the survey does not count again what the history counts here.
+    last_run = _last_run(project) if segments(project.journal) else None
     found = survey_of(project)
     with relay_database(project):
         rules, told = summaries(project), survey_alerts(project)
@@ -125,7 +86,7 @@ def _triggers(rules: Mapping[str, RuleSummary]) -> Iterator[str]:
     name, last = max(rules.items(), key=lambda item: item[1].failed_at)
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last.failed_at))
     why = f"; last failure: {name} at {at}: {last.reason}" if failed else ""
-    yield f"fired      {_count(fired, 'time')}, {failed} failed{why}"
+    yield f"fired      {plural(fired, 'time')}, {failed} failed{why}"
 
 
 def _last_run(project: Project) -> tuple[str, list[SpanNode]] | None:
@@ -157,13 +118,13 @@ def _as_text(project: Project, found: Survey) -> Iterator[str]:
     if not found.segments:
         yield "           empty: nothing has been recorded here yet"
         return
-    yield f"recorded   {_count(found.events, 'event')} in {_count(len(found.runs), 'run')}"
+    yield f"recorded   {plural(found.events, 'event')} in {plural(len(found.runs), 'run')}"
     if found.foreign or found.torn:
-        yield f"           {_count(found.foreign, 'line')} skipped as no events, {_count(found.torn, 'torn end')}"
+        yield f"           {plural(found.foreign, 'line')} skipped as no events, {plural(found.torn, 'torn end')}"
     if found.relays:
         yield f"relay      {len(found.relays)} at work"
     for name, endpoint in found.endpoints.items():
-        counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {_count(endpoint.dead, 'dead letter')}"
+        counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {plural(endpoint.dead, 'dead letter')}"
         dropped = "".join(f", {count} {how}" for how in ("purged", "expired") if (count := getattr(endpoint, how)))
         yield f"{_kind(name):<10} {name}: {counts}{dropped}"
         if endpoint.state.reason:
@@ -187,10 +148,6 @@ def _trouble(endpoint: EndpointSurvey) -> str:
     wait = next_attempt - time.time()
     again = f"; tried again in {wait:.0f} s" if state == "retrying" and wait > 0 else ""
     return f"{state}: {reason}{again}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def flush(arguments: argparse.Namespace) -> int:
@@ -218,7 +175,7 @@ def _flushed(before: Survey, after: Survey) -> Iterator[str]:
     for name, endpoint in after.endpoints.items():
         earlier = before.endpoints.get(name)
         sent = endpoint.delivered - (earlier.delivered if earlier else 0)
-        yield f"{name}: {sent} delivered now, {endpoint.waiting} waiting, {_count(endpoint.dead, 'dead letter')}"
+        yield f"{name}: {sent} delivered now, {endpoint.waiting} waiting, {plural(endpoint.dead, 'dead letter')}"
         if endpoint.waiting and endpoint.state.reason:
             yield f"  {_trouble(endpoint)}"
 

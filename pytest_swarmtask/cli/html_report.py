@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_swarmtask.cli.common import write_file
 from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer, listening
 from pytest_swarmtask.core.errors import SwarmtaskError
-from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report.html import html, policy
 from pytest_swarmtask.report.page import collect_page, deliveries
@@ -68,7 +68,7 @@ def write(reporter: Reporter, target: str) -> int:
     if target == "-":
         sys.stdout.buffer.write(text.encode())
         return 0
-    replace_file(Path(target), text.encode())
+    write_file(Path(target), text.encode())
     about = f"run {page.report.run.run[:12]}" if page else "there is no run to show"
     print(neutral(f"{target}: {about}"))
     return 0

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest_swarmtask
 from pytest_swarmtask.cli import tasksmk
+from pytest_swarmtask.cli.common import Subparsers, write_file
 from pytest_swarmtask.core.errors import UsageError
-from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.core.project import Project
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 WORKFLOW = ".github/workflows/task_management_integration.yml"
 _CONFIG = ".taskmaster/config/workflow.yaml"
@@ -152,7 +151,7 @@ def _carry_out(root: Path, item: Item, *, force: bool, dry_run: bool) -> str:
     if item.former is not None and not force:
         return f"kept       {item.path} (differs; {item.advice})"
     if not dry_run:
-        replace_file(root / item.path, item.content)
+        write_file(root / item.path, item.content)
     done = ("would create", "would overwrite") if dry_run else ("created   ", "overwritten")
     return f"{done[item.former is not None]} {item.path}"
 

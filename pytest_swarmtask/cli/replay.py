@@ -7,8 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.cli.arguments import number_of
-from pytest_swarmtask.cli.deliveries import project_of, relay_database
+from pytest_swarmtask.cli.common import Subparsers, number_of, project_of, relay_database
 from pytest_swarmtask.core.errors import JournalError, UsageError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.recording.settings import read_settings
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.relay.delivery.store import DeadLetter
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 _DAY = 86400.0
 _NONE = "there are no dead letters"

@@ -12,10 +12,10 @@ from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_swarmtask.cli.arguments import port
-from pytest_swarmtask.cli.deliveries import project_of
+from pytest_swarmtask.cli.common import Subparsers, port, project_of
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.timestamps import local_time
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.report.content import ReportRequest
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 Answer = TypeVar("Answer")
 
@@ -96,7 +95,7 @@ def _since(text: str) -> str:
         if ago:
             moment = datetime.now(timezone.utc) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         else:
-            moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).astimezone(timezone.utc)
+            moment = local_time(text).astimezone(timezone.utc)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time: expected a date such as 2026-01-31, or how long ago, as 12h or 7d"

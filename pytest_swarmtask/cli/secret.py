@@ -12,7 +12,8 @@ from pytest_swarmtask.wire import signing
 if TYPE_CHECKING:
     import argparse
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
+    from pytest_swarmtask.cli.common import Subparsers
+
 
 _HOW = """
 Give it to both sides and to nobody else, as a variable of the environment:

@@ -6,10 +6,10 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.deliveries import project_of
+from pytest_swarmtask.cli.common import Subparsers, project_of
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.project import TASKS
-from pytest_swarmtask.core.text import neutral_lines
+from pytest_swarmtask.core.text import neutral_lines, plural
 from pytest_swarmtask.recording.settings import read_settings
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.relay.tasks.manager import StatusChange
     from pytest_swarmtask.relay.tasks.sync import Synced
-
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 
 def register(subparsers: Subparsers) -> None:
@@ -85,4 +83,4 @@ def _as_text(synced: Synced, *, dry_run: bool) -> Iterator[str]:
     if not count:
         yield "all tasks are in step"
     else:
-        yield f"{count} {'task' if count == 1 else 'tasks'} {'would change' if dry_run else 'changed'}"
+        yield f"{plural(count, 'task')} {'would change' if dry_run else 'changed'}"

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest_swarmtask
 from pytest_swarmtask import __version__
+from pytest_swarmtask.cli.common import Subparsers, write_file
 from pytest_swarmtask.core.errors import UsageError
-from pytest_swarmtask.core.files import replace_file
 
 if TYPE_CHECKING:
     import argparse
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 COPY = "make/tasks.mk"
 """Where a project's own copy is, relative to the project."""
@@ -82,7 +81,7 @@ def make_include(arguments: argparse.Namespace) -> int:
         what = "changed by hand since it was copied" if former.state == "edited" else "no copy of tasks.mk"
         print(f"kept       {target}: it is {what}; --force replaces it")
         return 1
-    replace_file(target, stamped())
+    write_file(target, stamped())
     done = "created  " if former.state == "missing" else "updated  "
     print(f"{done}  {target} ({f'{former.version} → ' if former.version else ''}{__version__})")
     return 0

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.deliveries import project_of
+from pytest_swarmtask.cli.common import Subparsers, project_of
 from pytest_swarmtask.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.report.live.screen import Show
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 _POLL = 0.1
 _SHORT = 12

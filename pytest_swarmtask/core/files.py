@@ -1,41 +1,74 @@
-"""Putting a whole file in its place, or leaving everything as it was."""
+"""Files that are written whole or not at all, and folders that only their owner can read."""
 
 from __future__ import annotations
 
+import errno
 import os
-import tempfile
-from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+PRIVATE = 0o600
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one step, with its folders; the mode of a former one is kept, a link is followed.
+def private_folder(path: str) -> None:
+    """Make a folder that only its owner can read, with a `.gitignore` that keeps it out of version control.
 
     Raises:
-        UsageError: it cannot be written; what was there still is.
+        OSError: it cannot be made.
     """
-    target = os.path.realpath(path)
-    folder = os.path.dirname(target)
-    temporary = ""
+    if not os.path.isdir(path):
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass  # another process was faster
+    ignore = os.path.join(path, ".gitignore")
+    if not os.path.exists(ignore):
+        replace_file(ignore, b"*\n")
+
+
+def replace_file(path: str, content: bytes, *, mode: int = PRIVATE, temporary: str | None = None) -> None:
+    """Write a whole file in one step: a reader sees the old content or the new, never a part.
+
+    Args:
+        path: the file. A symbolic link is replaced, not followed.
+        content: all of its content.
+        mode: its permissions.
+        temporary: where the content is written first, in the same folder. By default a name of its own, so that
+            processes that write at the same time do not meet. A fixed name needs a lock around the call, and leaves
+            no second file behind when the process is killed.
+
+    Raises:
+        OSError: it could not be written whole. The former content is still there.
+    """
+    beside = temporary or f"{path}.{os.getpid()}.{os.urandom(4).hex()}.new"
+    once = os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) if temporary else os.O_EXCL
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | once, PRIVATE)
     try:
-        os.makedirs(folder, exist_ok=True)
-        mode = os.stat(target).st_mode & 0o7777 if os.path.exists(target) else 0o666 & ~_umask()
-        handle, temporary = tempfile.mkstemp(prefix=".swarmtask-", dir=folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, mode)
-        os.replace(temporary, target)
-    except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+        try:
+            _write_all(fd, content)
+            if mode != PRIVATE:
+                os.chmod(beside, mode)
+        finally:
+            os.close(fd)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
 
 
-def _umask() -> int:
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return umask
+def _write_all(fd: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        count = os.write(fd, left)
+        if not count:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left = left[count:]
+
+
+def mode_of(path: str) -> int:
+    """Return the permissions of a file; if there is none, those that a new file gets in this process."""
+    try:
+        return os.stat(path).st_mode & 0o7777
+    except FileNotFoundError:
+        umask = os.umask(0o077)
+        os.umask(umask)
+        return 0o666 & ~umask

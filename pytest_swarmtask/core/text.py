@@ -25,5 +25,10 @@ def neutral_lines(text: str) -> str:
     return text if text.isprintable() else "\n".join(map(neutral, text.split("\n")))
 
 
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 event`` or ``2 events``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _written_out(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

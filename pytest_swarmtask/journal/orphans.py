@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import datetime as dt
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import MAX_EVENT, SHARED, Event
+from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.core.trace import CAUSED_BY, Clock
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.journal import segments as journals
@@ -205,7 +205,7 @@ def _told(start: Event, seen: float, outcomes: dict[str, int]) -> dict[str, Any]
     error = f"the process was killed or crashed: it died without a word, last seen at {last_seen}"
     told: dict[str, Any] = {"success": False, "error": error, "last_seen": last_seen}
     with contextlib.suppress(ValueError):
-        told["duration"] = round(max(0.0, seen - _seconds(start.timestamp)), 6)
+        told["duration"] = round(max(0.0, seen - seconds_of(start.timestamp)), 6)
     if _is_test(start):
         told |= {"test_passed": False, "outcome": "crashed"}
     if _is_session(start):
@@ -216,7 +216,3 @@ def _told(start: Event, seen: float, outcomes: dict[str, int]) -> dict[str, Any]
 
 def _is_session(event: Event) -> bool:
     return event.metadata.get("action") == "session"
-
-
-def _seconds(timestamp: str) -> float:
-    return dt.datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()

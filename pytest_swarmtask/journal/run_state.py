@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from pytest_swarmtask.journal.segments import private_folder, write_private
+from pytest_swarmtask.core.files import private_folder, replace_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def begin(project: Project, key: str, span_id: str, now: float) -> None:
         now: when it began, seconds since the epoch.
     """
     try:
-        write_private(os.path.join(_folder(project), key), f"{span_id} {now!r}".encode())
+        replace_file(os.path.join(_folder(project), key), f"{span_id} {now!r}".encode())
     except OSError:
         pass  # its end will have no duration
 

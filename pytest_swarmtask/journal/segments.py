@@ -16,6 +16,7 @@ import os
 import sys
 import zlib
 
+from pytest_swarmtask.core.files import private_folder
 from pytest_swarmtask.journal import locks
 
 if sys.platform != "win32":
@@ -118,39 +119,6 @@ def begins_line(path: str, offset: int) -> bool:
     with open(path, "rb") as file:
         file.seek(offset - 1)
         return file.read(1) == b"\n"
-
-
-def private_folder(path: str) -> None:
-    """Make a folder that only its owner can read, with a `.gitignore` that keeps it out of version control."""
-    if not os.path.isdir(path):
-        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            pass
-    ignore = os.path.join(path, ".gitignore")
-    if not os.path.exists(ignore):
-        write_private(ignore, b"*\n")
-
-
-def write_private(path: str, content: bytes) -> None:
-    """Write a whole file that only its owner can read, so that nobody ever sees half of it.
-
-    Raises:
-        OSError: it could not be written whole; what was there before stands.
-    """
-    temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.new"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        try:
-            if os.write(fd, content) != len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        finally:
-            os.close(fd)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 class Journal:

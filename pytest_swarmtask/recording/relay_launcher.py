@@ -13,9 +13,9 @@ import os
 import sys
 import time
 
+from pytest_swarmtask.core.files import private_folder, replace_file
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.journal import locks
-from pytest_swarmtask.journal.segments import private_folder, write_private
 
 if sys.platform != "win32":
     from posix import waitpid  # the real one, where gevent has replaced that of `os` by one that may wait for ever
@@ -104,7 +104,7 @@ class RelayLauncher:
     def _hurry(self) -> None:
         """Have batches sent that are not full."""
         try:
-            write_private(self._project.hurry_request(self._relay), b"")
+            replace_file(self._project.hurry_request(self._relay), b"")
         except OSError:
             pass  # they go when they are old enough
 

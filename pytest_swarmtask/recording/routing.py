@@ -9,8 +9,9 @@ import os
 import zlib
 
 from pytest_swarmtask.core.fastjson import dumps
+from pytest_swarmtask.core.files import private_folder, replace_file
 from pytest_swarmtask.core.project import BACKGROUND
-from pytest_swarmtask.journal.segments import LOCAL, private_folder, route_of, write_private
+from pytest_swarmtask.journal.segments import LOCAL, route_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _write(project: Project, route: str, content: bytes) -> None:
     if not _is_kept(path, content):
         private_folder(project.journal)
         private_folder(folder)
-        write_private(path, content)
+        replace_file(path, content)
 
 
 def _is_kept(path: str, content: bytes) -> bool:

@@ -12,9 +12,9 @@ import zlib
 
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.fastjson import dumps, loads
+from pytest_swarmtask.core.files import private_folder, replace_file
 from pytest_swarmtask.core.project import is_switched_off, is_under_ci
 from pytest_swarmtask.core.roles import CONTROLS, Access
-from pytest_swarmtask.journal.segments import private_folder, write_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,6 +174,6 @@ def _store(project: Project, key: list[Any], compiled: dict[str, Any]) -> None:
     cache = {"key": key, "crc32": zlib.crc32(text.encode()), "compiled": text}
     try:
         private_folder(project.journal)
-        write_private(project.compiled_config, dumps(cache).encode())
+        replace_file(project.compiled_config, dumps(cache).encode())
     except OSError:
         pass  # a read-only checkout compiles each time

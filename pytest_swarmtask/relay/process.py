@@ -10,10 +10,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from pytest_swarmtask.core.files import private_folder, replace_file
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
-from pytest_swarmtask.journal.segments import private_folder
 from pytest_swarmtask.relay import retention
 from pytest_swarmtask.relay.alerts.sink import check_alerts
 from pytest_swarmtask.relay.builtin_plugins import relay_plugins
@@ -121,7 +121,7 @@ def _take_over(project: Project, routes: Routes, key: str, deadline: float) -> i
                 return lock
             if _under_way(project, routes, key) or time.monotonic() > deadline:
                 return None
-            journals.write_private(ask, b"")
+            replace_file(ask, b"")
             time.sleep(_LOOK_AGAIN)
     finally:
         with contextlib.suppress(FileNotFoundError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from rich.tree import Tree
 
 from pytest_swarmtask.core.outcomes import FAILED, ORDER, TEARDOWN
 from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.timestamps import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +100,7 @@ def elapsed(value: float) -> str:
 def moment(timestamp: str) -> str:
     """Return a timestamp in local time, to the minute; as it is where it is none."""
     try:
-        return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
+        return local_time(timestamp).strftime("%Y-%m-%d %H:%M")
     except ValueError:
         return neutral(timestamp)
 

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from pytest_swarmtask.core.outcomes import FAILED, first_line, relative
-from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.report.terminal import bars, counted, moment, seconds
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def tests(run: Run) -> Text:
     counts = {_WORDS.get(name, name): count for name, count in run.counts.items()}
     if run.teardown_errors:
         counts[_WORDS["teardown_errors"]] = run.teardown_errors
-    return Text(f"{run.tests} test{'' if run.tests == 1 else 's'}: ").append_text(counted(counts))
+    return Text(f"{plural(run.tests, 'test')}: ").append_text(counted(counts))
 
 
 def _failures(failures: Sequence[Failure], total: int, root: str) -> Iterator[tuple[Text, int]]:
@@ -199,7 +199,7 @@ def print_test(results: Sequence[Result], console: Console) -> None:
 def _test(results: Sequence[Result], encoding: str) -> Iterator[Text]:
     outcomes = Counter(result.outcome for result in results)
     times = [result.duration for result in results if result.duration is not None]
-    yield Text(f"{len(results)} result{'' if len(results) == 1 else 's'}: ").append_text(counted(outcomes))
+    yield Text(f"{plural(len(results), 'result')}: ").append_text(counted(outcomes))
     failing = _failing(results)
     if failing:
         first = failing[-1]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.core.outcomes import kind_of, name_in
+from pytest_swarmtask.core.text import plural
 from pytest_swarmtask.report.terminal import seconds
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class _Lanes:
         for worker, tests in sorted(self._tests.get(parent, {}).items(), key=lambda item: (len(item[0]), item[0])):
             kinds = Counter(kind_of(test.outcome) for test in tests)
             bad = f", {kinds['bad']} failed" if kinds["bad"] else ""
-            number = f"{len(tests)} test{'' if len(tests) == 1 else 's'}{bad}"
+            number = f"{plural(len(tests), 'test')}{bad}"
             kind = "bad" if kinds["bad"] else "open" if kinds["open"] else "good"
             yield Lane(worker, depth, kind, number, sorted(self._marks(tests)), of_tests=True)
 

@@ -20,11 +20,12 @@ import pytest
 
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.files import private_folder, replace_file
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.trace import Clock, Ids, new_trace_id
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.journal import segments as journals
-from pytest_swarmtask.journal.segments import Journal, Segment, private_folder, read, segments, write_private
+from pytest_swarmtask.journal.segments import Journal, Segment, read, segments
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
 from tests.support import clean_environ, read_events
@@ -546,7 +547,7 @@ def test_half_of_a_file_is_never_put_in_place(tmp_path: Path) -> None:
 
     def child() -> None:
         with pytest.raises(OSError, match=r".") as caught:
-            write_private(str(path), b"x" * 5000)
+            replace_file(str(path), b"x" * 5000)
         assert caught.value.errno in (errno.ENOSPC, errno.EFBIG)
 
     assert limited(1000, child) == 0

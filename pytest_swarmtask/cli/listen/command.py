@@ -7,13 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.arguments import port
+from pytest_swarmtask.cli.common import Subparsers, port
 from pytest_swarmtask.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 DEFAULT_PORT = 8017
 DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.text import neutral, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +52,8 @@ class Printer:
             print(json.dumps(total), file=sys.stderr)
         else:
             self._write(
-                f"{_counted(total['events'], 'event')}, {total['verified']} verified, {total['refused']} refused, "
-                f"{_counted(total['duplicates'], 'duplicate')}"
+                f"{plural(total['events'], 'event')}, {total['verified']} verified, {total['refused']} refused, "
+                f"{plural(total['duplicates'], 'duplicate')}"
             )
 
     def show(self, arrival: Arrival) -> bool:
@@ -117,7 +117,3 @@ def _facts(metadata: object) -> Iterator[str]:
     told = [neutral(part) for part in (outcome, first) if isinstance(part, str) and part]
     if told:
         yield ": ".join(told)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

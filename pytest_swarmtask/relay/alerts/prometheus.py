@@ -5,11 +5,10 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
+from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.relay.alerts.state import firing
 from pytest_swarmtask.relay.alerts.timed import seconds_since
 from pytest_swarmtask.relay.notify.notifiers import failed_notifications
@@ -63,19 +62,14 @@ class Figures:
             sqlite3.Error: the memory cannot be used.
         """
         text = "".join(_families(self._memory, backlogs))
-        beside = f"{self._path}.{os.getpid()}.tmp"  # the collector reads only what ends in .prom
         try:
-            with open(beside, "w", encoding="utf-8") as file:
-                os.chmod(beside, 0o644)  # the collector is another user
-                file.write(text)
-            os.replace(beside, self._path)
+            # 0644, as the collector is another user. It reads only names that end in .prom, no temporary file.
+            replace_file(self._path, text.encode(), mode=0o644)
             self._complained = False
         except OSError as error:
             if not self._complained:
                 _log.error("metrics: %s cannot be written: %s", self._path, error.strerror)
                 self._complained = True
-            with contextlib.suppress(OSError):  # it was never made
-                os.unlink(beside)
 
 
 def _added(totals: Mapping[str, Any], events: Iterable[Event]) -> dict[str, Any]:

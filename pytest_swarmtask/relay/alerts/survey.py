@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_swarmtask.core.text import plural
 from pytest_swarmtask.relay.alerts.state import ActiveAlert, firing
 from pytest_swarmtask.relay.delivery.memory import Memory
 from pytest_swarmtask.relay.notify.notifiers import failed_notifications
@@ -33,7 +34,7 @@ class AlertsSurvey:
         if len(self.firing) > _SHOWN:
             yield f"           and {len(self.firing) - _SHOWN} more, see: swarmtask status --json"
         for name, (count, reason) in self.failed.items():
-            messages = f"{count} message{'' if count == 1 else 's'}"
+            messages = plural(count, "message")
             yield f"not told   {name}: {messages} failed; the last one: {reason}"
 
     def as_json(self) -> dict[str, Any]:

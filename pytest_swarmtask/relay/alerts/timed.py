@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import time
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.project import RESERVED
+from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history.past import has_ended, open_spans
 from pytest_swarmtask.relay.alerts.conditions import subject_of
@@ -37,7 +37,7 @@ _SPAN_DIGITS = 8
 def seconds_since(timestamp: str) -> float:
     """Return how long ago a time was that stands as in events; 0 where it is none."""
     try:
-        return time.time() - dt.datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
+        return time.time() - seconds_of(timestamp)
     except ValueError:
         return 0.0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from pytest_swarmtask.journal.segments import write_private
+from pytest_swarmtask.core.files import replace_file
 
 _DAY = 86400.0
 
@@ -43,7 +43,7 @@ def _look(path: str, now: float) -> float:
     else:
         return then
     with contextlib.suppress(OSError):  # no space, or there was no relay here yet
-        write_private(path, b"%r %r\n" % looks)
+        replace_file(path, b"%r %r\n" % looks)
     return looks[0]
 
 

@@ -9,6 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.core.project import BACKGROUND
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
@@ -320,7 +321,7 @@ class Relay:
             content = json.dumps(progress).encode()
             for key in self._own:
                 with contextlib.suppress(OSError):  # whoever waits will wait a little longer
-                    journals.write_private(self._project.progress(key), content)
+                    replace_file(self._project.progress(key), content)
 
     def _progress_now(self) -> dict[str, Any]:
         segments: dict[str, int] = {}

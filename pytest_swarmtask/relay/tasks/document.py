@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.relay.tasks import edit
 from pytest_swarmtask.relay.tasks.manager import StatusChange
 
@@ -176,7 +176,6 @@ def _some(names: list[str]) -> str:
 def _seconds(timestamp: Any) -> float | None:
     """Return a time in seconds since the epoch; None where it is none."""
     try:
-        moment = dt.datetime.fromisoformat(str(timestamp).replace("Z", "+00:00"))
+        return seconds_of(str(timestamp))
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.timezone.utc)).timestamp()

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import TaskManagerError
+from pytest_swarmtask.core.files import mode_of, replace_file
 from pytest_swarmtask.relay.tasks.document import DEFAULT_TAG, Document, UnknownShapeError
 from pytest_swarmtask.relay.tasks.lock import locked
 from pytest_swarmtask.relay.tasks.manager import Outcome, StatusChange, Task
@@ -155,18 +156,9 @@ class TaskMasterFile:
         folder, name = os.path.split(target)
         temporary = os.path.join(folder, f".{name}.swarmtask")  # only who holds the lock writes it
         try:
-            stat = os.stat(target)
-            with open(temporary, "w", encoding="utf-8", newline="", opener=_private) as file:
-                file.write(text)
-            os.chmod(temporary, stat.st_mode & 0o7777)
+            owner = os.stat(target)
+            replace_file(target, text.encode(), mode=mode_of(target), temporary=temporary)
             with contextlib.suppress(OSError, AttributeError):  # only root may give files away
-                os.chown(temporary, stat.st_uid, stat.st_gid)
-            os.replace(temporary, target)
+                os.chown(target, owner.st_uid, owner.st_gid)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
             raise TaskManagerError(f"{self.path} cannot be written: {error.strerror}") from None
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.event import EVENT_TYPES, MAX_EVENT, SHARED, Event
+from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.core.trace import CAUSED_BY, Clock, Ids, derived_span
-from pytest_swarmtask.journal.segments import LOCAL, Journal, Segment, route_of, write_private
+from pytest_swarmtask.journal.segments import LOCAL, Journal, Segment, route_of
 from pytest_swarmtask.relay.delivery.templates import fill
 from pytest_swarmtask.relay.triggers.rules import ActionError, chain
 
@@ -108,5 +109,5 @@ class Emitter:
             owed["role"] = role
         content = json.dumps(owed, sort_keys=True).encode()
         if not os.path.exists(os.path.join(folder, f"{route_of(content)}.json")):
-            write_private(os.path.join(folder, f"{route_of(content)}.json"), content)
+            replace_file(os.path.join(folder, f"{route_of(content)}.json"), content)
         return route_of(content)

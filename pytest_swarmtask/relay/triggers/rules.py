@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.config.triggers import Emit, SetStatus
 from pytest_swarmtask.core.roles import allows
+from pytest_swarmtask.core.timestamps import local_time
 from pytest_swarmtask.core.trace import CAUSED_BY
 from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
@@ -94,7 +95,7 @@ def occasion(rule: Trigger, event: Event) -> str:
     """Return the run, task or day within which a rule fires once, as its `once_per` says."""
     if rule.once_per == "day":
         try:
-            at = dt.datetime.fromisoformat(event.timestamp.replace("Z", "+00:00")).astimezone()
+            at = local_time(event.timestamp)
         except ValueError:
             at = dt.datetime.now().astimezone()
         return f"day {at:%Y-%m-%d}"

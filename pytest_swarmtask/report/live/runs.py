@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.event import SHARED
 from pytest_swarmtask.core.outcomes import FAILED, TEARDOWN, first_line
+from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history.rows import SpanRow, decode
 from pytest_swarmtask.report.live.deliveries import DeliveryProgress
@@ -75,7 +75,7 @@ class LiveSpan:
 
     def elapsed(self) -> float:
         """Return for how many seconds it has been open."""
-        return max(0.0, time.time() - seconds_of(self.told.started))
+        return max(0.0, time.time() - moment_of(self.told.started))
 
 
 class LiveRun:
@@ -164,7 +164,7 @@ class LiveRun:
         outcome = "failed" if self.failed or crashed else "unfinished" if left else "completed"
         facts = {
             "outcome": outcome,
-            "duration": round(seconds_of(self.last) - seconds_of(self.started), 3),
+            "duration": round(moment_of(self.last) - moment_of(self.started), 3),
             "tests": sum(count for word, count in self.tests.items() if word != TEARDOWN),
             "counts": {word: count for word, count in self.tests.items() if count},
             "waiting": sum(facts["waiting"] for facts in self.deliveries.values()),
@@ -206,10 +206,10 @@ def what_is_wrong(change: LiveChange) -> str:
     return first_line(change.facts.get("error") or "") if change.facts.get("failed") else ""
 
 
-def seconds_of(timestamp: str) -> float:
-    """Return a timestamp as seconds since the epoch; now where it is none."""
+def moment_of(timestamp: str) -> float:
+    """Return a timestamp in seconds since the epoch; the present moment if it is not valid."""
     try:
-        return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
+        return seconds_of(timestamp)
     except ValueError:
         return time.time()
 
@@ -272,7 +272,7 @@ class Watching:
                 yield LiveChange("run_started", line.timestamp, line.trace_id, {})
             self.runs[line.trace_id] = run
         yield from run.take(line, metadata)
-        age = 0.0 if self._polled else max(0.0, time.time() - seconds_of(line.timestamp))
+        age = 0.0 if self._polled else max(0.0, time.time() - moment_of(line.timestamp))
         run.seen = time.monotonic() - age
 
     def _end(self, run: LiveRun) -> LiveChange:

@@ -14,8 +14,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from pytest_swarmtask.core.outcomes import first_line
-from pytest_swarmtask.core.text import neutral
-from pytest_swarmtask.report.live.runs import is_failed_test, seconds_of, what_is_wrong
+from pytest_swarmtask.core.text import neutral, plural
+from pytest_swarmtask.report.live.runs import is_failed_test, moment_of, what_is_wrong
 from pytest_swarmtask.report.terminal import console, elapsed, in_order, seconds
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Screen:
 
 
 def _time(timestamp: str) -> str:
-    return datetime.fromtimestamp(seconds_of(timestamp)).astimezone().strftime("%H:%M:%S")
+    return datetime.fromtimestamp(moment_of(timestamp)).astimezone().strftime("%H:%M:%S")
 
 
 def _words(change: LiveChange) -> Text | None:
@@ -176,21 +176,17 @@ def _run_ended(change: LiveChange) -> Text:
     style = {"completed": "green", "failed": "red"}.get(facts["outcome"], "yellow")
     text = Text("run ").append(facts["outcome"], f"bold {style}").append(f"  {seconds(facts['duration'])}")
     if facts["tests"]:
-        text.append(f"  {_number(facts['tests'], 'test')}: ").append_text(in_order(facts["counts"]))
+        text.append(f"  {plural(facts['tests'], 'test')}: ").append_text(in_order(facts["counts"]))
     if facts["waiting"]:
-        text.append(f"  {_number(facts['waiting'], 'event')} not delivered yet", "yellow")
+        text.append(f"  {plural(facts['waiting'], 'event')} not delivered yet", "yellow")
     return text
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _delivery(endpoint: str, facts: dict[str, object]) -> Text:
     text = Text("deliveries ", "dim").append(neutral(endpoint), "default not dim")
     text.append(f"  {facts['waiting']} waiting", "default not dim")
     if facts["dead"]:
-        text.append(f", {_number(int(str(facts['dead'])), 'dead letter')}", "red not dim")
+        text.append(f", {plural(int(str(facts['dead'])), 'dead letter')}", "red not dim")
     if facts["state"] != "ok":
         text.append(f"  {facts['state']}: {neutral(first_line(str(facts['reason'])))}", "yellow not dim")
     return text
@@ -251,7 +247,7 @@ def _last(spans: list[LiveSpan], most: int) -> list[LiveSpan]:
 
 def seconds_since(run: LiveRun) -> float:
     """Return for how long a run has been going on."""
-    return max(0.0, datetime.now().astimezone().timestamp() - seconds_of(run.started))
+    return max(0.0, datetime.now().astimezone().timestamp() - moment_of(run.started))
 
 
 def _task(span: LiveSpan) -> Text:
@@ -265,7 +261,7 @@ def _task(span: LiveSpan) -> Text:
 
 def _tests(span: LiveSpan) -> Text:
     label = Text().append("tests: ", "dim").append_text(in_order(span.tests))
-    return label.append(f", {_number(len(span.workers), 'worker')}", "dim") if span.workers else label
+    return label.append(f", {plural(len(span.workers), 'worker')}", "dim") if span.workers else label
 
 
 def _test(span: LiveSpan) -> Text:
