@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.cli.common import Subparsers, number_of, project_of, relay_database, survey_of
+from pytest_swarmtask.cli.common import number_of, project_of, relay_database, survey_of
 from pytest_swarmtask.core.errors import HistoryError
 from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS, Project
 from pytest_swarmtask.core.text import neutral, plural
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from typing_extensions import Self
 
+    from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.relay.survey import EndpointSurvey, Survey
     from pytest_swarmtask.relay.triggers.firing_log import RuleSummary
     from pytest_swarmtask.report.tree import SpanNode

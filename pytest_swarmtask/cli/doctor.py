@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask import __version__
 from pytest_swarmtask.cli import tasksmk
-from pytest_swarmtask.cli.common import Subparsers, project_of, survey_of
+from pytest_swarmtask.cli.common import project_of, survey_of
 from pytest_swarmtask.config.load import Loaded, is_active, load, references
 from pytest_swarmtask.core.errors import ConfigError, UsageError
 from pytest_swarmtask.core.text import neutral
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.config.workflow import Webhook
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.core.roles import Access

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest_swarmtask
 from pytest_swarmtask.cli import tasksmk
-from pytest_swarmtask.cli.common import Subparsers, write_file
+from pytest_swarmtask.cli.common import write_file
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.project import Project
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+
+    from pytest_swarmtask.cli.common import Subparsers
 
 
 WORKFLOW = ".github/workflows/task_management_integration.yml"

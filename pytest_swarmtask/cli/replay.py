@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.cli.common import Subparsers, number_of, project_of, relay_database
+from pytest_swarmtask.cli.common import number_of, project_of, relay_database
 from pytest_swarmtask.core.errors import JournalError, UsageError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.recording.settings import read_settings
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
 
+    from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.relay.delivery.store import DeadLetter
 

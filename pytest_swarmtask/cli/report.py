@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_swarmtask.cli.common import Subparsers, port, project_of
+from pytest_swarmtask.cli.common import port, project_of
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.core.timestamps import local_time
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
+    from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.report.content import ReportRequest
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import Subparsers, project_of
+from pytest_swarmtask.cli.common import project_of
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.project import TASKS
 from pytest_swarmtask.core.text import neutral_lines, plural
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.relay.tasks.manager import StatusChange
     from pytest_swarmtask.relay.tasks.sync import Synced
 

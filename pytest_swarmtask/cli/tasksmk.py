@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest_swarmtask
 from pytest_swarmtask import __version__
-from pytest_swarmtask.cli.common import Subparsers, write_file
+from pytest_swarmtask.cli.common import write_file
 from pytest_swarmtask.core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
+
+    from pytest_swarmtask.cli.common import Subparsers
 
 
 COPY = "make/tasks.mk"

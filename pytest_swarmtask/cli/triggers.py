@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.cli.common import Subparsers, project_of, relay_database
+from pytest_swarmtask.cli.common import project_of, relay_database
 from pytest_swarmtask.core.errors import EventTypeError, JournalError, UsageError
 from pytest_swarmtask.core.event import EVENT_TYPES, Event, event_type_name
 from pytest_swarmtask.core.text import neutral
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.relay.triggers.dry_run import RuleOutcome
 
 

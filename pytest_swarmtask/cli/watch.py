@@ -7,12 +7,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import Subparsers, project_of
+from pytest_swarmtask.cli.common import project_of
 from pytest_swarmtask.core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
 
+    from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.report.live.screen import Show
 

@@ -261,7 +261,7 @@ def test_a_killed_session_is_over(beside: Beside) -> None:
 
 def test_a_run_between_two_looks(tmp_path: Path) -> None:
     """What is over before it is seen is told all the same, also where it is the first in a journal."""
-    journal = tmp_path / "events"
+    journal = tmp_path / ".taskmaster" / "events"
     follower = Follower(project_of(journal))
     assert not list(follower.read())
     for number in range(2):

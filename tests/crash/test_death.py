@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal.segments import Segment
 from tests.crash.mortals import DIE, WAITING, endings, ends, kill, of, session, started, told, wait_for_events
 from tests.relay.lab import WAIT, Lab, Receiver, receiving, wait_until
-from tests.support import project_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -317,14 +317,17 @@ def test_pids_do_not_matter(dead: Lab) -> None:
 
 # -- readers -----------------------------------------------------------------------------------------------------------
 
-READER = "from pytest_swarmtask.journal.orphans import close_orphaned_spans; "
+READER = (
+    "from pytest_swarmtask.core.project import Project; "
+    "from pytest_swarmtask.journal.orphans import close_orphaned_spans; "
+)
 
 
 def test_readers_at_once(dead: Lab) -> None:
     """Any number of readers at the same moment tell of a death once."""
     program = READER + (
         "import os, sys, time\nprint(flush=True)\nwhile not os.path.exists('start'): pass\n"
-        "close_orphaned_spans(os.path.abspath('.taskmaster/events'))"
+        "close_orphaned_spans(Project(os.getcwd()))"
     )
     command = [sys.executable, "-c", program]
     readers = [subprocess.Popen(command, cwd=dead.root, stdout=subprocess.PIPE, text=True) for _ in range(6)]
@@ -354,7 +357,7 @@ def test_a_reader_is_killed_in_the_middle(dead: Lab, moment: str) -> None:
     """A reader that dies on the way leaves nothing half; the next one does the rest."""
     reader = dead.python(
         READER + f"import os, signal\n{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "close_orphaned_spans(os.path.abspath('.taskmaster/events'))"
+        "close_orphaned_spans(Project(os.getcwd()))"
     )
     assert reader.returncode == -signal.SIGKILL
     assert told(ends(dead)) == (DEATHS if moment == "os.unlink" else [])
@@ -421,8 +424,10 @@ def test_the_end_of_a_start_as_long_as_can_be(tmp_path: Path) -> None:
     metadata = {"workflow": "pytest", "action": "test", "long": "x" * (16 * 1024 - 400)}
     start = Event("w-1", "TEST_STARTED", "t", "started", "2026-01-31T10:15:00.858Z", "s", *ids, None, metadata)
     segment = Segment("", "20260131T101500858", ids[0], "w", "local")
-    (tmp_path / f"{segment.created}-{ids[0]}-w-local.jsonl").write_bytes(start.encode())
-    orphans.close_orphaned_spans(project_of(tmp_path))
-    (end,) = (tmp_path / f"{segment.created}-{ids[0]}-w_end-local.jsonl").read_bytes().splitlines()
+    journal = tmp_path / ".taskmaster" / "events"
+    journal.mkdir(parents=True)
+    (journal / f"{segment.created}-{ids[0]}-w-local.jsonl").write_bytes(start.encode())
+    orphans.close_orphaned_spans(Project(str(tmp_path)))
+    (end,) = (journal / f"{segment.created}-{ids[0]}-w_end-local.jsonl").read_bytes().splitlines()
     assert len(end) < 16 * 1024
     assert Event.decode(end).metadata["action"] == "test"

@@ -119,7 +119,7 @@ def test_the_order_does_not_matter(tmp_path_factory: pytest.TempPathFactory, ord
     events = _two_processes()
     histories = []
     for arrangement, size in ((list(range(12)), 100), (order, batch)):
-        journal = tmp_path_factory.mktemp("journal")
+        journal = tmp_path_factory.mktemp("project") / ".taskmaster" / "events"
         for number, index in enumerate(arrangement):
             process = Process(journal, events[index].trace_id, BASE + number)
             process.write([events[index]])
@@ -169,7 +169,7 @@ def with_metadata(value: object) -> bytes:
 )
 def test_any_line_is_taken(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     """Whatever stands in the journal, every line is an event or counted as none, and nothing is raised."""
-    journal = tmp_path_factory.mktemp("journal")
+    journal = tmp_path_factory.mktemp("project") / ".taskmaster" / "events"
     process = Process(journal, "3" * 32)
     process.path.write_bytes(data.replace(b"\n", b" ") + b"\n" + LINE)
     found = take_in(journal)
@@ -205,20 +205,21 @@ def test_killed_at_any_point(journal: Path) -> None:
 
 DYING = """
 import glob, itertools, json, os, signal, sys
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.history import ingest
 from pytest_swarmtask.history.database import connect
 
-journal = sys.argv[1]
+project = Project(sys.argv[1])
 ingest.BATCH = 3
 
 def read(most):
-    db = connect(project_of(journal).history)
+    db = connect(project.history)
     numbers = itertools.count(1)
     db.set_trace_callback(lambda statement: next(numbers) == most and os.kill(os.getpid(), signal.SIGKILL))
-    ingest.ingest(db, journal)
+    ingest.ingest(db, project)
 
 for statement in itertools.count(1):
-    for path in glob.glob(project_of(journal).history + "*"):
+    for path in glob.glob(project.history + "*"):
         os.unlink(path)
     pid = os.fork()
     if not pid:
@@ -226,7 +227,7 @@ for statement in itertools.count(1):
         os._exit(0)
     died = os.waitpid(pid, 0)[1]
     read(0)
-    db = connect(project_of(journal).history)
+    db = connect(project.history)
     ids = [json.loads(line)["id"] for (line,) in db.execute("SELECT line FROM event")]
     print(json.dumps([died, sorted(ids), db.execute("SELECT tests, passed, failed FROM runs").fetchall()]))
     db.close()
@@ -239,7 +240,7 @@ for statement in itertools.count(1):
 def test_killed_at_each_statement(journal: Path) -> None:
     """Whichever statement is the last one of a reader, the next one leaves nothing out and doubles nothing."""
     run(journal, 1, dict(list(TESTS.items())[:4]))
-    command = [sys.executable, "-c", DYING, str(journal)]
+    command = [sys.executable, "-c", DYING, str(journal.parents[1])]
     done = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, timeout=120, check=True)
     *killed, whole = map(json.loads, done.stdout.splitlines())
     assert len(killed) > 20

@@ -21,7 +21,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look:
 
     def look(days: float) -> float:
         monkeypatch.setattr(time, "time", lambda: START + days * DAY)
-        return (RetentionClock(str(tmp_path)).limit(7 * DAY) + 7 * DAY - START) / DAY
+        return (RetentionClock(str(tmp_path / "clock")).limit(7 * DAY) + 7 * DAY - START) / DAY
 
     return look
 
@@ -60,7 +60,7 @@ def test_a_jump_ahead_that_is_mended(look: Look) -> None:
 
 def test_less_than_a_day(tmp_path: Path) -> None:
     """Who lets things go within a day wants them gone."""
-    assert RetentionClock(str(tmp_path)).limit(3600.0) == pytest.approx(time.time() - 3600, abs=60)
+    assert RetentionClock(str(tmp_path / "clock")).limit(3600.0) == pytest.approx(time.time() - 3600, abs=60)
 
 
 @pytest.mark.parametrize("content", ["", "x y", "1", "nan nan", "9 1", "-1 5", "inf 1e999", "\0"])

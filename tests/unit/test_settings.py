@@ -111,8 +111,9 @@ def test_a_warm_cache_needs_no_parser(tmp_path: Path) -> None:
     write(tmp_path)
     read_settings(Project(str(tmp_path)), {})
     program = (
-        "import os, sys; from pytest_swarmtask.recording.settings import read_settings; "
-        "assert read_settings(os.getcwd(), {}).source == 'my-project'; print(*sys.modules)"
+        "import os, sys; from pytest_swarmtask.core.project import Project; "
+        "from pytest_swarmtask.recording.settings import read_settings; "
+        "assert read_settings(Project(os.getcwd()), {}).source == 'my-project'; print(*sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=clean_environ(), capture_output=True, text=True, check=True
@@ -197,12 +198,12 @@ def test_what_is_wrong_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(registry, "folders", lambda: [str(installed)])
     write(tmp_path, "task_integration: {drain_timeuot: 5}")
     problem = read_settings(Project(str(tmp_path)), {}).problem
-    checked: list[str] = []
+    checked: list[Project] = []
     check = compiler.compile_settings
 
-    def counted(root: str, environ: Mapping[str, str]) -> dict[str, Any]:
-        checked.append(root)
-        return check(Project(str(root)), environ)
+    def counted(project: Project, environ: Mapping[str, str]) -> dict[str, Any]:
+        checked.append(project)
+        return check(project, environ)
 
     monkeypatch.setattr(compiler, "compile_settings", counted)
     assert read_settings(Project(str(tmp_path)), {}).problem == problem

@@ -7,11 +7,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import Subparsers, port
+from pytest_swarmtask.cli.common import port
 from pytest_swarmtask.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_swarmtask.cli.common import Subparsers
 
 
 DEFAULT_PORT = 8017
