@@ -8,7 +8,6 @@ Starting a relay costs a lock and a `posix_spawn`; waiting for it is reading a s
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import time
@@ -120,7 +119,9 @@ class RelayLauncher:
         if not _clock_is_right():
             return False  # timeouts would never end, and signatures be refused
         try:
-            process = importlib.import_module("pytest_swarmtask.relay.process")  # only here does capture load a relay
+            # The one place where the watched process loads a relay: it could not start one.
+            from pytest_swarmtask.relay import process
+
             process.serve(self._project, self._relay, environ, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - delivery is tried again by the next relay
             self.problem = f"events could not be delivered: {error}"
