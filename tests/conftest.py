@@ -1,27 +1,102 @@
-"""A project of its own for each test, and real pytest sessions in it."""
+"""The fixtures that tests of several rooms share."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
-from tests.sessions import Suite
+from tests.lab import Lab, Receiver, receiving
+from tests.relay.alerts.world import World
+from tests.shop import Shop
+from tests.suite import Suite
+from tests.watched import Terminal, Watched
 
 # The examples that Hypothesis tries of each property: its usual hundred, or as many as a long run asks for.
 if os.environ.get("SWARMTASK_FUZZ"):
     hypothesis.settings.register_profile("long", max_examples=int(os.environ["SWARMTASK_FUZZ"]), deadline=None)
     hypothesis.settings.load_profile("long")
 
-# Whoever started this in the background of a script has it ignore Ctrl-C, and so would all that the tests start.
+# A script that starts the suite in the background makes it ignore Ctrl-C, and the suite's own commands inherit that.
 for _name in ("SIGINT", "SIGQUIT"):
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) == signal.SIG_IGN:
         signal.signal(getattr(signal, _name), signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 
 
 @pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A live webhook that verifies every request."""
+    with receiving() as made:
+        yield made
+
+
+@pytest.fixture
+def lab(tmp_path: Path, receiver: Receiver) -> Iterator[Lab]:
+    """A project that reports to the receiver. Its relays are killed when the test is over."""
+    made = Lab(tmp_path / "project", TASKMASTER_WEBHOOK_URL=receiver.url)
+    yield made
+    receiver.closing.set()
+    made.kill()
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> Iterator[Lab]:
+    """A project without a webhook, and so without a relay."""
+    made = Lab(tmp_path / "lone")
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A project whose alerts are sent to a receiver. Its relays are killed when the test is over."""
+    with receiving() as receiver:
+        made = World(tmp_path / "project", receiver)
+        yield made
+        receiver.closing.set()
+        made.kill()
+
+
+@pytest.fixture
 def project(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    """An empty project with a `.taskmaster` folder."""
+    """An empty project for pytest sessions."""
     return Suite(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A project with a past. Tests only read it."""
+    return Shop(Suite(tmp_path_factory.mktemp("shop")))
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """The folder of an empty journal."""
+    folder = tmp_path / ".taskmaster" / "events"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    """A project in which commands are run by `swarmtask run`."""
+    return Watched(tmp_path)
+
+
+@pytest.fixture
+def terminal(watched: Watched) -> Iterator[Callable[..., Terminal]]:
+    """Starts commands at terminals of their own. What still runs in the end is killed."""
+    started: list[Terminal] = []
+
+    def start(*command: str, **options: Any) -> Terminal:
+        started.append(watched.terminal(*command, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()

@@ -27,7 +27,7 @@ import yaml
 
 import pytest_swarmtask
 from pytest_swarmtask.cli import tasksmk
-from tests.support import clean_environ
+from tests.lab import clean_environ
 
 Json = dict[str, Any]
 REPOSITORY = "example/tiny"

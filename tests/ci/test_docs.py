@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from tests.ci.runner import Machine, check_schema
-from tests.support import clean_environ, read_events
+from tests.lab import REPOSITORY, clean_environ, read_events
 
-TEXT = (Path(__file__).parents[2] / "docs" / "ci.md").read_text()
+TEXT = (REPOSITORY / "docs" / "ci.md").read_text()
 LITERAL = "$(TASKMASTER_WEBHOOK_URL)"
 FLUSH = "swarmtask flush --timeout 30"
 

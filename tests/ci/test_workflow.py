@@ -16,12 +16,11 @@ import yaml
 
 import pytest_swarmtask
 from tests.ci.runner import Job, Machine, Runner, check_schema
-from tests.relay.lab import SECRET, Receiver, receiving
-from tests.support import clean_environ, read_events
+from tests.lab import REPOSITORY, SECRET, Receiver, clean_environ, read_events, receiving
 
 Json = dict[str, Any]
 
-ROOT = Path(__file__).parents[2]
+ROOT = REPOSITORY
 NAME = ".github/workflows/task_management_integration.yml"
 TEMPLATE = Path(pytest_swarmtask.__file__).parent / "templates" / "task_management_integration.yml"
 WORKFLOWS = [pytest.param(ROOT / NAME, id="ours"), pytest.param(TEMPLATE, id="template")]

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.relay.lab import Lab, Receiver, free_port, wait_until
+from tests.lab import Lab, Receiver, free_port, wait_until
 
 
 def nobody() -> str:

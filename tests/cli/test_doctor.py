@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from tests.relay.lab import Lab, Receiver, free_port
+from tests.lab import Lab, Receiver, free_port
 
 
 def findings(lab: Lab, *arguments: str, code: int, **environ: str) -> dict[str, str]:

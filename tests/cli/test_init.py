@@ -23,7 +23,7 @@ from pytest_swarmtask.cli.main import main
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.config.schema import schema
 from pytest_swarmtask.core.project import Project
-from tests.support import bound_by_modes, clean_environ, read_events
+from tests.lab import bound_by_modes, clean_environ, read_events
 
 CONFIG = ".taskmaster/config/workflow.yaml"
 SCHEMA = ".taskmaster/config/workflow.schema.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pytest_swarmtask
-from tests.relay.lab import Lab
+from tests.lab import Lab
 
 
 def test_version(lab: Lab) -> None:

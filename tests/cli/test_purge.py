@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from tests.cli.test_replay import refused
-from tests.relay.lab import Json, Lab, Receiver
+from tests.lab import Json, Lab, Receiver
 
 __all__ = ["refused"]
 

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from tests.relay.lab import Lab, Receiver, free_port, receiving, wait_until
+from tests.lab import Lab, Receiver, free_port, receiving, wait_until
 
 
 def counts(lab: Lab) -> tuple[int, int, int]:

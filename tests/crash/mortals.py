@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from tests.relay.lab import WAIT, Json, Lab, wait_until
+from tests.lab import WAIT, Json, Lab, wait_until
 
 DIE = {
     "SIGKILL": "os.kill(os.getpid(), 9)",

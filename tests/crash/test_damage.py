@@ -21,7 +21,7 @@ from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.delivery.store import Store
 from pytest_swarmtask.relay.survey import survey
 from tests.crash.mortals import endings, session
-from tests.relay.lab import Lab, Receiver, free_port, wait_until
+from tests.lab import Lab, Receiver, free_port, wait_until
 
 LONG = "KILLS" in os.environ
 SUITE = "import pytest\n@pytest.mark.task('5.2')\ndef test(): pass"

@@ -18,7 +18,7 @@ from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal.segments import Segment
 from tests.crash.mortals import DIE, WAITING, endings, ends, kill, of, session, started, told, wait_for_events
-from tests.relay.lab import WAIT, Lab, Receiver, receiving, wait_until
+from tests.lab import WAIT, Lab, Receiver, receiving, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 

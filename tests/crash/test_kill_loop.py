@@ -22,7 +22,7 @@ from pytest_swarmtask.core.event import SHARED
 from pytest_swarmtask.journal import locks
 from tests.crash.mortals import endings
 from tests.history.made import content, rows, take_in
-from tests.relay.lab import RESET, WAIT, Answer, Arrival, Json, Lab, Receiver, wait_until
+from tests.lab import RESET, WAIT, Answer, Arrival, Json, Lab, Receiver, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 

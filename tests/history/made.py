@@ -14,7 +14,7 @@ from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.trace import Clock, Ids
 from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.ingest import Ingested, ingest
-from tests.support import project_of
+from tests.lab import project_of
 
 BASE = time.time() - 200_000
 """When the first things happened: lately, or retention would find them too old."""

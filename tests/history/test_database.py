@@ -20,9 +20,9 @@ from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.query import last_runs
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION
 from pytest_swarmtask.history.session import QueryOptions, query_history
-from tests.history.conftest import swarmtask
 from tests.history.made import event_ids, journaled_ids, rows, run, take_in
-from tests.support import bound_by_modes, clean_environ, project_of
+from tests.lab import bound_by_modes, clean_environ, project_of
+from tests.shop import swarmtask
 
 TESTS = {f"test_{n}": "passed" for n in range(200)}
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.history.conftest import Shop
-from tests.support import clean_environ
+from tests.lab import REPOSITORY, clean_environ
+from tests.shop import Shop
 
-TEXT = (Path(__file__).parents[2] / "docs" / "history.md").read_text("utf-8")
+TEXT = (REPOSITORY / "docs" / "history.md").read_text("utf-8")
 COMMANDS = re.findall(r"^\$ (.*)$", TEXT, re.MULTILINE)
 
 

@@ -6,7 +6,7 @@ import os
 import time
 
 from tests.history.made import event_ids, rows
-from tests.relay.lab import Lab, Receiver
+from tests.lab import Lab, Receiver
 
 DAY = 86400.0
 

@@ -21,7 +21,7 @@ from pytest_swarmtask.history import ingest as module
 from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.ingest import Ingested, ingest
 from tests.history.made import BASE, Process, content, event_ids, journaled_ids, rows, run, take_in
-from tests.support import clean_environ, project_of
+from tests.lab import clean_environ, project_of
 
 READER = """
 import os, sys

@@ -14,7 +14,7 @@ from pytest_swarmtask.history import query
 from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.journal import orphans
 from tests.history.made import Process, rows, run, take_in
-from tests.support import project_of
+from tests.lab import project_of
 
 ENDINGS = (("TEST_FAILED", "crashed"), ("TEST_PASSED", "passed"))
 

@@ -11,7 +11,7 @@ from pytest_swarmtask.history import retention
 from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.session import update
 from tests.history.made import BASE, event_ids, rows, run, take_in
-from tests.support import project_of
+from tests.lab import project_of
 
 DAY = 86400.0
 TESTS = {f"test_{n}": "passed" for n in range(300)}

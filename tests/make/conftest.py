@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.make.lab import Project
-from tests.run.conftest import watched
-
-__all__ = ["watched"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_swarmtask.cli import tasksmk
-from tests.support import clean_environ, read_events
+from tests.lab import clean_environ, read_events
 
 Done = subprocess.CompletedProcess[str]
 Event = dict[str, Any]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 
 from pytest_swarmtask.cli import tasksmk
+from tests.lab import REPOSITORY
 from tests.make.lab import paths
-from tests.run.watched import Watched
+from tests.watched import Watched
 
-TEXT = (Path(__file__).parents[2] / "docs" / "make.md").read_text("utf-8")
+TEXT = (REPOSITORY / "docs" / "make.md").read_text("utf-8")
 
 REPORTED: dict[str, list[list[str]]] = {
     "The include": [["app"]],

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import pytest_swarmtask
+from tests.lab import read_events
 from tests.make.lab import Project, ended, paths
-from tests.support import read_events
 
 BOTH = """include tasks.mk
 all: event wrapped again

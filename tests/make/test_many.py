@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.lab import SECRET, Lab, read_events, receiving
 from tests.make.lab import Event, Project, paths
-from tests.relay.lab import SECRET, Lab, receiving
-from tests.support import read_events
 
 COUNT = 200
 EVENTS = (

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from pytest_swarmtask.cli import tasksmk
+from tests.lab import clean_environ, read_events
 from tests.make.lab import PYTHON, ended
-from tests.support import clean_environ, read_events
 
 PROJECTS = Path(__file__).parent / "projects"
 GOALS = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.lab import REPOSITORY
 from tests.make.lab import Project, ended
 
 EXAMPLE = """
@@ -39,7 +39,7 @@ target:
 		($(call task-event,TASK_FAILED,target_name,'{"success":false}') && exit 1)
 """
 
-MIGRATION = (Path(__file__).parents[2] / "docs" / "migration.md").read_text("utf-8").partition("\n## Makefiles\n")[2]
+MIGRATION = (REPOSITORY / "docs" / "migration.md").read_text("utf-8").partition("\n## Makefiles\n")[2]
 BLOCKS = re.findall(r"^```make\n(.*?)^```$", MIGRATION, re.MULTILINE | re.DOTALL)
 
 

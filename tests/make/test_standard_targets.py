@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from tests.lab import read_events
 from tests.make.lab import Event, Project, ended, paths
-from tests.support import read_events
 
 SET = """TASKS_STANDARD_TARGETS := 1
 TASKS_INSTALL = echo installing

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.cli import tasksmk
+from tests.lab import read_events
 from tests.make.lab import Done, Project
-from tests.support import read_events
 
 SEED = """
 test:

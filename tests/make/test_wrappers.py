@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.make.lab import Project, ended
-from tests.run.watched import Terminal, wait_for
+from tests.watched import Terminal, wait_for
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.lab import Lab
+from tests.lab import Lab
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import pytest_swarmtask
-from tests.relay.lab import Json, Lab, wait_until
+from tests.lab import REPOSITORY, Json, Lab, wait_until
 
-TEXT = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text("utf-8")
+TEXT = (REPOSITORY / "docs" / "plugins.md").read_text("utf-8")
 HOOK = "from pytest_swarmtask.plugins.hookspecs import Endpoint, hookimpl\n\n@hookimpl\n"
 TESTS = "import pytest\n\ndef test_one():\n    pass\n\ndef test_two():\n    assert 0\n"
 

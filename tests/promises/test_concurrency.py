@@ -13,9 +13,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.relay.lab import Lab, Receiver
-from tests.sessions import Suite
-from tests.support import clean_environ
+from tests.lab import Lab, Receiver, clean_environ
+from tests.suite import Suite
 
 PROCESSES, THREADS, EACH = 32, 16, 10
 

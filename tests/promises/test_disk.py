@@ -15,9 +15,8 @@ import pytest
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.journal.segments import read
-from tests.relay.lab import Lab, Receiver
-from tests.sessions import UNRELATED, Suite
-from tests.support import clean_environ
+from tests.lab import Lab, Receiver, clean_environ
+from tests.suite import UNRELATED, Suite
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and mounts are those of POSIX")
 

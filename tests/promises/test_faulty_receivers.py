@@ -24,7 +24,7 @@ from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 from pytest_swarmtask.relay.delivery.worker import Delivery
 from pytest_swarmtask.relay.webhook.sink import WebhookSink
-from tests.relay.lab import free_port, wait_until
+from tests.lab import free_port, wait_until
 
 Fault = Callable[[socket.socket], bool]
 """Misbehaves on a connection; tells whether the event counts as taken."""

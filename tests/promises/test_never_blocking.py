@@ -21,7 +21,7 @@ from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
-from tests.relay.lab import HANG, Lab, Receiver, wait_until
+from tests.lab import HANG, Lab, Receiver, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks and signals are those of POSIX")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,9 +12,10 @@ import pytest
 
 from pytest_swarmtask.receiver import Verifier, WebhookError
 from pytest_swarmtask.wire import cloudevents
+from tests.lab import REPOSITORY
 from tests.receiver.test_verifier import DEPLOYER, NEW, body_of, record, signed
 
-PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text("utf-8")
+PAGE = (REPOSITORY / "docs" / "webhooks.md").read_text("utf-8")
 Post = Callable[[bytes, dict[str, str]], tuple[int, str]]
 
 

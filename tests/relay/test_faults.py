@@ -18,7 +18,7 @@ from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.recording import relay_launcher
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
-from tests.relay.lab import CLOSE, HANG, RESET, Lab, Receiver, free_port, receiving
+from tests.lab import CLOSE, HANG, RESET, Lab, Receiver, free_port, receiving
 
 TESTS = 200
 EVENTS = 2 * TESTS + 2

@@ -15,7 +15,7 @@ from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay import process
 from pytest_swarmtask.relay.delivery.store import Store
 from pytest_swarmtask.relay.survey import EndpointSurvey, survey
-from tests.relay.lab import HANG, Answer, Arrival, Lab, Receiver, free_port, receiving, wait_until
+from tests.lab import HANG, Answer, Arrival, Lab, Receiver, free_port, receiving, wait_until
 
 
 def journal(lab: Lab, count: int, event_type: str = "TASK_STARTED", **environ: str) -> list[str]:

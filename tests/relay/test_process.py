@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +22,7 @@ from pytest_swarmtask.relay.builtin_plugins import relay_plugins
 from pytest_swarmtask.relay.delivery import loop
 from pytest_swarmtask.relay.delivery.loop import Relay
 from pytest_swarmtask.relay.delivery.routes import Routes
-from tests.relay.lab import HANG, WAIT, Arrival, Lab, Receiver, free_port, receiving, wait_until
+from tests.lab import HANG, REPOSITORY, WAIT, Arrival, Lab, Receiver, free_port, receiving, wait_until
 
 SUITE = """
 import pytest
@@ -275,11 +274,11 @@ def test_a_run_whose_relay_dies(lab: Lab, receiver: Receiver) -> None:
         "        for pid in lab_relays(): os.kill(pid, signal.SIGKILL)\n"
     )
     (lab.root / "tests_helper.py").write_text(
-        "from pathlib import Path\nfrom tests.relay.lab import Lab\n"
+        "from pathlib import Path\nfrom tests.lab import Lab\n"
         "class Here(Lab):\n    def __init__(self): self.root = Path.cwd()\n"
         "def lab_relays(): return Here().relays()\n"
     )
-    done = lab.pytest(PYTHONPATH=str(Path(__file__).parents[2]), CI="1")
+    done = lab.pytest(PYTHONPATH=str(REPOSITORY), CI="1")
     assert done.returncode == 1
     assert "42 events delivered" in done.stdout, done.stdout
     assert set(receiver.ids) == set(lab.ids())

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_swarmtask.journal import orphans
 from pytest_swarmtask.relay import retention
-from tests.relay.lab import Lab, Receiver, free_port, wait_until
+from tests.lab import Lab, Receiver, free_port, wait_until
 
 DAY = 86400.0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.relay.lab import Lab, Receiver
+from tests.lab import Lab, Receiver
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes")
 

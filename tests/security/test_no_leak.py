@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.relay.lab import SECRET, Arrival, Lab, Receiver, wait_until
+from tests.lab import SECRET, Arrival, Lab, Receiver, wait_until
 
 PLANTED = {
     "environment": "planted-environment-4411",

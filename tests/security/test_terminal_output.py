@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.relay.lab import Lab, Receiver, free_port
+from tests.lab import Lab, Receiver, free_port
 
 EVIL = "evil\x1b[2J\x1b]0;title\x07\u202e"
 

@@ -1,0 +1,261 @@
+"""What capture goes by: found upwards, cached, and never a reason to fail."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_swarmtask.core.project import Project, is_under_ci
+from pytest_swarmtask.plugins import compile as compiler
+from pytest_swarmtask.plugins import registry
+from pytest_swarmtask.recording.settings import read_settings
+from tests.lab import clean_environ
+
+WORKFLOW = """
+task_integration:
+  source: my-project
+  session_task_id: suite
+  drain_timeout: 5
+  handler_timeout: 1.5
+  metadata: {team: core}
+  redact: {keys: [pin], allow: [csrf_token]}
+  webhooks:
+    - {name: chat, url: "${CHAT_URL}", secret_env: CHAT_SECRET}
+    - {name: board, url: "https://board.example/${BOARD_ID}"}
+environments:
+  prod:
+    task_integration: {drain_timeout: 20}
+"""
+
+
+def write(root: Path, text: str = WORKFLOW) -> Path:
+    path = Path(Project(str(root)).workflow_file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def cache(root: Path) -> Path:
+    return root / ".taskmaster" / "events" / "config.json"
+
+
+def test_without_a_file(tmp_path: Path) -> None:
+    """Where there is no configuration the defaults hold, and no cache is made."""
+    found = read_settings(Project(str(tmp_path)), {})
+    assert found.enabled
+    assert found.source == tmp_path.name
+    assert (found.session_task_id, found.drain_timeout, found.handler_timeout) == ("pytest_run", 2.0, 2.0)
+    assert (found.endpoints, found.environment, found.problem) == ([], None, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_webhook_that_needs_no_file(tmp_path: Path) -> None:
+    """`TASKMASTER_WEBHOOK_URL` alone is enough for one webhook, with or without a file; empty it is none."""
+    environ = {"TASKMASTER_WEBHOOK_URL": "http://127.0.0.1:9/"}
+    assert read_settings(Project(str(tmp_path)), environ).endpoints == ["default"]
+    assert read_settings(Project(str(tmp_path)), {"TASKMASTER_WEBHOOK_URL": ""}).endpoints == []
+    write(tmp_path)
+    assert read_settings(Project(str(tmp_path)), environ).endpoints == ["default"]
+
+
+@pytest.mark.parametrize("ci", ["1", "true", "yes"])
+def test_under_ci_the_end_waits_longer(tmp_path: Path, ci: str) -> None:
+    """Under CI the end of a run waits up to ten seconds, unless the configuration says otherwise."""
+    assert read_settings(Project(str(tmp_path)), {"CI": ci}).drain_timeout == 10.0
+    write(tmp_path)
+    assert read_settings(Project(str(tmp_path)), {"CI": ci}).drain_timeout == 5.0
+
+
+@pytest.mark.parametrize("ci", ["", "0", "false", "FALSE", "no"])
+def test_what_is_no_ci(ci: str) -> None:
+    """A variable `CI` that says no is no CI."""
+    assert not is_under_ci({"CI": ci})
+
+
+def test_what_the_file_says(tmp_path: Path) -> None:
+    """Each value comes from the file; a webhook counts while all variables of its URL are set."""
+    write(tmp_path)
+    found = read_settings(Project(str(tmp_path)), {"CHAT_URL": "https://chat.example/"})
+    assert (found.source, found.session_task_id, found.drain_timeout, found.handler_timeout) == (
+        "my-project",
+        "suite",
+        5,
+        1.5,
+    )
+    assert found.metadata == {"team": "core"}
+    assert (found.redact_keys, found.redact_allow) == (["pin"], ["csrf_token"])
+    assert found.endpoints == ["chat"]
+    assert set(found.variables) == {"CHAT_URL", "CHAT_SECRET"}
+    assert found.problem is None
+
+
+def test_the_cache_gives_the_same(tmp_path: Path) -> None:
+    """Read from the cache the settings are what the file gives."""
+    write(tmp_path)
+    environ = {"CHAT_URL": "https://chat.example/", "BOARD_ID": "7"}
+    first, second = (read_settings(Project(str(tmp_path)), environ) for _ in range(2))
+    assert cache(tmp_path).exists()
+    assert {name: getattr(first, name) for name in first.__slots__} == {
+        name: getattr(second, name) for name in second.__slots__
+    }
+
+
+def test_a_warm_cache_needs_no_parser(tmp_path: Path) -> None:
+    """With a warm cache neither a YAML parser nor a validator is loaded."""
+    write(tmp_path)
+    read_settings(Project(str(tmp_path)), {})
+    program = (
+        "import os, sys; from pytest_swarmtask.core.project import Project; "
+        "from pytest_swarmtask.recording.settings import read_settings; "
+        "assert read_settings(Project(os.getcwd()), {}).source == 'my-project'; print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=clean_environ(), capture_output=True, text=True, check=True
+    )
+    assert not {"yaml", "msgspec"} & set(done.stdout.split())
+
+
+def test_a_change_is_seen(tmp_path: Path) -> None:
+    """After the file has changed, or another environment is chosen, the cache does not hold."""
+    path = write(tmp_path)
+    assert read_settings(Project(str(tmp_path)), {}).drain_timeout == 5
+    assert read_settings(Project(str(tmp_path)), {"WORKFLOW_ENVIRONMENT": "prod"}).drain_timeout == 20
+    assert read_settings(Project(str(tmp_path)), {}).drain_timeout == 5
+    stat = path.stat()
+    path.write_text(WORKFLOW.replace("drain_timeout: 5", "drain_timeout: 6"))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert read_settings(Project(str(tmp_path)), {}).drain_timeout == 6
+    path.unlink()
+    assert read_settings(Project(str(tmp_path)), {}).drain_timeout == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'{"key": 1}',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+    ],
+    ids=repr,
+)
+def test_a_damaged_cache(tmp_path: Path, damage: bytes) -> None:
+    """A cache that something has damaged is made anew."""
+    write(tmp_path)
+    read_settings(Project(str(tmp_path)), {})
+    cache(tmp_path).write_bytes(damage)
+    assert read_settings(Project(str(tmp_path)), {}).source == "my-project"
+    assert cache(tmp_path).read_bytes() != damage
+
+
+def test_a_flipped_byte_in_the_cache(tmp_path: Path) -> None:
+    """Whatever byte of the cache is changed, the settings are still the file's."""
+    write(tmp_path)
+    environ = {"CHAT_URL": "https://chat.example/"}
+    expected = read_settings(Project(str(tmp_path)), environ)
+    sound = cache(tmp_path).read_bytes()
+    for position in range(0, len(sound), 7):
+        damaged = bytearray(sound)
+        damaged[position] ^= 1
+        cache(tmp_path).write_bytes(damaged)
+        found = read_settings(Project(str(tmp_path)), environ)
+        assert {name: getattr(found, name) for name in found.__slots__} == {
+            name: getattr(expected, name) for name in found.__slots__
+        }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("task_integration: {drain_timeuot: 5}", "drain_timeout"),
+        ("task_integration: [", "workflow.yaml"),
+        ("\x00", "workflow.yaml"),
+        ("- a", "workflow.yaml"),
+    ],
+)
+def test_a_configuration_that_cannot_be_followed(tmp_path: Path, text: str, said: str) -> None:
+    """With an invalid file the defaults hold, the problem says why, each time, and nothing is raised."""
+    write(tmp_path, text)
+    for _ in range(2):
+        found = read_settings(Project(str(tmp_path)), {})
+        assert found.drain_timeout == 2.0
+        assert said in (found.problem or "")
+
+
+def test_what_is_wrong_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invalid file is not checked by each process; but anew once it, or what checks it, has changed."""
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    monkeypatch.setattr(registry, "folders", lambda: [str(installed)])
+    write(tmp_path, "task_integration: {drain_timeuot: 5}")
+    problem = read_settings(Project(str(tmp_path)), {}).problem
+    checked: list[Project] = []
+    check = compiler.compile_settings
+
+    def counted(project: Project, environ: Mapping[str, str]) -> dict[str, Any]:
+        checked.append(project)
+        return check(project, environ)
+
+    monkeypatch.setattr(compiler, "compile_settings", counted)
+    assert read_settings(Project(str(tmp_path)), {}).problem == problem
+    assert not checked
+    (installed / "another").mkdir()
+    assert read_settings(Project(str(tmp_path)), {}).problem == problem
+    assert len(checked) == 1
+    write(tmp_path)
+    assert read_settings(Project(str(tmp_path)), {}).problem is None
+    assert len(checked) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_could_not_be_read(tmp_path: Path) -> None:
+    """Once it may be read, it is."""
+    path = write(tmp_path)
+    path.chmod(0)
+    assert read_settings(Project(str(tmp_path)), {}).problem
+    path.chmod(0o600)
+    assert read_settings(Project(str(tmp_path)), {}).problem is None
+
+
+def test_an_unknown_environment(tmp_path: Path) -> None:
+    """An environment that the file does not know is a problem that names the nearest one."""
+    write(tmp_path)
+    assert "prod" in (read_settings(Project(str(tmp_path)), {"WORKFLOW_ENVIRONMENT": "prd"}).problem or "")
+
+
+def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
+    """Whatever stands where the file should be, nothing is raised."""
+    Path(Project(str(tmp_path)).workflow_file).mkdir(parents=True)
+    assert "workflow.yaml" in (read_settings(Project(str(tmp_path)), {}).problem or "")
+
+
+def test_where_the_project_is(tmp_path: Path) -> None:
+    """The nearest folder upwards with `.taskmaster`, else what is offered, else the one with `.git`, else here."""
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    if Project.find(str(tmp_path)).root != str(tmp_path):
+        pytest.skip("a folder above the temporary one is a project")
+    assert Project.find(str(inner)).root == str(inner)
+    (tmp_path / "a" / ".git").mkdir()
+    assert Project.find(str(inner)).root == str(tmp_path / "a")
+    assert Project.find(str(inner), "/offered").root == "/offered"
+    (tmp_path / ".taskmaster").mkdir()
+    assert Project.find(str(inner)).root == str(tmp_path)
+    assert Project.find(str(inner), "/offered").root == str(tmp_path)
+    assert Project.find(os.path.join(inner, "not", "there")).root == str(tmp_path)
+
+
+def test_switched_off_by_the_environment(tmp_path: Path) -> None:
+    """`SWARMTASK_DISABLED=1` switches recording off; 0 and nothing leave it on."""
+    assert not read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": "1"}).enabled
+    assert read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": "0"}).enabled
+    assert read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": ""}).enabled

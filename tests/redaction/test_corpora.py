@@ -1,0 +1,89 @@
+"""How much of what is secret is found, how much of what is not is left alone, and that time grows with length only."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.redaction import HOSTILE, LENGTH, growth
+from pytest_swarmtask.redaction.redactor import Redactor
+from tests.lab import REPOSITORY
+from tests.redaction.corpora import crossed, first, fourth, second, third
+from tests.redaction.corpora.written import Written
+
+NUMBERED = ("fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh")
+CORPORA = [first, second, third, fourth, *(Written(name, seed) for seed, name in enumerate(NUMBERED, 5)), crossed]
+
+SOURCES = ("getpass", "netrc", "secrets", "token", "tokenize", "pwd", "hmac", "ssl", "imaplib", "ftplib", "smtplib")
+PACKAGES = ("http", "urllib", "email", "logging", "unittest", "json", "asyncio", "multiprocessing", "xml")
+LOOKS_SECRET = re.compile("pass(?!ed)|token|secret|key|auth|cred|cookie|://", re.IGNORECASE)
+
+
+ROOT = REPOSITORY
+
+
+def redacted(given: Any) -> Any:
+    """Return a text, a list or metadata as it would be written."""
+    redactor = Redactor({})
+    if isinstance(given, str):
+        return redactor.text(given, 100_000)
+    return redactor.metadata({"given": given})["given"]
+
+
+@pytest.mark.parametrize("corpus", CORPORA, ids=lambda corpus: corpus.__name__.rpartition(".")[2])
+def test_secrets_are_found(corpus: Any) -> None:
+    """At least 99 of 100 secrets in realistic surroundings are gone."""
+    secrets = corpus.secrets()
+    shown = [(secret.given, redacted(secret.given)) for secret in secrets]
+    missed = [
+        given
+        for secret, (given, left) in zip(secrets, shown, strict=True)
+        if secret.secret in (text := left if isinstance(left, str) else json.dumps(left, ensure_ascii=False))
+        or json.dumps(secret.secret)[1:-1] in text
+    ]
+    assert len(secrets) >= 40
+    assert len(missed) <= len(secrets) / 100, missed
+
+
+@pytest.mark.parametrize("corpus", CORPORA, ids=lambda corpus: corpus.__name__.rpartition(".")[2])
+def test_what_only_looks_like_it_is_left_alone(corpus: Any) -> None:
+    """At most 1 of 100 harmless look-alikes is changed."""
+    plain = corpus.harmless()
+    changed = [given for given in plain if redacted(given) != given]
+    assert len(plain) >= 100
+    assert len(changed) <= len(plain) / 100, changed
+
+
+def test_code_is_left_alone() -> None:
+    """Few lines of Python's own library that speak of passwords, tokens and keys are changed: 4 of 1000."""
+    library = Path(sysconfig.get_path("stdlib"))
+    files = [library / f"{name}.py" for name in SOURCES]
+    files += [file for name in PACKAGES for file in (library / name).rglob("*.py")]
+    texts = [file.read_text("utf-8", "replace") for file in files if file.exists()]
+    lines = sorted({line.strip() for text in texts for line in text.splitlines() if LOOKS_SECRET.search(line)})
+    changed = [line for line in lines if redacted(line) != line]
+    assert len(lines) > 500
+    assert len(changed) <= len(lines) * 7 / 1000, changed  # other versions of Python have other lines
+
+
+@pytest.fixture(scope="module")
+def finished() -> None:
+    """Every hostile text is through at all, or this fails: in a process of its own, which can be ended."""
+    code = "from benchmarks.redaction import *; [growth(unit, 500) for unit in HOSTILE.values()]"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=180, cwd=ROOT)  # takes about a second
+
+
+@pytest.mark.usefixtures("finished")
+@pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE)
+def test_time_grows_with_length(unit: str) -> None:
+    """Eight times the length of a hostile text takes about eight times the CPU time, never its square."""
+    _, first_try = growth(unit)
+    # 64 if it were quadratic. A busy machine gets a second chance, as does what begins to cost between the two lengths.
+    assert first_try < 24 or growth(unit, LENGTH * 4)[1] < 24

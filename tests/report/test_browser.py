@@ -1,0 +1,216 @@
+"""The HTML report in a real browser: Chromium, without a window.
+
+Where there is none the tests are skipped, unless SWARMTASK_BROWSER=required says that there has to be one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.history.made import run
+from tests.npm import installed
+from tests.report.test_html import HOSTILE, hostile, serving
+from tests.shop import Shop, swarmtask
+from tests.suite import Suite
+
+sync_api = pytest.importorskip("playwright.sync_api")
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402 - where it is not installed, skip
+
+__all__ = ["hostile"]
+
+WIDTHS = (390, 768, 1440)
+PATIENCE = 60_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser; not for longer than this module, since its event loop would be in the way of other tests."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None:
+        reason = f"no browser is installed: none of {', '.join(names)} was found"
+        if os.environ.get("SWARMTASK_BROWSER") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def looking(chromium: Browser, address: str, **options: Any) -> Iterator[Page]:
+    """Open an address; at the end there must have been no error, no dialog, and no request for anything else."""
+    troubles: list[str] = []
+    requests: list[str] = []
+    context = chromium.new_context(**options)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.on("console", lambda message: troubles.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    page.on("dialog", lambda dialog: troubles.append(dialog.message))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(address)
+    yield page
+    context.close()
+    assert troubles == []
+    assert not [url for url in requests if not url.startswith(address)]
+
+
+def written(root: Path, folder: Path, *arguments: str) -> str:
+    """Write the report of a project, and return its address."""
+    target = folder / "report.html"
+    assert swarmtask(root, "report", "--html", str(target), *arguments).returncode == 0
+    return target.as_uri()
+
+
+@pytest.fixture
+def address(shop: Shop, tmp_path: Path) -> str:
+    """Where the report of the shop's last run is."""
+    return written(shop.suite.root, tmp_path)
+
+
+def in_seconds(duration: str) -> float:
+    """Return how long that is: ``0.25 s``, ``1.5 ms``."""
+    number, unit = duration.split()
+    return float(number) / {"s": 1, "ms": 1000}[unit]
+
+
+def is_wide(page: Page) -> bool:
+    """Tell whether the page has to be scrolled sideways."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_person_reads_it(chromium: Browser, address: str, width: int) -> None:
+    """Search, choose outcomes, order, follow a failure, switch the theme: on a phone, a tablet, a desktop."""
+    with looking(chromium, address, viewport={"width": width, "height": 900}, color_scheme="light") as page:
+        assert not is_wide(page)
+        rows = page.locator("#rows tr")
+        expect(rows).to_have_count(12)
+        expect(page.locator("#shown")).to_have_text("12 tests")
+        page.get_by_label("Search").fill("many [3]")
+        expect(rows).to_have_count(1)
+        expect(page.locator("#shown")).to_have_text("1 of 12 tests")
+        page.get_by_label("Search").fill("")
+        page.get_by_label("passed").uncheck()
+        expect(rows).to_have_count(4)
+        page.get_by_label("passed").check()
+        page.get_by_label("Order").select_option("slow")
+        times = [in_seconds(text) for text in page.locator("#rows .num").all_inner_texts()]
+        assert times == sorted(times, reverse=True)
+        page.get_by_role("link", name="test_shop.py::test_db").click()
+        told = page.locator("article:target")
+        expect(told).to_be_in_viewport()
+        expect(told).to_contain_text("connection lost")
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.get_by_label("Theme").select_option("dark")
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert dark != light
+        page.reload()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+        assert not is_wide(page)
+
+
+def test_with_the_keyboard_alone(chromium: Browser, address: str) -> None:
+    """The first stop leads to the report; what has the focus is seen."""
+    with looking(chromium, address) as page:
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the report")).to_be_in_viewport()
+        page.keyboard.press("Enter")
+        expect(page.locator("main")).to_be_focused()
+        page.get_by_label("Search").focus()
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_without_a_script(chromium: Browser, address: str) -> None:
+    """All that matters is there; what would not work is not."""
+    with looking(chromium, address, java_script_enabled=False) as page:
+        expect(page.get_by_role("heading", name="failed pytest_run")).to_be_visible()
+        expect(page.locator("#failures article")).to_have_count(2)
+        expect(page.locator(".lane svg").first).to_be_visible()
+        expect(page.locator("#rows tr")).to_have_count(12)
+        expect(page.get_by_text("All tests, those that failed first.")).to_be_visible()
+        expect(page.locator("#query, #theme, #next").first).to_be_hidden()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("light", 1280), ("dark", 1280)])
+def test_for_everybody(chromium: Browser, axe: str, address: str, scheme: str, width: int) -> None:
+    """axe has nothing serious to say, with all that can be opened open."""
+    with looking(chromium, address, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        page.evaluate(axe)
+        found = page.evaluate("axe.run()")
+    serious = [each for each in found["violations"] if each["impact"] in {"serious", "critical"}]
+    assert not serious, json.dumps(serious, indent=1)
+    assert len(found["passes"]) > 20
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core."""
+    folder = installed("axe-core", "4", tmp_path_factory.mktemp("npm"))
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_hostile_texts_are_inert(chromium: Browser, hostile: Path, tmp_path: Path, width: int) -> None:
+    """Markup, templates, escape sequences and turned texts are shown as what they are; long ones keep their place."""
+    with looking(chromium, written(hostile, tmp_path), viewport={"width": width, "height": 900}) as page:
+        assert page.evaluate("typeof hacked") == "undefined"
+        assert page.title().startswith("failed: pytest_run, ")
+        assert not is_wide(page)
+        shown = page.locator("#failures").inner_text() + page.locator("#rows").inner_text()
+        for text in (HOSTILE[0], HOSTILE[1], HOSTILE[2], "\\x1b[31mred", "\\u202eevil", "&amp;\"'><!--"):
+            assert shown.count(text) >= 2, text
+        assert not {each for each in shown if not each.isprintable()} - {"\n", "\t"}
+        page.get_by_label("Search").fill("</script><img")
+        expect(page.locator("#rows tr")).to_have_count(1)
+
+
+def test_twenty_thousand_tests(chromium: Browser, journal: Path, tmp_path: Path) -> None:
+    """All are searched; few are drawn."""
+    run(
+        journal, 1, {f"tests/test_{n % 99}.py::test_case[{n}]": "failed" if n == 7 else "passed" for n in range(20_000)}
+    )
+    with looking(chromium, written(journal.parents[1], tmp_path)) as page:
+        rows = page.locator("#rows tr")
+        expect(rows).to_have_count(50)
+        expect(rows.first).to_contain_text("tests/test_7.py::test_case[7]")
+        expect(page.locator("#shown")).to_have_text("20,000 tests, here 1 to 50")
+        page.get_by_role("button", name="Next").click()
+        expect(page.locator("#shown")).to_have_text("20,000 tests, here 51 to 100")
+        page.get_by_label("Search").fill("test_case[1999")
+        expect(page.locator("#shown")).to_have_text("11 of 20,000 tests")
+        expect(page.get_by_role("button", name="Next")).to_be_hidden()
+
+
+def test_live(chromium: Browser, project: Suite) -> None:
+    """While it is served, a new run is shown by itself; what somebody searches for, and the theme, stay."""
+    project.write(test_it="def test_a(): pass\ndef test_b(): pass")
+    project.pytest()
+    with serving(project.root) as (_, port), looking(chromium, f"http://127.0.0.1:{port}/") as page:
+        expect(page.locator("#live")).to_contain_text("live")
+        page.get_by_label("Theme").select_option("dark")
+        page.get_by_label("Search").fill("test_b")
+        page.mouse.wheel(0, 200)
+        first = page.locator(".facts code").first.inner_text()
+        project.write(test_it="def test_a(): pass\ndef test_b(): assert 0, 'as wanted'")
+        session = project.pytest()
+        assert session.start["trace_id"] != first
+        expect(page.locator(".facts code").first).to_have_text(session.start["trace_id"], timeout=PATIENCE)
+        expect(page.locator("#failures")).to_contain_text("as wanted", timeout=PATIENCE)
+        expect(page.locator("#rows tr")).to_have_count(1)
+        expect(page.locator("#rows")).to_contain_text("✕ failed")
+        expect(page.get_by_label("Search")).to_have_value("test_b")
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"

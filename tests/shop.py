@@ -1,0 +1,131 @@
+"""A project with runs of every kind behind it: green, flaky, failing, crashed, slow."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+from pytest_swarmtask.cli.main import main
+from pytest_swarmtask.core.project import Project
+from tests.lab import clean_environ
+from tests.suite import Session, Suite
+
+SHOP = """
+    import os, time
+        def total(items):
+        return sum(items) + int(os.environ.get("BUG", "0"))
+
+    @pytest.mark.parametrize("n", range(5))
+    def test_many(n): pass
+
+    def test_total():
+        assert total([1, 2]) == 3
+
+    class TestCart:
+        def test_add(self): time.sleep(float(os.environ.get("SLOW", "0.02")))
+
+        @pytest.mark.skip(reason="no network")
+        def test_net(self): pass
+
+        @pytest.mark.xfail
+        def test_later(self): assert 0
+
+    def test_flaky(tmp_path_factory):
+        if "FLAKY" in os.environ:
+            here = os.path.join(os.environ["FLAKY"], "seen")
+            if not os.path.exists(here):
+                open(here, "w").close()
+                raise TimeoutError("the [bold]queue[/bold] \\x1b[31mis slow")
+
+    @pytest.fixture
+    def db():
+        yield
+        if "TEAR" in os.environ: raise RuntimeError("connection lost")
+
+    def test_db(db): assert "TEAR" not in os.environ, "first line\\nsecond line"
+
+    def test_crash():
+        if "CRASH" in os.environ: os._exit(3)
+"""
+
+
+class Shop:
+    """A project with runs of every kind behind it.
+
+    Attributes:
+        suite: the project and its pytest suite.
+        sessions: its sessions in order: a green one, a flaky one, one with a bug that a later commit brought, a
+            parallel one with a crash, and one with a failing teardown and a slow test.
+    """
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        suite.write(test_shop=SHOP)
+        self.git("init", "-q", "-b", "main", ".")
+        self.commit()
+        flaky = suite.root / ".taskmaster" / "flaky"
+        flaky.mkdir()
+        self.sessions: list[Session] = []
+        self.run()
+        self.run("--reruns=2", FLAKY=str(flaky))
+        self.commit()
+        self.run(BUG="1")
+        self.run("-n2", BUG="1", CRASH="1")
+        self.run(BUG="1", TEAR="1", SLOW="0.4")
+
+    def run(self, *arguments: str, **environ: str) -> None:
+        """Run a session."""
+        session = self.suite.pytest(*arguments, **environ)
+        assert session.cases, "read now: the next session writes over its JUnit XML"
+        self.sessions.append(session)
+
+    @property
+    def project(self) -> Project:
+        """The project, as the product names its files."""
+        return Project(str(self.suite.root))
+
+    @property
+    def journal(self) -> Path:
+        """The journal's folder."""
+        return self.suite.root / ".taskmaster" / "events"
+
+    def git(self, *arguments: str) -> None:
+        """Run git."""
+        name = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
+        subprocess.run(["git", *name, *arguments], cwd=self.suite.root, check=True, capture_output=True)
+
+    def commit(self) -> None:
+        """Make a commit."""
+        self.git("add", "test_shop.py")
+        self.git("commit", "-q", "--allow-empty", "-m", "one more")
+
+    def swarmtask(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run our command in the project."""
+        return swarmtask(self.suite.root, *arguments, **environ)
+
+
+def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run our command in a folder: in this process, which is quick, unless it is to have an environment of its own."""
+    if environ:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest_swarmtask", *arguments],
+            cwd=root,
+            env=clean_environ(**environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+    output, errors = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            code = main([*arguments, *([] if "--root" in arguments else ["--root", str(root)])])
+        except SystemExit as error:  # argparse's way
+            code = int(error.code or 0)
+    for stream in (output, errors):
+        stream.seek(0)
+    return subprocess.CompletedProcess(arguments, code, output.read(), errors.read())

@@ -1,0 +1,270 @@
+"""What `swarmtask run` reports: two events, the facts of the command, and its place in the run around."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+
+import pytest
+
+from pytest_swarmtask.core.event import MASK
+from tests.watched import Event, Watched
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SPAN = "00f067aa0ba902b7"
+RUN = f"00-{TRACE}-{SPAN}-01"
+
+
+@pytest.mark.parametrize(
+    ("options", "types"),
+    [
+        ([], ("TASK_STARTED", "TASK_COMPLETED", "TASK_FAILED")),
+        (["--kind", "task"], ("TASK_STARTED", "TASK_COMPLETED", "TASK_FAILED")),
+        (["--kind", "build"], ("BUILD_STARTED", "BUILD_COMPLETED", "BUILD_FAILED")),
+        (["--kind", "deployment"], ("DEPLOYMENT_STARTED", "DEPLOYMENT_COMPLETED", "DEPLOYMENT_FAILED")),
+        (["--kind", "test"], ("TEST_STARTED", "TEST_PASSED", "TEST_FAILED")),
+    ],
+    ids=["default", "task", "build", "deployment", "test"],
+)
+def test_kinds(watched: Watched, options: list[str], types: tuple[str, str, str]) -> None:
+    """Each kind has its own three types of events."""
+    watched.run(*options, "--", "true")
+    watched.run(*options, "--", "false")
+    assert [event["event_type"] for event in watched.events()] == [types[0], types[1], types[0], types[2]]
+    assert [event["status"] for event in watched.events()] == ["started", "completed", "started", "failed"]
+
+
+def test_the_start(watched: Watched) -> None:
+    """The start carries the standard metadata, the command and the user's own."""
+    watched.run("--kind", "build", "--metadata", '{"version": "1.4", "nested": {"a": [1]}}', "--", "printf", "a b")
+    start, _ = watched.pair("printf")
+    assert {**start["metadata"], "timestamp": ""} == {
+        "timestamp": "",
+        "workflow": "project",
+        "action": "build",
+        "command": ["printf", "a b"],
+        "version": "1.4",
+        "nested": {"a": [1]},
+    }
+
+
+def test_the_end(watched: Watched) -> None:
+    """The end carries what was measured, of the command and of what it waited for."""
+    burn = "import time; a = bytearray(80_000_000)\nwhile time.process_time() < 0.2: pass"
+    watched.run("--", "sh", "-c", f"sleep 0.2; {sys.executable} -c '{burn}'; :")
+    start, end = watched.pair("sh")
+    metadata = end["metadata"]
+    assert 0.4 < metadata["duration"] < 30
+    assert 0.2 <= metadata["cpu_seconds"] < 30
+    assert 80_000_000 < metadata["peak_memory"] < 1_000_000_000
+    assert (
+        metadata.items()
+        >= {**start["metadata"], "timestamp": end["timestamp"], "success": True, "exit_code": 0}.items()
+    )
+    assert not {"error", "signal", "stderr_tail"} & metadata.keys()
+
+
+def test_a_test(watched: Watched) -> None:
+    """A command of the kind `test` has the metadata of a test."""
+    watched.run("--kind", "test", "--id", "smoke", "--", "false")
+    start, end = watched.pair("smoke")
+    assert start["metadata"].items() >= {"action": "test", "test_type": "command", "specific_test": "smoke"}.items()
+    assert end["metadata"].items() >= {"test_passed": False, "outcome": "failed", "success": False}.items()
+
+
+def test_the_user_s_metadata_holds(watched: Watched) -> None:
+    """Where the user gives a key of ours the user's value holds, as everywhere."""
+    watched.run(
+        "--metadata", '{"action": "deploy", "error": "mine", "stderr_tail": ""}', "--", "sh", "-c", "echo x >&2; exit 1"
+    )
+    assert (
+        watched.end()["metadata"].items()
+        >= {"action": "deploy", "error": "mine", "stderr_tail": "", "exit_code": 1}.items()
+    )
+
+
+def test_no_secret_of_the_command_line(watched: Watched) -> None:
+    """The command's secrets are hidden: values of options and settings by name, literals, formats. It gets them."""
+    arguments = [
+        "--password=hunter2",
+        "--api-token",
+        "abc123",
+        "TOKEN=xyz",
+        "https://me:hunter22@example.com/",
+        "correct-horse-battery",
+    ]
+    done = watched.run(
+        "--metadata", '{"db_password": "hunter33"}', "--", "echo", *arguments, MY_SECRET="correct-horse-battery"
+    )
+    assert done.stdout.decode().split() == arguments
+    start, end = watched.pair("echo")
+    expected = [
+        "echo",
+        f"--password={MASK}",
+        "--api-token",
+        MASK,
+        f"TOKEN={MASK}",
+        f"https://{MASK}@example.com/",
+        MASK,
+    ]
+    assert start["metadata"]["command"] == end["metadata"]["command"] == expected
+    assert start["metadata"]["db_password"] == MASK
+    text = json.dumps(watched.events())
+    for secret in ("hunter", "abc123", "xyz", "correct-horse"):
+        assert secret not in text
+
+
+def test_a_long_command_line(watched: Watched) -> None:
+    """Of a long command line the beginning is kept, so that there is room for the rest."""
+    watched.run("--", "sh", "-c", "echo why >&2; exit 1", "x" * 5000, *["argument"] * 2000)
+    metadata = watched.end()["metadata"]
+    assert metadata["command"][0] == "sh"
+    assert metadata["command"][3].startswith("x" * 500)
+    assert metadata["command"][-1].endswith(" more)")
+    assert metadata["stderr_tail"] == "why"
+    assert len(json.dumps(metadata)) < 8000
+
+
+# -- the run -------------------------------------------------------------------------------------------------------
+
+
+def spans(events: list[Event]) -> dict[str, Event]:
+    """Return the start of each span, by its id; there is one start and one end of each."""
+    starts = {event["span_id"]: event for event in events if event["status"] == "started"}
+    assert len(starts) * 2 == len(events)
+    assert sorted(event["span_id"] for event in events if event["status"] != "started") == sorted(starts)
+    return starts
+
+
+def tree(events: list[Event]) -> dict[str, list[str]]:
+    """Return the paths from the outermost task to each, made of parents alone; all must be one run."""
+    assert len({event["trace_id"] for event in events}) == 1
+    starts = spans(events)
+    paths: dict[str, list[str]] = {}
+    for span_id, event in starts.items():
+        path: list[str] = []
+        at: Event | None = event
+        while at is not None:
+            path.insert(0, at["task_id"])
+            at = starts.get(at["parent_span_id"]) if at["parent_span_id"] else None
+        paths[span_id] = path
+    return paths
+
+
+def test_alone_it_is_a_run(watched: Watched) -> None:
+    """Without a run around it is one of its own, and each call another."""
+    watched.run("--", "true")
+    watched.run("--", "true")
+    first, _, second, _ = watched.events()
+    assert first["parent_span_id"] is second["parent_span_id"] is None
+    assert first["trace_id"] != second["trace_id"]
+
+
+def test_part_of_the_run_around(watched: Watched) -> None:
+    """`TRACEPARENT` names the run and the parent; the command finds there the span of its own run."""
+    done = watched.run("--", "printenv", "TRACEPARENT", TRACEPARENT=RUN)
+    start, _ = watched.pair()
+    assert (start["trace_id"], start["parent_span_id"]) == (TRACE, SPAN)
+    assert done.stdout.decode() == f"00-{TRACE}-{start['span_id']}-01\n"
+
+
+@pytest.mark.parametrize("value", ["", "nonsense", f"00-{'0' * 32}-{SPAN}-01"])
+def test_a_traceparent_that_is_none(watched: Watched, value: str) -> None:
+    """What is no `TRACEPARENT` begins a new run, and the command gets a valid one."""
+    done = watched.run("--", "printenv", "TRACEPARENT", TRACEPARENT=value)
+    start, _ = watched.pair()
+    assert start["parent_span_id"] is None
+    assert done.stdout.decode() == f"00-{start['trace_id']}-{start['span_id']}-01\n"
+
+
+def test_nested(watched: Watched) -> None:
+    """Runs within runs, also of the same name and by a script, lie within each other."""
+    inner = """
+        swarmtask run --id deep -- true
+        swarmtask run --id mid -- true
+        python3 -m pytest_swarmtask run --id outer -- sh -c "exit 5"
+    """
+    watched.tool("python3", f'exec "{sys.executable}" "$@"')
+    assert watched.run("--id", "outer", "--", *watched.command, "--id", "mid", "--", "sh", "-c", inner).returncode == 5
+    paths = sorted(tree(watched.events()).values())
+    assert paths == [
+        ["outer"],
+        ["outer", "mid"],
+        ["outer", "mid", "deep"],
+        ["outer", "mid", "mid"],
+        ["outer", "mid", "outer"],
+    ]
+
+
+def test_the_same_command_again_and_at_once(watched: Watched) -> None:
+    """The same command several times in one run, one after another and at the same time: each has its own span."""
+    script = (
+        "for n in 1 2 3; do swarmtask run -- sleep 0.1 & done; wait; swarmtask run -- sleep 0; swarmtask run -- sleep 0"
+    )
+    watched.run("--id", "all", "--", "sh", "-c", script)
+    paths = list(tree(watched.events()).values())
+    assert sorted(paths) == [["all"], *[["all", "sleep"]] * 5]
+
+
+def test_what_the_command_emits(watched: Watched) -> None:
+    """Events that the command emits, of whatever id, lie below it."""
+    script = "swarmtask emit BUILD_STARTED app; swarmtask emit BUILD_COMPLETED app"
+    watched.run("--kind", "build", "--id", "app", "--", "sh", "-c", script)
+    assert sorted(tree(watched.events()).values()) == [["app"], ["app", "app"]]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_inside_make(watched: Watched) -> None:
+    """In recipes, in parallel, and around make: one run, the right exit codes, nothing lost."""
+    watched.file(
+        "Makefile",
+        "all: a b c\na b c:\n\t@swarmtask run --kind build --id $@ -- sh -c 'echo $@'\n"
+        "bad:\n\t@swarmtask run -- sh -c 'exit 42'\n",
+    )
+    done = watched.run("--id", "ci", "--", "make", "-j3", "all")
+    assert (done.returncode, sorted(done.stdout.split())) == (0, [b"a", b"b", b"c"])
+    assert sorted(tree(watched.events()).values()) == [["ci"], ["ci", "a"], ["ci", "b"], ["ci", "c"]]
+    assert b"Error 42" in watched.plain("make", "bad").stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_s_job_server(watched: Watched) -> None:
+    """A sub-make that is run by us still shares its parent's job slots."""
+    watched.file("Makefile", "all:\n\t+@swarmtask run -- $(MAKE) -f sub.mk\n")
+    watched.file("sub.mk", "all: a b\na b: ; @sleep 0.2\n")
+    done = watched.plain("make", "-j2", "all")
+    assert (done.returncode, b"jobserver" in done.stderr) == (0, False)
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["in one process", "xdist"])
+def test_around_pytest(watched: Watched, workers: list[str]) -> None:
+    """A pytest session that is run by us and its tests are part of our run: run > session > test."""
+    watched.file("test_it.py", "def test_a(): pass\ndef test_b(): assert 0\n")
+    unrelated = [f"-pno:{name}" for name in ("hypothesispytest", "anyio")]
+    done = watched.run("--kind", "task", "--id", "checks", "--", sys.executable, "-m", "pytest", *unrelated, *workers)
+    assert done.returncode == 1
+    paths = sorted(tree(watched.events()).values())
+    assert paths == [
+        ["checks"],
+        ["checks", "pytest_run"],
+        ["checks", "pytest_run", "test_it.py::test_a"],
+        ["checks", "pytest_run", "test_it.py::test_b"],
+    ]
+
+
+def test_many_at_once(watched: Watched) -> None:
+    """Forty commands at the same time: eighty events, none lost or mixed up."""
+    watched.run("--id", "all", "--", "sh", "-c", "for n in $(seq 40); do swarmtask run --id $n -- true & done; wait")
+    paths = tree(watched.events())
+    assert sorted(path[-1] for path in paths.values()) == sorted(["all", *map(str, range(1, 41))])
+
+
+def test_from_a_folder_below(watched: Watched) -> None:
+    """From a folder below, the project's journal is found; the command stays in its folder."""
+    watched.file("a/b/here", "")
+    done = watched.shell("cd a/b && swarmtask run -- ls")
+    assert done.stdout == b"here\n"
+    watched.pair("ls")
+    assert os.listdir(watched.root / "a" / "b") == ["here"]

@@ -1,0 +1,399 @@
+"""Suites that freeze time, patch the operating system, close files, fork, or have ids that nobody expects."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from datetime import datetime, timedelta, timezone
+from importlib.util import find_spec
+
+import pytest
+
+from tests.suite import ENDINGS, Event, Suite, words
+
+FREEZE = {
+    "freezegun": "import freezegun; frozen = freezegun.freeze_time('1999-01-01')",
+    "time_machine": "import time_machine; frozen = time_machine.travel('1999-01-01T12:00+00:00', tick=False)",
+}
+PER_TEST = """
+def test_before():
+    assert time.localtime().tm_year > 2020
+
+@frozen
+def test_frozen():
+    assert time.localtime().tm_year == 1999
+
+@frozen
+def test_frozen_again():
+    assert time.localtime().tm_year == 1999
+
+def test_after():
+    assert time.localtime().tm_year > 2020
+"""
+
+
+def moment(event: Event) -> datetime:
+    """Return when an event happened."""
+    return datetime.strptime(event["timestamp"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("how", "scope", "xdist"),
+    [
+        ("freezegun", "test", ()),
+        ("freezegun", "session", ()),
+        ("freezegun", "session", ("-n1",)),
+        ("time_machine", "test", ()),
+        ("time_machine", "session", ()),
+    ],
+    ids=words,
+)
+def test_frozen_clock(project: Suite, how: str, scope: str, xdist: tuple[str, ...]) -> None:
+    """A suite that stops or turns back the clock, in tests or from its conftest on, changes no timestamp, no order,
+    no duration's sign and no id."""
+    if find_spec(how) is None:
+        pytest.skip(f"{how} is not installed")
+    start = FREEZE[how]
+    if scope == "session":
+        project.write(conftest=f"{start}\nfrozen.start()")
+        project.write(test_it="import time\ndef test_a(): assert time.localtime().tm_year == 1999\ndef test_b(): pass")
+    else:
+        project.write(test_it=f"{start}\nimport time\n{PER_TEST}")
+    before = datetime.now(timezone.utc) - timedelta(seconds=1)
+    session = project.pytest(*xdist)
+    assert session.exit_code == 0, session.output
+    times = [moment(event) for event in session.events]
+    assert times == sorted(times)
+    assert before < times[0] <= times[-1] < datetime.now(timezone.utc) + timedelta(seconds=1)
+    assert 0 <= session.end["metadata"]["duration"] < 60
+    assert all(0 <= event["metadata"]["duration"] < 60 for event in session.of(*ENDINGS))
+    assert len({event["id"] for event in session.events}) == len(session.events)
+
+
+@pytest.mark.parametrize("relay", [True, False])
+def test_frozen_clock_and_hung_webhook(project: Suite, relay: bool) -> None:
+    """A session whose conftest has stopped the clock still waits for a webhook that hangs no longer than it may, also
+    where no process can be started."""
+    if find_spec("freezegun") is None:
+        pytest.skip("freezegun is not installed")
+    hook = f"{FREEZE['freezegun']}\nfrozen.start()\n"
+    if not relay:
+        hook += "import os\ndef refuse(*args, **kwargs): raise OSError('no process')\nos.posix_spawn = refuse"
+    project.write(conftest=hook, test_it="def test_a(): pass")
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        environ = {"TASKMASTER_WEBHOOK_URL": url, "AUTOMATION_SECRET_KEY": "whsec_" + "c2VjcmV0" * 4}
+        session = project.pytest("--swarmtask-drain-timeout=0.2", **environ)
+    assert session.exit_code == 0
+    assert "4 not delivered yet" in session.output
+
+
+PATCHING = """
+    import builtins
+    import os
+    import random
+    import socket
+    import threading
+    import time
+
+    import pytest
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("the suite forbids this")
+
+    @pytest.mark.parametrize(
+        ("module", "name"),
+        [
+            (os, "write"), (os, "open"), (os, "close"), (os, "replace"), (os, "rename"), (os, "urandom"),
+            (os, "getpid"), (os, "mkdir"), (os, "stat"), (os, "listdir"), (builtins, "open"), (socket, "socket"),
+            (time, "time"), (time, "sleep"), (time, "perf_counter"), (random, "random"), (threading.Thread, "start"),
+        ],
+    )
+    def test_patched(monkeypatch, module, name):
+        monkeypatch.setattr(module, name, refuse)
+
+    def test_environment(monkeypatch):
+        for variable in list(os.environ):
+            monkeypatch.delenv(variable)
+
+    def test_directory(monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+"""
+
+
+def test_patched_system(project: Suite) -> None:
+    """Suites that forbid writing, opening, sockets, time, randomness or threads, empty the environment or change the
+    directory in their tests have all of their events in one journal."""
+    project.write(test_it=PATCHING)
+    session = project.pytest()
+    assert session.exit_code == 0, session.output
+    assert set(session.outcomes().values()) == {"passed"}
+    assert len(session.outcomes()) == len(session.of("TEST_STARTED")) == 19
+    assert "lost" not in session.output
+
+
+def test_patched_for_good(project: Suite) -> None:
+    """A suite that leaves `os.write`, `open` and `json.dumps` patched when its test is over loses no event either."""
+    project.write(
+        test_it="""
+        import builtins, json, os
+
+        def refuse(*args, **kwargs):
+            raise AssertionError("the suite forbids this")
+
+        def test_a():
+            os.write = os.open = os.urandom = json.dumps = refuse
+
+        def test_b():
+            pass
+        """
+    )
+    session = project.pytest("-pno:cacheprovider", "-s")
+    assert session.outcomes() == {"test_it.py::test_a": "passed", "test_it.py::test_b": "passed"}
+    assert session.end["event_type"] == "TASK_COMPLETED"
+
+
+CLOSING = """
+    import os
+
+    def test_closes():
+        os.closerange({first}, {last})
+
+    def test_opens():
+        files = [os.open("opened", os.O_WRONLY | os.O_CREAT) for _ in range(5)]
+        for fd in files:
+            os.write(fd, b"mine")
+            os.close(fd)
+
+    def test_after():
+        assert open("opened").read() == "mine"
+"""
+
+
+@pytest.mark.parametrize(("first", "last"), [(3, 256), (900, 1024), (3, 4096)])
+def test_closed_files(project: Suite, first: int, last: int) -> None:
+    """A test that closes every file it can find, ours too, costs no event, and no event is written to a file that
+    the suite opens afterwards."""
+    session = project.write(test_it=CLOSING.format(first=first, last=last)).pytest(
+        "-s", "-pno:faulthandler", "-pno:logging"
+    )
+    assert session.exit_code == 0, session.output
+    assert session.outcomes() == {f"test_it.py::test_{name}": "passed" for name in ("closes", "opens", "after")}
+    assert session.end["event_type"] == "TASK_COMPLETED"
+    assert len(session.events) == 8
+
+
+FORKING = """
+    import os
+    import sys
+
+    import pytest
+
+    def test_child_exits():
+        pid = os.fork()
+        if not pid:
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+    def test_child_runs_on():
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+
+    def test_after():
+        pass
+
+    def test_child_leaves():
+        pid = os.fork()
+        if not pid:
+            sys.exit(0)
+        os.waitpid(pid, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_forks(project: Suite) -> None:
+    """A test that forks, and whose child exits, raises or runs on to the end of the session, ends once, as the
+    session does; the child's writing harms no line of the parent."""
+    session = project.write(test_it=FORKING).pytest("-pno:warnings")
+    names = ("child_exits", "child_runs_on", "after", "child_leaves")
+    assert session.outcomes() == {f"test_it.py::test_{name}": "passed" for name in names}
+    assert len(session.of("TEST_STARTED")) == 4
+    assert session.start["span_id"] == session.end["span_id"]
+    assert len({event["id"] for event in session.events}) == len(session.events)
+
+
+def test_journal_that_cannot_be_written(project: Suite) -> None:
+    """Where the journal's folder cannot be made, outcomes and exit code are pytest's own, and the closing line says
+    that events were lost, and why."""
+    project.write(test_it="def test_a(): pass\ndef test_b(): assert 0")
+    project.file(".taskmaster/events", "a file, where a folder should be")
+    session = project.pytest()
+    assert session.exit_code == 1
+    assert session.cases == [("test_it::test_a", "passed"), ("test_it::test_b", "failure")]
+    assert re.search(r"swarmtask: 0 events, 6 lost", session.output)
+    assert "swarmtask: warning: events could not be written to" in session.output
+    assert "Traceback" not in session.output + session.errors
+
+
+def test_journal_that_is_removed(project: Suite) -> None:
+    """A suite that removes the journal under our hands is told so, and keeps its outcomes."""
+    project.write(test_it="import shutil\ndef test_a(): shutil.rmtree('.taskmaster')\ndef test_b(): pass")
+    session = project.pytest()
+    assert session.exit_code == 0
+    assert "was removed while events were written to it" in session.output
+
+
+HOSTILE = """
+    import pytest
+
+    SECRET = "ghp_" + "a1B2" * 9
+
+    @pytest.mark.parametrize(
+        "value",
+        ["x" * 10_000, "a\\nb\\tc\\x1b[31m", "snow\\u2603", "nel\\x85ls\\u2028", "quote\\"s\\\\and:[b]r", SECRET, ""],
+        ids=lambda value: value,
+    )
+    def test_ids(value):
+        pass
+
+    def test_controls_in_error():
+        raise ValueError("\\x00 and \\x1b[31m")
+
+    def test_secret_in_error():
+        raise ValueError(f"login failed with {SECRET}")
+
+    def test_long_error():
+        raise ValueError("y" * 1_000_000)
+
+    class Awful(Exception):
+        def __str__(self):
+            raise RuntimeError("no text")
+        __repr__ = __str__
+
+    def test_awful_error():
+        raise Awful
+
+    def test_secret_in_skip():
+        pytest.skip(SECRET)
+"""
+
+
+@pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
+def test_hostile_names_and_errors(project: Suite, xdist: tuple[str, ...]) -> None:
+    """Node ids and errors that are endless, hold control characters or a secret make whole events below 16 KiB, each
+    on a line of its own, from which the secret is gone."""
+    unescaped = "disable_test_id_escaping_and_forfeit_all_rights_to_community_support"
+    project.file("pytest.ini", f"[pytest]\n{unescaped} = true\n")
+    session = project.write(test_it=HOSTILE).pytest(*xdist)
+    assert len(session.of("TEST_STARTED")) == len(session.of(*ENDINGS)) == 12
+    assert session.end["metadata"]["counts"] == {"passed": 7, "failed": 4, "skipped": 1}
+    journal = b"".join(path.read_bytes() for path in project.root.glob(".taskmaster/events/*.jsonl"))
+    assert b"ghp_" not in journal
+    assert journal.count(b"[REDACTED]") >= 3
+    assert max(map(len, journal.split(b"\n"))) <= 16 * 1024
+    assert journal.count(b"\n") == len(session.events) == 26
+
+
+def test_surrogates(project: Suite) -> None:
+    """Text that UTF-8 cannot carry makes an event all the same. (Under xdist such a suite fails by itself.)"""
+    project.write(
+        test_it="""
+        import pytest
+
+        @pytest.mark.parametrize("value", ["\\ud800\\udfff"])
+        def test_a(value):
+            raise ValueError("lone " + value)
+
+        def test_b():
+            pytest.skip("lone \\udfff")
+        """
+    )
+    session = project.pytest(PYTHONIOENCODING="utf-8:backslashreplace")
+    assert list(session.outcomes().values()) == ["failed", "skipped"]
+    assert session.ending("test_b")["metadata"]["error"] == "lone \\udfff"
+
+
+def test_secrets_of_the_environment(project: Suite) -> None:
+    """The value of a secret-looking variable stands in no event, whether in an id, an error or an argument."""
+    secret = "correct-horse-battery"
+    test = f"@pytest.mark.parametrize('value', ['{secret}'])\ndef test_a(value): raise ValueError(f'bad {{value}}')"
+    project.write(test_it=f"import pytest\n{test}")
+    session = project.pytest("-k", f"not {secret}x", DATABASE_PASSWORD=secret)
+    assert len(session.outcomes()) == 1
+    assert secret not in str(session.events)
+
+
+def test_secrets_of_the_command_line(project: Suite) -> None:
+    """Values of options and settings whose name is that of a secret stand in no event."""
+    project.write(
+        conftest="""
+        def pytest_addoption(parser):
+            parser.addoption("--api-token")
+            parser.addini("db_password", "a password")
+        """,
+        test_it="def test_a(): pass",
+    )
+    options = ("--api-token=hunter2a", "--api-token", "hunter2b", "-o", "db_password=hunter2c==")
+    session = project.pytest(*options, "test_it.py")
+    assert session.exit_code == 0
+    arguments = session.start["metadata"]["arguments"]
+    assert "hunter2" not in str(session.events)
+    assert arguments[-6:-1] == ["--api-token=[REDACTED]", "--api-token", "[REDACTED]", "-o", "db_password=[REDACTED]"]
+
+
+def test_reports_with_a_node_of_their_own(project: Suite) -> None:
+    """A conftest that puts things on its reports, under names that xdist uses as well, changes no outcome."""
+    hook = """
+        import pytest
+
+        @pytest.hookimpl(hookwrapper=True)
+        def pytest_runtest_makereport(item, call):
+            outcome = yield
+            report = outcome.get_result()
+            report.node = item
+            report.worker_id = item
+            report.swarmtask_tasks = 7
+    """
+    session = project.write(conftest=hook, test_it="def test_a(): pass\ndef test_b(): assert 0").pytest()
+    assert session.outcomes() == {"test_it.py::test_a": "passed", "test_it.py::test_b": "failed"}
+    assert "warning" not in session.output
+
+
+@pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
+def test_foreign_marker_of_our_name(project: Suite, xdist: tuple[str, ...]) -> None:
+    """Another tool's `task` marker, with arguments of other kinds, is no task of ours and breaks nothing."""
+    project.write(
+        test_it="""
+        import pytest
+
+        class Odd:
+            def __str__(self):
+                raise RuntimeError("no text")
+
+        def function():
+            pass
+
+        @pytest.mark.task(Odd(), None, name="other")
+        def test_a():
+            pass
+
+        @pytest.mark.task.with_args(function)
+        def test_b():
+            pass
+        """
+    )
+    session = project.pytest(*xdist)
+    assert session.exit_code == 0
+    assert session.outcomes() == {"test_it.py::test_a": "passed", "test_it.py::test_b": "passed"}
+    assert session.of("TASK_STARTED") == [session.start]
+
+
+def test_recording_that_cannot_begin(project: Suite) -> None:
+    """Where the plugin itself is broken by what a conftest did before, the session is not, and the header says so."""
+    hook = "import os\ndef refuse(count): raise AssertionError('the suite forbids this')\nos.urandom = refuse"
+    session = project.write(conftest=hook, test_it="def test_a(): pass").pytest("-W", "error")
+    assert session.exit_code == 0
+    assert session.events == []
+    assert "swarmtask: warning: nothing is recorded: AssertionError: the suite forbids this" in session.output

@@ -1,0 +1,201 @@
+"""`@pytest.mark.task("5.2")`: the tests of a task, as events of that task."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.suite import Event, Session, Suite, words
+
+SUITE = """
+    import pytest
+
+    @pytest.mark.task("1")
+    def test_one_a():
+        pass
+
+    def test_without():
+        pass
+
+    @pytest.mark.task("1")
+    @pytest.mark.skip(reason="later")
+    def test_one_b():
+        pass
+
+    @pytest.mark.task("2.1")
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_two(number):
+        assert number != 2
+
+    @pytest.mark.task("3")
+    @pytest.mark.task("4", "5")
+    def test_several():
+        pass
+
+    @pytest.mark.task("4")
+    class TestClass:
+        def test_in_class(self):
+            pass
+
+        @pytest.mark.task(6)
+        def test_with_its_own(self):
+            pass
+
+    @pytest.mark.task("7")
+    @pytest.mark.task("7")
+    def test_twice():
+        pass
+
+    @pytest.mark.task
+    def test_no_id():
+        pass
+"""
+MODULE = """
+    import pytest
+
+    pytestmark = pytest.mark.task("8")
+
+    def test_in_module():
+        pass
+"""
+
+
+@pytest.fixture(scope="module", params=["plain", "xdist"])
+def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """The suite's session, plain or with two workers."""
+    project = Suite(tmp_path_factory.mktemp("marker")).write(test_suite=SUITE, test_module=MODULE)
+    return project.pytest("--strict-markers", *(["-n2"] if request.param == "xdist" else []))
+
+
+def ending(session: Session, task_id: str) -> Event:
+    """Return the event that ended a task."""
+    (event,) = [event for event in session.of("TASK_COMPLETED", "TASK_FAILED") if event["task_id"] == task_id]
+    return event
+
+
+@pytest.mark.parametrize(
+    ("task_id", "event_type", "counts"),
+    [
+        ("1", "TASK_COMPLETED", {"passed": 1, "skipped": 1}),
+        ("2.1", "TASK_FAILED", {"passed": 2, "failed": 1}),
+        ("3", "TASK_COMPLETED", {"passed": 1}),
+        ("4", "TASK_COMPLETED", {"passed": 3}),
+        ("5", "TASK_COMPLETED", {"passed": 1}),
+        ("6", "TASK_COMPLETED", {"passed": 1}),
+        ("7", "TASK_COMPLETED", {"passed": 1}),
+        ("8", "TASK_COMPLETED", {"passed": 1}),
+    ],
+)
+def test_task_begins_and_ends_once(session: Session, task_id: str, event_type: str, counts: dict[str, int]) -> None:
+    """A task starts once and ends once, completed when none of its tests failed and failed when one did; marks on
+    functions, classes and modules count, several on one test, several ids in one mark, and a doubled one once."""
+    assert session.about(task_id) == ["TASK_STARTED", event_type]
+    metadata = ending(session, task_id)["metadata"]
+    assert metadata["counts"] == counts
+    assert metadata["tests"] == sum(counts.values())
+    assert metadata["success"] is (event_type == "TASK_COMPLETED")
+
+
+def test_task_spans_its_tests(session: Session) -> None:
+    """A task starts no later than its first test ends, and ends when its last test has; both events share a span."""
+    types = [(event["event_type"], event["task_id"]) for event in session.events]
+    tests = [f"test_suite.py::test_two[{number}]" for number in (1, 2, 3)]
+    first = min(types.index(("TEST_FAILED" if test.endswith("[2]") else "TEST_PASSED", test)) for test in tests)
+    last = max(types.index(("TEST_FAILED" if test.endswith("[2]") else "TEST_PASSED", test)) for test in tests)
+    assert types.index(("TASK_STARTED", "2.1")) < first
+    assert types.index(("TASK_FAILED", "2.1")) == last + 1
+    started, failed = [event for event in session.events if event["task_id"] == "2.1"]
+    assert started["span_id"] == failed["span_id"]
+    assert started["parent_span_id"] == failed["parent_span_id"] == session.start["span_id"]
+
+
+def test_failed_task_says_why(session: Session) -> None:
+    """A failed task names the tests that failed."""
+    assert ending(session, "2.1")["metadata"]["error"] == "1 of 3 tests failed: test_suite.py::test_two[2]"
+
+
+def test_partial(session: Session) -> None:
+    """A task is partial when one of its tests was skipped, and not when all passed."""
+    assert ending(session, "1")["metadata"]["partial"] is True
+    assert "partial" not in ending(session, "4")["metadata"]
+
+
+@pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
+def test_deselected(project: Suite, xdist: tuple[str, ...]) -> None:
+    """A task of which some tests were left out by -k is partial; one with none left has no events."""
+    session = project.write(test_suite=SUITE).pytest("-k", "two and not 2] or one_a", *xdist)
+    assert ending(session, "2.1")["metadata"]["partial"] is True
+    assert ending(session, "2.1")["event_type"] == "TASK_COMPLETED"
+    assert session.about("3") == []
+    assert session.exit_code == 0
+
+
+def test_stopped_before_its_last_test(project: Suite) -> None:
+    """A task whose tests did not all get their turn has not completed."""
+    project.write(
+        test_it="""
+        import pytest
+
+        pytestmark = pytest.mark.task("9")
+
+        def test_a():
+            pass
+
+        def test_b():
+            pytest.exit("enough")
+
+        def test_c():
+            pass
+        """
+    )
+    session = project.pytest()
+    assert session.about("9") == ["TASK_STARTED", "TASK_FAILED"]
+    assert session.events[-1] == session.end
+
+
+def test_dead_worker(project: Suite) -> None:
+    """A task whose test took its worker down with it has failed."""
+    project.write(
+        test_it="""
+        import os
+
+        import pytest
+
+        pytestmark = pytest.mark.task("9")
+
+        def test_a():
+            pass
+
+        def test_b():
+            os._exit(1)
+
+        def test_c():
+            pass
+        """
+    )
+    session = project.pytest("-n1")
+    assert session.about("9") == ["TASK_STARTED", "TASK_FAILED"]
+    assert ending(session, "9")["metadata"]["counts"] == {"crashed": 1, "passed": 2}
+
+
+def test_reruns(project: Suite) -> None:
+    """A test of a task that passes on its second attempt counts once, as passed."""
+    project.write(
+        test_it="""
+        import pytest
+
+        tries = []
+
+        @pytest.mark.task("9")
+        def test_a():
+            tries.append(1)
+            assert len(tries) == 2
+        """
+    )
+    session = project.pytest("--reruns=1")
+    assert session.about("9") == ["TASK_STARTED", "TASK_COMPLETED"]
+    assert ending(session, "9")["metadata"]["counts"] == {"passed": 1}
+
+
+def test_listed(project: Suite) -> None:
+    """`pytest --markers` lists the marker."""
+    assert "@pytest.mark.task(id)" in project.pytest("--markers").output

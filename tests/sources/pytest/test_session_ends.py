@@ -1,0 +1,260 @@
+"""The ways in which a whole session can end, and what they do to the tests in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.lab import clean_environ
+from tests.suite import Session, Suite, words
+
+XDIST = pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
+TWO_WORKERS = pytest.mark.parametrize("xdist", [(), ("-n2",)], ids=words)
+THREE = """
+    def test_a():
+        pass
+
+    def test_b():
+        assert False, "b broke"
+
+    def test_c():
+        pass
+"""
+
+
+def reason_of(session: Session) -> str:
+    """Return the reason that the session's end gives, after checking that it fits the exit code."""
+    end = session.end
+    assert end["event_type"] == ("TASK_FAILED" if session.exit_code else "TASK_COMPLETED")
+    assert end["metadata"]["exit_code"] == session.exit_code
+    assert end["metadata"]["success"] is (session.exit_code == 0)
+    return str(end["metadata"].get("reason"))
+
+
+def test_passed(project: Suite) -> None:
+    """A session whose tests pass ends with TASK_COMPLETED and no reason."""
+    session = project.write(test_it="def test_a(): pass").pytest()
+    assert session.exit_code == 0
+    assert session.types() == ["TASK_STARTED", "TEST_STARTED", "TEST_PASSED", "TASK_COMPLETED"]
+    assert reason_of(session) == "None"
+
+
+@TWO_WORKERS
+def test_collection_error(project: Suite, xdist: tuple[str, ...]) -> None:
+    """A module that cannot be imported is one TEST_FAILED of the phase collect, although each worker reports it in
+    words of its own, and the session has failed; plain, no test runs, under xdist the others do."""
+    broken = "import os\nraise ImportError(f'no_such_module in {os.getpid()}')"
+    project.write(test_broken=broken, test_fine="def test_a(): pass")
+    session = project.pytest(*xdist)
+    (failed,) = session.of("TEST_FAILED")
+    assert failed["task_id"] == "test_broken.py"
+    assert failed["metadata"]["phase"] == "collect"
+    assert failed["metadata"]["outcome"] == "error"
+    assert "no_such_module" in failed["metadata"]["error"]
+    assert session.exit_code == (1 if xdist else 2)
+    assert reason_of(session) == ("tests failed" if xdist else "interrupted")
+    assert session.about("test_fine.py::test_a") == (["TEST_STARTED", "TEST_PASSED"] if xdist else [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ran"),
+    [(("-x",), 2), (("--maxfail=1",), 2), (("--maxfail=2",), 3), (("--stepwise",), 2)],
+    ids=words,
+)
+def test_stopped_early(project: Suite, arguments: tuple[str, ...], ran: int) -> None:
+    """With -x, --maxfail and --stepwise just the tests that ran have started, and each has ended as it did."""
+    session = project.write(test_it=THREE).pytest(*arguments)
+    assert len(session.of("TEST_STARTED")) == len(session.outcomes()) == ran
+    assert session.outcomes()["test_it.py::test_b"] == "failed"
+    assert session.exit_code == (2 if "--stepwise" in arguments else 1)
+    assert reason_of(session) == ("interrupted" if "--stepwise" in arguments else "tests failed")
+
+
+def test_stopped_early_under_xdist(project: Suite) -> None:
+    """With -x under xdist every test that has started has one ending, and the session was interrupted."""
+    tests = "\n".join(f"def test_{n}(): assert {n} != 3" for n in range(40))
+    session = project.write(test_it=tests).pytest("-n2", "-x")
+    assert session.exit_code == 2
+    assert reason_of(session) == "interrupted"
+    assert len(session.of("TEST_STARTED")) == len(session.outcomes())
+    assert "stopping after 1 failures" in session.end["metadata"]["error"]
+
+
+def test_last_failed(project: Suite) -> None:
+    """With --lf only the tests that failed before start."""
+    project.write(test_it=THREE).pytest()
+    session = project.pytest("--lf")
+    assert session.outcomes() == {"test_it.py::test_b": "failed"}
+    assert reason_of(session) == "tests failed"
+
+
+@pytest.mark.parametrize("code", ["", ", returncode=7", ", returncode=0"])
+def test_pytest_exit(project: Suite, code: str) -> None:
+    """`pytest.exit` in a test closes that test as crashed; the session's end has its message and its exit code."""
+    project.write(test_it=f"import pytest\ndef test_a(): pass\ndef test_b(): pytest.exit('enough of this'{code})")
+    session = project.pytest()
+    assert session.exit_code == int(code[-1:] or 2)
+    assert session.outcomes() == {"test_it.py::test_a": "passed", "test_it.py::test_b": "crashed"}
+    assert "enough of this" in session.ending("test_b")["metadata"]["error"]
+    assert reason_of(session) == {7: "exit code 7", 2: "interrupted", 0: "None"}[session.exit_code]
+
+
+def in_flight(project: Suite, name: str) -> bool:
+    """Tell whether the reporting process knows that a test has started."""
+    return any(event["task_id"].endswith(name) for event in project.events())
+
+
+@XDIST
+def test_ctrl_c(project: Suite, xdist: tuple[str, ...]) -> None:
+    """Ctrl-C closes the test in flight as crashed, ends the session as interrupted, and leaves exit code 2."""
+    project.write(
+        test_it="""
+        import pathlib, time
+
+        def test_a():
+            pass
+
+        def test_b():
+            pathlib.Path("started").touch()
+            time.sleep(60)
+
+        def test_c():
+            pass
+        """
+    )
+    started = project.root / "started"
+    with subprocess.Popen(
+        project.command(*xdist),
+        cwd=project.root,
+        env=clean_environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (started.exists() and in_flight(project, "test_b")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        output, _ = process.communicate(timeout=60)
+    session = Session(process.returncode, output, "", project.events(), project.root / "junit.xml")
+    assert session.exit_code == 2, output
+    assert session.outcomes()["test_it.py::test_b"] == "crashed"
+    interrupted = session.ending("test_b")["metadata"]
+    assert interrupted["phase"] == "call"
+    assert "KeyboardInterrupt" in interrupted["error"]
+    assert len(session.of("TEST_STARTED")) == len(session.outcomes())
+    assert reason_of(session) == "interrupted"
+
+
+@XDIST
+def test_internal_error(project: Suite, xdist: tuple[str, ...]) -> None:
+    """A hook that raises ends the session as an internal error, with the exception; no started test stays open."""
+    hook = "def pytest_runtest_logreport(report):\n    raise RuntimeError('the hook broke')"
+    project.write(conftest=hook, test_it=THREE)
+    session = project.pytest(*xdist)
+    assert session.exit_code == 3
+    assert reason_of(session) == "internal error"
+    assert "the hook broke" in session.end["metadata"]["error"]
+    assert len(session.of("TEST_STARTED")) == len(session.outcomes())
+
+
+def test_usage_error(project: Suite) -> None:
+    """A path that does not exist ends the session as a usage error, exit code 4, without tests."""
+    session = project.pytest("no_such_file.py")
+    assert session.exit_code == 4
+    assert session.types() == ["TASK_STARTED", "TASK_FAILED"]
+    assert reason_of(session) == "usage error"
+
+
+def test_bad_option(project: Suite) -> None:
+    """Where pytest refuses its command line there is no session, and no event."""
+    session = project.pytest("--no-such-option")
+    assert session.exit_code == 4
+    assert session.events == []
+
+
+def test_nothing_collected(project: Suite) -> None:
+    """A session without tests keeps exit code 5 and says so."""
+    session = project.pytest()
+    assert session.exit_code == 5
+    assert session.types() == ["TASK_STARTED", "TASK_FAILED"]
+    assert reason_of(session) == "no tests were collected"
+
+
+@pytest.mark.parametrize("option", ["--collect-only", "--fixtures", "--markers"])
+def test_nothing_runs(project: Suite, option: str) -> None:
+    """Sessions that only list something have no events of tests, and keep their exit code."""
+    session = project.write(test_it=THREE).pytest(option)
+    assert session.exit_code == 0
+    assert session.of("TEST_STARTED", "TEST_PASSED", "TEST_FAILED", "TEST_SKIPPED") == []
+    if option == "--collect-only":  # other tools read this list
+        assert not re.search("swarmtask: [0-9]+ events", session.output)
+
+
+@pytest.mark.parametrize(
+    ("option", "outcome"), [("--setup-only", "skipped"), ("--setup-plan", "skipped"), ("--setup-show", "passed")]
+)
+def test_setup_only(project: Suite, option: str, outcome: str) -> None:
+    """Tests whose bodies are left out are skipped, not passed."""
+    session = project.write(test_it="def test_a(tmp_path): pass").pytest(option)
+    assert session.exit_code == 0
+    assert session.outcomes() == {"test_it.py::test_a": outcome}
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9, 1), reason="--max-warnings is younger")
+def test_too_many_warnings(project: Suite) -> None:
+    """More warnings than allowed fail the session with the exit code that pytest gives it; its test has passed."""
+    session = project.write(test_it="import warnings\ndef test_a(): warnings.warn('old')").pytest("--max-warnings=0")
+    assert session.exit_code == 6
+    assert session.outcomes() == {"test_it.py::test_a": "passed"}
+    assert reason_of(session) == "more warnings than allowed"
+
+
+def test_exit_code_of_another_plugin(project: Suite) -> None:
+    """The session's end tells the exit code that other plugins leave, whatever it was before."""
+    hook = "def pytest_sessionfinish(session): session.exitstatus = 9"
+    session = project.write(conftest=hook, test_it="def test_a(): pass").pytest()
+    assert session.exit_code == 9
+    assert reason_of(session) == "exit code 9"
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("raise RuntimeError('it broke')", 1),
+        ("pytest.exit('it broke')", 0),
+        ("session.exitstatus = 9; pytest.exit('it broke')", 9),
+        ("pytest.exit('it broke', returncode=8)", 8),
+        ("session.exitstatus = None", 0),
+    ],
+)
+def test_broken_finish(project: Suite, statement: str, code: int) -> None:
+    """Where another plugin breaks off the end of the session it is told all the same, with the exit code it gets."""
+    hook = f"import pytest\ndef pytest_sessionfinish(session): {statement}"
+    session = project.write(conftest=hook, test_it="def test_a(): pass").pytest()
+    assert session.exit_code == code
+    assert reason_of(session) == ("None" if code == 0 else {1: "tests failed"}.get(code, f"exit code {code}"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("raise RuntimeError('it broke')", 3),
+        ("raise pytest.UsageError('it broke')", 4),
+        ("pytest.exit('it broke')", 2),
+        ("pytest.exit('it broke', returncode=8)", 8),
+    ],
+)
+def test_broken_start(project: Suite, statement: str, code: int) -> None:
+    """A session that another plugin breaks off while it starts ends as well, with the exit code it gets."""
+    hook = f"import pytest\ndef pytest_sessionstart(session): {statement}"
+    session = project.write(conftest=hook, test_it="def test_a(): pass").pytest()
+    assert session.exit_code == code
+    assert session.types() == ["TASK_STARTED", "TASK_FAILED"]
+    assert session.end["metadata"]["exit_code"] == code

@@ -1,0 +1,153 @@
+"""Switching the plugin off, its options, and sessions inside of tests."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from tests.suite import UNRELATED, Suite, words
+
+ONE = "def test_a(): pass"
+QUIET_CONFIG = """
+    task_integration:
+      enabled: false
+"""
+
+
+@pytest.mark.parametrize(
+    ("switch", "xdist"),
+    [
+        ("-pno:swarmtask", ()),
+        ("-pno:swarmtask", ("-n1",)),
+        ("--no-swarmtask", ()),
+        ("variable", ("-n1",)),
+        ("ini", ()),
+        ("file", ()),
+        ("file", ("-n1",)),
+    ],
+    ids=words,
+)
+def test_off(project: Suite, switch: str, xdist: tuple[str, ...]) -> None:
+    """Each of the switches leaves no event, no line and no journal, also under xdist."""
+    project.write(test_it=ONE)
+    environ = {"SWARMTASK_DISABLED": "1"} if switch == "variable" else {}
+    if switch == "ini":
+        project.file("pytest.ini", "[pytest]\nswarmtask = false\n")
+    if switch == "file":
+        project.file(".taskmaster/config/workflow.yaml", QUIET_CONFIG)
+    session = project.pytest(*([switch] if switch.startswith("-") else []), *xdist, **environ)
+    assert session.exit_code == 0
+    assert session.events == []
+    assert "swarmtask:" not in session.output
+    assert list(project.root.glob(".taskmaster/events/*.jsonl")) == []
+
+
+def test_variable_of_nought(project: Suite) -> None:
+    """SWARMTASK_DISABLED=0 does not switch it off."""
+    assert len(project.write(test_it=ONE).pytest(SWARMTASK_DISABLED="0").events) == 4
+
+
+def test_named_and_found(project: Suite) -> None:
+    """`-p swarmtask` beside the installed entry point loads the plugin once."""
+    session = project.write(test_it=ONE).pytest("-p", "swarmtask")
+    assert session.exit_code == 0
+    assert len(session.events) == 4
+
+
+def test_named_without_autoload(project: Suite) -> None:
+    """`-p swarmtask` is enough where plugins are not loaded by themselves."""
+    session = project.write(test_it=ONE).pytest("-p", "swarmtask", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    assert len(session.events) == 4
+
+
+def test_help(project: Suite) -> None:
+    """The options stand in one group of --help, and the ini keys are listed there."""
+    text = project.pytest("--help").output
+    group = text.partition("workflow events (pytest-swarmtask):\n")[2].partition("\n\n")[0]
+    options = {"--no-swarmtask", "--swarmtask-task-id", "--swarmtask-drain-timeout", "--swarmtask-report"}
+    assert set(re.findall(r"^ +(--[\w-]+)", group, re.MULTILINE)) == options
+    assert set(re.findall(r"^ +(--[\w-]*swarmtask[\w-]*)", text, re.MULTILINE)) == options
+    for key in ("swarmtask (bool)", "swarmtask_task_id (string)", "swarmtask_drain_timeout (string)"):
+        assert key in text
+
+
+@pytest.mark.parametrize("how", ["option", "ini", "file"])
+def test_task_id_of_the_session(project: Suite, how: str) -> None:
+    """The session's task id can be given by option, ini key and configuration."""
+    project.write(test_it=ONE)
+    if how == "ini":
+        project.file("pytest.ini", "[pytest]\nswarmtask_task_id = nightly\n")
+    if how == "file":
+        project.file(".taskmaster/config/workflow.yaml", "task_integration: {session_task_id: nightly}")
+    session = project.pytest(*(["--swarmtask-task-id=nightly"] if how == "option" else []))
+    assert session.start["task_id"] == session.end["task_id"] == "nightly"
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan"])
+def test_bad_drain_timeout(project: Suite, value: str) -> None:
+    """A drain timeout that is no number of seconds is a usage error, as option and as ini key, and no session."""
+    option = [f"--swarmtask-drain-timeout={value}"] if value == "soon" else []
+    project.file("pytest.ini", f"[pytest]\nswarmtask_drain_timeout = {'1' if option else value}\n")
+    session = project.write(test_it=ONE).pytest(*option)
+    assert session.exit_code == 4
+    assert f"swarmtask_drain_timeout is '{value}'" in session.errors
+    assert session.events == []
+
+
+def test_invalid_configuration(project: Suite) -> None:
+    """A workflow.yaml that cannot be followed is one warning in the header; the defaults hold, and all is recorded."""
+    project.file(".taskmaster/config/workflow.yaml", "task_integration:\n  enabeld: false\n")
+    session = project.write(test_it=ONE).pytest("-W", "error")
+    assert session.exit_code == 0
+    assert len(session.events) == 4
+    header, _, rest = session.output.partition("collected 1 item")
+    assert header.count("swarmtask: warning: ") == 1
+    assert "enabeld" in header
+    assert "enabled" in header
+    assert "warning" not in rest
+
+
+INNER = """
+    pytest_plugins = ["pytester"]
+
+    def check(result):
+        result.assert_outcomes(passed=1, failed=1)
+
+    def make(pytester):
+        pytester.makepyfile("def test_inner(): pass\\ndef test_inner_too(): assert 0")
+
+    def test_in_process(pytester):
+        make(pytester)
+        check(pytester.runpytest_inprocess(*{arguments}))
+
+    def test_as_subprocess(pytester):
+        make(pytester)
+        check(pytester.runpytest_subprocess(*{arguments}))
+
+    def test_after():
+        pass
+"""
+
+
+def nested(project: Suite, arguments: list[str], *options: str) -> list[str]:
+    """Run a suite whose tests run pytest themselves; return the names of the tests of which there are events."""
+    project.write(test_outer=INNER.format(arguments=[*UNRELATED, *arguments]))
+    session = project.pytest("--basetemp=inner", *options)
+    assert session.exit_code == 0, session.output
+    outer = {"test_in_process", "test_as_subprocess", "test_after"}
+    assert {event["task_id"].partition("::")[2] for event in session.of("TEST_PASSED")} >= outer
+    return [event["task_id"].partition("::")[2] for event in session.of("TEST_STARTED")]
+
+
+@pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
+def test_nested_sessions_are_silent(project: Suite, xdist: tuple[str, ...]) -> None:
+    """Sessions inside of a test, in process and as a subprocess, have no events, and leave the outer one whole."""
+    assert sorted(nested(project, [], *xdist)) == ["test_after", "test_as_subprocess", "test_in_process"]
+
+
+def test_nested_sessions_that_ask(project: Suite) -> None:
+    """`-p swarmtask` on the command line of a nested session has it recorded."""
+    names = Counter(nested(project, ["-p", "swarmtask"]))
+    assert (names["test_inner"], names["test_inner_too"], names["test_after"], len(names)) == (2, 2, 1, 5)

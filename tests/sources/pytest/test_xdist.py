@@ -1,0 +1,152 @@
+"""Sessions with several workers: reported once, by the controller."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.suite import ENDINGS, Session, Suite
+
+SUITE = """
+    import os
+    import time
+
+    import pytest
+
+    @pytest.mark.parametrize("number", range(12))
+    def test_many(number):
+        time.sleep(0.01)  # so that both workers get some
+"""
+DYING = """
+    import os
+
+    def test_before():
+        pass
+
+    def test_dies():
+        os._exit(3)
+
+    def test_after():
+        pass
+"""
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """Twelve tests on two workers."""
+    return Suite(tmp_path_factory.mktemp("xdist")).write(test_suite=SUITE).pytest("-n2")
+
+
+def test_each_event_once(session: Session) -> None:
+    """Each test starts once and ends once, and the session does, although controller and workers load the plugin."""
+    assert Counter(session.types()) == {"TASK_STARTED": 1, "TEST_STARTED": 12, "TEST_PASSED": 12, "TASK_COMPLETED": 1}
+    assert len(session.outcomes()) == 12
+
+
+def test_one_writer_and_one_run(session: Session) -> None:
+    """All of it has one trace id and is written by one process."""
+    assert len({event["trace_id"] for event in session.events}) == 1
+    assert len({event["id"].partition("-")[0] for event in session.events}) == 1
+
+
+def test_worker_names(session: Session) -> None:
+    """The ending of a test names the worker that ran it."""
+    assert {event["metadata"]["worker"] for event in session.of("TEST_PASSED")} == {"gw0", "gw1"}
+
+
+def test_spans_of_simultaneous_tests(session: Session) -> None:
+    """Tests that run at the same time are siblings below the session, each in a span of its own."""
+    tests = session.of("TEST_STARTED", *ENDINGS)
+    assert {event["parent_span_id"] for event in tests} == {session.start["span_id"]}
+    assert len({(event["span_id"], event["task_id"]) for event in tests}) == 12
+
+
+def test_dead_worker(project: Suite) -> None:
+    """The test in which a worker died has crashed, with the worker's name; the session goes on with another worker,
+    ends every other test as it should, and gives its own exit code."""
+    session = project.write(test_it=DYING).pytest("-n1")
+    assert session.exit_code == 1
+    assert session.outcomes() == {
+        "test_it.py::test_before": "passed",
+        "test_it.py::test_dies": "crashed",
+        "test_it.py::test_after": "passed",
+    }
+    crashed = session.ending("test_dies")
+    assert crashed["event_type"] == "TEST_FAILED"
+    assert "worker 'gw0' crashed" in crashed["metadata"]["error"]
+    assert (crashed["metadata"]["worker"], crashed["metadata"]["phase"]) == ("gw0", "call")
+    assert session.ending("test_after")["metadata"]["worker"] == "gw1"
+    assert len(session.of("TEST_STARTED")) == 3
+    assert session.end["metadata"]["counts"] == {"crashed": 1, "passed": 2}
+
+
+def test_all_workers_dead(project: Suite) -> None:
+    """Where no worker is left or may be started, what had started has ended, and so has the session."""
+    session = project.write(test_it=DYING).pytest("-n1", "--max-worker-restart=0")
+    assert session.exit_code != 0
+    assert session.ending("test_dies")["metadata"]["outcome"] == "crashed"
+    assert len(session.of("TEST_STARTED")) == len(session.outcomes())
+    assert session.end["event_type"] == "TASK_FAILED"
+
+
+def test_dist_each(project: Suite) -> None:
+    """With --dist=each a test starts and ends once on each worker, each time in a span of its own and with its
+    worker's own outcome, also while one worker is ahead of the other."""
+    project.write(
+        test_it="""
+        import os
+        import pathlib
+        import time
+
+        import pytest
+
+        first = os.environ["PYTEST_XDIST_WORKER"] == "gw0"
+        running = pathlib.Path("gw0-is-running")
+        ahead = pathlib.Path("gw1-is-ahead")
+
+        def wait_for(file):
+            while not file.exists():
+                time.sleep(0.01)
+
+        @pytest.fixture
+        def second_place():
+            if not first:
+                wait_for(running)
+
+        def test_a(second_place):
+            if first:
+                running.touch()
+                wait_for(ahead)
+            assert first
+
+        def test_b():
+            if not first:
+                ahead.touch()
+        """
+    )
+    session = project.pytest("--dist=each", "--tx=2*popen")
+    endings = [
+        (event["task_id"], event["metadata"]["worker"], event["metadata"]["outcome"]) for event in session.of(*ENDINGS)
+    ]
+    assert sorted(endings) == [
+        ("test_it.py::test_a", "gw0", "passed"),
+        ("test_it.py::test_a", "gw1", "failed"),
+        ("test_it.py::test_b", "gw0", "passed"),
+        ("test_it.py::test_b", "gw1", "passed"),
+    ]
+    assert len({event["span_id"] for event in session.of("TEST_STARTED")}) == 4
+    assert {e["span_id"] for e in session.of("TEST_STARTED")} == {e["span_id"] for e in session.of(*ENDINGS)}
+
+
+@pytest.mark.parametrize("dist", ["loadfile", "worksteal"])
+def test_other_schedulers(project: Suite, dist: str) -> None:
+    """However xdist spreads the tests, each has one start and one end."""
+    session = project.write(test_suite=SUITE).pytest("-n2", f"--dist={dist}")
+    assert len(session.of("TEST_STARTED")) == len(session.outcomes()) == 12
+
+
+def test_no_workers(project: Suite) -> None:
+    """With -n0 xdist is loaded and does nothing; the tests name no worker."""
+    session = project.write(test_it="def test_a(): pass").pytest("-n0")
+    assert "worker" not in session.ending("test_a")["metadata"]
