@@ -10,7 +10,7 @@ TASKS_PYTHON := $(PY)
 include make/tasks.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-verbose test-coverage test-single a-test-is-named lint format types imports check matrix acceptance taskmaster bench bench-quick build clean
+.PHONY: help setup demo test test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster bench bench-quick build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -56,10 +56,16 @@ types: $(READY) ## mypy, strict
 imports: $(READY) ## the import contracts
 	@$(VENV)/bin/lint-imports
 
-check: lint types imports test ## all gates
+check: lint types imports test ## what every change has to pass
+
+check-all: ## the long check: all of it, in about an hour
+	@bash scripts/check-all
 
 build: $(READY) ## sdist and wheel in dist/
 	@$(call build-run,make_build,rm -rf dist && $(PY) -m build)
+
+try-wheel: build ## what a new user does first, with the wheel in a clean environment
+	@$(PY) -m scripts.try_wheel
 
 matrix: build ## the suite on every supported Python and pytest that can be had
 	@$(PY) -m scripts.matrix $(MATRIX)

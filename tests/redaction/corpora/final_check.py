@@ -1,4 +1,4 @@
-"""A fourth corpus, written last, as one more check on the rules."""
+"""The last hand-made corpus, one more check on the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second corpus, written after the rules: other services, other surroundings, other prose."""
+"""A corpus written after the rules: other services, other surroundings, other prose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A third corpus, written when the rules stood, as a check on them by somebody who wants them to fail."""
+"""A corpus by somebody who wanted the rules to fail, written when the rules were finished."""
 
 from __future__ import annotations
 

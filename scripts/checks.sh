@@ -1,0 +1,32 @@
+# What .ci/run and `make check-all` share. To be sourced by bash, in the root of the repository.
+
+set -euo pipefail
+exec </dev/null
+
+# Variables that the machine has set for other work must not change what is checked here.
+for name in $(compgen -e); do
+    case $name in
+        AUTOMATION_* | COVERAGE_* | MAKEFLAGS | MAKELEVEL | MFLAGS | PYTEST_* | PYTHON* | SWARMTASK_* | TASK* | TRACE* | VIRTUAL_ENV | \
+            WORKFLOW_ENVIRONMENT) unset "$name" ;;
+    esac
+done
+export CI=true SWARMTASK_BROWSER=required PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+
+# step COMMAND…: run it, and print how long it took.
+step() {
+    local began=$SECONDS
+    printf '\n=== %s\n' "$*"
+    "$@"
+    printf '=== done in %d s: %s\n' $((SECONDS - began)) "$*"
+}
+
+# The tests use real shells, a real make, a real browser, and npm for tools that are packages of it.
+install_missing_commands() {
+    local missing=() command
+    for command in make git dash openssl npm chromium; do
+        command -v "$command" >/dev/null || missing+=("$command")
+    done
+    [[ ${#missing[@]} -eq 0 ]] && return
+    echo "installing ${missing[*]}"
+    apt-get update -qq && apt-get install -y -qq "${missing[@]}"
+}
