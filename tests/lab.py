@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -229,18 +230,16 @@ def wait_until(condition: Callable[[], object], what: str | Callable[[], str] = 
         time.sleep(0.02)
 
 
-class Lab:
-    """A project whose webhook and secret stand in the environment of all that is run in it.
+class ProjectFolder:
+    """A project's folder: what is written into it, and what is recorded there.
 
     Attributes:
-        root: its folder.
-        environ: the environment of its commands.
+        root: the folder, which has a `.taskmaster`.
     """
 
-    def __init__(self, root: Path, **environ: str) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
         (root / ".taskmaster").mkdir(parents=True, exist_ok=True)
-        self.environ = clean_environ(AUTOMATION_SECRET_KEY=SECRET, **environ)
 
     @property
     def project(self) -> Project:
@@ -250,7 +249,56 @@ class Lab:
     @property
     def journal(self) -> Path:
         """The journal's folder."""
-        return self.root / ".taskmaster" / "events"
+        return Path(self.project.journal)
+
+    def file(self, path: str, content: str | bytes, mode: int = 0o644) -> Path:
+        """Write one file. Text may be indented."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content if isinstance(content, bytes) else textwrap.dedent(content).encode())
+        target.chmod(mode)
+        return target
+
+    def events(self) -> list[Json]:
+        """Return all events in the journal: segment by segment, oldest first, in the order written."""
+        return read_events(self.root)
+
+    def segments(self) -> list[Path]:
+        """Return the segments, oldest first."""
+        return sorted(self.journal.glob("*.jsonl"))
+
+    def log(self) -> str:
+        """Return the relays' log."""
+        path = Path(self.project.relay_log)
+        return path.read_text() if path.exists() else ""
+
+    def busy(self) -> bool:
+        """Whether a relay is at work, by its lock."""
+        return any(locks.is_locked(str(path)) for path in Path(self.project.relay_folder).glob("*.lock"))
+
+    def relays(self) -> list[int]:
+        """Return the process ids of this project's relays."""
+        return [pid for pid, command in _processes() if str(self.root) in command and "relay.process" in command]
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Kill this project's relays, and wait until they are gone."""
+        pids = self.relays()
+        for pid in pids:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, number)
+        wait_until(lambda: not any(map(_is_alive, pids)) and not self.relays(), "the relay's death")
+
+
+class Lab(ProjectFolder):
+    """A project whose webhook and secret are in the environment of every command that runs in it.
+
+    Attributes:
+        environ: the environment of its commands.
+    """
+
+    def __init__(self, root: Path, **environ: str) -> None:
+        super().__init__(root)
+        self.environ = clean_environ(AUTOMATION_SECRET_KEY=SECRET, **environ)
 
     def webhooks(self, *definitions: Json, **others: Any) -> None:
         """Write a configuration with these webhooks; JSON is YAML."""
@@ -313,26 +361,9 @@ class Lab:
 
     # -- what is there ---------------------------------------------------------------------------------------------
 
-    def events(self) -> list[Json]:
-        """Return all that is in the journal."""
-        return read_events(self.root)
-
     def ids(self) -> list[str]:
         """Return the ids of all that is in the journal."""
         return [event["id"] for event in self.events()]
-
-    def segments(self) -> list[Path]:
-        """Return the segments, oldest first."""
-        return sorted(self.journal.glob("*.jsonl"))
-
-    def log(self) -> str:
-        """Return the relays' log."""
-        path = self.journal / "relay" / "relay.log"
-        return path.read_text() if path.exists() else ""
-
-    def busy(self) -> bool:
-        """Tell whether a relay is at work, by its lock."""
-        return any(locks.is_locked(str(path)) for path in (self.journal / "relay").glob("*.lock"))
 
     def wait_for_end(self) -> None:
         """Wait until no relay is at work and none is left as a process."""
@@ -345,18 +376,6 @@ class Lab:
             return not any(one.waiting for one in survey(self.project, self.environ).endpoints.values())
 
         wait_until(settled, lambda: f"delivery\n{self.log()}")
-
-    def relays(self) -> list[int]:
-        """Return the process ids of this project's relays."""
-        return [pid for pid, command in _processes() if str(self.root) in command and "relay.process" in command]
-
-    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Kill this project's relays, and wait until they are gone."""
-        pids = self.relays()
-        for pid in pids:
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(pid, number)
-        wait_until(lambda: not any(map(_is_alive, pids)) and not self.relays(), "the relay's death")
 
 
 def _is_alive(pid: int) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
-import textwrap
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.lab import clean_environ, read_events
+from tests.lab import ProjectFolder, clean_environ
 
 Event = dict[str, Any]
 
@@ -96,25 +95,14 @@ def _result(case: ET.Element) -> str:
     return next((tag for tag in ("failure", "error", "skipped") if tag in found), "passed")
 
 
-class Suite:
-    """A folder with a `.taskmaster` and the tests that are written into it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        (root / ".taskmaster").mkdir()
+class Suite(ProjectFolder):
+    """A project for pytest sessions, and the test modules that are written into it."""
 
     def write(self, **files: str) -> Suite:
         """Write modules by their names without `.py`; the text may be indented."""
         for name, text in files.items():
             self.file(f"{name}.py", text)
         return self
-
-    def file(self, path: str, text: str) -> Path:
-        """Write one file, whose text may be indented."""
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(textwrap.dedent(text), "utf-8")
-        return target
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command of a pytest session."""
@@ -141,7 +129,3 @@ class Suite:
         )
         events = [event for event in self.events() if event["id"] not in known]
         return Session(done.returncode, done.stdout, done.stderr, events, self.root / "junit.xml")
-
-    def events(self) -> list[Event]:
-        """Return all that is in the journal."""
-        return read_events(self.root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import select
@@ -16,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.lab import clean_environ, read_events
+from tests.lab import ProjectFolder, clean_environ
 
 Event = dict[str, Any]
 Done = subprocess.CompletedProcess[bytes]
@@ -25,12 +24,11 @@ ENDINGS = ("COMPLETED", "PASSED", "FAILED")
 PATIENCE = 30.0
 
 
-class Watched:
+class Watched(ProjectFolder):
     """A project's folder, and `swarmtask run` in it."""
 
     def __init__(self, folder: Path) -> None:
-        self.root = folder / "project"
-        (self.root / ".taskmaster").mkdir(parents=True)
+        super().__init__(folder / "project")
         self.command = [sys.executable, "-m", "pytest_swarmtask", "run"]
         self._bin = folder / "bin"
         self._bin.mkdir()
@@ -41,14 +39,6 @@ class Watched:
         path = self._bin / name
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
-        return path
-
-    def file(self, name: str, text: str | bytes, mode: int = 0o644) -> Path:
-        """Write a file of the project."""
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        path.chmod(mode)
         return path
 
     def environ(self, **more: str) -> dict[str, str]:
@@ -95,19 +85,6 @@ class Watched:
     def terminal(self, *command: str, rows: int = 24, columns: int = 80, **environ: str) -> Terminal:
         """Start a command at a terminal of its own."""
         return Terminal(command, self.root, self.environ(**environ), rows, columns)
-
-    def end_relays(self) -> None:
-        """End what was started to deliver this project's events."""
-        listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True)
-        for line in listing.stdout.splitlines():
-            pid, _, command = line.strip().partition(" ")
-            if "relay.process" in command and str(self.root) in command:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-
-    def events(self) -> list[Event]:
-        """Return all that is in the journal."""
-        return read_events(self.root)
 
     def pair(self, task_id: str | None = None) -> tuple[Event, Event]:
         """Return the one start and the one end of a task, or of all that is there; they belong together."""

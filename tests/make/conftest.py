@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.make.lab import Project
+from tests.make.lab import MakeProject
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> MakeProject:
     """A project in a folder with spaces, quotes and parentheses in its name."""
-    return Project(tmp_path / 'a project\'s (own) "folder"')
+    return MakeProject(tmp_path / 'a project\'s (own) "folder"')

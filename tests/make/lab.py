@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_swarmtask.cli import tasksmk
-from tests.lab import clean_environ, read_events
+from tests.lab import ProjectFolder, clean_environ
 
 Done = subprocess.CompletedProcess[str]
 Event = dict[str, Any]
@@ -18,20 +18,16 @@ PYTHON = shlex.quote(sys.executable)
 """The Python that has the package, as a word for the shell."""
 
 
-class Project:
-    """A project's folder, and make in it, with the real package unless a test says something else.
+class MakeProject(ProjectFolder):
+    """A project with tasks.mk, and make in it, with the real package unless a test says something else."""
 
-    Attributes:
-        folder: where the Makefile is.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / ".taskmaster").mkdir(parents=True)
-        (folder / "tasks.mk").write_bytes(tasksmk.installed().read_bytes())
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        (root / "tasks.mk").write_bytes(tasksmk.installed().read_bytes())
 
     def write(self, text: str, where: str = "Makefile") -> None:
-        path = self.folder / where
+        """Write a makefile, as it is."""
+        path = self.root / where
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
@@ -44,7 +40,7 @@ class Project:
         """Run make to its end."""
         return subprocess.run(
             ["make", *arguments],
-            cwd=self.folder,
+            cwd=self.root,
             env=self.environ(**environ),
             input=stdin,
             capture_output=True,
@@ -55,16 +51,16 @@ class Project:
 
     def events(self) -> list[Event]:
         """Return all that is in the journal, in the order of time."""
-        return sorted(read_events(self.folder), key=lambda event: event["timestamp"])
+        return sorted(super().events(), key=lambda event: event["timestamp"])
 
     def told(self) -> list[tuple[str, str]]:
         """Return types and task ids of all events, in the order of their writing where one process wrote them."""
-        return [(event["event_type"], event["task_id"]) for event in read_events(self.folder)]
+        return [(event["event_type"], event["task_id"]) for event in super().events()]
 
     def end(self, task_id: str) -> Event:
         """Return the metadata of the one end of a task; its one start has the same span."""
         start, end = sorted(
-            (event for event in read_events(self.folder) if event["task_id"] == task_id),
+            (event for event in super().events() if event["task_id"] == task_id),
             key=lambda event: not event["event_type"].endswith("_STARTED"),
         )
         assert start["event_type"].endswith("_STARTED")
@@ -73,7 +69,7 @@ class Project:
 
     def forget(self) -> None:
         """Take away what was recorded."""
-        for path in (self.folder / ".taskmaster" / "events").glob("*.jsonl"):
+        for path in self.segments():
             path.unlink()
 
 

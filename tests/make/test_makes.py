@@ -17,7 +17,7 @@ import pytest
 
 import pytest_swarmtask
 from tests.lab import read_events
-from tests.make.lab import Project, ended, paths
+from tests.make.lab import MakeProject, ended, paths
 
 BOTH = """include tasks.mk
 all: event wrapped again
@@ -37,7 +37,7 @@ MADE = ["made below", "made event", "made wrapped"]
     "options",
     ["", "-j8", "-k -j2", "-i -B", "-j4 -Oline", "--trace", "--warn-undefined-variables -r -R", "-s"],
 )
-def test_options_that_run_recipes(project: Project, options: str) -> None:
+def test_options_that_run_recipes(project: MakeProject, options: str) -> None:
     """Under each option that runs recipes everything is reported once, in one run, and standard error stays empty."""
     project.write(BOTH)
     project.write(BELOW, "sub/Makefile")
@@ -50,7 +50,7 @@ def test_options_that_run_recipes(project: Project, options: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["-n", "-t", "-q", "-nj2"])
-def test_options_that_run_nothing(project: Project, option: str) -> None:
+def test_options_that_run_nothing(project: MakeProject, option: str) -> None:
     """Lines that make runs all the same, those with `+` or `$(MAKE)`, do so without an event."""
     project.write(
         BOTH + "plus:\n\t+@$(call task-run,$@,echo it ran)\n\t+@$(call task-event,TASK_STARTED,a) && echo this, too\n"
@@ -76,7 +76,7 @@ good: ; @$(call build-run,$@,true)
     ("options", "code", "good", "after"),
     [("", 2, False, False), ("-k", 2, True, False), ("-i", 0, True, True), ("-S", 2, False, False)],
 )
-def test_failures_mean_what_they_do(project: Project, options: str, code: int, good: bool, after: bool) -> None:
+def test_failures_mean_what_they_do(project: MakeProject, options: str, code: int, good: bool, after: bool) -> None:
     """A wrapped command that fails stops its target or not, as make was told, and `.DELETE_ON_ERROR` sees it."""
     project.write(FAILING)
     done = project.make(*options.split())
@@ -84,11 +84,11 @@ def test_failures_mean_what_they_do(project: Project, options: str, code: int, g
     assert "Error 3" in done.stderr
     expected = ended("bad", "BUILD", "FAILED") + (ended("good", "BUILD") if good else [])
     assert sorted(project.told()) == sorted(expected)
-    assert (project.folder / "bad").exists() is (options == "-i")
+    assert (project.root / "bad").exists() is (options == "-i")
 
 
 @pytest.mark.parametrize("how", ["-", "|| true", "IGNORE"])
-def test_a_failure_that_is_ignored(project: Project, how: str) -> None:
+def test_a_failure_that_is_ignored(project: MakeProject, how: str) -> None:
     """The event says that it failed; the recipe goes on."""
     call = "$(call task-run,$@,exit 3)"
     line = {"-": f"-@{call}", "|| true": f"@{call} || true", "IGNORE": f"@{call}"}[how]
@@ -104,7 +104,7 @@ SHELLS = [("dash", "-c"), ("dash", "-ec"), ("bash", "-c"), ("bash", "-eu -o pipe
 
 @pytest.mark.parametrize("oneshell", [False, True], ids=["a shell for each line", "one shell"])
 @pytest.mark.parametrize(("shell", "flags"), SHELLS)
-def test_shells(project: Project, shell: str, flags: str, oneshell: bool) -> None:
+def test_shells(project: MakeProject, shell: str, flags: str, oneshell: bool) -> None:
     """A wrapped command is run by the shell and the flags of the recipe; `.POSIX` changes nothing."""
     project.write(
         f"""MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
@@ -139,7 +139,7 @@ all:
     assert event["metadata"].items() >= {"a": 1, "b": 2}.items()
 
 
-def test_another_prefix_of_recipes(project: Project) -> None:
+def test_another_prefix_of_recipes(project: MakeProject) -> None:
     """`.RECIPEPREFIX` before the include is no hindrance, also for the standard targets."""
     project.write(
         ".RECIPEPREFIX = >\nTASKS_STANDARD_TARGETS := 1\nTASKS_BUILD = echo built\ninclude tasks.mk\n"
@@ -150,7 +150,7 @@ def test_another_prefix_of_recipes(project: Project) -> None:
     assert sorted(project.told()) == sorted(ended("make_build", "BUILD") + ended("all"))
 
 
-def test_the_default_goal_stays(project: Project) -> None:
+def test_the_default_goal_stays(project: MakeProject) -> None:
     """A bare `make` makes what it did: the first target of the project, or the one that it names."""
     project.write("TASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\nfirst: ; @echo $@\nsecond: ; @echo $@\n")
     assert project.make().stdout == "first\n"
@@ -162,7 +162,7 @@ def test_the_default_goal_stays(project: Project) -> None:
     assert "No targets" in project.make().stderr
 
 
-def test_parallel_sub_makes_share_the_jobs(project: Project) -> None:
+def test_parallel_sub_makes_share_the_jobs(project: MakeProject) -> None:
     """A wrapper hands make's job server on: a sub-make below it is part of `-j`."""
     project.write("include tasks.mk\nall: ; @$(call task-run,$@,$(MAKE) -C sub)\n")
     project.write("include ../tasks.mk\nall: a b\na b: ; @$(call task-run,$@,echo $$MAKEFLAGS)\n", "sub/Makefile")
@@ -172,7 +172,7 @@ def test_parallel_sub_makes_share_the_jobs(project: Project) -> None:
     assert paths(project.events()) == [["all"], ["all", "a"], ["all", "b"]]
 
 
-def test_a_trace_around_goes_on(project: Project) -> None:
+def test_a_trace_around_goes_on(project: MakeProject) -> None:
     """The spans of wrappers lie below the span that TRACEPARENT names, and hand on their own."""
     project.write(
         "include tasks.mk\nall: ; @$(call task-run,outer,$(call task-run,inner,echo $$TRACEPARENT) && true)\n"
@@ -196,9 +196,9 @@ all: ; @$(call task-event,TASK_STARTED,$@) && $(MAKE) --no-print-directory a
 """
 
 
-def test_a_journal_that_cannot_be_written(project: Project) -> None:
+def test_a_journal_that_cannot_be_written(project: MakeProject) -> None:
     """The work is done, and what is wrong is said once in a run of make, with its sub-makes."""
-    (project.folder / ".taskmaster").rmdir()
+    (project.root / ".taskmaster").rmdir()
     project.write("a file", ".taskmaster")
     project.write(WORK)
     done = project.make("-j2")
@@ -222,9 +222,9 @@ def checkout() -> Iterator[Path]:
 
 def test_a_read_only_checkout(checkout: Path) -> None:
     """In a project that the user may not write to, everything works, and the reason is said once."""
-    project = Project(checkout / "read only")
+    project = MakeProject(checkout / "read only")
     project.write(WORK)
-    for path in (project.folder / ".taskmaster", project.folder):
+    for path in (project.root / ".taskmaster", project.root):
         path.chmod(stat.S_IREAD | stat.S_IEXEC | 0o55)
     become: list[str] = []
     if os.geteuid() == 0:
@@ -242,7 +242,7 @@ def test_a_read_only_checkout(checkout: Path) -> None:
     command = [*become, "make", "-j2"]
     done = subprocess.run(
         command,
-        cwd=project.folder,
+        cwd=project.root,
         env=project.environ(HOME="/nowhere", TASKS_PYTHON=python),
         capture_output=True,
         text=True,
@@ -252,7 +252,7 @@ def test_a_read_only_checkout(checkout: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.splitlines()) == ["done"] * 3 + ["work of a"] * 2 + ["work of b"]
     assert re.fullmatch(r"(tasks\.mk: )?swarmtask: .*Permission denied.*\n", done.stderr), done.stderr
-    assert read_events(project.folder) == []
+    assert read_events(project.root) == []
 
 
 class TestNotInstalled:
@@ -260,7 +260,7 @@ class TestNotInstalled:
 
     @pytest.mark.parametrize("python", ["no-such-python", "/bin/false"])
     @pytest.mark.parametrize("shell", ["dash", "bash"])
-    def test_one_notice(self, project: Project, python: str, shell: str) -> None:
+    def test_one_notice(self, project: MakeProject, python: str, shell: str) -> None:
         """One line for a make and its sub-makes, whatever comes first."""
         project.write(WORK)
         done = project.make("-j1", f"SHELL={shutil.which(shell)}", TASKS_PYTHON=python)
@@ -270,7 +270,7 @@ class TestNotInstalled:
         assert done.stderr.endswith(" (TASKS_QUIET=1 hides this)\n")
         assert len(done.stderr.splitlines()) == 1
 
-    def test_wrappers(self, project: Project) -> None:
+    def test_wrappers(self, project: MakeProject) -> None:
         """Nested wrappers leave the commands, their exit code and a script's lines as they are."""
         project.write(
             "include tasks.mk\ndefine SCRIPT\nprintf '%s\\n' \"a'b\\\\n\"\nexit 4\nendef\n"
@@ -282,7 +282,7 @@ class TestNotInstalled:
         assert notice == "tasks.mk: no events: no-such-python has no pytest-swarmtask (TASKS_QUIET=1 hides this)"
         assert error.endswith("Error 4")
 
-    def test_quiet(self, project: Project) -> None:
+    def test_quiet(self, project: MakeProject) -> None:
         project.write(WORK)
         done = project.make(TASKS_PYTHON="no-such-python", TASKS_QUIET="1")
         assert (done.returncode, done.stderr) == (0, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab import SECRET, Lab, read_events, receiving
-from tests.make.lab import Event, Project, paths
+from tests.make.lab import Event, MakeProject, paths
 
 COUNT = 200
 EVENTS = (
@@ -15,7 +15,7 @@ EVENTS = (
 WRAPPED = '\t@$(call build-run,$@,echo "$$(echo $@), done" >&2; test $@ != target-7)\n'
 
 
-def write(project: Project, recipe: str) -> list[str]:
+def write(project: MakeProject, recipe: str) -> list[str]:
     names = [f"target-{number}" for number in range(COUNT)]
     project.write(f"include tasks.mk\nall: {' '.join(names)}\n{' '.join(names)}:\n{recipe}")
     return names
@@ -34,26 +34,26 @@ def pairs(events: list[Event], names: list[str]) -> dict[str, tuple[Event, Event
     return {name: (start, end) for name, (start, end) in found.items()}
 
 
-def test_events(project: Project) -> None:
+def test_events(project: MakeProject) -> None:
     """Two events from each recipe, each from a process of its own."""
     names = write(project, EVENTS)
     done = project.make("-j8")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    for name, (start, end) in pairs(read_events(project.folder), names).items():
+    for name, (start, end) in pairs(read_events(project.root), names).items():
         assert (start["event_type"], end["event_type"]) == ("TASK_STARTED", "TASK_COMPLETED")
         for event in (start, end):
             assert event["metadata"].items() >= {"name": name, "list": [1, 2]}.items()
 
 
 @pytest.mark.slow
-def test_wrappers_with_a_live_webhook(project: Project) -> None:
+def test_wrappers_with_a_live_webhook(project: MakeProject) -> None:
     """The same from wrapped commands, one of which fails, while the relay carries all to a receiver that counts."""
     names = write(project, WRAPPED)
     with receiving() as receiver:
         done = project.make("-j8", "-k", TASKMASTER_WEBHOOK_URL=receiver.url, AUTOMATION_SECRET_KEY=SECRET)
         assert done.returncode == 2
         assert sorted(done.stderr.splitlines())[-COUNT:] == sorted(f"{name}, done" for name in names)
-        journal = read_events(project.folder)
+        journal = read_events(project.root)
         for name, (start, end) in pairs(journal, names).items():
             failed = name == "target-7"
             assert end["event_type"] == ("BUILD_FAILED" if failed else "BUILD_COMPLETED")
@@ -61,7 +61,7 @@ def test_wrappers_with_a_live_webhook(project: Project) -> None:
             assert end["metadata"].get("stderr_tail") == (f"{name}, done" if failed else None)
             assert start["parent_span_id"] is None
         receiver.wait(2 * COUNT)
-        lab = Lab(project.folder, TASKMASTER_WEBHOOK_URL=receiver.url)
+        lab = Lab(project.root, TASKMASTER_WEBHOOK_URL=receiver.url)
         lab.wait_for_end()
         assert sorted(receiver.ids) == sorted(event["id"] for event in journal)
         assert receiver.refused == 0

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.lab import REPOSITORY
-from tests.make.lab import Project, ended
+from tests.make.lab import MakeProject, ended
 
 EXAMPLE = """
 test:
@@ -44,13 +44,13 @@ BLOCKS = re.findall(r"^```make\n(.*?)^```$", MIGRATION, re.MULTILINE | re.DOTALL
 
 
 @pytest.mark.parametrize(("status", "code", "verb"), [(0, 0, "COMPLETED"), (3, 2, "FAILED")])
-def test_the_example(project: Project, status: int, code: int, verb: str) -> None:
+def test_the_example(project: MakeProject, status: int, code: int, verb: str) -> None:
     """The hand-written chain reports start and end of one span, and keeps failure and output."""
     project.write(f"python = {sys.executable}\ninclude tasks.mk\n{EXAMPLE}")
     project.write(f"print('the tests run'); raise SystemExit({status})", "scripts/run_tests.py")
     project.write(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "bin/python")
-    (project.folder / "bin/python").chmod(0o755)
-    done = project.make(PATH=f"{project.folder}/bin:{project.environ()['PATH']}")
+    (project.root / "bin/python").chmod(0o755)
+    done = project.make(PATH=f"{project.root}/bin:{project.environ()['PATH']}")
     assert (done.returncode, done.stdout) == (code, "the tests run\n")
     assert project.told() == ended("make_test", "TASK", verb)
     assert project.end("make_test").items() >= {"success": not status, "event_type": f"TASK_{verb}"}.items()
@@ -58,7 +58,7 @@ def test_the_example(project: Project, status: int, code: int, verb: str) -> Non
 
 @pytest.mark.parametrize("above", ["", HELPER], ids=["without the old helper", "with it above the include"])
 @pytest.mark.parametrize(("command", "verb"), [("command", "COMPLETED"), ("false", "FAILED")])
-def test_a_target(project: Project, above: str, command: str, verb: str) -> None:
+def test_a_target(project: MakeProject, above: str, command: str, verb: str) -> None:
     """A target works as it is, with the old helper deleted and with it still above the include."""
     project.write(f"{above}include tasks.mk\n{TARGET.replace('@command', f'@{command}')}")
     assert project.make("target").returncode == (0 if verb == "COMPLETED" else 2)
@@ -74,7 +74,7 @@ def test_the_document_shows_these() -> None:
 
 
 @pytest.mark.parametrize("target", BLOCKS[2:], ids=["as it was", "shorter"])
-def test_what_the_document_recommends(project: Project, target: str) -> None:
+def test_what_the_document_recommends(project: MakeProject, target: str) -> None:
     """Both forms report the same span."""
     project.write(f"include tasks.mk\n{target}")
     done = project.make("target")

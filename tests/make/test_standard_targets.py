@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.lab import read_events
-from tests.make.lab import Event, Project, ended, paths
+from tests.make.lab import Event, MakeProject, ended, paths
 
 SET = """TASKS_STANDARD_TARGETS := 1
 TASKS_INSTALL = echo installing
@@ -19,11 +19,11 @@ include tasks.mk
 """
 
 
-def metadata(project: Project) -> dict[tuple[str, str], Event]:
-    return {(event["event_type"], event["task_id"]): event["metadata"] for event in read_events(project.folder)}
+def metadata(project: MakeProject) -> dict[tuple[str, str], Event]:
+    return {(event["event_type"], event["task_id"]): event["metadata"] for event in read_events(project.root)}
 
 
-def test_a_project_s_own_targets_stay_without_the_switch(project: Project) -> None:
+def test_a_project_s_own_targets_stay_without_the_switch(project: MakeProject) -> None:
     """Without it only `tasks-help` is a target, and no name of the project means something else."""
     project.write("include tasks.mk\ntest: ; @echo mine\n")
     assert project.make("test").stdout == "mine\n"
@@ -31,7 +31,7 @@ def test_a_project_s_own_targets_stay_without_the_switch(project: Project) -> No
     assert project.events() == []
 
 
-def test_setup(project: Project) -> None:
+def test_setup(project: MakeProject) -> None:
     """A task around a build, which installs, and a deployment, which prepares the database: nested spans."""
     project.write(SET + "TASKS_DATABASE = echo 'create table'\n")
     done = project.make("setup")
@@ -50,7 +50,7 @@ def test_setup(project: Project) -> None:
     assert told["DEPLOYMENT_STARTED", "setup_database"]["action"] == "database_setup"
 
 
-def test_setup_that_fails(project: Project) -> None:
+def test_setup_that_fails(project: MakeProject) -> None:
     """Where installing fails the database is not prepared, and the task has failed with the same exit code."""
     project.write(SET + "TASKS_INSTALL = echo no network >&2; exit 9\nTASKS_DATABASE = echo never\n")
     done = project.make("setup")
@@ -61,7 +61,7 @@ def test_setup_that_fails(project: Project) -> None:
     assert "setup_database" not in {event["task_id"] for event in project.events()}
 
 
-def test_build(project: Project) -> None:
+def test_build(project: MakeProject) -> None:
     project.write(SET)
     assert project.make("build").stdout == "building, (really)\n"
     assert project.told() == ended("make_build", "BUILD")
@@ -70,7 +70,7 @@ def test_build(project: Project) -> None:
 @pytest.mark.parametrize(
     ("environment", "printed"), [("staging", "to staging of staging\n"), ("prod", "elsewhere, to prod\n")]
 )
-def test_deploy(project: Project, environment: str, printed: str) -> None:
+def test_deploy(project: MakeProject, environment: str, printed: str) -> None:
     """Each environment has its own command, or the one for all others; it may be named on make's command line."""
     project.write(SET)
     assert project.make("deploy", f"WORKFLOW_ENVIRONMENT={environment}").stdout == printed
@@ -90,7 +90,7 @@ def test_deploy(project: Project, environment: str, printed: str) -> None:
         (["test-single"], "which test? Say for example: make test-single TEST=tests/test_api.py, or TEST=FILE::NAME"),
     ],
 )
-def test_errors_say_what_to_do(project: Project, arguments: list[str], error: str) -> None:
+def test_errors_say_what_to_do(project: MakeProject, arguments: list[str], error: str) -> None:
     """What is missing is said before anything runs or is reported."""
     project.write(SET + "TASKS_DEPLOY =\n")
     done = project.make(*arguments)
@@ -100,7 +100,7 @@ def test_errors_say_what_to_do(project: Project, arguments: list[str], error: st
 
 
 @pytest.fixture
-def tested(project: Project) -> Project:
+def tested(project: MakeProject) -> MakeProject:
     """A project with a package and two tests, one with a name to quote."""
     project.write(SET)
     project.write("def half(n):\n    if n > 9:\n        return 9\n    return n // 2\n", "maths.py")
@@ -114,7 +114,7 @@ def tested(project: Project) -> Project:
     return project
 
 
-def test_tests(tested: Project) -> None:
+def test_tests(tested: MakeProject) -> None:
     """The session and its tests lie below the target, with one test and with all, and `-j` changes nothing."""
     done = tested.make("-j2", "test-verbose", "test-single", "TEST=test_maths.py::test_name[it is (a)]")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -133,14 +133,14 @@ def test_tests(tested: Project) -> None:
     assert tested.end("make_test_single").items() >= {"action": "test", "type": "single", "success": True}.items()
 
 
-def test_a_test_fails(tested: Project) -> None:
+def test_a_test_fails(tested: MakeProject) -> None:
     tested.write("def test_bad(): assert False\n", "test_bad.py")
     assert tested.make("test").returncode == 2
     assert tested.end("make_test").items() >= {"event_type": "TASK_FAILED", "exit_code": 1, "type": "all"}.items()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("coverage") is None, reason="coverage is not installed")
-def test_coverage_is_shown(tested: Project) -> None:
+def test_coverage_is_shown(tested: MakeProject) -> None:
     """`make test-coverage` ends with the table of coverage."""
     done = tested.make("test-coverage")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -150,7 +150,7 @@ def test_coverage_is_shown(tested: Project) -> None:
     assert tested.end("make_test_coverage")["type"] == "coverage"
 
 
-def test_the_default_commands_use_the_same_python(project: Project) -> None:
+def test_the_default_commands_use_the_same_python(project: MakeProject) -> None:
     """Without settings, pip, pytest, coverage and build are those of `TASKS_PYTHON`; a requirements file is used."""
     project.write("TASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\n")
     lines = project.make("-n", "setup", "test", "test-coverage", "build").stdout
@@ -160,12 +160,12 @@ def test_the_default_commands_use_the_same_python(project: Project) -> None:
     assert "-m pip install -r requirements.txt" in project.make("-n", "setup").stdout
 
 
-def test_help(project: Project) -> None:
+def test_help(project: MakeProject) -> None:
     """`make tasks-help` shows every function, variable and target, and whether events are reported."""
     project.write("include tasks.mk\n")
     shown = project.make("tasks-help")
     assert (shown.returncode, shown.stderr) == (0, "")
-    text = (project.folder / "tasks.mk").read_text()
+    text = (project.root / "tasks.mk").read_text()
     for name in ("task-event", "task-run", "build-run", "deploy-run", "test-run", "TASKS_QUIET", "TASKS_PYTHON"):
         assert name in shown.stdout
     for line in text.splitlines():

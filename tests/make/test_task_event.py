@@ -13,7 +13,7 @@ import pytest
 
 from pytest_swarmtask.cli import tasksmk
 from tests.lab import read_events
-from tests.make.lab import Done, Project
+from tests.make.lab import Done, MakeProject
 
 SEED = """
 test:
@@ -37,7 +37,7 @@ echo 'the emitter prints'
 """
 
 
-class Make(Project):
+class Make(MakeProject):
     """A project with a recorder that stands in for the Python of `TASKS_PYTHON`."""
 
     def __init__(self, folder: Path) -> None:
@@ -87,11 +87,11 @@ class TestSeed:
     def project(self, make: Make) -> None:
         make.write("include tasks.mk\n" + SEED)
         make.write(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "bin/python")
-        (make.folder / "bin/python").chmod(0o755)
+        (make.root / "bin/python").chmod(0o755)
 
     def run(self, make: Make, status: int) -> Done:
         make.write(f"print('the tests run'); raise SystemExit({status})", "scripts/run_tests.py")
-        return make.run(PATH=f"{make.folder}/bin:{os.environ['PATH']}")
+        return make.run(PATH=f"{make.root}/bin:{os.environ['PATH']}")
 
     def test_success(self, make: Make) -> None:
         """A passing command reports its start and completion, and make's output is the command's alone."""
@@ -251,7 +251,7 @@ class TestWithoutEmitter:
     def bare_python(self, make: Make) -> str:
         """A real Python that cannot see the package."""
         make.write(f'#!/bin/sh\nexec "{sys._base_executable}" -IS "$@"\n', "bare")  # type: ignore[attr-defined]
-        (make.folder / "bare").chmod(0o755)
+        (make.root / "bare").chmod(0o755)
         return "./bare"
 
     def test_one_notice(self, make: Make) -> None:
@@ -277,7 +277,7 @@ class TestWithoutEmitter:
 
     def test_installed_midway(self, make: Make) -> None:
         """A target may install the package: the events after that are reported."""
-        make.python.rename(make.folder / "ready")
+        make.python.rename(make.root / "ready")
         make.write(
             recipe(
                 "@$(call task-event,TASK_STARTED,a)",
@@ -323,7 +323,7 @@ def test_python_is_found_from_any_folder(make: Make, python: str) -> None:
     make.write(
         recipe("@cd sub && $(call task-event,TASK_STARTED,a)", header=f"TASKS_PYTHON = {python}\ninclude tasks.mk")
     )
-    (make.folder / "sub").mkdir()
+    (make.root / "sub").mkdir()
     done = make.run()
     assert done.stderr == ""
     assert [(call, Path(folder).name) for call, folder, _ in make.recorded()] == [(["TASK_STARTED", "a"], "sub")]
@@ -342,8 +342,8 @@ def test_python_may_be_several_words(make: Make) -> None:
 
 def test_include_from_another_folder(make: Make) -> None:
     """The file can lie anywhere: it needs nothing beside it."""
-    (make.folder / "make").mkdir()
-    shutil.move(make.folder / "tasks.mk", make.folder / "make" / "tasks.mk")
+    (make.root / "make").mkdir()
+    shutil.move(make.root / "tasks.mk", make.root / "make" / "tasks.mk")
     make.write(recipe("@$(call task-event,TASK_STARTED,a)", header="include ../make/tasks.mk"), "sub dir/Makefile")
     done = make.run("-C", "sub dir", "--no-print-directory", python="../.venv/bin/python")
     assert (done.returncode, done.stderr) == (0, "")
@@ -460,10 +460,10 @@ class TestRealEmitter:
                 "@cd sub && echo built && $(call task-event,BUILD_COMPLETED,the build,'{\"success\":true}')",
             )
         )
-        (make.folder / "sub").mkdir()
+        (make.root / "sub").mkdir()
         done = make.run(python=f"'{sys.executable}'")
         assert (done.returncode, done.stdout, done.stderr) == (0, "built\n", "")
-        started, completed = read_events(make.folder)
+        started, completed = read_events(make.root)
         assert (started["event_type"], started["task_id"], started["status"]) == (
             "BUILD_STARTED",
             "the build",
@@ -479,7 +479,7 @@ class TestRealEmitter:
         make.write(f"include ../tasks.mk\nc:{event}", "sub/Makefile")
         for _ in range(2):
             assert make.run("-j2", python=f"'{sys.executable}'").stderr == ""
-        events = read_events(make.folder)
+        events = read_events(make.root)
         runs = {one["trace_id"] for one in events}
         assert len(runs) == 2
         assert {(one["trace_id"], one["task_id"]) for one in events} == {(run, task) for run in runs for task in "abc"}
@@ -489,7 +489,7 @@ class TestRealEmitter:
         make.write(recipe("@$(call task-event,TASK_STARTED,a)", "@echo $$TRACEPARENT"))
         around = f"00-{'ab' * 16}-{'cd' * 8}-01"
         done = make.run(python=f"'{sys.executable}'", TRACEPARENT=around)
-        (event,) = read_events(make.folder)
+        (event,) = read_events(make.root)
         assert (event["trace_id"], event["parent_span_id"], done.stdout) == ("ab" * 16, "cd" * 8, f"{around}\n")
 
     def test_wrong_calls_are_told_and_harm_nothing(self, make: Make) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.make.lab import Project, ended
+from tests.make.lab import MakeProject, ended
 from tests.watched import Terminal, wait_for
 
 
@@ -23,7 +23,7 @@ from tests.watched import Terminal, wait_for
         ("test", "TEST", "PASSED"),
     ],
 )
-def test_kinds(project: Project, wrapper: str, kind: str, passed: str) -> None:
+def test_kinds(project: MakeProject, wrapper: str, kind: str, passed: str) -> None:
     """Each wrapper has its own types of events."""
     call = f"$(call {wrapper}-run,$@"
     project.write(f"include tasks.mk\nall: good bad\ngood: ; @{call},true)\nbad: ; -@{call},false)\n")
@@ -54,7 +54,7 @@ MANY = {",".join(map(str, range(200)))}
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
-def test_commands_arrive_as_written(project: Project, shell: str) -> None:
+def test_commands_arrive_as_written(project: MakeProject, shell: str) -> None:
     """Whatever a recipe's line holds does the same within a wrapper."""
     text = HEADER + f"SHELL = {shell}\n"
     for name, line in (("plain", "{}"), ("wrapped", "$(call task-run,,{})")):
@@ -62,7 +62,7 @@ def test_commands_arrive_as_written(project: Project, shell: str) -> None:
         for number, command in enumerate(COMMANDS):
             text += f"{name}-{number}:\n\t@{line.format(command)}\n\t@printf '\\n\\n'\n"
     project.write(text)
-    (project.folder / "sub").mkdir()
+    (project.root / "sub").mkdir()
     plain, wrapped = project.make("plain"), project.make("wrapped")
     expected = plain.stdout.replace("plain-", "wrapped-")
     assert wrapped.stdout.split("\n\n") == expected.split("\n\n")
@@ -71,7 +71,7 @@ def test_commands_arrive_as_written(project: Project, shell: str) -> None:
     assert all(event["metadata"].get("success", True) for event in project.events())
 
 
-def test_ids(project: Project) -> None:
+def test_ids(project: MakeProject) -> None:
     """Ids are quoted where they need it; a variable of the shell may be empty, and the command runs all the same."""
     calls = {'it\'s  "my" task': 'it\'s  "my" task', "'a quoted id'": "a quoted id", "part-$$word": "part-one  two"}
     calls |= {"$@-$(MAKELEVEL)": "all-0", "": "sh", "$$nothing": "sh"}
@@ -80,7 +80,7 @@ def test_ids(project: Project) -> None:
     assert [task_id for kind, task_id in project.told() if kind == "TASK_STARTED"] == list(calls.values())
 
 
-def test_many_commas_and_no_command(project: Project) -> None:
+def test_many_commas_and_no_command(project: MakeProject) -> None:
     """61 commas fit; more are an error that says what to do, as is a call without a command."""
     fits, longer = (",".join(map(str, range(count))) for count in (62, 63))
     project.write(
@@ -92,13 +92,13 @@ def test_many_commas_and_no_command(project: Project) -> None:
     assert "task nothing: found no command, expected one after the id" in project.make("nothing").stderr
 
 
-def test_inside_a_function_of_the_project(project: Project) -> None:
+def test_inside_a_function_of_the_project(project: MakeProject) -> None:
     """Arguments of a function around do not get into the command."""
     project.write("include tasks.mk\nmine = $(call build-run,$(1),echo $(2),x)\nall: ; @$(call mine,a,b,3,4,5,6)\n")
     assert project.make().stdout == "b,x\n"
 
 
-def test_the_end(project: Project) -> None:
+def test_the_end(project: MakeProject) -> None:
     """A failure tells exit code, duration and the last lines of standard error; outputs stay apart and whole."""
     project.write("include tasks.mk\nall: ; @$(call build-run,$@,echo out; echo oh, no >&2; sleep 0.1; exit 7)\n")
     done = project.make()
@@ -112,14 +112,14 @@ def test_the_end(project: Project) -> None:
     assert 0.1 < end["duration"] < 30
 
 
-def test_killed_by_a_signal(project: Project) -> None:
+def test_killed_by_a_signal(project: MakeProject) -> None:
     """A command that a signal kills fails with 128 and its number, and the end has its name."""
     project.write("include tasks.mk\nall: ; @$(call task-run,$@,kill -9 $$$$)\n")
     assert "Error 137" in project.make().stderr
     assert project.end("all").items() >= {"exit_code": 137, "signal": "SIGKILL"}.items()
 
 
-def test_standard_input(project: Project) -> None:
+def test_standard_input(project: MakeProject) -> None:
     """Standard input is the command's, all of it, also with two of them one after the other."""
     project.write(
         'include tasks.mk\nall:\n\t@$(call task-run,$@,read line; echo "<$$line>")\n\t@$(call task-run,$@,cat)\n'
@@ -127,7 +127,7 @@ def test_standard_input(project: Project) -> None:
     assert project.make(stdin="one\ntwo\nthree").stdout == "<one>\ntwo\nthree"
 
 
-def test_around_a_wrapper(project: Project) -> None:
+def test_around_a_wrapper(project: MakeProject) -> None:
     """A wrapper is a simple command: settings before it, redirections after it, any list or pipe around it."""
     project.write(
         """include tasks.mk
@@ -151,12 +151,12 @@ WAITING = """include tasks.mk
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_make_is_told_to_end(project: Project, shell: str) -> None:
+def test_make_is_told_to_end(project: MakeProject, shell: str) -> None:
     """SIGTERM reaches the command through make, and nothing is left running."""
     project.write(WAITING)
     process = subprocess.Popen(
         ["make", "a.out", f"SHELL=/bin/{shell}"],
-        cwd=project.folder,
+        cwd=project.root,
         env=project.environ(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -171,18 +171,18 @@ def test_make_is_told_to_end(project: Project, shell: str) -> None:
     assert process.wait(30) in (2, -signal.SIGTERM)
     wait_for(lambda: len(project.events()) == 2)
     assert project.end("a.out")["signal"] == "SIGTERM"
-    assert not (project.folder / "a.out").exists()
+    assert not (project.root / "a.out").exists()
 
 
 @pytest.fixture
-def terminal(project: Project) -> Iterator[Terminal]:
+def terminal(project: MakeProject) -> Iterator[Terminal]:
     """A make at a terminal of its own."""
     project.write(
         WAITING + "streams:\n\t@$(call task-run,$@,$(TASKS_PYTHON) streams.py)\n"
         "ask:\n\t@$(call task-run,$@,printf 'name? ' >&2; read name; echo \"hello $$name\")\n"
     )
     project.write("import os; print(*(os.isatty(fd) for fd in range(3)), *os.get_terminal_size(2))", "streams.py")
-    made = Terminal(["/bin/sh"], project.folder, project.environ(PS1="$ "), 17, 71)
+    made = Terminal(["/bin/sh"], project.root, project.environ(PS1="$ "), 17, 71)
     yield made
     made.stop()
 
@@ -196,7 +196,7 @@ def test_a_terminal_stays_one(terminal: Terminal) -> None:
     terminal.until(b"hello Ada")
 
 
-def test_ctrl_c(terminal: Terminal, project: Project) -> None:
+def test_ctrl_c(terminal: Terminal, project: MakeProject) -> None:
     """Ctrl-C ends command and make, and make takes the half-made target away, as without us."""
     terminal.type(b"make -j2 a.out; echo code $?\n")
     terminal.until(b"ready")
@@ -204,15 +204,15 @@ def test_ctrl_c(terminal: Terminal, project: Project) -> None:
     terminal.until(b"Interrupt")
     wait_for(lambda: len(project.events()) == 2)
     assert project.end("a.out").items() >= {"signal": "SIGINT", "exit_code": 130}.items()
-    assert not (project.folder / "a.out").exists()
+    assert not (project.root / "a.out").exists()
 
 
-def test_error_output_comes_at_once(project: Project, tmp_path: Path) -> None:
+def test_error_output_comes_at_once(project: MakeProject, tmp_path: Path) -> None:
     """What the command writes to standard error comes while it runs."""
     project.write(f"include tasks.mk\nall: ; @$(call task-run,$@,echo now >&2; cat '{tmp_path}/fifo')\n")
     os.mkfifo(tmp_path / "fifo")
     process = subprocess.Popen(
-        ["make"], cwd=project.folder, env=project.environ(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ["make"], cwd=project.root, env=project.environ(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     assert process.stderr
     assert process.stderr.readline() == b"now\n"

@@ -89,7 +89,7 @@ class Beside:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate(timeout=60)
-        self.watched.end_relays()
+        self.watched.kill()
 
 
 @pytest.fixture

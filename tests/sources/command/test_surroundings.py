@@ -144,7 +144,7 @@ def test_a_webhook_that_does_not_answer(watched: Watched, webhook: bool) -> None
         done = watched.shell(f"swarmtask run -- sh -c 'exit 3' {closed}", **environ)
         assert (done.returncode, done.stdout, done.stderr) == (3, b"", b"")
     assert len(watched.events()) == 8
-    watched.end_relays()
+    watched.kill()
 
 
 def test_nothing_heavy_is_loaded(watched: Watched) -> None:
