@@ -1,38 +1,38 @@
-# Reports what make does, as events of pytest-swarmtask. Include this file; `make tasks-help` shows this text.
+# Records the commands of a Makefile as events of pytest-swarmtask. Include this file; `make tasks-help` prints this text.
 #
-# $(call task-run,ID,COMMAND)    run a command between TASK_STARTED and TASK_COMPLETED or TASK_FAILED
+# $(call task-run,ID,COMMAND)    run a command; record TASK_STARTED, then TASK_COMPLETED or TASK_FAILED
 # $(call build-run,ID,COMMAND)   the same with BUILD_STARTED, BUILD_COMPLETED, BUILD_FAILED
 # $(call deploy-run,ID,COMMAND)  the same with DEPLOYMENT_...
 # $(call test-run,ID,COMMAND)    the same with TEST_STARTED, TEST_PASSED, TEST_FAILED
 #
 #     @$(call build-run,wheel,python -m build)
 #
-#   The end has duration, exit code, signal and the last lines of the error output. The command keeps its exit code, output, input and Ctrl-C.
-#   It goes to $(SHELL) as it would from the recipe: $$name is a shell variable, parentheses must balance, up to 61 commas, any number of them
-#   in a variable. A variable of several lines is one script that stops at the first line that fails.
+#   The end event has duration, exit code, signal and the last lines of the error output. The command keeps its exit code, output, input and
+#   Ctrl-C. $(SHELL) runs it as it would run a recipe line: $$name is a shell variable, and parentheses must balance. The command may contain up
+#   to 61 commas; a variable may contain any number of commas. A variable of several lines is one script, which stops at the first line that fails.
 #
-# $(call task-event,TYPE,ID,METADATA)  one event, with metadata as JSON; ID and METADATA may be left out
+# $(call task-event,TYPE,ID,METADATA)  record one event, with metadata as JSON; ID and METADATA may be left out
 #
 #     @$(call task-event,TASK_STARTED,make_test,'{"action":"test","type":"all"}')
 #
-# All of them stand at the start of a recipe line or in the middle of one. An ID or METADATA that is quoted for the shell goes there as it is,
-# one that holds $$name is put into double quotes, any other into single quotes. Reporting never fails, feeds or delays a recipe, and under -n,
-# -t and -q nothing is reported.
+# You can use each of them at the start of a recipe line or in the middle of it. If ID or METADATA is already quoted for the shell, it is used as
+# it is. If it contains $$name, it is put into double quotes, otherwise into single quotes. Recording never makes a recipe fail, never reads its
+# standard input, and never waits for the network. With -n, -t and -q no event is recorded.
 #
-#   TASKS_PYTHON  words for the shell: the Python that has pytest-swarmtask (default: that of the make above, else python3). A relative path
-#                 counts from the folder where make runs, also after a cd.
-#   TASKS_QUIET   1: no notice on standard error where events cannot be reported
-#   TASKS_STANDARD_TARGETS   1, set before the include: the targets setup, test, test-verbose, test-coverage, test-single, build and deploy,
-#                 with these commands, which a project sets as it needs:
+#   TASKS_PYTHON  words for the shell: the Python that has pytest-swarmtask (default: the Python of the make above, else python3). A relative
+#                 path counts from the folder where make runs, also after a cd.
+#   TASKS_QUIET   1: print no notice on standard error when events cannot be recorded
+#   TASKS_STANDARD_TARGETS   1, set before the include: defines the targets setup, test, test-verbose, test-coverage, test-single, build and
+#                 deploy. They run these commands, which a project can set:
 #   TASKS_INSTALL            setup: installs what the project needs, as a build
 #   TASKS_DATABASE           setup: prepares the database, as a deployment (default: none)
 #   TASKS_TEST               test, test-verbose, test-single TEST=...: runs the tests; takes --verbose, or files and tests
 #   TASKS_TEST_COVERAGE      test-coverage: runs the tests under coverage
 #   TASKS_BUILD              build
-#   TASKS_DEPLOY_<name>      deploy where WORKFLOW_ENVIRONMENT is <name>
+#   TASKS_DEPLOY_<name>      deploy if WORKFLOW_ENVIRONMENT is <name>
 #   TASKS_DEPLOY             deploy to any other environment
 #
-# Works with GNU make 3.81 and later, in dash and bash. Names that start with "tasks-" are for use in here.
+# Works with GNU make 3.81 and later, in dash and bash. Names that start with "tasks-" are internal.
 
 tasks-file := $(lastword $(MAKEFILE_LIST))
 tasks-default-goal := $(.DEFAULT_GOAL)
@@ -41,8 +41,8 @@ TASKS_PYTHON ?= $(tasks-default-python)
 export TASKS_PYTHON_ABOVE = $(tasks-python)
 TASKS_QUIET ?=
 
-# Everything below one make is one run. What began it says so in TRACEPARENT (W3C Trace Context); where nothing did, this make does. A parent
-# that begins with zeros is none: it only tells this make from others.
+# All events below one make belong to one run. TRACEPARENT (W3C Trace Context) passes the run on. If it is not set, this make starts the run. A
+# parent id that begins with zeros is not a real span: it only distinguishes this make from others.
 ifndef TRACEPARENT
 export TRACEPARENT := $(shell od -An -v -N20 -tx1 /dev/urandom 2>/dev/null | tr -d ' \n' | sed 's/^.\{32\}/00-&-00000000/;s/$$/-01/')
 endif
@@ -54,11 +54,11 @@ deploy-run = $(call tasks-run,deployment,$(1),$(tasks-command),)
 test-run = $(call tasks-run,test,$(1),$(tasks-command),)
 
 tasks-idle = $(call tasks-runs-nothing,$(firstword -$(MAKEFLAGS)))
-# The first word of MAKEFLAGS, here with a hyphen before it, holds the one-letter options; in make 3.81 it may also be "NAME=value".
+# The first word of MAKEFLAGS, here with a hyphen before it, contains the one-letter options. In make 3.81 it may also be "NAME=value".
 tasks-runs-nothing = $(if $(findstring =,$(1))$(filter --%,$(1)),,$(findstring n,$(1))$(findstring t,$(1))$(findstring q,$(1)))
 
-# The program for recipes, which starts fastest by its path. Looked for when it is first needed, and then again until it is there, since a recipe
-# may install it.
+# The program that recipes start. Python starts it fastest by its path. The path is searched for when it is first needed. If the search fails, the
+# next call searches again, since a recipe may have installed the package.
 tasks-program-file :=
 tasks-program = $(if $(tasks-program-file),,$(eval tasks-program-file := $$(shell $$(tasks-python) -c \
   'from pytest_swarmtask import recipe; print(recipe.__file__)' 2>/dev/null </dev/null)))$(if $(tasks-program-file),-S $(call \
@@ -66,8 +66,8 @@ tasks-program = $(if $(tasks-program-file),,$(eval tasks-program-file := $$(shel
 
 # --- one event ---
 
-# Exit status 2 means that the call is wrong, any other but 0 that there is no emitter: worth one notice in each run of make. A recipe is expanded
-# as a whole before its first line runs, and that may install the emitter: so it is tried, found or not.
+# Exit status 2 means that the call is wrong. Any other status except 0 means that there is no emitter, which gets one notice in each run of make.
+# make expands a whole recipe before it runs the first line. That line may install the emitter, so the emitter is started even if it was not found.
 tasks-emitter = $(tasks-python) $(if $(tasks-program),$(tasks-program) emit,-m pytest_swarmtask.emit) $(1) </dev/null
 tasks-emit = $(if $(tasks-is-quiet),{ $(tasks-emitter) >/dev/null 2>&1 || :; },{ \
   tasks_said=$$($(tasks-emitter) 2>&1 >/dev/null) || [ $$? = 2 ] || tasks_said=$(tasks-notice); \
@@ -78,8 +78,8 @@ TASKS_NOTICED ?=
 
 # --- a command between two events ---
 
-# $(1) kind, $(2) id, $(3) command, $(4) metadata as a word for the shell, or nothing. A simple command, so that the shell becomes it, and the
-# signals that make sends arrive.
+# $(1) kind, $(2) id, $(3) command, $(4) metadata as a word for the shell, or nothing. The result is a simple command, so the shell replaces itself
+# with it, and it gets the signals that make sends.
 tasks-run = $(if $(strip $(3)),$(if $(tasks-idle),$(tasks-in-shell),$(if $(tasks-program),$(tasks-reported),$(tasks-unreported))),$(error \
   tasks.mk: $(1) $(2): found no command, expected one after the id))
 tasks-reported = $(tasks-python) $(tasks-program) run --kind=$(1) $(if $(strip $(2)),--id=$(call tasks-word,$(2)) )$(if \
@@ -107,9 +107,9 @@ tasks-shell-word = $(if $(tasks-is-quoted),$(1),$(if $(findstring $$,$(1)),$(tas
 tasks-is-quoted = $(and $(filter '% "%,$(firstword $(1))),$(filter %' %",$(lastword $(1))))
 tasks-double-quote = "$(subst ",\",$(subst \,\\,$(1)))"
 tasks-quote = '$(subst ','\'',$(1))'
-# make ends a recipe's line at a newline, also within quotes.
+# make ends a recipe line at a newline, also within quotes, so newlines are passed as \n through printf.
 tasks-text = $(if $(findstring $(tasks-newline),$(1)),"$$(printf %b $(call tasks-quote,$(subst $(tasks-newline),\n,$(subst \,\\,$(1)))))",$(tasks-quote))
-# `call` keeps a space after its commas.
+# `call` keeps the space after a comma, so it is removed here.
 tasks-trim = $(if $(findstring <$(tasks-space),<$(1)),$(strip $(1)),$(1))
 
 tasks-here := $(call tasks-quote,$(CURDIR))/
@@ -117,10 +117,10 @@ tasks-python = $(call tasks-locate,$(TASKS_PYTHON),$(firstword $(TASKS_PYTHON)))
 tasks-locate = $(if $(filter '% "% ~%,$(2)),$(1),$(if $(filter /%,$(2)),$(subst \
   $(CURDIR)/,$(tasks-here),$(1)),$(if $(findstring /,$(2)),$(tasks-here))$(1)))
 
-# --- what `call` has split at its commas ---
+# --- join the pieces that `call` has split at commas ---
 
-# Each piece stands between marks, so that joining them keeps their spaces. Pieces that were not given are empty ones at the end, 62 at most:
-# take off 32 if they are there, then 16, 8, 4, 2 and 1.
+# Each piece is put between marks, so joining the pieces keeps their spaces. Arguments that were not given are empty pieces at the end. There are
+# at most 62 of them: remove 32 if there are so many, then 16, 8, 4, 2 and 1.
 tasks-numbers := 2 3 4 5 6 7 8 9 $(foreach ten,1 2 3 4 5 6,$(foreach one,0 1 2 3 4 5 6 7 8 9,$(ten)$(one)))
 tasks-from-2 := $(wordlist 1,62,$(tasks-numbers))
 tasks-from-3 := $(wordlist 2,63,$(tasks-numbers))
@@ -142,7 +142,7 @@ tasks-empty-32 := $(tasks-empty-16)$(tasks-empty-16)
 
 # --- targets ---
 
-# Recipes stand beside their targets, as a project may have set another prefix than the tab.
+# Recipes are on the same line as their targets, because a project may have changed the recipe prefix from a tab.
 .PHONY: tasks-help
 tasks-help: ; @sed '/^$$/q;s/^# \{0,1\}//' $(call tasks-quote,$(tasks-file)) && printf '%s\n' $(call tasks-quote,$(if \
   $(tasks-program),Events are reported by $(tasks-program-file).,No events: $(tasks-not-installed).))
@@ -188,5 +188,5 @@ tasks-deploy = $(if $(value WORKFLOW_ENVIRONMENT),$(or $($(if $(value TASKS_DEPL
 
 endif
 
-# None of these targets is what a bare `make` makes.
+# Restore the default goal, so a bare `make` makes none of these targets.
 .DEFAULT_GOAL := $(tasks-default-goal)
