@@ -1,4 +1,4 @@
-"""What counts as a word."""
+"""Tests of which texts count as words."""
 
 from __future__ import annotations
 
