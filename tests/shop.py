@@ -15,7 +15,9 @@ from tests.suite import Session, Suite
 
 SHOP = """
     import os, time
-        def total(items):
+    import pytest
+
+    def total(items):
         return sum(items) + int(os.environ.get("BUG", "0"))
 
     @pytest.mark.parametrize("n", range(5))
