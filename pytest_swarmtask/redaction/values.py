@@ -34,12 +34,12 @@ _PROSE = (*_PLAIN, "can", "cannot", "may", "please", "are", "were", "have", "doe
 _ARTIFICIAL = "!@#$%^&*?~+="
 """Signs that a made-up password has and a word of prose or a name does not."""
 _LONG = 16
-"""From this length on a value under a name that may mean anything (`stripe_key`) can be a secret: keys that a machine
-makes are longer, and the ids and codes that stand under such names are shorter."""
+"""From this length on a value under a name that may mean anything (`stripe_key`) can be a secret: most keys are longer,
+and most ids and codes are shorter. The corpora hold with any length from 12 to 20."""
 _SHORT = 6
-"""A value shorter than this is no secret under `auth` or `token` unless something else says so: `S3cr3t!` has 7."""
+"""A random value can be this short. With 8, `x-api-key: S3cr3t!` would be shown."""
 _SHORTEST = {PASSWORD: 3, YES: 4}
-"""Shorter values in texts are counts, flags and units. A person may choose `r00t` as a password."""
+"""Shorter values in texts are flags and units. With 5 and 6, `MYSQL_ROOT_PASSWORD=r00t` would be shown."""
 _SHORTEST_PIN = 4
 """A number under a password's name is a PIN or a password from four digits on; fewer count something."""
 _LONGEST_NAME = 200
@@ -70,17 +70,9 @@ _NUMBERS = re.compile(
     r"[v^~<>=#]{0,3}\d{1,5}(?:[.:/-]\d{1,5}){2,9}(?:[-+.]?[a-z]{1,8}[.-]?\d{0,4}){0,2}|\d{1,4}\.\d{1,4}|(?:#|0x)[0-9A-Fa-f]{1,8}"
 )
 """A version or a range of them, an address, a date, a time, a colour, a short code."""
-_HARMLESS_UNDER_TOKEN = (
-    ("a version, an address, a date, a time, a colour", _NUMBERS),
-    (
-        "an algorithm, such as ed25519, HS256, secp256k1",
-        re.compile(r"(?i)(?:ed|x|curve|rsa|ecdsa|dsa|aes|[hrep]s|sha|md|secp|p|hmac-?sha)[-_]?\d{1,5}(?:[krv]1)?"),
-    ),
-    (
-        "the name of a header, as in `token_header: X-Auth-Token`",
-        re.compile(r"Authorization|Cookie|[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){1,4}"),
-    ),
-)
+_ALGORITHM = re.compile(r"(?i)(?:ed|x|curve|rsa|ecdsa|dsa|aes|[hrep]s|sha|md|secp|p|hmac-?sha)[-_]?\d{1,5}(?:[krv]1)?")
+_HEADER_NAME = re.compile(r"Authorization|Cookie|[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){1,4}")
+_HARMLESS_FORMS = (_NUMBERS, _ALGORITHM, _HEADER_NAME)
 """What is shown under `token`, `secret` or `api_key`, whose values a machine makes. Under `password` a person may have
 chosen even this."""
 _WORDS = re.compile(r"[a-z]{1,16}(?:[-_/][a-z]{1,16}){1,6}")
@@ -105,7 +97,7 @@ def is_likely_secret(value: str, level: int) -> bool:
         return False
     if level in (KEY, MAYBE):
         return is_made(value, _LONG if level == KEY else _SHORT) and not is_wordy(value)
-    return level == PASSWORD or not any(form.fullmatch(value) for _, form in _HARMLESS_UNDER_TOKEN)
+    return level == PASSWORD or not any(form.fullmatch(value) for form in _HARMLESS_FORMS)
 
 
 def is_written_secret(value: str, level: int, *, quoted: bool, bound: bool, shortest_word: int = 8) -> bool:
@@ -122,16 +114,24 @@ def is_written_secret(value: str, level: int, *, quoted: bool, bound: bool, shor
         return False
     if level in (KEY, MAYBE):
         return True  # it looks random, or it would not be likely: more is not asked
-    # A person may choose the name of a variable as a password; a machine that makes tokens does not.
-    named = level == YES and is_identifier(value, quoted=quoted)
-    if named or len(value) < _SHORTEST[level] or _NUMBERS.fullmatch(value):
+    if _is_ordinary(value, level, quoted=quoted):
         return False
     if value.isdigit():
-        return len(value) >= (_SHORTEST_PIN if level == PASSWORD else _SHORT)
+        return True
     if quoted and bound:
         return not is_prose(value) or is_mixed(value.split(maxsplit=1)[0])  # `"a1b2c3 is set"` begins with the secret
     mixed = is_mixed(value)
     return (mixed or bound) and (level == PASSWORD or len(value) >= (_SHORT if mixed else shortest_word))
+
+
+def _is_ordinary(value: str, level: int, *, quoted: bool) -> bool:
+    """Whether a value is a name, a version or so short that texts are full of the like."""
+    return (
+        (level == YES and is_identifier(value, quoted=quoted))  # a person may choose that, a machine does not make it
+        or len(value) < _SHORTEST[level]
+        or _NUMBERS.fullmatch(value) is not None
+        or (value.isdigit() and len(value) < (_SHORTEST_PIN if level == PASSWORD else _SHORT))
+    )
 
 
 # -- placeholders --------------------------------------------------------------------------------------------------
@@ -139,7 +139,13 @@ def is_written_secret(value: str, level: int, *, quoted: bool, bound: bool, shor
 
 def is_placeholder(value: str) -> bool:
     """Whether a value only stands for a secret: `***`, `${TOKEN}`, `<your token>`, `{{ token }}`, `%s`, or nothing."""
-    return any(is_such(value) for is_such in _PLACEHOLDERS)
+    return (  # not a loop over a table: this is asked of every value, and most are none
+        _is_masked(value)  # first: the others cannot be asked about an empty value
+        or value.startswith(_REFERENCES)
+        or _FILLED_IN_LATER.search(value) is not None
+        or _FILL_IN_PHRASE.fullmatch(value) is not None
+        or _is_marked(value)
+    )
 
 
 def _is_masked(value: str) -> bool:
@@ -151,21 +157,9 @@ def _is_masked(value: str) -> bool:
     )
 
 
-def _is_reference(value: str) -> bool:
-    return value.startswith(_REFERENCES)
-
-
-def _is_filled_in_later(value: str) -> bool:
-    return _FILLED_IN_LATER.search(value) is not None
-
-
-def _is_fill_in_phrase(value: str) -> bool:
-    return _FILL_IN_PHRASE.fullmatch(value) is not None
-
-
 def _is_marked(value: str) -> bool:
-    is_closed = _MARKS.get(value[0])
-    return is_closed is not None and is_closed(value[1:])
+    is_such = _MARKS.get(value[0])
+    return is_such is not None and is_such(value[1:])
 
 
 def _is_shell_variable(rest: str) -> bool:
@@ -219,14 +213,7 @@ _MARKS = {
     "{": _is_in_braces,
     "[": _is_in_brackets,
 }
-"""What a placeholder that begins with this sign goes on like."""
-_PLACEHOLDERS = (
-    _is_masked,  # first, since the others are not asked about an empty value
-    _is_reference,
-    _is_filled_in_later,
-    _is_fill_in_phrase,
-    _is_marked,
-)
+"""The signs that a placeholder can begin with, and how it goes on after each."""
 
 
 # -- words ---------------------------------------------------------------------------------------------------------
