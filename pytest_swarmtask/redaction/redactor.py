@@ -39,7 +39,8 @@ _MAX_NODES = 1000
 _LONGEST_SECRET = 4096
 """So much of a text is looked at beyond its limit that a secret across the cut is found, be it a private key."""
 _LONGEST_KEY = 200
-"""Keys and names are not longer. Texts up to this length come again and again, so what becomes of them is kept."""
+"""A longer key is cut, and the last so many characters of its name are judged. Texts up to this length come again and
+again, such as keys and outcomes, so what becomes of them is kept."""
 
 _MIN_LITERAL = 8
 """A shorter value of a variable, such as `test` or `admin`, would be hidden in many a word that is no secret."""
@@ -218,7 +219,7 @@ class Redactor:
         return self.text(value if type(value) is str else str(_Walk(self).value(value, "", 0)), limit)
 
     def short(self, text: str) -> str:
-        """Return at most about 200 characters of a text, without secrets. A text that was seen before costs nothing."""
+        """Return at most about 200 characters of a text, without secrets. What was seen before costs a lookup."""
         known = self._seen.get(text)
         if known is None:
             known = self.text(text, _LONGEST_KEY)
@@ -241,7 +242,7 @@ class Redactor:
             return text
         if not walk.redacted:
             return text
-        import json  # only where there is a secret: start-up does without it
+        import json  # only where there is a secret: start-up does without
 
         return json.dumps(cleaned, ensure_ascii=False)
 

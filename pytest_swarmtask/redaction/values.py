@@ -249,9 +249,9 @@ def is_wordy(value: str, *, least_words: int = 1) -> bool:
         return True
     pieces = _PIECE.findall(value.replace("OAuth", "Oauth"))  # or it would be the words `OA` and `uth`
     words = [piece for piece in pieces if piece.isalpha()]
-    numbers_amid = sum(a.isdigit() and b.isalpha() for a, b in pairwise(pieces))  # `utf8mb4`, but also `a1b2`
+    numbers_amid = sum(a.isdigit() and b.isalpha() for a, b in pairwise(pieces))  # as in `oauth2client`
     return (
-        len(words) >= max(least_words, numbers_amid * 2)
+        len(words) >= max(least_words, numbers_amid * 2)  # random text has a number after nearly every letter: `a1b2`
         and _have_length_of_words(words)
         and (not numbers_amid or all(map(_is_clearly_word, words)))
         and all(piece.isalpha() or _is_joint(piece) for piece in pieces)
