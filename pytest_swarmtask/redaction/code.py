@@ -1,4 +1,4 @@
-"""Whether what follows a secret's name is code and no value: `password=get_password()`, `token: AccessToken`.
+"""Whether what follows a secret's name is code and no value: `password=get_password()`, `token = next_token`.
 
 These are the rules of `texts` about source code. They stand apart because they need nothing of its search for names.
 """
@@ -53,7 +53,7 @@ def is_code(text: str, value: str, end: int, sign: str | None, *, spaced: bool) 
 
 
 def _is_continued(given: _Unquoted) -> bool:
-    return given.text.startswith((" = ", "?."), given.end)  # `token = default = x`, `token: user?.token`
+    return given.text.startswith(" = ", given.end)  # `token = default = x`
 
 
 def _is_generic_type(given: _Unquoted) -> bool:
@@ -92,9 +92,8 @@ def _is_assigned_variable(given: _Unquoted) -> bool:
     )
 
 
-def _is_argument_in_list(given: _Unquoted) -> bool:
-    # `login(user, password=my_password, timeout=5)`. Where the comma was not read as part of the value, an underscore
-    # has to say that it is a variable.
+def _is_listed(given: _Unquoted) -> bool:
+    # `password=mypass,` as a line of a call. Without a sign, in `token my_token, x`, an underscore tells it from prose.
     return given.value.replace("_", "").isalpha() and (given.is_listed or ("_" in given.value and given.after == ","))
 
 
@@ -109,10 +108,9 @@ def _is_closed(given: _Unquoted, arguments: str) -> bool:
     return arguments[-1:] in ("", ")", "]") or ")" in rest_of_line
 
 
-def _is_only_argument(given: _Unquoted) -> bool:
-    return (
-        bool(given.sign) and given.after in (",", ")") and given.value.replace("_", "").isalpha()
-    )  # `f(password=secret)`
+def _is_argument(given: _Unquoted) -> bool:
+    # `f(password=mypass)`
+    return bool(given.sign) and given.after in (",", ")") and given.value.replace("_", "").isalpha()
 
 
 _CODE = (
@@ -124,9 +122,9 @@ _CODE = (
     _is_attribute,
     _is_dotted_words,
     _is_assigned_variable,
-    _is_argument_in_list,
+    _is_listed,
     _is_call,
-    _is_only_argument,
+    _is_argument,
 )
 
 
