@@ -1,49 +1,55 @@
-"""Whether a text may hold a secret: cheap questions that are asked of every text, so that few need a pattern."""
+"""Whether a text may hold a secret: cheap questions that are asked of every text, so that few texts need a pattern.
+
+A wrong yes costs a search in vain, a wrong no would show a secret: these questions ask for less than the patterns do.
+"""
 
 from __future__ import annotations
 
-# What a name says of its value:
+# The levels: what a name says of its value. The more a name says, the less is asked of the value.
 NO = 0
-"""The name tells of no secret."""
+"""The name is not that of a secret."""
 KEY = 1
-"""Some key; a secret if the value is long and looks as if a machine had made it."""
+"""The name is that of some key, such as `stripe_key`: the value is a secret if it is long and looks random."""
 MAYBE = 2
-"""A secret unless the value is plain."""
+"""The name may mean something else, such as `tokens` or `auth`: the value is a secret if it looks random."""
 YES = 3
-"""A secret that a machine makes: `api_key`, `token`."""
+"""The name is that of a secret that a machine makes, such as `api_key` or `token`."""
 PASSWORD = 4
-"""A secret that a person may have made up, so that it can look like anything."""
+"""The name is that of a secret that a person may have made up: the value can look like anything."""
 
-SHORTEST = 20
-"""Tokens have a word of at least so many characters, ..."""
-VARIED = 5
-"""... of which at least so many are digits or capitals."""
+_SHORTEST = 20
+"""The tokens that `formats.without_tokens` knows have a word of at least so many characters, ..."""
+_VARIED = 5
+"""... of which at least so many are digits or capitals: words, paths and node ids seldom have both."""
 
 _PLAIN = bytes(code for code in range(256) if not (0x30 <= code <= 0x39 or 0x41 <= code <= 0x5A))
-"""All that is no digit and no capital letter."""
+"""All bytes that are no digit and no capital letter: without them the varied characters of a text are left."""
+# Tables for `bytes.translate`, the cheapest way to look at all characters of a text. The first keeps the characters
+# that tokens have and makes spaces of all others; the second makes `w` of them, so that a long word is `_LONG`.
 _WORDS = bytes(code if code < 0x80 and (chr(code).isalnum() or chr(code) in "_-.~+=%") else 0x20 for code in range(256))
 _SHAPE = bytes(0x20 if code == 0x20 else 0x77 for code in _WORDS)
-_LONG = b"w" * SHORTEST
+_LONG = b"w" * _SHORTEST
 
 _RARE = (
     "jwt", "conn", "bearer", "phrase", "psk", "mnemonic",
     "kennwort", "contrase", "senha", "mdp", "wachtwoord", "hasło", "lösenord", "parola",
 )  # fmt: skip
-"""Looked for in the keys of metadata only: those come again and again, so what is found out about them is kept."""
+"""Parts of rarer names, looked for only in the keys of metadata. Keys come again and again, and what is found out about
+one is kept; in every text the search for all of these would cost too much."""
 
 
 def may_hold_token(text: str) -> bool:
-    """Tell whether a text may hold what `secret_formats.without_tokens` hides."""
+    """Whether a text may hold what `formats.without_tokens` hides."""
     octets = text.encode("utf-8", "replace")
-    if len(octets.translate(None, _PLAIN)) < VARIED or _LONG not in octets.translate(_SHAPE):
+    if len(octets.translate(None, _PLAIN)) < _VARIED or _LONG not in octets.translate(_SHAPE):
         return False
     words = octets.translate(_WORDS).split()
-    return any(len(word) >= SHORTEST and len(word.translate(None, _PLAIN)) >= VARIED for word in words)
+    return any(len(word) >= _SHORTEST and len(word.translate(None, _PLAIN)) >= _VARIED for word in words)
 
 
 def may_hold_credentials(lowered: str) -> bool:
-    """Tell whether a text, in lower case, may hold what `secret_formats.without_credentials` hides."""
-    return (  # not a loop: this is asked of every text
+    """Whether a text, in lower case, may hold what `formats.without_credentials` hides."""
+    return (  # not a loop over a table: this is asked of every text
         "://" in lowered
         or "@tcp(" in lowered
         or ":5432:" in lowered
@@ -68,8 +74,8 @@ def may_hold_credentials(lowered: str) -> bool:
 
 
 def may_name_secret(lowered: str) -> bool:
-    """Tell whether a text, in lower case, may hold the name of a secret."""
-    return (  # not a loop: this is asked of every text
+    """Whether a text, in lower case, may hold the name of a secret."""
+    return (  # not a loop over a table: this is asked of every text
         "pass" in lowered
         or "secret" in lowered
         or "token" in lowered
@@ -84,6 +90,6 @@ def may_name_secret(lowered: str) -> bool:
 
 
 def may_be_secret_name(name: str) -> bool:
-    """Tell whether a name may be one of a secret."""
+    """Whether a name may be that of a secret."""
     lowered = name.lower()
     return may_name_secret(lowered) or any(word in lowered for word in _RARE)

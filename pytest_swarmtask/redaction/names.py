@@ -1,7 +1,8 @@
-"""Which names say that what they name is a secret: `x-api-key`, `githubToken`, `DB_PASSWORD_PROD`, not `token_count`.
+"""Which names are names of secrets: `x-api-key`, `githubToken` and `DB_PASSWORD_PROD` are, `token_count` is not.
 
-A name is read as its words, whatever the style. A word such as `token` makes it a secret's name, unless what
-follows says that it is about the secret (`token_count`, `password_reset_page`), or what stands before denies it.
+A name is read as its words, in whatever style it is written. Its head is the last word that names a secret, such as
+`token` or `password`. A word before the head can deny it (`next_token`, `public_key`). The words after it say either
+which secret it is (`token_prod`), or that the name is about a secret (`token_count`, `password_reset_page`).
 """
 
 from __future__ import annotations
@@ -17,19 +18,22 @@ _PASSWORDS = (
     "passwörter", "contraseña", "contrasena", "senha", "mdp", "wachtwoord", "hasło", "lösenord", "parola", "psk",
     "mnemonic",
 )  # fmt: skip
+"""Words for a secret that a person may have chosen, so that its value can look like anything."""
 _PREFIXED = (
     "db", "user", "my", "ftp", "sftp", "smtp", "imap", "mail", "email", "admin", "root", "sql", "mysql", "pg", "psql",
     "postgres", "redis", "mongo", "rabbit", "ldap", "proxy", "ssh", "key", "store", "keystore", "cert", "become",
     "sudo", "wifi", "test", "login", "auth", "http", "web", "rpc", "app", "api", "svc", "service", "db2", "ora",
     "tls", "ssl", "vault", "bind", "require",
 )  # fmt: skip
-"""What stands before `pass` in one word: `dbpass`, unlike `minipass`."""
+"""What stands before `pass` or `pw` in one word: `dbpass`, unlike `minipass`, which is a package."""
 _TOKENS = (
     "secret", "secrets", "credential", "credentials", "token", "authorization", "cookie", "cookies", "jwt",
     "bearer", "phpsessid", "jsessionid", "sessionid",
 )  # fmt: skip
-_ENDINGS = ("password", "passwd", "passphrase", "pwd")
+"""Words for what a machine makes."""
+_PASSWORD_ENDINGS = ("password", "passwd", "passphrase", "pwd")
 _TOKEN_ENDINGS = ("secret", "token", "apikey", "accesskey", "secretkey", "privatekey", "signingkey", "authkey")
+"""How one word ends that is two, as in `githubtoken` and `APIKEY`."""
 _PAIRS = {
     "key": (
         "api", "apikey", "access", "secret", "private", "priv", "signing", "sign", "encryption", "encrypt",
@@ -44,14 +48,16 @@ _PAIRS = {
     "code": ("pass",),
     "id": ("phpsess", "jsession"),
 }  # fmt: skip
+"""Words that name a secret only together: `key` and what stands before it where it opens something, and so on."""
 _PUBLIC_KEYS = (
     "public", "pub", "primary", "foreign", "cache", "sort", "partition", "shard", "idempotency", "object", "row",
     "dedup", "deduplication", "lookup", "hash", "index", "group", "routing", "message", "translation",
     "publishable", "redis", "json", "dict", "map", "host", "unique", "natural", "surrogate", "composite", "range",
     "order", "query", "metric", "step", "arrow", "hot", "short", "enter", "no",
 )  # fmt: skip
+"""What stands before `key` where everybody may see it: of a database, a cache, a keyboard, a mapping."""
 _NUMBERED = ("first", "second", "last", "single", "all", "test")
-"""In `first_pass` and the like it is no word for a password."""
+"""After these words `pass` is a round, as in `first_pass`, and no password."""
 
 _GRAMMAR = (
     "next", "page", "continuation", "pagination", "starting", "idempotency", "lock", "sync", "cursor", "progress",
@@ -63,6 +69,7 @@ _DENIALS = (
     "no", "non", "has", "is", "needs", "need", "requires", "require", "use", "uses", "without", "forgot",
     "masked", "redacted",
 )  # fmt: skip
+"""What stands before a secret's name that then says whether there is a secret, or what is done with it."""
 _NEUTRAL = (
     "value", "val", "raw", "plain", "plaintext", "clear", "cleartext", "string", "str", "text", "hash", "hashed",
     "base", "encoded", "decoded", "encrypted", "confirm", "confirmation", "confirmed", "again", "repeat",
@@ -73,6 +80,7 @@ _NEUTRAL = (
     "ro", "rw", "write", "read", "admin", "root", "v", "override", "fallback", "global", "shared", "b", "secret",
     "tmp", "temp",
 )  # fmt: skip
+"""What follows a secret's name and says which one it is, or in which form it is: the value is still the secret."""
 _ABOUT = (
     "count", "counts", "counter", "type", "types", "url", "urls", "uri", "endpoint", "id", "ids", "name", "names",
     "file", "files", "path", "paths", "dir", "directory", "folder", "env", "at", "on", "date", "time", "timeout",
@@ -91,6 +99,7 @@ _ABOUT = (
     "role", "group", "settings", "santa", "checker", "factory", "attempts", "level", "flag", "scanning", "number",
     "change", "schema", "info", "service", "server", "client", "consent", "banner", "jar", "agent",
 )  # fmt: skip
+"""What follows a secret's name where the value is not the secret but something about it."""
 
 
 def words(name: str) -> list[str]:
@@ -117,46 +126,73 @@ def _add(found: list[str], word: str, kind: str) -> None:
 
 
 def meaning(name: str) -> int:
-    """Return what a name says of its value: `NO`, `KEY`, `MAYBE`, `YES` or `PASSWORD`. Any text is a name."""
+    """Return what a name says of its value: one of the levels of `hints`. Any text can be given as a name."""
     parts = words(name)
     for i in range(len(parts) - 1, -1, -1):
         found = _head(parts, i)
         if found:
-            return found if i == len(parts) - 1 else min(found, _after(parts[i + 1 :], found))
+            return min(found, _after(parts[i + 1 :], found))
     return NO
 
 
 def _head(parts: Sequence[str], i: int) -> int:
     """Return what the word at this place, with the one before it, makes of a name that ends with it."""
     word, before = parts[i], parts[i - 1] if i else ""
-    if (
+    for is_such, level in _HEADS:
+        if is_such(word, before):
+            return level
+    return NO
+
+
+def _is_denied(word: str, before: str) -> bool:
+    return (
         before in _DENIALS
         or (before in _GRAMMAR and word in ("token", "tokens"))
         or (before in _PUBLIC_KEYS and word.endswith("key"))
-    ):
-        return NO
-    if _is_password(word, before):
-        return PASSWORD
-    if word in _TOKENS or word.endswith(_TOKEN_ENDINGS) or before in _PAIRS.get(word, ()):
-        return YES
-    if word in ("pass", "tokens", "auth", "apikeys") or (word == "keys" and before in _PAIRS["key"]):
-        return MAYBE
-    return KEY if word == "key" and before else NO
+    )
 
 
 def _is_password(word: str, before: str) -> bool:
     if word == "pass":
-        return bool(before) and before not in _NUMBERED
-    prefix = word.removesuffix("pass").removesuffix("pw")
+        return bool(before) and before not in _NUMBERED  # alone it is more often a verb or a result
     return (
         word in _PASSWORDS
-        or word.endswith(_ENDINGS)
-        or (prefix != word and prefix in _PREFIXED)
+        or word.endswith(_PASSWORD_ENDINGS)
+        or _is_prefixed_pass(word)
         or (word == "passe" and before == "de")  # French: mot de passe
     )
 
 
+def _is_prefixed_pass(word: str) -> bool:
+    prefix = word.removesuffix("pass").removesuffix("pw")
+    return prefix != word and prefix in _PREFIXED
+
+
+def _is_token(word: str, before: str) -> bool:
+    return word in _TOKENS or word.endswith(_TOKEN_ENDINGS) or before in _PAIRS.get(word, ())
+
+
+def _is_ambiguous(word: str, before: str) -> bool:
+    # `tokens` are also the words of a text, and `auth` and `pass` say how somebody is let in, or that a test passed.
+    return word in ("pass", "tokens", "auth", "apikeys") or (word == "keys" and before in _PAIRS["key"])
+
+
+def _is_some_key(word: str, before: str) -> bool:
+    return word == "key" and bool(before)  # `stripe_key`; `key` alone is that of any mapping
+
+
+_HEADS = (
+    (_is_denied, NO),  # first: `no_password`, `next_token`, `public_key`
+    (_is_password, PASSWORD),
+    (_is_token, YES),
+    (_is_ambiguous, MAYBE),
+    (_is_some_key, KEY),
+)
+"""What makes a word the head of a secret's name, and what such a name says of its value."""
+
+
 def _after(rest: Sequence[str], found: int) -> int:
+    """Return what is left of what a name's head says, given the words that follow it."""
     if all(word in _NEUTRAL for word in rest):
         return found
-    return NO if any(word in _ABOUT for word in rest) else MAYBE
+    return NO if any(word in _ABOUT for word in rest) else MAYBE  # an unknown word leaves it to the value

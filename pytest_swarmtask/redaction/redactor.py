@@ -1,15 +1,13 @@
-"""From any Python value to one that may be written: JSON can carry it, it is bounded, and it tells no secret.
+"""Makes of any Python value one that may be written: JSON can carry it, it is bounded, and it holds no secret.
 
-A text passes an ordered chain: it loses the literal values of secret-looking environment variables, what has the form
-of a known kind of secret (`formats`), and what it names as one (`names`, `texts`). A mapping
-loses the values of keys that name a secret. All of this happens before the first write, so no later stage has to be
-trusted with it.
+A text passes an ordered chain. It loses the literal values of environment variables that hold secrets, the secrets of a
+known form (`formats`), and the secrets that it names (`names`, `texts`). A mapping loses the values of keys that name a
+secret (`names`, `values`). All of this happens before the first write, so no later stage has to be trusted with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from itertools import islice
 
 from pytest_swarmtask.core.event import MASK
@@ -27,50 +25,89 @@ from pytest_swarmtask.redaction.hints import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import ModuleType
     from typing import Any
 
-
+# Bounds of an event, which is one line of at most 16 KiB: some long texts fit, and the whole of an ordinary mapping.
 _MAX_TEXT = 2048
 _MAX_ITEMS = 100
+# Deeper and larger values are cyclic or endless more often than meant; the walk through them has to end.
 _MAX_DEPTH = 6
 _MAX_NODES = 1000
-_MIN_LITERAL = 8
-_MIN_LINE = 20
-_MIN_PART = 12
+
 _LONGEST_SECRET = 4096
+"""So much of a text is looked at beyond its limit that a secret across the cut is found, be it a private key."""
 _LONGEST_KEY = 200
+"""A longer key is cut, and the last so many characters of its name are judged. Texts up to this length come again and
+again, such as keys and outcomes, so what becomes of them is kept."""
+
+_MIN_LITERAL = 8
+"""A shorter value of a variable, such as `test` or `admin`, would be hidden in many a word that is no secret."""
+_MIN_RANDOM_LITERAL = 6
+"""A URL's password may be this short if it looks random: then it is a part of no word."""
+_MIN_LINE = 20
+"""One line of a secret of several is hidden alone from this length on: shorter ones, such as `}`, are in any text."""
+_MIN_PART = 12
+"""A part of a webhook's path may be a secret from this length on: shorter ones are words, versions and ids."""
 
 _NO_SECRETS = ("PWD", "OLDPWD")
-"""Variables that the shell keeps folders in; without this all paths would be hidden."""
-
+"""Variables that the shell keeps folders in. `PWD` also means password: without this all paths would be hidden."""
 _COMMON = ("password", "postgres", "changeme", "required", "disabled", "undefined", "anonymous", "localhost")
-"""Values that are words which stand in many texts, and that nobody keeps secret."""
+"""Passwords that nobody keeps secret: hiding them would hide these words in all texts."""
+
+_SMALL = 1000
+"""A number below this is a count or a position, as in `failed_passwords: 2` and `{"token": {"line": 3}}`."""
+_SIZED = (str, bytes, list, tuple, dict, set)
 
 
-_modules: dict[str, Any] = {}
+class _RuleModules:
+    """The modules with the rules, each imported by the first text that needs it.
+
+    Most events need none of them. An emitter lives for a few milliseconds, and `re` alone would take one of these.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        """Import a module and keep it. Python calls this only for an attribute that is not there yet."""
+        module: ModuleType
+        if name == "formats":
+            from pytest_swarmtask.redaction import formats
+
+            module = formats
+        elif name == "names":
+            from pytest_swarmtask.redaction import names
+
+            module = names
+        elif name == "texts":
+            from pytest_swarmtask.redaction import texts
+
+            module = texts
+        elif name == "values":
+            from pytest_swarmtask.redaction import values
+
+            module = values
+        else:
+            raise AttributeError(name)
+        setattr(self, name, module)
+        return module
+
+
+_rules = _RuleModules()
 
 
 def load_rules() -> None:
-    """Load what else is loaded with the first text that needs it: when the interpreter ends it is too late for that."""
+    """Load all rules now, for a process that may redact while the interpreter ends, too late for an import."""
     for name in ("formats", "names", "texts", "values"):
-        _rules(name)
-
-
-def _rules(name: str) -> Any:
-    module = _modules.get(name)
-    if module is None:
-        module = _modules[name] = import_module(f"pytest_swarmtask.redaction.{name}")
-    return module
+        getattr(_rules, name)
 
 
 class Redactor:
-    """What counts as a secret in this process.
+    """Hides what counts as a secret in this process.
 
     Args:
-        environ: whose secret-looking variables give the literal values to hide.
-        keys: further key endings that name a secret.
-        allow: keys that are harmless although they look like one.
+        environ: the environment variables: the values of those that are named like secrets are hidden in all texts.
+        keys: further endings of keys that name a secret, in any style.
+        allow: keys that are harmless although they are named like secrets, in any style.
         variables: names of further variables that hold secrets, or URLs with secrets in them.
     """
 
@@ -91,18 +128,23 @@ class Redactor:
         self.hide(environ, variables)
 
     def hide(self, environ: Mapping[str, str], variables: Iterable[str]) -> None:
-        """Hide from now on the values of these variables too, and what is secret in those that are URLs."""
+        """Hide from now on the secret values in this environment, too.
+
+        Args:
+            environ: the environment variables.
+            variables: names of those that hold secrets although they are not named like it.
+        """
         secrets = self._secrets(environ, frozenset(variables))
         found = {form for value in secrets for form in _forms(value)}
         self._literals = sorted(found.union(self._literals), key=len, reverse=True)
         self._seen.clear()
 
     def is_secret_key(self, key: str) -> bool:
-        """Tell whether the value under this key is a secret by its name."""
+        """Whether the name of this key alone says that its value is a secret."""
         return self.meaning(key) >= YES
 
     def meaning(self, key: str) -> int:
-        """Return what a key says of its value, after `names`, with what is configured."""
+        """Return what a key says of its value: one of the levels of `hints`. What is configured goes before `names`."""
         known = self._meanings.get(key)
         if known is None:
             letters = _letters(key) if self._allow or self._endings else ""
@@ -117,10 +159,15 @@ class Redactor:
         return known
 
     def text(self, text: str, limit: int = _MAX_TEXT) -> str:
-        """Return the text without secrets, at most about `limit` characters long, encodable as UTF-8."""
+        """Return the text without secrets, encodable as UTF-8.
+
+        Args:
+            text: any text, also with lone surrogates.
+            limit: how many characters are kept; where more were, their number is added.
+        """
         unseen = len(text) - limit - _LONGEST_SECRET
         if unseen > 0:
-            text = text[: limit + _LONGEST_SECRET]  # what lies across the cut is still recognised
+            text = text[: limit + _LONGEST_SECRET]
         for literal in self._literals:
             if literal in text:
                 text = text.replace(literal, MASK)
@@ -128,7 +175,7 @@ class Redactor:
             if "\x1b" in text:
                 text = self._coloured(text)
             text = self._chain(text)
-        except (ImportError, OSError):  # what finds secrets cannot be loaded, as where no file can be opened any more
+        except (ImportError, OSError):  # the rules cannot be loaded, as where no file can be opened any more
             text = MASK
         if len(text) > limit or unseen > 0:
             text = f"{text[:limit]}… ({max(0, len(text) - limit) + max(0, unseen)} more characters)"
@@ -137,26 +184,29 @@ class Redactor:
         return text
 
     def _chain(self, text: str) -> str:
-        # What does the work is loaded with the first text that needs it: an emitter's whole life is few milliseconds.
         if may_hold_token(text):
-            text = _rules("formats").without_tokens(text, MASK)
+            text = _rules.formats.without_tokens(text, MASK)
         lowered = text.lower()
         if may_hold_credentials(lowered):
-            text = _rules("formats").without_credentials(text, lowered, MASK)
+            text = _rules.formats.without_credentials(text, lowered, MASK)
         if self._endings or may_name_secret(lowered):
             text = self._without_named(text)
         return text
 
     def _coloured(self, text: str) -> str:
-        """Return a terminal's text without its colours if they stand around or inside of secrets, else as it is."""
-        plain: str = _rules("texts").without_colours(text)
+        """Return a terminal's text as it is, or without its colours if there are secrets in it: colours split them."""
+        plain = _rules.texts.without_colours(text)
         cleaned = self._chain(plain)
         return text if cleaned == plain else cleaned
 
     def metadata(self, values: Mapping[Any, Any]) -> dict[str, Any]:
-        """Return a copy of event metadata that JSON can carry and that tells no secret.
+        """Return a copy of event metadata that JSON can carry and that holds no secret.
 
-        The paths that were hidden are listed under ``redacted``.
+        Args:
+            values: a mapping with keys and values of any type.
+
+        Returns:
+            The copy. The paths of what was hidden are listed under ``redacted``.
         """
         walk = _Walk(self)
         cleaned = walk.mapping(values, "", 0)
@@ -165,11 +215,11 @@ class Redactor:
         return cleaned
 
     def plain(self, value: Any, limit: int = _MAX_TEXT) -> str:
-        """Return any value as text, without secrets. Never raises."""
+        """Return any value as text, without secrets, at most about `limit` characters long. Never raises."""
         return self.text(value if type(value) is str else str(_Walk(self).value(value, "", 0)), limit)
 
     def short(self, text: str) -> str:
-        """Return a text of at most 200 characters; keys, and words that come again and again, cost next to nothing."""
+        """Return at most about 200 characters of a text, without secrets. What was seen before costs a lookup."""
         known = self._seen.get(text)
         if known is None:
             known = self.text(text, _LONGEST_KEY)
@@ -180,11 +230,11 @@ class Redactor:
     def _without_named(self, text: str) -> str:
         if text[:1] in ("{", "["):
             text = self._json(text)
-        named: str = _rules("texts").without_named(text, MASK, self.meaning)
+        named: str = _rules.texts.without_named(text, MASK, self.meaning)
         return named
 
     def _json(self, text: str) -> str:
-        """Return a text that is JSON as a whole without what is secret in its values; any other as it is."""
+        """Return a text that is JSON as a whole without the secrets in it, and any other text as it is."""
         walk = _Walk(self)
         try:
             cleaned = walk.value(loads(text), "", 0)
@@ -192,18 +242,21 @@ class Redactor:
             return text
         if not walk.redacted:
             return text
-        import json  # only where there is a secret
+        import json  # only where there is a secret: start-up does without
 
         return json.dumps(cleaned, ensure_ascii=False)
 
     def _secrets(self, environ: Mapping[str, str], variables: frozenset[str]) -> Iterator[str]:
+        """Give the values of an environment that are secrets, and of URLs the secret parts."""
         for name, value in environ.items():
             if len(value) < _MIN_LITERAL or name in _NO_SECRETS:
                 continue
             if "://" in value:
                 yield from _in_url(value, whole_path=name in variables or "WEBHOOK" in name.upper())
             elif name in variables or (
-                _is_hidden(self.meaning(name), value) and value.lower() not in _COMMON and not _is_place(value)
+                _is_hidden(self.meaning(name), value)
+                and value.lower() not in _COMMON
+                and not _rules.values.is_place(value)
             ):
                 yield value
 
@@ -226,34 +279,33 @@ def _meaning(key: str) -> int:
     if not may_be_secret_name(key):
         return NO
     try:
-        level: int = _rules("names").meaning(key)
-    except (ImportError, OSError):  # as above: rather too much is hidden
+        level: int = _rules.names.meaning(key)
+    except (ImportError, OSError):  # the rules cannot be loaded: rather too much is hidden
         return PASSWORD
     return level
 
 
-def _is_place(value: str) -> bool:
-    found: bool = _rules("values").is_place(value)
-    return found
+def _in_url(url: str, *, whole_path: bool) -> Iterator[str]:
+    """Give the secrets in a URL.
 
-
-def _in_url(value: str, *, whole_path: bool) -> Iterator[str]:
-    """Give what is secret in a URL: its password, its token, and in a webhook's each part that no person would type."""
-    values = _rules("values")
-    address, _, query = value.partition("://")[2].partition("#")[0].partition("?")
+    Args:
+        url: the URL.
+        whole_path: it is a webhook's, so that the parts of its path and its query can be secrets, too.
+    """
+    address, _, query = url.partition("://")[2].partition("#")[0].partition("?")
     location, _, path = address.partition("/")
     login, at, _ = location.rpartition("@")
     if at:
         secret = login.partition(":")[2] or login
-        if len(secret) >= _MIN_LITERAL or values.is_made(secret, _MIN_LITERAL - 2):
+        if len(secret) >= _MIN_LITERAL or _rules.values.is_made(secret, _MIN_RANDOM_LITERAL):
             yield secret
     if whole_path:
-        yield from (part for part in path.split("/") if len(part) >= _MIN_PART and values.is_mixed(part))
+        yield from (part for part in path.split("/") if len(part) >= _MIN_PART and _rules.values.is_mixed(part))
         yield from (text for pair in query.split("&") if len(text := pair.partition("=")[2]) >= _MIN_LITERAL)
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Give the forms that a secret takes in texts: as it is, escaped, in a URL, and a line at a time."""
+    """Give the forms that a secret has in texts: as it is, in a URL, as `repr` and JSON escape it, and line by line."""
     yield secret
     if not secret.isalnum():
         yield "".join(c if c.isalnum() or c in "-._~" else _percent(c) for c in secret)
@@ -268,7 +320,13 @@ def _percent(character: str) -> str:
 
 
 class _Walk:
-    """One pass over one event's metadata: keeps the path, and a budget that bounds any input."""
+    """One walk through the metadata of one event.
+
+    Attributes:
+        redactor: what counts as a secret.
+        redacted: the paths of what was hidden.
+        budget: how many more texts, lists and mappings are copied: it bounds the time for any input.
+    """
 
     __slots__ = ("budget", "redacted", "redactor")
 
@@ -278,6 +336,7 @@ class _Walk:
         self.budget = _MAX_NODES
 
     def mapping(self, values: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
+        """Return a copy of the mapping at this path and depth. What its own code raises is passed on."""
         result: dict[str, Any] = {}
         redactor = self.redactor
         named = _named_value(values)
@@ -298,14 +357,15 @@ class _Walk:
         return result
 
     def value(self, value: Any, path: str, depth: int) -> Any:
-        kind = type(value)
+        """Return what is written of any value at this path and depth. Never raises."""
+        kind = type(value)  # straight, not a table of types: this is asked of every value
         if kind is str:
             self.budget -= 1
             return "…" if self.budget < 0 or depth > _MAX_DEPTH else self._string(value, path)
         if value is None or kind is bool or (kind is int and -(2**63) <= value < 2**64):
             return value
         if kind is float:
-            return value if value - value == 0 else str(value)  # NaN and the infinities have no JSON
+            return value if value - value == 0 else str(value)  # JSON has no NaN and no infinities
         self.budget -= 1
         if self.budget < 0 or depth > _MAX_DEPTH:
             return "…"
@@ -318,9 +378,9 @@ class _Walk:
             if isinstance(value, (list, tuple, set, frozenset)):
                 items = self._items(list(islice(value, _MAX_ITEMS)), path, depth + 1)
                 return [*items, f"… ({len(value) - _MAX_ITEMS} more)"] if len(value) > _MAX_ITEMS else items
-            if isinstance(value, str):  # a subclass, such as an enum's member
+            if isinstance(value, str):  # a subclass, such as an enum's member, whose own `str` may say anything
                 return self._string(str.__str__(value), path)
-            if isinstance(value, (int, float)) and type(value) not in (int, float):  # as NumPy's numbers are
+            if isinstance(value, (int, float)) and type(value) not in (int, float):  # a subclass, such as NumPy's
                 plain = int(value) if isinstance(value, int) else float(value)
                 return self.value(plain, path, depth)
             return self._string(_describe(value), path)
@@ -332,30 +392,13 @@ class _Walk:
         before: Any = None
         for i, item in enumerate(items):
             where = f"{path}[{i}]"
-            if type(before) is str and type(item) is str and self._follows(before, item, items):
+            if type(before) is str and type(item) is str and _is_announced(self.redactor, before, item, items):
                 self._note(where)
                 cleaned.append(MASK)
             else:
                 cleaned.append(self.value(item, where, depth))
             before = item
         return cleaned
-
-    def _follows(self, before: str, item: str, items: Sequence[Any]) -> bool:
-        """Tell whether this item of a list is the secret that the one before it announces, as in a command line."""
-        if item.startswith("-p") and len(item) > 4 and "mysql" in str(items[0]):
-            return True
-        if item.startswith("-") or not item:
-            return False
-        if before.startswith("-"):
-            if self.redactor.is_secret_key(before) and "=" not in before:
-                return not _only_stands_for_one(item)
-            if before in ("-u", "--user", "--proxy-user") or (before in ("-a", "--auth") and "http" in str(items[0])):
-                secret = item.partition(":")[2]
-                return bool(secret) and not secret.isdigit() and not _only_stands_for_one(secret)
-            return (before == "-p" and ("login" in items or "sshpass" in items)) or (
-                before == "-a" and "redis-cli" in items
-            )
-        return len(items) == 2 and self.redactor.is_secret_key(before) and _is_hidden(MAYBE, item)
 
     def _string(self, value: str, path: str) -> str:
         cleaned = self.redactor.short(value) if len(value) <= _LONGEST_KEY else self.redactor.text(value)
@@ -368,82 +411,163 @@ class _Walk:
 
 
 def _describe(value: Any) -> str:
-    """Return the text form of a value that is no JSON type: the plain one where there is one, else its repr."""
+    """Return the text form of a value that is of no type of JSON."""
     if isinstance(value, (bytes, bytearray)):
         return bytes(value[: _MAX_TEXT * 2]).decode("utf-8", "backslashreplace")
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {value}"
     if isinstance(value, int):
-        return hex(value)  # too large for JSON numbers to be safe, and for Python to make decimal digits of
+        return hex(value)  # beyond 64 bits few readers of JSON keep all digits, and Python limits decimal ones
     return str(value)
 
 
+# -- values under the name of a secret -----------------------------------------------------------------------------
+
+
 def _may_be_secret(value: Any) -> bool:
-    """Tell whether there is something to hide: not in nothing, truth values and what is empty."""
+    """Whether there is something to hide: None, truth values and empty values are shown."""
     kind = type(value)  # not `isinstance`, which asks the value, and it may answer anything
     return value is not None and kind is not bool and not (kind in _SIZED and not value)
 
 
 def _is_hidden(level: int, value: Any) -> bool:
-    """Tell whether this value is hidden under a key whose name says so much of it."""
-    if level >= YES and type(value) is dict:
-        return not _only_describes(value)
-    small = type(value) in (int, float) and -_SMALL < value < _SMALL  # `token: 5`, `failed_passwords: 2` count
-    if level in (NO, PASSWORD):
-        return level == PASSWORD and not (
-            (small and type(value) is int) or (type(value) is str and _only_stands_for_one(value))
-        )
-    if type(value) in (int, float):
-        return level == YES and not small
-    looks_secret = _rules("values").looks_secret
+    """Whether this value is hidden under a key whose name is of this level."""
+    if level >= YES:
+        return not any(is_such(value) for is_such in _SHOWN[level])
+    return level != NO and any(_rules.values.is_likely_secret(text, level) for text in _texts_in(value))
+
+
+def _texts_in(value: Any) -> Iterator[str]:
     items = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
-    if level == YES and type(value) is not str:
-        return True
-    if level == YES and _only_stands_for_one(value):
-        return False
     texts = (_describe(item) for item in islice(items, _MAX_ITEMS) if isinstance(item, (str, bytes, bytearray)))
-    return any(text and looks_secret(text, level) for text in texts)
+    return filter(None, texts)
 
 
-def _only_describes(value: dict[Any, Any]) -> bool:
-    """Tell whether a mapping under a secret's name tells only about it: where it is from, of what kind."""
-    is_mixed = _rules("values").is_mixed
-    return all(
+def _is_description(value: Any) -> bool:
+    """Whether a value is a mapping that only describes a secret: where it is kept, of what kind it is."""
+    return type(value) is dict and all(_is_detail(key, item) for key, item in islice(value.items(), _MAX_ITEMS))
+
+
+def _is_detail(key: Any, item: Any) -> bool:
+    kind = type(item)
+    return (
         item is None
-        or type(item) in (bool, float)
-        or (type(item) is int and (-_SMALL < item < _SMALL or _is_about(key)))
-        or (type(item) is str and not is_mixed(item) and _is_about(key))
-        for key, item in islice(value.items(), _MAX_ITEMS)
+        or kind in (bool, float)
+        or (kind is int and (-_SMALL < item < _SMALL or _is_about(key)))
+        or (kind is str and not _rules.values.is_mixed(item) and _is_about(key))
     )
 
 
 def _is_about(key: Any) -> bool:
+    # A key such as `source` makes `token_source`, which is no secret's name; `value` makes `token_value`, which is.
     return type(key) is str and _meaning(f"token_{key}"[-_LONGEST_KEY:]) == NO
 
 
-def _only_stands_for_one(value: str) -> bool:
-    values = _rules("values")
+def _is_small_integer(value: Any) -> bool:
+    return type(value) is int and -_SMALL < value < _SMALL
+
+
+def _is_small_number(value: Any) -> bool:
+    return type(value) in (int, float) and -_SMALL < value < _SMALL
+
+
+def _is_stand_in(value: Any) -> bool:
+    """Whether a value is a text that stands for a secret: a placeholder, a state, or the path of a file with it."""
+    if type(value) is not str:
+        return False
+    values = _rules.values
     return values.is_placeholder(value) or values.is_state(value) or ("://" not in value and values.is_place(value))
 
 
+def _is_harmless_token(value: Any) -> bool:
+    return type(value) is str and not _rules.values.is_likely_secret(value, YES)  # `ed25519`, a URL, a version
+
+
+_SHOWN: dict[int, tuple[Callable[[Any], bool], ...]] = {
+    PASSWORD: (_is_description, _is_small_integer, _is_stand_in),
+    YES: (_is_description, _is_small_number, _is_stand_in, _is_harmless_token),
+}
+"""What is shown although its key names a secret, by the level of the name. A person may choose a password that looks
+like an algorithm or a number such as 3.14; a machine that makes tokens does not."""
+
+
+# -- secrets in lists ----------------------------------------------------------------------------------------------
+
+
+def _is_announced(redactor: Redactor, before: str, item: str, items: Sequence[Any]) -> bool:
+    """Whether an item of a list is the secret that the item before it announces, as in a command line."""
+    if item[:1] in ("", "-"):  # an option, not the value of one; but `mysql` has the password in the option
+        return item.startswith("-p") and len(item) >= _MYSQL_OPTION and "mysql" in str(items[0])
+    if before.startswith("-"):
+        return _is_option_value(redactor, before, item, items)
+    # A pair such as `("api_key", "a1b2c3")` is not always a name and its value, so the value has to look like a secret.
+    return len(items) == 2 and redactor.is_secret_key(before) and _is_hidden(MAYBE, item)
+
+
+def _is_option_value(redactor: Redactor, option: str, item: str, items: Sequence[Any]) -> bool:
+    if redactor.is_secret_key(option) and "=" not in option:
+        return not _is_stand_in(item)
+    for options, is_command, is_secret in _OPTIONS:
+        if option in options and is_command(items):
+            return is_secret(item)
+    return False
+
+
+def _is_any_command(_items: Sequence[Any]) -> bool:
+    return True
+
+
+def _is_httpie(items: Sequence[Any]) -> bool:
+    return "http" in str(items[0])
+
+
+def _is_login(items: Sequence[Any]) -> bool:
+    return "login" in items or "sshpass" in items
+
+
+def _is_redis(items: Sequence[Any]) -> bool:
+    return "redis-cli" in items
+
+
+def _has_password(login: str) -> bool:
+    password = login.partition(":")[2]
+    return bool(password) and not password.isdigit() and not _is_stand_in(password)  # digits: `docker run -u 1000:1000`
+
+
+def _is_any_item(_item: str) -> bool:
+    return True
+
+
+_MYSQL_OPTION = 5
+"""From this length on `-p…` is a password: a shorter one may be several options in one, such as `-pN`."""
+_OPTIONS: tuple[tuple[tuple[str, ...], Callable[[Sequence[Any]], bool], Callable[[str], bool]], ...] = (
+    # (options, whether the command means a login or a password with them, whether the value then is a secret)
+    (("-u", "--user", "--proxy-user"), _is_any_command, _has_password),  # curl, wget and others
+    (("-a", "--auth"), _is_httpie, _has_password),
+    (("-p",), _is_login, _is_any_item),  # `docker login -p x`, `sshpass -p x`
+    (("-a",), _is_redis, _is_any_item),
+)
+"""Options whose name does not say that their value is a secret. The first row that fits decides."""
+
+
+# -- names ---------------------------------------------------------------------------------------------------------
+
+
 def _named_value(values: Mapping[Any, Any]) -> str | None:
-    """Return what `value` is the value of in a mapping such as ``{"name": "DB_PASSWORD", "value": …}``."""
+    """Return the name whose value `value` is in a mapping such as ``{"name": "DB_PASSWORD", "value": …}``."""
     if type(values) is not dict or "value" not in values:
         return None
     names = (values.get(key) for key in ("name", "key", "header", "variable"))
     return next((name for name in names if type(name) is str), None)
 
 
-_SMALL = 1000
-_SIZED = (str, bytes, list, tuple, dict, set)
-
-
 def _free(name: str, taken: Mapping[str, Any]) -> str:
-    """Return the name, or one like it that is not taken: nothing that a caller gave is overwritten."""
+    """Return the name, or one like it that is not taken, so that nothing is overwritten that a caller gave."""
     while name in taken:
         name += "_"
     return name
 
 
 def _letters(key: str) -> str:
+    """Return a key without its style: `pin-code`, `PIN_CODE` and `pinCode` are one key."""
     return "".join(c for c in key.lower() if c.isalnum())
