@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 
 from pytest_swarmtask.core.project import Project
-from pytest_swarmtask.journal import locks
+from pytest_swarmtask.journal import locks, watcher
 from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
@@ -548,7 +548,7 @@ def test_two_segments_in_one_tick_of_the_clock(
     lab: Lab, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, tick: float
 ) -> None:
     """A segment that is begun while the folder's time of change still stands, as coarse clocks make it, is found."""
-    monkeypatch.setattr(loop, "_TICK", tick)
+    monkeypatch.setattr(watcher, "_TICK", tick)
     recorder, relay = hair(lab, receiver)
     recorder.trigger("TASK_STARTED", "first", None, {})
     assert relay._list()
