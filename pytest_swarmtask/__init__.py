@@ -5,7 +5,8 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_swarmtask.core.errors import AccessError, ConfigError, EventTypeError, SwarmtaskError, UsageError
-    from pytest_swarmtask.core.event import AutomationEventType, Event
+    from pytest_swarmtask.core.event import Event
+    from pytest_swarmtask.core.event_types import AutomationEventType
     from pytest_swarmtask.sources.python.integrator import AutomationIntegrator, trigger_task_event
 
 __version__ = "0.1.0"
@@ -24,7 +25,7 @@ __all__ = [
 
 _HOME = {
     "AccessError": "core.errors",
-    "AutomationEventType": "core.event",
+    "AutomationEventType": "core.event_types",
     "AutomationIntegrator": "sources.python.integrator",
     "ConfigError": "core.errors",
     "Event": "core.event",

@@ -6,6 +6,7 @@ module to find ours, it is faster still. What needs `site` loads it: see `config
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -16,10 +17,13 @@ def main() -> int:
     # Python has put this folder first, where our `trace` and `events` would hide others' modules of such names.
     sys.path[:] = [path for path in sys.path if path not in (folder, os.path.realpath(folder))]
     sys.path.append(os.path.dirname(folder))
+    gc.disable()  # there is little garbage, and looking for it is a tenth of what a recipe costs
     if sys.argv[1:2] == ["emit"]:
         from pytest_swarmtask.emit import in_recipe
 
-        return in_recipe(sys.argv[2:])
+        code = in_recipe(sys.argv[2:])
+        gc.freeze()  # not at the end of the process either
+        return code
     from pytest_swarmtask.cli.main import main as command_line
 
     arguments = sys.argv[1:]

@@ -21,7 +21,7 @@ from pytest_swarmtask.config.fields import (
     Text,
     about,
 )
-from pytest_swarmtask.core.event import AutomationEventType  # noqa: TC001 - msgspec looks it up
+from pytest_swarmtask.core.event_types import AutomationEventType  # noqa: TC001 - msgspec looks it up
 
 
 class _Comparison(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,8 +5,6 @@ Imported by everything that captures, so it must stay cheap: no `typing`, no `da
 
 from __future__ import annotations
 
-import enum
-
 from pytest_swarmtask.core.errors import EventTypeError, JournalError
 from pytest_swarmtask.core.fastjson import compact, encode_basestring, loads
 
@@ -15,49 +13,33 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class AutomationEventType(str, enum.Enum):
-    """What an event tells. The value is the name, so it compares equal to the plain string."""
-
-    TASK_STARTED = "TASK_STARTED"
-    TASK_COMPLETED = "TASK_COMPLETED"
-    TASK_FAILED = "TASK_FAILED"
-    BUILD_STARTED = "BUILD_STARTED"
-    BUILD_COMPLETED = "BUILD_COMPLETED"
-    BUILD_FAILED = "BUILD_FAILED"
-    DEPLOYMENT_STARTED = "DEPLOYMENT_STARTED"
-    DEPLOYMENT_COMPLETED = "DEPLOYMENT_COMPLETED"
-    DEPLOYMENT_FAILED = "DEPLOYMENT_FAILED"
-    TEST_STARTED = "TEST_STARTED"
-    TEST_PASSED = "TEST_PASSED"
-    TEST_FAILED = "TEST_FAILED"
-    TEST_SKIPPED = "TEST_SKIPPED"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-STATUSES = {
-    "STARTED": "started",
-    "COMPLETED": "completed",
-    "PASSED": "completed",
-    "FAILED": "failed",
-    "SKIPPED": "skipped",
+EVENT_TYPES = {
+    "TASK_STARTED": "started",
+    "TASK_COMPLETED": "completed",
+    "TASK_FAILED": "failed",
+    "BUILD_STARTED": "started",
+    "BUILD_COMPLETED": "completed",
+    "BUILD_FAILED": "failed",
+    "DEPLOYMENT_STARTED": "started",
+    "DEPLOYMENT_COMPLETED": "completed",
+    "DEPLOYMENT_FAILED": "failed",
+    "TEST_STARTED": "started",
+    "TEST_PASSED": "completed",
+    "TEST_FAILED": "failed",
+    "TEST_SKIPPED": "skipped",
 }
-"""The status an event has unless its caller gives another, by the last word of its type."""
-
-EVENT_TYPES = {member.value: STATUSES[member.value.partition("_")[2]] for member in AutomationEventType}
-"""Every event type with its default status."""
+"""Every event type with its default status. `core.event_types` has them as an enumeration, for Python code."""
 
 
 def event_type_name(event_type: str) -> str:
-    """Return the plain name of an event type given as a member or a string.
+    """Return the plain name of an event type given as a string or as an `AutomationEventType`.
 
     Raises:
-        EventTypeError: it is none of the event types; the message names the nearest one.
+        EventTypeError: the argument is not an event type; the message names the nearest one.
     """
-    name: Any = event_type.value if isinstance(event_type, AutomationEventType) else event_type
+    name: Any = event_type  # a caller may pass anything
     if isinstance(name, str) and name in EVENT_TYPES:
-        return name
+        return str.__str__(name)  # the plain string of a member of the enumeration
     raise EventTypeError(f"unknown event type {name!r}: expected one of {', '.join(EVENT_TYPES)}{_nearest(name)}")
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_swarmtask.core.errors import EventTypeError, JournalError, SwarmtaskError
-from pytest_swarmtask.core.event import EVENT_TYPES, AutomationEventType, Event, event_type_name
+from pytest_swarmtask.core.event import EVENT_TYPES, Event, event_type_name
+from pytest_swarmtask.core.event_types import AutomationEventType
 
 FIELDS = (
     "id",
@@ -83,6 +84,12 @@ def test_a_type_is_its_name() -> None:
     assert member == "TASK_STARTED"
     assert (str(member), f"{member}", "%s" % member) == ("TASK_STARTED",) * 3  # noqa: UP031 - all three ways
     assert event_type_name(member) == event_type_name("TASK_STARTED") == "TASK_STARTED"
+    assert type(event_type_name(member)) is str
+
+
+def test_the_enumeration_has_all_types() -> None:
+    """The enumeration and the table of the types, which stand in two modules, name the same ones."""
+    assert [member.value for member in AutomationEventType] == list(AutomationEventType.__members__) == [*EVENT_TYPES]
 
 
 @pytest.mark.parametrize(

@@ -318,6 +318,7 @@ def test_nothing_heavy_is_loaded(root: Path, configured: bool) -> None:
         "threading",
         "typing",
         "dataclasses",
+        "enum",
         "pathlib",
         "difflib",
     }

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pytest_swarmtask.config.variables import mentioned
 from pytest_swarmtask.core.errors import UsageError
-from pytest_swarmtask.core.event import MASK, AutomationEventType, event_type_name
+from pytest_swarmtask.core.event import MASK, event_type_name
 from pytest_swarmtask.core.project import NAME, NAME_IN_WORDS, TASKS, Project
 from pytest_swarmtask.recording import recorder as recording
 from pytest_swarmtask.redaction.redactor import Redactor, load_rules
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from pytest_swarmtask.core.event_types import AutomationEventType
     from pytest_swarmtask.recording.recorder import Recorder
     from pytest_swarmtask.sources.python.handlers import Handler
 
