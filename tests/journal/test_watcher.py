@@ -13,7 +13,7 @@ from pytest_swarmtask.journal import watcher as watchers
 from pytest_swarmtask.journal.watcher import SegmentWatcher
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
-from tests.support import read_events
+from tests.lab import read_events
 
 
 @pytest.fixture
