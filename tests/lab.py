@@ -24,6 +24,7 @@ import standardwebhooks
 
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks
+from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.relay.survey import survey
 
 REPOSITORY = Path(__file__).parents[1]
@@ -55,6 +56,12 @@ def read_events(root: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the events in the journal of a project: segment by segment, oldest first, in the order written."""
     segments = sorted(Path(root, ".taskmaster", "events").glob("*.jsonl"))
     return [json.loads(line) for segment in segments for line in segment.read_bytes().splitlines()]
+
+
+def no_relay(recorder: Recorder) -> None:
+    """Keep a recorder from starting a relay for the endpoints that it has now."""
+    if recorder._deliveries is not None:
+        recorder._deliveries.needs_relay = False
 
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw2hTwjUPD8ILP"

@@ -56,12 +56,11 @@ def replace_file(path: str, content: bytes, *, mode: int = PRIVATE, temporary: s
 
 
 def _write_all(fd: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        count = os.write(fd, left)
+    while content:
+        count = os.write(fd, content)  # fewer bytes than asked for where the disk is nearly full
         if not count:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        left = left[count:]
+        content = content[count:]
 
 
 def mode_of(path: str) -> int:

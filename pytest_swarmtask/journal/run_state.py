@@ -1,6 +1,7 @@
-"""What the processes of one run know of each other besides events: the spans that are open, and what was said.
+"""State that the processes of one run share besides events: open spans, and problems that the user was told of.
 
-A recipe that reports a start and an end does it from two processes, which share nothing but the run and the names.
+A recipe of make that reports a start and an end does so from two processes. They share nothing but the run's id and
+the names that they give, so each piece of state is a small file that is named by a key made of these.
 """
 
 from __future__ import annotations
@@ -14,23 +15,26 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.project import Project
 
 
-def begin(project: Project, key: str, span_id: str, now: float) -> None:
-    """Keep a span for the process that ends it.
+def save_span(project: Project, key: str, span_id: str, now: float) -> None:
+    """Save an open span for the process that will end it. Never raises.
 
     Args:
-        project: the project whose journal this is.
-        key: what both processes know it by.
+        project: the project whose processes share it.
+        key: a name that both processes can compute.
         span_id: the span.
         now: when it began, seconds since the epoch.
     """
     try:
         replace_file(os.path.join(_folder(project), key), f"{span_id} {now!r}".encode())
     except OSError:
-        pass  # its end will have no duration
+        pass  # without the file, the end event has another span id and no duration
 
 
-def take(project: Project, key: str) -> tuple[str, float] | None:
-    """Return the span that another process began, and when; None where none did. It is given only once."""
+def take_span(project: Project, key: str) -> tuple[str, float] | None:
+    """Return the span that another process saved, and when it began; None if there is none.
+
+    The span is removed, so that the next one of the same name is not taken for it.
+    """
     path = os.path.join(project.spans, key)
     try:
         with open(path, encoding="ascii") as file:
@@ -42,7 +46,11 @@ def take(project: Project, key: str) -> tuple[str, float] | None:
 
 
 def is_first_to_say(project: Project, key: str) -> bool:
-    """Tell whether no process has said this yet. Where the journal cannot be written, temporary files remember it."""
+    """Whether no process of the run has told the user this yet; asking counts as telling.
+
+    If the journal's folder cannot be written, a file in the folder for temporary files remembers it: just then every
+    process of the run has the same problem to tell.
+    """
     try:
         folder = _folder(project)
         if not os.access(folder, os.W_OK):
@@ -54,7 +62,7 @@ def is_first_to_say(project: Project, key: str) -> bool:
     except FileExistsError:
         return False
     except OSError:
-        pass  # better twice than never
+        pass  # it is better to be told twice than never
     return True
 
 
@@ -65,4 +73,4 @@ def _folder(project: Project) -> str:
 
 
 def _temporary() -> str:
-    return os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - an empty file that only says that it is there
+    return os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - the file is empty; only its existence counts

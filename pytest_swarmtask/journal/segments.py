@@ -206,7 +206,7 @@ class Journal:
         _close(former)
 
     def _leave(self) -> None:
-        self._ended = self.owed()
+        self._ended = self.pending()
         self._present.clear()
         self._fd = self.segment = None
         self.written = self._torn = 0
@@ -217,8 +217,8 @@ class Journal:
         self.held = 0
         self._ended = {}
 
-    def owed(self) -> dict[str, int]:
-        """Return the segments of this process that are owed to somebody, with their sizes in bytes."""
+    def pending(self) -> dict[str, int]:
+        """Return the segments of this process that have a route to endpoints, with their sizes in bytes."""
         if self.segment is None or self.route == LOCAL:
             return self._ended
         return {**self._ended, self.segment: self.written}

@@ -1,69 +1,69 @@
-"""The recorder: one for each process and journal. It makes events of facts and journals them.
+"""The recorder: it makes events of facts and writes them to the journal. There is one for each process and project.
 
-Everything that captures (plugin, emitter, integrator) goes through `Recorder.record`, which never raises
-for anything that the surroundings do: it counts what was lost and keeps the first reason.
+Every source of events (plugin, emitter, integrator, `swarmtask run`) uses `Recorder.record`. It never raises, whatever
+is wrong with disk or permissions: it counts the events that are lost and keeps the first reason.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from _thread import RLock  # `threading` without what is not needed here
+from _thread import RLock  # `threading` would cost the start of every process more than is needed of it
 
 from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, SHARED, Event
-from pytest_swarmtask.core.project import BACKGROUND, Project
-from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, derived_span, run_context, traceparent
+from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, run_context, traceparent
 from pytest_swarmtask.journal import run_state
-from pytest_swarmtask.journal.segments import LOCAL, SUFFIX, Journal
-from pytest_swarmtask.recording.relay_launcher import RelayLauncher
+from pytest_swarmtask.journal.segments import Journal
 from pytest_swarmtask.recording.settings import Settings, read_settings
-from pytest_swarmtask.redaction.redactor import Redactor, masked_paths
+from pytest_swarmtask.recording.spans import SpanBook
+from pytest_swarmtask.recording.truncate import note_redactions, truncate
+from pytest_swarmtask.redaction.redactor import Redactor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
+    from pytest_swarmtask.recording.deliveries import Deliveries
     from pytest_swarmtask.recording.extra_metadata import ExtraMetadata
-    from pytest_swarmtask.recording.routing import Routing
 
-_MAX_USED = 100_000
 _MASK = MASK.encode()
-_STANDARD = ("timestamp", "workflow", "action", "success", "error", "duration", "outcome", "exit_code", "redacted")
 
 
 class Recorder:
     """Makes events and journals them.
 
+    Args:
+        settings: the project's settings.
+        environ: the variables that name the run, the secrets to hide, and what deliveries depend on.
+
     Attributes:
-        settings: what it goes by.
+        settings: the project's settings.
+        clock: gives the time of events; no test suite can stop it.
         trace_id: the run.
-        parent_span_id: the span around what is recorded next; the plugin moves it.
-        redactor: hides secrets; callers on the hot path use it on their own strings and pass `cleaned=True`.
-        listeners: called with each event after it was journaled; must not raise or block.
+        parent_span_id: the span around the next event; the plugin changes it.
+        redactor: hides secrets. Callers on the hot path use it on their own strings and pass `cleaned=True`.
+        listeners: called with each event after it was journaled; they must not raise or block.
         count: events journaled.
-        lost: events that could not be journaled, or that the role of whoever runs this may not emit.
-        forks: how many forks lie between this process and the one that made it.
-        failing: whether the journal took no more, when it was last tried.
-        refused: whether the role did not allow one of them.
+        lost: events that could not be journaled, or that the role does not allow.
+        forks: how many forks lie between this process and the one that made the recorder.
+        failing: whether the last attempt to write to the journal failed.
+        refused: whether the role did not allow one of the events.
         problem: the first reason for a loss, or what is wrong with the configuration, or None.
     """
 
     __slots__ = (
         "_around",
-        "_awaited",
+        "_deliveries",
         "_denied",
         "_environ",
         "_extra_metadata",
-        "_handed_over",
         "_ids",
         "_journal",
-        "_launchers",
         "_lock",
-        "_open",
-        "_routing",
         "_source",
-        "_used",
+        "_spans",
         "clock",
         "count",
         "failing",
@@ -94,32 +94,36 @@ class Recorder:
         self.problem: str | None = settings.problem
         self._environ = environ
         self._denied = settings.access.denied
-        self._lock = RLock()  # a signal's handler may record while its thread is recording
+        self._lock = RLock()  # re-entrant, as a signal's handler may record while its thread is recording
         self._ids = Ids()
-        self._open: dict[tuple[str, str | None], tuple[str, float]] = {}
-        self._used: set[str] = set()
-        self._extra_metadata = self._added(environ)
-        self._routing: Routing | None = None
-        self._connect()
+        self._spans = SpanBook(settings.project, self._ids, self.trace_id, self._around)
+        self._extra_metadata = self._load_extra_metadata()
+        self._journal = self._new_journal()
+        self._deliveries: Deliveries | None = None
+        if settings.enabled and settings.endpoints:
+            self._deliveries = self._load_deliveries()
 
-    def _added(self, environ: Mapping[str, str]) -> ExtraMetadata | None:
-        """Return what adds to the metadata of all events, where something does."""
+    def _load_extra_metadata(self) -> ExtraMetadata | None:
+        """Return what adds to the metadata of all events, or None if nothing does."""
         plugins = self.settings.plugins
-        if not (plugins or environ.get(CAUSES)) or not self.settings.enabled:
+        if not (plugins or self._environ.get(CAUSES)) or not self.settings.enabled:
             return None
         from pytest_swarmtask.recording.extra_metadata import ExtraMetadata, causes
 
-        return ExtraMetadata(plugins, causes(environ), self.redactor, self._complain)
+        return ExtraMetadata(plugins, causes(self._environ), self.redactor, self._complain)
 
-    def _complain(self, problem: str) -> None:
-        self.problem = self.problem or _neutral(problem)
+    def _load_deliveries(self) -> Deliveries:
+        from pytest_swarmtask.recording.deliveries import Deliveries  # most processes have no endpoint
 
-    def _connect(self) -> None:
-        self._journal = Journal(self.settings.project.journal, self.trace_id, self._ids, self.clock)
-        self._launchers: dict[str, RelayLauncher] = {}
-        self._awaited: set[str] = set()
-        self._handed_over = True
-        self._set_route()
+        return Deliveries(self.settings, self._environ, self._journal, self._complain)
+
+    def _new_journal(self) -> Journal:
+        return Journal(self.settings.project.journal, self.trace_id, self._ids, self.clock)
+
+    def _complain(self, problem: str | None) -> None:
+        """Keep a problem, unless there was one before: the first is the one to solve."""
+        if problem and not self.problem:
+            self.problem = _neutral(problem)
 
     # -- recording ---------------------------------------------------------------------------------------------
 
@@ -177,9 +181,9 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - disk, permissions, anything: the watched work goes on
             self._lose(error)
             return None
-        if not self._handed_over:
-            self._handed_over = True
-            self._launchers[self._journal.route].start(self._environ)
+        deliveries = self._deliveries
+        if deliveries is not None and deliveries.needs_relay:
+            deliveries.start_relay()
         for listener in self.listeners:
             listener(event)
         return event
@@ -196,9 +200,9 @@ class Recorder:
     def _append(self, event: Event) -> None:
         line = event.encode()
         if _MASK in line:
-            line = _say_redacted(event)
+            line = note_redactions(event)
         if len(line) > MAX_EVENT:
-            line = _shrink(event)
+            line = truncate(event)
         with self._lock:
             self._journal.append(line)
             self.count += 1
@@ -208,26 +212,27 @@ class Recorder:
         with self._lock:
             self.lost += 1
             self.failing = True
-        self.problem = self.problem or _neutral(
-            f"events could not be written to {self.settings.project.journal}: {error}"
-        )
+        self._complain(f"events could not be written to {self.settings.project.journal}: {error}")
 
     def denies(self, event_type: str) -> bool:
-        """Tell whether the role does not allow such an event."""
+        """Whether the role does not allow events of this type."""
         return self.settings.enabled and event_type in self._denied
 
     def _is_open_ended(self, event_type: str) -> bool:
-        """Tell whether the role forbids an end of what this begins: the lack of one is no death then."""
+        """Whether the role allows an event that begins a span, but not every event that could end it.
+
+        Then a missing end event does not mean that the process died.
+        """
         kind, _, verb = event_type.partition("_")
         return verb == "STARTED" and any(denied.startswith(f"{kind}_") for denied in self._denied)
 
     def _deny(self, event_type: str) -> None:
-        """Count an event that the role does not allow, and say so with the first one."""
+        """Count an event that the role does not allow; the first one is also a problem."""
         with self._lock:
             self.lost += 1
-            said, self.refused = self.refused, True
-        if not said:
-            self.problem = self.problem or self.settings.access.refusal(f"emit:{event_type}")
+            is_first, self.refused = not self.refused, True
+        if is_first:
+            self._complain(self.settings.access.refusal(f"emit:{event_type}"))
 
     def trigger(
         self,
@@ -238,18 +243,28 @@ class Recorder:
         *,
         ends_elsewhere: bool = False,
     ) -> Event | None:
-        """Record an event that a user's code gives, with the standard metadata and the span that it belongs to.
+        """Record an event that user code reports, with the standard metadata and the span that it belongs to.
 
-        With `ends_elsewhere`, another process of the run will end what this one begins.
+        Args:
+            event_type: one of `EVENT_TYPES`, not checked here.
+            task_id: what the event is about, or None.
+            status: the caller's own word for the status, or None for the default.
+            metadata: the caller's own metadata; it replaces standard metadata of the same name.
+            ends_elsewhere: another process of the run will end the span that this event begins.
+
+        Returns:
+            The event, or None if it is lost or recording is off.
         """
+        if not self.settings.enabled:
+            return None
         kind, _, verb = event_type.partition("_")
         task_id = task_id if task_id is None else _text(task_id, self.redactor)
         now = self.clock.now()
         standard: dict[str, Any] = {"workflow": self.settings.source, "action": kind.lower()}
         if verb == "STARTED":
-            span_id = self._begin(kind, task_id, now, ends_elsewhere=ends_elsewhere)
+            span_id = self._spans.begin(kind, task_id, now, ends_elsewhere=ends_elsewhere)
         else:
-            span_id, started = self._end(kind, task_id)
+            span_id, started = self._spans.end(kind, task_id)
             standard["success"] = verb not in ("FAILED", "SKIPPED")
             if started is not None:
                 standard["duration"] = round(max(0.0, now - started), 6)
@@ -269,71 +284,27 @@ class Recorder:
         """Return a new span id."""
         return self._ids.span()
 
-    def _begin(self, kind: str, task_id: str | None, now: float, *, ends_elsewhere: bool) -> str:
-        key = span_id = derived_span(self.trace_id, self._around, kind, task_id)
-        if ends_elsewhere and self._around is not None and self.settings.enabled:
-            span_id = self._ids.span()
-            run_state.begin(self.settings.project, key, span_id, now)
-        elif span_id in self._used:  # the same task once more in one process: a span of its own
-            span_id = self._ids.span()
-        elif len(self._used) < _MAX_USED:
-            self._used.add(span_id)
-        if len(self._open) < _MAX_USED:
-            self._open[kind, task_id] = (span_id, now)
-        return span_id
-
-    def _end(self, kind: str, task_id: str | None) -> tuple[str, float | None]:
-        begun_here = self._open.pop((kind, task_id), None)
-        if begun_here is not None:
-            return begun_here
-        key = derived_span(self.trace_id, self._around, kind, task_id)
-        begun_elsewhere = run_state.take(self.settings.project, key) if self._around is not None else None
-        return begun_elsewhere or (key, None)
-
-    # -- where it goes -----------------------------------------------------------------------------------------
+    # -- where events are delivered to -------------------------------------------------------------------------
 
     def register_webhook(self, definition: Mapping[str, Any], variables: Iterable[str]) -> None:
-        """Owe what is recorded from now on to one more endpoint.
+        """Deliver what is recorded from now on to one more endpoint.
 
         Args:
             definition: as a webhook in `workflow.yaml`.
             variables: names of the environment variables that it depends on.
         """
+        names = list(variables)
         with self._lock:
-            names = list(variables)
-            self._routes().register(definition, names)
             self.redactor.hide(self._environ, names)
-            self._set_route()
+            if self._deliveries is None:
+                self._deliveries = self._load_deliveries()
+            self._deliveries.register(definition, names)
 
     def unregister_webhook(self, name: str) -> None:
-        """Owe what is recorded from now on no longer to this endpoint."""
+        """Deliver what is recorded from now on no longer to this endpoint."""
         with self._lock:
-            self._routes().unregister(name)
-            self._set_route()
-
-    def _routes(self) -> Routing:
-        if self._routing is None:
-            from pytest_swarmtask.recording.routing import Routing  # most processes owe nobody anything
-
-            self._routing = Routing(self.settings, self._environ)
-        return self._routing
-
-    def _set_route(self) -> None:
-        if self._routing is None and not self.settings.endpoints:
-            return
-        try:
-            route, relay, awaited = self._routes().keep()
-        except OSError as error:
-            self.problem = self.problem or _neutral(f"events cannot be owed to an endpoint: {error}")
-            return
-        if route == LOCAL:
-            self._handed_over = True
-        elif route != self._journal.route:
-            self._launchers[route] = RelayLauncher(self.settings.project, relay)
-            if awaited:
-                self._awaited.add(route)
-            self._handed_over = False
-        self._journal.reroute(route)
+            if self._deliveries is not None:
+                self._deliveries.unregister(name)
 
     # -- the run -----------------------------------------------------------------------------------------------
 
@@ -342,9 +313,9 @@ class Recorder:
         return traceparent(self.trace_id, self.parent_span_id or self._ids.span())
 
     def is_first_to_say(self, problem: str) -> bool:
-        """Tell whether no other process of the run has said this yet."""
+        """Whether no other process of the run has told the user of this problem; asking counts as telling."""
         if self._around is None:
-            return True
+            return True  # no other process belongs to the run
         key = zlib.crc32(f"{self.trace_id}|{self._around}|{problem}".encode("utf-8", "replace"))
         return run_state.is_first_to_say(self.settings.project, f"{key:08x}")
 
@@ -352,63 +323,55 @@ class Recorder:
         """Become part of another run, as an xdist worker does; to be called before anything is recorded."""
         self._journal.close()
         self.trace_id, self.parent_span_id, self._around = trace_id, parent_span_id, parent_span_id
-        self._connect()
+        self._spans.join(trace_id, parent_span_id)
+        self._journal = self._new_journal()
+        if self._deliveries is not None:
+            self._deliveries.follow(self._journal)
 
     # -- the end -----------------------------------------------------------------------------------------------
 
     @property
-    def owed(self) -> bool:
-        """Whether something that this process wrote is owed to an endpoint that the end of a run waits for."""
-        return bool(self._owed())
+    def has_pending(self) -> bool:
+        """Whether this process wrote events for an endpoint that the end of a run waits for."""
+        return self._deliveries is not None and bool(self._deliveries.pending())
 
-    def _owed(self) -> dict[str, int]:
-        segments = self._journal.owed().items()
-        return {name: size for name, size in segments if name.rpartition("-")[2].removesuffix(SUFFIX) in self._awaited}
+    owed = has_pending
 
     def drain(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for what this process wrote to be settled; tell whether it is."""
+        """Wait at most `timeout` seconds until each event is delivered or a dead letter; return whether that is so."""
         self._check_journal()
-        deadline = self.clock.now() + timeout
-        settled = True
-        for route, launcher in self._launchers.items():
-            owed = {name: size for name, size in self._owed().items() if name.endswith(f"-{route}{SUFFIX}")}
-            left = max(0.0, deadline - self.clock.now())
-            settled = (not owed or launcher.wait(owed, left, self._environ)) and settled
-            self.problem = self.problem or launcher.problem
+        if self._deliveries is None:
+            return True
+        settled = self._deliveries.wait(timeout)
+        self._complain(self._deliveries.problem)
         return settled
 
     def undelivered(self) -> tuple[int, str]:
-        """Return how many events of the run an endpoint still waits for, the most of all, and which, and why."""
-        waiting, name, state = 0, "", None
-        for progress in self._progress():
-            for endpoint, counts in progress["runs"].get(self.trace_id, {}).items():
-                if not endpoint.startswith(BACKGROUND) and (state is None or counts["waiting"] > waiting):
-                    waiting, name, state = counts["waiting"], endpoint, progress["endpoints"][endpoint]
-        if state is None:
-            return self.count, "no relay has answered yet"
-        return waiting, _neutral(f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind")
+        """Return how many events of the run wait for the endpoint that is furthest behind, and its name and problem."""
+        found = self._deliveries.undelivered(self.trace_id) if self._deliveries is not None else None
+        waiting, why = found or (self.count, "no relay has answered yet")
+        return waiting, _neutral(why)
 
     def dead_letters(self) -> int:
         """Return how many events of the run were refused for good."""
-        runs = (progress["runs"].get(self.trace_id, {}) for progress in self._progress())
-        return sum(counts["dead"] for run in runs for counts in run.values())
-
-    def _progress(self) -> Iterator[dict[str, Any]]:
-        return (launcher.progress() for launcher in self._launchers.values())
+        return 0 if self._deliveries is None else self._deliveries.dead_letters(self.trace_id)
 
     def hold(self) -> None:
-        """Keep the segment, and with it the sign of life that its lock is, until `release`: spans of ours are open."""
+        """Keep the segment locked until `release`, so that readers know that this process is alive.
+
+        Without that, readers would take spans that are still open for those of a dead process, and close them.
+        """
         self._journal.held += 1
 
     def release(self) -> None:
-        """Close, unless somebody else holds it."""
+        """Take back one `hold`, and close the segment unless there is another."""
         self._journal.held -= 1
         self.close()
 
     def close(self) -> None:
-        """End the segment, unless it is held. A later event begins another."""
-        for launcher in self._launchers.values():
-            self.problem = self.problem or launcher.problem
+        """Close the segment, unless it is held. A later event begins another."""
+        if self._deliveries is not None:
+            self._complain(self._deliveries.problem)
         with self._lock:
             self._check_journal()
             if not self._journal.held:
@@ -416,70 +379,32 @@ class Recorder:
 
     def _check_journal(self) -> None:
         if not self._journal.exists():
-            self.problem = self.problem or _neutral(
-                f"{self.settings.project.journal} was removed while events were written to it"
-            )
+            self._complain(f"{self.settings.project.journal} was removed while events were written to it")
             self.lost, self.count = self.lost + self.count, 0
             self.failing = True
 
     def forked(self) -> None:
         """Go on as a child of a fork: with ids and a segment of its own."""
-        self._lock = RLock()  # another thread may have held it, and is not here
+        self._lock = RLock()  # another thread of the parent may have held it, which does not exist in the child
         self._ids.renew()
         self._journal.forked()
-        self._handed_over = self._journal.route == LOCAL
+        if self._deliveries is not None:
+            self._deliveries.forked()
         self.count = self.lost = 0
         self.forks += 1
 
 
 def _neutral(text: str) -> str:
+    """Return a text for a terminal, see `core.text.neutral`."""
     try:
         from pytest_swarmtask.core.text import neutral  # only where something is wrong
-    except (ImportError, OSError):  # such as that no file can be opened any more
+    except (ImportError, OSError):  # the interpreter ends, or no file can be opened any more
         return ascii(text)[1:-1]
     return neutral(text)
 
 
-def _say_redacted(event: Event) -> bytes:
-    """Return the line of an event that something was redacted from; its `redacted` says where, in all fields."""
-    known = event.metadata.get("redacted", [])
-    if isinstance(known, list):
-        fields = masked_paths({"task_id": event.task_id, "status": event.status, "source": event.source})
-        paths = [*known, *fields, *masked_paths(event.metadata)]
-        event.metadata["redacted"] = list(dict.fromkeys(paths))
-    return event.encode()
-
-
-def _shrink(event: Event) -> bytes:
-    """Return the line of an event that is too long, cut until it fits; it says that it was cut."""
-    for limit in (512, 128, 32):
-        event.metadata = {key: _cut(value, limit) for key, value in event.metadata.items()}
-        event.metadata.setdefault("truncated", True)
-        line = event.encode()
-        if len(line) <= MAX_EVENT:
-            return line
-    standard = {key: value for key, value in event.metadata.items() if key in _STANDARD and not _nests(value)}
-    event.metadata = {**standard, "truncated": True}
-    return event.encode()
-
-
-def _nests(value: Any) -> bool:
-    items = value if isinstance(value, list) else [value]
-    return any(isinstance(item, (dict, list)) for item in items)
-
-
-def _cut(value: Any, limit: int) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= limit else f"{value[:limit]}…"
-    if isinstance(value, list):
-        return [_cut(item, limit) for item in value[: limit // 8]]
-    if isinstance(value, dict):
-        return {key: _cut(item, limit) for key, item in list(value.items())[: limit // 8]}
-    return value
-
-
 def _text(value: Any, redactor: Redactor) -> str:
-    """Return a task id as text, as it is where it is one: spans are told apart by it."""
+    """Return a task id as text. A plain text stays as it is, not redacted yet, because it names the span."""
     return value if type(value) is str else redactor.plain(value)
 
 
@@ -493,7 +418,8 @@ def _copied(metadata: Mapping[Any, Any], redactor: Redactor) -> dict[Any, Any]:
 _recorders: dict[Project, Recorder] = {}
 _default: list[Project] = []
 making = RLock()
-"""Held while a recorder, or what belongs to one, is made: there is one for each project, whichever thread is first."""
+"""Held while a recorder, or an object that there is once for each recorder, is made: threads may ask at the same time.
+"""
 
 
 def get_recorder(project: Project | None = None, otherwise: str | None = None) -> Recorder:
@@ -502,7 +428,7 @@ def get_recorder(project: Project | None = None, otherwise: str | None = None) -
     Args:
         project: the project. Without it, the first one found in this process, else the one of the working
             directory, so that a script that changes its directory keeps its journal.
-        otherwise: the root of the project if none is found upwards from the working directory.
+        otherwise: the root of the project if none is found from the working directory upwards.
     """
     if project is None:
         if not _default:
@@ -516,8 +442,8 @@ def get_recorder(project: Project | None = None, otherwise: str | None = None) -
 
 
 def _after_fork() -> None:
-    global making  # noqa: PLW0603 - another thread may have held it, and is not here
-    making = RLock()
+    global making  # noqa: PLW0603 - the sources take it from here, at each use
+    making = RLock()  # another thread of the parent may have held it, which does not exist in the child
     for known in _recorders.values():
         known.forked()
 

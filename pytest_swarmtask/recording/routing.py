@@ -43,7 +43,7 @@ class Routing:
         self._registered.pop(name, None)
         self._variables.pop(name, None)
 
-    def keep(self) -> tuple[str, str, bool]:
+    def save(self) -> tuple[str, str, bool]:
         """Return the route to all endpoints, once its file stands on disk, and the key of the relay that serves it.
 
         The third value tells whether the end of a run waits for one of them.

@@ -28,7 +28,7 @@ from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.segments import Journal, Segment, read, segments
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
-from tests.lab import clean_environ, read_events
+from tests.lab import clean_environ, no_relay, read_events
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def write(recorder: Recorder, task_id: str = "a", **metadata: object) -> bool:
 
 
 def owe(recorder: Recorder) -> None:
-    """Owe to a webhook what comes, without a relay that would deliver it."""
+    """Deliver to a webhook what is written from now on, without a relay that would do it."""
     recorder.register_webhook({"name": "hook", "url": "https://example.com"}, [])
-    recorder._handed_over = True
+    no_relay(recorder)
 
 
 def folder(root: Path) -> Path:
@@ -260,8 +260,8 @@ def test_a_forked_child_owes_only_its_own(tmp_path: Path) -> None:
     recorder = recorders.get_recorder(Project(str(tmp_path)))
     owe(recorder)
     write(recorder, "parent")
-    assert recorder.owed
-    assert in_child(lambda: os._exit(5 if recorder.owed else 0)) == 0
+    assert recorder.has_pending
+    assert in_child(lambda: os._exit(5 if recorder.has_pending else 0)) == 0
     recorder.close()
     del recorders._recorders[Project(str(tmp_path))]
 
@@ -383,7 +383,7 @@ def test_a_suite_that_closes_our_file(tmp_path: Path, recorder: Recorder) -> Non
     assert write(recorder, "after")
     assert task_ids(tmp_path) == ["before", "after"]
     sizes = {path.name: path.stat().st_size for path in files(tmp_path)}
-    assert recorder._journal.owed() == sizes
+    assert recorder._journal.pending() == sizes
     assert recorder.lost == 0
 
 
@@ -466,16 +466,15 @@ def test_a_torn_end_is_not_waited_for(tmp_path: Path) -> None:
     def child() -> None:
         recorder = make(tmp_path)
         owe(recorder)
-        recorder._handed_over = True
         assert write(recorder, "first")
         (segment,) = files(tmp_path)
         whole = segment.stat().st_size
         assert not write(recorder, "torn", filler="x" * 2000)
         assert segment.stat().st_size > whole
-        assert recorder._journal.owed() == {segment.name: whole}
+        assert recorder._journal.pending() == {segment.name: whole}
         raise_limit()
         assert write(recorder, "second")
-        assert recorder._journal.owed() == {segment.name: segment.stat().st_size}
+        assert recorder._journal.pending() == {segment.name: segment.stat().st_size}
 
     assert limited(1000, child) == 0
 

@@ -27,8 +27,9 @@ from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, Event
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.recording import recorder as recorders
 from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.routing import Routing
 from pytest_swarmtask.recording.settings import read_settings
-from tests.lab import read_events
+from tests.lab import no_relay, read_events
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -456,7 +457,7 @@ def test_switched_off(tmp_path: Path) -> None:
     made = make(tmp_path, TASKMASTER_WEBHOOK_URL="http://127.0.0.1:9/")
     made.register_webhook({"name": "hook", "url": "http://127.0.0.1:9/"}, [])
     assert made.trigger("TASK_STARTED", "a", None, {}) is None
-    assert (made.count, made.lost, made.owed) == (0, 0, False)
+    assert (made.count, made.lost, made.has_pending) == (0, 0, False)
     assert made.drain(0)
     made.close()
     assert not list((tmp_path / ".taskmaster" / "events").glob("*.jsonl"))
@@ -499,7 +500,7 @@ def test_one_recorder_for_all_threads(tmp_path: Path) -> None:
 def owe(recorder: Recorder, name: str) -> None:
     """Owe to a webhook what comes, without a relay that would deliver it."""
     recorder.register_webhook({"name": name, "url": "http://127.0.0.1:9/"}, [])
-    recorder._handed_over = True
+    no_relay(recorder)
 
 
 def routes(root: Path) -> dict[str, Any]:
@@ -516,7 +517,7 @@ def test_a_route_says_what_a_segment_is_owed_to(tmp_path: Path) -> None:
     owe(made, "two")
     made.trigger("TASK_STARTED", "both", None, {})
     made.unregister_webhook("one")
-    made._handed_over = True
+    no_relay(made)
     made.trigger("TASK_STARTED", "two", None, {})
     made.unregister_webhook("two")
     made.trigger("TASK_STARTED", "nobody again", None, {})
@@ -536,7 +537,7 @@ def test_a_webhook_that_came_and_went(tmp_path: Path) -> None:
     made.register_webhook({"name": "hook", "url": "http://127.0.0.1:9/"}, [])
     made.unregister_webhook("hook")
     assert made.trigger("TASK_STARTED", "a", None, {}) is not None
-    assert not made.owed
+    assert not made.has_pending
     made.close()
 
 
@@ -545,7 +546,7 @@ def test_no_secret_in_a_route(tmp_path: Path) -> None:
     made = make(
         tmp_path, TASKMASTER_WEBHOOK_URL="http://127.0.0.1:9/secret-path", AUTOMATION_SECRET_KEY="correct-horse"
     )
-    made.trigger("TASK_STARTED", "a", None, {}) if made._handed_over else None
+    assert made._deliveries is not None
     (content,) = [path.read_text() for path in (tmp_path / ".taskmaster" / "events" / "routes").glob("*.json")]
     assert "secret-path" not in content
     assert "correct-horse" not in content
@@ -554,14 +555,12 @@ def test_no_secret_in_a_route(tmp_path: Path) -> None:
 def test_ours_and_others_relays(tmp_path: Path) -> None:
     """Runs with the same values of the variables share a relay; with another secret or environment they do not."""
     same = {"TASKMASTER_WEBHOOK_URL": "http://127.0.0.1:9/", "AUTOMATION_SECRET_KEY": "a"}
-    keys = [
-        make(tmp_path, **environ)._routes().relay_key()
-        for environ in (
-            same,
-            {**same, "OTHER": "x"},
-            {**same, "AUTOMATION_SECRET_KEY": "b"},
-            {**same, "WORKFLOW_ENVIRONMENT": "prod"},
-        )
+    environs: list[dict[str, str]] = [
+        same,
+        {**same, "OTHER": "x"},
+        {**same, "AUTOMATION_SECRET_KEY": "b"},
+        {**same, "WORKFLOW_ENVIRONMENT": "prod"},
     ]
+    keys = [Routing(read_settings(Project(str(tmp_path)), environ), environ).relay_key() for environ in environs]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3

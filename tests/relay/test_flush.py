@@ -15,13 +15,13 @@ from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay import process
 from pytest_swarmtask.relay.delivery.store import Store
 from pytest_swarmtask.relay.survey import EndpointSurvey, survey
-from tests.lab import HANG, Answer, Arrival, Lab, Receiver, free_port, receiving, wait_until
+from tests.lab import HANG, Answer, Arrival, Lab, Receiver, free_port, no_relay, receiving, wait_until
 
 
 def journal(lab: Lab, count: int, event_type: str = "TASK_STARTED", **environ: str) -> list[str]:
     """Record so many events that are owed to the webhook, start no relay, and return their ids."""
     recorder = Recorder(read_settings(Project(str(lab.root)), {**lab.environ, **environ}), {**lab.environ, **environ})
-    recorder._handed_over = True
+    no_relay(recorder)
     events = [recorder.trigger(event_type, f"{number}", None, {}) for number in range(count)]
     recorder.close()
     return [event.id for event in events if event is not None]

@@ -17,12 +17,13 @@ from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks, watcher
 from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.routing import Routing
 from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay.builtin_plugins import relay_plugins
 from pytest_swarmtask.relay.delivery import loop
 from pytest_swarmtask.relay.delivery.loop import Relay
 from pytest_swarmtask.relay.delivery.routes import Routes
-from tests.lab import HANG, REPOSITORY, WAIT, Arrival, Lab, Receiver, free_port, receiving, wait_until
+from tests.lab import HANG, REPOSITORY, WAIT, Arrival, Lab, Receiver, free_port, no_relay, receiving, wait_until
 
 SUITE = """
 import pytest
@@ -521,9 +522,9 @@ def hair(lab: Lab, receiver: Receiver) -> tuple[Recorder, Relay]:
     """Return a recorder that starts no relay, and the relay that would serve it."""
     environ = {**lab.environ, "TASKMASTER_WEBHOOK_URL": receiver.url}
     recorder = Recorder(read_settings(Project(str(lab.root)), environ), environ)
-    recorder._handed_over = True
+    no_relay(recorder)
     (lab.journal / "relay").mkdir(parents=True, exist_ok=True)
-    key = recorder._routes().relay_key()
+    key = Routing(recorder.settings, environ).relay_key()
     lock = locks.open_locked(str(lab.journal / "relay" / f"{key}.lock"))
     assert lock is not None
     return recorder, Relay(lab.project, environ, {key: lock}, relay_plugins(), adopt=False)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_swarmtask import AutomationEventType, AutomationIntegrator, EventTypeError, UsageError, trigger_task_event
-from tests.lab import SECRET, Lab, Receiver, read_events, receiving
+from tests.lab import SECRET, Lab, Receiver, no_relay, read_events, receiving
 
 IMPORTS = "from pytest_swarmtask import AutomationEventType, AutomationIntegrator, trigger_task_event\n"
 
@@ -205,7 +205,7 @@ def test_unregistered_at_the_end_of_with(integrator: AutomationIntegrator, root:
     with AutomationIntegrator(root) as inner:
         inner.register_handler("*", lambda *event: mine.append(event))
         inner.register_webhook("https://example.com/hook")
-        inner._shared.recorder._handed_over = True
+        no_relay(inner._shared.recorder)
         inner.trigger_event("TASK_STARTED")
         inner._shared.recorder._journal.close()
         inner._shared.recorder._journal._ended = {}
