@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import select
 import signal
 
@@ -187,5 +186,7 @@ def _copy_size(fd: int, to: int) -> None:
 
 def _without_control(text: str) -> str:
     """Return the text as it would stand on a page: without colours, and each line as it was last drawn."""
+    import re  # only for a command that failed: it costs more than a tenth of what `run` needs
+
     text = re.sub(_ESCAPES, "", text)
     return "\n".join(re.sub(_CONTROL, "", line.rstrip("\r").rpartition("\r")[2]) for line in text.split("\n"))
