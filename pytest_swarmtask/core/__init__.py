@@ -1,1 +1,1 @@
-"""What every room may use: events, traces, projects, errors. Standard library only."""
+"""Events, traces, projects and errors, for all other packages. Imports only the standard library."""

@@ -1,25 +1,25 @@
-"""What can go wrong, as one tree.
+"""All errors of this package, as one tree.
 
 ::
 
     SwarmtaskError
-    ├── UsageError            a command or call that cannot be carried out as given
-    │   └── TaskManagerError  the task manager's file or service cannot be used as it is
-    ├── ConfigError           workflow.yaml or the environment says something we cannot follow
-    ├── EventTypeError        not one of the event types (also a ValueError)
-    ├── AccessError           the role of whoever runs this does not allow it (also a PermissionError)
+    ├── UsageError            wrong arguments of a command or a call
+    │   └── TaskManagerError  the task manager's file or service cannot be used
+    ├── ConfigError           workflow.yaml or a variable of the environment is invalid
+    ├── EventTypeError        an unknown event type (also a ValueError)
+    ├── AccessError           the role does not allow it (also a PermissionError)
     ├── JournalError          a journal line that is not an event
     ├── HistoryError          a history that cannot be read or written now
-    ├── EndpointError         an endpoint that may not or cannot be connected to
-    └── WebhookError          a request that a receiver should refuse; its `status` is the answer to give
-        ├── SignatureError    401: the signature does not hold
-        │   └── AgeError      401: it was signed too long ago, or in the future
-        ├── SenderError       403: whoever signed it may not send such events
-        ├── BodyError         400: the body is not what it should be
+    ├── EndpointError         an endpoint whose address is refused or cannot be found
+    └── WebhookError          a request that a receiver should refuse with its `status`
+        ├── SignatureError    401: the signature is wrong or missing
+        │   └── AgeError      401: the request was signed too long ago, or in the future
+        ├── SenderError       403: the role that signed it may not send such events
+        ├── BodyError         400: the body is not JSON, or not an object or array
         └── SizeError         413: the body is too large
 
-Nothing of this reaches the watched process except `EventTypeError`, `UsageError`, `ConfigError` and
-`AccessError`, raised to a caller who passed something wrong or registers a webhook without the right to.
+Recording must not break the watched process, so only calls that are wrong in themselves raise there: `EventTypeError`,
+`UsageError` and `ConfigError` for wrong arguments, `AccessError` for registering a webhook without the permission.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class SwarmtaskError(Exception):
 
 
 class UsageError(SwarmtaskError):
-    """A command or call that cannot be carried out as given."""
+    """A command or call has wrong arguments."""
 
 
 class TaskManagerError(UsageError):
-    """The task manager's file or service cannot be used as it is.
+    """The task manager's file or service cannot be used.
 
     Attributes:
-        passing: whether it may work by itself a little later.
-        refused: whether the service refused just this change, for good.
+        passing: whether the problem may go away by itself.
+        refused: whether the service refused this one change for good, so that others may still work.
         after: seconds that the service asked us to wait, or None.
     """
 
@@ -56,9 +56,10 @@ class TaskManagerError(UsageError):
 
 
 class ConfigError(SwarmtaskError):
-    """The configuration says something that cannot be followed.
+    """The configuration is invalid.
 
-    `problems` holds one complete sentence for each thing found.
+    Attributes:
+        problems: one complete sentence for each problem found.
     """
 
     def __init__(self, problems: Sequence[str] | str) -> None:
@@ -67,27 +68,27 @@ class ConfigError(SwarmtaskError):
 
 
 class EventTypeError(SwarmtaskError, ValueError):
-    """Not one of the event types."""
+    """The event type is unknown."""
 
 
 class AccessError(SwarmtaskError, PermissionError):
-    """Something that the role does not allow; the message names role, control and what would grant it."""
+    """The role does not allow it; the message names the role, the permission, and how to get it."""
 
 
 class JournalError(SwarmtaskError):
-    """A journal line that is not an event."""
+    """A line of the journal is not an event."""
 
 
 class HistoryError(SwarmtaskError):
-    """A history that cannot be read or written now; the message says why and what to do."""
+    """The history cannot be read or written now; the message says why and what to do."""
 
 
 class EndpointError(SwarmtaskError):
-    """An endpoint that may not or cannot be connected to."""
+    """An endpoint must not be connected to, because of its address, or cannot be found."""
 
 
 class WebhookError(SwarmtaskError):
-    """A request that a receiver should refuse; the message says why and quotes no secret.
+    """A receiver should refuse a request; the message says why and quotes no secret.
 
     Attributes:
         status: the HTTP status to answer with.
@@ -97,26 +98,26 @@ class WebhookError(SwarmtaskError):
 
 
 class SignatureError(WebhookError):
-    """A webhook whose signature does not hold; the message says why."""
+    """The signature is wrong or missing; the message says which."""
 
     status = 401
 
 
 class AgeError(SignatureError):
-    """A webhook that was signed too long ago, or in the future: late, or caught and sent again by somebody else."""
+    """The request was signed too long ago, or in the future. It is late, or somebody else sends it a second time."""
 
 
 class SenderError(WebhookError):
-    """A webhook whose signature holds, with events in it that its sender may not send."""
+    """The signature is right, but the role that signed may not send such events."""
 
     status = 403
 
 
 class BodyError(WebhookError):
-    """A webhook whose body is not a JSON object or an array of them."""
+    """The body is not a JSON object or an array of objects."""
 
 
 class SizeError(WebhookError):
-    """A webhook whose body is larger than the receiver takes."""
+    """The body is larger than the receiver accepts."""
 
     status = 413

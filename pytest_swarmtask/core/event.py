@@ -1,6 +1,6 @@
-"""The event: its types, its fields, and its one written form.
+"""The event: its types, its fields, and its one written form, a line of JSON.
 
-Imported by everything that captures, so it must stay cheap: no `typing`, no `dataclasses`.
+Every process that records imports this module, so it must load fast: without `typing`, `dataclasses` and `enum`.
 """
 
 from __future__ import annotations
@@ -44,33 +44,35 @@ def event_type_name(event_type: str) -> str:
 
 
 def _nearest(name: object) -> str:
-    import difflib  # only on the way to an error
+    import difflib  # only for an error message
 
     close = difflib.get_close_matches(str(name).upper(), EVENT_TYPES, 1, 0.5)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
 SHARED = "-s"
-"""How the ids of events end that `emit` and `trigger_event` give: their spans may be ended by any process.
+"""The end of the ids of events whose span any process may end: those of `emit` and `trigger_event`.
 
-All others belong to the process that began them; when that dies first, `relay.aftermath` ends them.
+A span of any other event belongs to the process that began it. If that process dies first, `journal.orphans` writes
+the end event.
 """
 
 
 class Event:
-    """One fact: what happened to which task, when, in which run and span, and what is known of it.
+    """One thing that happened to a task: which, when, and in which run and span.
 
     Attributes:
-        id: unique; the receiver's idempotency key. Never changes, holds no ``.``.
+        id: the unique id, by which receivers recognize a second delivery. It never changes. It has no ``.``, which the
+            Standard Webhooks specification forbids in ids of messages.
         event_type: one of `EVENT_TYPES`.
-        task_id: what it happened to: a task, a make target, a test's node id; or None.
+        task_id: a task, a make target, the node id of a test; or None.
         status: ``started``, ``completed``, ``failed``, ``skipped``, or the caller's own word.
         timestamp: UTC, RFC 3339 with milliseconds.
-        source: who reports, by default the name of the project's folder.
+        source: the name of the reporting project, by default that of its folder.
         trace_id: the run, 32 hex digits (W3C Trace Context).
-        span_id: 16 hex digits; a started event and the event that ends it share it.
+        span_id: 16 hex digits. The event that begins a span and the event that ends it have the same one.
         parent_span_id: the span around it, or None.
-        metadata: everything else; JSON values only.
+        metadata: all other facts; JSON values only.
     """
 
     __slots__ = (
@@ -122,7 +124,8 @@ class Event:
     def encode(self) -> bytes:
         """Return the journal line: compact JSON in UTF-8 with a newline.
 
-        The frame is written by hand because its shape is fixed and this is the hot path of every test.
+        The fields are joined by hand, in a fixed order: this runs twice for every test, and a JSON encoder would take
+        longer. Readers rely on the order, too (`journal.orphans`).
 
         Raises:
             ValueError, TypeError, RecursionError, UnicodeEncodeError: a value that JSON cannot carry.
@@ -143,10 +146,10 @@ class Event:
 
     @classmethod
     def decode(cls, line: bytes) -> Event:
-        """Read a journal line.
+        """Return the event of a journal line.
 
         Raises:
-            JournalError: it is torn, not JSON, or not an event.
+            JournalError: the line is torn, not JSON, or not an event.
         """
         try:
             fields = loads(line.decode())
@@ -175,7 +178,7 @@ class Event:
 
 
 MASK = "[REDACTED]"
-
+"""The text that stands in an event in place of a secret."""
 
 MAX_EVENT = 16 * 1024
-"""An event line stays below this many bytes."""
+"""Bytes of an event's line, at most. Longer ones are cut, see `recording.truncate`."""

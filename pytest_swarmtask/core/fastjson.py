@@ -1,6 +1,6 @@
-"""JSON as the package `json` does it, by the C functions that it uses, without loading it.
+"""JSON by the C functions of the package `json`, without loading that package.
 
-Its decoder brings regular expressions along, which would be a quarter of what an emitter costs.
+Its decoder imports `re`, which costs more than everything else that an emitter loads.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ _BLANKS = " \t\n\r"
 
 
 def loads(text: str) -> Any:
-    """Return the value that a JSON text stands for, as `json.loads` does.
+    """Return the value of a JSON text, as `json.loads` does.
 
     Raises:
-        ValueError: it is no JSON; the message says where.
+        ValueError: the text is not JSON; the message says where.
         RecursionError: it is nested too deeply.
     """
     stripped = text.strip(_BLANKS)
     try:
         value, end = _scan(stripped, 0)
-    except (StopIteration, ValueError, SystemError):  # the last where `json` is not loaded, whose error it would be
+    except (StopIteration, ValueError, SystemError):  # SystemError: the C function cannot find `json.JSONDecodeError`
         end = -1
     if end == len(stripped):
         return value
     import json
 
-    return json.loads(text)  # it knows what is wrong
+    return json.loads(text)  # for the message of its error
 
 
 class _ScannerContext:
-    """What the scanner wants to know: everything as usual."""
+    """The options of the C scanner, at the defaults of `json.JSONDecoder`."""
 
     strict = True
     object_hook = object_pairs_hook = None
@@ -56,10 +56,10 @@ def _encoder(quote: Callable[[str], str], colon: str, comma: str, *, sort_keys: 
 try:
     from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
 
-    _scan: Callable[[str, int], tuple[Any, int]] = make_scanner(_ScannerContext)  # type: ignore[arg-type] # has what it needs
+    _scan: Callable[[str, int], tuple[Any, int]] = make_scanner(_ScannerContext)  # type: ignore[arg-type] # it has the attributes that the scanner reads
     compact = _encoder(encode_basestring, ":", ",", sort_keys=False)
     dumps = _encoder(encode_basestring_ascii, ": ", ", ", sort_keys=True)
-except (ImportError, TypeError, AttributeError):  # another Python than CPython, or one with other functions inside
+except (ImportError, TypeError, AttributeError):  # PyPy, or a future CPython with other C functions
     import json
     from json.encoder import encode_basestring
 

@@ -1,4 +1,8 @@
-"""Files that are written whole or not at all, and folders that only their owner can read."""
+"""Files that are written whole or not at all, and folders that only their owner can read.
+
+`replace_file` is the one way to write a whole file. Only `journal.orphans` writes in its own way: there the first of
+several writers wins, while here the last one does.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import errno
 import os
 
 PRIVATE = 0o600
+"""Only the owner reads and writes: events may tell more of a project than others on the machine should know."""
 
 
 def private_folder(path: str) -> None:

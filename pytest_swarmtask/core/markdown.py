@@ -1,4 +1,4 @@
-"""Text that Markdown shows exactly as it is: no markup, mention or table cell can be made by it."""
+"""Markdown that shows foreign text exactly as it is: the text can make no markup, mention or table cell."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ if TYPE_CHECKING:
 
 
 _MOST_CHARACTERS = 300
+"""Characters of one text, at most: enough for the message of a failure, little enough for a table."""
 
 
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 _MARKUP = re.compile(r"[&<>|\\`*~\[\]$@#]|(?<![^\W_])_|_(?![^\W_])")
-"""What may be more than text; underscores within a word are not."""
+"""Characters that may be markup. Underscores within a word are not, and names are full of them."""
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table; what is in its cells has been through `text` or `code`."""
+    """Return a table. The caller has passed the cells through `text` or `code`."""
     names = list(header)
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def code(value: Any) -> str:
-    """Return what is shown as exactly this text, as code."""
+    """Return Markdown that shows exactly this text, as code."""
     shown = text(value)
     return f"<code>{shown}</code>" if shown else ""
 
 
 def text(value: Any) -> str:
-    """Return what is shown as exactly this text, on one line and not too long."""
+    """Return Markdown that shows exactly this text, on one line, cut to a few hundred characters."""
     plain = _TERMINAL_CODES.sub("", str(value)[: 2 * _MOST_CHARACTERS])
     plain = "".join(character if character.isprintable() else " " for character in plain).strip()
     if len(plain) > _MOST_CHARACTERS:

@@ -1,4 +1,4 @@
-"""Small things that all forms of a report say in the same way. Imported by the plugin, too: nothing heavy."""
+"""Words for outcomes, tests and places, the same in all forms of a report. The plugin imports it: nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _KINDS = {
 
 
 def kind_of(outcome: str) -> str:
-    """Return what an outcome comes to: ``bad``, ``good``, ``skip``, or ``open`` where it has not ended."""
+    """Return the kind of an outcome: ``bad``, ``good``, ``skip``, or ``open`` if the test has not ended."""
     return _KINDS.get(outcome, "open")
 
 
 TEARDOWN = "error in teardown"
 ORDER = ("passed", *FAILED, TEARDOWN, "skipped", "xfailed", "xpassed", "unfinished", "started")
-"""In which order numbers of tests by outcome are told; one that has not ended yet has started."""
+"""The order in which reports list the numbers of tests by outcome."""
 
 
 def first_line(message: str) -> str:
-    """Return the first line that is not blank, or ""."""
+    """Return the first line that is not blank; "" if there is none."""
     return next((line for line in message.splitlines() if line.strip()), "")
 
 
 def relative(place: str, root: str) -> str:
-    """Return a place as told from a folder that it is in."""
+    """Return a place, such as a path with a line number, relative to a folder if it is in that folder."""
     return place.removeprefix(root.rstrip(os.sep) + os.sep)
 
 

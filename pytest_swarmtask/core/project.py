@@ -1,7 +1,6 @@
-"""A project: where it begins, and where its files are.
+"""A project: its root and the paths of its files.
 
-Every path that more than one room uses is built here, so that nobody joins paths by hand or climbs back from the
-journal to the root.
+Every path that more than one package uses is built here, and only here.
 """
 
 from __future__ import annotations
@@ -25,7 +24,10 @@ TRIGGERS = "trigger:run"
 ALERTS = "monitoring:alerts"
 """The endpoint of the alerts."""
 RESERVED = (TASKS, TRIGGERS, ALERTS)
-"""No webhook can have these names. The first two are also permissions: without it, a role's events do not go there."""
+"""Endpoints of ours, whose names no webhook can have.
+
+The first two are also permissions: without it, the events of a role are not delivered to that endpoint.
+"""
 BACKGROUND = (TRIGGERS, ALERTS)
 """Endpoints that the end of a run does not wait for, because a trigger's command may take long."""
 

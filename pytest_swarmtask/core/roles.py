@@ -1,7 +1,7 @@
-"""Roles: what whoever runs this process may emit and control.
+"""Roles: which events this process may emit, and which commands it may use.
 
-This is policy, not protection: it runs on the machine of the one it is about. What cannot be talked round is
-the receiver, which checks who signed what (`pytest_swarmtask.receiver`).
+This is a convention, not a protection: users can change the code that runs on their own machine. Protection is the
+receiver, which checks which role signed an event (`pytest_swarmtask.receiver`).
 """
 
 from __future__ import annotations
@@ -22,38 +22,41 @@ CONTROLS = (
     "delivery:purge",
     "task:sync",
 )
-"""Everything that a role can be allowed."""
+"""All permissions that a role can have."""
 
 
 def allows(globs: Iterable[str], control: str) -> bool:
-    """Tell whether one of a role's globs, such as ``emit:TASK_*``, is about this control."""
-    from fnmatch import fnmatchcase  # needs `re`, which capture does without
+    """Whether one of a role's globs, such as ``emit:TASK_*``, matches this permission."""
+    from fnmatch import fnmatchcase  # it imports `re`, which recording does without
 
     return any(fnmatchcase(control, glob) for glob in globs)
 
 
 def token_hash(token: str) -> str:
-    """Return the hash that stands in the configuration for a token. Of a token with high entropy it tells nothing."""
-    from hashlib import sha256  # only where a token is given
+    """Return the hash of a token, which stands in the configuration.
+
+    Tokens are long and random, so nobody can find one that fits the hash, and a slow hash is not needed.
+    """
+    from hashlib import sha256  # only if a token is given
 
     return f"sha256:{sha256(token.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
 class Access:
-    """What the present actor may do. Decided once, when it is made.
+    """The role of this process and its permissions. They do not change after the object was made.
 
     Args:
-        compiled: ``default``, a role's name or None, and ``roles``: for each its ``name``, the controls that it is
-            allowed, ``token_env``, ``token_hash`` and ``secrets``, as `config.settings` compiles them.
-        environ: where tokens are looked up.
+        compiled: ``default``, the name of a role or None; and ``roles``, each with ``name``, ``allowed`` (its
+            permissions), ``token_env``, ``token_hash`` and ``secrets``, as `plugins.compile` writes them.
+        environ: the variables that may hold tokens.
 
     Attributes:
-        restricted: whether there are roles at all; without any, everything is allowed.
-        role: the actor's role: the first that a token proves, else the default one, else None.
-        denied: the event types that it may not emit.
-        disproved: names of the variables that hold something which is not the token of their role.
-        secrets: names of the variables whose values sign as the role, beside the webhook's own; empty without any.
-        tokens: names of the variables that may hold a token.
+        restricted: whether there are roles. Without any, everything is allowed.
+        role: the first role whose token is given, else the default role, else None.
+        denied: the event types that must not be emitted.
+        disproved: the variables that hold something else than the token of their role.
+        secrets: the variables whose values sign webhooks as the role, beside the webhook's own secret.
+        tokens: the variables that may hold a token.
     """
 
     __slots__ = ("_allowed", "_roles", "denied", "disproved", "restricted", "role", "secrets", "tokens")
@@ -78,20 +81,20 @@ class Access:
         return hash((self.role, self.denied))
 
     def may(self, control: str) -> bool:
-        """Tell whether the actor may do this; `control` is one of `CONTROLS`."""
+        """Whether this process has a permission, one of `CONTROLS`."""
         return control in self._allowed
 
     def require(self, control: str) -> None:
-        """Do nothing where the actor may do this.
+        """Check a permission.
 
         Raises:
-            AccessError: it may not; the message names role, control and what would grant it.
+            AccessError: this process does not have it; the message names the role, the permission and how to get it.
         """
         if not self.may(control):
             raise AccessError(self.refusal(control))
 
     def refusal(self, control: str) -> str:
-        """Return, in one line, that the actor may not do this, and what would grant it."""
+        """Return one line that says that the permission is missing, and how to get it."""
         who = f"the role {self.role}" if self.role else "whoever proves no role"
         return f"not permitted: {who} may not {control}; {'; or '.join(self._grants(control))}"
 
@@ -110,6 +113,6 @@ class Access:
 
 
 def _proves(token: str, expected: str) -> bool:
-    from hmac import compare_digest  # only where a token is given
+    from hmac import compare_digest  # only if a token is given
 
     return compare_digest(token_hash(token), expected)

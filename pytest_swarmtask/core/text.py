@@ -1,4 +1,4 @@
-"""Text from events and from other machines, made fit for somebody's terminal."""
+"""Foreign text, from events and from other machines, made harmless for a terminal; and plurals."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ _HARMFUL = (
     (0x00, 0x20), (0x7F, 0xA0), (0x61C, 0x61D), (0x200B, 0x200C), (0x200E, 0x2010), (0x2028, 0x202F), (0x2060, 0x2070),
     (0xFEFF, 0xFF00), (0xFFF9, 0xFFFC), (0xE0000, 0xE0080),
 )  # fmt: skip
-"""What would move the cursor, change colours, end the line, turn the text's direction, or not be seen at all."""
+"""Ranges of characters that move the cursor, change colours, end the line, turn the direction of the text, or are
+invisible.
+"""
 
 _WRITTEN_OUT: dict[int, str] = {}
 
 
 def neutral(text: str) -> str:
-    """Return the text with everything that a terminal would obey instead of show written out as its number."""
+    """Return the text with each harmful character written as its number in hexadecimal, as Python does."""
     if text.isprintable():
         return text
     if not _WRITTEN_OUT:
@@ -21,7 +23,7 @@ def neutral(text: str) -> str:
 
 
 def neutral_lines(text: str) -> str:
-    """Return the same of a text of several lines, which stay lines."""
+    """Return a text of several lines with each line made harmless, see `neutral`."""
     return text if text.isprintable() else "\n".join(map(neutral, text.split("\n")))
 
 

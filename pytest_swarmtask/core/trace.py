@@ -1,8 +1,8 @@
-"""The run, its spans, and the time: what places an event.
+"""The run, its spans, and the clock: when and where an event happened.
 
-A run is one W3C trace (https://www.w3.org/TR/trace-context/): its id arrives in `TRACEPARENT` or is
-made here. Nothing in this module reads a clock or draws a random number through a name that a
-test suite can freeze or patch after it was imported.
+A run is one trace in the sense of W3C Trace Context (https://www.w3.org/TR/trace-context/). Its id comes from the
+variable `TRACEPARENT`, or is made here. This module binds clocks when it is imported, so a test suite that freezes
+time or patches `time` later does not change the timestamps of events.
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Held together in a tuple: freezing tools look for the functions themselves in every module, at any time.
+# In a tuple, because tools that freeze time replace functions that they find directly in a module.
 _REAL_TIME = (time.perf_counter, time.gmtime)
 _ZERO = time.time() - time.perf_counter()
-"""Wall time of the performance counter's zero. The plugin imports this module before a conftest can stop the clock."""
+"""Wall time when the performance counter was zero. The plugin imports this module before a conftest can stop the clock.
+"""
 _SPAN_PRIME = 2**64 - 59
+"""The largest prime that fits into the 64 bits of a span id. A remainder by a prime depends on all bytes of a text."""
 _NO_SPAN = "00000000"
+"""The first half of a parent id that is not a span, see `run_context`. One of 2**32 real ids begins so by chance."""
 _CI_MARKERS = ("CI", "TF_BUILD", "JENKINS_URL")
+"""One of these variables is set by each service that `core.facts.ci` knows."""
 CAUSES = "SWARMTASK_CAUSED_BY"
-"""The variable in which a command that a trigger runs finds the triggers that led to it, the last one last."""
+"""The variable that names the triggers that led to a command, oldest first."""
 CAUSED_BY = "caused_by"
-"""Where the metadata of events has the same."""
+"""The key of the same names in the metadata of events."""
 _HEX = frozenset("0123456789abcdef")
 
 
 class Clock:
-    """Wall time that neither jumps nor freezes: read once, then carried on by the performance counter.
-
-    Bound to the real functions, so a suite that freezes time changes neither timestamps, order nor durations.
-    """
+    """Wall time that neither jumps nor freezes: read once, then continued by the performance counter."""
 
     __slots__ = ("_counter", "_gmtime", "_known", "_zero")
 
     def __init__(self) -> None:
         self._counter, self._gmtime = _REAL_TIME
         self._zero = _ZERO
-        self._known = (-1, "")  # a second and its text, in one piece for the sake of threads
+        self._known = (-1, "")  # a second and its text, in one object so that threads see both or none
 
     def now(self) -> float:
         """Return seconds since the epoch."""
@@ -59,7 +60,13 @@ class Clock:
 
 
 class Ids:
-    """Event and span ids of one writing process: a random start and a counter, so they cost no entropy each."""
+    """Makes the event and span ids of one writing process.
+
+    An id is a random number of the process and a counter, so that not every id needs a call of the system.
+
+    Attributes:
+        writer: the process's random part of event ids, and its name in its segments.
+    """
 
     __slots__ = ("_base", "_events", "_spans", "writer")
 
@@ -67,7 +74,7 @@ class Ids:
         self.renew()
 
     def renew(self) -> None:
-        """Start afresh, as a forked child must."""
+        """Choose new random numbers, as a forked child must."""
         self.writer = os.urandom(8).hex()
         self._base = int.from_bytes(os.urandom(8), "big")
         self._events = itertools.count(1)
@@ -79,13 +86,20 @@ class Ids:
 
     def span(self) -> str:
         """Return a new span id."""
+        # Or 1: an id of zeros is invalid.
         return f"{(self._base + next(self._spans)) % _SPAN_PRIME or 1:016x}"
 
 
 def derived_span(trace_id: str, around: str | None, kind: str, task_id: str | None) -> str:
-    """Return the span id that processes below the same one agree on for one task.
+    """Return the span id that all processes of a run compute for the same names.
 
-    Scripts start and end a task from two processes that share nothing but the run and the names.
+    A script may start and end a task from two processes that share nothing but the run and these names.
+
+    Args:
+        trace_id: the run.
+        around: the span around both processes, or None.
+        kind: the first word of the event type, such as ``TASK``.
+        task_id: the task, or None.
     """
     key = f"{trace_id}|{around or ''}|{kind}|{task_id or ''}".encode("utf-8", "replace")
     return f"{int.from_bytes(key, 'big') % _SPAN_PRIME or 1:016x}"
@@ -97,7 +111,10 @@ def new_trace_id() -> str:
 
 
 def parse_traceparent(text: str) -> tuple[str, str] | None:
-    """Return trace id and parent span id of a `traceparent` value, or None where it is not a valid one."""
+    """Return trace id and parent span id of a `traceparent` value, or None if it is invalid.
+
+    As W3C Trace Context says, version ff is invalid, later versions may have more fields, and ids of zeros are invalid.
+    """
     parts = text.strip().split("-")
     if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2]:
         return None
@@ -110,11 +127,13 @@ def parse_traceparent(text: str) -> tuple[str, str] | None:
 
 
 def run_context(environ: Mapping[str, str]) -> tuple[str, str | None, str | None]:
-    """Return the trace id and the parent span of this process, and what tells it from others of the run.
+    """Return the trace id and parent span of this process, and a name for its part of the run.
 
-    They are those of `TRACEPARENT`. A parent that begins with zeros is none: make has no events of its own, and tells
-    its recipes apart from those of other makes by such a one. Where no span is around, all jobs of a CI run are one
-    run. The last is None where nothing is around: then no other process belongs to this one.
+    Trace id and parent come from `TRACEPARENT`. A parent that begins with zeros (`_NO_SPAN`) is not a span: make is not
+    recorded, so there is no span around its recipes, and such a number only tells them from the recipes of other makes.
+    Without a parent, all jobs of a CI run belong to one run.
+
+    The name is shared by the processes that may end each other's spans. None means that there is no such process.
     """
     found = parse_traceparent(environ.get("TRACEPARENT", ""))
     if found and not found[1].startswith(_NO_SPAN):
@@ -130,5 +149,5 @@ def run_context(environ: Mapping[str, str]) -> tuple[str, str | None, str | None
 
 
 def traceparent(trace_id: str, span_id: str) -> str:
-    """Return the `traceparent` value that names this span as the parent of what comes."""
+    """Return the `traceparent` value for a child process whose parent is this span."""
     return f"00-{trace_id}-{span_id}-01"

@@ -1,1 +1,1 @@
-"""Facts of the run: CI service, git checkout, process."""
+"""Facts about a run: CI service, git checkout, process."""

@@ -1,4 +1,4 @@
-"""Which CI service runs this, and what it knows of the run: read from the variables that each service documents."""
+"""Which CI service runs this process, and its facts about the run, from the variables that each service documents."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class Provider:
-    """One CI service, by the names of its variables.
+    """One CI service and the names of its variables.
 
     Attributes:
-        name: what the service is called in events.
-        marker: the variable that tells that it is this one.
+        name: the service's name in events.
+        marker: the variable that only this service sets.
         url: template of the run's address, with variables in braces.
-        run: template of what all jobs and shards of one run share, and no other run, nor another attempt at it, has.
-        job, commit, branch: the variables for these; of several, the first that is set.
+        run: template of a name that all jobs and shards of one run share; another attempt at the run has another.
+        job, commit, branch: the variables for these. The first one that is set counts.
     """
 
     __slots__ = ("branch", "commit", "job", "marker", "name", "run", "url")
@@ -93,7 +93,7 @@ PROVIDERS = (
 
 
 def provider(environ: Mapping[str, str]) -> Provider | None:
-    """Return the CI service that runs this, if it is one of those known."""
+    """Return the CI service that runs this process; None if it is unknown or there is none."""
     for known in PROVIDERS:
         if environ.get(known.marker, "").lower() not in ("", "0", "false"):
             return known
@@ -101,7 +101,7 @@ def provider(environ: Mapping[str, str]) -> Provider | None:
 
 
 def facts(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what the CI service tells: ``ci``, ``ci_url``, ``ci_job``, ``commit``, ``branch``, where it does."""
+    """Return those of ``ci``, ``ci_url``, ``ci_job``, ``commit`` and ``branch`` that the CI service gives."""
     known = provider(environ)
     if known is None:
         return {"ci": "unknown"} if environ.get("CI", "").lower() not in ("", "0", "false", "no") else {}
@@ -116,7 +116,7 @@ def facts(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_name(environ: Mapping[str, str]) -> str | None:
-    """Return the name of the CI run that this is part of, the same on all its machines; None where there is none."""
+    """Return the name of the CI run, which is the same on all its machines; None if there is none."""
     known = provider(environ)
     filled = "" if known is None else _filled(known.run, environ)
     return f"{known.name}:{filled}" if known is not None and filled else None
@@ -130,7 +130,7 @@ def trace_id(name: str) -> str:
 
 
 def job_name(environ: Mapping[str, str]) -> str:
-    """Return what tells this job of a CI run from the others: its name and its machine."""
+    """Return the name and machine of this job, which no other job of the CI run has."""
     return f"{facts(environ).get('ci_job', '')}@{host()}"
 
 

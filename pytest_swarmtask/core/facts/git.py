@@ -1,4 +1,7 @@
-"""The commit and branch of a checkout, from the files of `.git`, and whether it has changes, which git has to tell."""
+"""The commit and branch of a checkout, read from the files of `.git`, and whether it has changes, asked of git.
+
+Reading the files takes much less time than a git process.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,21 @@ if TYPE_CHECKING:
     from typing import Any
 
 _HASH_LENGTHS = (40, 64)
+"""Hex digits of SHA-1 and of SHA-256, the two hashes of git."""
+# Git must not take the lock of the index to refresh it, nor start a file system monitor, which would outlive it.
 _STATUS = ("--no-optional-locks", "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no")
 _PATIENCE = 1000
-"""Milliseconds that git gets."""
+"""Milliseconds to wait for git, at most, as it may take long in a large checkout."""
 _NAMES = ((os, "posix_spawnp pipe read close waitpid kill"), (select, "poll"))
 _REAL: tuple[Any, ...] = tuple(getattr(module, name, None) for module, names in _NAMES for name in names.split())
-"""Held here: a suite may patch what starts processes, or forbid it. Some systems lack the one or the other."""
+"""The real functions, since a test suite may patch or forbid those that start processes; None for one that the system
+does not have.
+"""
 _known: list[bool | None] = []
 
 
 def head(root: str) -> dict[str, str]:
-    """Return ``commit`` and ``branch`` of the checkout around a folder; what cannot be told is left out."""
+    """Return ``commit`` and ``branch`` of the checkout around a folder, each if it is known."""
     folder = _git_folder(root)
     if folder is None:
         return {}
@@ -38,7 +45,7 @@ def head(root: str) -> dict[str, str]:
 
 
 def dirty(root: str) -> bool | None:
-    """Tell whether tracked files of the checkout around a folder differ from its commit; None where it is not known.
+    """Whether tracked files of the checkout around a folder differ from its commit; None if that is unknown.
 
     Git is asked once in the life of a process, and waited for at most a second. Never raises.
     """
@@ -62,9 +69,9 @@ def _asked(root: str) -> bool | None:
         ready.register(output)
         said = read(output, 1) if ready.poll(_PATIENCE) else None
         if said != b"":
-            kill(pid, signal.SIGKILL)  # it takes too long, or has said enough; without optional locks it holds none
+            kill(pid, signal.SIGKILL)  # it takes too long, or one byte is answer enough; it has no lock that would stay
         if said is None and not ready.poll(_PATIENCE):
-            return None  # a dead file system holds it
+            return None  # it cannot even be killed: a dead file system blocks it
         status = waitpid(pid, 0)[1]
     finally:
         close(output)
@@ -92,7 +99,7 @@ def _git_folder(root: str) -> str | None:
         path = os.path.join(folder, ".git")
         if os.path.isdir(path):
             return path
-        if os.path.isfile(path):  # a worktree or submodule says where its own is
+        if os.path.isfile(path):  # in a worktree or submodule, a file with the path of the folder
             return os.path.join(folder, _read(path).removeprefix("gitdir: "))
         parent = os.path.dirname(folder)
         if parent == folder:

@@ -1,4 +1,4 @@
-"""Facts of the run that its session events carry once, and what the process has used."""
+"""Facts about a process: interpreter and machine, resources used, and its command line without secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def process_facts() -> dict[str, Any]:
-    """Return who runs this, and on what."""
+    """Return Python, platform, host and process id."""
     return {
         "python": sys.version.partition(" ")[0],
         "implementation": sys.implementation.name,
@@ -32,20 +32,25 @@ def host() -> str:
 
 
 def usage() -> dict[str, float]:
-    """Return CPU seconds of this process and its ended children, and its peak memory in bytes, where known."""
+    """Return CPU seconds of this process and its ended children, and its peak memory in bytes if known."""
     times = os.times()
     used: dict[str, float] = {"cpu_seconds": round(sum(times[:4]), 3)}
     if sys.platform == "win32":
         return used
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
     used["peak_memory"] = peak if sys.platform == "darwin" else peak * 1024
     return used
 
 
 def without_secrets(arguments: Iterable[str], is_secret_key: Callable[[str], bool]) -> list[str]:
-    """Return a command line without the values of what names a secret, as in ``--token=…`` and ``--token …``."""
+    """Return a command line with the values of secrets masked, as in ``--token=…`` and ``--token …``.
+
+    Args:
+        arguments: the command line.
+        is_secret_key: whether a name, such as ``--token``, is that of a secret.
+    """
     cleaned: list[str] = []
     hide = False
     for argument in arguments:
