@@ -1,4 +1,7 @@
-"""Journal lines, read in a fifth of the time that `Event.decode` takes: it must do without msgspec."""
+"""Decodes journal lines with msgspec, in a fifth of the time of `Event.decode`.
+
+The watched process must not load msgspec, so only readers of the journal use this module.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pytest_swarmtask.core.event import EVENT_TYPES, Event
 
 
 class Fields(msgspec.Struct):
-    """What a journal line holds, but for the metadata, which is decoded as each reader needs it."""
+    """The fields of a journal line without the metadata, which each reader decodes as it needs."""
 
     id: str
     event_type: str
@@ -31,15 +34,15 @@ _read = msgspec.json.Decoder(_Whole).decode
 
 
 def decode(line: bytes) -> Event:
-    """Read a journal line, as `Event.decode` does.
+    """Return the event of a journal line, as `Event.decode` does.
 
     Raises:
-        JournalError: it is torn, not JSON, or not an event.
+        JournalError: the line is torn, not JSON, or not an event.
     """
     try:
         fields = _read(line)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return Event.decode(line)  # it knows why; or takes what only Python calls JSON
+        return Event.decode(line)  # for its error message, or for NaN and the like, which only Python accepts
     if fields.event_type not in EVENT_TYPES:
         return Event.decode(line)
     return Event(

@@ -1,7 +1,6 @@
-"""Kernel locks on files: who holds one is alive, and death lets go of it.
+"""Kernel locks on files. The kernel releases a lock when its process dies, so a lock shows that a process is alive.
 
-They answer "is that process still there?" without pids, which are reused, and without clocks, which jump.
-On Windows a byte far behind the end of the file is locked instead.
+Process ids would not do, because they are reused, and neither would timestamps, because clocks jump.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ import sys
 if sys.platform == "win32":
     import msvcrt
 
+    # Windows locks ranges of bytes, and others could not read a locked one. So lock a byte far behind the end of file.
     _FAR = 0x7FFF0000
     _HELD = (errno.EACCES, errno.EDEADLK)
 
-    def _lock(fd: int, *, shared: bool) -> bool | None:  # noqa: ARG001 - Windows has no shared ones here
+    def _lock(fd: int, *, shared: bool) -> bool | None:  # noqa: ARG001 - `msvcrt` has no shared locks
         try:
             os.lseek(fd, _FAR, os.SEEK_SET)
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
@@ -28,7 +28,7 @@ else:
     import fcntl
 
     def _lock(fd: int, *, shared: bool) -> bool | None:
-        """Take the lock; False when another holds it, None where the file system knows no locks."""
+        """Take the lock. Return False if another process holds it, None if the file system has no locks."""
         try:
             fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -39,25 +39,25 @@ else:
 
 
 def try_lock(fd: int, *, shared: bool = False) -> bool:
-    """Take the lock of an open file for as long as it is open, without waiting.
+    """Take the lock of an open file, without waiting. It is released when the file is closed.
 
     Returns:
-        False when another holds it. A file system that knows no locks answers True.
+        False if another process holds the lock. True if the file system has no locks, where work must go on without.
     """
     return _lock(fd, shared=shared) is not False
 
 
 def is_locked(path: str) -> bool:
-    """Tell whether someone holds the lock of this file; a file that is not there is not locked."""
-    return _look(path) is False
+    """Whether a process holds the lock of this file. A file that does not exist is not locked."""
+    return _ask(path) is False
 
 
 def is_free(path: str) -> bool:
-    """Tell whether it is certain that nobody holds the lock of this file: not where none could be held."""
-    return _look(path) is True
+    """Whether certainly no process holds the lock of this file: never where the file system has no locks."""
+    return _ask(path) is True
 
 
-def _look(path: str) -> bool | None:
+def _ask(path: str) -> bool | None:
     try:
         fd = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     except OSError:
@@ -69,14 +69,15 @@ def _look(path: str) -> bool | None:
 
 
 def open_locked(path: str) -> int | None:
-    """Open a lock file, creating it, and hold its lock; None when another holds it.
+    """Open a lock file, which is created if necessary, and take its lock. Return None if another process holds it.
 
-    A holder may unlink its file before it lets go, so what was locked must still be what the name means.
+    A holder may unlink its file before it closes it, so the locked file may not be the one of this name any more. Then
+    try again.
     """
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         if not try_lock(fd):
-            held = not try_lock(fd, shared=True)  # else it was only somebody who asked with `is_locked`
+            held = not try_lock(fd, shared=True)  # else it was only another process that called `is_locked`
             os.close(fd)
             if held:
                 return None

@@ -1,11 +1,11 @@
-"""Aftermath: what a process that died without telling has left open is ended here, in its stead, once.
+"""Writes the end events that dead processes could not write, once.
 
-A writer holds the lock of its segment for as long as it lives. Nothing else is asked: no pid, no clock; and who is only
-suspended is innocent. Only spans that nobody else could have ended are looked at (see `events.SHARED`).
+A process is dead if it holds the lock of none of its segments. Process ids and clocks do not count, and a suspended
+process keeps its locks. Only spans that no other process may end are closed (see `core.event.SHARED`).
 
-The ends go into one more segment of the dead process. Its name and the ids in it follow from the segment before it,
-and it is put in place whole and only where it is not there yet. So it does not matter how many readers are at it, or
-whether one of them is killed in the middle.
+The end events go into one more segment of the dead process. Its name and the ids in it follow from the process's last
+segment, and the file appears whole and only if it does not exist yet. So several readers may try at the same time, and
+each may be killed at any moment.
 """
 
 from __future__ import annotations
@@ -31,27 +31,30 @@ if TYPE_CHECKING:
     from pytest_swarmtask.journal.segments import Segment
 
 _SUFFIX = "_end"
-"""What the name of a dead process's last segment, as a writer, has in addition."""
+"""Appended to the writer's name in the segment of the end events."""
 
 _SPAN = re.compile(
     rb'\{"id":"(?P<id>[^"]*)","event_type":"[A-Z]+_(?P<verb>[A-Z]+)",'
     rb'.*?"span_id":"(?P<span>[0-9a-f]{16})","parent_span_id":"?(?P<parent>[0-9a-f]{16}|null)'
 )
-"""The frame of a journal line; a quotation mark in a text is escaped, so no text can look like it."""
+"""The fields of a journal line that are needed here. Texts escape quotation marks, so no text can look like a field.
+
+This is several times faster than to decode each line.
+"""
 
 _OF_SESSIONS = ("workflow", "action", "test_type", "coverage", CAUSED_BY)
-"""What the end of a session repeats of its start, which holds the facts of the run; other ends repeat all."""
+"""Metadata that the end of a session repeats of its start, which has all facts of the run. Other ends repeat all."""
 
 
 def close_orphaned_spans(project: Project, among: Collection[str] | None = None) -> None:
-    """End what dead processes have left open.
+    """Write the missing end events of dead processes.
 
-    What cannot be written now is left for the next reader. A journal of another user is left to its owner, who could
-    not read what we write.
+    If they cannot be written now, the next reader will try. The journal of another user is left to its owner, who could
+    not read our files.
 
     Args:
         project: the project whose journal this is.
-        among: names of segments; only processes that wrote one of these are looked at. By default all.
+        among: names of segments; only the processes that wrote these are examined. By default all are.
     """
     if not is_ours(project):
         return
@@ -62,7 +65,7 @@ def close_orphaned_spans(project: Project, among: Collection[str] | None = None)
 
 
 def is_ours(project: Project) -> bool:
-    """Tell whether a journal belongs to this user."""
+    """Whether a journal belongs to this user."""
     try:
         return not hasattr(os, "geteuid") or os.stat(project.journal).st_uid == os.geteuid()
     except OSError:
@@ -70,7 +73,7 @@ def is_ours(project: Project) -> bool:
 
 
 def _processes(project: Project) -> Iterable[list[Segment]]:
-    """Return the segments of each process that has no end written for it yet."""
+    """Return the segments of each process for which no end events were written yet."""
     found: dict[tuple[str, str], list[Segment]] = {}
     for segment in journals.segments(project.journal):
         found.setdefault(segment.process, []).append(segment)
@@ -80,19 +83,19 @@ def _processes(project: Project) -> Iterable[list[Segment]]:
 def _end(project: Project, segments: Sequence[Segment]) -> None:
     paths = [project.segment(segment.name) for segment in segments]
     if not all(locks.is_free(path) for path in paths):
-        return
+        return  # it lives, or the file system has no locks to tell
     starts = _left_open(paths)
     if starts:
         last = segments[-1]
         writer = last.writer + _SUFFIX
         name = f"{last.created}-{last.trace_id}-{writer}-{last.route}{journals.SUFFIX}"
-        _put(project.segment(name), b"".join(_ends(writer, starts, paths)))
+        _create_whole(project.segment(name), b"".join(_ends(writer, starts, paths)))
 
 
 def _left_open(paths: Iterable[str]) -> list[Event]:
-    """Return the starts of the spans that a dead process has not ended, in their order.
+    """Return the start events of the spans that a dead process has not ended, oldest first.
 
-    Where the span around it has ended, a span has, too: its end is only not there, because of a full disk perhaps.
+    A span inside a span that has ended is not open: its end event was lost, because the disk was full, for example.
     """
     starts: dict[bytes, tuple[bytes, bytes]] = {}
     ended: set[bytes] = set()
@@ -118,8 +121,13 @@ def _still_open(starts: dict[bytes, tuple[bytes, bytes]], ended: set[bytes]) -> 
                 yield decode(line)
 
 
-def _put(path: str, content: bytes) -> None:
-    """Put a whole file in place, unless it is there."""
+def _create_whole(path: str, content: bytes) -> None:
+    """Create a whole file in one step, unless it exists.
+
+    `core.files.replace_file` would not do: a second reader would replace the segment that the first one has put there,
+    while a relay reads it. A link never replaces. What was written is forced to the disk, since nobody tries again once
+    the file is there.
+    """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.urandom(8).hex()}.new")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -131,8 +139,8 @@ def _put(path: str, content: bytes) -> None:
         try:
             os.link(temporary, path)
         except FileExistsError:
-            pass  # somebody was faster
-        except OSError:  # a file system without links
+            pass  # another reader was faster
+        except OSError:  # the file system has no links
             if not os.path.exists(path):
                 os.rename(temporary, path)
     finally:
@@ -144,8 +152,8 @@ def _put(path: str, content: bytes) -> None:
 
 
 def _ends(writer: str, starts: Sequence[Event], paths: Sequence[str]) -> Iterator[bytes]:
-    """Yield the journal lines of the ends: tests, then their tasks, then the session; what is inside first."""
-    seen = max(os.stat(path).st_mtime for path in paths)
+    """Yield the lines of the end events, inner spans first: tests, then their tasks, then the session."""
+    seen = max(os.stat(path).st_mtime for path in paths)  # the last time that the process certainly lived
     outcomes = _outcomes(paths, starts)
     depths: dict[str, int] = {}
     for start in starts:
@@ -160,7 +168,7 @@ def _is_test(event: Event) -> bool:
 
 
 def _outcomes(paths: Iterable[str], starts: Iterable[Event]) -> dict[str, dict[str, int]]:
-    """Return how many tests ended how, by the span around them; those that are still open have crashed."""
+    """Return the numbers of tests by outcome for each span around them. Tests that are still open have crashed."""
     counts: dict[str, dict[str, int]] = collections.defaultdict(lambda: collections.defaultdict(int))
     for start in starts:
         if _is_test(start):
@@ -179,7 +187,7 @@ def _outcomes(paths: Iterable[str], starts: Iterable[Event]) -> dict[str, dict[s
 def _end_of(start: Event, event_id: str, seen: float, outcomes: dict[str, int]) -> bytes:
     timestamp = Clock().timestamp()
     repeated = {key: value for key, value in start.metadata.items() if not _is_session(start) or key in _OF_SESSIONS}
-    told = {"timestamp": timestamp, **_told(start, seen, outcomes)}
+    facts = {"timestamp": timestamp, **_facts(start, seen, outcomes)}
     event = Event(
         event_id,
         f"{start.event_type.partition('_')[0]}_FAILED",
@@ -190,28 +198,31 @@ def _end_of(start: Event, event_id: str, seen: float, outcomes: dict[str, int]) 
         start.trace_id,
         start.span_id,
         start.parent_span_id,
-        {**repeated, **told},
+        {**repeated, **facts},
     )
     line = event.encode()
-    if len(line) > MAX_EVENT:  # the start was as long as an event may be
-        event.metadata = {key: repeated[key] for key in _OF_SESSIONS if key in repeated} | told
+    if len(line) > MAX_EVENT:  # the start event was nearly as long as an event may be
+        event.metadata = {key: repeated[key] for key in _OF_SESSIONS if key in repeated} | facts
         line = event.encode()
     return line
 
 
-def _told(start: Event, seen: float, outcomes: dict[str, int]) -> dict[str, Any]:
-    """Return what is known of a death, and of what had happened before."""
+def _facts(start: Event, seen: float, outcomes: dict[str, int]) -> dict[str, Any]:
+    """Return what is known of the end of a span whose process has died.
+
+    The duration lasts until the process was last seen, not until now: the end event may be written much later.
+    """
     last_seen = Clock().timestamp(seen)
     error = f"the process was killed or crashed: it died without a word, last seen at {last_seen}"
-    told: dict[str, Any] = {"success": False, "error": error, "last_seen": last_seen}
+    facts: dict[str, Any] = {"success": False, "error": error, "last_seen": last_seen}
     with contextlib.suppress(ValueError):
-        told["duration"] = round(max(0.0, seen - seconds_of(start.timestamp)), 6)
+        facts["duration"] = round(max(0.0, seen - seconds_of(start.timestamp)), 6)
     if _is_test(start):
-        told |= {"test_passed": False, "outcome": "crashed"}
+        facts |= {"test_passed": False, "outcome": "crashed"}
     if _is_session(start):
-        told |= {"test_passed": False, "reason": "killed or crashed"}
-        told |= {"tests": sum(outcomes.values()), "counts": dict(sorted(outcomes.items()))}
-    return told
+        facts |= {"test_passed": False, "reason": "killed or crashed"}
+        facts |= {"tests": sum(outcomes.values()), "counts": dict(sorted(outcomes.items()))}
+    return facts
 
 
 def _is_session(event: Event) -> bool:

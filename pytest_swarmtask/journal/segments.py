@@ -1,11 +1,11 @@
-"""The journal: a private folder of append-only JSON Lines files, one for each writing process.
+"""The journal: a private folder of append-only JSON Lines files, called segments, one for each writing process.
 
-A line in it is a promise of delivery. The name of a segment says when it was begun, which run it
-belongs to, who writes it, and what it is owed to (its route)::
+Each line is one event that will be delivered. The name of a segment consists of the time when it was begun, the run,
+the writer, and the route, which names the endpoints that its events must be delivered to::
 
     20260131T101500123-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-local.jsonl
 
-A living writer holds the lock of its segment, so readers know the dead from the slow.
+A living writer holds the lock of its segment, so that readers can tell a dead process from a slow one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pytest_swarmtask.core.files import private_folder
 from pytest_swarmtask.journal import locks
 
 if sys.platform != "win32":
-    import fcntl  # not where it is used: nothing can be imported while the interpreter ends
+    import fcntl  # at the top, because nothing can be imported while the interpreter ends
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,22 +30,25 @@ if TYPE_CHECKING:
 
 SUFFIX = ".jsonl"
 LOCAL = "local"
-"""The route of a segment that is owed to nobody."""
+"""The route of a segment that is not delivered to any endpoint."""
 
 _HIGH_FD = 900
+"""The lowest number that our file gets: above those that programs use, below 1024, the usual limit of open files."""
 _CHUNK = 1 << 18
+"""Bytes that are read from a segment at once: 256 KiB, a few hundred events."""
 MAX_LINE = 1 << 20
-"""No writer of ours makes a line this long (an event is capped far below it), so a longer one is not an event."""
+"""Bytes of a line that may be an event. Writers cut events to 16 KiB (`MAX_EVENT`), so a longer line is damage."""
 
 
 class Segment:
-    """The name of a segment, taken apart.
+    """The parts of a segment's name.
 
     Attributes:
-        created: when it was begun, as digits that sort.
+        name: the whole name.
+        created: when it was begun, UTC, as digits that sort.
         trace_id: the run.
-        writer: who writes it; a process that begins another segment appends ``_`` and a number.
-        route: what it is owed to.
+        writer: the writing process. A process that begins another segment appends ``_`` and a number.
+        route: the name of the file that lists the endpoints; `LOCAL` if there are none.
     """
 
     __slots__ = ("created", "name", "route", "trace_id", "writer")
@@ -59,12 +62,12 @@ class Segment:
 
     @property
     def process(self) -> tuple[str, str]:
-        """What the segments of one process in one run have in common."""
+        """Run and process: the same for all segments that one process wrote for one run."""
         return self.trace_id, self.writer.partition("_")[0]
 
     @classmethod
     def parse(cls, name: str) -> Segment | None:
-        """Return the parts of a file name, or None where it is not a segment's."""
+        """Return the parts of a file name, or None if it is not that of a segment."""
         parts = name[: -len(SUFFIX)].split("-") if name.endswith(SUFFIX) else []
         if len(parts) != 4 or len(parts[1]) != 32 or name.startswith("."):
             return None
@@ -72,12 +75,12 @@ class Segment:
 
 
 def route_of(content: bytes) -> str:
-    """Return the name of the route whose file has this content, which so vouches for it."""
+    """Return the name of a route, which is the checksum of its file: readers so find out if the file is damaged."""
     return f"{zlib.crc32(content):08x}"
 
 
 def segments(folder: str) -> list[Segment]:
-    """Return the segments of a journal, oldest first; none where there is no journal."""
+    """Return the segments in a journal's folder, oldest first; none if there is no folder."""
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -87,10 +90,13 @@ def segments(folder: str) -> list[Segment]:
 
 
 def read(path: str, offset: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Yield each complete line of a segment from `offset` on, without its newline, and where it ends.
+    """Yield each complete line of a segment from an offset on, and the offset of its end.
 
-    A last line without its newline is still being written, or torn: it is not yielded. A line too
-    long to be an event is yielded cut, to be counted as foreign.
+    Lines have no newline. A last line without its newline is still being written, or torn, and is not yielded. A line
+    that is too long to be an event is yielded cut, so that readers count it as damaged.
+
+    Raises:
+        OSError: the segment cannot be read.
     """
     with open(path, "rb") as file:
         file.seek(offset)
@@ -103,13 +109,13 @@ def read(path: str, offset: int = 0) -> Iterator[tuple[bytes, int]]:
                 offset += len(line) + 1 + skipping
                 skipping = 0
                 yield line, offset
-            if len(rest) > MAX_LINE:  # keep memory flat on a file that is not ours
+            if len(rest) > MAX_LINE:  # not an event, so its length is enough: memory stays bounded
                 skipping += len(rest) - 1
                 rest = rest[:1]
 
 
 def begins_line(path: str, offset: int) -> bool:
-    """Tell whether a line begins at this offset of a segment, or may begin there once more is written.
+    """Whether a line of a segment begins at an offset, or can begin there when more is written.
 
     Raises:
         OSError: the segment cannot be read.
@@ -122,12 +128,20 @@ def begins_line(path: str, offset: int) -> bool:
 
 
 class Journal:
-    """The writing end: the segment of this process. Used by one thread at a time.
+    """Writes the segments of this process. Used by one thread at a time.
+
+    Args:
+        folder: the journal's folder, which is made for the first line.
+        trace_id: the run.
+        ids: gives the writer's name.
+        clock: gives the time in the names of segments.
 
     Attributes:
-        held: how many have spans open in it; while there are any, some segment of this process is locked.
-        written: bytes of the present segment up to the end of its last whole line.
+        folder: the journal's folder.
+        route: the route of the present segment.
+        held: how many callers have open spans in this process. While there are any, one of its segments stays locked.
         segment: name of the present segment, or None before the first line.
+        written: bytes of the present segment up to the end of its last whole line.
     """
 
     __slots__ = (
@@ -163,13 +177,13 @@ class Journal:
         self._numbers = itertools.count()
         self._present: dict[str, tuple[int, str]] = {}
         self._torn = 0  # bytes of a line that could not be written whole
-        self._write = os.write  # a suite may patch `os` later
+        self._write = os.write  # a test suite may patch `os` later
 
     def append(self, line: bytes) -> None:
-        """Append one line with one write.
+        """Append one line with one write, so that a killed process leaves the whole line or none of it.
 
         Raises:
-            OSError: it could not be written whole. The line is lost; the next one starts on a fresh line.
+            OSError: the line could not be written whole, and is lost. The next line begins after a newline.
         """
         fd = self._open() if self._fd is None else self._fd
         content = b"\n" + line if self._torn else line
@@ -178,7 +192,7 @@ class Journal:
         except OSError as error:
             if error.errno != errno.EBADF:
                 raise
-            self.close()  # the suite closed every file it could find, ours too
+            self.close()  # a test suite closed every file that it could find, ours too
             content = line
             count = self._write(self._open(), content)
         if count != len(content):
@@ -188,10 +202,10 @@ class Journal:
         self._torn = 0
 
     def reroute(self, route: str) -> None:
-        """Owe what comes from now on to another route: in a new segment, so that what was written stays as it was."""
+        """Write to a new segment of another route from now on. What was written before keeps its route."""
         if route != self.route:
             if self.held and self._fd is not None:
-                self._former, self._fd = self._fd, None  # its lock is our sign of life until there is another
+                self._former, self._fd = self._fd, None  # its lock shows that we live, until there is another segment
             self._leave()
             self.route = route
 
@@ -212,7 +226,7 @@ class Journal:
         self.written = self._torn = 0
 
     def forked(self) -> None:
-        """Begin anew as a child of a fork: what was written is the parent's, whose file stays open."""
+        """Begin anew as a child of a fork: what was written belongs to the parent, whose own descriptor stays open."""
         self.close()
         self.held = 0
         self._ended = {}
@@ -224,18 +238,19 @@ class Journal:
         return {**self._ended, self.segment: self.written}
 
     def exists(self) -> bool:
-        """Tell whether what was written can still be found by a reader."""
+        """Whether the present segment is still in the folder, where readers find it."""
         return self.segment is None or os.path.exists(os.path.join(self.folder, self.segment))
 
     def _open(self) -> int:
         private_folder(self.folder)
         stamp = self._clock.timestamp().translate({ord(c): None for c in "-:.Z"})
         number = next(self._numbers)
-        again = f"_{number}" if number else ""  # two segments of one writer may begin in one millisecond
+        again = f"_{number}" if number else ""  # two segments of a writer may begin in one millisecond
         name = f"{stamp}-{self._trace_id}-{self._ids.writer}{again}-{self.route}{SUFFIX}"
         path = os.path.join(self.folder, name)
         opened = (_create_locked(path), name)
-        # The handler of a signal may have come here too in the meantime: whoever is first, in one step, has begun it.
+        # The handler of a signal may have opened a segment in the meantime. `setdefault` lets the first one win, in one
+        # step that no signal can interrupt; the other file, still empty, goes.
         present = self._present.setdefault("segment", opened)
         if present is opened:
             self._close_former()
@@ -251,13 +266,13 @@ def _close(fd: int | None) -> None:
         try:
             os.close(fd)
         except OSError:
-            pass  # somebody else has closed it
+            pass  # a test suite has closed it
 
 
 def _create_locked(path: str) -> int:
-    """Create a segment whose lock is held from the moment that others can see it."""
+    """Create a segment that is locked before readers can see it, else they would take its writer for dead."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
-    if sys.platform == "win32":  # where an open file cannot be renamed
+    if sys.platform == "win32":  # an open file cannot be renamed there, so readers may see it unlocked for a moment
         fd = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
         locks.try_lock(fd)
         return fd
@@ -269,12 +284,16 @@ def _create_locked(path: str) -> int:
 
 
 def _out_of_reach(fd: int) -> int:
-    """Move a descriptor to a high number: a suite that closes what it does not know must not get ours reused."""
+    """Move a descriptor to a high number.
+
+    A test suite may close descriptors that it does not know, and then open files of its own. With a low number, one of
+    these files could get our number, and our events.
+    """
     if sys.platform == "win32":
         return fd
     try:
         high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH_FD)
-    except OSError:  # the limit of open files is lower
+    except OSError:  # the limit of open files is lower, as on macOS
         return fd
     os.close(fd)
     return high

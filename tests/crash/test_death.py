@@ -347,7 +347,7 @@ def test_who_is_first_holds(tmp_path: Path) -> None:
     """What one reader has written another never replaces: it may have been delivered already."""
     path = str(tmp_path / "ends")
     for content in (b"first", b"second"):
-        orphans._put(path, content)
+        orphans._create_whole(path, content)
     assert Path(path).read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["ends"]
 
