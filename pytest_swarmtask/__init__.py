@@ -1,4 +1,4 @@
-"""Workflow events from tests and builds: a pytest plugin, an emitter for build tools, an API for Python."""
+"""Records tests, builds and deployments as events: a pytest plugin, an emitter for build tools, an API for Python."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> object:
-    """Load an exported name when it is first used: `import pytest_swarmtask` alone costs next to nothing."""
+    """Load an exported name when it is first used, so that `import pytest_swarmtask` alone costs next to nothing."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -1,9 +1,9 @@
-"""The tiny emitter: ``python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]``.
+"""The emitter: ``python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]`` records one event.
 
-Made for recipes and scripts: standard library only, done in a few milliseconds. The exit code is 2 where the call is
-wrong (no or too many arguments, no event type) and else 0, because reporting must not break a build; `swarmtask emit`,
-which a person calls, also has 3 for what the role does not allow. What is wrong is said once in a run on standard
-error.
+Made for recipes and scripts: it imports only the standard library, and ends after a few milliseconds. The exit code is
+2 if the arguments are wrong (none, too many, an unknown event type), else 0, because reporting must not break a build.
+`swarmtask emit`, which a person calls, also returns 3 if the role does not allow the event. A problem is printed to
+standard error once in a run.
 """
 
 from __future__ import annotations
@@ -23,16 +23,20 @@ if TYPE_CHECKING:
     from pytest_swarmtask.redaction.redactor import Redactor
 
 _DENIED = 3
+"""The exit code for an event that the role does not allow."""
 USAGE = "usage: python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]"
 
 
 def emit(arguments: Sequence[str]) -> list[str]:
-    """Record one event given as type, task id and metadata; return what went wrong, nothing if all is well.
+    """Record one event, and return the problems that occurred.
+
+    Args:
+        arguments: event type, task id and metadata as JSON; the last two may be missing or empty.
 
     Raises:
-        UsageError: the arguments are not one to three.
-        EventTypeError: the first is no event type.
-        AccessError: the role of whoever runs this does not allow it.
+        UsageError: there are no arguments, or more than three.
+        EventTypeError: the event type is unknown.
+        AccessError: the role does not allow the event.
     """
     if not 1 <= len(arguments) <= 3:
         raise UsageError(f"expected TYPE [TASK_ID] [METADATA_JSON], found {len(arguments)} arguments\n{USAGE}")
@@ -50,7 +54,7 @@ def emit(arguments: Sequence[str]) -> list[str]:
 
 
 def _metadata(text: str, redactor: Redactor) -> tuple[dict[str, Any], list[str]]:
-    """Return metadata from its JSON text. What is no JSON object is kept as it came: the event still counts."""
+    """Return the metadata of a JSON text, and problems. A text that is not a JSON object is kept as a text."""
     if not text.strip():
         return {}, []
     try:
@@ -64,9 +68,12 @@ def _metadata(text: str, redactor: Redactor) -> tuple[dict[str, Any], list[str]]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the emitter; return 2 where the call is wrong, 3 where it is not permitted, else 0, whatever was recorded."""
+    """Run the emitter. Return 2 if the arguments are wrong, 3 if the role does not allow the event, else 0.
+
+    The code is 0 even if the event could not be recorded.
+    """
     if list(arguments) in (["-h"], ["--help"]):
-        print(USAGE)  # noqa: T201 - what a command does
+        print(USAGE)  # noqa: T201 - it is the output of the command
         return 0
     code = 0
     try:
@@ -75,18 +82,18 @@ def main(arguments: Sequence[str]) -> int:
         problems, code = [str(error)], 2
     except AccessError as error:
         problems, code = [str(error)], _DENIED
-    except Exception as error:  # noqa: BLE001 - the working directory is gone, anything: the build goes on
+    except Exception as error:  # noqa: BLE001 - whatever is wrong, such as a deleted working directory, the build goes on
         problems = [f"{type(error).__name__}: {error}"]
     try:
         for problem in problems:
             print(f"swarmtask: {problem}", file=sys.stderr)  # noqa: T201
-    except OSError:  # nobody can be told; what is left in the buffer must not fail the interpreter's end, either
-        sys.stderr = None
+    except OSError:  # standard error is closed
+        sys.stderr = None  # else the interpreter fails at its end, when it flushes the buffer
     return code
 
 
 def in_recipe(arguments: Sequence[str]) -> int:
-    """Run the emitter for a build, which goes on where the role does not allow an event; return 2 or 0."""
+    """Run the emitter for a build, which goes on even if the role does not allow the event. Return 2 or 0."""
     code = main(arguments)
     return 0 if code == _DENIED else code
 

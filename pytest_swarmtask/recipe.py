@@ -1,7 +1,8 @@
-"""What recipes of make start by the path of this file, as ``python -S …/recipe.py emit …`` or ``… run …``.
+"""The entry point of recipes of make, by the path of this file: ``python -S …/recipe.py emit …`` or ``… run …``.
 
-Without `site`, which looks through site-packages, Python starts in two thirds of its time; without `-m`, which loads a
-module to find ours, it is faster still. What needs `site` loads it: see `config.settings`.
+With `-S`, Python starts without `site`, which searches site-packages, in two thirds of the time. Without `-m`, it need
+not load the module that finds modules. Code that needs site-packages loads `site` itself, see `plugins.compile` and
+`recording.extra_metadata`.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import sys
 def main() -> int:
     """Run `emit` or `run` with the arguments of this process; return its exit code."""
     folder = os.path.dirname(os.path.abspath(__file__))
-    # Python has put this folder first, where our `trace` and `events` would hide others' modules of such names.
+    # Python has put this folder first, where our `emit` and `plugin` would hide other modules of these names.
     sys.path[:] = [path for path in sys.path if path not in (folder, os.path.realpath(folder))]
     sys.path.append(os.path.dirname(folder))
-    gc.disable()  # there is little garbage, and looking for it is a tenth of what a recipe costs
+    gc.disable()  # there is little garbage, and to look for it is a tenth of the work
     if sys.argv[1:2] == ["emit"]:
         from pytest_swarmtask.emit import in_recipe
 
@@ -27,7 +28,7 @@ def main() -> int:
     from pytest_swarmtask.cli.main import main as command_line
 
     arguments = sys.argv[1:]
-    if arguments[2:3] == ["--id="]:  # a shell variable that is empty: the recipe's command runs all the same
+    if arguments[2:3] == ["--id="]:  # the variable was empty: the command of the recipe runs all the same
         del arguments[2]
     return command_line(arguments)
 

@@ -10,7 +10,7 @@ import errno
 import os
 
 PRIVATE = 0o600
-"""Only the owner reads and writes: events may tell more of a project than others on the machine should know."""
+"""The mode of files that only their owner may read and write."""
 
 
 def private_folder(path: str) -> None:

@@ -125,7 +125,7 @@ class Project:
 
     @property
     def retention_clock(self) -> str:
-        """The file that tells when retention ran, see `relay.delivery.age_clock`."""
+        """The file that records when retention ran, see `relay.delivery.age_clock`."""
         return os.path.join(self.relay_folder, "clock")
 
     @property

@@ -1,4 +1,4 @@
-"""State that the processes of one run share besides events: open spans, and problems that the user was told of.
+"""State that the processes of one run share besides events: open spans, and problems that the user knows of.
 
 A recipe of make that reports a start and an end does so from two processes. They share nothing but the run's id and
 the names that they give, so each piece of state is a small file that is named by a key made of these.

@@ -1,1 +1,1 @@
-"""What runs inside the watched process: from a fact to a line in the journal."""
+"""Runs in the watched process: makes events, journals them, and starts the relay that delivers them."""

@@ -1,7 +1,7 @@
-"""What is added to the metadata of every event: by plug-ins, and by the triggers that have started this process.
+"""Metadata that plug-ins add to every event, and the names of the triggers that led to this process.
 
-Only loaded where there is something to add. Somebody else's code runs here in the watched process, so each plug-in has
-a thread of its own: one that hangs is left behind after a second.
+Only loaded if there is something to add. Plug-ins are foreign code in the watched process, so each runs in a thread of
+its own: if it hangs, recording goes on without it after a second.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from pytest_swarmtask.redaction.redactor import Redactor
 
 _PATIENCE = 1.0
+"""Seconds to wait for a plug-in, at most. A plug-in that hung is not asked again, so a process waits so long only once.
+"""
 
 
 def causes(environ: Mapping[str, str]) -> list[str]:
-    """Return the triggers that led to this process."""
+    """Return the names of the triggers that led to this process, oldest first."""
     return [name for name in environ.get(CAUSES, "").split(",") if name]
 
 
@@ -33,10 +35,10 @@ class ExtraMetadata:
     """Adds to the metadata of events. Never raises.
 
     Args:
-        plugins: name and place of those with the hook.
+        plugins: name and entry point of each plug-in that implements the hook.
         causes: the triggers that led to this process.
-        redactor: what plug-ins give goes through it.
-        complain: called with what is wrong with a plug-in, once for each.
+        redactor: redacts what plug-ins add.
+        complain: called once for each plug-in that fails, with the reason.
     """
 
     def __init__(
@@ -50,17 +52,17 @@ class ExtraMetadata:
         self._redactor = redactor
         self._complain = complain
         self._hooks: dict[str, _Hook] = {}
-        for name, place in plugins:
-            self._open(name, place)
+        for name, entry_point in plugins:
+            self._open(name, entry_point)
 
-    def _open(self, name: str, place: str) -> None:
+    def _open(self, name: str, entry_point: str) -> None:
         try:
-            self._hooks[name] = _Hook(name, place)
+            self._hooks[name] = _Hook(name, entry_point)
         except Exception as error:  # noqa: BLE001 - somebody else's code
             self._drop(name, f"{type(error).__name__}: {error}")
 
     def apply(self, event_type: str, task_id: str | None, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the metadata with what is added; what is there already stays."""
+        """Return the metadata with the additions. A plug-in cannot change a value that the event already has."""
         added: dict[str, Any] = {}
         for name in list(self._hooks):
             added.update(self._asked(name, event_type=event_type, task_id=task_id, metadata=dict(metadata)))
@@ -77,7 +79,7 @@ class ExtraMetadata:
         return {}
 
     def _drop(self, name: str, problem: str) -> None:
-        """Ask a plug-in no more in this process, and say why."""
+        """Stop asking a plug-in in this process, and say why."""
         self._hooks.pop(name, None)
         self._complain(self._redactor.text(f"plug-in {name} adds no metadata any more: {problem}", 300))
 
@@ -85,20 +87,20 @@ class ExtraMetadata:
 class _Hook:
     """The hook of one plug-in, and the thread in which it runs."""
 
-    def __init__(self, name: str, place: str) -> None:
-        if sys.flags.no_site:  # started by `pytest_swarmtask.recipe`; plug-ins are in site-packages
+    def __init__(self, name: str, entry_point: str) -> None:
+        if sys.flags.no_site:  # started by `recipe.py` without `site`, but plug-ins are in site-packages
             import site
 
             site.main()
         from pytest_swarmtask.plugins.registry import single_plugin
 
-        own = single_plugin(name, place)
+        own = single_plugin(name, entry_point)
         (self._implementation,) = own.hook.swarmtask_event_metadata.get_hookimpls()
         self._process = 0
         self._calls: queue.SimpleQueue[Any]
 
     def ask(self, **arguments: Any) -> Any:
-        if self._process != os.getpid():  # also in the child of a fork, which has none of the threads
+        if self._process != os.getpid():  # at first, and in the child of a fork, which has none of the threads
             self._process, self._calls = os.getpid(), queue.SimpleQueue()
             _thread.start_new_thread(_work, (self._calls,))
         known = {name: arguments[name] for name in self._implementation.argnames}
@@ -115,5 +117,5 @@ def _work(calls: queue.SimpleQueue[Any]) -> None:
         context, function, arguments, answer = calls.get()
         try:
             answer.put((context.run(function, **arguments), None))
-        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+        except BaseException as error:  # noqa: BLE001 - `ask` raises it
             answer.put((None, error if isinstance(error, Exception) else RuntimeError(repr(error))))

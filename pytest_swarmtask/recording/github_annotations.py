@@ -1,4 +1,4 @@
-"""Annotations of GitHub Actions: relays leave them in a file, as what they print does not reach the job's log."""
+"""Annotations of GitHub Actions: relays leave them in a file, because their own output is not in the job's log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def take_annotations(project: Project, environ: Mapping[str, str]) -> list[str]:
-    """Return the lines to be printed into the log of this job, each to one caller only; none outside GitHub Actions."""
+    """Return the lines to print into the log of this job; none outside of GitHub Actions.
+
+    Of several processes, each line goes to one only, so that it is printed once.
+    """
     if environ.get("GITHUB_ACTIONS") != "true":
         return []
     path = project.annotations

@@ -104,7 +104,7 @@ class Recorder:
             self._deliveries = self._load_deliveries()
 
     def _load_extra_metadata(self) -> ExtraMetadata | None:
-        """Return what adds to the metadata of all events, or None if nothing does."""
+        """Return the object that adds metadata to all events, or None if there is nothing to add."""
         plugins = self.settings.plugins
         if not (plugins or self._environ.get(CAUSES)) or not self.settings.enabled:
             return None
@@ -140,18 +140,21 @@ class Recorder:
         cleaned: bool = False,
         shared: bool = False,
     ) -> Event | None:
-        """Journal one event and return it, or None where it was lost or recording is off.
+        """Journal one event.
 
         Args:
             event_type: one of `EVENT_TYPES`, not checked here.
-            task_id: already redacted when `cleaned`.
-            metadata: with `cleaned`, values that JSON can carry and that hold no secret.
+            task_id: the task that the event is about, or None.
+            metadata: all other facts.
             span_id: the span that this event begins or ends.
-            parent_span_id: the span around that one.
-            status: the caller's own word for the status.
-            now: when it happened, seconds since the epoch; this moment by default.
-            cleaned: task id and metadata have been through the redactor.
-            shared: other processes may end the span, so it outlives this one.
+            parent_span_id: the span around that one, or None.
+            status: the caller's own word for the status; by default that of the event type.
+            now: when it happened, seconds since the epoch; by default this moment.
+            cleaned: task id, status and metadata went through the redactor already.
+            shared: another process may end the span, so it does not end with this process.
+
+        Returns:
+            The event, or None if it is lost or recording is off.
         """
         if not self.settings.enabled:
             return None
@@ -178,7 +181,7 @@ class Recorder:
                 {"timestamp": timestamp, **metadata},
             )
             self._append(event)
-        except Exception as error:  # noqa: BLE001 - disk, permissions, anything: the watched work goes on
+        except Exception as error:  # noqa: BLE001 - whatever is wrong, such as a full disk, the watched work goes on
             self._lose(error)
             return None
         deliveries = self._deliveries
@@ -335,7 +338,7 @@ class Recorder:
         """Whether this process wrote events for an endpoint that the end of a run waits for."""
         return self._deliveries is not None and bool(self._deliveries.pending())
 
-    owed = has_pending
+    owed = has_pending  # the former name, which `sources` still uses
 
     def drain(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until each event is delivered or a dead letter; return whether that is so."""

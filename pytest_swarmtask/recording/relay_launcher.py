@@ -1,9 +1,10 @@
-"""Hand-off: from the watched process to the relay that serves it, over nothing but the journal's folder.
+"""Starts the relay that delivers the events of the watched process, and waits for it.
 
-A relay is known by a short key that stands for the values its deliveries depend on, so runs with the same
-webhooks and secrets share one, and a `prod` deployment never shares one with a developer's test run.
+Both sides share only files in the journal's folder. A relay has a short key, made of the values that its deliveries
+depend on. So runs with the same webhooks and secrets share a relay, but a `prod` deployment and a developer's test run
+do not.
 
-Starting a relay costs a lock and a `posix_spawn`; waiting for it is reading a small file that it keeps.
+To start a relay takes a lock and a `posix_spawn`. To wait for it means to read a small file that it updates.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.journal import locks
 
 if sys.platform != "win32":
-    from posix import waitpid  # the real one, where gevent has replaced that of `os` by one that may wait for ever
+    from posix import waitpid  # the real function: gevent replaces `os.waitpid` by one that may wait for ever
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.project import Project
 
 _POLL = 0.02
+"""Seconds between two looks at the relay's progress."""
 _MOST_OFF = 60.0
-"""Seconds by which clocks may disagree before it is not the hardware that is to blame."""
+"""Seconds by which two clocks of this process may differ. Hardware drifts by less; more is the work of a test suite."""
 _NOT_FOR_OURS = (
-    # Coverage would measure our processes into the watched project's data; the rest would make it noisy or strict.
+    # With these, coverage would count our processes among those of the watched project. The others below would make
+    # our processes write to the log, slow them down, or make errors of their warnings.
     "COV_CORE_SOURCE",
     "COV_CORE_CONFIG",
     "COV_CORE_DATAFILE",
@@ -48,7 +51,15 @@ _SHELL = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
 
 
 class RelayLauncher:
-    """The watched process's view of the relay that serves it."""
+    """Starts and watches one relay.
+
+    Args:
+        project: the project whose journal the relay serves.
+        relay: the relay's key, see `recording.routing`.
+
+    Attributes:
+        problem: why the relay could not be started, or could not deliver; None if all is well.
+    """
 
     __slots__ = ("_foreground", "_project", "_relay", "problem")
 
@@ -59,65 +70,71 @@ class RelayLauncher:
         self.problem: str | None = None
 
     def start(self, environ: Mapping[str, str]) -> bool:
-        """See to it that a relay serves this run; tell whether one does.
+        """Start the relay unless it is at work; return whether it is now. Never raises.
 
-        Never raises: where none can be started, `wait` delivers by itself.
+        If it cannot be started, `wait` delivers in this process.
         """
         try:
             private_folder(self._project.relay_folder)
             lock = locks.open_locked(self._project.lock(self._relay))
             if lock is None:
-                return True  # one is at work
+                return True  # it is at work
             try:
                 _spawn(self._project, self._relay, lock, environ)
             finally:
-                os.close(lock)  # the relay has its own copy, and with it the lock
+                os.close(lock)  # the relay has a copy of the descriptor, and so the lock
         except Exception as error:  # noqa: BLE001 - no process, no shell, no space: the work goes on
             self._foreground = True
             self.problem = f"no relay could be started ({error}); what the end of the run does not deliver, flush does"
             return False
         return True
 
-    def wait(self, owed: Mapping[str, int], timeout: float, environ: Mapping[str, str]) -> bool:
-        """Wait until segments are settled up to these sizes in bytes, at most `timeout` seconds.
+    def wait(self, pending: Mapping[str, int], timeout: float, environ: Mapping[str, str]) -> bool:
+        """Wait until segments are settled: each event is delivered or a dead letter.
+
+        Args:
+            pending: the segments with their sizes in bytes.
+            timeout: seconds to wait, at most.
+            environ: the environment for the relay, which is started again if it has ended.
 
         Returns:
-            Whether they are: every event delivered, or a dead letter.
+            Whether they are settled.
         """
         if self._foreground:
-            return self._deliver(owed, timeout, environ)
-        now = Clock().now  # a suite may have stopped the other clocks for good
+            return self._deliver(pending, timeout, environ)
+        now = Clock().now  # a test suite may have stopped the other clocks for good
         deadline = now() + timeout
         restarted = False
         self._hurry()
-        while not self._settled(owed):
+        while not self._is_settled(pending):
             if now() >= deadline:
                 return False
             if not restarted and not locks.is_locked(self._project.lock(self._relay)):
-                restarted = True  # it was killed, or had nothing to do for a long while
+                restarted = True  # it was killed, or ended after a long time without work
                 if not self.start(environ):
-                    return self._deliver(owed, max(0.0, deadline - now()), environ)
+                    return self._deliver(pending, max(0.0, deadline - now()), environ)
             time.sleep(_POLL)
         return True
 
     def _hurry(self) -> None:
-        """Have batches sent that are not full."""
+        """Ask the relay to send batches that are not full yet."""
         try:
             replace_file(self._project.hurry_request(self._relay), b"")
         except OSError:
-            pass  # they go when they are old enough
+            pass  # the relay sends them anyway when they are old enough
 
     def progress(self) -> dict[str, Any]:
-        """Return what the relay last said."""
+        """Return the progress that the relay published last, see `Project.read_progress`."""
         return self._project.read_progress(self._relay)
 
-    def _settled(self, owed: Mapping[str, int]) -> bool:
+    def _is_settled(self, pending: Mapping[str, int]) -> bool:
         settled = self.progress()["segments"]
-        return all(settled.get(segment, 0) >= size for segment, size in owed.items())
+        return all(settled.get(segment, 0) >= size for segment, size in pending.items())
 
-    def _deliver(self, owed: Mapping[str, int], timeout: float, environ: Mapping[str, str]) -> bool:
-        if not _clock_is_right():
-            return False  # timeouts would never end, and signatures be refused
+    def _deliver(self, pending: Mapping[str, int], timeout: float, environ: Mapping[str, str]) -> bool:
+        """Deliver in this process, with the same code as a relay."""
+        if not _is_clock_right():
+            return False  # timeouts would never end, and receivers would refuse signatures of another time
         try:
             # The one place where the watched process loads a relay: it could not start one.
             from pytest_swarmtask.relay import process
@@ -125,26 +142,30 @@ class RelayLauncher:
             process.serve(self._project, self._relay, environ, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - delivery is tried again by the next relay
             self.problem = f"events could not be delivered: {error}"
-        return self._settled(owed)
+        return self._is_settled(pending)
 
 
-def _clock_is_right() -> bool:
-    """Tell whether this process still has the real time: a suite may have stopped or moved its clock for good."""
+def _is_clock_right() -> bool:
+    """Whether this process still has the real time: a test suite may have frozen or moved its clock for good."""
     before = time.monotonic()
     time.sleep(_POLL)
     return time.monotonic() > before and abs(time.time() - Clock().now()) < _MOST_OFF
 
 
 def own_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for a process of ours: without what is meant for the watched one alone."""
+    """Return the environment for a process of ours, without variables that only the watched process should have."""
     return {name: value for name, value in environ.items() if name not in _NOT_FOR_OURS}
 
 
 def own_command(program: str, *arguments: str) -> list[str]:
-    """Return the command of a process of ours that runs a program, in which `sys` is known, with these arguments.
+    """Return the command that runs a Python program in a process of ours.
 
-    The working directory is not on its path: a project's own `email.py` must not shadow the library's.
+    Args:
+        program: the code, in which `sys` is already imported.
+        arguments: become ``sys.argv[1:]``.
     """
+    # `-c` puts the working directory first on the path, where a project's own `email.py` would hide that of the
+    # library. So this package's parent takes its place.
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return [sys.executable, "-c", f"import sys; sys.path[0] = sys.argv.pop(1); {program}", package_parent, *arguments]
 
@@ -158,13 +179,14 @@ def _spawn(project: Project, relay: str, lock: int, environ: Mapping[str, str]) 
         return
     os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
     os.set_inheritable(lock, True)  # noqa: FBT003 - the library's
-    # A shell in between makes the relay nobody's child: a suite that waits for its children must not meet it.
+    # A shell in between starts the relay and ends, so the relay is not our child: a test suite that waits for all its
+    # children would wait for it.
     shell = ["/bin/sh", "-c", _SHELL, "relay", log, *arguments, str(lock)]
     pid = os.posix_spawn("/bin/sh", shell, env, setsid=True)
     try:
         waitpid(pid, 0)
     except ChildProcessError:
-        pass  # the suite ignores SIGCHLD, the system has reaped it
+        pass  # the test suite ignores SIGCHLD, so the system has reaped it
 
 
 def _spawn_windows(arguments: list[str], log: str, env: dict[str, str]) -> None:

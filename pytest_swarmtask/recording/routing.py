@@ -1,6 +1,6 @@
-"""To whom events are owed, as who records them writes it: the route of a segment, and the file that says what it is.
+"""Which endpoints events must be delivered to: the writer of route files. `relay.delivery.routes` reads them.
 
-Loaded only where there is an endpoint. The other side is `relay.routes`.
+A route file lists the endpoints of the segments that have its name in theirs. Loaded only where there is an endpoint.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 class Routing:
-    """The endpoints of a process: those of the configuration, and those that its code has registered."""
+    """The endpoints of this process: those of the configuration, and those that user code registers.
+
+    Args:
+        settings: the configured endpoints.
+        environ: the variables that deliveries depend on.
+    """
 
     __slots__ = ("_environ", "_registered", "_settings", "_variables")
 
@@ -34,19 +39,26 @@ class Routing:
         self._variables: dict[str, list[str]] = {}
 
     def register(self, definition: Mapping[str, Any], variables: Iterable[str]) -> None:
-        """Add an endpoint, or another of its name in its stead."""
+        """Add an endpoint; it replaces one of the same name.
+
+        Args:
+            definition: as a webhook in `workflow.yaml`.
+            variables: names of the environment variables that it depends on.
+        """
         self._registered[definition["name"]] = dict(definition)
         self._variables[definition["name"]] = list(variables)
 
     def unregister(self, name: str) -> None:
-        """Forget an endpoint that was registered, if it was."""
+        """Remove an endpoint that was registered; do nothing if there is none of this name."""
         self._registered.pop(name, None)
         self._variables.pop(name, None)
 
     def save(self) -> tuple[str, str, bool]:
-        """Return the route to all endpoints, once its file stands on disk, and the key of the relay that serves it.
+        """Write the file of the route to all endpoints, if it does not exist yet.
 
-        The third value tells whether the end of a run waits for one of them.
+        Returns:
+            The route (`LOCAL` if there is no endpoint), the key of the relay that serves it, and whether the end of a
+            run waits for one of the endpoints.
 
         Raises:
             OSError: the file cannot be written.
@@ -56,23 +68,24 @@ class Routing:
         if not names or not settings.enabled:
             return LOCAL, "", False
         relay = self.relay_key()
-        owed: dict[str, Any] = {
+        content: dict[str, Any] = {
             "endpoints": names,
             "environment": settings.environment,
             "registered": self._registered,
             "relay": relay,
         }
-        if settings.access.secrets:  # what is in a segment is of one role, whose key signs it too
-            owed["role"] = settings.access.role
-        content = dumps(owed).encode()
-        route = route_of(content)
-        _write(settings.project, route, content)
+        if settings.access.secrets:  # all events of a segment are of one role, whose secret signs them, too
+            content["role"] = settings.access.role
+        encoded = dumps(content).encode()
+        route = route_of(encoded)
+        _write(settings.project, route, encoded)
         return route, relay, not set(BACKGROUND).issuperset(names)
 
     def relay_key(self) -> str:
-        """Return the key of the relay that delivers with our values of the variables.
+        """Return the key of the relay that delivers with this process's values of the variables.
 
-        It stands on disk, so it has only 16 bits: enough to tell environments apart, too few to tell a value.
+        The key is a checksum of secrets that names files. It has 16 bits, which tell a few environments apart but are
+        too few for finding a secret.
         """
         names = {*self._settings.variables, *(name for names in self._variables.values() for name in names)}
         values = [f"{name}={self._environ.get(name)}" for name in sorted(names)]
@@ -81,16 +94,15 @@ class Routing:
 
 
 def _write(project: Project, route: str, content: bytes) -> None:
-    folder = project.routes
-    path = os.path.join(folder, f"{route}.json")
-    if not _is_kept(path, content):
+    path = project.route(route)
+    if not _is_intact(path, content):
         private_folder(project.journal)
-        private_folder(folder)
+        private_folder(project.routes)
         replace_file(path, content)
 
 
-def _is_kept(path: str, content: bytes) -> bool:
-    """Tell whether a file is there and undamaged; then it counts as used, and is kept on (see `relay.retention`)."""
+def _is_intact(path: str, content: bytes) -> bool:
+    """Whether a file exists with this content. If so, mark it as used now, so that `relay.retention` keeps it."""
     try:
         with open(path, "rb") as file:
             if file.read() != content:
@@ -99,5 +111,5 @@ def _is_kept(path: str, content: bytes) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        pass  # it belongs to somebody else
+        pass  # it belongs to another user
     return True

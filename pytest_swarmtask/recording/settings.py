@@ -1,8 +1,8 @@
-"""What capture needs of the configuration, in a form that is read in well under a millisecond.
+"""The part of the configuration that recording needs, read in well under a millisecond.
 
-The full model of `workflow.yaml` lives in `pytest_swarmtask.config.workflow` and costs a YAML parser and a
-validator. Capture reads the compiled form of it, or what is wrong with it, from the journal's folder, and compiles it
-anew when the file, the environment or this package has changed.
+The whole model of `workflow.yaml` is `config.workflow`, which needs a YAML parser and a validator. Recording reads a
+compiled form, a JSON file in the journal's folder. It also holds the problem if `workflow.yaml` is invalid. It is
+compiled again when the file, the chosen environment or the installed packages have changed.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.core.project import Project
 
-
 _FORMAT = 6
+"""The version of the compiled form. It goes up with each change, so that no version reads the form of another."""
 
 
 class Settings:
-    """What capture goes by.
+    """The settings of one process that records.
 
     Attributes:
         project: the project whose settings these are.
         enabled: whether events are recorded at all.
-        source: who reports.
+        source: the name of the reporting project.
         environment: name of the chosen environment, or None.
         session_task_id: task id of a pytest session.
         drain_timeout: seconds that the end of a run waits for delivery, at most.
-        handler_timeout: seconds that handlers get at the end of the process, at most.
-        metadata: the user's own additions to session events.
-        plugins: name and place of the plug-ins that add to the metadata of all events.
-        redact_keys, redact_allow: additions to and exceptions from what names a secret.
-        endpoints: names of the webhooks that are configured and whose variables are set, of `RESERVED` and of those
-            of plug-ins.
-        variables: names of the variables that their deliveries depend on.
-        access: what the role of whoever runs this process may do.
-        problem: why the configuration could not be followed and defaults hold instead, or None.
+        handler_timeout: seconds that the end of the process waits for handlers, at most.
+        metadata: the user's own metadata of session events.
+        plugins: name and entry point of each plug-in that adds metadata to all events.
+        redact_keys: additional words that name a secret.
+        redact_allow: words that do not name a secret, although the rules say so.
+        endpoints: names of webhooks, of endpoints of plug-ins, and those of `RESERVED`: all that are configured, whose
+            variables are set, and that the role permits.
+        variables: names of the variables that deliveries depend on.
+        access: the role of this process and its permissions.
+        problem: why the configuration is invalid, so that the defaults are used; None if it is valid.
     """
 
     __slots__ = (
@@ -83,6 +84,7 @@ class Settings:
         self.redact_allow: list[str] = compiled["redact_allow"]
         active = [endpoint for endpoint in compiled["endpoints"] if all(map(environ.get, endpoint[1]))]
         self.access = Access(compiled["access"], environ)
+        # An endpoint named like a permission is only used if the role has that permission.
         self.endpoints: list[str] = [name for name, _, _ in active if name not in CONTROLS or self.access.may(name)]
         variables = {name for _, _, variables in active for name in variables}
         self.variables: list[str] = sorted(variables.union(self.access.secrets))
@@ -90,7 +92,7 @@ class Settings:
 
 
 def _filled(text: str, environ: Mapping[str, str]) -> str:
-    """Return the text with its variables filled in; as written where one is not set."""
+    """Return the text with the values of its variables; unchanged if one of them is not set."""
     if "${" not in text:
         return text
     from pytest_swarmtask.config.variables import expand
@@ -115,44 +117,43 @@ DEFAULTS: dict[str, Any] = {
     "plugins": [],
     "problem": None,
 }
-"""The compiled form of no file at all. An endpoint is its name, the variables that must be set, and all it depends on.
+"""The compiled form if there is no `workflow.yaml`.
+
+An endpoint is its name, the variables that must be set, and the variables that its deliveries depend on.
 """
 
 
 def read_settings(project: Project, environ: Mapping[str, str]) -> Settings:
-    """Return what capture goes by in this project.
-
-    Never raises: a configuration that cannot be followed gives the defaults, and `problem` says why.
-    """
+    """Return the settings of a project. Never raises: if the configuration is invalid, `problem` says why."""
     key = _key(project, environ)
     if key is None:
         return Settings(project, environ, DEFAULTS, None)
     compiled = _cached(project, key)
     if compiled is None:
-        from pytest_swarmtask.plugins import compile as compiler  # YAML parser and validator: only for a stale cache
+        from pytest_swarmtask.plugins import compile as compiler  # with YAML parser and validator
 
         try:
             compiled = compiler.compile_settings(project, environ)
         except ConfigError as error:
             compiled = {**DEFAULTS, "problem": str(error), "installed": compiler.installed_packages()}
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, the watched work goes on
+        except Exception as error:  # noqa: BLE001 - whatever is wrong, the watched work goes on
             return Settings(project, environ, DEFAULTS, f"{project.workflow_file}: {type(error).__name__}: {error}")
-        if os.access(project.workflow_file, os.R_OK):  # one that becomes readable looks the same
+        if os.access(project.workflow_file, os.R_OK):  # an unreadable file has the same key when it becomes readable
             _store(project, key, compiled)
     return Settings(project, environ, compiled, compiled["problem"])
 
 
 def _key(project: Project, environ: Mapping[str, str]) -> list[Any] | None:
-    """Return what the compiled form depends on, or None where there is no file."""
+    """Return what the compiled form depends on; None if there is no `workflow.yaml`."""
     try:
         stat = os.stat(project.workflow_file)
     except FileNotFoundError:
         return None
     except OSError:
-        return [_FORMAT]
+        return [_FORMAT]  # compiling says why the file cannot be used
     environment = environ.get("WORKFLOW_ENVIRONMENT", "")
-    us = os.stat(__file__).st_ino  # each Python has plug-ins of its own
-    return [_FORMAT, stat.st_mtime_ns, stat.st_size, stat.st_ino, environment, us]
+    installation = os.stat(__file__).st_ino  # each Python environment has plug-ins of its own
+    return [_FORMAT, stat.st_mtime_ns, stat.st_size, stat.st_ino, environment, installation]
 
 
 def _cached(project: Project, key: list[Any]) -> dict[str, Any] | None:
@@ -165,7 +166,7 @@ def _cached(project: Project, key: list[Any]) -> dict[str, Any] | None:
             if all(os.stat(folder).st_mtime_ns == changed for folder, changed in compiled["installed"]):
                 return compiled
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        pass  # no cache, or one that something has damaged: it is made anew
+        pass  # there is no compiled form yet, or it is damaged
     return None
 
 
@@ -176,4 +177,4 @@ def _store(project: Project, key: list[Any], compiled: dict[str, Any]) -> None:
         private_folder(project.journal)
         replace_file(project.compiled_config, dumps(cache).encode())
     except OSError:
-        pass  # a read-only checkout compiles each time
+        pass  # in a read-only checkout, every process compiles

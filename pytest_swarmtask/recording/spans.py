@@ -25,8 +25,8 @@ class SpanBook:
         project: the project in which processes leave open spans for each other.
         ids: makes new span ids.
         trace_id: the run.
-        around: what tells this process's part of the run from others: the span around it, or None. With None no
-            other process belongs to the run, so no span is shared.
+        around: the name of this process's part of the run, see `core.trace.run_context`. None means that no other
+            process belongs to the run, so no span is shared.
     """
 
     __slots__ = ("_around", "_ids", "_open", "_project", "_trace_id", "_used")
