@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.files import private_folder, replace_file
 from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.timing import DEFAULTS, VARIABLE, Timing
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.relay import retention
@@ -41,9 +42,10 @@ def main(arguments: Sequence[str]) -> None:
     if os.fstat(2).st_size > _MOST_LOG:
         os.ftruncate(2, 0)
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {key} %(levelname)s %(message)s", stream=sys.stderr)
+    timing = _timing(os.environ)
     try:
         while lock is not None:
-            relay = Relay(project, os.environ, {key: lock}, relay_plugins())
+            relay = Relay(project, os.environ, {key: lock}, relay_plugins(), timing=timing)
             relay.run()
             lock = _needed_again(relay, project, key)
             if lock is None:
@@ -52,6 +54,15 @@ def main(arguments: Sequence[str]) -> None:
     except Exception:  # noqa: BLE001 - it stands in the log
         _log.exception("the relay ends: the next one, or `swarmtask flush`, goes on where it stopped")
         sys.exit(1)
+
+
+def _timing(environ: Mapping[str, str]) -> Timing:
+    """Return the waiting times, which tests shorten by an environment variable."""
+    try:
+        return Timing.parse(environ.get(VARIABLE, ""))
+    except ValueError as error:
+        _log.error("%s: %s; the defaults are used", VARIABLE, error)
+        return DEFAULTS
 
 
 def _needed_again(relay: Relay, project: Project, key: str) -> int | None:
@@ -78,7 +89,9 @@ def serve(project: Project, key: str, environ: Mapping[str, str], timeout: float
     lock = locks.open_locked(project.lock(key))
     if lock is None:
         return False
-    return Relay(project, environ, {key: lock}, relay_plugins(), adopt=False, watched=True).run(timeout)
+    timing = _timing(environ)
+    relay = Relay(project, environ, {key: lock}, relay_plugins(), adopt=False, watched=True, timing=timing)
+    return relay.run(timeout)
 
 
 def flush(
@@ -98,15 +111,16 @@ def flush(
     routes = Routes(project, environ)
     owing_keys = (routes.relay(segment.route) for segment in owing(project, routes))
     keys = list(dict.fromkeys(key for key in owing_keys if key is not None))
-    settled, busy, plugins = True, [], relay_plugins()
+    settled, busy, plugins, timing = True, [], relay_plugins(), _timing(environ)
     for start in range(0, len(keys), AT_ONCE):
         some = keys[start : start + AT_ONCE]
         taken = {key: lock for key in some if (lock := _take_over(project, routes, key, deadline)) is not None}
         left = max(0.0, deadline - time.monotonic())
-        settled = Relay(project, environ, taken, plugins, eager=True, adopt=False).run(left, watch) and settled
+        relay = Relay(project, environ, taken, plugins, eager=True, adopt=False, timing=timing)
+        settled = relay.run(left, watch) and settled
         busy += [key for key in some if key not in taken]
     waited = [_wait_for(project, key, deadline) for key in busy]
-    check_alerts(project, environ, plugins)
+    check_alerts(project, environ, plugins, timing)
     retention.prune(project, environ)
     return settled and all(waited)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.core.project import BACKGROUND
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.relay.delivery.backlog import owing
@@ -23,20 +24,9 @@ if TYPE_CHECKING:
     import pluggy
 
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.journal.segments import Segment
 
-_POLL = 0.025
-_TICK = 0.1
-"""Seconds for which a folder may change without its time of change changing: clocks of file systems are coarse."""
-
-_LINGER = 1.0
-"""Seconds without a living writer after which a run is over."""
-_RETRY_LINGER = 60.0
-"""Seconds after its run's end that a relay goes on trying; then the next relay, or `flush`, adopts what is left."""
-
-_DEAD_AFTER = 0.3
-"""Seconds after which a writer that let go of its segment and holds no other is dead. A suite may close our file, too;
-the next event is written to another."""
 _RECENT = 86400.0
 """Seconds for which a new relay looks for deaths in what was delivered long ago; `status` and `flush` look at all."""
 
@@ -101,6 +91,7 @@ class Relay:
         eager: try every endpoint at once, whatever its schedule says.
         adopt: also take over what a relay of another key has left.
         watched: this is the watched process, where no trigger and no alert may run; they wait for a relay.
+        timing: waiting times.
     """
 
     def __init__(  # noqa: PLR0913 - what it serves, and how
@@ -113,6 +104,7 @@ class Relay:
         eager: bool = False,
         adopt: bool = True,
         watched: bool = False,
+        timing: Timing = DEFAULTS,
     ) -> None:
         self._project = project
         self._routes = Routes(project, environ)
@@ -122,6 +114,7 @@ class Relay:
         self._eager = eager
         self._adopt = adopt
         self._watched = watched
+        self._timing = timing
         self._deliveries: dict[str, Delivery] = {}
         self._followed: dict[str, _Followed] = {}
         self._changed = -1
@@ -156,7 +149,7 @@ class Relay:
                     break
                 if self._idle(over_now=timeout is not None) and not self.missed():
                     break
-                time.sleep(_POLL)
+                time.sleep(self._timing.poll)
         finally:
             self._end()
         return all(followed.settled for followed in self._followed.values())
@@ -190,7 +183,7 @@ class Relay:
     def _close_orphaned_spans(self) -> None:
         """End what those have left open that died while we served them, or shortly before."""
         now = time.monotonic()
-        due = [name for name, at in self._let_go.items() if now - at >= _DEAD_AFTER]
+        due = [name for name, at in self._let_go.items() if now - at >= self._timing.dead_after]
         if due:
             for name in due:
                 del self._let_go[name]
@@ -206,7 +199,7 @@ class Relay:
         elif self._listed:
             return False
         else:  # a tick later, however long that took, it is looked at once more
-            self._listed = time.monotonic() - self._changed_at > _TICK
+            self._listed = time.monotonic() - self._changed_at > self._timing.tick
         new = [segment for segment in journals.segments(self._project.journal) if segment.name not in self._seen]
         own = [segment for segment in new if self._routes.relay(segment.route) in self._locks]
         self._seen.update(segment.name for segment in new)
@@ -263,9 +256,9 @@ class Relay:
     def _delivery(self, route: str, endpoint: str) -> Delivery:
         known = self._deliveries.get(endpoint)
         if known is None:
-            sink = self._routes.sink(route, endpoint, self._plugins)
+            sink = self._routes.sink(route, endpoint, self._plugins, self._timing)
             path = self._project.database
-            known = self._deliveries[endpoint] = Delivery(endpoint, sink, path, eager=self._eager)
+            known = self._deliveries[endpoint] = Delivery(endpoint, sink, path, eager=self._eager, timing=self._timing)
             known.start()
         return known
 
@@ -294,10 +287,10 @@ class Relay:
     def _idle(self, *, over_now: bool) -> bool:
         """Tell whether there is nothing more to do."""
         quiet = time.monotonic() - self._alive_at
-        if not over_now and quiet < _LINGER:
+        if not over_now and quiet < self._timing.linger:
             return False
-        if over_now or quiet > _RETRY_LINGER:
-            late = quiet > _RETRY_LINGER
+        if over_now or quiet > self._timing.retry_linger:
+            late = quiet > self._timing.retry_linger
             return all(followed.settled or self._given_up(followed, late=late) for followed in self._followed.values())
         return not any(delivery.busy for delivery in self._deliveries.values()) and self._all_done()
 

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal import segments
 from pytest_swarmtask.journal.decode import decode
 from pytest_swarmtask.plugins.sink import PendingEvent
@@ -16,11 +17,11 @@ from pytest_swarmtask.relay.delivery.store import DeadLetter, Position
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.relay.delivery.store import Store
 
 _BUFFER = 500
 _LAZY_COUNT = 100
-_LAZY_TIME = 0.2
 
 
 class _QueuedEvent(NamedTuple):
@@ -57,10 +58,11 @@ class Outbox:
     killed delivers a few events again, which is what the event's id is for.
     """
 
-    def __init__(self, endpoint: str, accepts: Callable[[str], bool], store: Store) -> None:
+    def __init__(self, endpoint: str, accepts: Callable[[str], bool], store: Store, timing: Timing = DEFAULTS) -> None:
         self._endpoint = endpoint
         self._accepts = accepts
         self._store = store
+        self._save_after = timing.save_cursors
         self._segments: dict[str, _SegmentReader] = {}
         self._buffer: deque[_QueuedEvent] = deque()
         self._letters: list[DeadLetter] = []
@@ -126,7 +128,7 @@ class Outbox:
                 self._letters.append(letter)
         self.since = time.monotonic() if self._buffer else 0.0
         self._unkept += len(records)
-        if self._letters or self._unkept >= _LAZY_COUNT or time.monotonic() - self._kept_at > _LAZY_TIME:
+        if self._letters or self._unkept >= _LAZY_COUNT or time.monotonic() - self._kept_at > self._save_after:
             self.save()
 
     def save(self) -> None:

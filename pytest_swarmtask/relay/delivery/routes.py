@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal.segments import LOCAL, route_of
 from pytest_swarmtask.plugins.hookspecs import SinkRequest
 from pytest_swarmtask.plugins.sink import Stopped
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
 
 
@@ -92,7 +94,7 @@ class Routes:
         routes = (file.name.removesuffix(".json") for file in files if file.name.endswith(".json"))
         return next((route for route in routes if endpoint in self.endpoints(route)), LOCAL)
 
-    def sink(self, route: str, endpoint: str, plugins: pluggy.PluginManager) -> Sink:
+    def sink(self, route: str, endpoint: str, plugins: pluggy.PluginManager, timing: Timing = DEFAULTS) -> Sink:
         """Return a new sink for an endpoint of a route, made by one of the plug-ins."""
         content = self._route(route)
         name = endpoint.removesuffix(self._suffix(route))
@@ -107,6 +109,7 @@ class Routes:
             content.get("role"),
             environment,
             plugins,
+            timing,
         )
         try:
             sink: Sink = plugins.hook.swarmtask_sink(request=request)

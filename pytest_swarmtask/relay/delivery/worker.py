@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, Rejected, Retry, Split
 from pytest_swarmtask.relay.delivery.outbox import Outbox
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
@@ -18,19 +19,18 @@ from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
-BACKOFF_FIRST = 0.5
-BACKOFF_MOST = 300.0
 _RETRY_AFTER_MOST = 3600.0
 _TRYING = ("ok", "retrying")
 
 
-def backoff(failures: int) -> float:
+def backoff(failures: int, timing: Timing) -> float:
     """Return how many seconds to wait after this many failures in a row: doubled each time, with jitter."""
-    longest = min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** min(failures - 1, 20))
+    longest = min(timing.backoff_most, timing.backoff_first * 2.0 ** min(failures - 1, 20))
     return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, keeps no secret
 
 
@@ -42,13 +42,15 @@ class Delivery(threading.Thread):
         sink: where to.
         database: path of the store.
         eager: try at once, whatever the schedule and the state of the endpoint say: a person asked for it.
+        timing: waiting times.
     """
 
-    def __init__(self, name: str, sink: Sink, database: str, *, eager: bool) -> None:
+    def __init__(self, name: str, sink: Sink, database: str, *, eager: bool, timing: Timing = DEFAULTS) -> None:
         super().__init__(name=f"swarmtask-delivery-{name}", daemon=True)
         self._sink = sink
         self._database = database
         self._eager = eager
+        self._timing = timing
         self._wake = threading.Condition()
         self._new: list[str] = []
         self._stopping = False
@@ -103,7 +105,7 @@ class Delivery(threading.Thread):
         """Deliver until stopped."""
         try:
             with contextlib.closing(Store(self._database)) as store, contextlib.closing(self._sink):
-                self._deliver(store, Outbox(self.endpoint, self._sink.accepts, store))
+                self._deliver(store, Outbox(self.endpoint, self._sink.accepts, store, self._timing))
         except (sqlite3.Error, OSError) as error:
             _log.error("%s: the relay's database cannot be used: %s", neutral(self.endpoint), error)
             self.state = EndpointState("stopped", f"the relay's database cannot be used: {error}")
@@ -197,7 +199,8 @@ class Delivery(threading.Thread):
 
     def _postpone(self, store: Store, verdict: Retry) -> None:
         failures = self.state.failures + 1
-        wait = backoff(failures) if verdict.after is None else max(verdict.after, backoff(1))
+        wait = backoff(failures if verdict.after is None else 1, self._timing)
+        wait = max(wait, verdict.after or 0.0)
         _log.warning("%s: %s; next attempt in %.1f s", neutral(self.endpoint), verdict.reason, wait)
         self._due = time.monotonic() + wait
         self._change(store, EndpointState("retrying", verdict.reason, failures, time.time() + wait))

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, PendingEvent, Rejected, Retry, SendResult, Split, Stopped
 from pytest_swarmtask.relay.delivery.store import EndpointState, Store
-from pytest_swarmtask.relay.delivery.worker import BACKOFF_MOST, Delivery, backoff
+from pytest_swarmtask.relay.delivery.worker import Delivery, backoff
 from tests.lab import wait_until
 
 NAMES = [f"{number}" for number in range(1000)]
@@ -203,8 +204,8 @@ def test_batches_by_age(bench: Bench) -> None:
 def test_backoff() -> None:
     """The wait doubles with each failure up to five minutes, and is never the same for all."""
     for failures in range(1, 60):
-        longest = min(BACKOFF_MOST, 0.5 * 2 ** (failures - 1))
-        waits = [backoff(failures) for _ in range(50)]
+        longest = min(300.0, 0.5 * 2 ** (failures - 1))
+        waits = [backoff(failures, DEFAULTS) for _ in range(50)]
         assert all(longest / 2 <= wait <= longest for wait in waits)
         assert len(set(waits)) > 1
 
