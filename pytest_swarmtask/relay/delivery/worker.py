@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
 import sqlite3
 import threading
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, Rejected, Retry, Split
+from pytest_swarmtask.relay.delivery.backoff import delivery_wait
 from pytest_swarmtask.relay.delivery.outbox import Outbox
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 
@@ -26,12 +26,6 @@ _log = logging.getLogger("pytest_swarmtask.relay")
 
 _RETRY_AFTER_MOST = 3600.0
 _TRYING = ("ok", "retrying")
-
-
-def backoff(failures: int, timing: Timing) -> float:
-    """Return how many seconds to wait after this many failures in a row: doubled each time, with jitter."""
-    longest = min(timing.backoff_most, timing.backoff_first * 2.0 ** min(failures - 1, 20))
-    return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, keeps no secret
 
 
 class Delivery(threading.Thread):
@@ -199,8 +193,7 @@ class Delivery(threading.Thread):
 
     def _postpone(self, store: Store, verdict: Retry) -> None:
         failures = self.state.failures + 1
-        wait = backoff(failures if verdict.after is None else 1, self._timing)
-        wait = max(wait, verdict.after or 0.0)
+        wait = delivery_wait(failures, verdict.after, self._timing)
         _log.warning("%s: %s; next attempt in %.1f s", neutral(self.endpoint), verdict.reason, wait)
         self._due = time.monotonic() + wait
         self._change(store, EndpointState("retrying", verdict.reason, failures, time.time() + wait))

@@ -11,6 +11,7 @@ import msgspec
 from pytest_swarmtask.config.monitoring import LogNotifier
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.sink import Delivered, Retry
+from pytest_swarmtask.relay.delivery.backoff import notifier_wait
 from pytest_swarmtask.relay.notify.channels import open_channel
 from pytest_swarmtask.relay.notify.message import Message
 
@@ -128,13 +129,9 @@ class Notifiers:
             if isinstance(verdict, Delivered):
                 self._change(name, _told)
             elif isinstance(verdict, Retry) and tries < _TRIES:
-                pause = (
-                    min(self._timing.notify_first * 4.0 ** (tries - 1), self._timing.notify_most)
-                    if verdict.after is None
-                    else verdict.after
-                )
-                _log.warning("notifier %s: %s; next attempt in %.0f s", name, neutral(verdict.reason), pause)
-                due = time.time() + min(pause, self._timing.notify_most)
+                wait = notifier_wait(tries, verdict.after, self._timing)
+                _log.warning("notifier %s: %s; next attempt in %.0f s", name, neutral(verdict.reason), wait)
+                due = time.time() + wait
                 self._change(name, lambda now, due=due: msgspec.structs.replace(now, tries=now.tries + 1, due=due))  # type: ignore[misc]
                 return
             else:

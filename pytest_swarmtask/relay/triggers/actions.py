@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,8 @@ from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, EndpointError, TaskManagerError
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.plugins.sink import Delivered, Retry
+from pytest_swarmtask.relay.delivery.backoff import action_wait
 from pytest_swarmtask.relay.delivery.templates import fill, fill_all
-from pytest_swarmtask.relay.delivery.worker import backoff
 from pytest_swarmtask.relay.notify.message import Message
 from pytest_swarmtask.relay.tasks.factory import task_manager
 from pytest_swarmtask.relay.tasks.manager import Wish
@@ -148,15 +149,13 @@ def _within(seconds: float, attempt: Callable[[], SendResult], timing: Timing) -
     deadline = time.monotonic() + seconds
     failures = 0
     while True:
-        verdict = attempt()
-        if isinstance(verdict, Delivered):
+        result = attempt()
+        if isinstance(result, Delivered):
             return
         failures += 1
-        wait = backoff(failures, timing)
-        if isinstance(verdict, Retry):
-            wait = max(wait, verdict.after or 0.0)
-        if not isinstance(verdict, Retry) or time.monotonic() + wait > deadline:
-            raise ActionError(verdict.reason)
+        wait = action_wait(failures, result.after, timing) if isinstance(result, Retry) else math.inf
+        if time.monotonic() + wait > deadline:
+            raise ActionError(result.reason)
         time.sleep(wait)
 
 
