@@ -18,10 +18,11 @@ class Timing:
 
     Attributes:
         poll: between two looks of the relay at its segments. An event waits at most this long before it is sent.
-        tick: for how long the modification time of the journal's folder may stay the same although a segment was
-            added: the clocks of file systems are coarse. So a reader lists the folder once more after it.
-        dead_after: after a writer has let go of its segment without taking another, until its process counts as dead.
-            A test suite may close our file together with its own; then the next event goes to a new segment.
+        tick: for which a folder's modification time may stay the same while a file is added to it. The clocks of file
+            systems are coarse: the slowest in use count in steps of a few hundredths of a second.
+        dead_after: after a writer let go of its segment before its open spans are closed. Letting go is not always
+            death. A test suite may close our file; the writer then goes on in another segment, which it needs a
+            moment to begin.
         linger: without a living writer until a run counts as over. Must exceed the gap between two recipe lines of
             make, each of which is a process of its own.
         retry_linger: for which a relay goes on with failed deliveries after its run is over. Then it ends, and the

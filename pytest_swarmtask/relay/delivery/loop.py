@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.core.project import BACKGROUND
 from pytest_swarmtask.core.timing import DEFAULTS
-from pytest_swarmtask.journal import locks, orphans
+from pytest_swarmtask.journal import locks
 from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.journal.watcher import SegmentWatcher
 from pytest_swarmtask.relay.delivery.backlog import owing
 from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.delivery.worker import Delivery
@@ -117,11 +117,7 @@ class Relay:
         self._timing = timing
         self._deliveries: dict[str, Delivery] = {}
         self._followed: dict[str, _Followed] = {}
-        self._changed = -1
-        self._changed_at = 0.0
-        self._listed = False
-        self._seen: set[str] = set()
-        self._let_go: dict[str, float] = {}
+        self._watcher = SegmentWatcher(project, timing)
         self._alive_at = time.monotonic()
         self._hurry = False
         self._progress: dict[str, Any] = {}
@@ -156,12 +152,8 @@ class Relay:
 
     def missed(self) -> bool:
         """Tell whether something was written for our runs since we looked, perhaps by a trigger."""
-        for segment in journals.segments(self._project.journal):
-            if self._routes.relay(segment.route) in self._locks:
-                followed = self._followed.get(segment.name)
-                if segment.name not in self._seen or (followed is not None and followed.grow()):
-                    return True
-        return False
+        grown = any(followed.grow() for followed in self._followed.values())
+        return grown or any(self._routes.relay(segment.route) in self._locks for segment in self._watcher.unseen())
 
     # -- segments ----------------------------------------------------------------------------------------------
 
@@ -170,44 +162,23 @@ class Relay:
         grown = self._list()
         for followed in self._followed.values():
             if followed.live:
-                live = locks.is_locked(followed.path)
-                grown = followed.grow() or grown  # after the question, so that the last words of the dead are heard
-                followed.live = live
-                if not live:
-                    self._let_go[followed.segment.name] = time.monotonic()
-        self._close_orphaned_spans()
+                followed.live = self._watcher.is_live(followed.segment.name)
+                grown = followed.grow() or grown  # after `is_live`, so that the last lines of a dead writer are read
+        self._watcher.close_orphaned_spans()
         if any(followed.live for followed in self._followed.values()) or grown:
             self._alive_at = time.monotonic()
         return grown
 
-    def _close_orphaned_spans(self) -> None:
-        """End what those have left open that died while we served them, or shortly before."""
-        now = time.monotonic()
-        due = [name for name, at in self._let_go.items() if now - at >= self._timing.dead_after]
-        if due:
-            for name in due:
-                del self._let_go[name]
-            orphans.close_orphaned_spans(self._project, due)
-
     def _list(self) -> bool:
-        try:
-            changed = os.stat(self._project.journal).st_mtime_ns
-        except OSError:
+        new = self._watcher.new_segments()
+        if not new:
             return False
-        if changed != self._changed:
-            self._changed, self._changed_at, self._listed = changed, time.monotonic(), False
-        elif self._listed:
-            return False
-        else:  # a tick later, however long that took, it is looked at once more
-            self._listed = time.monotonic() - self._changed_at > self._timing.tick
-        new = [segment for segment in journals.segments(self._project.journal) if segment.name not in self._seen]
         own = [segment for segment in new if self._routes.relay(segment.route) in self._locks]
-        self._seen.update(segment.name for segment in new)
         if not self._followed:  # at the start, what was settled long ago need not be looked at
             live = {segment.name for segment in own if locks.is_locked(self._path(segment))}
             owed = live.union(segment.name for segment in owing(self._project, self._routes))
             settled = [segment.name for segment in own if segment.name not in owed]
-            self._let_go |= {name: -math.inf for name in settled if self._is_recent(name)}
+            self._watcher.presume_dead(filter(self._is_recent, settled))
             own = [segment for segment in own if segment.name in owed]
         for segment in own:
             self._follow(segment)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.event import SHARED
 from pytest_swarmtask.history.rows import decode
-from pytest_swarmtask.journal import locks, orphans
+from pytest_swarmtask.journal import locks
 from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.journal.watcher import SegmentWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,10 +21,6 @@ if TYPE_CHECKING:
 
 QUIET = 600.0
 """Seconds without a word after which a run in which only other processes could go on is given up."""
-_TICK = 0.1
-"""Seconds for which a folder may change without its time of change changing: clocks of file systems are coarse."""
-_DEAD_AFTER = 0.3
-"""Seconds after which a writer that let go of its segment and holds no other is dead."""
 _SHARED = f'{SHARED}","event_type":"'.encode()
 
 
@@ -37,53 +35,37 @@ class Follower:
     def __init__(self, project: Project, run: str | None = None) -> None:
         self._project = project
         self._run = run
-        self._listed = -1
-        self._listed_at = 0.0
-        self._known: set[str] | None = None
+        self._watcher = SegmentWatcher(project)
+        self._is_first_look = True
         self._followed: dict[str, tuple[str, int]] = {}
-        self._let_go: dict[str, float] = {}
         self.living: set[str] = set()
         """The runs with a living process, as of the last `read`."""
 
     def read(self) -> Iterator[bytes]:
         """Yield the new lines: segment by segment, oldest first."""
-        self._list()
-        self._close_orphaned_spans()
+        self._find_new()
+        self._watcher.close_orphaned_spans()
         living = set()
         for name, (run, offset) in list(self._followed.items()):
-            path = self._project.segment(name)
-            live = locks.is_locked(path)  # asked before reading, so that the last words of the dead are heard
-            try:
+            live = self._watcher.is_live(name)
+            with contextlib.suppress(OSError):  # the segment was removed, so next time it is not live
+                path = self._project.segment(name)
                 if os.stat(path).st_size > offset:
                     for line, end in journals.read(path, offset):
                         self._followed[name] = (run, end)
                         yield line
-            except OSError:
-                live = False  # removed
             if live:
                 living.add(run)
             else:
                 del self._followed[name]
-                self._let_go[name] = time.monotonic()
         self.living = living
 
-    def _list(self) -> None:
-        try:
-            changed = os.stat(self._project.journal).st_mtime_ns
-        except OSError:
-            self._known = self._known or set()  # all that will be there is new
-            return
-        if changed != self._listed:
-            self._listed, self._listed_at = changed, time.monotonic()
-        elif time.monotonic() - self._listed_at > _TICK:
-            return
-        segments = [s for s in journals.segments(self._project.journal) if self._run in (None, s.trace_id)]
-        if self._known is None and self._run is None:
-            new: Iterable[Segment] = self._present(segments)
-        else:
-            new = (segment for segment in segments if segment.name not in (self._known or ()))
+    def _find_new(self) -> None:
+        new = [segment for segment in self._watcher.new_segments() if self._run in (None, segment.trace_id)]
+        if self._is_first_look and self._run is None:
+            new = self._present(new)
+        self._is_first_look = False
         self._followed.update((segment.name, (segment.trace_id, 0)) for segment in new)
-        self._known = {segment.name for segment in segments}
 
     def _present(self, segments: list[Segment]) -> list[Segment]:
         """Return the segments of the runs that were going on when we came."""
@@ -95,15 +77,6 @@ class Follower:
     def _is_present(self, segments: list[Segment]) -> bool:
         paths = [self._project.segment(segment.name) for segment in segments]
         return any(map(locks.is_locked, paths)) or (any(map(_is_recent, paths)) and _has_open_shared(paths))
-
-    def _close_orphaned_spans(self) -> None:
-        """End what those have left open that have died: a relay would do it, but there may be none."""
-        now = time.monotonic()
-        due = [name for name, at in self._let_go.items() if now - at >= _DEAD_AFTER]
-        for name in due:
-            del self._let_go[name]
-        if due:
-            orphans.close_orphaned_spans(self._project, due)
 
 
 def _is_recent(path: str) -> bool:

@@ -1,0 +1,90 @@
+"""Watches a journal's folder: which segments are new, which writers still live, and which have died."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.core.timing import DEFAULTS
+from pytest_swarmtask.journal import locks
+from pytest_swarmtask.journal.orphans import close_orphaned_spans
+from pytest_swarmtask.journal.segments import segments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.core.timing import Timing
+    from pytest_swarmtask.journal.segments import Segment
+
+
+class SegmentWatcher:
+    """Watches the segments of one journal. It is cheap enough to be asked many times a second.
+
+    Args:
+        project: the project whose journal is watched. The journal's folder need not exist yet.
+        timing: `tick` and `dead_after` are used.
+    """
+
+    def __init__(self, project: Project, timing: Timing = DEFAULTS) -> None:
+        self._project = project
+        self._timing = timing
+        self._seen: set[str] = set()
+        self._changed = -1
+        self._changed_at = 0.0
+        self._is_listed = False
+        self._released: dict[str, float] = {}  # segment to the time at which its writer let go of it
+
+    def new_segments(self) -> list[Segment]:
+        """Return the segments that no earlier call returned, oldest first.
+
+        The folder is listed only when its modification time has changed, and once more after `Timing.tick`.
+        """
+        try:
+            changed = os.stat(self._project.journal).st_mtime_ns
+        except OSError:
+            return []  # nothing is recorded yet
+        if changed != self._changed:
+            self._changed, self._changed_at, self._is_listed = changed, time.monotonic(), False
+        elif self._is_listed:
+            return []
+        else:
+            # Only a listing that begins a tick after the change is certain to show all of it. A process that was held
+            # up for longer than the tick has not made that listing yet, so it is made now, however late.
+            self._is_listed = time.monotonic() - self._changed_at > self._timing.tick
+        new = self.unseen()
+        self._seen.update(segment.name for segment in new)
+        return new
+
+    def unseen(self) -> list[Segment]:
+        """List the folder now, and return the segments that `new_segments` has not returned yet."""
+        return [segment for segment in segments(self._project.journal) if segment.name not in self._seen]
+
+    def is_live(self, name: str) -> bool:
+        """Whether the writer of a segment still holds its lock; to be asked until the answer is no.
+
+        Ask before reading the segment: a writer that is found dead afterwards may have written more in between, but
+        what is read after the answer no includes its last line.
+        """
+        live = locks.is_locked(self._project.segment(name))
+        if not live:
+            self._released[name] = time.monotonic()
+        return live
+
+    def presume_dead(self, names: Iterable[str]) -> None:
+        """Have the open spans of these segments' writers closed next time, without waiting for `Timing.dead_after`."""
+        self._released |= dict.fromkeys(names, -math.inf)
+
+    def close_orphaned_spans(self) -> None:
+        """Write the missing end events of writers that let go of a segment at least `Timing.dead_after` ago.
+
+        Writers that still hold another segment live on, and are left alone.
+        """
+        now = time.monotonic()
+        due = [name for name, at in self._released.items() if now - at >= self._timing.dead_after]
+        for name in due:
+            del self._released[name]
+        if due:
+            close_orphaned_spans(self._project, due)

@@ -1,0 +1,108 @@
+"""The watcher: new segments are found once, and what a dead writer left open is closed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.timing import Timing
+from pytest_swarmtask.journal import watcher as watchers
+from pytest_swarmtask.journal.watcher import SegmentWatcher
+from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.settings import read_settings
+from tests.lab import read_events
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project whose journal does not exist yet."""
+    return Project(str(tmp_path))
+
+
+@pytest.fixture
+def recorder(project: Project) -> Iterator[Recorder]:
+    """A writer in this process."""
+    made = Recorder(read_settings(project, {}), {})
+    yield made
+    made.close()
+
+
+def test_a_segment_is_new_once(project: Project, recorder: Recorder) -> None:
+    """Each segment is returned by one call, the first of a journal too."""
+    watcher = SegmentWatcher(project)
+    assert watcher.new_segments() == []
+    for _ in range(2):
+        recorder.trigger("TASK_STARTED", "a", None, {})
+        assert [segment.name for segment in watcher.unseen()] == [recorder._journal.segment]
+        assert [segment.name for segment in watcher.new_segments()] == [recorder._journal.segment]
+        assert watcher.new_segments() == watcher.unseen() == []
+        recorder.close()
+
+
+@pytest.mark.parametrize("tick", [60.0, 0.0], ids=["at once", "when the watcher was held up longer than that"])
+def test_two_segments_in_one_tick(project: Project, recorder: Recorder, tick: float) -> None:
+    """A segment is found although the folder's modification time stayed the same, as coarse clocks make it."""
+    watcher = SegmentWatcher(project, Timing(tick=tick))
+    recorder.trigger("TASK_STARTED", "first", None, {})
+    assert len(watcher.new_segments()) == 1
+    stat = os.stat(project.journal)
+    recorder.close()
+    recorder.trigger("TASK_STARTED", "second", None, {})
+    os.utime(project.journal, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert len(watcher.new_segments()) == 1
+
+
+def test_an_unchanged_folder_is_not_listed(
+    project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the tick is over, a look at an unchanged journal costs one stat."""
+    watcher = SegmentWatcher(project, Timing(tick=0.0))
+    recorder.trigger("TASK_STARTED", "a", None, {})
+    watcher.new_segments()
+    watcher.new_segments()
+    monkeypatch.setattr(watcher, "unseen", None)
+    assert watcher.new_segments() == []
+
+
+def test_a_living_writer_is_left_alone(project: Project, recorder: Recorder) -> None:
+    """A writer that let go of one segment and holds another has not died."""
+    watcher = SegmentWatcher(project, Timing(dead_after=0.0))
+    begin(recorder)
+    (first,) = watcher.new_segments()
+    assert watcher.is_live(first.name)
+    recorder.close()
+    begin(recorder)
+    assert not watcher.is_live(first.name)
+    watcher.close_orphaned_spans()
+    assert [event["status"] for event in read_events(project.root)] == ["started", "started"]
+
+
+@pytest.mark.parametrize("presumed", [False, True], ids=["seen to let go", "presumed dead"])
+def test_a_dead_writer(
+    project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, *, presumed: bool
+) -> None:
+    """A dead writer's spans are closed once, only after a while where it might go on in another segment."""
+    watcher = SegmentWatcher(project)
+    begin(recorder)
+    recorder.close()
+    (segment,) = watcher.new_segments()
+    if presumed:
+        watcher.presume_dead([segment.name])
+    else:
+        assert not watcher.is_live(segment.name)
+        watcher.close_orphaned_spans()
+        assert len(read_events(project.root)) == 1
+        monkeypatch.setattr(watcher, "_timing", Timing(dead_after=0.0))
+    watcher.close_orphaned_spans()
+    assert [event["status"] for event in read_events(project.root)] == ["started", "failed"]
+    monkeypatch.setattr(watchers, "close_orphaned_spans", None)
+    watcher.close_orphaned_spans()
+
+
+def begin(recorder: Recorder) -> None:
+    """Begin a span that only this process can end."""
+    recorder.record("TASK_STARTED", "a", {}, span_id=recorder.span_id(), parent_span_id=None)
