@@ -385,7 +385,7 @@ def test_one_that_waits_for_a_person_keeps_no_relay_alive(lab: Lab, receiver: Re
         wait_until(lambda: not lab.busy(), "the death of the lock's holder")
         environ = {**lab.environ, "TASKMASTER_WEBHOOK_URL": ""}
         (segment,) = segments(str(lab.journal))
-        key = str(Routes(lab.project, environ).relay(segment.route))
+        key = str(Routes(lab.project, environ).relay_key(segment.route))
         lock = locks.open_locked(lab.project.lock(key))
         assert lock is not None
         served = Relay(lab.project, environ, {key: lock}, relay_plugins(), timing=Timing(retry_linger=3600.0))
@@ -533,11 +533,11 @@ def test_a_last_word_while_the_relay_lets_go(lab: Lab, receiver: Receiver, how: 
     recorder, relay = hair(lab, receiver)
     recorder.trigger("TASK_STARTED", "first", None, {})
     assert relay.run(30)
-    assert not relay.missed()
+    assert not relay.has_unread_events()
     if how == "a new segment":
         recorder.close()
     recorder.trigger("TASK_STARTED", "last word", None, {})
-    assert relay.missed()
+    assert relay.has_unread_events()
     recorder.close()
 
 
@@ -546,12 +546,12 @@ def test_two_segments_in_one_tick_of_the_clock(lab: Lab, receiver: Receiver, tic
     """A segment that is begun while the folder's time of change still stands, as coarse clocks make it, is found."""
     recorder, relay = hair(lab, receiver, Timing(tick=tick))
     recorder.trigger("TASK_STARTED", "first", None, {})
-    assert relay._list()
+    assert relay._serve_new_segments()
     stat = lab.journal.stat()
     recorder.close()
     recorder.trigger("TASK_STARTED", "second", None, {})
     os.utime(lab.journal, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert relay._list()
-    assert len(relay._followed) == 2
+    assert relay._serve_new_segments()
+    assert len(relay._served) == 2
     relay._end()
     recorder.close()
