@@ -76,7 +76,7 @@ def status(arguments: argparse.Namespace) -> int:
         print("\n".join(map(neutral, [*_as_text(project, found), *_triggers(rules), *told.as_text()])))
         if last_run:
             print_tree(*last_run)
-    return 0 if found.well else 1
+    return 0 if found.is_all_delivered else 1
 
 
 def _triggers(rules: Mapping[str, RuleSummary]) -> Iterator[str]:

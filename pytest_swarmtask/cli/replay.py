@@ -105,7 +105,7 @@ def _require(project: Project, control: str) -> None:
 
 
 def _letters(project: Project) -> list[DeadLetter]:
-    from pytest_swarmtask.relay.replay import dead_letters
+    from pytest_swarmtask.relay.delivery.backlog import dead_letters
 
     return dead_letters(project)
 

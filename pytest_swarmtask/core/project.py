@@ -169,7 +169,7 @@ class Project:
                 progress = loads(file.read())
         except (OSError, ValueError):
             return nothing
-        return progress if isinstance(progress, dict) else nothing
+        return {**nothing, **progress} if isinstance(progress, dict) else nothing
 
 
 def _upwards(start: str, name: str) -> str | None:

@@ -176,7 +176,7 @@ def _since(db: sqlite3.Connection, run: Run, task: int, started: str) -> dict[st
 
 
 @dataclass(frozen=True)
-class Timing:
+class TestDuration:
     """How long a test took."""
 
     test: str
@@ -184,14 +184,15 @@ class Timing:
     usual: float | None
 
 
-def slowest(db: sqlite3.Connection, run: Run, most: int) -> list[Timing]:
+def slowest(db: sqlite3.Connection, run: Run, most: int) -> list[TestDuration]:
     """Return the slowest tests of a run; `usual` is the median of up to ten earlier times, where there are any."""
     query = """
         SELECT task.name, span.duration, span.task, span.started FROM span JOIN task ON task.id = span.task
         WHERE span.run = ? AND span.kind = 'TEST' AND span.duration IS NOT NULL ORDER BY span.duration DESC LIMIT ?"""
     rows = db.execute(query, (run.key, most)).fetchall()
     return [
-        Timing(name, duration, _median(_durations(db, task, 10, started))) for name, duration, task, started in rows
+        TestDuration(name, duration, _median(_durations(db, task, 10, started)))
+        for name, duration, task, started in rows
     ]
 
 

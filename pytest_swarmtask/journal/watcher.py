@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.journal.orphans import close_orphaned_spans
 from pytest_swarmtask.journal.segments import segments
@@ -15,20 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.journal.segments import Segment
-
-_TICK = 0.1
-"""Seconds for which a folder's modification time may stay the same while a file is added to it.
-
-Clocks of file systems are coarse: the slowest in use count in steps of a few hundredths of a second.
-"""
-
-_DEAD_AFTER = 0.3
-"""Seconds after a writer let go of its segment before its open spans are closed.
-
-Letting go is not always death. A test suite may close our file; the writer then goes on in another segment, which it
-needs a moment to begin.
-"""
 
 
 class SegmentWatcher:
@@ -36,10 +25,12 @@ class SegmentWatcher:
 
     Args:
         project: the project whose journal is watched. The journal's folder need not exist yet.
+        timing: `tick` and `dead_after` are used.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, timing: Timing = DEFAULTS) -> None:
         self._project = project
+        self._timing = timing
         self._seen: set[str] = set()
         self._changed = -1
         self._changed_at = 0.0
@@ -49,7 +40,7 @@ class SegmentWatcher:
     def new_segments(self) -> list[Segment]:
         """Return the segments that no earlier call returned, oldest first.
 
-        The folder is listed only when its modification time has changed, and once more after `_TICK`.
+        The folder is listed only when its modification time has changed, and once more after `Timing.tick`.
         """
         try:
             changed = os.stat(self._project.journal).st_mtime_ns
@@ -62,7 +53,7 @@ class SegmentWatcher:
         else:
             # Only a listing that begins a tick after the change is certain to show all of it. A process that was held
             # up for longer than the tick has not made that listing yet, so it is made now, however late.
-            self._is_listed = time.monotonic() - self._changed_at > _TICK
+            self._is_listed = time.monotonic() - self._changed_at > self._timing.tick
         new = self.unseen()
         self._seen.update(segment.name for segment in new)
         return new
@@ -83,16 +74,16 @@ class SegmentWatcher:
         return live
 
     def presume_dead(self, names: Iterable[str]) -> None:
-        """Have the open spans of these segments' writers closed next time, without waiting for `_DEAD_AFTER`."""
+        """Have the open spans of these segments' writers closed next time, without waiting for `Timing.dead_after`."""
         self._released |= dict.fromkeys(names, -math.inf)
 
     def close_orphaned_spans(self) -> None:
-        """Write the missing end events of writers that let go of a segment at least `_DEAD_AFTER` ago.
+        """Write the missing end events of writers that let go of a segment at least `Timing.dead_after` ago.
 
         Writers that still hold another segment live on, and are left alone.
         """
         now = time.monotonic()
-        due = [name for name, at in self._released.items() if now - at >= _DEAD_AFTER]
+        due = [name for name, at in self._released.items() if now - at >= self._timing.dead_after]
         for name in due:
             del self._released[name]
         if due:

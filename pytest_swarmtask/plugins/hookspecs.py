@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pluggy
 
+from pytest_swarmtask.core.timing import DEFAULTS, Timing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
@@ -57,6 +59,7 @@ class SinkRequest(NamedTuple):
         role: the role whose secret signs, or None.
         environment: the `WORKFLOW_ENVIRONMENT` of the events, empty without one.
         plugins: the plug-in manager, with every plug-in registered.
+        timing: waiting times of the sinks of this package.
     """
 
     name: str
@@ -68,6 +71,7 @@ class SinkRequest(NamedTuple):
     role: str | None
     environment: str
     plugins: pluggy.PluginManager
+    timing: Timing = DEFAULTS
 
 
 class Finding(NamedTuple):

@@ -1,4 +1,4 @@
-"""The hooks that the relay itself implements: the sinks of webhooks, the task manager, triggers and alerts."""
+"""The relay's own plug-ins: the sinks of webhooks, the task manager, triggers and alerts."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 
 
 def relay_plugins() -> pluggy.PluginManager:
-    """Return a plug-in manager with the relay's own hooks and those of all installed plug-ins."""
+    """Return a plug-in manager with the relay's own plug-ins and all installed ones."""
     return registry.plugin_manager([webhooks, tasks, triggers, alerts])[0]

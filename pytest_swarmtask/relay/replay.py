@@ -1,9 +1,8 @@
-"""Sending dead letters again, or dropping them, because a person asks for it."""
+"""Dead letters on a person's request: sending them again, or dropping them."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import JournalError
@@ -21,19 +20,6 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.delivery.store import DeadLetter
 
 
-def dead_letters(project: Project) -> list[DeadLetter]:
-    """Return the dead letters of a journal, oldest first; none where nothing was ever owed to anybody.
-
-    Raises:
-        sqlite3.Error: the relay's database cannot be read.
-    """
-    path = project.database
-    if not os.path.exists(path):
-        return []
-    with contextlib.closing(Store(path)) as store:
-        return list(store.dead_letters())
-
-
 def purge(project: Project, letters: Iterable[DeadLetter]) -> int:
     """Drop dead letters for good; return how many of them there still were.
 
@@ -47,43 +33,43 @@ def purge(project: Project, letters: Iterable[DeadLetter]) -> int:
 def replay(
     project: Project, environ: Mapping[str, str], letters: Iterable[DeadLetter]
 ) -> Iterator[tuple[DeadLetter, str | None]]:
-    """Send dead letters again, once each, as they were and with their ids.
+    """Send dead letters again, once each, unchanged and with their ids.
+
+    If an endpoint cannot be reached or accepts nothing at all, its other letters are left out.
 
     Yields:
-        Each letter with what is wrong, None where it was delivered and is a dead letter no more. After trouble that
-        is not the letter's own, the other letters of its endpoint are left out.
+        Each letter that was sent, with the reason why it failed, or None. Without a reason it was delivered, and is
+        no dead letter any more.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read or written.
     """
-    routes = Routes(project, environ)
-    plugins = relay_plugins()
+    routes, plugins = Routes(project, environ), relay_plugins()
     sinks: dict[str, Sink] = {}
+    unreachable: set[str] = set()
     with contextlib.closing(Store(project.database)) as store, contextlib.ExitStack() as opened:
-        troubled: set[str] = set()
         for letter in letters:
-            if letter.endpoint in troubled:
+            name = letter.endpoint
+            if name in unreachable:
                 continue
-            if letter.endpoint not in sinks:
-                sink = sinks[letter.endpoint] = routes.sink(
-                    routes.leading_to(letter.endpoint), letter.endpoint, plugins
-                )
-                opened.callback(sink.close)
-            problem, again = _send(sinks[letter.endpoint], letter)
+            if name not in sinks:
+                sinks[name] = routes.sink(routes.newest_route_to(name), name, plugins)
+                opened.callback(sinks[name].close)
+            problem, is_unreachable = _send(sinks[name], letter)
             if problem is None:
                 store.revive(letter)
-            elif not again:
-                troubled.add(letter.endpoint)
+            elif is_unreachable:
+                unreachable.add(name)
             yield letter, problem
 
 
 def _send(sink: Sink, letter: DeadLetter) -> tuple[str | None, bool]:
-    """Return what is wrong, if anything is, and whether it is the letter's own trouble."""
+    """Send one letter; return the reason why it failed, or None, and whether every other letter would fail, too."""
     try:
         event = Event.decode(letter.line)
     except JournalError as error:
-        return f"it is damaged: {error}", True
-    verdict = sink.send([PendingEvent(letter.line, event, "", 0)])
-    if isinstance(verdict, Delivered):
-        return None, True
-    return verdict.reason, isinstance(verdict, (Rejected, Split))
+        return f"it is damaged: {error}", False
+    result = sink.send([PendingEvent(letter.line, event, "", 0)])
+    if isinstance(result, Delivered):
+        return None, False
+    return result.reason, not isinstance(result, (Rejected, Split))

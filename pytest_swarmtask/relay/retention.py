@@ -1,7 +1,7 @@
-"""Retention: the journal stays within an age and a size, and what nobody takes does not wait for ever.
+"""Retention: the journal stays within an age and a size, and no event waits for its delivery for ever.
 
-Removed is only what is settled: written by processes that are dead and whose ends are written, in runs of which no
-process lives, with every endpoint through.
+A segment is removed only if its process is dead and its open spans are closed, no process of its run lives, and every
+endpoint has its events, or dead letters of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.relay.builtin_plugins import relay_plugins
 from pytest_swarmtask.relay.delivery.age_clock import RetentionClock
-from pytest_swarmtask.relay.delivery.backlog import owing
+from pytest_swarmtask.relay.delivery.backlog import pending_segments
 from pytest_swarmtask.relay.delivery.outbox import Outbox
 from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.delivery.store import EXPIRED, Store
@@ -34,11 +34,19 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 _DAY = 86400.0
-_AT_ONCE = 100
+
+_BATCH = 100
+"""Events that become dead letters in one transaction."""
 
 
 class _Process(NamedTuple):
-    """What one process has written: its segments, oldest first; the last write, seconds since the epoch; bytes."""
+    """The segments of one process.
+
+    Attributes:
+        segments: oldest first.
+        last: when it last wrote, in seconds since the epoch.
+        size: of all segments, in bytes.
+    """
 
     segments: list[Segment]
     last: float
@@ -46,9 +54,9 @@ class _Process(NamedTuple):
 
 
 def prune(project: Project, environ: Mapping[str, str]) -> None:
-    """Apply the configured retention to a journal. Without a valid configuration, or in another user's, do nothing.
+    """Apply the configured retention to a journal; nothing is done in another user's, or with an invalid configuration.
 
-    What cannot be done now is left for the next time.
+    If the disk or the database fails, the rest is left for the next time.
     """
     try:
         retention = load(project, environ).workflow.monitoring.retention
@@ -59,61 +67,57 @@ def prune(project: Project, environ: Mapping[str, str]) -> None:
     with contextlib.suppress(OSError, sqlite3.Error):
         routes = Routes(project, environ)
         ages = RetentionClock(project.retention_clock)
-        _give_up(project, routes, retention, ages)
-        _expire(project, retention, ages)
-        _remember(project, environ)
-        if _remove(project, routes, retention):
-            _forget(project)
-        _tidy(project, time.time() - retention.journal_age)
-
-
-def _remember(project: Project, environ: Mapping[str, str]) -> None:
-    """Take what there is into the history, where it stays when the journal has lost it."""
-    with contextlib.suppress(HistoryError):  # is told to whoever asks it something
-        session.update(project, environ)
+        _give_up_late_events(project, routes, retention, ages)
+        _expire_dead_letters(project, retention, ages)
+        # The history has its own retention, so it imports the events before the journal loses them.
+        with contextlib.suppress(HistoryError):  # commands that read the history report it
+            session.update(project, environ)
+        if _remove_settled_segments(project, routes, retention):
+            _forget_removed_segments(project)
+        _remove_leftovers(project, time.time() - retention.journal_age)
 
 
 def _processes(project: Project) -> list[_Process]:
-    """Return the processes that have written a journal, the one that wrote last at the end."""
+    """Return the processes that have written a journal, sorted by their last write."""
     found: dict[tuple[str, str], list[Segment]] = {}
     for segment in journals.segments(project.journal):
         found.setdefault(segment.process, []).append(segment)
     result = []
     for segments in found.values():
-        with contextlib.suppress(FileNotFoundError):  # somebody else has just removed it
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
             files = [os.stat(project.segment(segment.name)) for segment in segments]
             result.append(_Process(segments, max(f.st_mtime for f in files), sum(f.st_size for f in files)))
     return sorted(result, key=lambda process: process.last)
 
 
-def _living(project: Project, processes: Sequence[_Process]) -> set[str]:
-    """Return the runs in which a process is alive."""
+def _live_runs(project: Project, processes: Sequence[_Process]) -> set[str]:
+    """Return the trace ids of the runs in which a process is alive."""
     segments = (segment for process in processes for segment in process.segments)
     return {segment.trace_id for segment in segments if not locks.is_free(project.segment(segment.name))}
 
 
-# -- what nobody took --------------------------------------------------------------------------------------------------
+# -- events that could not be delivered --------------------------------------------------------------------------------
 
 
-def _give_up(project: Project, routes: Routes, retention: Retention, ages: RetentionClock) -> None:
-    """Make dead letters of what has been waiting for too long."""
+def _give_up_late_events(project: Project, routes: Routes, retention: Retention, ages: RetentionClock) -> None:
+    """Make dead letters of the events that have been waiting for too long."""
     limit = ages.limit(retention.undelivered_age)
     processes = _processes(project)
     late = [process for process in processes if process.last < limit]
     if not late:
         return
-    living = _living(project, processes)
-    owed = {segment.name for segment in owing(project, routes)}
+    live = _live_runs(project, processes)
+    pending = {segment.name for segment in pending_segments(project, routes)}
     for segment in (segment for process in late for segment in process.segments):
-        if segment.name in owed and segment.trace_id not in living:
-            with _instead_of_relay(project, routes.relay(segment.route)) as alone:
-                if alone:
-                    _bury(project, routes, segment, retention.undelivered_age)
+        if segment.name in pending and segment.trace_id not in live:
+            with _in_place_of_relay(project, routes.relay_key(segment.route)) as is_alone:
+                if is_alone:
+                    _make_dead_letters(project, routes, segment, retention.undelivered_age)
 
 
 @contextlib.contextmanager
-def _instead_of_relay(project: Project, key: str | None) -> Iterator[bool]:
-    """Keep relays away from what is theirs; give False where one is at work."""
+def _in_place_of_relay(project: Project, key: str | None) -> Iterator[bool]:
+    """Hold the lock of a relay key meanwhile; yield False if that is impossible, as a relay is at work."""
     path = project.lock(key or "")
     lock = None if key is None else locks.open_locked(path)
     try:
@@ -124,18 +128,18 @@ def _instead_of_relay(project: Project, key: str | None) -> Iterator[bool]:
             os.close(lock)
 
 
-def _bury(project: Project, routes: Routes, segment: Segment, age: float) -> None:
+def _make_dead_letters(project: Project, routes: Routes, segment: Segment, age: float) -> None:
     path = project.segment(segment.name)
     plugins = relay_plugins()
     with contextlib.closing(Store(project.database)) as store:
         for endpoint in routes.endpoints(segment.route):
-            trouble = store.state(endpoint).reason
-            reason = f"not delivered within {age / _DAY:g} days{f': {trouble}' if trouble else ''}"
+            last_reason = store.state(endpoint).reason
+            reason = f"not delivered within {age / _DAY:g} days{f': {last_reason}' if last_reason else ''}"
             outbox = Outbox(endpoint, routes.sink(segment.route, endpoint, plugins).accepts, store)
             outbox.add(path)
             count = 0
-            while outbox.read_ahead(_AT_ONCE):
-                late = outbox.next_batch(_AT_ONCE, journals.MAX_LINE)
+            while outbox.read_ahead(_BATCH):
+                late = outbox.next_batch(_BATCH, journals.MAX_LINE)
                 outbox.settle(late, refused=reason)
                 count += len(late)
             outbox.save()
@@ -143,7 +147,7 @@ def _bury(project: Project, routes: Routes, segment: Segment, age: float) -> Non
                 _log.warning("%s: %d events of %s become dead letters: %s", endpoint, count, segment.name, reason)
 
 
-def _expire(project: Project, retention: Retention, ages: RetentionClock) -> None:
+def _expire_dead_letters(project: Project, retention: Retention, ages: RetentionClock) -> None:
     """Drop the dead letters that are too old, and the oldest ones while there are too many."""
     path = project.database
     if not os.path.exists(path):
@@ -155,48 +159,51 @@ def _expire(project: Project, retention: Retention, ages: RetentionClock) -> Non
         _log.warning("%d dead letters are dropped: too old or too many (monitoring.retention)", count)
 
 
-# -- what is settled ---------------------------------------------------------------------------------------------------
+# -- the journal's files -----------------------------------------------------------------------------------------------
 
 
-def _remove(project: Project, routes: Routes, retention: Retention) -> bool:
-    """Remove settled segments that are too old or too many; tell whether there were any."""
+def _remove_settled_segments(project: Project, routes: Routes, retention: Retention) -> bool:
+    """Remove the settled segments that are too old or too many; return whether there were any."""
     limit = time.time() - retention.journal_age
     processes = _processes(project)
     excess = sum(process.size for process in processes) - retention.journal_bytes
     if not processes or (processes[0].last >= limit and excess <= 0):
         return False
     orphans.close_orphaned_spans(project)
-    processes = _processes(project)
-    living = _living(project, processes)
-    owed = {segment.name for segment in owing(project, routes)}
+    processes = _processes(project)  # with the segments in which spans were just closed
+    live = _live_runs(project, processes)
+    pending = {segment.name for segment in pending_segments(project, routes)}
     removed = False
     for process in processes:
         if process.last >= limit and excess <= 0:
             break
-        if not any(segment.trace_id in living or segment.name in owed for segment in process.segments):
+        if not any(segment.trace_id in live or segment.name in pending for segment in process.segments):
             removed = True
             excess -= process.size
-            for segment in process.segments:  # starts before their ends, or it would look like a death
+            # Starts go before their ends: an end that was removed first would leave the span of a dead process open.
+            for segment in process.segments:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(project.segment(segment.name))
     return removed
 
 
-def _forget(project: Project) -> None:
-    """Forget the cursors of segments that are gone."""
+def _forget_removed_segments(project: Project) -> None:
+    """Remove the cursors of segments that are gone."""
     path = project.database
     if os.path.exists(path):
         with contextlib.closing(Store(path)) as store:
             segments = journals.segments(project.journal)
-            store.forget_all_but({one.name for one in segments}, {one.process[1] for one in segments})
+            names, writers = {one.name for one in segments}, {one.process[1] for one in segments}
+            store.forget_all_but(names, writers)
 
 
-def _tidy(project: Project, limit: float) -> None:
-    """Remove what is left of what is gone, if nothing has used it for as long as the journal is kept.
+def _remove_leftovers(project: Project, limit: float) -> None:
+    """Remove files that belong to no segment and were not used since a time, in seconds since the epoch.
 
-    A route or a relay's progress is touched by whoever begins to use it.
+    A process that begins to use a route or a relay's progress touches the file, so a file in use is not old.
     """
     routes = {segment.route for segment in journals.segments(project.journal)}
+    # ".new" is the ending of files that were not written to their end when their process was killed.
     for folder, ending, kept in (
         ("routes", ".json", routes),
         ("relay", ".json", ()),
@@ -212,7 +219,7 @@ def _tidy(project: Project, limit: float) -> None:
 
 
 def _files(folder: str, ending: str, limit: float) -> list[str]:
-    """Return the files of a folder with this ending that were last written before the limit."""
+    """Return the files of a folder that have this ending and were last written before the limit."""
     try:
         files = [file for file in os.scandir(folder) if file.name.endswith(ending) and file.is_file()]
         return [file.path for file in files if file.stat().st_mtime < limit]

@@ -1,4 +1,4 @@
-"""What a journal holds and how far its deliveries are, read without disturbing anybody."""
+"""The numbers of `swarmtask status`: what a journal has, and how far its deliveries are."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from pytest_swarmtask.history.rows import decode
 from pytest_swarmtask.history.session import Counted, counted
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
-from pytest_swarmtask.relay.delivery.backlog import read_stored
+from pytest_swarmtask.relay.delivery.backlog import read_delivery_state
 from pytest_swarmtask.relay.delivery.routes import Routes
-from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, EndpointState, Position, writer_of
+from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, EndpointState, writer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.segments import Segment
-    from pytest_swarmtask.relay.delivery.backlog import Stored
+    from pytest_swarmtask.relay.delivery.backlog import DeliveryState
 
 
 @dataclass
 class EndpointSurvey:
-    """One endpoint: every event that is owed to it is in one of the counts, unless it is not for it.
+    """One endpoint. Each event that must be delivered to it is in one of the counts.
 
     Attributes:
-        dead: dead letters, also of events that the journal has lost since.
-        purged, expired: dead letters that were dropped, because a person wanted it, or by retention.
+        state: as the last delivery left it.
+        delivered: events that it accepted.
+        waiting: lines that it has not got yet, also those that its filter will leave out.
+        dead: dead letters, also those whose event the journal does not have any more.
+        purged, expired: dead letters that were dropped: by a person, or by retention.
     """
 
     state: EndpointState = field(default_factory=EndpointState)
@@ -41,11 +44,11 @@ class EndpointSurvey:
 
 @dataclass
 class Survey:
-    """A journal.
+    """A journal and its deliveries.
 
     Attributes:
         runs: trace ids, oldest first, as the keys of a dictionary.
-        relays: keys of the relays that are at work.
+        relays: keys of the relays at work.
         segments: how many files.
         events: how many events.
         foreign: lines that are no events.
@@ -62,53 +65,35 @@ class Survey:
     endpoints: dict[str, EndpointSurvey] = field(default_factory=dict)
 
     @property
-    def well(self) -> bool:
-        """Whether nothing waits and nothing was refused."""
+    def is_all_delivered(self) -> bool:
+        """Whether no event waits and none is a dead letter."""
         return not any(endpoint.waiting or endpoint.dead for endpoint in self.endpoints.values())
 
 
 def survey(project: Project, environ: Mapping[str, str]) -> Survey:
-    """Return what a journal holds; an empty survey where there is none. What the dead left open is ended first.
+    """Return the survey of a journal; an empty one if there is no journal. Spans of dead processes are closed first.
 
-    What the history has counted is not read again.
+    Lines that the history has counted are not read again.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
     known = counted(project)
-    orphans.close_orphaned_spans(project, _not_closed(project, known))
-    result = Survey()
-    routes = Routes(project, environ)
-    stored = read_stored(project)
-    for name, state in stored.states.items():
-        result.endpoints[name] = EndpointSurvey(state)
-    for segment in journals.segments(project.journal):
+    orphans.close_orphaned_spans(project, _maybe_open(project, known))
+    routes, state = Routes(project, environ), read_delivery_state(project)
+    result = Survey(endpoints={name: EndpointSurvey(one) for name, one in state.states.items()})
+    segments = journals.segments(project.journal)
+    for segment in segments:
         lines = _count_lines(result, project.segment(segment.name), known.get(segment.name, Counted()))
-        _add(result, segment, lines, routes, stored.positions)
-    _count_letters(result, project, stored)
-    keys = {routes.relay(segment.route) for segment in journals.segments(project.journal)} - {None}
+        _count_deliveries(result, segment, lines, routes, state)
+    _count_letters(result, {segment.process[1] for segment in segments}, state)
+    keys = {routes.relay_key(segment.route) for segment in segments}
     result.relays = sorted(key for key in keys if key is not None and locks.is_locked(project.lock(key)))
     return result
 
 
-def _count_letters(result: Survey, project: Project, stored: Stored) -> None:
-    """Count as dead what is a dead letter still: what was one and is none was dropped, else replayed and delivered."""
-    writers = {segment.process[1] for segment in journals.segments(project.journal)}
-    for endpoint in result.endpoints.values():
-        endpoint.delivered, endpoint.dead = endpoint.delivered + endpoint.dead, 0
-    for name, event_id in stored.letters:
-        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
-        endpoint.dead += 1
-        endpoint.delivered -= writer_of(event_id) in writers  # else its segment is gone
-    for name, writer, cause, count in stored.dropped:
-        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
-        endpoint.purged += count * (cause == PURGED)
-        endpoint.expired += count * (cause == EXPIRED)
-        endpoint.delivered -= count * (writer in writers)
-
-
-def _not_closed(project: Project, known: Mapping[str, Counted]) -> set[str]:
-    """Return the segments that may hold the start of what never ended."""
+def _maybe_open(project: Project, known: Mapping[str, Counted]) -> set[str]:
+    """Return the segments that may have a span that is not closed."""
     sizes = {segment.name: _size(project.segment(segment.name)) for segment in journals.segments(project.journal)}
     return {name for name, size in sizes.items() if name not in known or not _is_closed(known[name], size)}
 
@@ -121,29 +106,16 @@ def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
     except OSError:
-        return 0  # removed while we looked
-
-
-def _add(
-    result: Survey, segment: Segment, lines: int, routes: Routes, positions: Mapping[tuple[str, str], Position]
-) -> None:
-    result.runs.setdefault(segment.trace_id)
-    result.segments += 1
-    for name in routes.endpoints(segment.route):
-        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
-        position = positions.get((name, segment.name), Position())
-        endpoint.delivered += position.delivered
-        endpoint.dead += position.dead
-        endpoint.waiting += lines - position.lines
+        return 0  # removed meanwhile
 
 
 def _count_lines(result: Survey, path: str, known: Counted) -> int:
-    """Add the lines of a segment, and return how many there are; only those are read that are not yet known."""
+    """Count the lines of a segment into the survey, and return how many there are. Known lines are not read."""
     try:
         if known.offset > os.stat(path).st_size or not journals.begins_line(path, known.offset):
-            known = Counted()  # it is not the file that was counted
+            known = Counted()  # another file than the one that the history has counted
     except OSError:
-        return 0  # removed while we looked
+        return 0  # removed meanwhile
     result.events += known.events
     result.foreign += known.foreign
     lines, end = known.events + known.foreign, known.offset
@@ -157,5 +129,33 @@ def _count_lines(result: Survey, path: str, known: Counted) -> int:
         if os.stat(path).st_size > end and not locks.is_locked(path):
             result.torn += 1
     except OSError:
-        pass  # removed while we looked
+        pass  # removed meanwhile
     return lines
+
+
+def _count_deliveries(result: Survey, segment: Segment, lines: int, routes: Routes, state: DeliveryState) -> None:
+    result.runs.setdefault(segment.trace_id)
+    result.segments += 1
+    for name in routes.endpoints(segment.route):
+        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
+        position = state.position(name, segment.name)
+        # Cursors count letters as dead when they become it; `_count_letters` corrects for what became of them since.
+        endpoint.delivered += position.delivered + position.dead
+        endpoint.waiting += lines - position.lines
+
+
+def _count_letters(result: Survey, writers: set[str], state: DeliveryState) -> None:
+    """Move events that are dead letters, or were dropped, from `delivered` to where they belong.
+
+    A dead letter that is in neither list any more was replayed, and so it was delivered. The counts of a letter
+    whose segment is gone are not in `delivered`: its writer is not among `writers`.
+    """
+    for name, event_id in state.letters:
+        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
+        endpoint.dead += 1
+        endpoint.delivered -= writer_of(event_id) in writers
+    for name, writer, cause, count in state.dropped:
+        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
+        endpoint.purged += count * (cause == PURGED)
+        endpoint.expired += count * (cause == EXPIRED)
+        endpoint.delivered -= count * (writer in writers)

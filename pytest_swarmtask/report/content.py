@@ -11,7 +11,7 @@ from pytest_swarmtask.history import query
 if TYPE_CHECKING:
     import sqlite3
 
-    from pytest_swarmtask.history.query import Comparison, Failure, Flaky, Run, Timing
+    from pytest_swarmtask.history.query import Comparison, Failure, Flaky, Run, TestDuration
 
 MOST_SLOW = 10
 MOST_FLAKY = 20
@@ -55,13 +55,13 @@ class Report:
     run: Run
     failures: list[Failure]
     failures_total: int
-    slowest: list[Timing]
+    slowest: list[TestDuration]
     flaky: list[Flaky]
     trend: list[Run]
     comparison: Comparison | None
 
     @property
-    def slow(self) -> list[Timing]:
+    def slow(self) -> list[TestDuration]:
         """Those of its slowest tests that took any time worth telling."""
         return [timing for timing in self.slowest if timing.duration >= WORTH_TELLING]
 

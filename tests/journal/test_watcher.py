@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.timing import Timing
 from pytest_swarmtask.journal import watcher as watchers
 from pytest_swarmtask.journal.watcher import SegmentWatcher
 from pytest_swarmtask.recording.recorder import Recorder
@@ -43,12 +44,9 @@ def test_a_segment_is_new_once(project: Project, recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("tick", [60.0, 0.0], ids=["at once", "when the watcher was held up longer than that"])
-def test_two_segments_in_one_tick(
-    project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, tick: float
-) -> None:
+def test_two_segments_in_one_tick(project: Project, recorder: Recorder, tick: float) -> None:
     """A segment is found although the folder's modification time stayed the same, as coarse clocks make it."""
-    monkeypatch.setattr(watchers, "_TICK", tick)
-    watcher = SegmentWatcher(project)
+    watcher = SegmentWatcher(project, Timing(tick=tick))
     recorder.trigger("TASK_STARTED", "first", None, {})
     assert len(watcher.new_segments()) == 1
     stat = os.stat(project.journal)
@@ -62,8 +60,7 @@ def test_an_unchanged_folder_is_not_listed(
     project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once the tick is over, a look at an unchanged journal costs one stat."""
-    monkeypatch.setattr(watchers, "_TICK", 0.0)
-    watcher = SegmentWatcher(project)
+    watcher = SegmentWatcher(project, Timing(tick=0.0))
     recorder.trigger("TASK_STARTED", "a", None, {})
     watcher.new_segments()
     watcher.new_segments()
@@ -71,10 +68,9 @@ def test_an_unchanged_folder_is_not_listed(
     assert watcher.new_segments() == []
 
 
-def test_a_living_writer_is_left_alone(project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_living_writer_is_left_alone(project: Project, recorder: Recorder) -> None:
     """A writer that let go of one segment and holds another has not died."""
-    monkeypatch.setattr(watchers, "_DEAD_AFTER", 0.0)
-    watcher = SegmentWatcher(project)
+    watcher = SegmentWatcher(project, Timing(dead_after=0.0))
     begin(recorder)
     (first,) = watcher.new_segments()
     assert watcher.is_live(first.name)
@@ -100,7 +96,7 @@ def test_a_dead_writer(
         assert not watcher.is_live(segment.name)
         watcher.close_orphaned_spans()
         assert len(read_events(project.root)) == 1
-        monkeypatch.setattr(watchers, "_DEAD_AFTER", 0.0)
+        monkeypatch.setattr(watcher, "_timing", Timing(dead_after=0.0))
     watcher.close_orphaned_spans()
     assert [event["status"] for event in read_events(project.root)] == ["started", "failed"]
     monkeypatch.setattr(watchers, "close_orphaned_spans", None)

@@ -14,13 +14,13 @@ from collections import Counter
 import pytest
 
 from pytest_swarmtask.core.project import Project
-from pytest_swarmtask.journal import locks, watcher
+from pytest_swarmtask.core.timing import DEFAULTS, Timing
+from pytest_swarmtask.journal import locks
 from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.routing import Routing
 from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay.builtin_plugins import relay_plugins
-from pytest_swarmtask.relay.delivery import loop
 from pytest_swarmtask.relay.delivery.loop import Relay
 from pytest_swarmtask.relay.delivery.routes import Routes
 from tests.lab import HANG, REPOSITORY, WAIT, Arrival, Lab, Receiver, free_port, no_relay, receiving, wait_until
@@ -376,9 +376,7 @@ def test_two_endpoints(lab: Lab, receiver: Receiver) -> None:
         assert receiver.ids == lab.ids()
 
 
-def test_one_that_waits_for_a_person_keeps_no_relay_alive(
-    lab: Lab, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_waits_for_a_person_keeps_no_relay_alive(lab: Lab, receiver: Receiver) -> None:
     """A relay ends when one endpoint is through and the other is stopped: going on would change nothing."""
     with receiving() as other:
         other.answer = lambda _: 401
@@ -388,11 +386,11 @@ def test_one_that_waits_for_a_person_keeps_no_relay_alive(
         wait_until(lambda: not lab.busy(), "the death of the lock's holder")
         environ = {**lab.environ, "TASKMASTER_WEBHOOK_URL": ""}
         (segment,) = segments(str(lab.journal))
-        key = str(Routes(lab.project, environ).relay(segment.route))
+        key = str(Routes(lab.project, environ).relay_key(segment.route))
         lock = locks.open_locked(lab.project.lock(key))
         assert lock is not None
-        monkeypatch.setattr(loop, "_RETRY_LINGER", 3600.0)
-        relay = threading.Thread(target=Relay(lab.project, environ, {key: lock}, relay_plugins()).run, daemon=True)
+        served = Relay(lab.project, environ, {key: lock}, relay_plugins(), timing=Timing(retry_linger=3600.0))
+        relay = threading.Thread(target=served.run, daemon=True)
         relay.start()
         relay.join(WAIT)
         assert not relay.is_alive()
@@ -518,7 +516,7 @@ def test_no_secret_on_disk(lab: Lab, receiver: Receiver, how: str) -> None:
 # -- by a hair -----------------------------------------------------------------------------------------------------
 
 
-def hair(lab: Lab, receiver: Receiver) -> tuple[Recorder, Relay]:
+def hair(lab: Lab, receiver: Receiver, timing: Timing = DEFAULTS) -> tuple[Recorder, Relay]:
     """Return a recorder that starts no relay, and the relay that would serve it."""
     environ = {**lab.environ, "TASKMASTER_WEBHOOK_URL": receiver.url}
     recorder = Recorder(read_settings(Project(str(lab.root)), environ), environ)
@@ -527,7 +525,7 @@ def hair(lab: Lab, receiver: Receiver) -> tuple[Recorder, Relay]:
     key = Routing(recorder.settings, environ).relay_key()
     lock = locks.open_locked(str(lab.journal / "relay" / f"{key}.lock"))
     assert lock is not None
-    return recorder, Relay(lab.project, environ, {key: lock}, relay_plugins(), adopt=False)
+    return recorder, Relay(lab.project, environ, {key: lock}, relay_plugins(), adopt=False, timing=timing)
 
 
 @pytest.mark.parametrize("how", ["the same segment", "a new segment"])
@@ -536,28 +534,25 @@ def test_a_last_word_while_the_relay_lets_go(lab: Lab, receiver: Receiver, how: 
     recorder, relay = hair(lab, receiver)
     recorder.trigger("TASK_STARTED", "first", None, {})
     assert relay.run(30)
-    assert not relay.missed()
+    assert not relay.has_unread_events()
     if how == "a new segment":
         recorder.close()
     recorder.trigger("TASK_STARTED", "last word", None, {})
-    assert relay.missed()
+    assert relay.has_unread_events()
     recorder.close()
 
 
 @pytest.mark.parametrize("tick", [60.0, 0.0], ids=["at once", "when the relay was held up longer than that"])
-def test_two_segments_in_one_tick_of_the_clock(
-    lab: Lab, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, tick: float
-) -> None:
+def test_two_segments_in_one_tick_of_the_clock(lab: Lab, receiver: Receiver, tick: float) -> None:
     """A segment that is begun while the folder's time of change still stands, as coarse clocks make it, is found."""
-    monkeypatch.setattr(watcher, "_TICK", tick)
-    recorder, relay = hair(lab, receiver)
+    recorder, relay = hair(lab, receiver, Timing(tick=tick))
     recorder.trigger("TASK_STARTED", "first", None, {})
-    assert relay._list()
+    assert relay._serve_new_segments()
     stat = lab.journal.stat()
     recorder.close()
     recorder.trigger("TASK_STARTED", "second", None, {})
     os.utime(lab.journal, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert relay._list()
-    assert len(relay._followed) == 2
+    assert relay._serve_new_segments()
+    assert len(relay._served) == 2
     relay._end()
     recorder.close()

@@ -37,14 +37,12 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.monitoring import AnyAlert
     from pytest_swarmtask.core.event import Event
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult
     from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
-_LOOK_EVERY = 0.5
-"""Seconds between two looks at what no event brings about."""
-_LOOK_AGAIN = 5.0
 _NEVER = float("inf")
 
 
@@ -54,7 +52,7 @@ def swarmtask_sink(request: SinkRequest) -> AlertsSink | None:
     return AlertsSink(request) if request.name == ALERTS else None
 
 
-def check_alerts(project: Project, environ: Mapping[str, str], plugins: pluggy.PluginManager) -> None:
+def check_alerts(project: Project, environ: Mapping[str, str], plugins: pluggy.PluginManager, timing: Timing) -> None:
     """Look once at what no event brings about, and tell what is due: for when no relay is at work.
 
     A configuration that cannot be followed, or a database that cannot be used, is logged.
@@ -64,7 +62,9 @@ def check_alerts(project: Project, environ: Mapping[str, str], plugins: pluggy.P
     try:
         workflow = load(project, environ).workflow
         if workflow.monitoring.enabled and (workflow.monitoring.alerts or workflow.monitoring.metrics.textfile):
-            request = SinkRequest(ALERTS, identity, project, environ, workflow, None, None, environment, plugins)
+            request = SinkRequest(
+                ALERTS, identity, project, environ, workflow, None, None, environment, plugins, timing
+            )
             with contextlib.closing(AlertsSink(request, eager=True)) as sink:
                 sink.run_pending()
     except ConfigError as error:
@@ -95,6 +95,7 @@ class AlertsSink:
         self.name = request.identity
         self._project, self._environ = request.project, request.environ
         self._environment = request.environment
+        self._timing = request.timing
         self._source = _source(workflow.task_integration.source, request)
         self._silences = [alert for alert in in_force if isinstance(alert, SilenceAlert)]
         self._deliveries = [alert for alert in in_force if isinstance(alert, DeliveryAlert)]
@@ -164,18 +165,18 @@ class AlertsSink:
             return min(self._notifiers.run_pending(), self._look())
         except (HistoryError, sqlite3.Error, OSError) as error:
             _log.warning("%s: %s", self.name, error)
-            return _LOOK_AGAIN
+            return self._timing.alerts_retry
 
     def _look(self) -> float:
         now = time.monotonic()
-        if self._looked is not None and now - self._looked < _LOOK_EVERY:
-            return self._looked + _LOOK_EVERY - now
+        if self._looked is not None and now - self._looked < self._timing.alerts_look:
+            return self._looked + self._timing.alerts_look - now
         if self._looked is None:
             self._state.forget()
         self._looked = now
         lock = locks.open_locked(self._project.alerts_lock)
         if lock is None:
-            return _LOOK_EVERY  # another relay looks just now: nothing shall be told twice
+            return self._timing.alerts_look  # another relay looks just now: nothing shall be told twice
         try:
             silent = ask_past(self._project, self._environ, self._look_for_silence) if self._silences else _NEVER
             return min(silent, self._look_at_deliveries())
@@ -205,7 +206,7 @@ class AlertsSink:
             self._take(alert, timed.delivery(alert, found, self._environment))
         if self._figures is not None:
             self._figures.write(found)
-        return _LOOK_EVERY if any(backlog.waiting for backlog in found.values()) else _NEVER
+        return self._timing.alerts_look if any(backlog.waiting for backlog in found.values()) else _NEVER
 
     def _take(self, alert: AnyAlert, cases: Sequence[Evaluation]) -> None:
         for case in cases:

@@ -1,7 +1,7 @@
-"""The time that ages are judged by: a clock that jumps ahead must not make everything old at once.
+"""The clock of retention: if the system's clock jumps ahead, nothing expires at once.
 
-Whoever looks after a journal notes when, and what is old is what was old already when somebody looked at least a day
-ago. After a jump that look was before it, so that there is a day to deliver what waits, or to set the clock right.
+Each check of retention notes its time. Something is too old only if it was already too old at a check at least a day
+ago. That check was before the jump, so there is a day to deliver the waiting events or to set the clock right.
 """
 
 from __future__ import annotations
@@ -15,42 +15,44 @@ _DAY = 86400.0
 
 
 class RetentionClock:
-    """Which ages are over, for one look after a journal.
+    """The limits of ages, for one check of retention.
 
     Args:
-        path: the file where the looks are noted.
+        path: the file with the times of earlier checks. This check is added.
     """
 
     def __init__(self, path: str) -> None:
         self._now = time.time()
-        self._then = _look(path, self._now)
+        self._earlier = _note_check(path, self._now)
 
     def limit(self, age: float) -> float:
-        """Return the time before which things are older than this many seconds; seconds since the epoch.
+        """Return the time before which things are too old, in seconds since the epoch.
 
-        Who lets things go within a day wants them gone soon, and the clock is taken as it is.
+        Args:
+            age: allowed age in seconds. One below a day is measured by the present time: a day's delay would be
+                longer than the age itself.
         """
-        return (self._now if age < _DAY else self._then) - age
+        return (self._now if age < _DAY else self._earlier) - age
 
 
-def _look(path: str, now: float) -> float:
-    """Note that somebody looks; return when somebody did at least a day ago, the epoch where nobody did."""
-    then, last = _read(path)
+def _note_check(path: str, now: float) -> float:
+    """Note a check; return the time of a check at least a day before it, or 0 (the epoch) if there was none."""
+    earlier, last = _read(path)
     if now < last:  # the clock was set back
-        looks = min(then, now), now
+        checks = min(earlier, now), now
     elif now - last >= _DAY:
-        looks = last, now
+        checks = last, now
     else:
-        return then
-    with contextlib.suppress(OSError):  # no space, or there was no relay here yet
-        replace_file(path, b"%r %r\n" % looks)
-    return looks[0]
+        return earlier
+    with contextlib.suppress(OSError):  # no space left, or no relay has created the folder yet
+        replace_file(path, b"%r %r\n" % checks)
+    return checks[0]
 
 
 def _read(path: str) -> tuple[float, float]:
     try:
         with open(path, "rb") as file:
-            then, last = map(float, file.read().split())
+            earlier, last = map(float, file.read().split())
     except (OSError, ValueError):
         return 0.0, 0.0
-    return (then, last) if 0 <= then <= last < float("inf") else (0.0, 0.0)
+    return (earlier, last) if 0 <= earlier <= last < float("inf") else (0.0, 0.0)

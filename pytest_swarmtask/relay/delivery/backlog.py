@@ -1,4 +1,7 @@
-"""How far deliveries are: what the relay's database holds, and what is still behind its cursors."""
+"""The one reader of how far deliveries are: the relay's database, and the journal's lines after its cursors.
+
+What a relay at work publishes of itself is in its progress file instead, see `relay.delivery.progress`.
+"""
 
 from __future__ import annotations
 
@@ -19,51 +22,94 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.segments import Segment
     from pytest_swarmtask.relay.delivery.routes import Routes
-    from pytest_swarmtask.relay.delivery.store import Dropped
+    from pytest_swarmtask.relay.delivery.store import DeadLetter, Dropped
 
 
-class Stored(NamedTuple):
-    """What the relay's database holds: states by endpoint, positions by endpoint and segment, ids of dead letters."""
+class DeliveryState(NamedTuple):
+    """The content of the relay's database, as of one moment.
+
+    Attributes:
+        states: by endpoint.
+        positions: by endpoint and segment; those that are missing are at the beginning.
+        letters: endpoint and event id of each dead letter.
+        dropped: how many dead letters were dropped.
+    """
 
     states: Mapping[str, EndpointState]
     positions: Mapping[tuple[str, str], Position]
     letters: Sequence[tuple[str, str]]
     dropped: Sequence[Dropped]
 
+    def position(self, endpoint: str, segment: str) -> Position:
+        """Return how far an endpoint is in a segment."""
+        return self.positions.get((endpoint, segment), Position())
 
-def read_stored(project: Project) -> Stored:
-    """Return what the database holds, without making one.
+
+def read_delivery_state(project: Project) -> DeliveryState:
+    """Return the content of the database; no database is created.
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
-    path = project.database
-    if not os.path.exists(path):
-        return Stored({}, {}, (), ())
-    with contextlib.closing(Store(path)) as store:
+    if not os.path.exists(project.database):
+        return DeliveryState({}, {}, (), ())
+    with contextlib.closing(Store(project.database)) as store:
         positions = {(endpoint, segment): position for endpoint, segment, position in store.positions()}
-        return Stored(store.states(), positions, store.dead_ids(), store.dropped())
+        return DeliveryState(store.states(), positions, store.dead_ids(), store.dropped())
 
 
-def owing(project: Project, routes: Routes) -> list[Segment]:
-    """Return the segments of which an endpoint still has to get something, oldest first.
+def dead_letters(project: Project) -> list[DeadLetter]:
+    """Return the dead letters of a project, oldest first; no database is created.
 
-    A database that cannot be read leaves everything owing: it is found out when it is written to.
+    Raises:
+        sqlite3.Error: the relay's database cannot be read.
+    """
+    if not os.path.exists(project.database):
+        return []
+    with contextlib.closing(Store(project.database)) as store:
+        return list(store.dead_letters())
+
+
+# -- events that still have to be delivered ----------------------------------------------------------------------------
+
+
+def pending_segments(project: Project, routes: Routes) -> list[Segment]:
+    """Return the segments with events that still have to be delivered to an endpoint, oldest first.
+
+    If the database cannot be read, all events count as undelivered. The delivery that then writes to the database
+    reports the error.
     """
     try:
-        positions = read_stored(project).positions
+        state = read_delivery_state(project)
     except (sqlite3.Error, OSError):
-        positions = {}
-    return [segment for segment in journals.segments(project.journal) if _owes(project, segment, routes, positions)]
+        state = DeliveryState({}, {}, (), ())
+    return [segment for segment in journals.segments(project.journal) if _is_pending(project, segment, routes, state)]
+
+
+def _is_pending(project: Project, segment: Segment, routes: Routes, state: DeliveryState) -> bool:
+    offsets = {state.position(name, segment.name).offset for name in routes.endpoints(segment.route)}
+    path = project.segment(segment.name)
+    try:
+        return any(_is_behind(path, offset) for offset in offsets)
+    except OSError:
+        return False  # removed meanwhile
+
+
+def _is_behind(path: str, offset: int) -> bool:
+    """Whether a segment has a whole line after a cursor."""
+    if os.stat(path).st_size == offset:
+        return False
+    # A cursor that does not point to the beginning of a line is damaged: the outbox then delivers the segment again.
+    return not journals.begins_line(path, offset) or next(journals.read(path, offset), None) is not None
 
 
 @dataclass
 class Backlog:
-    """What an endpoint still has to get.
+    """The events that still have to be delivered to one endpoint.
 
     Attributes:
-        waiting: lines behind its cursors.
-        oldest: when the oldest of these events was, as in events, or empty.
+        waiting: lines after its cursors.
+        oldest: the timestamp of the oldest of these events, as events have it, or empty.
         dead: how many dead letters it has.
     """
 
@@ -73,48 +119,28 @@ class Backlog:
 
 
 def backlogs(project: Project, routes: Routes) -> dict[str, Backlog]:
-    """Return what endpoints still have to get; only what is behind the cursors is read.
+    """Return the backlog of each endpoint. Only the lines after the cursors are read.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
-    stored = read_stored(project)
-    found = {name: Backlog() for name in stored.states}
+    state = read_delivery_state(project)
+    found = {name: Backlog() for name in state.states}
     for segment in journals.segments(project.journal):
         for name in routes.endpoints(segment.route):
             backlog = found.setdefault(name, Backlog())
-            position = stored.positions.get((name, segment.name), Position())
-            with contextlib.suppress(OSError):  # removed while we looked
-                _add_behind(backlog, project.segment(segment.name), position.offset)
-    for name, _ in stored.letters:
+            with contextlib.suppress(OSError):  # removed meanwhile
+                _add_lines_after(backlog, project.segment(segment.name), state.position(name, segment.name).offset)
+    for name, _ in state.letters:
         found.setdefault(name, Backlog()).dead += 1
     return found
 
 
-def _add_behind(backlog: Backlog, path: str, offset: int) -> None:
+def _add_lines_after(backlog: Backlog, path: str, offset: int) -> None:
     if os.stat(path).st_size <= offset:
         return
     for number, (line, _) in enumerate(journals.read(path, offset)):
         backlog.waiting += 1
-        if number == 0:
+        if number == 0:  # the lines of a segment are in the order of their timestamps
             with contextlib.suppress(JournalError):
                 backlog.oldest = min(filter(None, (backlog.oldest, decode(line).timestamp)))
-
-
-def _owes(project: Project, segment: Segment, routes: Routes, positions: Mapping[tuple[str, str], Position]) -> bool:
-    endpoints = routes.endpoints(segment.route)
-    if not endpoints:
-        return False
-    path = project.segment(segment.name)
-    settled = {positions.get((name, segment.name), Position()).offset for name in endpoints}
-    try:
-        return any(_is_behind(path, offset) for offset in settled)
-    except OSError:
-        return False
-
-
-def _is_behind(path: str, offset: int) -> bool:
-    if os.stat(path).st_size == offset:
-        return False
-    # A cursor that points nowhere is damaged: the segment is delivered again (see `Outbox.add`).
-    return not journals.begins_line(path, offset) or next(journals.read(path, offset), None) is not None

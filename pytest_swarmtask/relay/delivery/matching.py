@@ -1,4 +1,4 @@
-"""Whether an event is one that a rule or an alert is about, and if not, why. Nothing is evaluated as code."""
+"""Whether an event matches the `when` of a trigger or an alert, and if not, why. Nothing is evaluated as code."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.event import Event
 
 _MISSING = object()
-_LONGEST = 80
+_MAX_SHOWN = 80
+"""Characters of a value that are shown in a reason."""
 
 
 def is_among(event_type: str, globs: Iterable[str]) -> bool:
-    """Tell whether one of these globs is about an event type."""
+    """Whether an event type matches one of these globs."""
     return any(fnmatchcase(event_type, glob) for glob in globs)
 
 
 def mismatch(when: When, event: Event, environment: str, branch: str | None = None) -> str | None:
-    """Return why an event is not what `when` asks for, in words; None where it is.
+    """Return the reason why an event does not match `when`, for people; None if it matches.
 
     Args:
-        when: what must hold.
+        when: the conditions, all of which must be true.
         event: the event.
         environment: the `WORKFLOW_ENVIRONMENT` of its run, empty without one.
-        branch: the branch of its run, for events that do not say it themselves.
+        branch: the branch of its run, for events without a branch of their own.
     """
     metadata = event.metadata
     texts: tuple[tuple[str, TextCondition | None, Any], ...] = (
@@ -55,7 +56,7 @@ def mismatch(when: When, event: Event, environment: str, branch: str | None = No
 
 
 def at_path(metadata: dict[str, Any], path: str) -> Any:
-    """Return what a dotted path leads to, a key with dots in its name first."""
+    """Return the value at a dotted path, or `_MISSING`. A key that contains the dots itself comes first."""
     if path in metadata:
         return metadata[path]
     found: Any = metadata
@@ -67,7 +68,7 @@ def at_path(metadata: dict[str, Any], path: str) -> Any:
 
 
 def _unmet(condition: TextCondition | ValueCondition, found: Any) -> str | None:
-    """Return what of a condition does not hold, in words; None where all of it does."""
+    """Return the part of a condition that a value does not meet, for people; None if it meets all of it."""
     if isinstance(condition, (TextComparison, ValueComparison)):
         return next(_unmet_parts(condition, found), None)
     if isinstance(condition, list):
@@ -101,8 +102,8 @@ def _unmet_limits(condition: ValueComparison, found: Any) -> Iterator[str]:
         (condition.lt, "less than", operator.lt),
         (condition.le, "at most", operator.le),
     )
-    for limit, words, holds in limits:
-        if limit is not None and (number is None or not holds(number, limit)):
+    for limit, words, is_met in limits:
+        if limit is not None and (number is None or not is_met(number, limit)):
             yield f"a number {words} {limit:g}"
 
 
@@ -124,7 +125,7 @@ def _equals(expected: Any, found: Any) -> bool:
 
 
 def _text(found: Any) -> str | None:
-    """Return a single value as text, as it stands in JSON; None of what is none."""
+    """Return a text, number or boolean as text, the way JSON writes it; None for anything else."""
     if isinstance(found, str):
         return found
     return json.dumps(found) if isinstance(found, (bool, int, float)) else None
@@ -134,4 +135,4 @@ def _shown(value: Any) -> str:
     if value is _MISSING or value is None:
         return "not there"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""What rules and alerts remember from relay to relay: small JSON objects, beside the cursors in its database."""
+"""What triggers and alerts remember from one relay to the next: small JSON objects in the relay's database."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Memory:
-    """Objects by scope and key. Used from one thread; the database is opened with the first use.
+    """JSON objects by scope and key. Used from one thread; the database is opened with the first use.
 
     Args:
-        path: of the relay's database. One that is damaged is set aside, which forgets everything.
+        path: of the relay's database. If it is damaged, it is moved aside, and so everything is forgotten.
 
     Raises:
         sqlite3.Error: from any method, when the database cannot be read or written.
-        OSError: its file cannot be made.
+        OSError: its file cannot be created.
     """
 
     def __init__(self, path: str) -> None:
@@ -36,7 +36,7 @@ class Memory:
         return self._opened
 
     def get(self, scope: str, key: str) -> dict[str, Any] | None:
-        """Return what was put there last, or None."""
+        """Return the object that was put there last, or None."""
         row = self._db.execute("SELECT value FROM memory WHERE scope = ? AND key = ?", (scope, key)).fetchone()
         return _read(row[0]) if row else None
 
@@ -49,14 +49,18 @@ class Memory:
                 yield key, value
 
     def put(self, scope: str, key: str, value: Mapping[str, Any]) -> None:
-        """Keep an object of JSON in place of the one that was there."""
+        """Store an object in place of the one that was there."""
         with self._db:
             self._db.execute(
                 "INSERT OR REPLACE INTO memory VALUES (?, ?, ?, ?)", (scope, key, _text(value), time.time())
             )
 
     def swap(self, scope: str, key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> bool:
-        """Put `new` in place of `old`, None being nothing; False, and nothing done, where it is not `old` any more."""
+        """Replace an object if nobody has changed it meanwhile; None stands for no object.
+
+        Returns:
+            Whether it still was `old`. If not, nothing is changed.
+        """
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             if self.get(scope, key) != old:
@@ -69,7 +73,7 @@ class Memory:
             return True
 
     def forget_before(self, scope: str, at: float) -> None:
-        """Forget what was put before a time, in seconds since the epoch."""
+        """Remove the objects that were put before a time, in seconds since the epoch."""
         with self._db:
             self._db.execute("DELETE FROM memory WHERE scope = ? AND changed < ?", (scope, at))
 
@@ -85,7 +89,7 @@ def _text(value: Mapping[str, Any]) -> str:
 
 
 def _read(text: str) -> dict[str, Any] | None:
-    """Return an object as kept; None where it is damaged in a way that SQLite does not see."""
+    """Return an object, or None if it is damaged in a way that SQLite does not see."""
     with contextlib.suppress(ValueError, TypeError):
         value = json.loads(text)
         if isinstance(value, dict):

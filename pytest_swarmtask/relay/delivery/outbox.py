@@ -1,4 +1,4 @@
-"""The outbox of one endpoint: the events that are owed to it, read from the journal in order, and its cursors."""
+"""The outbox of one endpoint: the events that must be delivered to it, in order, and its cursors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal import segments
 from pytest_swarmtask.journal.decode import decode
 from pytest_swarmtask.plugins.sink import PendingEvent
@@ -16,27 +17,37 @@ from pytest_swarmtask.relay.delivery.store import DeadLetter, Position
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.relay.delivery.store import Store
 
 _BUFFER = 500
-_LAZY_COUNT = 100
-_LAZY_TIME = 0.2
+"""Events that are read ahead, at most, unless a batch needs more."""
+
+_SAVE_COUNT = 100
+"""Settled events after which the cursors are saved, because a transaction for each event costs too much."""
 
 
 class _QueuedEvent(NamedTuple):
-    """A record in the buffer, and how many lines of its segment are settled once it is."""
+    """An event in the buffer.
+
+    Attributes:
+        record: the event.
+        lines: how many lines of its segment are settled once it is.
+    """
 
     record: PendingEvent
     lines: int
 
 
 class _SegmentReader:
-    """One segment on its way.
+    """How far one segment is read and settled.
 
     Attributes:
-        settled: what may be forgotten.
-        offset, lines: how much has been read.
-        waiting: how many of its records are in the buffer.
+        path: of its file.
+        name: of the segment.
+        settled: the cursor.
+        offset, lines: how much was read, in bytes and lines; never less than is settled.
+        waiting: how many of its events are in the buffer.
     """
 
     __slots__ = ("lines", "name", "offset", "path", "settled", "waiting")
@@ -51,33 +62,47 @@ class _SegmentReader:
 
 
 class Outbox:
-    """Reads ahead a little, hands out records in order, and keeps the cursors.
+    """Reads events ahead, returns them in order, and keeps the cursors. Used by one thread.
 
-    Used by one thread. Cursors are kept after some events or a moment rather than after each: a relay that is
-    killed delivers a few events again, which is what the event's id is for.
+    Cursors are saved after some events or a moment, not after each event. So a relay that is killed delivers a few
+    events again; receivers recognise them by their ids.
+
+    Args:
+        endpoint: whose cursors.
+        accepts: whether the endpoint wants events of a type.
+        store: where the cursors are.
+        timing: `save_cursors` is used.
+
+    Attributes:
+        since: since when an event waits in the outbox, by the monotonic clock; 0 if none does.
     """
 
-    def __init__(self, endpoint: str, accepts: Callable[[str], bool], store: Store) -> None:
+    def __init__(self, endpoint: str, accepts: Callable[[str], bool], store: Store, timing: Timing = DEFAULTS) -> None:
         self._endpoint = endpoint
         self._accepts = accepts
         self._store = store
+        self._save_after = timing.save_cursors
         self._segments: dict[str, _SegmentReader] = {}
         self._buffer: deque[_QueuedEvent] = deque()
         self._letters: list[DeadLetter] = []
         self._dirty: dict[str, Position] = {}
-        self._most = _BUFFER
-        self._unkept = 0
-        self._kept_at = 0.0
+        self._capacity = _BUFFER
+        self._unsaved = 0
+        self._saved_at = 0.0
         self.since = 0.0
 
     def add(self, path: str) -> None:
-        """Owe one more segment."""
+        """Add one more segment; one that was added before is not added again."""
         name = os.path.basename(path)
         if name not in self._segments:
             self._segments[name] = _SegmentReader(path, self._settled(path, name))
 
     def _settled(self, path: str, name: str) -> Position:
-        """Return how far a segment is; a cursor that points nowhere is damaged, and everything is delivered again."""
+        """Return the cursor of a segment.
+
+        A cursor that does not point to the beginning of a line is damaged. Then the segment is delivered again from
+        its beginning, because events may arrive twice but must not be lost.
+        """
         position = self._store.position(self._endpoint, name)
         try:
             return position if segments.begins_line(path, position.offset) else Position()
@@ -85,20 +110,23 @@ class Outbox:
             return position  # removed, or unreadable for now
 
     def read_ahead(self, wanted: int) -> int:
-        """See to it that `wanted` records are in the buffer if there are so many; return how many are.
+        """Fill the buffer if it has less than `wanted` events; return how many it has then.
 
-        It is filled anew only when it runs low: reading the journal costs the same for one line as for hundreds.
+        It is filled only when it runs low: reading the journal costs the same for one line as for hundreds.
         """
         if len(self._buffer) < wanted:
-            self._most = max(_BUFFER, wanted)
-            for reading in list(self._segments.values()):
-                self._read(reading)
+            self._capacity = max(_BUFFER, wanted)
+            for reader in list(self._segments.values()):
+                self._read(reader)
         if self._buffer and not self.since:
             self.since = time.monotonic()
         return len(self._buffer)
 
     def next_batch(self, count: int, size: int) -> list[PendingEvent]:
-        """Return the next records, at most `count` and about `size` bytes, at least one. They stay in the outbox."""
+        """Return the next events: at most `count` and about `size` bytes, but at least one, if there is one.
+
+        They stay in the outbox until they are settled.
+        """
         batch: list[PendingEvent] = []
         for record, _ in self._buffer:
             size -= len(record.line)
@@ -108,69 +136,70 @@ class Outbox:
         return batch
 
     def settle(self, records: Sequence[PendingEvent], refused: str | None = None) -> None:
-        """Take the first records out: delivered, or dead letters for the reason given."""
+        """Remove the first events from the outbox: they were delivered, or refused for a reason as dead letters."""
         for record in records:
             entry = self._buffer.popleft()
-            reading = self._segments[record.segment]
+            reader = self._segments[record.segment]
             delivered, dead = (1, 0) if refused is None else (0, 1)
-            old = reading.settled
+            old = reader.settled
             skipped = entry.lines - old.lines - 1
-            self._move(
-                reading,
+            self._set_cursor(
+                reader,
                 Position(record.end, entry.lines, old.delivered + delivered, old.dead + dead, old.skipped + skipped),
             )
-            reading.waiting -= 1
-            self._skip_to_here(reading)
+            reader.waiting -= 1
+            self._settle_skipped(reader)
             if refused is not None:
                 letter = DeadLetter(self._endpoint, record.event.id, record.line, refused, time.time())
                 self._letters.append(letter)
         self.since = time.monotonic() if self._buffer else 0.0
-        self._unkept += len(records)
-        if self._letters or self._unkept >= _LAZY_COUNT or time.monotonic() - self._kept_at > _LAZY_TIME:
+        self._unsaved += len(records)
+        # A dead letter is saved at once, in one transaction with its cursor: it must not be lost if we are killed.
+        if self._letters or self._unsaved >= _SAVE_COUNT or time.monotonic() - self._saved_at > self._save_after:
             self.save()
 
     def save(self) -> None:
-        """Write the cursors and dead letters down."""
+        """Save the cursors and dead letters in the database."""
         if self._dirty or self._letters:
             self._store.settle(self._endpoint, self._dirty, self._letters)
             self._dirty, self._letters = {}, []
-        self._unkept = 0
-        self._kept_at = time.monotonic()
+        self._unsaved = 0
+        self._saved_at = time.monotonic()
 
     def positions(self) -> dict[str, Position]:
-        """Return how far each segment is."""
-        return {name: reading.settled for name, reading in list(self._segments.items())}
+        """Return the cursor of each segment, by name."""
+        return {name: reader.settled for name, reader in list(self._segments.items())}
 
-    def _read(self, reading: _SegmentReader) -> None:
+    def _read(self, reader: _SegmentReader) -> None:
         try:
-            if os.stat(reading.path).st_size <= reading.offset:
+            if os.stat(reader.path).st_size <= reader.offset:
                 return
-            for line, end in segments.read(reading.path, reading.offset):
-                reading.offset = end
-                reading.lines += 1
-                self._put(reading, line, end)
-                if len(self._buffer) >= self._most:
+            for line, end in segments.read(reader.path, reader.offset):
+                reader.offset = end
+                reader.lines += 1
+                self._queue(reader, line, end)
+                if len(self._buffer) >= self._capacity:
                     break
         except OSError:
             return  # removed, or unreadable for now
-        self._skip_to_here(reading)
+        self._settle_skipped(reader)
 
-    def _put(self, reading: _SegmentReader, line: bytes, end: int) -> None:
+    def _queue(self, reader: _SegmentReader, line: bytes, end: int) -> None:
         try:
             event = decode(line)
         except JournalError:
-            return  # torn or foreign: skipped, and counted as such
+            return  # torn or foreign: it is skipped, and counted with the skipped lines
         if self._accepts(event.event_type):
-            self._buffer.append(_QueuedEvent(PendingEvent(line, event, reading.name, end), reading.lines))
-            reading.waiting += 1
+            self._buffer.append(_QueuedEvent(PendingEvent(line, event, reader.name, end), reader.lines))
+            reader.waiting += 1
 
-    def _skip_to_here(self, reading: _SegmentReader) -> None:
-        """Settle the lines that were read and are for nobody, once no record stands before them in the buffer."""
-        old = reading.settled
-        if not reading.waiting and reading.offset > old.offset:
-            skipped = old.skipped + reading.lines - old.lines
-            self._move(reading, old._replace(offset=reading.offset, lines=reading.lines, skipped=skipped))
+    def _settle_skipped(self, reader: _SegmentReader) -> None:
+        """Move the cursor over lines that need no delivery, if no event before them is still in the buffer."""
+        old = reader.settled
+        if not reader.waiting and reader.offset > old.offset:
+            skipped = old.skipped + reader.lines - old.lines
+            self._set_cursor(reader, old._replace(offset=reader.offset, lines=reader.lines, skipped=skipped))
 
-    def _move(self, reading: _SegmentReader, position: Position) -> None:
-        reading.settled = position
-        self._dirty[reading.name] = position
+    def _set_cursor(self, reader: _SegmentReader, position: Position) -> None:
+        reader.settled = position
+        self._dirty[reader.name] = position

@@ -1,4 +1,4 @@
-"""From a segment's route to the sinks that it is owed to."""
+"""Routes: which endpoints the events of a segment must be delivered to, and the sinks of these endpoints."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal.segments import LOCAL, route_of
 from pytest_swarmtask.plugins.hookspecs import SinkRequest
 from pytest_swarmtask.plugins.sink import Stopped
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
 
 
 class MissingSink:
-    """Stands for an endpoint that segments are owed to and that the configuration knows no longer: events wait."""
+    """Takes the place of a sink that cannot be made: its endpoint is not configured any more, or is misconfigured.
+
+    Its events wait, and `swarmtask status` shows the reason.
+    """
 
     max_events = 1
     max_bytes = 1
@@ -35,11 +40,11 @@ class MissingSink:
         self._reason = reason
 
     def accepts(self, event_type: str) -> bool:  # noqa: ARG002 - the protocol's
-        """Keep everything."""
+        """Accept everything, so that nothing is skipped."""
         return True
 
     def send(self, records: Sequence[PendingEvent]) -> SendResult:  # noqa: ARG002 - the protocol's
-        """Say what is missing."""
+        """Return the reason why nothing can be sent."""
         return Stopped(self._reason)
 
     def run_pending(self) -> float:
@@ -51,30 +56,35 @@ class MissingSink:
 
 
 class Routes:
-    """Knows the sinks of each route of a journal.
+    """The routes of a project's journal, read from their files when they are needed.
 
     Args:
-        project: the project whose journal this is.
-        environ: where variables are looked up, and whose `WORKFLOW_ENVIRONMENT` the run has.
+        project: whose journal.
+        environ: where variables are looked up, and the `WORKFLOW_ENVIRONMENT` of this process.
     """
 
     def __init__(self, project: Project, environ: Mapping[str, str]) -> None:
         self._project = project
         self._environ = environ
-        self._configured: dict[str, Workflow | None] = {}
+        self._workflows: dict[str, Workflow | None] = {}
         self._routes: dict[str, dict[str, Any]] = {}
 
-    def relay(self, route: str) -> str | None:
-        """Return the key of the relay that a route belongs to; None where it is owed to nobody."""
+    def relay_key(self, route: str) -> str | None:
+        """Return the key of the relay that serves a route; None if its events need no delivery."""
         key = self._route(route).get("relay")
         return str(key) if key is not None else None
 
-    def is_at_home(self, route: str) -> bool:
-        """Tell whether a route is of the environment that we are in."""
+    def is_of_our_environment(self, route: str) -> bool:
+        """Whether a route was written in the `WORKFLOW_ENVIRONMENT` of this process."""
         return (self._route(route).get("environment") or "") == self._environ.get("WORKFLOW_ENVIRONMENT", "")
 
     def endpoints(self, route: str) -> list[str]:
-        """Return the endpoints that a route names: ``name``, ``name@environment``, ``name as role`` where it signs."""
+        """Return the endpoints of a route.
+
+        Returns:
+            ``name``, ``name@environment`` or ``name@environment as role``. Deliveries of the same endpoint by other
+            environments or roles have other definitions and signatures, so their cursors are kept apart.
+        """
         return [name + self._suffix(route) for name in self._route(route).get("endpoints", ())]
 
     def _suffix(self, route: str) -> str:
@@ -82,31 +92,31 @@ class Routes:
         environment = f"@{content['environment']}" if content.get("environment") else ""
         return f"{environment} as {content['role']}" if content.get("role") else environment
 
-    def leading_to(self, endpoint: str) -> str:
-        """Return the newest route that names an endpoint; `LOCAL` where none does."""
-        folder = self._project.routes
+    def newest_route_to(self, endpoint: str) -> str:
+        """Return the newest route that has an endpoint, or `LOCAL` if none has it."""
         try:
-            files = sorted(os.scandir(folder), key=lambda file: file.stat().st_mtime, reverse=True)
+            files = sorted(os.scandir(self._project.routes), key=lambda file: file.stat().st_mtime, reverse=True)
         except OSError:
             return LOCAL
         routes = (file.name.removesuffix(".json") for file in files if file.name.endswith(".json"))
         return next((route for route in routes if endpoint in self.endpoints(route)), LOCAL)
 
-    def sink(self, route: str, endpoint: str, plugins: pluggy.PluginManager) -> Sink:
+    def sink(self, route: str, endpoint: str, plugins: pluggy.PluginManager, timing: Timing = DEFAULTS) -> Sink:
         """Return a new sink for an endpoint of a route, made by one of the plug-ins."""
         content = self._route(route)
         name = endpoint.removesuffix(self._suffix(route))
         environment = content.get("environment") or ""
         request = SinkRequest(
-            name,
-            endpoint,
-            self._project,
-            self._environ,
-            self._workflow(environment),
-            content.get("registered", {}).get(name),
-            content.get("role"),
-            environment,
-            plugins,
+            name=name,
+            identity=endpoint,
+            project=self._project,
+            environ=self._environ,
+            workflow=self._workflow(environment),
+            registered=content.get("registered", {}).get(name),
+            role=content.get("role"),
+            environment=environment,
+            plugins=plugins,
+            timing=timing,
         )
         try:
             sink: Sink = plugins.hook.swarmtask_sink(request=request)
@@ -117,32 +127,34 @@ class Routes:
         return sink
 
     def _workflow(self, environment: str) -> Workflow | None:
-        """Return the configuration of an environment; None where it is not valid: capture goes by defaults then."""
-        if environment not in self._configured:
+        """Return the configuration of an environment, or None if it is invalid: events were recorded by defaults."""
+        if environment not in self._workflows:
             environ = {**self._environ, "WORKFLOW_ENVIRONMENT": environment}
             try:
-                self._configured[environment] = load(self._project, environ).workflow
+                self._workflows[environment] = load(self._project, environ).workflow
             except ConfigError:
-                self._configured[environment] = None
-        return self._configured[environment]
+                self._workflows[environment] = None
+        return self._workflows[environment]
 
     def _route(self, route: str) -> dict[str, Any]:
         if route == LOCAL:
-            return {}
+            return {}  # its events stay in the journal
         known = self._routes.get(route)
         if known is None:
             known = self._routes[route] = self._read(route)
         return known
 
     def _read(self, route: str) -> dict[str, Any]:
-        """Return whom a route is owed to.
+        """Return the content of a route's file.
 
-        Where its file is gone or damaged nobody can say so: the events wait, visibly, under its own name.
+        If the file is gone or damaged, the endpoints are unknown. Then the events wait for an endpoint that is named
+        after the route, and `swarmtask status` shows it.
         """
-        nobody_knows = {"endpoints": [f"route {route}"], "relay": route}
+        unknown = {"endpoints": [f"route {route}"], "relay": route}
         try:
             content = Path(self._project.route(route)).read_bytes()
             found = json.loads(content)
         except (OSError, ValueError):
-            return nobody_knows
-        return found if isinstance(found, dict) and route_of(content) == route else nobody_knows
+            return unknown
+        # A route is named by the checksum of its content, so other content is damage.
+        return found if isinstance(found, dict) and route_of(content) == route else unknown

@@ -1,7 +1,7 @@
-"""What the relay must not forget: cursors, the retry schedule and dead letters, in SQLite.
+"""The relay's database: cursors, the retry schedule and dead letters, in SQLite.
 
-The journal holds the events; here stands only how far each endpoint is. Losing this file means delivering
-again, never losing an event. What rules and alerts have to remember stands here too (`relay.delivery.memory`).
+The events are in the journal. If the database is lost they are delivered again, but none is lost except for dead
+letters whose segment is gone. The database also has what triggers and alerts remember, see `relay.delivery.memory`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pytest_swarmtask.relay")
 
 _TIMEOUT = 10.0
-"""Seconds to wait for others that write."""
+"""Seconds to wait for other processes and threads that write."""
 
 _OTHER_TROUBLE = ("locked", "unable to open", "disk", "readonly", "newer version")
-"""Words of errors about locks, permissions and space."""
+"""Words in the messages of errors that say nothing against the file itself: locks, permissions, space, versions."""
 
 SCHEMA_VERSION = 2
 _SCHEMA = """
@@ -58,10 +58,13 @@ UNION ALL
 SELECT 1 FROM dropped WHERE typeof(endpoint) <> 'text' OR typeof(writer) <> 'text' OR typeof(cause) <> 'text'
     OR typeof(letters) <> 'integer' OR letters <= 0
 """
-"""What is damaged though SQLite takes it for sound. Positions and states are looked at where they are read."""
+"""Finds damage that SQLite's own check does not see: values of the wrong type, which SQLite stores in any column.
+
+Positions and states are checked when they are read, because each of them can be replaced by the beginning.
+"""
 
 PURGED, EXPIRED = "purged", "expired"
-"""Why dead letters were dropped: a person wanted it, or they were too old or too many to be kept."""
+"""Why dead letters were dropped: by a person, or by retention, as they were too old or too many."""
 
 
 class Position(NamedTuple):
@@ -69,9 +72,10 @@ class Position(NamedTuple):
 
     Attributes:
         offset: bytes of the segment that are settled.
-        lines: lines of it that are settled; the sum of what follows.
-        delivered, dead: events that were accepted, or refused for good.
-        skipped: lines that were not for this endpoint, or were no events.
+        lines: settled lines, which are `delivered`, `dead` or `skipped`.
+        delivered: events that the endpoint accepted.
+        dead: events that became dead letters, whatever happened to the letters since.
+        skipped: lines that its filter left out, or that are no events.
     """
 
     offset: int = 0
@@ -85,13 +89,13 @@ _STATES = ("ok", "retrying", "stopped", "disabled")
 
 
 class EndpointState(NamedTuple):
-    """How an endpoint is.
+    """Whether an endpoint accepts events.
 
     Attributes:
         state: ``ok``, ``retrying``, ``stopped`` (a person must change something) or ``disabled`` (it answered 410).
-        reason: the last trouble in words, empty when all is well.
+        reason: why it is not ``ok``, for people; else empty.
         failures: attempts in a row that failed.
-        next_attempt: when to try again, seconds since the epoch.
+        next_attempt: when to try again, in seconds since the epoch.
     """
 
     state: str = "ok"
@@ -101,7 +105,15 @@ class EndpointState(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """An event that an endpoint refused for good."""
+    """An event that an endpoint refused permanently.
+
+    Attributes:
+        endpoint: which one.
+        event_id: the event's id.
+        line: the event as it is in the journal.
+        reason: why it was refused, for people.
+        at: when, in seconds since the epoch.
+    """
 
     endpoint: str
     event_id: str
@@ -111,10 +123,13 @@ class DeadLetter(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """How many dead letters of one endpoint and one writer were dropped, and why.
+    """How many dead letters were dropped for the same reason.
 
     Attributes:
-        writer: whose events they were; empty once the journal holds nothing of theirs any more.
+        endpoint: which one refused them.
+        writer: the process that wrote the events; empty once the journal has no segment of it any more.
+        cause: `PURGED` or `EXPIRED`.
+        letters: how many.
     """
 
     endpoint: str
@@ -149,30 +164,30 @@ class Store:
         return _position(row) if row else Position()
 
     def positions(self) -> Iterator[tuple[str, str, Position]]:
-        """Yield endpoint, segment and position for everything that was begun."""
+        """Yield endpoint, segment and position of each cursor."""
         for row in self._db.execute("SELECT endpoint, segment, offset, lines, delivered, dead, skipped FROM cursors"):
             yield row[0], row[1], _position(row[2:])
 
     def settle(self, endpoint: str, positions: dict[str, Position], letters: Sequence[DeadLetter] = ()) -> None:
-        """Keep new positions, and the dead letters that belong to them, in one transaction."""
+        """Save new positions of an endpoint, and the dead letters that belong to them, in one transaction."""
         with self._db:
             rows = [(endpoint, segment, *position) for segment, position in positions.items()]
             self._db.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             self._db.executemany("INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?)", letters)
 
     def state(self, endpoint: str) -> EndpointState:
-        """Return how an endpoint was last."""
+        """Return the last known state of an endpoint."""
         query = "SELECT state, reason, failures, next_attempt FROM endpoints WHERE name = ?"
         row = self._db.execute(query, (endpoint,)).fetchone()
         return _state(row) if row else EndpointState()
 
     def states(self) -> dict[str, EndpointState]:
-        """Return how each endpoint was last, by name."""
+        """Return the last known state of each endpoint, by name."""
         rows = self._db.execute("SELECT name, state, reason, failures, next_attempt FROM endpoints ORDER BY name")
         return {row[0]: _state(row[1:]) for row in rows}
 
     def set_state(self, endpoint: str, state: EndpointState) -> None:
-        """Keep how an endpoint is."""
+        """Save the state of an endpoint."""
         with self._db:
             row = (endpoint, *state, time.time())
             self._db.execute("INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -187,7 +202,12 @@ class Store:
         return self._db.execute("SELECT endpoint, event_id FROM dead_letters").fetchall()
 
     def excess_letters(self, before: float, most: int) -> list[tuple[str, str]]:
-        """Return endpoint and event id of dead letters from before a time, and of the oldest beyond `most` bytes."""
+        """Return endpoint and event id of the dead letters that retention drops.
+
+        Args:
+            before: seconds since the epoch; older dead letters are dropped.
+            most: bytes that dead letters may have together; the oldest ones beyond that are dropped.
+        """
         query = "SELECT endpoint, event_id, at < ?, length(line) FROM dead_letters ORDER BY at DESC"
         found, size = [], 0
         for endpoint, event_id, is_old, length in self._db.execute(query, (before,)):
@@ -217,7 +237,7 @@ class Store:
         self._db.executemany(query, dropped)
 
     def forget_all_but(self, segments: Collection[str], writers: Collection[str]) -> None:
-        """Forget the positions in all other segments, and of whom what was dropped was."""
+        """Remove the cursors in all other segments, and the names of all other writers from the dropped letters."""
         with self._db:
             gone = [one for one in self.dropped() if one.writer and one.writer not in writers]
             self._db.executemany("DELETE FROM dropped WHERE writer = ?", {(one.writer,) for one in gone})
@@ -227,14 +247,14 @@ class Store:
             self._db.executemany("DELETE FROM cursors WHERE segment = ?", others)
 
     def revive(self, letter: DeadLetter) -> None:
-        """Forget a dead letter: it was delivered after all."""
+        """Remove a dead letter, because it was delivered now."""
         with self._db:
             query = "DELETE FROM dead_letters WHERE endpoint = ? AND event_id = ?"
             self._db.execute(query, (letter.endpoint, letter.event_id))
 
 
 def _position(row: Sequence[Any]) -> Position:
-    """Return a position as kept; the beginning where it is damaged in a way that SQLite does not see."""
+    """Return a position, or the beginning if it is damaged in a way that SQLite does not see."""
     if not all(isinstance(value, int) and value >= 0 for value in row):
         return Position()
     position = Position(*row)
@@ -248,10 +268,10 @@ def _state(row: Sequence[Any]) -> EndpointState:
 
 
 def open_database(path: str) -> sqlite3.Connection:
-    """Open the database; one that is damaged is set aside and made anew.
+    """Open the database. If it is damaged, it is moved aside, and a new one is created.
 
     Raises:
-        sqlite3.Error: it is locked for too long, cannot be written, or a newer version wrote it.
+        sqlite3.Error: it is locked for too long, it cannot be written, or a newer version wrote it.
     """
     try:
         with unmoved(path):
@@ -260,18 +280,18 @@ def open_database(path: str) -> sqlite3.Connection:
         if _may_be_sound(error):
             raise
         with alone(path):
-            return _mended(path)
+            return _replaced(path)
 
 
 def _may_be_sound(error: sqlite3.DatabaseError) -> bool:
-    """Tell whether an error says nothing against the file itself; only its words tell (Python 3.10 has no codes)."""
+    """Whether the cause of an error may be outside of the file. Python 3.10 gives no error codes, so words decide."""
     return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in _OTHER_TROUBLE)
 
 
-def _mended(path: str) -> sqlite3.Connection:
-    """Open the database that somebody else has made in the meantime, else make it anew."""
+def _replaced(path: str) -> sqlite3.Connection:
+    """Move a damaged database aside and return a new one."""
     try:
-        return _connect(path)
+        return _connect(path)  # another delivery may have replaced it meanwhile
     except sqlite3.DatabaseError as error:
         if _may_be_sound(error):
             raise
@@ -279,7 +299,8 @@ def _mended(path: str) -> sqlite3.Connection:
         _log.warning(
             "%s cannot be read (%s): moved to %s, every journaled event is delivered again", path, error, aside
         )
-        for suffix in ("-wal", "-shm"):  # first: afterwards they may be those of a new one that somebody else has made
+        # First its log: after the database was moved, a log of this name may belong to a new one of another process.
+        for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path + suffix)
         os.replace(path, aside)
@@ -293,7 +314,7 @@ def _has_our_tables(db: sqlite3.Connection) -> bool:
 
 
 def _text(value: bytes) -> str:
-    """Return a text of the database, damaged or not."""
+    """Return a text of the database. A damaged one is shown with U+FFFD, instead of an error in every query."""
     return value.decode("utf-8", "replace")
 
 
@@ -318,7 +339,7 @@ def _connect(path: str) -> sqlite3.Connection:
             raise sqlite3.DatabaseError("its dead letters are not as they were written")  # noqa: TRY301 - closed below
         if version < SCHEMA_VERSION:
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-    except UnicodeDecodeError as error:  # in the message of what SQLite would have raised
+    except UnicodeDecodeError as error:  # raised while Python decodes the message of an error about damaged text
         db.close()
         raise sqlite3.DatabaseError("it is no text where it should be") from error
     except BaseException:

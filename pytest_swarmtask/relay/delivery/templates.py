@@ -1,4 +1,4 @@
-"""`{{…}}` in texts of the configuration: fields of an event, anything of its metadata, and what a rule adds."""
+"""Templates, `{{…}}` in texts of the configuration: fields of an event, its metadata, and more values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 
 
 def variables(event: Event, **more: object) -> dict[str, object]:
-    """Return what templates may name about an event: its fields, its metadata, and `more`."""
+    """Return the values that templates may name: the fields of an event, its metadata, and `more`."""
     fields = {name: getattr(event, name) for name in event.__slots__}
     metadata = event.metadata
     known = {"environment": metadata.get("environment"), "task_title": metadata.get("task_title")}
@@ -22,18 +22,18 @@ def variables(event: Event, **more: object) -> dict[str, object]:
 
 
 def fill(template: str, values: Mapping[str, object], quote: Callable[[str], str] = str) -> str:
-    """Return the text with each placeholder replaced by its value; what is not known becomes nothing.
+    """Return the text with each placeholder replaced by its value; an unknown one becomes an empty text.
 
     Args:
         template: the text.
-        values: by name; `metadata` is a mapping that dotted names lead into.
-        quote: what each value goes through.
+        values: by name; dotted names such as ``metadata.branch`` lead into mappings.
+        quote: applied to each value, to escape it for the place where it goes.
     """
     return _PLACEHOLDER.sub(lambda match: quote(_text(_value(match[1], values))), template)
 
 
 def fill_all(value: Any, values: Mapping[str, object]) -> Any:
-    """Return a value of JSON with all texts in it filled."""
+    """Return a JSON value with all templates in its texts filled; keys stay as they are."""
     if isinstance(value, dict):
         return {key: fill_all(item, values) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,54 +1,63 @@
-"""Delivery: one thread for each endpoint carries its outbox to its sink, and knows when to try again."""
+"""Delivery: one thread for each endpoint sends its events to its sink, and tries again after failures."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import random
 import sqlite3
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, Rejected, Retry, Split
+from pytest_swarmtask.relay.delivery.backoff import delivery_wait
 from pytest_swarmtask.relay.delivery.outbox import Outbox
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
-BACKOFF_FIRST = 0.5
-BACKOFF_MOST = 300.0
-_RETRY_AFTER_MOST = 3600.0
+_MAX_SCHEDULE = 3600.0
+"""The longest wait in seconds that a stored schedule is believed: the longest that a receiver may ask for."""
+
+_MAX_SLEEP = 1.0
+"""Seconds after which a delivery with pending work looks again, even if nothing has woken it."""
+
+_UNTIL_WOKEN = 3600.0
+
 _TRYING = ("ok", "retrying")
 
 
-def backoff(failures: int) -> float:
-    """Return how many seconds to wait after this many failures in a row: doubled each time, with jitter."""
-    longest = min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** min(failures - 1, 20))
-    return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, keeps no secret
-
-
 class Delivery(threading.Thread):
-    """Carries the outbox of one endpoint to its sink.
+    """Sends the events of one endpoint to its sink, in order. An endpoint that hangs delays no other.
 
     Args:
-        name: under which cursors and state are kept.
-        sink: where to.
+        name: the endpoint's name, under which the cursors and the state are stored.
+        sink: accepts the events.
         database: path of the store.
-        eager: try at once, whatever the schedule and the state of the endpoint say: a person asked for it.
+        eager: try at once, whatever the schedule and the state of the endpoint say, because a person asked for it.
+        timing: waiting times.
+
+    Attributes:
+        endpoint: its name.
+        state: of the endpoint.
+        busy: whether there is work that the relay should not end without: events that can be sent, or periodic work
+            of the sink.
     """
 
-    def __init__(self, name: str, sink: Sink, database: str, *, eager: bool) -> None:
+    def __init__(self, name: str, sink: Sink, database: str, *, eager: bool, timing: Timing = DEFAULTS) -> None:
         super().__init__(name=f"swarmtask-delivery-{name}", daemon=True)
         self._sink = sink
         self._database = database
         self._eager = eager
+        self._timing = timing
         self._wake = threading.Condition()
         self._new: list[str] = []
         self._stopping = False
@@ -56,8 +65,8 @@ class Delivery(threading.Thread):
         self._positions: dict[str, Position] = {}
         self._hurry = False
         self._limit = sink.max_events
-        self._careful = 0  # records left of a batch that was refused
-        self._due = 0.0  # when to try again, by the clock that never jumps
+        self._careful = 0  # events left of a batch that was refused as a whole
+        self._due = 0.0  # when to try again, by the monotonic clock, which never jumps
         self._ended = False
         self.endpoint = name
         self.state = self._stored = EndpointState()
@@ -66,13 +75,13 @@ class Delivery(threading.Thread):
     # -- called by the relay's loop ----------------------------------------------------------------------------
 
     def add(self, path: str) -> None:
-        """Owe one more segment."""
+        """Deliver one more segment."""
         with self._wake:
             self._new.append(path)
             self._wake_up()
 
     def poke(self, *, hurry: bool) -> None:
-        """Tell that the journal has grown, or that somebody waits for the last of it."""
+        """Look at the journal again; with `hurry`, send the last events without waiting for a full batch."""
         with self._wake:
             self._hurry = hurry
             self._wake_up()
@@ -94,7 +103,7 @@ class Delivery(threading.Thread):
 
     @property
     def trying(self) -> bool:
-        """Whether it will go on by itself."""
+        """Whether it goes on without a person's help."""
         return self.state.state in _TRYING
 
     # -- the thread --------------------------------------------------------------------------------------------
@@ -103,7 +112,7 @@ class Delivery(threading.Thread):
         """Deliver until stopped."""
         try:
             with contextlib.closing(Store(self._database)) as store, contextlib.closing(self._sink):
-                self._deliver(store, Outbox(self.endpoint, self._sink.accepts, store))
+                self._deliver(store, Outbox(self.endpoint, self._sink.accepts, store, self._timing))
         except (sqlite3.Error, OSError) as error:
             _log.error("%s: the relay's database cannot be used: %s", neutral(self.endpoint), error)
             self.state = EndpointState("stopped", f"the relay's database cannot be used: {error}")
@@ -117,17 +126,17 @@ class Delivery(threading.Thread):
     def _deliver(self, store: Store, outbox: Outbox) -> None:
         self.state = self._first_state(store)
         while not self._stopping:
-            self._take_news(outbox)
+            self._add_new_segments(outbox)
             waiting = outbox.read_ahead(self._limit)
             self._positions = outbox.positions()
             batch = outbox.next_batch(self._limit, self._sink.max_bytes)
             pause = self._pause(outbox, batch, waiting)
             if pause > 0:
                 outbox.save()
-                tended = self._sink.run_pending()
-                self._sleep(min(pause, tended), busy=waiting > 0 or tended < float("inf"))
+                until_pending = self._sink.run_pending()
+                self._sleep(min(pause, until_pending), busy=waiting > 0 or until_pending < float("inf"))
                 continue
-            self._judge(self._sink.send(batch), batch, outbox, store)
+            self._handle(self._sink.send(batch), batch, outbox, store)
             self._positions = outbox.positions()
         outbox.save()
 
@@ -135,13 +144,13 @@ class Delivery(threading.Thread):
         state = self._stored = store.state(self.endpoint)
         if self._eager:
             return EndpointState()
-        if state.state == "stopped":  # a person may have changed something: one attempt in each run finds out
-            return EndpointState("ok", "", 0, 0.0)
-        left = min(state.next_attempt - time.time(), _RETRY_AFTER_MOST)  # also after the clock was set back by years
-        self._due = time.monotonic() + left
+        if state.state == "stopped":
+            return EndpointState()  # a person may have fixed the cause, so each run tries once
+        # The schedule may have been made before the clock was set back, so it is limited.
+        self._due = time.monotonic() + min(state.next_attempt - time.time(), _MAX_SCHEDULE)
         return state
 
-    def _take_news(self, outbox: Outbox) -> None:
+    def _add_new_segments(self, outbox: Outbox) -> None:
         with self._wake:
             new, self._new = self._new, []
             self._poked = False
@@ -149,13 +158,17 @@ class Delivery(threading.Thread):
             outbox.add(path)
 
     def _pause(self, outbox: Outbox, batch: Sequence[PendingEvent], waiting: int) -> float:
-        """Return how many seconds there is nothing to do; 0 or less when the batch is to be sent now."""
+        """Return the seconds until the batch must be sent; 0 or less if that is now.
+
+        A batch that is not full waits for more events, until its first one has waited for the sink's `max_age`.
+        """
         if not batch or not self.trying:
-            return 3600.0
+            return _UNTIL_WOKEN
         left = self._due - time.monotonic()
         if left > 0:
             return left
-        if self._hurry or len(batch) == self._limit or len(batch) < waiting:
+        is_full = len(batch) == self._limit or len(batch) < waiting  # by number, or by bytes
+        if self._hurry or is_full:
             return 0.0
         return outbox.since + self._sink.max_age - time.monotonic()
 
@@ -163,46 +176,47 @@ class Delivery(threading.Thread):
         with self._wake:
             if not self._poked and not self._stopping:
                 self.busy = busy and self.trying
-                self._wake.wait(min(seconds, 1.0) if busy else seconds)
+                self._wake.wait(min(seconds, _MAX_SLEEP) if busy else seconds)
 
-    # -- verdicts ----------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------------------
 
-    def _judge(self, verdict: SendResult, batch: Sequence[PendingEvent], outbox: Outbox, store: Store) -> None:
-        if isinstance(verdict, Delivered):
+    def _handle(self, result: SendResult, batch: Sequence[PendingEvent], outbox: Outbox, store: Store) -> None:
+        if isinstance(result, Delivered):
             outbox.settle(batch)
-            self._passed(len(batch))
-            self._change(store, EndpointState())
-        elif isinstance(verdict, Retry):
-            self._postpone(store, verdict)
-        elif isinstance(verdict, Split) and len(batch) > 1:
+            self._count_settled(len(batch))
+            self._set_state(store, EndpointState())
+        elif isinstance(result, Retry):
+            self._postpone(store, result)
+        elif isinstance(result, Split) and len(batch) > 1:
+            # Half of it may be accepted. If not, the halves become smaller until the event at fault is alone.
             self._limit = max(1, len(batch) // 2)
             self._careful = self._careful or len(batch)
-        elif isinstance(verdict, (Split, Rejected)):
+        elif isinstance(result, (Split, Rejected)):
             _log.warning(
-                "%s: %s becomes a dead letter: %s", neutral(self.endpoint), neutral(batch[0].event.id), verdict.reason
+                "%s: %s becomes a dead letter: %s", neutral(self.endpoint), neutral(batch[0].event.id), result.reason
             )
-            outbox.settle(batch[:1], refused=verdict.reason)
-            self._passed(1)
-            self._change(store, EndpointState())
+            outbox.settle(batch[:1], refused=result.reason)
+            self._count_settled(1)
+            self._set_state(store, EndpointState())
         else:
-            state = "disabled" if isinstance(verdict, Disabled) else "stopped"
-            _log.warning("%s: %s: %s", neutral(self.endpoint), state, verdict.reason)
-            self._change(store, EndpointState(state, verdict.reason))
+            state = "disabled" if isinstance(result, Disabled) else "stopped"
+            _log.warning("%s: %s: %s", neutral(self.endpoint), state, result.reason)
+            self._set_state(store, EndpointState(state, result.reason))
 
-    def _passed(self, count: int) -> None:
-        """Go back to whole batches once as many records are dealt with as there were in the one that was refused."""
+    def _count_settled(self, count: int) -> None:
+        """Return to full batches once all events of the refused batch are settled."""
         self._careful = max(0, self._careful - count)
         if not self._careful:
             self._limit = self._sink.max_events
 
-    def _postpone(self, store: Store, verdict: Retry) -> None:
+    def _postpone(self, store: Store, result: Retry) -> None:
         failures = self.state.failures + 1
-        wait = backoff(failures) if verdict.after is None else max(verdict.after, backoff(1))
-        _log.warning("%s: %s; next attempt in %.1f s", neutral(self.endpoint), verdict.reason, wait)
+        wait = delivery_wait(failures, result.after, self._timing)
+        _log.warning("%s: %s; next attempt in %.1f s", neutral(self.endpoint), result.reason, wait)
         self._due = time.monotonic() + wait
-        self._change(store, EndpointState("retrying", verdict.reason, failures, time.time() + wait))
+        self._set_state(store, EndpointState("retrying", result.reason, failures, time.time() + wait))
 
-    def _change(self, store: Store, state: EndpointState) -> None:
+    def _set_state(self, store: Store, state: EndpointState) -> None:
         self.state = state
         if state != self._stored:
             self._stored = state

@@ -1,1 +1,1 @@
-"""One HTTP request: address checks, TLS, the connection, what an answer means."""
+"""One HTTP request: address checks, TLS, the connection, and the meaning of answers."""

@@ -1,7 +1,7 @@
-"""Which addresses an endpoint may be connected to.
+"""Address checks: to which addresses an endpoint may be connected.
 
-A webhook's URL may come from someone else, and its name may mean another address tomorrow. So it is addresses that
-are checked, not names, and the address that was checked is the one that is connected to (see `transport`).
+A webhook's URL may come from someone else, and its host name may get another address at any time. So addresses are
+checked, not names, and the connection goes to the very address that was checked (see `transport`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 Address = IPv4Address | IPv6Address
 
-# Where clouds answer anyone on the machine with its credentials; they are not all link-local.
+# Metadata services of clouds outside of the link-local range (AWS, Google Cloud, Alibaba Cloud, Azure, Oracle Cloud).
+# They give the machine's credentials to anyone on it.
 _METADATA = frozenset(
     map(ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
 )
-_NOWHERE = IPv4Network("0.0.0.0/8")
+_THIS_NETWORK = IPv4Network("0.0.0.0/8")  # RFC 6890: addresses of no other host; 0.0.0.0 often reaches this one
 _BROADCAST = IPv4Address("255.255.255.255")
-_NAT64 = IPv6Network("64:ff9b::/96")
-_COMPATIBLE = IPv6Network("::/96")
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052; the last 32 bits are an IPv4 address
+_COMPATIBLE = IPv6Network("::/96")  # RFC 4291, section 2.5.5.1; the same, deprecated
 
 
 def resolve(
@@ -39,11 +40,11 @@ def resolve(
         host: a name, or an address without brackets.
         port: TCP port.
         allow_private: the endpoint may be in a private network.
-        allow_http: what is sent may go beyond this machine as it is: it is encrypted, or the endpoint opted in.
+        allow_http: requests may leave this machine: they are encrypted, or the webhook has `allow_http`.
         timeout: seconds to wait for the resolver.
 
     Raises:
-        EndpointError: every address of the host is refused; the message says why and what would allow it.
+        EndpointError: every address of the host is refused; the message says why, and which setting would allow it.
         OSError: the host has no address, or the resolver did not answer in time.
     """
     allowed, refusals = [], []
@@ -59,14 +60,14 @@ def resolve(
 
 
 def refused(address: Address, *, allow_private: bool, allow_http: bool) -> str:
-    """Return why an address may not be connected to, or nothing when it may."""
+    """Return the reason why an address may not be connected to, or an empty text if it may be."""
     return next(filter(None, (_refused(one, allow_private, allow_http) for one in _meanings(address))), "")
 
 
 def _refused(address: Address, allow_private: bool, allow_http: bool) -> str:  # noqa: FBT001
     if address.is_link_local or address in _METADATA:
         return "is a link-local or metadata address, which is never allowed"
-    if address.is_unspecified or address.is_multicast or address == _BROADCAST or address in _NOWHERE:
+    if address.is_unspecified or address.is_multicast or address == _BROADCAST or address in _THIS_NETWORK:
         return "is not the address of one host, which is never allowed"
     if address.is_loopback:
         return ""
@@ -82,12 +83,12 @@ def _is_public(address: Address) -> bool:
 
 
 def _meanings(address: Address) -> Iterator[Address]:
-    """Yield the address that traffic really goes to: the IPv4 address inside an IPv6 one, and itself otherwise."""
+    """Yield the addresses that traffic to an address may reach: itself, or the IPv4 address inside an IPv6 address."""
     if isinstance(address, IPv4Address):
         yield address
         return
     inner = address.ipv4_mapped
-    if inner is None and address in _COMPATIBLE and int(address) > 1:
+    if inner is None and address in _COMPATIBLE and int(address) > 1:  # ``::`` and ``::1`` are IPv6 addresses
         inner = IPv4Address(int(address))
     if inner is None:
         yield address
@@ -99,7 +100,7 @@ def _meanings(address: Address) -> Iterator[Address]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell, without asking a resolver, whether a host is this machine."""
+    """Whether a host is this machine, by its name or address alone; no resolver is asked."""
     if host.lower().rstrip(".").rpartition(".")[2] == "localhost":
         return True
     literal = _literal(host)
@@ -116,10 +117,10 @@ def _literal(host: str) -> Address | None:
 def lookup(host: str, port: int, timeout: float | None = None) -> list[str]:
     """Return all addresses of a host, without duplicates, in the resolver's order.
 
-    The resolver knows no timeout, so it is asked in a thread that is left behind when it takes too long.
+    `getaddrinfo` has no timeout, so it runs in a thread, which is left behind if it takes too long.
 
     Raises:
-        OSError: there is none, or the resolver did not answer in time.
+        OSError: the host has no address, or the resolver did not answer in time.
     """
     if _literal(host) is not None:
         return [host]
@@ -145,7 +146,7 @@ def _ask(host: str, port: int, answers: queue.SimpleQueue[list[str] | OSError]) 
 
 
 def proxy_for(scheme: str, host: str) -> str | None:
-    """Return the URL of the proxy that the environment names for a host, or None; loopback is always direct.
+    """Return the URL of the proxy that the environment sets for a host, or None. Loopback never goes through a proxy.
 
     Raises:
         EndpointError: as `proxy_url`.
@@ -160,12 +161,12 @@ def proxy_for(scheme: str, host: str) -> str | None:
 
 
 def proxy_url(proxy: str, host: str) -> str:
-    """Return the URL of a proxy through which a host may be reached.
+    """Return the URL of a proxy, if a host may be reached through it.
 
-    Behind a proxy the name is resolved by the proxy, so only a host that is itself an address can be checked.
+    The proxy resolves names itself, so only a host that is an address can be checked here.
 
     Raises:
-        EndpointError: the host is an address that is never allowed, or the proxy is not an HTTP proxy.
+        EndpointError: the host is an address that is never allowed, or the proxy is no HTTP proxy.
     """
     literal = _literal(host)
     if literal is not None and (refusal := refused(literal, allow_private=True, allow_http=True)):
@@ -178,7 +179,7 @@ def proxy_url(proxy: str, host: str) -> str:
 
 
 def resolve_proxy(host: str, port: int, timeout: float) -> list[str]:
-    """Return the addresses of a proxy: a private one is usual, a link-local one is refused as any.
+    """Return the addresses of a proxy. Unlike webhooks, proxies usually have private addresses, so these are allowed.
 
     Raises:
         EndpointError, OSError: as `resolve`.

@@ -1,4 +1,4 @@
-"""What an endpoint's answer, or the lack of one, means for the records that were sent."""
+"""The meaning of an endpoint's answer, or of its absence, for the events that were sent."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from pytest_swarmtask.plugins.sink import SendResult
 
 MAX_RETRY_AFTER = 3600.0
-"""The longest, in seconds, that a receiver may ask us to wait."""
+"""The longest wait in seconds that a receiver may ask for."""
 
 _RETRIED = frozenset({408, 425, 429})
+"""Statuses below 500 that are about the moment: Request Timeout, Too Early, Too Many Requests."""
 _STOPPING = {
     401: "it does not accept the signature or the credentials: compare its secret with the one in secret_env",
     403: "it does not let this sender in: compare its secret and its rules with secret_env and headers",
@@ -25,13 +26,13 @@ _STOPPING = {
 }
 
 
-def verdict(response: httpx.Response, count: int, where: str) -> SendResult:
-    """Return what the status line of an answer means.
+def result_of(response: httpx.Response, count: int, where: str) -> SendResult:
+    """Return the meaning of an answer. Only its status and headers count.
 
     Args:
-        response: the answer; only its status and headers are looked at.
-        count: how many records were sent.
-        where: the endpoint in words that give no secret away.
+        response: the answer.
+        count: how many events were sent.
+        where: the endpoint for messages, without secrets.
     """
     status = response.status_code
     said = f"{where} answered {_phrase(status)}"
@@ -49,6 +50,7 @@ def _refusal(status: int, count: int, said: str) -> SendResult:
         return Stopped(f"{said}: {_STOPPING[status]}")
     if status == HTTPStatus.GONE:
         return Disabled(f"{said}: it wants no more events")
+    # One event may be at fault, or the size. A single event that is split is rejected, see `Split`.
     if count > 1 or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return Split(said)
     return Rejected(said)
@@ -62,7 +64,7 @@ def _phrase(status: int) -> str:
 
 
 def _target(response: httpx.Response) -> str:
-    """Return where a redirect leads: its host alone, because the rest may hold a secret."""
+    """Return the target of a redirect: only its host, because the rest may contain a secret."""
     try:
         host = httpx.URL(response.headers.get("location", "")).host
     except (httpx.InvalidURL, ValueError):
@@ -71,16 +73,16 @@ def _target(response: httpx.Response) -> str:
 
 
 def retry_after(text: str | None, now: float | None = None) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for, within 0 and an hour; None where it says nothing.
+    """Return the seconds that a `Retry-After` header asks for, from 0 to `MAX_RETRY_AFTER`; None if it is invalid.
 
     Args:
-        text: the header, as seconds or as an HTTP date.
-        now: seconds since the epoch; the present when None.
+        text: the value of the header, a number of seconds or an HTTP date (RFC 9110, section 10.2.3).
+        now: seconds since the epoch; the present if None.
     """
     if text is None:
         return None
     try:
-        seconds = float(int(text[:20]))
+        seconds = float(int(text[:20]))  # cut, as a number with hundreds of digits overflows a float
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(text).timestamp() - (time.time() if now is None else now)
@@ -90,7 +92,7 @@ def retry_after(text: str | None, now: float | None = None) -> float | None:
 
 
 def failure(error: httpx.TransportError, where: str, timeout: float) -> Retry:
-    """Return what it means that no answer came; the words never quote headers or a URL."""
+    """Return the result of a request without an answer; its reason never quotes headers or a URL."""
     if isinstance(error, httpx.ConnectTimeout):
         return Retry(f"{where}: no connection in time")
     if isinstance(error, httpx.TimeoutException):

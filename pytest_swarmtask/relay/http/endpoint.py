@@ -1,4 +1,4 @@
-"""An HTTP endpoint with its variables looked up: its URL, headers, secrets and connection."""
+"""An HTTP endpoint: its URL, headers and secrets with their variables expanded, and its connection."""
 
 from __future__ import annotations
 
@@ -28,32 +28,33 @@ if TYPE_CHECKING:
 
 DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
 
-
 MAX_ANSWER = 64 * 1024
-"""Bytes of an answer's body that are read so that the connection can be used again."""
-
+"""Bytes of an answer's body that are read. A connection can only be used again after the whole body was read."""
 
 ANSWER_TIME = 1.0
-"""Seconds that the body of an answer may take once its status is known."""
-
+"""Seconds that the body of an answer may take after its status line. It is only read to use the connection again."""
 
 _OURS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding"})
+"""Headers that every request sets, or that belong to the connection."""
 
-
+# RFC 9110, section 5: a name is a token, and a value neither begins nor ends with white space.
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-
-
 _HEADER_VALUE = re.compile(r"[\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?")
 
 
 class HttpEndpoint:
-    """A webhook with its variables looked up and its connection at hand.
+    """A webhook with its variables expanded, and its connection.
+
+    Args:
+        definition: of the webhook.
+        environ: where its variables are looked up.
+        root: the folder that relative paths of its files start from.
 
     Attributes:
-        where: scheme and host, to be shown; paths and queries of webhooks hold secrets.
+        where: scheme and host, for messages. The path and the query of a webhook's URL may be secret.
 
     Raises:
-        ConfigError: a variable is unset, or what it holds cannot be used; the message does not quote it.
+        ConfigError: a variable is unset, or its value cannot be used; the message does not quote the value.
         EndpointError: the endpoint may not be connected to.
     """
 
@@ -66,7 +67,14 @@ class HttpEndpoint:
         self._transport = transport(definition, self._url, environ, root)
 
     def post(self, message_id: str, content_type: str, body: bytes, count: int) -> SendResult:
-        """Send one request, signed with the time of this attempt, and return what its answer means."""
+        """Send one request, signed with the time of this attempt, and return the meaning of its answer.
+
+        Args:
+            message_id: the idempotency key, the same in each attempt.
+            content_type: of the body.
+            body: the content.
+            count: how many events it has.
+        """
         timestamp = int(time.time())
         headers = [
             *self._headers,
@@ -83,7 +91,7 @@ class HttpEndpoint:
         except httpx.TransportError as error:
             return answers.failure(error, self.where, self._timeout)
         finish(self._transport, response)
-        return answers.verdict(response, count, self.where)
+        return answers.result_of(response, count, self.where)
 
     def close(self) -> None:
         """Close the connection."""
@@ -91,10 +99,10 @@ class HttpEndpoint:
 
 
 def finish(connection: Transport, response: httpx.Response) -> None:
-    """Read what little body an answer should have; past the bounds the connection is closed instead.
+    """Read the body of an answer, so that the connection can be used again, or close the connection if it is too long.
 
-    The status line has told what became of the request, so nothing here changes that. The bytes are not
-    decompressed.
+    The status line is the whole result, so errors are ignored here. The body is not decompressed, so a small answer
+    cannot become a large one.
     """
     connection.hurry(ANSWER_TIME)
     size = 0
@@ -110,10 +118,10 @@ def finish(connection: Transport, response: httpx.Response) -> None:
 
 
 def usable_url(text: str) -> httpx.URL:
-    """Return an address for HTTP whose variables are filled in.
+    """Return a URL whose variables are expanded.
 
     Raises:
-        ConfigError: it is none; the message does not quote it.
+        ConfigError: it is no URL for HTTP; the message does not quote it.
     """
     try:
         url = httpx.URL(text.strip())
@@ -127,7 +135,7 @@ def usable_url(text: str) -> httpx.URL:
 
 
 def _secrets(names: list[str], environ: Mapping[str, str]) -> list[bytes]:
-    """Return the keys to sign with; none when only the default variable is named and it is unset."""
+    """Return the keys to sign with; none if only the default variable is named and it is unset."""
     keys = []
     for name in names:
         value = environ.get(name)
@@ -144,10 +152,15 @@ def _secrets(names: list[str], environ: Mapping[str, str]) -> list[bytes]:
 def request_headers(
     configured: Mapping[str, str], environ: Mapping[str, str], userinfo: bytes
 ) -> list[tuple[str, str]]:
-    """Return the headers that every request has.
+    """Return the headers of every request to an endpoint.
+
+    Args:
+        configured: names, and values with variables.
+        environ: where variables are looked up.
+        userinfo: ``user:password`` of the URL, percent-encoded, which becomes an `Authorization` header.
 
     Raises:
-        ConfigError: one of those configured cannot be used; the message does not quote its value.
+        ConfigError: a configured header cannot be used; the message does not quote its value.
     """
     headers = {"user-agent": f"pytest-swarmtask/{_version()}", "accept": "*/*", "accept-encoding": "identity"}
     if userinfo:
@@ -175,7 +188,7 @@ def _version() -> str:
 def transport(
     definition: Webhook, url: httpx.URL, environ: Mapping[str, str], root: str | os.PathLike[str]
 ) -> Transport:
-    """Return a connection to the host of a URL, under the rules that its definition sets.
+    """Return a connection to the host of a URL, as the webhook's definition allows it.
 
     Raises:
         EndpointError: the host may not be connected to.

@@ -1,4 +1,4 @@
-"""How a webhook's server is verified, and how we show it who we are."""
+"""TLS: how a webhook's server is verified, and the certificate that we show to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class FileError(ConfigError):
-    """A file of a webhook's TLS that cannot be used; `key` is the key of the webhook that names it."""
+    """A file for a webhook's TLS cannot be used.
+
+    Attributes:
+        key: the key of the webhook's definition that names the file.
+    """
 
     def __init__(self, key: str, problem: str) -> None:
         self.key = key
@@ -26,26 +30,27 @@ class FileError(ConfigError):
 
 
 def context(webhook: Webhook, environ: Mapping[str, str], root: str | os.PathLike[str]) -> ssl.SSLContext:
-    """Return how TLS with a webhook's server is done: its certificate verified, and ours shown where there is one.
+    """Return the TLS settings for a webhook's server: its certificate is verified, and ours is shown if there is one.
 
     Args:
-        webhook: whose `ca_file`, `client_cert` and `client_key` say what to use.
-        environ: where their variables are looked up.
-        root: the folder that their paths count from.
+        webhook: its `ca_file`, `client_cert` and `client_key` name the files. With a `ca_file`, only the authorities
+            in it are trusted.
+        environ: where variables in the paths are looked up.
+        root: the folder that relative paths start from.
 
     Raises:
-        FileError: one of the files is not there, or not what it should be.
+        FileError: a file is missing, or has the wrong content.
         UnsetVariableError: a path needs a variable that is not set.
     """
     files = {key: _path(key, path, environ, root) for key, path in webhook.files().items() if path}
-    made = _trusting(files["ca_file"]) if "ca_file" in files else httpx.create_ssl_context()
+    settings = _trusting(files["ca_file"]) if "ca_file" in files else httpx.create_ssl_context()
     if "client_cert" in files:
-        _show(made, files["client_cert"], files.get("client_key"))
-    return made
+        _add_certificate(settings, files["client_cert"], files.get("client_key"))
+    return settings
 
 
 def check(webhook: Webhook, environ: Mapping[str, str], root: str | os.PathLike[str]) -> None:
-    """Look whether the files that a webhook names can be used; where it names none there is nothing to look at.
+    """Check that the files that a webhook names can be used.
 
     Raises:
         FileError, UnsetVariableError: as `context`.
@@ -70,26 +75,26 @@ def _trusting(path: str) -> ssl.SSLContext:
         raise FileError("ca_file", f"{path} holds no certificate, expected one or more in PEM") from None
 
 
-def _show(made: ssl.SSLContext, cert: str, key: str | None) -> None:
-    def no_password() -> str:
+def _add_certificate(settings: ssl.SSLContext, cert: str, key: str | None) -> None:
+    def no_password() -> str:  # without it, OpenSSL would ask on the terminal
         raise FileError(
             "client_key" if key else "client_cert", f"{key or cert} is encrypted, expected a key without a password"
         )
 
     try:
-        made.load_cert_chain(cert, key, no_password)
+        settings.load_cert_chain(cert, key, no_password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise FileError(
                 "client_key" if key else "client_cert", f"{key or cert} holds a key that is not the one of {cert}"
             ) from None
-        if key and _holds_certificate(cert):
+        if key and _has_certificate(cert):
             raise FileError("client_key", f"{key} holds no key, expected one in PEM") from None
         expected = "a certificate in PEM" if key else "a certificate and its key in PEM, or client_key with the key"
         raise FileError("client_cert", f"{cert} cannot be used, expected {expected}") from None
 
 
-def _holds_certificate(path: str) -> bool:
+def _has_certificate(path: str) -> bool:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError:

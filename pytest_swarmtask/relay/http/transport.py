@@ -1,7 +1,7 @@
-"""How a request travels: only to a checked address, and never longer than its deadline.
+"""The connection of an endpoint: only to a checked address, and with a deadline for the whole request.
 
-An httpx transport that is used without an `httpx.Client`, whose cookies, redirects and authentication a webhook
-must not have, and whose cost per request it need not have.
+It is an httpx transport, used without an `httpx.Client`: the client's cookies, redirects and authentication are not for
+webhooks, and it would cost time in each request.
 """
 
 from __future__ import annotations
@@ -22,10 +22,15 @@ if TYPE_CHECKING:
     Resolve = Callable[[str, int, float], list[str]]
 
 CONNECT_TIMEOUT = 5.0
-_WRITE_SIZE = 16 * 1024  # a slow reader gets the deadline looked at this often
-_REMEMBER = 60.0  # seconds for which the addresses of a host are used again without asking
+"""Seconds for connecting, at most; less if the endpoint's timeout is shorter."""
 
-# Most specific first.
+_WRITE_SIZE = 16 * 1024
+"""Bytes after which the deadline is checked while a body is written, for receivers that read slowly."""
+
+_REMEMBER = 60.0
+"""Seconds for which the addresses of a host are used again without asking the resolver."""
+
+# From specific to general classes: the first match counts.
 _ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),
     (httpcore.WriteTimeout, httpx.WriteTimeout),
@@ -44,7 +49,8 @@ class Transport(httpx.BaseTransport):
 
     Args:
         timeout: seconds that a whole request may take, from resolving the name to the end of the answer.
-        resolve: host, port and seconds to the addresses that may be connected to; not used with a proxy.
+        resolve: returns the addresses of a host that may be connected to; gets host, port and the seconds that it may
+            take. Not used with a proxy.
         tls: how certificates are verified; None for an endpoint without TLS.
         proxy: URL of an HTTP proxy, which then resolves the name and connects.
     """
@@ -61,11 +67,11 @@ class Transport(httpx.BaseTransport):
             self._pool = _proxy_pool(httpx.Proxy(proxy), tls, Backend(self._deadline, address.resolve_proxy))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its answer with the body still to be read.
+        """Send a request and return its answer, whose body is not read yet.
 
         Raises:
-            EndpointError: the address is refused.
-            httpx.TransportError: what went wrong on the way.
+            EndpointError: the address may not be connected to.
+            httpx.TransportError: there is no answer.
         """
         self._deadline.start(self._timeout)
         url = request.url
@@ -81,7 +87,7 @@ class Transport(httpx.BaseTransport):
         return httpx.Response(received.status, headers=received.headers, stream=_Body(received))
 
     def hurry(self, seconds: float) -> None:
-        """Let the present request go on for at most this many seconds more."""
+        """Limit the rest of the present request to this many seconds."""
         self._deadline.start(min(seconds, self._deadline.left()))
 
     def close(self) -> None:
@@ -127,7 +133,7 @@ def _as_httpx() -> Iterator[None]:
 
 
 class Deadline:
-    """The moment by which a request must be over, whatever each of its steps may take."""
+    """The moment by which a whole request must be over, in addition to the timeouts of its steps."""
 
     __slots__ = ("_at",)
 
@@ -143,7 +149,7 @@ class Deadline:
         return self._at - time.monotonic()
 
     def limit(self, timeout: float | None, error: type[Exception]) -> float:
-        """Return the seconds that a step may take, or raise the error when none are left."""
+        """Return the seconds that a step may take; raise the error if none are left."""
         left = self.left()
         if left <= 0:
             raise error("the time for the request is over")
@@ -151,7 +157,7 @@ class Deadline:
 
 
 class Backend(httpcore.NetworkBackend):
-    """Opens connections to the addresses that `resolve` allows, each tried in turn."""
+    """Opens connections to the addresses that `resolve` returns, trying one after the other."""
 
     def __init__(self, deadline: Deadline, resolve: Resolve) -> None:
         self._deadline = deadline
@@ -167,7 +173,7 @@ class Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers; a later one gets its share of the time, too."""
+        """Connect to the first address that answers. The time is shared, so that each address gets its turn."""
         addresses = self._addresses(host, port)
         for count, found in enumerate(addresses):
             share = self._deadline.limit(None, httpcore.ConnectTimeout) / (len(addresses) - count)
@@ -177,7 +183,7 @@ class Backend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure: Exception = error
             else:
-                # The one that answered is asked first next time.
+                # Next time the address that answered is tried first.
                 self._known = (time.monotonic(), sorted(addresses, key=found.__ne__))
                 return Stream(stream, self._deadline)
         self._known = None
@@ -195,14 +201,14 @@ class Backend(httpcore.NetworkBackend):
 
 
 class Stream(httpcore.NetworkStream):
-    """A connection whose every step is bounded by the deadline of the request."""
+    """A connection that limits each of its steps by the deadline of the request."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._inner = inner
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there, at most `max_bytes`."""
+        """Read the bytes that have arrived, at most `max_bytes`."""
         return self._inner.read(max_bytes, self._deadline.limit(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -223,5 +229,5 @@ class Stream(httpcore.NetworkStream):
         return Stream(self._inner.start_tls(ssl_context, server_hostname, limit), self._deadline)
 
     def get_extra_info(self, info: str) -> object:
-        """Return what the connection knows of itself."""
+        """Return information about the connection, as httpcore defines it."""
         return self._inner.get_extra_info(info)

@@ -11,6 +11,7 @@ import msgspec
 from pytest_swarmtask.config.monitoring import LogNotifier
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.sink import Delivered, Retry
+from pytest_swarmtask.relay.delivery.backoff import notifier_wait
 from pytest_swarmtask.relay.notify.channels import open_channel
 from pytest_swarmtask.relay.notify.message import Message
 
@@ -29,8 +30,6 @@ SCOPE = "notify"
 
 _HOUR = 3600.0
 _TRIES = 5
-_PAUSES = (2.0, 8.0, 32.0, 128.0)
-"""Seconds after each failed attempt."""
 _CLAIM = 60.0
 """Seconds for which one process has the right to an attempt; if it dies, another goes on after that."""
 _LISTED = 10
@@ -80,6 +79,7 @@ class Notifiers:
         self._memory = memory
         self._owner = owner
         self._eager = eager
+        self._timing = request.timing
         self._definitions = {_LOG.name: _LOG, **{one.name: one for one in workflow.monitoring.notifiers}}
         self._channels: dict[str, Channel] = {}
 
@@ -119,7 +119,9 @@ class Notifiers:
     def _work(self, name: str) -> None:
         """Tell what is in the queue, until it is empty or an attempt fails."""
         state = self._state(name)
-        while state.queue and (self._eager or not time.time() < state.due <= time.time() + max(_CLAIM, *_PAUSES)):
+        while state.queue and (
+            self._eager or not time.time() < state.due <= time.time() + max(_CLAIM, self._timing.notify_most)
+        ):
             if not self._swap(name, state, msgspec.structs.replace(state, due=time.time() + _CLAIM)):
                 return  # another relay is at it
             message, tries = state.queue[0], state.tries + 1
@@ -127,9 +129,9 @@ class Notifiers:
             if isinstance(verdict, Delivered):
                 self._change(name, _told)
             elif isinstance(verdict, Retry) and tries < _TRIES:
-                pause = _PAUSES[tries - 1] if verdict.after is None else verdict.after
-                _log.warning("notifier %s: %s; next attempt in %.0f s", name, neutral(verdict.reason), pause)
-                due = time.time() + min(pause, _PAUSES[-1])
+                wait = notifier_wait(tries, verdict.after, self._timing)
+                _log.warning("notifier %s: %s; next attempt in %.0f s", name, neutral(verdict.reason), wait)
+                due = time.time() + wait
                 self._change(name, lambda now, due=due: msgspec.structs.replace(now, tries=now.tries + 1, due=due))  # type: ignore[misc]
                 return
             else:

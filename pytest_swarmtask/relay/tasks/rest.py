@@ -137,7 +137,7 @@ class _Service:
             return False
         if status in _NOT_LET_IN:
             raise TaskManagerError(f"{self._where} answered {status}: it wants other headers in task_manager.rest")
-        verdict = answers.verdict(response, 1, self._where)
+        verdict = answers.result_of(response, 1, self._where)
         if isinstance(verdict, Delivered):
             return True
         after = verdict.after if isinstance(verdict, Retry) else None

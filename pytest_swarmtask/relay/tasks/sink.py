@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.errors import ConfigError, TaskManagerError
 from pytest_swarmtask.core.event import EVENT_TYPES
 from pytest_swarmtask.core.project import TASKS
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.plugins.hookspecs import hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Rejected, Retry, Split, Stopped
 from pytest_swarmtask.relay.tasks.factory import task_manager
@@ -18,16 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_swarmtask.config.workflow import StatusMap
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult
     from pytest_swarmtask.relay.tasks.manager import TaskManager, Wish
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
-WATCH = 10.0
-"""Seconds for which what was set is looked after. Task Master overwrites what was set since it read the file, and it
-waits 2.5 seconds for a lock after that."""
-_LOOK_AGAIN = 0.25
 _NEVER = float("inf")
 
 
@@ -42,7 +40,7 @@ def swarmtask_sink(request: SinkRequest) -> TaskManagerSink | None:
     if not definition.enabled:
         raise ConfigError("task_manager is not enabled in the configuration any more")
     manager = task_manager(definition, request.project.root, request.environ)
-    return TaskManagerSink(request.identity, manager, definition.status_map)
+    return TaskManagerSink(request.identity, manager, definition.status_map, request.timing)
 
 
 class TaskManagerSink:
@@ -52,14 +50,16 @@ class TaskManagerSink:
         name: under which its deliveries are counted.
         manager: where to.
         status_map: which status each type of event gives.
+        timing: waiting times.
     """
 
     max_events = 100
     max_bytes = 1_000_000
     max_age = 0.2
 
-    def __init__(self, name: str, manager: TaskManager, status_map: StatusMap) -> None:
+    def __init__(self, name: str, manager: TaskManager, status_map: StatusMap, timing: Timing = DEFAULTS) -> None:
         self.name = name
+        self._timing = timing
         self._manager = manager
         self._status_map = status_map
         self._accepted = {kind for kind in EVENT_TYPES if getattr(status_map, kind.lower(), "unchanged") != "unchanged"}
@@ -113,19 +113,21 @@ class TaskManagerSink:
     def run_pending(self) -> float:
         """Look after what was set a moment ago; return the seconds until that has to be done again."""
         now = time.monotonic()
-        self._fulfilled = {id_: (at, wish) for id_, (at, wish) in self._fulfilled.items() if now - at < WATCH}
+        self._fulfilled = {
+            id_: (at, wish) for id_, (at, wish) in self._fulfilled.items() if now - at < self._timing.tasks_watch
+        }
         if not self._fulfilled:
             return _NEVER
         try:
             outcome = self._manager.restore({task_id: wish for task_id, (_, wish) in self._fulfilled.items()})
         except TaskManagerError as error:
             _log.warning("%s: %s", self.name, error)
-            return _LOOK_AGAIN
+            return self._timing.tasks_look
         if outcome is not None and outcome.changes:
             self._fulfilled = {task_id: (now, wish) for task_id, (_, wish) in self._fulfilled.items()}
             for change in outcome.changes:
                 _log.warning("%s: %s was overwritten, and is %s again", self.name, change.task_id, change.after)
-        return _LOOK_AGAIN
+        return self._timing.tasks_look
 
     def close(self) -> None:
         """Let go of the task manager."""

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_swarmtask.core.errors import TaskManagerError
+from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.redaction.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
-_AGAIN = 5.0
-"""Seconds after which the file is looked at again."""
 _LARGEST = 5_000_000
 """Bytes of a file that is read for titles, at most."""
 _LONGEST = 200
@@ -33,9 +33,10 @@ _LONGEST = 200
 class Titles:
     """The titles of the tasks in a file, read again when it has changed; none where it cannot be read."""
 
-    def __init__(self, file: TaskMasterFile, environ: Mapping[str, str]) -> None:
+    def __init__(self, file: TaskMasterFile, environ: Mapping[str, str], timing: Timing = DEFAULTS) -> None:
         self._file = file
         self._redactor = Redactor(environ)
+        self._look_every = timing.titles_look
         self._titles: dict[str, str] = {}
         self._stamp: tuple[int, ...] = ()
         self._looked: float | None = None
@@ -43,7 +44,7 @@ class Titles:
     def of(self, task_id: str | None) -> str | None:
         """Return the title of a task, without secrets."""
         now = time.monotonic()
-        if self._looked is None or now - self._looked > _AGAIN:
+        if self._looked is None or now - self._looked > self._look_every:
             self._looked = now
             self._look()
         return self._titles.get(task_id or "")
@@ -94,4 +95,4 @@ def titled(sink: Sink, request: SinkRequest) -> Sink:
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
     file = TaskMasterFile.configured(tasks, request.project.root, request.environ)
-    return TitledSink(sink, Titles(file, request.environ))
+    return TitledSink(sink, Titles(file, request.environ, request.timing))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -14,8 +16,8 @@ from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, EndpointError, TaskManagerError
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.plugins.sink import Delivered, Retry
+from pytest_swarmtask.relay.delivery.backoff import action_wait
 from pytest_swarmtask.relay.delivery.templates import fill, fill_all
-from pytest_swarmtask.relay.delivery.worker import backoff
 from pytest_swarmtask.relay.notify.message import Message
 from pytest_swarmtask.relay.tasks.factory import task_manager
 from pytest_swarmtask.relay.tasks.manager import Wish
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.triggers import AnyAction
     from pytest_swarmtask.config.workflow import Workflow
+    from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult
     from pytest_swarmtask.redaction.redactor import Redactor
@@ -48,6 +51,7 @@ class Actions:
 
     def __init__(self, request: SinkRequest, workflow: Workflow, redactor: Redactor, notifiers: Notifiers) -> None:
         self._environ = request.environ
+        self._timing = request.timing
         self._root = request.project.root
         self._log = request.project.relay_log
         self._workflow = workflow
@@ -76,7 +80,7 @@ class Actions:
             raise ActionError(str(error)) from None
 
     def _run(self, action: RunCommand, firing: Firing) -> None:
-        code, output = commands.run(action, firing, self._environ, self._root)
+        code, output = commands.run(action, firing, self._environ, self._root, self._timing.command_grace)
         commands.keep_output(self._log, firing.rule.name, output, self._redactor)
         if code is None:
             raise ActionError(f"{action.command[0]} was killed, as it took longer than {firing.rule.timeout:g} s")
@@ -93,16 +97,16 @@ class Actions:
         if action.body is None:
             sink = WebhookSink(webhook, self._environ, self._root)
             try:
-                _within(firing.rule.timeout, lambda: sink.send([record]))
+                _within(firing.rule.timeout, lambda: sink.send([record]), self._timing)
             finally:
                 sink.close()
             return
         body = json.dumps(fill_all(action.body, firing.values), ensure_ascii=False).encode("utf-8", "replace")
         endpoint = HttpEndpoint(webhook, self._environ, self._root)
         try:
-            _within(
-                firing.rule.timeout, lambda: endpoint.post(_message_id(action, firing), "application/json", body, 1)
-            )
+            message_id = _message_id(action, firing)
+            post = functools.partial(endpoint.post, message_id, "application/json", body, 1)
+            _within(firing.rule.timeout, post, self._timing)
         finally:
             endpoint.close()
 
@@ -131,12 +135,12 @@ class Actions:
             return Delivered()
 
         try:
-            _within(firing.rule.timeout, attempt)
+            _within(firing.rule.timeout, attempt, self._timing)
         finally:
             manager.close()
 
 
-def _within(seconds: float, attempt: Callable[[], SendResult]) -> None:
+def _within(seconds: float, attempt: Callable[[], SendResult], timing: Timing) -> None:
     """Try until it works or the time is over.
 
     Raises:
@@ -145,15 +149,13 @@ def _within(seconds: float, attempt: Callable[[], SendResult]) -> None:
     deadline = time.monotonic() + seconds
     failures = 0
     while True:
-        verdict = attempt()
-        if isinstance(verdict, Delivered):
+        result = attempt()
+        if isinstance(result, Delivered):
             return
         failures += 1
-        wait = backoff(failures)
-        if isinstance(verdict, Retry):
-            wait = max(wait, verdict.after or 0.0)
-        if not isinstance(verdict, Retry) or time.monotonic() + wait > deadline:
-            raise ActionError(verdict.reason)
+        wait = action_wait(failures, result.after, timing) if isinstance(result, Retry) else math.inf
+        if time.monotonic() + wait > deadline:
+            raise ActionError(result.reason)
         time.sleep(wait)
 
 

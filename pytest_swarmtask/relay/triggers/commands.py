@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pytest_swarmtask.redaction.redactor import Redactor
     from pytest_swarmtask.relay.triggers.rules import Firing
 
-_GRACE = 2.0
-"""Seconds that a command has to end by itself once its time is over."""
 _MOST_OUTPUT = 64 * 1024
 """Bytes of its output that are kept: the last ones."""
 _LONGEST_LINE = 2000
@@ -80,8 +78,12 @@ def environ_of(action: RunCommand, firing: Firing, environ: Mapping[str, str]) -
     return {**environ, **{name: (value or "").replace("\0", "") for name, value in {**about, **more}.items()}}
 
 
-def run(action: RunCommand, firing: Firing, environ: Mapping[str, str], root: str) -> tuple[int | None, str]:
+def run(
+    action: RunCommand, firing: Firing, environ: Mapping[str, str], root: str, grace: float
+) -> tuple[int | None, str]:
     """Run a command; return its exit code, None where its time was over, and the end of its output.
+
+    Once its time is over it has `grace` seconds to end by itself.
 
     Raises:
         ActionError: it could not be started.
@@ -106,16 +108,16 @@ def run(action: RunCommand, firing: Firing, environ: Mapping[str, str], root: st
         try:
             code: int | None = process.wait(firing.rule.timeout)
         except subprocess.TimeoutExpired:
-            _end(process)
+            _end(process, grace)
             code = None
         return code, _tail(output)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], grace: float) -> None:
     """End a command with all that it has started and that has not left its process group."""
     _signal(process, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE)
+        process.wait(grace)
     if sys.platform != "win32":
         _signal(process, signal.SIGKILL)
     process.wait()

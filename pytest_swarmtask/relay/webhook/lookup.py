@@ -1,4 +1,4 @@
-"""Which webhook an endpoint is: one of the configuration, or one that was registered from Python."""
+"""The webhook of an endpoint: one of the configuration, or one that was registered from Python."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ _DEFAULT = Webhook(name="default", url="${TASKMASTER_WEBHOOK_URL}")
 
 @hookimpl(trylast=True)
 def swarmtask_sink(request: SinkRequest) -> Sink:
-    """Return the sink of a webhook, which whatever no other plug-in knows is taken for."""
-    from pytest_swarmtask.relay.webhook.sink import WebhookSink  # an HTTP client that others can do without
+    """Return the sink of a webhook. Every endpoint that no other plug-in has a sink for counts as a webhook."""
+    # Here, because projects without webhooks need no HTTP client.
+    from pytest_swarmtask.relay.webhook.sink import WebhookSink
 
     return titled(WebhookSink(definition(request), request.environ, request.project.root), request)
 
 
 def definition(request: SinkRequest) -> Webhook:
-    """Return what a webhook is now, with the key of the role whose events it gets.
+    """Return the present definition of a webhook, with the secrets of the role that signs its events.
 
     Raises:
         ConfigError: there is no such webhook or role.
@@ -45,12 +46,12 @@ def definition(request: SinkRequest) -> Webhook:
     role = workflow.access_control.roles.get(request.role) if workflow else None
     if role is None:
         raise _unknown("role", request.role, workflow)
-    # Beside the webhook's own secret: those who know nothing of roles can verify it, too.
+    # The webhook's own secret signs, too, so receivers that know nothing of roles can verify the request.
     return found.also_signed(role.secrets())
 
 
 def named(name: str, workflow: Workflow | None) -> Webhook:
-    """Return the webhook of the configuration that has this name.
+    """Return the webhook of the configuration that has this name; ``default`` exists without a definition, too.
 
     Raises:
         ConfigError: there is none.

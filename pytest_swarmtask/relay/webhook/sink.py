@@ -1,4 +1,4 @@
-"""A webhook as a sink: each send is one signed request."""
+"""The sink of a webhook: each send is one signed request."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class WebhookSink:
-    """Delivers records to one endpoint. Used from one thread at a time.
+    """Delivers events to one webhook. Used from one thread at a time.
 
     Args:
-        definition: what `workflow.yaml` says of it.
-        environ: where `${NAME}` and the secrets are looked up, with the first request.
-        root: the project's folder, which the paths of files count from.
+        definition: of the webhook, as in `workflow.yaml`.
+        environ: where `${NAME}` and the secrets are looked up, at the first request.
+        root: the project's folder, where relative paths of files start.
     """
 
     def __init__(self, definition: Webhook, environ: Mapping[str, str], root: str | os.PathLike[str] = ".") -> None:
@@ -47,14 +47,14 @@ class WebhookSink:
         return f"<WebhookSink {self.name}>"
 
     def accepts(self, event_type: str) -> bool:
-        """Tell whether the endpoint's filter lets events of this type through."""
+        """Whether the webhook's filter lets events of this type through."""
         return event_type in self._accepted
 
     def send(self, records: Sequence[PendingEvent]) -> SendResult:
-        """Deliver the records in one request: a batch, or for an endpoint without `batch` a single one."""
+        """Deliver the events in one request: a batch, or a single event for a webhook without `batch`."""
         try:
             body = self._format.body(records, batch=self._definition.batch)
-        except Exception as error:  # noqa: BLE001 - one odd event must not hold up the others
+        except Exception as error:  # noqa: BLE001 - an event that cannot be converted must not stop the others
             reason = f"cannot be written as {self._definition.format}: {error}"
             return Split(reason) if len(records) > 1 else Rejected(reason)
         return self._post(formats.message_id(records), self._content_type, body, len(records))
@@ -74,7 +74,7 @@ class WebhookSink:
             return endpoint
         try:
             return endpoint.post(message_id, content_type, body, count)
-        except Exception as error:  # noqa: BLE001 - whatever one endpoint does, the relay serves the others
+        except Exception as error:  # noqa: BLE001 - an error of one endpoint must not stop the others
             self.close()
             return Retry(f"{endpoint.where}: unexpected {type(error).__name__}")
 

@@ -11,7 +11,7 @@ from pytest_swarmtask.core.outcomes import FAILED, TEARDOWN, first_line
 from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history.rows import SpanRow, decode
-from pytest_swarmtask.report.live.deliveries import DeliveryProgress
+from pytest_swarmtask.relay.delivery.progress import DeliveryProgress
 from pytest_swarmtask.report.live.follow import QUIET, Follower
 
 if TYPE_CHECKING:

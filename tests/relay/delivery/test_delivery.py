@@ -14,7 +14,7 @@ import pytest
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, PendingEvent, Rejected, Retry, SendResult, Split, Stopped
 from pytest_swarmtask.relay.delivery.store import EndpointState, Store
-from pytest_swarmtask.relay.delivery.worker import BACKOFF_MOST, Delivery, backoff
+from pytest_swarmtask.relay.delivery.worker import Delivery
 from tests.lab import wait_until
 
 NAMES = [f"{number}" for number in range(1000)]
@@ -198,15 +198,6 @@ def test_batches_by_age(bench: Bench) -> None:
 
 
 # -- verdicts ------------------------------------------------------------------------------------------------------
-
-
-def test_backoff() -> None:
-    """The wait doubles with each failure up to five minutes, and is never the same for all."""
-    for failures in range(1, 60):
-        longest = min(BACKOFF_MOST, 0.5 * 2 ** (failures - 1))
-        waits = [backoff(failures) for _ in range(50)]
-        assert all(longest / 2 <= wait <= longest for wait in waits)
-        assert len(set(waits)) > 1
 
 
 def test_retry(bench: Bench) -> None:

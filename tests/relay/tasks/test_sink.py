@@ -10,6 +10,7 @@ import pytest
 
 from pytest_swarmtask.config.workflow import StatusMap
 from pytest_swarmtask.core.event import EVENT_TYPES, Event
+from pytest_swarmtask.core.timing import Timing
 from pytest_swarmtask.plugins.sink import Delivered, PendingEvent, Retry, Stopped
 from pytest_swarmtask.relay.tasks import lock as locks
 from pytest_swarmtask.relay.tasks.sink import TaskManagerSink
@@ -99,5 +100,5 @@ def test_it_looks_after_what_it_has_set_and_then_rests(sink: TaskManagerSink, mo
     assert sink.run_pending() == float("inf")
     sink.send([record("TASK_COMPLETED", "1")])
     assert sink.run_pending() < 1
-    monkeypatch.setattr("pytest_swarmtask.relay.tasks.sink.WATCH", 0.0)
+    monkeypatch.setattr(sink, "_timing", Timing(tasks_watch=0.0))
     assert sink.run_pending() == float("inf")
