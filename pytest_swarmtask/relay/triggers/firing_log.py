@@ -19,8 +19,8 @@ _EVENTS = "trigger events"
 _OCCASIONS = "trigger occasions"
 _RULES = "trigger rules"
 _EVENTS_KEPT = 30 * 86400.0
-"""Seconds for which a firing on an event is remembered. After a crash, the next relay gets the same events again, minutes
-or days later."""
+"""Seconds for which a firing on an event is remembered. After a crash, the next relay gets the same events
+again, minutes or days later."""
 _OCCASIONS_KEPT = 365 * 86400.0
 """Seconds for which a firing in a run, for a task or on a day is remembered: a task may be open for months."""
 
