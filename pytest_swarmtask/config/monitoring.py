@@ -189,6 +189,9 @@ class PluginNotifier(Notifier, tag="plugin", frozen=True, kw_only=True):
     options: Annotated[dict[str, Any], about("Options of the notifier.")] = field(default_factory=dict)
 
 
+AnyNotifier = LogNotifier | WebhookNotifier | AppriseNotifier | GithubNotifier | PluginNotifier
+
+
 class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Metrics for Prometheus."""
 
@@ -217,7 +220,7 @@ class Monitoring(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: Annotated[bool, about("Whether any alert is evaluated and metrics are written.")] = True
     alerts: Annotated[list[AnyAlert], about("Alerts: what to warn about.")] = field(default_factory=list)
     notifiers: Annotated[
-        list[LogNotifier | WebhookNotifier | AppriseNotifier | GithubNotifier | PluginNotifier],
+        list[AnyNotifier],
         about("Notifiers: how messages reach people."),
     ] = field(default_factory=list)
     quiet_hours: Annotated[

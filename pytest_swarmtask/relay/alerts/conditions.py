@@ -69,7 +69,7 @@ class AlertCondition(Generic[AlertT]):
     def observe(self, event: Event) -> None:
         """Remember an event that the alert's `when` matches."""
 
-    def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:  # noqa: ARG002 - for kinds
+    def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:  # noqa: ARG002 - used by subclasses
         """Evaluate the condition for the subject of an event.
 
         Args:
@@ -84,8 +84,8 @@ class AlertCondition(Generic[AlertT]):
 
     def check_history(
         self,
-        starts: OpenStarts,  # noqa: ARG002 - for kinds
-        active: Mapping[str, ActiveAlert],  # noqa: ARG002 - for kinds
+        starts: OpenStarts,  # noqa: ARG002 - used by subclasses
+        active: Mapping[str, ActiveAlert],  # noqa: ARG002 - used by subclasses
     ) -> tuple[list[Evaluation], float]:
         """Evaluate the condition as time passes, from the history.
 
@@ -98,7 +98,7 @@ class AlertCondition(Generic[AlertT]):
         """
         return [], NEVER
 
-    def check_backlogs(self, backlogs: Mapping[str, Backlog]) -> list[Evaluation]:  # noqa: ARG002 - for kinds
+    def check_backlogs(self, backlogs: Mapping[str, Backlog]) -> list[Evaluation]:  # noqa: ARG002 - used by subclasses
         """Evaluate the condition as time passes, from the deliveries that are waiting, by endpoint."""
         return []
 

@@ -95,7 +95,7 @@ class AlertState:
             new = self._updated(alert, evaluation, project, old)
             self._memory.swap(SCOPE, key, before, msgspec.to_builtins(new))
         elif before is not None:
-            if old is not None and old.told and alert.resolved:  # who got no first message needs no second
+            if old is not None and old.told and alert.resolved:  # without a first message, nobody misses the second
                 self._notifiers.send(old.notify, messages.resolved(old.message, evaluation, _time_of(evaluation)))
             self._memory.swap(SCOPE, key, before, None)
 

@@ -55,7 +55,7 @@ class Channel(ABC, Generic[Definition]):
         """Close connections."""
 
 
-def open_channel(definition: monitoring.Notifier, workflow: Workflow, request: SinkRequest) -> Channel[Any]:
+def open_channel(definition: monitoring.AnyNotifier, workflow: Workflow, request: SinkRequest) -> Channel[Any]:
     """Return the channel of a notifier."""
     return _CLASSES[type(definition)](definition, workflow, request)
 
