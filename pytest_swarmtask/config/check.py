@@ -90,7 +90,7 @@ def _struct(node: Node, model: type[Struct], problems: Problems) -> dict[str, An
 
 def _value(node: Node, hint: Any, problems: Problems) -> Any:
     members = _members(hint)
-    if node.value is BROKEN:
+    if node.value is BROKEN:  # reported by the parser
         return None
     for member in members:
         if member.kind is Any:
@@ -138,7 +138,7 @@ def _dict(node: Node, member: _Member, problems: Problems) -> dict[str, Any]:
     key_hint, value_hint = get_args(member.type)
     data = {}
     for key, child in node.value.items():
-        _value(Node(key, child.line, child.path, text=key), key_hint, problems)
+        _value(Node(key, child.line, child.path, text=key), key_hint, problems)  # a key has a type and rules, too
         if child.value is None:
             continue
         data[key] = _value(child, _also_sensitive(value_hint, member.extra), problems)
@@ -274,6 +274,7 @@ def _shown(node: Node, *, hidden: bool = False) -> str:
         return "nothing"
     if isinstance(value, (dict, list)):
         return "a mapping" if isinstance(value, dict) else "a list"
+    # Messages end up in logs of CI: a secret in the wrong place must not.
     if hidden or rules.is_secret_name(node.path) or rules.no_secret(node.text):
         return "a value that is not repeated here"
     if isinstance(value, bool):

@@ -30,7 +30,7 @@ def check_consistency(tree: Node, problems: Problems) -> None:
         _check_unique(tree.items(*section), problems)
     webhooks, notifiers = _names_of(tree.items(*_WEBHOOKS)), _names_of(tree.items(*_NOTIFIERS))
     actions = [action for rule in tree.items(*_RULES) for action in rule.items("do")]
-    for user in (*actions, *tree.items(*_NOTIFIERS)):
+    for user in (*actions, *tree.items(*_NOTIFIERS)):  # all kinds: a key that a kind does not have is absent
         _check_reference([user.at("webhook")], webhooks, "webhook", problems)
         _check_reference(user.items("to"), notifiers, "notifier", problems)
     for action in actions:
@@ -94,9 +94,11 @@ def _check_roles(tree: Node, problems: Problems) -> None:
     for name in names:
         role = roles[name]
         proof = [role.at("token_hash").value, role.at("token_env").value]
+        # With the hash alone nobody could prove the role, with the variable alone anybody could.
         if None in proof and proof != [None, None]:
             problems.add(role.line, role.path, "found half a proof, expected both token_hash and token_env, or neither")
     users = [rule.at("role") for rule in tree.items(*_RULES)]
+    # The default role is the role of a process that proves nothing, so a role with a token cannot be it.
     default = tree.at("access_control", "default_role")
     _check_reference([default, *users], names, "role", problems)
     if default.value in names and roles[default.value].at("token_hash").value is not None:

@@ -62,10 +62,11 @@ def load(project: Project, environ: Mapping[str, str]) -> Loaded:
     text = read_text(path)
     problems = Problems(str(path))
     tree = parse(text or "", path.name, problems)
-    if tree.value is None:
+    if tree.value is None:  # a file with only comments
         tree = replace(tree, value={})
     overlays = _check_all(tree, problems)
     environment = environ.get(ENVIRONMENT_VARIABLE) or None
+    # A file without environments accepts any name: then it is only a label of events.
     if environment and overlays and environment not in overlays:
         _unknown_environment(environment, tree.at("environments"), problems)
     problems.raise_if_any()

@@ -44,9 +44,11 @@ PLACEHOLDERS = (
 
 BY_NAME_ONLY = "no secret in the file: put it into an environment variable and write ${NAME}"
 
+# Without environment variables: whether a file is valid must not depend on who reads it.
 _redactor = Redactor({})
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _BROKEN_REFERENCE = re.compile(r"\$\{(?!" + REFERENCE.pattern.removeprefix(r"\$\{") + ")")
+# A token of RFC 9110, section 5.6.2.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NETWORK_LOCATION = re.compile(r"//([^/?#]*)@")
 _QUERY = re.compile(r"[?&]([^=&#]+)=([^&#]+)")
@@ -57,6 +59,7 @@ _QUERY_SECRETS = ("key", "sig", "signature", "code", "auth")
 def did_you_mean(found: str, names: Iterable[str]) -> str:
     """Return the end of a sentence with the most similar of the valid names, or an empty text if none is similar."""
     by_folded = {name.casefold(): name for name in names}
+    # Keys have underscores, and a hyphen is a common mistake.
     close = difflib.get_close_matches(found.casefold().replace("-", "_"), by_folded, 1, 0.6)
     return f"; did you mean {by_folded[close[0]]}?" if close else ""
 
@@ -86,6 +89,7 @@ def url(text: str) -> str | None:
     literal = literal_part(text)
     if re.search(r"[\s\x00-\x20\x7f]", literal):
         return "a URL without spaces"
+    # A variable may contain the whole URL; it is checked again when the URL is used.
     if not text.startswith("${") and not re.match(r"https?://[^/?#]", text):
         return "a URL that starts with https:// or http://"
     return BY_NAME_ONLY if _has_credential(literal) else None
@@ -107,7 +111,7 @@ def header(name: str, value: str) -> str | None:
     """A well-formed HTTP header that contains no secret, but its name as `${NAME}`."""
     if not _HEADER_NAME.fullmatch(name):
         return "the name of an HTTP header"
-    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):  # all control characters but the tab
         return "a header value on one line"
     if _BROKEN_REFERENCE.search(value):
         return "${NAME} or ${NAME:-default}"
@@ -119,6 +123,7 @@ def named_secret(name: str, value: str) -> str | None:
     if not _redactor.is_secret_key(name):
         return None
     found = list(REFERENCE.finditer(value))
+    # A default would be the secret itself. Other text beside the reference is allowed, such as `Bearer ${TOKEN}`.
     named = bool(found) and not any(match[2] for match in found)
     return None if named or not value else BY_NAME_ONLY
 
@@ -126,6 +131,7 @@ def named_secret(name: str, value: str) -> str | None:
 def no_secret(text: str) -> str | None:
     """A text without secrets of a known format."""
     literal = literal_part(text)
+    # A text that contains the mask itself, copied from a log, is no secret.
     return BY_NAME_ONLY if MASK in _redactor.text(literal, len(literal)) and MASK not in literal else None
 
 

@@ -33,6 +33,7 @@ def _tidy(value: Any) -> Any:
         return [_tidy(item) for item in value]
     if not isinstance(value, dict):
         return value
+    # `discriminator` is a key of OpenAPI, which strict validators refuse.
     tidied = {
         key: _tidy(item) for key, item in value.items() if key != "discriminator" and (key, item) != ("required", [])
     }

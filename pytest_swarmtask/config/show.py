@@ -85,7 +85,7 @@ class _View:
 
     def shown(self, value: Any, keys: tuple[str, ...]) -> Any:
         """Return the value as it is written, without secrets."""
-        if "headers" in keys and isinstance(value, str):
+        if "headers" in keys and isinstance(value, str):  # a header of any name may be a secret
             return _references_only(value)
         if value not in (None, {}, []) and not isinstance(value, bool) and self.redactor.is_secret_key(keys[-1]):
             return _references_only(str(value))
@@ -98,7 +98,7 @@ class _View:
         """Return what the value is at present, or an empty text if it uses no variables."""
         if not isinstance(value, str):
             return ""
-        if keys[-1].endswith("_env"):
+        if keys[-1].endswith("_env"):  # the name of a variable, whose value is a secret
             return "set" if self.environ.get(value) else "not set"
         names = [match[1] for match in REFERENCE.finditer(value)]
         if not names:
@@ -152,6 +152,7 @@ def _lines(value: Any, path: str, indent: int, shown: Mapping[str, Entry], *, in
             ]
         else:
             entry = shown[child_path]
+            # Sections are shown with all their keys, items of lists only with those that have a value.
             if not (in_list and entry.origin == "default" and child in (None, {}, [])):
                 yield f"{head} {_scalar(entry.value)}", entry
             continue
