@@ -62,7 +62,7 @@ def load(project: Project, environ: Mapping[str, str]) -> Loaded:
     text = read_text(path)
     problems = Problems(str(path))
     tree = parse(text or "", path.name, problems)
-    if tree.value is None:  # a file with only comments
+    if tree.value is None:  # a document without a value, such as `null`
         tree = replace(tree, value={})
     overlays = _check_all(tree, problems)
     environment = environ.get(ENVIRONMENT_VARIABLE) or None

@@ -102,9 +102,8 @@ class Notifiers:
     def run_pending(self) -> float:
         """Send what is due. Return the seconds until more is due, or infinity if nothing is waiting."""
         dues = [self._run_pending(name) for name in self._definitions if self._memory.get(SCOPE, self._key(name))]
-        return max(
-            0.1, min(dues, default=float("inf"))
-        )  # not 0: the caller would be back at once, while another relay sends
+        # Not 0: the caller would be back at once, while another relay is sending.
+        return max(0.1, min(dues, default=float("inf")))
 
     def _run_pending(self, name: str) -> float:
         most = self._definitions[name].most
