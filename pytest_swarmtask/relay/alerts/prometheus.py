@@ -31,7 +31,7 @@ Sample = tuple[str, dict[str, str], float]
 """The suffix of the metric's name, the labels, and the value."""
 
 
-class Figures:
+class MetricsFile:
     """Counts events, and writes all metrics to a file. Used from one thread.
 
     Args:

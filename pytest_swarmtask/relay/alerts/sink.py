@@ -19,7 +19,7 @@ from pytest_swarmtask.plugins.sink import Delivered, Retry
 from pytest_swarmtask.relay.alerts.conditions import NEVER, ended_well, subject_of
 from pytest_swarmtask.relay.alerts.lookup import conditions_of
 from pytest_swarmtask.relay.alerts.past_runs import OpenStarts, Past, query_past
-from pytest_swarmtask.relay.alerts.prometheus import Figures
+from pytest_swarmtask.relay.alerts.prometheus import MetricsFile
 from pytest_swarmtask.relay.alerts.state import AlertState
 from pytest_swarmtask.relay.delivery.backlog import backlogs
 from pytest_swarmtask.relay.delivery.matching import mismatch
@@ -100,13 +100,13 @@ class AlertsSink:
         self._notifiers = Notifiers(workflow, request, self._memory, owner, eager=eager)
         self._state = AlertState(self._memory, self._notifiers, self._environment, monitoring.quiet_hours)
         textfile = monitoring.metrics.textfile if monitoring.enabled else None
-        self._figures = Figures(self._memory, _path(textfile, request)) if textfile else None
+        self._metrics = MetricsFile(self._memory, _path(textfile, request)) if textfile else None
         self._routes = Routes(request.project, request.environ)
         self._looked: float | None = None
 
     def accepts(self, event_type: str) -> bool:
         """Whether a condition looks at events of this type, or they are counted for the metrics."""
-        return self._figures is not None or any(event_type in one.event_types for one in self._conditions)
+        return self._metrics is not None or any(event_type in one.event_types for one in self._conditions)
 
     def send(self, events: Sequence[PendingEvent]) -> SendResult:
         """Evaluate the conditions with these events."""
@@ -115,8 +115,8 @@ class AlertsSink:
         try:
             if any(one.event_types for one in self._conditions):
                 query_past(self._project, self._environ, lambda past: self._evaluate_all(ordered, past))
-            if self._figures is not None:
-                self._figures.count(ordered)
+            if self._metrics is not None:
+                self._metrics.count(ordered)
         except (HistoryError, sqlite3.Error, OSError) as error:
             return Retry(str(error), 1.0)
         return Delivered()
@@ -168,7 +168,7 @@ class AlertsSink:
             soonest = NEVER
             if any(one.reads_history for one in self._conditions):
                 soonest = query_past(self._project, self._environ, self._check_history)
-            if self._figures is not None or any(one.reads_backlogs for one in self._conditions):
+            if self._metrics is not None or any(one.reads_backlogs for one in self._conditions):
                 soonest = min(soonest, self._check_backlogs())
             return soonest
         finally:
@@ -189,8 +189,8 @@ class AlertsSink:
         found = backlogs(self._project, self._routes)
         for condition in self._conditions:
             self._update(condition, condition.check_backlogs(found))
-        if self._figures is not None:
-            self._figures.write(found)
+        if self._metrics is not None:
+            self._metrics.write(found)
         return _LOOK_EVERY if any(backlog.waiting for backlog in found.values()) else NEVER
 
     def _update(self, condition: AlertCondition[Any], evaluations: Iterable[Evaluation]) -> None:

@@ -25,15 +25,15 @@ _SHOWN = 5
 class AlertsSurvey:
     """The active alerts; and by notifier how many messages failed, and why the last one did."""
 
-    firing: list[ActiveAlert] = field(default_factory=list)
+    active: list[ActiveAlert] = field(default_factory=list)
     failed: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def as_text(self) -> Iterator[str]:
         """Yield lines for people, or none if all is well."""
-        for one in self.firing[:_SHOWN]:
+        for one in self.active[:_SHOWN]:
             yield f"firing     {one.alert} ({one.message.severity}): {one.message.title}, since {one.message.since}"
-        if len(self.firing) > _SHOWN:
-            yield f"           and {len(self.firing) - _SHOWN} more, see: swarmtask status --json"
+        if len(self.active) > _SHOWN:
+            yield f"           and {len(self.active) - _SHOWN} more, see: swarmtask status --json"
         for name, (count, reason) in self.failed.items():
             messages = plural(count, "message")
             yield f"not told   {name}: {messages} failed; the last one: {reason}"
@@ -50,7 +50,7 @@ class AlertsSurvey:
                 "since": one.message.since,
                 "times": one.times,
             }
-            for one in self.firing
+            for one in self.active
         ]
         failed = {name: {"failed": count, "reason": reason} for name, (count, reason) in self.failed.items()}
         return {"alerts_firing": shown, "notifications_failed": failed}
