@@ -1,7 +1,7 @@
-"""Holds a tree of `workflow.yaml` against the typed model and reports everything that does not fit.
+"""Compare the tree of `workflow.yaml` with the typed model, and report everything that does not fit.
 
-msgspec decides whether a single value fits its type. It stops at the first problem and knows no lines,
-so walking the tree, finding near names and wording the messages is done here.
+msgspec decides whether a single value fits its type. But it stops at the first problem and does not know lines, so this
+module walks the tree, finds the nearest valid names, and writes the messages.
 """
 
 from __future__ import annotations
@@ -33,7 +33,13 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class _Member:
-    """One of the types that a field may have: bare, with its constraints, and with what `fields` says of it."""
+    """One of the types that a field may have.
+
+    Attributes:
+        type: the type without annotations, such as ``list[str]``.
+        hint: the type with its annotations, as msgspec takes it.
+        extra: the keys of `Meta.extra`, see `pytest_swarmtask.config.fields`.
+    """
 
     type: Any
     hint: Any
@@ -41,16 +47,23 @@ class _Member:
 
     @property
     def kind(self) -> Any:
-        """The type without parameters: a Struct class, `list`, `dict`, `str`, `Literal`, ...."""
+        """The type without parameters: a Struct class, `list`, `dict`, `str`, `Literal` and so on."""
         return get_origin(self.type) or self.type
 
     @property
     def is_struct(self) -> bool:
+        """Whether the type is a section of the model, with keys of its own."""
         return isinstance(self.kind, type) and issubclass(self.kind, Struct)
 
 
 def check(node: Node, model: type[Struct], problems: Problems) -> dict[str, Any]:
-    """Return the plain data of a tree that is meant to be a `model`, for `msgspec.convert` if no problem was noted."""
+    """Check a tree against a model, and return its plain data.
+
+    Args:
+        node: the tree.
+        model: the class of the model.
+        problems: gets everything that does not fit. Only if it stays empty, `msgspec.convert` can use the data.
+    """
     if not isinstance(node.value, dict):
         problems.add(node.line, node.path, f"found {_shown(node)}, expected a mapping with {_names(_fields(model))}")
         return {}
@@ -67,7 +80,7 @@ def _struct(node: Node, model: type[Struct], problems: Problems) -> dict[str, An
             known = [tag, *fields] if tag else list(fields)
             message = f"found the unknown key {shorten(key)}, expected {_names(known)}{rules.did_you_mean(key, known)}"
             problems.add(child.line, child.path, message)
-        elif child.value is not None:
+        elif child.value is not None:  # a key without a value counts as absent, so that it gets its default
             data[key] = _value(child, fields[key].type, problems)
     for name, field in fields.items():
         if field.required and name not in data:
@@ -77,7 +90,7 @@ def _struct(node: Node, model: type[Struct], problems: Problems) -> dict[str, An
 
 def _value(node: Node, hint: Any, problems: Problems) -> Any:
     members = _members(hint)
-    if node.value is BROKEN:
+    if node.value is BROKEN:  # reported by the parser
         return None
     for member in members:
         if member.kind is Any:
@@ -105,7 +118,7 @@ def _mapping(node: Node, members: list[_Member], problems: Problems) -> Any:
 
 
 def _tagged(node: Node, structs: list[type[Struct]], problems: Problems) -> type[Struct] | None:
-    """Return which of the structs a mapping is meant to be, by the key that tells them apart."""
+    """Return the struct that a mapping belongs to, according to its key `kind` or `action`; None with a problem."""
     field = structs[0].__struct_config__.tag_field
     if field is None:
         return structs[0]
@@ -125,16 +138,16 @@ def _dict(node: Node, member: _Member, problems: Problems) -> dict[str, Any]:
     key_hint, value_hint = get_args(member.type)
     data = {}
     for key, child in node.value.items():
-        _value(Node(key, child.line, child.path, text=key), key_hint, problems)
+        _value(Node(key, child.line, child.path, text=key), key_hint, problems)  # a key has a type and rules, too
         if child.value is None:
             continue
-        data[key] = _value(child, _carrying(value_hint, member.extra), problems)
+        data[key] = _value(child, _also_sensitive(value_hint, member.extra), problems)
         _item(key, child, member, problems)
     return data
 
 
 def _free(node: Node, member: _Member, problems: Problems) -> None:
-    """Check the texts of a value that may be of any shape."""
+    """Check the texts in a value that may have any shape."""
     if isinstance(node.value, dict):
         for key, child in node.value.items():
             _item(key, child, member, problems)
@@ -147,7 +160,7 @@ def _free(node: Node, member: _Member, problems: Problems) -> None:
 
 
 def _item(key: str, node: Node, member: _Member, problems: Problems) -> None:
-    """Apply the rule for an item of a mapping, by its key and value together."""
+    """Apply the mapping's rule for an item, which depends on key and value."""
     rule: Callable[[str, str], str | None] | None = member.extra.get("item_rule")
     expected = rule(key, node.value) if rule and isinstance(node.value, str) else None
     if expected:
@@ -166,6 +179,7 @@ def _scalar(node: Node, members: list[_Member], problems: Problems) -> Any:
     for member in members:
         if member.is_struct or member.kind in (list, dict, types.NoneType):
             continue
+        # The text as written: the number 5.10 would become the task id 5.1.
         value = node.text if member.extra.get("number") and type(node.value) in (int, float) else node.value
         try:
             msgspec.convert(value, member.hint)
@@ -177,6 +191,7 @@ def _scalar(node: Node, members: list[_Member], problems: Problems) -> Any:
 
 
 def _apply_rules(node: Node, value: Any, member: _Member, problems: Problems) -> None:
+    """Apply the field's own rule to a text, and the rule that no text may contain a secret."""
     if not isinstance(value, str):
         return
     for rule in (member.extra.get("rule"), rules.no_secret):
@@ -188,6 +203,7 @@ def _apply_rules(node: Node, value: Any, member: _Member, problems: Problems) ->
 
 
 def _mismatch(node: Node, members: list[_Member], problems: Problems) -> None:
+    """Report a value that fits none of the types."""
     hidden = any(member.extra.get("sensitive") for member in members)
     choices = [str(choice) for member in members for choice in _choices(member)]
     hint = rules.did_you_mean(node.text, choices)
@@ -197,7 +213,7 @@ def _mismatch(node: Node, members: list[_Member], problems: Problems) -> None:
 
 
 def _members(hint: Any, extra: dict[str, Any] | None = None, annotated: Any = None) -> list[_Member]:
-    """Return the types that a hint allows, with unions and annotations taken apart."""
+    """Return the types that a type hint allows, without unions and annotations."""
     extra = extra or {}
     origin = get_origin(hint)
     if origin is Annotated:
@@ -212,11 +228,13 @@ def _metas(hint: Any) -> list[Meta]:
     return [meta for meta in get_args(hint)[1:] if isinstance(meta, Meta)] if get_origin(hint) is Annotated else []
 
 
-def _carrying(hint: Any, extra: dict[str, Any]) -> Any:
+def _also_sensitive(hint: Any, extra: dict[str, Any]) -> Any:
+    """Return the type hint of a mapping's values, marked as sensitive if the mapping is."""
     return Annotated[hint, Meta(extra={"sensitive": True})] if extra.get("sensitive") else hint
 
 
 def _choices(member: _Member) -> tuple[Any, ...]:
+    """Return the values that the type allows, or nothing if it has no fixed list."""
     if member.kind is Literal:
         return get_args(member.type)
     if isinstance(member.kind, type) and issubclass(member.kind, enum.Enum):
@@ -225,6 +243,7 @@ def _choices(member: _Member) -> tuple[Any, ...]:
 
 
 def _expected(members: list[_Member]) -> str:
+    """Return what is expected, in words."""
     words = [_words(member) for member in members if member.kind is not types.NoneType]
     return " or ".join(dict.fromkeys(words))
 
@@ -249,12 +268,13 @@ def _bounds(metas: list[Meta]) -> str:
 
 
 def _shown(node: Node, *, hidden: bool = False) -> str:
-    """Name the value found, without telling a secret."""
+    """Return the value found in words, without revealing a secret."""
     value = node.value
     if value is None:
         return "nothing"
     if isinstance(value, (dict, list)):
         return "a mapping" if isinstance(value, dict) else "a list"
+    # Messages end up in logs of CI: a secret in the wrong place must not.
     if hidden or rules.is_secret_name(node.path) or rules.no_secret(node.text):
         return "a value that is not repeated here"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What must fit together across a configuration: unique names, references that lead somewhere, given limits."""
+"""Checks across a whole configuration: unique names, references to existing names, alerts with a limit."""
 
 from __future__ import annotations
 
@@ -21,41 +21,42 @@ _LIMITS = {
     "silence": ("unfinished", "every"),
     "delivery": ("waiting", "oldest", "dead_letters"),
 }
-"""Kinds of alert that say nothing unless one of these keys is given."""
+"""Kinds of alerts that need at least one of these keys: without a limit they would never be active."""
 
 
 def check_consistency(tree: Node, problems: Problems) -> None:
-    """Note what does not fit together in a tree whose single values have been checked."""
+    """Report what does not fit together in a tree. `check` reports single values that do not fit."""
     for section in (_WEBHOOKS, _RULES, _ALERTS, _NOTIFIERS):
-        _unique(tree.items(*section), problems)
-    webhooks, notifiers = _name_set(tree.items(*_WEBHOOKS)), _name_set(tree.items(*_NOTIFIERS))
+        _check_unique(tree.items(*section), problems)
+    webhooks, notifiers = _names_of(tree.items(*_WEBHOOKS)), _names_of(tree.items(*_NOTIFIERS))
     actions = [action for rule in tree.items(*_RULES) for action in rule.items("do")]
-    for user in (*actions, *tree.items(*_NOTIFIERS)):
-        _known([user.at("webhook")], webhooks, "webhook", problems)
-        _known(user.items("to"), notifiers, "notifier", problems)
+    for user in (*actions, *tree.items(*_NOTIFIERS)):  # all kinds: a key that a kind does not have is absent
+        _check_reference([user.at("webhook")], webhooks, "webhook", problems)
+        _check_reference(user.items("to"), notifiers, "notifier", problems)
     for action in actions:
-        _program(action, problems)
+        _check_program(action, problems)
     for alert in tree.items(*_ALERTS):
-        _known(alert.items("notify"), notifiers, "notifier", problems)
-        _limited(alert, problems)
+        _check_reference(alert.items("notify"), notifiers, "notifier", problems)
+        _check_limit(alert, problems)
     for webhook in tree.items(*_WEBHOOKS):
         if webhook.at("client_key").value is not None and webhook.at("client_cert").value is None:
             problems.add(
                 webhook.line, join(webhook.path, "client_cert"), "found nothing, expected the certificate of client_key"
             )
-    _roles(tree, problems)
-    _task_manager(tree.at("task_integration", "task_manager"), problems)
+    _check_roles(tree, problems)
+    _check_task_manager(tree.at("task_integration", "task_manager"), problems)
 
 
-def _program(action: Node, problems: Problems) -> None:
-    """What an event says must not decide which program is run."""
+def _check_program(action: Node, problems: Problems) -> None:
+    """Report a template in a program's name: an event must not decide which program is run."""
     for program in action.items("command")[:1]:
         if isinstance(program.value, str) and "{{" in program.value:
             expected = "the name of a program; {{…}} may stand in its arguments"
             problems.add(program.line, program.path, f"found {shorten(program.value)}, expected {expected}")
 
 
-def _unique(items: list[Node], problems: Problems) -> None:
+def _check_unique(items: list[Node], problems: Problems) -> None:
+    """Report items that have the name of an earlier one."""
     users: dict[str, Node] = {}
     for name in (item.at("name") for item in items):
         if isinstance(name.value, str) and users.setdefault(name.value, name) is not name:
@@ -65,11 +66,12 @@ def _unique(items: list[Node], problems: Problems) -> None:
             )
 
 
-def _name_set(items: list[Node]) -> list[str]:
+def _names_of(items: list[Node]) -> list[str]:
     return [item.at("name").value for item in items if isinstance(item.at("name").value, str)]
 
 
-def _known(nodes: Iterable[Node], names: Collection[str], noun: str, problems: Problems) -> None:
+def _check_reference(nodes: Iterable[Node], names: Collection[str], noun: str, problems: Problems) -> None:
+    """Report nodes whose text is none of the names."""
     for node in nodes:
         if isinstance(node.value, str) and node.value not in names:
             known = f"one of {', '.join(names)}" if names else "none is configured"
@@ -79,23 +81,26 @@ def _known(nodes: Iterable[Node], names: Collection[str], noun: str, problems: P
             )
 
 
-def _limited(alert: Node, problems: Problems) -> None:
+def _check_limit(alert: Node, problems: Problems) -> None:
     keys = _LIMITS.get(alert.at("kind").value, ())
     if keys and all(alert.at(key).value is None for key in keys):
         problems.add(alert.line, alert.path, f"found an alert without a limit, expected {' or '.join(keys)}")
 
 
-def _roles(tree: Node, problems: Problems) -> None:
+def _check_roles(tree: Node, problems: Problems) -> None:
+    """Report incomplete proofs of roles, unknown roles, and a default role that has to be proven."""
     roles = tree.at("access_control", "roles").value
     names = list(roles) if isinstance(roles, dict) else []
     for name in names:
         role = roles[name]
         proof = [role.at("token_hash").value, role.at("token_env").value]
+        # With the hash alone nobody could prove the role, with the variable alone anybody could.
         if None in proof and proof != [None, None]:
             problems.add(role.line, role.path, "found half a proof, expected both token_hash and token_env, or neither")
     users = [rule.at("role") for rule in tree.items(*_RULES)]
+    # The default role is the role of a process that proves nothing, so a role with a token cannot be it.
     default = tree.at("access_control", "default_role")
-    _known([default, *users], names, "role", problems)
+    _check_reference([default, *users], names, "role", problems)
     if default.value in names and roles[default.value].at("token_hash").value is not None:
         problems.add(
             default.line,
@@ -104,6 +109,6 @@ def _roles(tree: Node, problems: Problems) -> None:
         )
 
 
-def _task_manager(node: Node, problems: Problems) -> None:
+def _check_task_manager(node: Node, problems: Problems) -> None:
     if node.at("kind").value == "rest" and not node.at("rest", "url").value:
         problems.add(node.line, join(join(node.path, "rest"), "url"), "found nothing, expected a URL, as kind is rest")

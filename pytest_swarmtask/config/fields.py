@@ -1,12 +1,12 @@
-"""Types of single fields that several sections share.
+"""Types of fields that several sections use.
 
-`Meta.extra` is for our own check of a file (`pytest_swarmtask.config.check`), beyond what msgspec knows:
+`Meta.extra` is for our own check of the file (`pytest_swarmtask.config.check`). Its keys are:
 
-- ``rule``: a function of `pytest_swarmtask.config.rules` that the text must satisfy
-- ``item_rule``: the same for a mapping's items, called with key and value
-- ``expected``: what to call the value in a message
-- ``sensitive``: the value found is never repeated in a message
-- ``number``: a number is taken as the text that was written, so that task 5.10 stays 5.10
+- ``rule``: a rule of `pytest_swarmtask.config.rules` for the text
+- ``item_rule``: a rule for the items of a mapping, called with key and value
+- ``expected``: what is expected, in words, for messages
+- ``sensitive``: no message repeats the value
+- ``number``: a number is taken as the text that was written, so that the task 5.10 stays 5.10
 """
 
 from __future__ import annotations
@@ -20,18 +20,24 @@ from pytest_swarmtask.config import rules
 from pytest_swarmtask.core.project import NAME, NAME_IN_WORDS
 
 ALSO_NUMBER = "a number is taken as text"
-"""Marks, in the JSON Schema that msgspec writes, the texts that may be written as a number."""
+"""Marks texts that may be written as a number, in the JSON Schema that msgspec generates."""
 
 
 def about(description: str) -> Meta:
-    """Say what a field is for; editors show it."""
+    """Return the description of a field, which editors show."""
     return Meta(description=description)
 
 
 def matching(pattern: str, expected: str, **extra: Any) -> Meta:
-    """Say which texts are allowed, by a regular expression for the whole text.
+    """Return a constraint on texts: a regular expression for the whole text.
 
-    Not by `Meta.pattern`: in a union with a list, msgspec (0.22) frees it twice and the process crashes at its exit.
+    This does not use `Meta.pattern`: in a union with a list, msgspec 0.22 frees the pattern twice, and the process
+    crashes at its exit.
+
+    Args:
+        pattern: the regular expression.
+        expected: what is expected, in words, for messages.
+        **extra: further keys of `Meta.extra`.
     """
     compiled = re.compile(pattern)
 

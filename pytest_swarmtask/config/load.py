@@ -1,4 +1,4 @@
-"""From `workflow.yaml` and the environment's variables to the configuration that holds."""
+"""Load the configuration of a project from `workflow.yaml` and the environment variables."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ __all__ = ["Loaded", "UnsetVariableError", "expand", "is_active", "load", "refer
 ENVIRONMENT_VARIABLE = "WORKFLOW_ENVIRONMENT"
 WEBHOOK_VARIABLE = "TASKMASTER_WEBHOOK_URL"
 _DEFAULT = "default"
+"""The name of the webhook that `WEBHOOK_VARIABLE` alone makes."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,11 @@ class Loaded:
     """The configuration of a project.
 
     Attributes:
-        workflow: the model, with the chosen environment merged in; its own `environments` is empty.
-        environment: what `WORKFLOW_ENVIRONMENT` says, or None.
-        environments: names of the environments that the file knows.
-        path: the file, or None where there is none.
-        origins: where each value came from, by its key path in `workflow`.
+        workflow: the model, with the chosen environment merged in. Its own `environments` is empty.
+        environment: the value of `WORKFLOW_ENVIRONMENT`, or None.
+        environments: the names of the environments in the file.
+        path: the file, or None if there is none.
+        origins: where each value comes from, by its key path in `workflow`.
     """
 
     workflow: Workflow
@@ -49,21 +50,23 @@ class Loaded:
 
 
 def load(project: Project, environ: Mapping[str, str]) -> Loaded:
-    """Return the configuration of a project; the defaults where it has no file.
+    """Return the configuration of a project. Without a file, that is the defaults.
 
-    Every environment of the file is checked, not only the chosen one.
+    All environments of the file are checked, so that a mistake in `prod` is found before somebody deploys.
 
     Raises:
-        ConfigError: with one sentence for each problem: file, line, key path, what was found and what is expected.
+        ConfigError: the file is not valid. Each problem is one sentence with file, line, key path, what was found and
+            what is expected.
     """
     path = Path(project.workflow_file)
     text = read_text(path)
     problems = Problems(str(path))
     tree = parse(text or "", path.name, problems)
-    if tree.value is None:
+    if tree.value is None:  # a document without a value, such as `null`
         tree = replace(tree, value={})
     overlays = _check_all(tree, problems)
     environment = environ.get(ENVIRONMENT_VARIABLE) or None
+    # A file without environments accepts any name: then it is only a label of events.
     if environment and overlays and environment not in overlays:
         _unknown_environment(environment, tree.at("environments"), problems)
     problems.raise_if_any()
@@ -76,12 +79,12 @@ def load(project: Project, environ: Mapping[str, str]) -> Loaded:
 
 
 def is_active(webhook: Webhook, environ: Mapping[str, str]) -> bool:
-    """Tell whether every variable that the webhook's URL needs is set to something."""
+    """Whether all variables that the webhook's URL needs are set and not empty."""
     return all(environ.get(name) for name in references(webhook.url))
 
 
 def merge(base: Node, over: Node) -> Node:
-    """Return one tree laid over another: mappings are merged key by key, everything else replaces."""
+    """Return one tree merged over another. Mappings are merged key by key; other values are replaced."""
     if not isinstance(base.value, dict):
         return over
     if over.value is None:
@@ -95,11 +98,12 @@ def merge(base: Node, over: Node) -> Node:
 
 
 def _check_all(tree: Node, problems: Problems) -> dict[str, Node]:
-    """Check the file as it stands and under each of its environments, and return these."""
+    """Check the file as it stands and with each of its environments. Return the environments by name."""
     _check(_effective(tree, None), Workflow, problems)
     section = tree.at("environments")
     overlays: dict[str, Node] = section.value if isinstance(section.value, dict) else {}
     if section.value is not None:
+        # First the names only: the content is checked below, merged over the rest, with the environment in messages.
         names = {
             name: replace(node, value={} if isinstance(node.value, dict) else node.value)
             for name, node in overlays.items()
@@ -119,17 +123,17 @@ def _check(tree: Node, model: type[Environment], problems: Problems) -> None:
 
 
 def _effective(tree: Node, overlay: Node | None) -> Node:
-    """Return the tree that holds in an environment: merged, and with the webhook that needs no file."""
+    """Return the tree of an environment: merged, and with the webhook that needs no file."""
     if isinstance(tree.value, dict):
         tree = replace(tree, value={key: node for key, node in tree.value.items() if key != "environments"})
     return _with_implicit_webhook(merge(tree, overlay) if overlay else tree)
 
 
 def _with_implicit_webhook(tree: Node) -> Node:
-    """Add the webhook that `TASKMASTER_WEBHOOK_URL` alone makes, unless one of the file uses that variable.
+    """Add the webhook that `TASKMASTER_WEBHOOK_URL` alone makes, unless a webhook of the file uses that variable.
 
-    It is there whether or not the variable is set, inactive without it, so that what is compiled from
-    the configuration does not depend on it.
+    The webhook is added even if the variable is not set, and is inactive then. So the compiled configuration does not
+    depend on the variable.
     """
     section = tree.at("task_integration")
     webhooks = section.at("webhooks")
@@ -156,7 +160,7 @@ def _unknown_environment(name: str, section: Node, problems: Problems) -> None:
 
 
 def _origins(value: Any, node: Node, path: str) -> Iterator[tuple[str, str]]:
-    """Give the key path and origin of each single value of the model, next to the tree that it was made of."""
+    """Yield key path and origin of each single value of the model, by walking it together with its tree."""
     if isinstance(value, dict) and value:
         for key, child in value.items():
             yield from _origins(child, node.at(key), join(path, key))

@@ -1,4 +1,7 @@
-"""The section `monitoring`: what to warn of, whom to tell, figures, and how long things are kept."""
+"""The section `monitoring`: alerts, notifiers, metrics, and how long things are kept.
+
+The docstrings of classes and the descriptions of fields are what editors show, through the JSON Schema.
+"""
 
 from __future__ import annotations
 
@@ -24,50 +27,58 @@ from pytest_swarmtask.config.triggers import When
 
 
 class Alert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """What all alerts have."""
+    """The keys of all alerts."""
 
     name: Annotated[Name, about("Unique name, shown in messages.")]
-    enabled: Annotated[bool, about("Whether the alert is in force.")] = True
-    when: Annotated[When, about("Which events it looks at.")] = field(default_factory=When)
-    notify: Annotated[list[Name], about("Names of notifiers; default: the relay's log.")] = field(default_factory=list)
-    severity: Annotated[Literal["info", "warning", "critical"], about("How bad it is.")] = "warning"
-    repeat: Annotated[Seconds, about("Seconds before it tells again of what still holds.")] = 3600.0
-    resolved: Annotated[bool, about("Whether it tells when all is well again.")] = True
-    message: Annotated[Template | None, about("Template of the text; default: what, where, since when, link.")] = None
+    enabled: Annotated[bool, about("Whether the alert is evaluated.")] = True
+    when: Annotated[When, about("Conditions on the events that the alert looks at.")] = field(default_factory=When)
+    notify: Annotated[list[Name], about("Names of notifiers that send its messages. Default: the relay's log.")] = (
+        field(default_factory=list)
+    )
+    severity: Annotated[Literal["info", "warning", "critical"], about("How serious the alert is.")] = "warning"
+    repeat: Annotated[Seconds, about("Seconds before the message of an alert that is still active is sent again.")] = (
+        3600.0
+    )
+    resolved: Annotated[bool, about("Whether a message is sent when the alert is resolved.")] = True
+    message: Annotated[
+        Template | None, about("Template of the message. Default: what happened, where, since when, and a link.")
+    ] = None
 
 
 class FailureAlert(Alert, tag="failure", frozen=True, kw_only=True):
-    """One of these events came."""
+    """One of these events happened."""
 
-    events: Annotated[Events, about("The events, globs welcome.")] = field(default_factory=lambda: ["*_FAILED"])
+    events: Annotated[Events, about("Event types, also as globs.")] = field(default_factory=lambda: ["*_FAILED"])
 
 
 class DurationAlert(Alert, tag="duration", frozen=True, kw_only=True):
-    """Something took too long: longer than a limit, or than its own past."""
+    """A task or test took too long: longer than a limit, or much longer than before."""
 
-    events: Annotated[Events, about("The ending events to look at.")] = field(
+    events: Annotated[Events, about("End events to look at, also as globs.")] = field(
         default_factory=lambda: ["*_COMPLETED", "TEST_PASSED"]
     )
     above: Annotated[PositiveSeconds | None, about("Limit in seconds.")] = None
-    times_median: Annotated[Annotated[float, Meta(gt=1)] | None, about("Limit as a multiple of its own median.")] = None
-    runs: Annotated[Count, about("How many past runs make the median.")] = 20
+    times_median: Annotated[
+        Annotated[float, Meta(gt=1)] | None, about("Limit as a multiple of the median duration of earlier runs.")
+    ] = None
+    runs: Annotated[Count, about("How many earlier runs the median is computed from.")] = 20
 
 
 class FailureRateAlert(Alert, tag="failure_rate", frozen=True, kw_only=True):
-    """The same thing fails too often."""
+    """The same task failed in too many of its last runs."""
 
-    above: Annotated[Percent, about("Percent of the runs that may fail.")]
-    events: Annotated[Events, about("The ending events to look at.")] = field(
+    above: Annotated[Percent, about("Percentage of runs that may fail.")]
+    events: Annotated[Events, about("End events to look at, also as globs.")] = field(
         default_factory=lambda: ["TASK_*", "BUILD_*", "DEPLOYMENT_*"]
     )
-    runs: Annotated[Count, about("How many of the last runs are looked at.")] = 20
+    runs: Annotated[Count, about("How many of the last runs to look at.")] = 20
 
 
 class ConsecutiveFailuresAlert(Alert, tag="consecutive_failures", frozen=True, kw_only=True):
-    """The same thing failed several times in a row; its next success resolves the alert."""
+    """The same task failed several times in a row. Its next success resolves the alert."""
 
-    count: Annotated[Count, about("How many failures in a row.")] = 3
-    events: Annotated[Events, about("The ending events to look at.")] = field(
+    count: Annotated[Count, about("How many failures in a row activate the alert.")] = 3
+    events: Annotated[Events, about("End events to look at, also as globs.")] = field(
         default_factory=lambda: ["TASK_*", "BUILD_*", "DEPLOYMENT_*"]
     )
 
@@ -75,45 +86,55 @@ class ConsecutiveFailuresAlert(Alert, tag="consecutive_failures", frozen=True, k
 class NewlyFailingAlert(Alert, tag="newly_failing", frozen=True, kw_only=True):
     """A test fails that passed before on this branch."""
 
-    runs: Annotated[Count, about("How far back, in runs, it must have passed.")] = 20
+    runs: Annotated[Count, about("In how many of the last runs to look for a success.")] = 20
 
 
 class FlakyAlert(Alert, tag="flaky", frozen=True, kw_only=True):
     """A test both failed and passed on the same commit."""
 
-    runs: Annotated[Count, about("How many of the last runs are looked at.")] = 20
+    runs: Annotated[Count, about("How many of the last runs to look at.")] = 20
 
 
 class CoverageAlert(Alert, tag="coverage", frozen=True, kw_only=True):
-    """Coverage is too low, or fell."""
+    """The coverage is too low, or it fell."""
 
-    below: Annotated[Percent | None, about("Floor in percent.")] = None
-    drop: Annotated[Percent | None, about("Fall in percent points against the run before.")] = None
+    below: Annotated[Percent | None, about("Lowest allowed coverage in percent.")] = None
+    drop: Annotated[Percent | None, about("Largest allowed fall since the previous run, in percentage points.")] = None
 
 
 class SilenceAlert(Alert, tag="silence", frozen=True, kw_only=True):
-    """Nothing was heard: a start without its end, or an expected run that did not come."""
+    """A start has no end for too long, or an expected start did not happen."""
 
-    events: Annotated[Events, about("The starting events to look at.")] = field(default_factory=lambda: ["*_STARTED"])
-    unfinished: Annotated[PositiveSeconds | None, about("Seconds that a start may stay without its end.")] = None
-    every: Annotated[PositiveSeconds | None, about("Seconds within which the next start must come.")] = None
+    events: Annotated[Events, about("Start events to look at, also as globs.")] = field(
+        default_factory=lambda: ["*_STARTED"]
+    )
+    unfinished: Annotated[PositiveSeconds | None, about("Seconds after a start within which its end must happen.")] = (
+        None
+    )
+    every: Annotated[PositiveSeconds | None, about("Seconds after a start within which the next one must happen.")] = (
+        None
+    )
 
 
 class DeliveryAlert(Alert, tag="delivery", frozen=True, kw_only=True):
     """Deliveries fail or pile up."""
 
-    webhooks: Annotated[list[Text], about("Names of webhooks, globs welcome.")] = field(default_factory=lambda: ["*"])
-    waiting: Annotated[Count | None, about("More events than this wait.")] = None
-    oldest: Annotated[PositiveSeconds | None, about("An event waits for more seconds than this.")] = None
-    dead_letters: Annotated[Count | None, about("At least so many events were refused for good.")] = None
+    webhooks: Annotated[list[Text], about("Names of webhooks, also as globs.")] = field(default_factory=lambda: ["*"])
+    waiting: Annotated[Count | None, about("Largest allowed number of events that wait to be delivered.")] = None
+    oldest: Annotated[PositiveSeconds | None, about("Longest time in seconds that an event may wait.")] = None
+    dead_letters: Annotated[
+        Count | None, about("Number of events refused for good (dead letters) that activates the alert.")
+    ] = None
 
 
 class PluginAlert(Alert, tag="plugin", frozen=True, kw_only=True):
-    """What a condition of an installed plug-in says."""
+    """A condition of an installed plug-in is true."""
 
-    condition: Annotated[Name, about("Name of the condition, which the plug-in knows.")]
-    options: Annotated[dict[str, Any], about("What the condition is given.")] = field(default_factory=dict)
-    events: Annotated[Events, about("The events that it is asked about.")] = field(default_factory=lambda: ["*"])
+    condition: Annotated[Name, about("Name of the condition in the plug-in.")]
+    options: Annotated[dict[str, Any], about("Options of the condition.")] = field(default_factory=dict)
+    events: Annotated[Events, about("Event types that the condition gets, also as globs.")] = field(
+        default_factory=lambda: ["*"]
+    )
 
 
 AnyAlert = (
@@ -131,72 +152,80 @@ AnyAlert = (
 
 
 class Notifier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """What all notifiers have."""
+    """The keys of all notifiers."""
 
-    name: Annotated[Name, about("Unique name that alerts and triggers refer to.")]
-    most: Annotated[Count, about("Messages per hour, at most; the rest is summed up.")] = 30
+    name: Annotated[Name, about("Unique name, used by alerts and triggers.")]
+    most: Annotated[Count, about("Largest number of messages per hour. Further messages are summed up in one.")] = 30
 
 
 class LogNotifier(Notifier, tag="log", frozen=True, kw_only=True):
-    """Writes to the relay's log."""
+    """Writes messages to the relay's log."""
 
 
 class WebhookNotifier(Notifier, tag="webhook", frozen=True, kw_only=True):
-    """Sends a message to a configured webhook."""
+    """Sends messages to a configured webhook."""
 
     webhook: Annotated[Name, about("Name of a webhook of task_integration.webhooks.")]
-    body: Annotated[Body | None, about("JSON object to send; its texts are templates.")] = None
+    body: Annotated[Body | None, about("JSON object to send. Its texts are templates.")] = None
 
 
 class AppriseNotifier(Notifier, tag="apprise", frozen=True, kw_only=True):
-    """Sends a message to chat and mail services (needs the extra `notify`)."""
+    """Sends messages to chat and mail services with Apprise (needs the extra `notify`)."""
 
     urls: Annotated[
         Annotated[list[ServiceUrl], Meta(min_length=1)],
-        about("Apprise URLs; what is secret in them as ${NAME}."),
+        about("URLs of Apprise, with secrets as ${NAME}."),
     ]
 
 
 class GithubNotifier(Notifier, tag="github", frozen=True, kw_only=True):
-    """Writes annotations into the log of a GitHub Actions run."""
+    """Writes messages as annotations of a GitHub Actions run."""
 
 
 class PluginNotifier(Notifier, tag="plugin", frozen=True, kw_only=True):
-    """Sends a message by what an installed plug-in brings."""
+    """Sends messages with an installed plug-in."""
 
-    plugin: Annotated[Name, about("Name of the notifier, which the plug-in knows.")]
-    options: Annotated[dict[str, Any], about("What it is given.")] = field(default_factory=dict)
+    plugin: Annotated[Name, about("Name of the notifier in the plug-in.")]
+    options: Annotated[dict[str, Any], about("Options of the notifier.")] = field(default_factory=dict)
+
+
+AnyNotifier = LogNotifier | WebhookNotifier | AppriseNotifier | GithubNotifier | PluginNotifier
 
 
 class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Figures for Prometheus."""
+    """Metrics for Prometheus."""
 
-    textfile: Annotated[Text | None, about("File for node_exporter's textfile collector; none: not written.")] = None
+    textfile: Annotated[
+        Text | None, about("File for node_exporter's textfile collector. Default: none is written.")
+    ] = None
 
 
 class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long and how much is kept. What a sink still waits for is never removed before `undelivered_age`."""
+    """How long and how much is kept. Undelivered events are kept for `undelivered_age` in any case."""
 
-    journal_age: Annotated[PositiveSeconds, about("Seconds that journal files are kept.")] = 30 * 86400.0
-    journal_bytes: Annotated[Count, about("Size of the journal, at most.")] = 500_000_000
-    history_age: Annotated[PositiveSeconds, about("Seconds that history is kept.")] = 365 * 86400.0
-    history_bytes: Annotated[Count, about("Size of the history, at most.")] = 2_000_000_000
-    undelivered_age: Annotated[PositiveSeconds, about("Seconds until an undelivered event is a dead letter.")] = (
-        7 * 86400.0
-    )
-    dead_letter_age: Annotated[PositiveSeconds, about("Seconds that dead letters are kept.")] = 90 * 86400.0
-    dead_letter_bytes: Annotated[Count, about("Size of the dead letters, at most.")] = 100_000_000
+    journal_age: Annotated[PositiveSeconds, about("Seconds for which journal files are kept.")] = 30 * 86400.0
+    journal_bytes: Annotated[Count, about("Largest size of the journal in bytes.")] = 500_000_000
+    history_age: Annotated[PositiveSeconds, about("Seconds for which the history is kept.")] = 365 * 86400.0
+    history_bytes: Annotated[Count, about("Largest size of the history in bytes.")] = 2_000_000_000
+    undelivered_age: Annotated[
+        PositiveSeconds, about("Seconds after which an undelivered event becomes a dead letter.")
+    ] = 7 * 86400.0
+    dead_letter_age: Annotated[PositiveSeconds, about("Seconds for which dead letters are kept.")] = 90 * 86400.0
+    dead_letter_bytes: Annotated[Count, about("Largest size of all dead letters in bytes.")] = 100_000_000
 
 
 class Monitoring(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Warnings, figures, and how long things are kept."""
+    """Alerts, notifiers, metrics, and how long things are kept."""
 
-    enabled: Annotated[bool, about("Whether any alert is in force.")] = True
-    alerts: Annotated[list[AnyAlert], about("What to warn of.")] = field(default_factory=list)
+    enabled: Annotated[bool, about("Whether any alert is evaluated and metrics are written.")] = True
+    alerts: Annotated[list[AnyAlert], about("Alerts: what to warn about.")] = field(default_factory=list)
     notifiers: Annotated[
-        list[LogNotifier | WebhookNotifier | AppriseNotifier | GithubNotifier | PluginNotifier],
-        about("Whom to tell, and how."),
+        list[AnyNotifier],
+        about("Notifiers: how messages reach people."),
     ] = field(default_factory=list)
-    quiet_hours: Annotated[QuietHours | None, about("Local times between which only critical alerts are told.")] = None
-    metrics: Annotated[Metrics, about("Figures for Prometheus.")] = field(default_factory=Metrics)
+    quiet_hours: Annotated[
+        QuietHours | None,
+        about("Local times between which only messages of critical alerts are sent, such as 22:00-07:00."),
+    ] = None
+    metrics: Annotated[Metrics, about("Metrics for Prometheus.")] = field(default_factory=Metrics)
     retention: Annotated[Retention, about("How long and how much is kept.")] = field(default_factory=Retention)

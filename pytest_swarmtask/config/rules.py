@@ -1,6 +1,7 @@
-"""What a single value must be, beyond its type: plain functions that return what was expected, or None.
+"""Rules for single values, beyond their type.
 
-A rule takes the text that the file holds. Its answer completes the sentence "found …, expected …".
+A rule is a function that gets a text of the file. It returns None if the text is valid, or else what is expected, as
+the end of the sentence "found …, expected …". So the docstring of a rule says what it expects.
 """
 
 from __future__ import annotations
@@ -39,22 +40,26 @@ PLACEHOLDERS = (
     "severity",
     "state",
 )
-"""What `{{…}}` may name, beside `metadata.…`: the event, then the rule or alert that acts on it."""
+"""The names that `{{…}}` may contain besides `metadata.…`: fields of the event, then of the rule, alert or message."""
 
 BY_NAME_ONLY = "no secret in the file: put it into an environment variable and write ${NAME}"
 
+# Without environment variables: whether a file is valid must not depend on who reads it.
 _redactor = Redactor({})
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _BROKEN_REFERENCE = re.compile(r"\$\{(?!" + REFERENCE.pattern.removeprefix(r"\$\{") + ")")
+# A token of RFC 9110, section 5.6.2.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NETWORK_LOCATION = re.compile(r"//([^/?#]*)@")
 _QUERY = re.compile(r"[?&]([^=&#]+)=([^&#]+)")
 _QUERY_SECRETS = ("key", "sig", "signature", "code", "auth")
+"""Parameters of a URL that are secrets although their names alone, elsewhere, are not."""
 
 
 def did_you_mean(found: str, names: Iterable[str]) -> str:
-    """Return the end of a sentence that names the nearest of the valid names, or nothing when none is near."""
+    """Return the end of a sentence with the most similar of the valid names, or an empty text if none is similar."""
     by_folded = {name.casefold(): name for name in names}
+    # Keys have underscores, and a hyphen is a common mistake.
     close = difflib.get_close_matches(found.casefold().replace("-", "_"), by_folded, 1, 0.6)
     return f"; did you mean {by_folded[close[0]]}?" if close else ""
 
@@ -70,7 +75,7 @@ def control_glob(text: str) -> str | None:
 
 
 def template(text: str) -> str | None:
-    """A text whose `{{…}}` name something that an event or its rule has."""
+    """A text in which every `{{…}}` is a known name."""
     for name in _PLACEHOLDER.findall(text):
         if name not in PLACEHOLDERS and not re.fullmatch(r"metadata(\.[\w-]+)+", name):
             return f"{{{{…}}}} to name one of {', '.join(PLACEHOLDERS)}, metadata.…{did_you_mean(name, PLACEHOLDERS)}"
@@ -78,34 +83,35 @@ def template(text: str) -> str | None:
 
 
 def url(text: str) -> str | None:
-    """An address for HTTP, whole or named by `${NAME}`, without credentials of its own."""
+    """A URL for HTTP, possibly with `${NAME}`, that contains no credentials."""
     if _BROKEN_REFERENCE.search(text):
         return "${NAME} or ${NAME:-default}"
     literal = literal_part(text)
     if re.search(r"[\s\x00-\x20\x7f]", literal):
         return "a URL without spaces"
+    # A variable may contain the whole URL; it is checked again when the URL is used.
     if not text.startswith("${") and not re.match(r"https?://[^/?#]", text):
         return "a URL that starts with https:// or http://"
-    return BY_NAME_ONLY if _holds_credential(literal) else None
+    return BY_NAME_ONLY if _has_credential(literal) else None
 
 
 def url_template(text: str) -> str | None:
-    """A URL that may also hold `{{…}}`."""
+    """A URL that may also contain `{{…}}`."""
     return url(text) or template(text)
 
 
 def service_url(text: str) -> str | None:
-    """The address of a notification service, any scheme, without credentials of its own."""
+    """A URL of a notification service, with any scheme, that contains no credentials."""
     if _BROKEN_REFERENCE.search(text):
         return "${NAME} or ${NAME:-default}"
-    return BY_NAME_ONLY if _holds_credential(literal_part(text)) else None
+    return BY_NAME_ONLY if _has_credential(literal_part(text)) else None
 
 
 def header(name: str, value: str) -> str | None:
-    """An HTTP header that is well-formed and names its secret instead of holding it."""
+    """A well-formed HTTP header that contains no secret, but its name as `${NAME}`."""
     if not _HEADER_NAME.fullmatch(name):
         return "the name of an HTTP header"
-    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):  # all control characters but the tab
         return "a header value on one line"
     if _BROKEN_REFERENCE.search(value):
         return "${NAME} or ${NAME:-default}"
@@ -113,22 +119,24 @@ def header(name: str, value: str) -> str | None:
 
 
 def named_secret(name: str, value: str) -> str | None:
-    """A value that, where its name says secret, is named by `${NAME}` and has no default."""
+    """A value that, if the key's name marks a secret, is written as `${NAME}` without a default."""
     if not _redactor.is_secret_key(name):
         return None
     found = list(REFERENCE.finditer(value))
+    # A default would be the secret itself. Other text beside the reference is allowed, such as `Bearer ${TOKEN}`.
     named = bool(found) and not any(match[2] for match in found)
     return None if named or not value else BY_NAME_ONLY
 
 
 def no_secret(text: str) -> str | None:
-    """A text that holds nothing of a known secret format."""
+    """A text without secrets of a known format."""
     literal = literal_part(text)
+    # A text that contains the mask itself, copied from a log, is no secret.
     return BY_NAME_ONLY if MASK in _redactor.text(literal, len(literal)) and MASK not in literal else None
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether what carries this name is a secret, which no message may show."""
+    """Whether the value of this name is a secret, which no message may contain."""
     return _redactor.is_secret_key(name)
 
 
@@ -138,7 +146,8 @@ def _matching(text: str, names: Iterable[str], noun: str) -> str | None:
     return f"{noun} {', '.join(names)}{did_you_mean(text, names)}"
 
 
-def _holds_credential(literal: str) -> bool:
+def _has_credential(literal: str) -> bool:
+    """Whether a URL contains a password, a user without a password (as tokens are written), or a secret parameter."""
     location = _NETWORK_LOCATION.search(literal)
     if location and location[1].rpartition(":")[2]:
         return True

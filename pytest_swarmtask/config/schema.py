@@ -1,4 +1,4 @@
-"""The JSON Schema of `workflow.yaml`, for editors and for checks elsewhere."""
+"""The JSON Schema of `workflow.yaml`, for editors and other tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) that the model makes."""
+    """Return the JSON Schema (draft 2020-12), generated from the model."""
     tidied: dict[str, Any] = _tidy(msgspec.json.schema(Workflow))
     definitions = tidied.pop("$defs")
     for definition in definitions.values():
@@ -28,11 +28,12 @@ def schema() -> dict[str, Any]:
 
 
 def _tidy(value: Any) -> Any:
-    """Drop what is not JSON Schema or says nothing, and let texts that may be a number be one."""
+    """Remove keys that are not JSON Schema or mean nothing, and allow numbers where a number is taken as text."""
     if isinstance(value, list):
         return [_tidy(item) for item in value]
     if not isinstance(value, dict):
         return value
+    # `discriminator` is a key of OpenAPI, which strict validators refuse.
     tidied = {
         key: _tidy(item) for key, item in value.items() if key != "discriminator" and (key, item) != ("required", [])
     }
@@ -42,7 +43,7 @@ def _tidy(value: Any) -> Any:
 
 
 def _or_empty(value: dict[str, Any]) -> dict[str, Any]:
-    """Let a list or mapping be there with nothing in it, as when all of it is commented out."""
+    """Allow a list or mapping to be empty, as it is when all of its lines are commented out."""
     if "$ref" in value:
         rest = {key: item for key, item in value.items() if key != "$ref"}
         return {**rest, "anyOf": [{"$ref": value["$ref"]}, {"type": "null"}]}

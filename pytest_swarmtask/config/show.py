@@ -1,4 +1,4 @@
-"""The effective configuration for people: every value with where it came from, and no secret in it."""
+"""Show the effective configuration: every value with its origin, without secrets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.load import Loaded
 
+# The value of a parameter in a URL, unless it is a reference.
 _QUERY_VALUE = re.compile(r"([?&][^=&#\s]+=)(?!\$\{)[^&#\s]+")
+# Texts that YAML reads as the same text without quotes, except for the words below.
 _PLAIN = re.compile(r"[A-Za-z_/$](?:[\w./${}@+=*-]|:(?=\S))*")
 _NO_PLAIN = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 _WIDEST = 56
+"""Columns of the YAML text before the comments, at most."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,9 @@ class Entry:
     """One value of the effective configuration.
 
     Attributes:
-        value: as the file says it, with `${NAME}` unexpanded and secrets masked.
-        origin: where it came from.
-        note: what its variables make of it now, or nothing.
+        value: the value as it is written, with `${NAME}` and without secrets.
+        origin: where it comes from, such as ``workflow.yaml:12`` or ``default``.
+        note: what it is at present, with its variables, or empty.
     """
 
     value: Any
@@ -43,13 +46,13 @@ class Entry:
 
 
 def entries(loaded: Loaded, environ: Mapping[str, str]) -> dict[str, Entry]:
-    """Return every single value of the effective configuration by its key path."""
+    """Return all single values of the effective configuration by their key paths."""
     view = _View(loaded, environ)
     return dict(view.walk(_values(loaded), "", ()))
 
 
 def yaml_lines(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[str]:
-    """Give the effective configuration as YAML, each value with its origin in a comment."""
+    """Yield the effective configuration as lines of YAML, with the origin of each value in a comment."""
     lines = list(_lines(_values(loaded), "", 0, entries(loaded, environ), in_list=False))
     width = min(max(len(text) for text, _ in lines), _WIDEST)
     for text, entry in lines:
@@ -61,7 +64,7 @@ def yaml_lines(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 class _View:
-    """Shows values without telling secrets."""
+    """Shows values without revealing secrets."""
 
     def __init__(self, loaded: Loaded, environ: Mapping[str, str]) -> None:
         redact = loaded.workflow.task_integration.redact
@@ -70,6 +73,7 @@ class _View:
         self.redactor = Redactor(environ, redact.keys, redact.allow)
 
     def walk(self, value: Any, path: str, keys: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
+        """Yield key path and entry of each single value. `keys` is the path without positions in lists."""
         if isinstance(value, dict) and value:
             for key, child in value.items():
                 yield from self.walk(child, join(path, key), (*keys, key))
@@ -80,7 +84,8 @@ class _View:
             yield path, Entry(self.shown(value, keys), self.origins.get(path, "default"), self.note(value, keys))
 
     def shown(self, value: Any, keys: tuple[str, ...]) -> Any:
-        if "headers" in keys and isinstance(value, str):
+        """Return the value as it is written, without secrets."""
+        if "headers" in keys and isinstance(value, str):  # a header of any name may be a secret
             return _references_only(value)
         if value not in (None, {}, []) and not isinstance(value, bool) and self.redactor.is_secret_key(keys[-1]):
             return _references_only(str(value))
@@ -90,9 +95,10 @@ class _View:
         return self.redactor.text(text)
 
     def note(self, value: Any, keys: tuple[str, ...]) -> str:
+        """Return what the value is at present, or an empty text if it uses no variables."""
         if not isinstance(value, str):
             return ""
-        if keys[-1].endswith("_env"):
+        if keys[-1].endswith("_env"):  # the name of a variable, whose value is a secret
             return "set" if self.environ.get(value) else "not set"
         names = [match[1] for match in REFERENCE.finditer(value)]
         if not names:
@@ -106,7 +112,7 @@ class _View:
         return f"now {self._expanded(value)}"
 
     def _expanded(self, value: str) -> str:
-        """Return what a text is now; of an address only where it leads, as its path may be a secret too."""
+        """Return a text with its variables replaced. Of a URL that is only the host, as its path may be a secret."""
         try:
             text = expand(value, self.environ)
             if "://" not in text:
@@ -125,7 +131,7 @@ def _values(loaded: Loaded) -> dict[str, Any]:
 
 
 def _references_only(value: str) -> str:
-    """Return what a text names, with everything masked that it says itself."""
+    """Return the references in a text, and a mask for everything else."""
     named = [f"${{{match[1]}}}" for match in REFERENCE.finditer(value)]
     literal = REFERENCE.sub(lambda match: match[2] or "", value).strip()
     return " ".join([MASK, *named] if literal else named)
@@ -146,6 +152,7 @@ def _lines(value: Any, path: str, indent: int, shown: Mapping[str, Entry], *, in
             ]
         else:
             entry = shown[child_path]
+            # Sections are shown with all their keys, items of lists only with those that have a value.
             if not (in_list and entry.origin == "default" and child in (None, {}, [])):
                 yield f"{head} {_scalar(entry.value)}", entry
             continue
@@ -155,7 +162,7 @@ def _lines(value: Any, path: str, indent: int, shown: Mapping[str, Entry], *, in
 
 
 def _item(value: Any, path: str, indent: int, shown: Mapping[str, Entry]) -> list[_Line]:
-    """Return the lines of a list item; what is unset in it is left out."""
+    """Return the lines of a list item, without keys that are unset."""
     if not isinstance(value, dict) or not value:
         return [(" " * indent + f"- {_scalar(shown[path].value)}", shown[path])]
     lines = list(_lines(value, path, indent + 2, shown, in_list=True))

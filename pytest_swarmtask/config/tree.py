@@ -1,4 +1,4 @@
-"""A configuration file as a tree that remembers where each value was written, and what is wrong with it."""
+"""A configuration file as a tree whose nodes know their line, and the list of its problems."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.text import neutral
 
 BROKEN: Any = object()
-"""Stands for a value that was already reported."""
+"""The value of a node whose problem has been reported already, so that it is not reported twice."""
 
 _LONGEST = 60
+"""Characters of a value or key in a message."""
 _PLAIN_KEY = re.compile(r"[\w-]+")
 
 
 @dataclass(frozen=True)
 class Node:
-    """A value and where it is from.
+    """A value of the file, and its place.
 
     Attributes:
-        value: text, number, boolean, None, `BROKEN`, a list of nodes, or a mapping from text to nodes.
-        line: counted from 1; for what is under a key, the key's line.
-        path: key path in the file, such as ``task_integration.webhooks[0].url``.
-        origin: the same for people who ask where a value came from, such as ``workflow.yaml:12``.
-        text: a scalar as it was written.
+        value: a text, number, boolean, None, `BROKEN`, a list of nodes, or a mapping from text to nodes.
+        line: the line, counted from 1. For a value under a key, the key's line.
+        path: the key path in the file, such as ``task_integration.webhooks[0].url``.
+        origin: where the value comes from, for people, such as ``workflow.yaml:12``.
+        text: a single value as it was written, such as ``5.10``.
     """
 
     value: Any
@@ -36,19 +37,19 @@ class Node:
     text: str = ""
 
     def at(self, *keys: str) -> Node:
-        """Return the node under these keys, or one without a value."""
+        """Return the node under these keys, or `NOTHING`."""
         node = self
         for key in keys:
             node = node.value.get(key, NOTHING) if isinstance(node.value, dict) else NOTHING
         return node
 
     def items(self, *keys: str) -> list[Node]:
-        """Return the items of the list under these keys; none where there is no list."""
+        """Return the items of the list under these keys, or no items if there is no list."""
         value = self.at(*keys).value
         return value if isinstance(value, list) else []
 
     def plain(self) -> Any:
-        """Return the value without positions, and without the keys that nothing stands behind."""
+        """Return the plain value. Keys without a value are left out."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items() if node.value is not None}
         if isinstance(self.value, list):
@@ -60,46 +61,47 @@ NOTHING = Node(None)
 
 
 class Problems:
-    """What is wrong with one file, each told once, in the order of its lines."""
+    """The problems of one file. Each is listed once, in the order of the lines."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.environment: str | None = None
-        """Set while the file is checked as one environment changes it."""
+        """The environment as which the file is being checked, or None for the file as it stands."""
         self._found: set[tuple[int, str]] = set()
 
     def add(self, line: int, path: str, message: str) -> None:
-        """Note a problem: where, and a sentence "found …, expected …"."""
+        """Add a problem, with a message such as ``found …, expected …``."""
         problem = (line, f"{path}: {message}" if path else message)
+        # A problem that the file has anyway is not reported again for each environment.
         if problem not in self._found and self.environment and not path.startswith("environments."):
             problem = (line, f"{problem[1]} (in the environment {shorten(self.environment)})")
         self._found.add(problem)
 
     def fatal(self, line: int, path: str, message: str) -> ConfigError:
-        """Note a problem that makes further reading pointless, and return all of them as an error."""
+        """Add a problem after which reading cannot go on. Return an error with all problems, to be raised."""
         self.add(line, path, message)
         return ConfigError(self.lines())
 
     def lines(self) -> list[str]:
-        """Return the problems as whole sentences."""
+        """Return the problems as lines for people."""
         return [f"{self.file}:{line}: {neutral(message)}" for line, message in sorted(self._found)]
 
     def raise_if_any(self) -> None:
-        """Raise what was found, if anything was.
+        """Raise an error if there are problems.
 
         Raises:
-            ConfigError: with every problem noted so far.
+            ConfigError: with every problem so far.
         """
         if self._found:
             raise ConfigError(self.lines())
 
 
 def join(path: str, key: str) -> str:
-    """Return a key path with one more key, quoted where it is no plain word."""
+    """Return a key path with one more key, which is quoted unless it is a plain word."""
     name = key if _PLAIN_KEY.fullmatch(key) else json.dumps(key)
     return f"{path}.{name}" if path else name
 
 
 def shorten(text: str) -> str:
-    """Return the beginning of a text, short enough for a message of one line."""
+    """Return the text, cut so that it fits into a message of one line."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,7 +1,7 @@
-"""`${NAME}` in a string of the configuration: how secrets and addresses are named there without being written.
+"""References to environment variables in texts of the configuration, so that it contains no secrets.
 
-A reference is `${NAME}` or `${NAME:-default}`; the default holds where the variable is unset or empty.
-Values stay unexpanded in the model and are expanded where they are used, so that no secret travels.
+A reference is `${NAME}` or `${NAME:-default}`. The default is used if the variable is unset or empty. The model keeps
+references as they are written. They are replaced where a text is used, so that no secret is stored or passed around.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-"""Group 1 is the variable's name, group 2 its default or None."""
+"""Group 1 is the variable's name, group 2 its default, or None if there is none."""
 
 
 class UnsetVariableError(ConfigError):
-    """A text needs an environment variable that is not set; `name` tells which."""
+    """A text needs an environment variable that is not set.
+
+    Attributes:
+        name: the name of the variable.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -30,7 +34,7 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
     """Return the text with every reference replaced by its value.
 
     Raises:
-        UnsetVariableError: a variable without default is not set.
+        UnsetVariableError: a variable without a default is not set.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -45,20 +49,20 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
 
 
 def references(text: str) -> list[str]:
-    """Return the variables that must be set for the text to be usable: those named without a default."""
+    """Return the names of the variables without a default: they must be set before the text can be used."""
     return [match[1] for match in REFERENCE.finditer(text) if match[2] is None]
 
 
 def mentioned(text: str) -> list[str]:
-    """Return the variables that the text refers to, with or without a default."""
+    """Return the names of all variables in the text, with or without a default."""
     return [match[1] for match in REFERENCE.finditer(text)]
 
 
 def mentions(text: str, name: str) -> bool:
-    """Tell whether the text refers to this variable, with or without a default."""
+    """Whether the text contains this variable, with or without a default."""
     return name in mentioned(text)
 
 
 def literal_part(text: str) -> str:
-    """Return what the file itself says: the text with references cut out, defaults left in."""
+    """Return what the file itself contains: the text without references, but with their defaults."""
     return REFERENCE.sub(lambda match: match[2] or "", text)

@@ -1,8 +1,8 @@
-"""From the text of `workflow.yaml` to a tree of plain values.
+"""Parse the text of `workflow.yaml` into a tree of plain values.
 
-YAML is read as data only: the node graph is composed and turned into plain values here, so no tag can
-build an object. Words follow YAML 1.2 and JSON: only true and false are booleans (`on`, `off`, `yes`
-are text, so a trigger may say `on:`), and only decimal numbers are numbers.
+YAML is read as data only: PyYAML composes a graph of nodes, and this module turns that into plain values, so no tag can
+build an object. Single values follow YAML 1.2 and JSON: only `true` and `false` are booleans (`on`, `off` and `yes` are
+text, so a trigger may have the key `on`), and only decimal numbers are numbers.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 256 * 1024
+"""Size of the largest file. A larger one is not a configuration file, and PyYAML would take seconds to read it."""
 MAX_VALUES = 20_000
-"""Bounds what aliases may expand to."""
+"""The most values that a file may have after aliases are expanded: a few lines of aliases can expand to billions."""
 MAX_DEPTH = 32
+"""The deepest nesting. The recursion of this module and of later steps is bounded by it."""
 
 _TAG = "tag:yaml.org,2002:"
 _MAX_DIGITS = 40
+"""Digits of the longest number: Python refuses very long ones with an error of its own."""
 
 
 def read_text(path: Path) -> str | None:
-    """Return the file's text, or None where there is no such file.
+    """Return the file's text, or None if there is no such file.
 
     Raises:
-        ConfigError: it cannot be read, is no regular file, is too large, or is not UTF-8.
+        ConfigError: the file cannot be read, is not a regular file, is too large, or is not UTF-8.
     """
     try:
         if not path.exists():
@@ -56,12 +59,15 @@ def read_text(path: Path) -> str | None:
 
 
 def parse(text: str, name: str, problems: Problems) -> Node:
-    """Return the tree of a YAML text; `name` is what origins call the file.
+    """Return the tree of a YAML text.
 
-    Duplicate keys, dates and foreign tags are noted in `problems`, and reading goes on.
+    Args:
+        text: the text.
+        name: the name of the file in origins.
+        problems: gets problems with which reading can go on, such as duplicate keys, dates and unknown tags.
 
     Raises:
-        ConfigError: it is no YAML, or its aliases expand without bounds.
+        ConfigError: the text is not YAML, or its aliases expand to too many values.
     """
     try:
         root = _compose(text)
@@ -73,16 +79,17 @@ def parse(text: str, name: str, problems: Problems) -> Node:
         ) from None
     except yaml.MarkedYAMLError as error:
         raise problems.fatal(*_syntax_problem(error)) from None
-    except (ValueError, OverflowError):  # PyYAML's own, for an escape such as "\\UFFFFFFFF"
+    except (ValueError, OverflowError):  # PyYAML raises these for an escape such as "\\UFFFFFFFF"
         raise problems.fatal(1, "", "found an escape or number out of range, expected valid YAML") from None
     except RecursionError:
         raise problems.fatal(1, "", f"found values nested too deep, expected at most {MAX_DEPTH} levels") from None
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as the base has it
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as in the base class
 
 
+# Which plain words are no texts; the last column lists their first characters, by which PyYAML finds the pattern.
 for _name, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -96,6 +103,7 @@ for _name, _pattern, _first in (
 
 
 def _compose(text: str) -> yaml.Node | None:
+    """Return PyYAML's node of the whole document, or None if it is empty."""
     loader = _Loader(text)
     try:
         node: yaml.Node | None = loader.get_single_node()
@@ -105,6 +113,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
+    """Return line, key path and message of a syntax error."""
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else 1
     hint = "; indent with spaces, not with tabs" if "\\t" in (error.problem or "") else ""
@@ -114,7 +123,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
 
 
 class _Builder:
-    """Turns composed nodes into ours, aliases expanded within bounds."""
+    """Turns PyYAML's nodes into a tree, and expands aliases up to `MAX_VALUES` values."""
 
     def __init__(self, name: str, problems: Problems) -> None:
         self.name = name
@@ -147,7 +156,7 @@ class _Builder:
         return Node(items, line, path, origin)
 
     def _entries(self, node: yaml.MappingNode, path: str) -> Iterator[tuple[str, int, yaml.Node]]:
-        """Give a mapping's own entries, then those that `<<` brings and it does not have itself."""
+        """Yield a mapping's own entries, then those of mappings merged with `<<` whose keys it does not have itself."""
         own: dict[str, int] = {}
         merged: list[yaml.Node] = []
         for key, child in node.value:
@@ -202,6 +211,7 @@ class _Builder:
         return BROKEN
 
     def _spend(self, line: int, path: str) -> None:
+        """Count one value."""
         self.budget -= 1
         if self.budget < 0:
             raise self.problems.fatal(
@@ -210,6 +220,7 @@ class _Builder:
 
 
 def _is_unicode(text: str) -> bool:
+    """Whether the text has no lone surrogates, which an escape can produce and no file can contain."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -218,6 +229,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _number(kind: str, text: str) -> int | float | None:
+    """Return a number, or None if it is too long, infinite or not a number."""
     if len(text) > _MAX_DIGITS:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Compile `workflow.yaml` and the plug-ins into the short form that recording reads."""
+"""Compile `workflow.yaml` and the installed plug-ins into the short form that the watched process reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def installed_packages() -> list[list[Any]]:
-    """Return where we and the plug-ins are, and when that changed: what is found there may read the file otherwise."""
+    """Return the folders of this package and of plug-ins with their times of change.
+
+    Another version of this package, or another plug-in, may compile the same file differently.
+    """
     from pytest_swarmtask.plugins import registry
 
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -31,7 +34,7 @@ def compile_settings(project: Project, environ: Mapping[str, str]) -> dict[str, 
     Raises:
         ConfigError: `workflow.yaml` is not valid.
     """
-    if sys.flags.no_site:  # started by `pytest_swarmtask.recipe`; YAML parser and validator are in site-packages
+    if sys.flags.no_site:  # as `pytest_swarmtask.recipe` starts Python; the YAML parser is in site-packages
         import site
 
         site.main()
@@ -39,7 +42,7 @@ def compile_settings(project: Project, environ: Mapping[str, str]) -> dict[str, 
     from pytest_swarmtask.plugins import endpoints, registry
 
     workflow = load(project, environ).workflow
-    installed = installed_packages()  # before they are looked through
+    installed = installed_packages()  # first: a plug-in that is installed just now is found by the next compilation
     manager, found = registry.plugin_manager([endpoints])
     given, problems = endpoints.all_endpoints(manager, workflow)
     problems += [f"plug-in {plugin.name}: {plugin.problem}" for plugin in found if plugin.problem]

@@ -1,7 +1,6 @@
-"""The endpoints that a configuration gives: webhooks, the task manager, triggers, alerts, and those of plug-ins.
+"""The endpoints of a configuration: webhooks, the task manager, triggers, alerts, and those of plug-ins.
 
-What is owed to any of them goes the same way: its name stands in the route of a segment, and the relay asks for its
-sink.
+All of them get events in the same way: the route of a segment contains their names, and the relay makes their sinks.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def swarmtask_endpoints(workflow: Workflow) -> list[Endpoint]:
-    """Return those of our own."""
+    """Return the endpoints of this package."""
     webhooks = workflow.task_integration.webhooks
     return [
         *(Endpoint(webhook.name, references(webhook.url), webhook.variables()) for webhook in webhooks),
@@ -40,7 +39,7 @@ def _task_manager(definition: TaskManagerConfig) -> Iterator[Endpoint]:
     if not definition.enabled:
         return
     if definition.kind == "taskmaster":
-        yield Endpoint(TASKS, [], ["TASKMASTER_TAG"])
+        yield Endpoint(TASKS, [], ["TASKMASTER_TAG"])  # chooses the list of tasks, as in Task Master itself
         return
     texts = (definition.rest.url, *definition.rest.headers.values())
     yield Endpoint(TASKS, references(definition.rest.url), [name for text in texts for name in mentioned(text)])
@@ -53,6 +52,7 @@ def _triggers(section: AutomationTriggers) -> Iterator[Endpoint]:
 
 
 def _texts(value: Any) -> Iterator[str]:
+    """Yield all texts in nested lists and mappings, except for keys."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -65,6 +65,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _alerts(workflow: Workflow) -> Iterator[Endpoint]:
     section = workflow.monitoring
     if section.enabled and (any(alert.enabled for alert in section.alerts) or section.metrics.textfile):
+        # Through a webhook's notifier, messages depend on the variables of the webhook, too.
         webhooks = {one.webhook for one in section.notifiers if isinstance(one, WebhookNotifier)}
         signed = [webhook for webhook in workflow.task_integration.webhooks if webhook.name in webhooks]
         names = {name for text in _texts(to_builtins(section)) for name in mentioned(text)}
@@ -72,19 +73,25 @@ def _alerts(workflow: Workflow) -> Iterator[Endpoint]:
 
 
 def all_endpoints(manager: pluggy.PluginManager, workflow: Workflow) -> tuple[list[Endpoint], list[str]]:
-    """Return what all that is behind the door gives, and what is wrong with some of it."""
+    """Return the endpoints of this package and of all plug-ins, and what is wrong with refused ones.
+
+    Args:
+        manager: the plug-in manager, with this module registered.
+        workflow: the configuration.
+    """
     found: list[Endpoint] = []
     problems: list[str] = []
+    # Not by calling the hook itself: one plug-in that fails must not hide the endpoints of the others.
     for implementation in reversed(manager.hook.swarmtask_endpoints.get_hookimpls()):
         try:
             answer: Any = implementation.function(*[workflow for _ in implementation.argnames])
-            given = [Endpoint(*one) for one in answer or ()]
-        except Exception as error:  # noqa: BLE001 - somebody else's code
+            given = [Endpoint(*one) for one in answer or ()]  # also from plain tuples
+        except Exception as error:  # noqa: BLE001 - foreign code
             problems.append(f"plug-in {implementation.plugin_name}: {type(error).__name__}: {error}")
             continue
-        ours = implementation.function is swarmtask_endpoints
+        is_ours = implementation.function is swarmtask_endpoints
         for one in given:
-            if ours or one.name.startswith(f"{implementation.plugin_name}:"):
+            if is_ours or one.name.startswith(f"{implementation.plugin_name}:"):
                 found.append(one)
             else:
                 expected = f"expected one that begins with {implementation.plugin_name}:"

@@ -1,8 +1,8 @@
-"""The hooks of plug-ins: what other packages can add. `docs/plugins.md` has a whole example.
+"""The hooks that a plug-in can implement. `docs/plugins.md` has a complete example.
 
-A plug-in is a module, or any object, with functions of these names under `hookimpl`. It is found by an entry point of
-the group ``swarmtask``; the entry point's name is the plug-in's. A function may take any of the arguments given here.
-The sinks of this package come in by the same door.
+A plug-in is a module, or any other object, with functions that have the names of these hooks and are marked with
+`hookimpl`. It is found by an entry point of the group ``swarmtask``; the name of the entry point is the plug-in's name.
+A function may leave out arguments that it does not need. This package implements its own sinks with the same hooks.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "Finding", "SinkRequest", "hookimpl"]
 
 NAME = "swarmtask"
-"""The name of the entry-point group, of the markers, and what all hooks begin with."""
+"""The name of the entry-point group and of the plug-in manager's project. All hooks begin with it."""
 hookspec = pluggy.HookspecMarker(NAME)
 hookimpl = pluggy.HookimplMarker(NAME)
 
 
 class Endpoint(NamedTuple):
-    """Something that events are owed to from now on.
+    """A receiver of events. From now on, every event must be delivered to it.
 
     Attributes:
-        name: unique and lasting, as deliveries are remembered under it. Those of plug-ins begin with the name of the
-            plug-in and a colon, such as ``archive:file``.
-        needs: names of the environment variables without which it is inactive.
-        variables: names of all environment variables that deliveries depend on. Their values count as secrets.
+        name: a unique name, which must not change, because deliveries are remembered under it. The name of a plug-in's
+            endpoint begins with the plug-in's name and a colon, such as ``archive:file``.
+        needs: names of environment variables. While one of them is unset or empty, the endpoint is inactive.
+        variables: names of all environment variables that deliveries depend on. Their values are hidden in events, and
+            two runs in which they differ do not share a relay.
     """
 
     name: str
@@ -47,18 +48,19 @@ class Endpoint(NamedTuple):
 
 
 class SinkRequest(NamedTuple):
-    """An endpoint whose sink is asked for.
+    """An endpoint for which the relay needs a sink.
 
     Attributes:
-        name: that of its `Endpoint`.
-        identity: under which its deliveries are remembered: the name, the environment and the role.
-        project: the project, with its root and the paths of its files.
-        environ: where variables are looked up.
-        workflow: the configuration that holds in the environment of the events, or None where it is not valid.
+        name: the name of the `Endpoint`.
+        identity: the name under which deliveries are remembered: the endpoint's name, environment and role. A sink
+            uses it as its own name.
+        project: the project: its root and the paths of its files.
+        environ: the environment variables of the run, in which the sink looks up addresses and secrets.
+        workflow: the configuration in the environment of the events, or None if it is not valid.
         registered: the definition of a webhook that was registered from Python, or None.
-        role: the role whose secret signs, or None.
+        role: the role whose secret signs deliveries, or None.
         environment: the `WORKFLOW_ENVIRONMENT` of the events, empty without one.
-        plugins: the plug-in manager, with every plug-in registered.
+        plugins: the plug-in manager, with all plug-ins registered.
         timing: waiting times of the sinks of this package.
     """
 
@@ -75,12 +77,12 @@ class SinkRequest(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What the condition of an alert says.
+    """What the condition of an alert finds in an event.
 
     Attributes:
-        subject: what it is about, such as a task id; each subject is warned of and resolved by itself.
-        holds: whether there is something to warn of, or all is well again.
-        text: one line that says what.
+        subject: what the finding is about, such as a task id. Each subject gets its own warning, and is resolved alone.
+        holds: True if there is something to warn of, False if all is well again.
+        text: what happened, in one line.
     """
 
     subject: str
@@ -94,24 +96,28 @@ def swarmtask_event_metadata(
     task_id: str | None,
     metadata: Mapping[str, Any],
 ) -> Mapping[str, Any] | None:
-    """Return what to add to the metadata of an event before it is written, or None.
+    """Add metadata to an event before it is written.
 
-    Called in the watched process, for every event: be quick, and open no connection. What the event has already is
-    kept, and what is added goes through redaction. Whatever it raises is swallowed, and told once; one that takes
-    longer than a second is not called again in this process.
+    Called in the watched process, in a thread of its own, for every event: be quick, and open no connection.
+    Metadata that the event has already is never replaced, and added metadata goes through redaction. If a plug-in
+    raises an error or takes longer than a second, one warning says so, and this process does not call it again.
 
     Args:
         event_type: one of `pytest_swarmtask.core.event.EVENT_TYPES`.
-        task_id: what it happened to.
-        metadata: a copy of what the event has, without secrets.
+        task_id: the task, test, build or deployment that the event is about, or None.
+        metadata: a copy of the event's metadata, without secrets.
+
+    Returns:
+        The metadata to add, or None.
     """
 
 
 @hookspec
 def swarmtask_endpoints(workflow: Workflow) -> Iterable[Endpoint]:  # type: ignore[empty-body]
-    """Return the endpoints that events are owed to, each with a sink of its own.
+    """Return the endpoints of the plug-in. Each gets events through a sink of its own, see `swarmtask_sink`.
 
-    Called when the configuration is compiled: when it, its environment or the installed packages have changed.
+    Called when the configuration is compiled: after `workflow.yaml`, the environment or the installed packages have
+    changed. Endpoints of any other name than ``PLUGIN:…`` are refused.
 
     Args:
         workflow: the configuration of the project.
@@ -120,10 +126,14 @@ def swarmtask_endpoints(workflow: Workflow) -> Iterable[Endpoint]:  # type: igno
 
 @hookspec(firstresult=True)
 def swarmtask_sink(request: SinkRequest) -> Sink | None:
-    """Return a new sink for an endpoint, or None where the endpoint is none of yours. Called in the relay.
+    """Return a new sink for an endpoint, or None if the endpoint belongs to another plug-in. Called in the relay.
+
+    Args:
+        request: the endpoint, and what its sink may need.
 
     Raises:
-        ConfigError: it cannot be made as things are: the events wait, and `swarmtask status` says why.
+        ConfigError: the sink cannot be made before a person changes something. The events wait, and `swarmtask status`
+            shows the message.
     """
 
 
@@ -131,14 +141,15 @@ def swarmtask_sink(request: SinkRequest) -> Sink | None:
 def swarmtask_alert_condition(
     name: str, options: Mapping[str, Any], root: Path
 ) -> Callable[[Event], Finding | None] | None:
-    """Return the condition of an alert of ``kind: plugin``, or None where it is none of yours. Called in the relay.
+    """Return the condition of an alert of ``kind: plugin``, or None if it is not one of yours. Called in the relay.
 
-    The condition is asked about each event that the alert's `when` lets through; None says nothing about it.
+    The relay calls the condition with each event that the alert's `events` and `when` match. The condition returns
+    None if the event is irrelevant to it. If it raises an error, the relay logs that and goes on.
 
     Args:
-        name: what the alert calls its `condition`.
-        options: what it is given.
-        root: the project's folder.
+        name: the alert's `condition`.
+        options: the alert's `options`.
+        root: the root folder of the project.
     """
 
 
@@ -146,12 +157,13 @@ def swarmtask_alert_condition(
 def swarmtask_notifier(
     name: str, options: Mapping[str, Any], environ: Mapping[str, str]
 ) -> Callable[[str, str], None] | None:
-    """Return what sends messages for a notifier of ``kind: plugin``, or None where it is none of yours.
+    """Return the function that sends messages for a notifier of ``kind: plugin``, or None if it is not one of yours.
 
-    It is called in the relay with the title and the text of a message, and raises where that could not be sent.
+    The relay calls the function with the title and the text of each message. If it raises an error, the message is
+    sent again later, a few times. The text of the error is not logged, as it may contain a secret.
 
     Args:
-        name: what the notifier calls its `plugin`.
-        options: what it is given; templates are not filled.
-        environ: where variables are looked up.
+        name: the notifier's `plugin`.
+        options: the notifier's `options`, in which `${NAME}` and templates are not replaced.
+        environ: the environment variables of the run.
     """

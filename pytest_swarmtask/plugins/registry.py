@@ -1,6 +1,6 @@
-"""The plug-in manager: finds installed plug-ins by their entry points and registers those that can be used.
+"""The plug-in manager: finds installed plug-ins by their entry points, and registers those that can be used.
 
-Searching for entry points takes milliseconds, so the watched process never does it: the compiled configuration lists
+The search for entry points takes milliseconds, so the watched process never searches: the compiled configuration lists
 the plug-ins that it needs.
 """
 
@@ -25,9 +25,9 @@ class Plugin(NamedTuple):
     """An installed plug-in.
 
     Attributes:
-        name: its entry point's.
-        entry_point: what to load, as ``module:object``.
-        package: the distribution that brings it, with its version.
+        name: the name of its entry point.
+        entry_point: the object to load, as ``module:object``.
+        package: the distribution that contains it, with its version.
         problem: why it cannot be used, or None.
     """
 
@@ -38,7 +38,7 @@ class Plugin(NamedTuple):
 
 
 def installed() -> list[Plugin]:
-    """Return the plug-ins that are installed, and whether they can be used."""
+    """Return the installed plug-ins. Those that cannot be used have a `problem`."""
     return plugin_manager(())[1]
 
 
@@ -46,57 +46,54 @@ def plugin_manager(builtin: Iterable[ModuleType]) -> tuple[pluggy.PluginManager,
     """Return a plug-in manager with all installed plug-ins registered, and the list of them.
 
     Args:
-        builtin: modules of this package that implement hooks. pluggy asks the last one first.
+        builtin: modules of this package that implement hooks. pluggy calls the hooks of the last one first.
     """
-    made = _manager()
-    plugins = [_registered(made, plugin) for plugin in _found()]
+    manager = _empty_manager()
+    found = sorted(set(map(_plugin, _entry_points())), key=lambda plugin: plugin.name)
+    plugins = [_registered(manager, plugin) for plugin in found]
     for module in builtin:
-        made.register(module, module.__name__)
-    return made, plugins
+        manager.register(module, module.__name__)
+    return manager, plugins
 
 
 def folders() -> list[str]:
-    """Return the folders in which this package and the plug-ins are installed: they change with what is in them."""
+    """Return the folders in which this package and plug-ins are installed. Installing another package changes them."""
     from importlib import metadata
 
     try:
         ours = [metadata.distribution("pytest-swarmtask")]
-    except metadata.PackageNotFoundError:
+    except metadata.PackageNotFoundError:  # run from a copy of the source
         ours = []
     theirs = [entry.dist for entry in _entry_points() if entry.dist]
     found = {os.path.abspath(str(dist.locate_file(""))) for dist in (*ours, *theirs)}
-    return sorted(filter(os.path.isdir, found))  # not what is in an archive
+    return sorted(filter(os.path.isdir, found))  # a distribution may be in an archive
 
 
 def adding_metadata(manager: pluggy.PluginManager, found: Iterable[Plugin]) -> list[list[str]]:
     """Return name and entry point of each plug-in that implements `swarmtask_event_metadata`."""
-    able = {implementation.plugin_name for implementation in manager.hook.swarmtask_event_metadata.get_hookimpls()}
-    return [[plugin.name, plugin.entry_point] for plugin in found if plugin.name in able]
+    adding = {implementation.plugin_name for implementation in manager.hook.swarmtask_event_metadata.get_hookimpls()}
+    return [[plugin.name, plugin.entry_point] for plugin in found if plugin.name in adding]
 
 
 def single_plugin(name: str, entry_point: str) -> pluggy.PluginManager:
     """Return a plug-in manager with one plug-in only.
 
     Raises:
-        Exception: whatever importing or registering the plug-in raises.
+        Exception: any error from importing or registering the plug-in.
     """
-    made = _manager()
-    made.register(load(entry_point), name)
-    return made
+    manager = _empty_manager()
+    manager.register(load(entry_point), name)
+    return manager
 
 
-def _manager() -> pluggy.PluginManager:
-    made = pluggy.PluginManager(hookspecs.NAME)
-    made.add_hookspecs(hookspecs)
-    return made
-
-
-def _found() -> list[Plugin]:
-    return sorted(set(map(_plugin, _entry_points())), key=lambda plugin: plugin.name)
+def _empty_manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(hookspecs.NAME)
+    manager.add_hookspecs(hookspecs)
+    return manager
 
 
 def _entry_points() -> Iterable[EntryPoint]:
-    from importlib import metadata  # as much time as an emitter takes
+    from importlib import metadata  # importing it takes as long as a whole emitter
 
     return metadata.entry_points(group=hookspecs.NAME)
 
@@ -110,7 +107,7 @@ def _registered(manager: pluggy.PluginManager, plugin: Plugin) -> Plugin:
     """Register a plug-in. Return it, with `problem` set if it could not be registered."""
     try:
         manager.register(load(plugin.entry_point), plugin.name)
-    except Exception as error:  # noqa: BLE001 - somebody else's code
+    except Exception as error:  # noqa: BLE001 - foreign code
         return plugin._replace(problem=f"{type(error).__name__}: {error}")
     return plugin
 

@@ -1,4 +1,10 @@
-"""What the relay feeds (a sink), with what (records), and what a sink answers (a verdict)."""
+"""What a sink is: the interface that the relay calls, the events that it passes, and the results that it gets back.
+
+::
+
+    relay ── send([PendingEvent, …]) ──▶ Sink
+          ◀── Delivered | Retry | Split | Rejected | Stopped | Disabled ──
+"""
 
 from __future__ import annotations
 
@@ -15,13 +21,13 @@ __all__ = ["Delivered", "Disabled", "PendingEvent", "Rejected", "Retry", "SendRe
 
 
 class PendingEvent(Struct, frozen=True):
-    """One event on its way from the journal to a sink.
+    """An event on its way from the journal to a sink.
 
     Attributes:
-        line: the journal line as written, without its newline.
-        event: the same, read.
-        segment: name of the segment it stands in.
-        end: offset in the segment just after the line: the cursor once it is dealt with.
+        line: the line of the journal, byte for byte, without its newline.
+        event: the event that was decoded from the line.
+        segment: the name of the journal's segment that contains the line.
+        end: the offset in the segment just after the line. The relay's cursor moves there once the event is dealt with.
     """
 
     line: bytes
@@ -31,15 +37,15 @@ class PendingEvent(Struct, frozen=True):
 
 
 class Delivered(Struct, frozen=True):
-    """The sink has taken the records over."""
+    """The events were delivered. The sink does not get them again."""
 
 
 class Retry(Struct, frozen=True):
-    """It did not work now and may work later.
+    """The events could not be delivered now, but may be later. The relay sends them again, after growing pauses.
 
     Attributes:
         reason: what happened, for people.
-        after: seconds that the receiver asked us to wait (never above an hour), or None.
+        after: seconds for which the receiver asked us to wait, at most an hour, or None.
     """
 
     reason: str
@@ -47,28 +53,45 @@ class Retry(Struct, frozen=True):
 
 
 class Split(Struct, frozen=True):
-    """The batch was refused: send its halves, until the event that is to blame is alone.
+    """The batch was refused because of some event in it. The relay sends its halves until that event is alone.
 
-    For a single record the loop takes it as `Rejected`.
+    A single event that gets this result counts as `Rejected`.
+
+    Attributes:
+        reason: why, for people.
     """
 
     reason: str
 
 
 class Rejected(Struct, frozen=True):
-    """The record is refused for good: it becomes a dead letter."""
+    """The event was refused for good. It becomes a dead letter, which `swarmtask replay` can send again.
+
+    Of a batch, that is the first event. Return `Split` if it may be another one.
+
+    Attributes:
+        reason: why, for people.
+    """
 
     reason: str
 
 
 class Stopped(Struct, frozen=True):
-    """The sink cannot go on before a person changes something; its records wait and nothing is dropped."""
+    """Nothing can be delivered before a person changes something. The events wait, and each new relay tries once.
+
+    Attributes:
+        reason: what to change, for people; `swarmtask status` shows it.
+    """
 
     reason: str
 
 
 class Disabled(Struct, frozen=True):
-    """The receiver is gone and wants nothing any more."""
+    """The receiver wants no more events. The relay sends nothing more to the endpoint by itself.
+
+    Attributes:
+        reason: why, for people.
+    """
 
     reason: str
 
@@ -77,13 +100,16 @@ SendResult = Delivered | Retry | Split | Rejected | Stopped | Disabled
 
 
 class Sink(Protocol):
-    """What the relay needs of a sink. `send` is called from one thread at a time.
+    """Delivers the events of one endpoint.
+
+    The relay has one thread for each sink and calls its methods from that, so they may take their time. After a crash
+    a sink may get events again that it has delivered before; their `event.id` stays the same.
 
     Attributes:
-        name: stable identity; cursors and dead letters are kept under it.
-        max_events: most records that one `send` may get; 1 when the sink takes no batches.
-        max_bytes: most bytes of journal lines in one `send`.
-        max_age: seconds that records may wait for a batch to fill.
+        name: the name under which cursors and dead letters are stored, usually `SinkRequest.identity`.
+        max_events: the most events in one call of `send`; 1 for a sink without batches.
+        max_bytes: the most bytes of journal lines in one call of `send`.
+        max_age: seconds for which an event may wait for a batch to fill.
     """
 
     name: str
@@ -92,16 +118,20 @@ class Sink(Protocol):
     max_age: float
 
     def accepts(self, event_type: str) -> bool:
-        """Tell whether events of this type are for this sink."""
+        """Whether the sink wants events of this type."""
 
-    def send(self, records: Sequence[PendingEvent]) -> SendResult:
-        """Hand over one to `max_events` records, in their order, and say what became of them. Never raises."""
+    def send(self, events: Sequence[PendingEvent], /) -> SendResult:
+        """Deliver events and return the result, which counts for all of them. Never raises.
+
+        Args:
+            events: between one and `max_events` events, those of one process in the order in which it wrote them.
+        """
 
     def run_pending(self) -> float:
-        """Do what is to be done without records; return the seconds until that is so again, or infinity.
+        """Run periodic work. Return the seconds until it must be called again, or infinity if there is none.
 
-        Called whenever there is nothing to send. A relay does not end by itself before it is infinity.
+        Called whenever there is nothing to send. A relay does not end by itself before the answer is infinity.
         """
 
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Close connections and files."""

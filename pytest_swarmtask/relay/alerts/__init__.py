@@ -1,1 +1,1 @@
-"""Alerts: conditions on events and the past, which ones are active, who is told."""
+"""Alerts: conditions on events and on the history, the active alerts, and their messages."""

@@ -1,198 +1,339 @@
-"""The conditions of alerts that are asked about each event: one function for each kind.
+"""The conditions of alerts: their common interface, and the kinds that are evaluated with each event.
 
-Each is given the alert, an event that ends something, the past, and what is remembered where the alert already holds
-for the same subject. It returns a `Evaluation`, or None where the event says nothing about it.
+`timed` has the kinds that are evaluated as time passes, `lookup` the conditions of plug-ins.
 """
 
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from pytest_swarmtask.config.monitoring import (
-    AnyAlert,
-    ConsecutiveFailuresAlert,
-    CoverageAlert,
-    DurationAlert,
-    FailureAlert,
-    FailureRateAlert,
-    FlakyAlert,
-    NewlyFailingAlert,
-)
+from pytest_swarmtask.config import monitoring
+from pytest_swarmtask.core.event import EVENT_TYPES
 from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 from pytest_swarmtask.relay.delivery.matching import is_among
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_swarmtask.core.event import Event
     from pytest_swarmtask.history.past import Ending
-    from pytest_swarmtask.relay.alerts.past_runs import Past
+    from pytest_swarmtask.plugins.hookspecs import SinkRequest
+    from pytest_swarmtask.relay.alerts.past_runs import OpenStarts, Past
+    from pytest_swarmtask.relay.alerts.state import ActiveAlert
+    from pytest_swarmtask.relay.delivery.backlog import Backlog
+    from pytest_swarmtask.relay.delivery.memory import Memory
 
-    Note = dict[str, Any]
-    Condition = Callable[[Any, Event, Past, Note | None], Evaluation | None]
+AlertT = TypeVar("AlertT", bound=monitoring.Alert)
+Note = dict[str, Any]
+"""What an `Evaluation` leaves for the next one."""
+NEVER = float("inf")
 
 _FEW = 3
-"""Earlier durations that make a median worth comparing with, at least."""
+"""The fewest earlier durations whose median is compared with, as docs/automation.md says."""
 _RATED = 5
-"""Ends of which a failure rate can be told, at least, unless the alert looks at fewer."""
+"""The fewest ends that make a failure rate, unless the alert itself looks at fewer, as docs/automation.md says."""
+_STREAK = 50
+"""Ends that a message looks back at to say since when something fails."""
 _LONGEST = 300
+"""Characters of an error in a message."""
+
+
+class AlertCondition(Generic[AlertT]):
+    """How the alerts of one kind are evaluated. Each kind overrides the methods for what it looks at.
+
+    Args:
+        alert: the alert's configuration.
+        request: the endpoint of the alerts: its project, environment and plug-ins.
+        memory: the memory of the relays.
+
+    Attributes:
+        reads_history: whether `check_history` can find something.
+        reads_backlogs: whether `check_backlogs` can find something.
+    """
+
+    reads_history: ClassVar[bool] = False
+    reads_backlogs: ClassVar[bool] = False
+
+    def __init__(self, alert: AlertT, request: SinkRequest, memory: Memory) -> None:
+        self.alert = alert
+        self.environment = request.environment
+        self.memory = memory
+
+    @cached_property
+    def event_types(self) -> frozenset[str]:
+        """The types of the events that `observe` and `evaluate` are called with."""
+        return frozenset()
+
+    def observe(self, event: Event) -> None:
+        """Remember an event that the alert's `when` matches."""
+
+    def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:  # noqa: ARG002 - used by subclasses
+        """Evaluate the condition for the subject of an event.
+
+        Args:
+            event: the event. The alert's `when` matches it, or it is a good end that may resolve the alert.
+            past: the history up to now.
+            note: the note of the last evaluation if the alert is active for this subject, else None.
+
+        Returns:
+            The evaluation, or None if the event is irrelevant to the condition.
+        """
+        return None
+
+    def check_history(
+        self,
+        starts: OpenStarts,  # noqa: ARG002 - used by subclasses
+        active: Mapping[str, ActiveAlert],  # noqa: ARG002 - used by subclasses
+    ) -> tuple[list[Evaluation], float]:
+        """Evaluate the condition as time passes, from the history.
+
+        Args:
+            starts: the starts without an end.
+            active: the subjects for which the alert is active.
+
+        Returns:
+            The evaluations, and the seconds until the next one is needed, or infinity.
+        """
+        return [], NEVER
+
+    def check_backlogs(self, backlogs: Mapping[str, Backlog]) -> list[Evaluation]:  # noqa: ARG002 - used by subclasses
+        """Evaluate the condition as time passes, from the deliveries that are waiting, by endpoint."""
+        return []
+
+
+class FailureCondition(AlertCondition[monitoring.FailureAlert]):
+    """One of the events came. The next good end of the same subject resolves the alert."""
+
+    @cached_property
+    def event_types(self) -> frozenset[str]:
+        """The alert's events, and the good ends that resolve it."""
+        types = matching_types(self.alert.events)
+        kinds = {name.partition("_")[0] for name in types}
+        return types.union(name for kind in kinds for name in (f"{kind}_COMPLETED", f"{kind}_PASSED"))
+
+    def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:
+        """Compare the event's type with the alert's."""
+        subject = subject_of(event, past)
+        if not is_among(event.event_type, self.alert.events):
+            return _resolved_by(event, subject, note)
+        if not event.event_type.endswith("_FAILED"):  # such as a start: there is no streak of those
+            return Evaluation(subject, is_active=True, text=f"{event.event_type} {event.task_id or ''}".rstrip())
+        compared, since = _streak(past.endings(event, _STREAK))
+        return Evaluation(subject, is_active=True, text=_failure(event), compared=compared, since=since)
+
+
+class DurationCondition(AlertCondition[monitoring.DurationAlert]):
+    """It took longer than a limit, or than a multiple of the median of its own past."""
+
+    @cached_property
+    def event_types(self) -> frozenset[str]:
+        """The ends among the alert's events."""
+        return _ends(self.alert.events)
+
+    def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:
+        """Compare the event's duration with the limits."""
+        seconds = _number(event, "duration")
+        if seconds is None:
+            return None
+        subject = subject_of(event, past)
+        text = f"{event.task_id} took {seconds:.3g} s"
+        compared = self._above_limit(seconds) or self._above_median(seconds, event, past)
+        if compared:
+            return Evaluation(subject, is_active=True, text=text, compared=compared)
+        return None if note is None else Evaluation(subject, is_active=False, text=text)
+
+    def _above_limit(self, seconds: float) -> str:
+        above = self.alert.above
+        return f"the limit is {above:g} s" if above is not None and seconds > above else ""
+
+    def _above_median(self, seconds: float, event: Event, past: Past) -> str:
+        if self.alert.times_median is None:
+            return ""
+        earlier = [one.duration for one in past.endings(event, self.alert.runs + 1)[1:] if not one.failed]
+        known = [one for one in earlier if one is not None]
+        usual = statistics.median(known) if len(known) >= _FEW else None
+        if not usual or seconds <= usual * self.alert.times_median:
+            return ""
+        return f"{seconds / usual:.1f} times the median of {len(known)} earlier times, {usual:.3g} s"
+
+
+class FailureRateCondition(AlertCondition[monitoring.FailureRateAlert]):
+    """Too many of its last ends were failures."""
+
+    @cached_property
+    def event_types(self) -> frozenset[str]:
+        """The ends among the alert's events."""
+        return _ends(self.alert.events)
+
+    def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:
+        """Count the failures among the last ends. Only a failure activates the alert."""
+        if note is None and ended_well(event):
+            return None
+        last = past.endings(event, self.alert.runs)
+        if len(last) < min(self.alert.runs, _RATED):
+            return None
+        failed = sum(one.failed for one in last)
+        rate = 100 * failed / len(last)
+        text = f"{event.task_id} failed {failed} of the last {len(last)} times ({rate:.0f} %)"
+        if rate <= self.alert.above:
+            return Evaluation(subject_of(event, past), is_active=False, text=text)
+        if ended_well(event):
+            return None
+        first = next(one for one in reversed(last) if one.failed)
+        compared = f"the limit is {self.alert.above:g} %"
+        return Evaluation(subject_of(event, past), is_active=True, text=text, compared=compared, since=first.ended)
+
+
+class ConsecutiveFailuresCondition(AlertCondition[monitoring.ConsecutiveFailuresAlert]):
+    """It failed several times in a row. Its next success resolves the alert."""
+
+    @cached_property
+    def event_types(self) -> frozenset[str]:
+        """The ends among the alert's events."""
+        return _ends(self.alert.events)
+
+    def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:
+        """Count the failures before the event, back to the last success."""
+        subject = subject_of(event, past)
+        if ended_well(event):
+            return _resolved_by(event, subject, note)
+        last = past.endings(event, max(self.alert.count, _STREAK))
+        if _failures_in_a_row(last) < self.alert.count:
+            return None
+        compared, since = _streak(last)
+        return Evaluation(subject, is_active=True, text=_failure(event), compared=compared, since=since)
+
+
+class NewlyFailingCondition(AlertCondition[monitoring.NewlyFailingAlert]):
+    """A test fails that passed before on this branch. Its next success resolves the alert."""
+
+    event_types = frozenset(("TEST_FAILED", "TEST_PASSED"))
+
+    def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:
+        """Look for a success of the test in an earlier run."""
+        subject = subject_of(event, past)
+        if ended_well(event):
+            return _resolved_by(event, subject, note)
+        last = past.endings(event, self.alert.runs + 1)
+        # In another run: within one run, only a test that is repeated both passes and fails.
+        if not any(not one.failed and one.run != event.trace_id for one in last):
+            return None
+        compared, since = _streak(last)
+        text = f"{_failure(event)} (it passed before)"
+        return Evaluation(subject, is_active=True, text=text, compared=compared, since=since)
+
+
+class FlakyCondition(AlertCondition[monitoring.FlakyAlert]):
+    """A test failed and passed on one commit, or passed only when it was repeated.
+
+    The alert is resolved when none of the last runs shows either.
+    """
+
+    event_types = frozenset(("TEST_FAILED", "TEST_PASSED"))
+
+    def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:
+        """Compare the test's last ends, those without uncommitted changes by their commits."""
+        last = past.endings(event, self.alert.runs)
+        if not last:
+            return None
+        subject, own = subject_of(event, past), last[0]
+        if (own.attempt or 1) > 1 and not own.failed:
+            text = f"{event.task_id} is flaky: it passed at attempt {own.attempt}"
+            return Evaluation(subject, is_active=True, text=text)
+        here = [one for one in last if one.commit == own.commit and _is_clean(one)] if _is_clean(own) else []
+        if len({one.failed for one in here}) > 1:
+            failed = sum(one.failed for one in here)
+            text = f"{event.task_id} is flaky: on one commit it failed {failed} of {len(here)} times"
+            return Evaluation(subject, is_active=True, text=text, since=here[-1].ended)
+        return Evaluation(subject, is_active=False) if note is not None and not _is_flaky(last) else None
+
+
+class CoverageCondition(AlertCondition[monitoring.CoverageAlert]):
+    """The coverage of a whole suite is too low, or fell. The alert is resolved once it is back."""
+
+    event_types = frozenset(("TASK_COMPLETED", "TASK_FAILED"))
+
+    def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:
+        """Compare the session's coverage with the floor and with the run before."""
+        percent = _number(event, "coverage_percent")
+        if percent is None or event.metadata.get("deselected"):
+            return None
+        subject = subject_of(event, past)
+        text = f"coverage of {event.task_id} is {percent:g} %"
+        if self.alert.below is not None and percent < self.alert.below:
+            compared = f"the floor is {self.alert.below:g} %"
+            return Evaluation(subject, is_active=True, text=text, compared=compared)
+        if self.alert.drop is not None:
+            # Noted when the alert became active: the run before may have had the low coverage already.
+            before = (note or {}).get("before", past.earlier_coverage(event))
+            if before is not None and before - percent > self.alert.drop:
+                compared = f"before it was {before:g} %, and may fall by {self.alert.drop:g}"
+                return Evaluation(subject, is_active=True, text=text, compared=compared, note={"before": before})
+        return None if note is None else Evaluation(subject, is_active=False, text=text)
+
+
+def matching_types(globs: Iterable[str]) -> frozenset[str]:
+    """Return the event types that one of the globs matches."""
+    return frozenset(name for name in EVENT_TYPES if is_among(name, globs))
+
+
+def _ends(globs: Iterable[str]) -> frozenset[str]:
+    """Return the event types that one of the globs matches and that end something. A skip says nothing."""
+    return frozenset(name for name in matching_types(globs) if not name.endswith(("_STARTED", "_SKIPPED")))
 
 
 def ended_well(event: Event) -> bool:
-    """Tell whether an event says that something ended as it should."""
+    """Whether the event is the end of something that succeeded."""
     return event.event_type.endswith("_COMPLETED") or event.event_type == "TEST_PASSED"
 
 
-def failure(alert: FailureAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
-    """One of the events came; the same thing's next good end resolves it."""
-    subject = subject_of(event, past)
-    if not is_among(event.event_type, alert.events):
-        return Evaluation(subject, holds=False) if held is not None and ended_well(event) else None
-    if not event.event_type.endswith("_FAILED"):
-        return Evaluation(subject, holds=True, text=f"{event.event_type} {event.task_id or ''}".rstrip())
-    compared, since = _streak(past.endings(event, 50))
-    return Evaluation(subject, holds=True, text=_failed(event), compared=compared, since=since)
-
-
-def duration(alert: DurationAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
-    """It took longer than a limit, or than a multiple of the median of its own past."""
-    seconds = event.metadata.get("duration")
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        return None
-    subject = subject_of(event, past)
-    text = f"{event.task_id} took {seconds:.3g} s"
-    if alert.above is not None and seconds > alert.above:
-        return Evaluation(subject, holds=True, text=text, compared=f"the limit is {alert.above:g} s")
-    if alert.times_median is not None:
-        earlier = [one.duration for one in past.endings(event, alert.runs + 1)[1:] if not one.failed]
-        known = [one for one in earlier if one is not None]
-        usual = statistics.median(known) if len(known) >= _FEW else None
-        if usual and seconds > usual * alert.times_median:
-            compared = f"{seconds / usual:.1f} times the median of {len(known)} earlier times, {usual:.3g} s"
-            return Evaluation(subject, holds=True, text=text, compared=compared)
-    return None if held is None else Evaluation(subject, holds=False, text=text)
-
-
-def failure_rate(alert: FailureRateAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
-    """Too many of its last ends were failures."""
-    if held is None and ended_well(event):
-        return None
-    last = past.endings(event, alert.runs)
-    if len(last) < min(alert.runs, _RATED):
-        return None
-    failed = sum(one.failed for one in last)
-    rate = 100 * failed / len(last)
-    text = f"{event.task_id} failed {failed} of the last {len(last)} times ({rate:.0f} %)"
-    if rate <= alert.above:
-        return Evaluation(subject_of(event, past), holds=False, text=text)
-    if ended_well(event):
-        return None
-    first = next(one for one in reversed(last) if one.failed)
-    compared = f"the limit is {alert.above:g} %"
-    return Evaluation(subject_of(event, past), holds=True, text=text, compared=compared, since=first.ended)
-
-
-def consecutive_failures(
-    alert: ConsecutiveFailuresAlert, event: Event, past: Past, held: Note | None
-) -> Evaluation | None:
-    """It failed several times in a row; its next success resolves that."""
-    subject = subject_of(event, past)
-    if ended_well(event):
-        return Evaluation(subject, holds=False) if held is not None else None
-    last = past.endings(event, max(alert.count, 50))
-    count = next((number for number, one in enumerate(last) if not one.failed), len(last))
-    if count < alert.count:
-        return None
-    compared, since = _streak(last)
-    return Evaluation(subject, holds=True, text=_failed(event), compared=compared, since=since)
-
-
-def newly_failing(alert: NewlyFailingAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
-    """A test fails that passed before on this branch; its next success resolves that."""
-    subject = subject_of(event, past)
-    if ended_well(event):
-        return Evaluation(subject, holds=False) if held is not None else None
-    last = past.endings(event, alert.runs + 1)
-    if not any(not one.failed and one.run != event.trace_id for one in last):
-        return None
-    compared, since = _streak(last)
-    return Evaluation(subject, holds=True, text=f"{_failed(event)} (it passed before)", compared=compared, since=since)
-
-
-def flaky(alert: FlakyAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
-    """A test failed and passed on one commit, or passed only when it was repeated; resolved once none of that shows."""
-    last = past.endings(event, alert.runs)
-    if not last:
-        return None
-    subject, own = subject_of(event, past), last[0]
-    if (own.attempt or 1) > 1 and not own.failed:
-        text = f"{event.task_id} is flaky: it passed at attempt {own.attempt}"
-        return Evaluation(subject, holds=True, text=text)
-    here = [one for one in last if one.commit == own.commit and _is_clean(one)] if _is_clean(own) else []
-    if len({one.failed for one in here}) > 1:
-        failed = sum(one.failed for one in here)
-        text = f"{event.task_id} is flaky: on one commit it failed {failed} of {len(here)} times"
-        return Evaluation(subject, holds=True, text=text, since=here[-1].ended)
-    return Evaluation(subject, holds=False) if held is not None and not _shows(last) else None
-
-
-def _shows(last: Sequence[Ending]) -> bool:
-    commits: dict[str | None, set[bool]] = {}
-    for one in filter(_is_clean, last):
-        commits.setdefault(one.commit, set()).add(one.failed)
-    return any(len(both) > 1 for both in commits.values()) or any((one.attempt or 1) > 1 for one in last)
-
-
-def _is_clean(ending: Ending) -> bool:
-    return ending.commit is not None and not ending.dirty
-
-
-def coverage(alert: CoverageAlert, event: Event, past: Past, held: Note | None) -> Evaluation | None:
-    """Coverage of a whole suite is too low, or fell; resolved once it is back."""
-    percent = event.metadata.get("coverage_percent")
-    if isinstance(percent, bool) or not isinstance(percent, (int, float)) or event.metadata.get("deselected"):
-        return None
-    subject = subject_of(event, past)
-    text = f"coverage of {event.task_id} is {percent:g} %"
-    if alert.below is not None and percent < alert.below:
-        return Evaluation(subject, holds=True, text=text, compared=f"the floor is {alert.below:g} %")
-    if alert.drop is not None:
-        before = (held or {}).get("before", past.earlier_coverage(event))
-        if before is not None and before - percent > alert.drop:
-            compared = f"before it was {before:g} %, and may fall by {alert.drop:g}"
-            return Evaluation(subject, holds=True, text=text, compared=compared, note={"before": before})
-    return None if held is None else Evaluation(subject, holds=False, text=text)
-
-
-CONDITIONS: dict[type[AnyAlert], tuple[Condition, tuple[str, ...] | None]] = {
-    FailureAlert: (failure, None),
-    DurationAlert: (duration, None),
-    FailureRateAlert: (failure_rate, None),
-    ConsecutiveFailuresAlert: (consecutive_failures, None),
-    NewlyFailingAlert: (newly_failing, ("TEST_FAILED", "TEST_PASSED")),
-    FlakyAlert: (flaky, ("TEST_FAILED", "TEST_PASSED")),
-    CoverageAlert: (coverage, ("TASK_COMPLETED", "TASK_FAILED")),
-}
-"""By kind: its condition, and the events that it looks at where the alert does not say so itself."""
-
-
 def subject_of(event: Event, past: Past) -> str:
-    """Return what an event is about: its task, on its branch where that is known."""
+    """Return what an event is about: its task, and the branch of its run if that is known."""
     branch = past.branch(event)
     return f"{event.task_id or event.event_type}{f' on {branch}' if branch else ''}"
 
 
-def _failed(event: Event) -> str:
+def _number(event: Event, name: str) -> float | None:
+    """Return a number of an event's metadata, or None."""
+    value = event.metadata.get(name)
+    return None if isinstance(value, bool) or not isinstance(value, (int, float)) else value
+
+
+def _resolved_by(event: Event, subject: str, note: Note | None) -> Evaluation | None:
+    """Return that the alert is resolved, if it is active and the event is a good end; else None."""
+    return Evaluation(subject, is_active=False) if note is not None and ended_well(event) else None
+
+
+def _is_clean(ending: Ending) -> bool:
+    """Whether the ending belongs to exactly one commit, without uncommitted changes."""
+    return ending.commit is not None and not ending.dirty
+
+
+def _is_flaky(last: Sequence[Ending]) -> bool:
+    """Whether a test failed and passed on one commit, or was repeated."""
+    outcomes: dict[str | None, set[bool]] = {}
+    for one in filter(_is_clean, last):
+        outcomes.setdefault(one.commit, set()).add(one.failed)
+    return any(len(both) > 1 for both in outcomes.values()) or any((one.attempt or 1) > 1 for one in last)
+
+
+def _failure(event: Event) -> str:
+    """Return what failed, with the first line of its error, in one line."""
     error = event.metadata.get("error")
     lines = error.strip().splitlines() if isinstance(error, str) else []
-    told = f"{event.task_id} failed: {lines[0]}" if lines else f"{event.task_id} failed"
-    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
+    text = f"{event.task_id} failed: {lines[0]}" if lines else f"{event.task_id} failed"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _failures_in_a_row(last: Sequence[Ending]) -> int:
+    return next((number for number, one in enumerate(last) if not one.failed), len(last))
 
 
 def _streak(last: Sequence[Ending]) -> tuple[str, str]:
-    """Return how a failure compares with the times before, and since when it is so."""
-    count = next((number for number, one in enumerate(last) if not one.failed), len(last))
+    """Return how a failure compares with the ends before it, and since when there are failures only."""
+    count = _failures_in_a_row(last)
     if count == 0:
         return "", ""
     since = last[count - 1].ended

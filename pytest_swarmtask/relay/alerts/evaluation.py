@@ -1,4 +1,4 @@
-"""Alerts: conditions that look at events and at the past, what of them holds, and the words in which it is told."""
+"""The result of evaluating an alert's condition for one subject."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.event import Event
     from pytest_swarmtask.history.query import Run
 
-__all__ = ["Evaluation"]
-
 
 class Evaluation(NamedTuple):
-    """What an alert's condition says of one subject.
+    """Whether an alert is active for one subject, and why.
 
     Attributes:
-        subject: what it is about; each is told of, repeated and resolved by itself.
-        holds: whether there is something to warn of, or all is well again.
+        subject: what the evaluation is about, such as a task on its branch. Each subject has its own messages.
+        is_active: whether there is something to warn of; False if all is well again.
         text: what happened, in one line.
-        compared: how it compares with before, or empty.
-        since: since when it holds, UTC, RFC 3339, or empty for now.
-        note: what the condition wants to find again while it holds.
-        next: a command that tells more, where the usual one is not it.
-        event: what it was found by, or None.
+        compared: how that compares with before, or empty.
+        since: since when the alert is active, as UTC in RFC 3339, or empty for now.
+        note: what the condition gets back at its next evaluation while the alert is active.
+        next: a command that tells more, or empty for the usual one.
+        event: the event that was evaluated, or None if it was time that passed.
         run: the run of that event, or None.
     """
 
     subject: str
-    holds: bool
+    is_active: bool
     text: str = ""
     compared: str = ""
     since: str = ""

@@ -1,4 +1,4 @@
-"""What people are told of a case: what, where, since when, how it compares, a link, and the next step."""
+"""The text of alerts: what happened, how it compares, where, since when, a link, and the next step."""
 
 from __future__ import annotations
 
@@ -19,34 +19,35 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 
 _TITLE = 150
+"""Characters of a title."""
 _SHORT = 12
-"""Digits of a commit or a run that people are shown."""
+"""Digits of a commit or a run in a message: enough to be unique in a project."""
 
 
-def message(alert: Alert, case: Evaluation, project: str, since: str) -> Message:
-    """Return what is told when a case holds.
+def message(alert: Alert, evaluation: Evaluation, project: str, since: str) -> Message:
+    """Return the message of an active alert.
 
     Args:
         alert: the alert.
-        case: what its condition says.
-        project: who reports.
-        since: since when it holds, UTC, RFC 3339.
+        evaluation: why it is active.
+        project: the name of the project, for the title.
+        since: since when it is active, as UTC in RFC 3339.
     """
-    title = f"{project}: {case.text}"
+    title = f"{project}: {evaluation.text}"
     title = title if len(title) <= _TITLE else f"{title[:_TITLE]}…"
-    link = (case.run.ci_url or "") if case.run else ""
-    text = "\n".join(_lines(alert, case, since, link))
-    place = case.event.metadata.get("location") if case.event else None
+    link = (evaluation.run.ci_url or "") if evaluation.run else ""
+    text = "\n".join(_lines(alert, evaluation, since, link))
+    place = evaluation.event.metadata.get("location") if evaluation.event else None
     made = Message(
         name=alert.name,
         title=title,
         text=text,
         severity=alert.severity,
-        subject=case.subject,
+        subject=evaluation.subject,
         since=since,
         link=link,
         place=place if isinstance(place, str) else "",
-        values=variables(case.event) if case.event else {"task_id": case.subject, "metadata": {}},
+        values=variables(evaluation.event) if evaluation.event else {"task_id": evaluation.subject, "metadata": {}},
     )
     if alert.message is None:
         return made
@@ -54,21 +55,22 @@ def message(alert: Alert, case: Evaluation, project: str, since: str) -> Message
     return msgspec.structs.replace(made, text=fill(alert.message, known))
 
 
-def _lines(alert: Alert, case: Evaluation, since: str, link: str) -> Iterator[str]:
-    yield case.text
-    if case.compared:
-        yield f"compared: {case.compared}"
-    where = _where(case.run)
+def _lines(alert: Alert, evaluation: Evaluation, since: str, link: str) -> Iterator[str]:
+    yield evaluation.text
+    if evaluation.compared:
+        yield f"compared: {evaluation.compared}"
+    where = _where(evaluation.run)
     if where:
         yield f"where: {where}"
     yield f"since: {since}"
     if link:
         yield f"link: {link}"
-    yield f"next: {case.next or _next(case)}"
+    yield f"next: {evaluation.next or _next(evaluation)}"
     yield f"alert: {alert.name} ({alert.severity})"
 
 
 def _where(run: Run | None) -> str:
+    """Return where the event happened, as far as it is known."""
     if run is None:
         return ""
     facts = (
@@ -81,25 +83,32 @@ def _where(run: Run | None) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts if value)
 
 
-def _next(case: Evaluation) -> str:
-    if case.event is None:
+def _next(evaluation: Evaluation) -> str:
+    """Return a command that shows more."""
+    if evaluation.event is None:
         return "swarmtask status"
-    if case.event.event_type.startswith("TEST_") and case.event.task_id:
-        return f"swarmtask tests {shlex.quote(case.event.task_id)}"
-    return f"swarmtask report --run {case.event.trace_id[:_SHORT]}"
+    if evaluation.event.event_type.startswith("TEST_") and evaluation.event.task_id:
+        return f"swarmtask tests {shlex.quote(evaluation.event.task_id)}"
+    return f"swarmtask report --run {evaluation.event.trace_id[:_SHORT]}"
 
 
-def resolved(told: Message, case: Evaluation, now: str) -> Message:
-    """Return what is told when all is well again, after what was told before."""
-    lines = [f"all is well again: {case.text or told.subject}", f"it was: {told.title}"]
-    lines += [f"from: {told.since}", f"to: {now}"]
-    link = (case.run.ci_url or "") if case.run else ""
+def resolved(sent: Message, evaluation: Evaluation, now: str) -> Message:
+    """Return the message of a resolved alert.
+
+    Args:
+        sent: the message that was sent when the alert was active.
+        evaluation: why it is no longer active.
+        now: the time of that, as UTC in RFC 3339.
+    """
+    lines = [f"all is well again: {evaluation.text or sent.subject}", f"it was: {sent.title}"]
+    lines += [f"from: {sent.since}", f"to: {now}"]
+    link = (evaluation.run.ci_url or "") if evaluation.run else ""
     lines += [f"link: {link}"] if link else []
-    lines.append(f"alert: {told.name} ({told.severity})")
+    lines.append(f"alert: {sent.name} ({sent.severity})")
     return msgspec.structs.replace(
-        told,
-        id=uuid.uuid4().hex,
-        title=f"resolved: {told.title}",
+        sent,
+        id=uuid.uuid4().hex,  # a message of its own: receivers drop a second one with the same id
+        title=f"resolved: {sent.title}",
         text="\n".join(lines),
         resolved=True,
         link=link,

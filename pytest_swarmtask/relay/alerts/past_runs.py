@@ -1,48 +1,57 @@
-"""The ground on which conditions stand: the history up to an event, asked no more often than needed."""
+"""The history as conditions see it: the runs and ends up to an event, and starts that have no end."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import HistoryError
+from pytest_swarmtask.core.errors import HistoryError, JournalError
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history import past
 from pytest_swarmtask.history.query import Run, find_runs
 from pytest_swarmtask.history.session import QueryOptions, query_history
+from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import TypeVar
 
-    from pytest_swarmtask.core.event import Event
+    from pytest_swarmtask.config.monitoring import SilenceAlert
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.history.past import Ending
 
     Answer = TypeVar("Answer")
 
+_FORGOTTEN = 7 * 86400.0
+"""Seconds after which a start without an end is ignored, as docs/automation.md says."""
+
 
 class Past:
-    """What was, as the history tells it. Lives as long as one question to the history."""
+    """The history, with answers that are remembered. It is valid within one `query_past`."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
         self._runs: dict[str, Run | None] = {}
 
     def run(self, event: Event) -> Run | None:
-        """Return the run of an event, as far as it is known."""
+        """Return the run of an event as far as it is known, or None."""
         if event.trace_id not in self._runs:
             self._runs[event.trace_id] = next(iter(find_runs(self.db, event.trace_id)), None)
         return self._runs[event.trace_id]
 
     def branch(self, event: Event) -> str | None:
-        """Return the branch of an event's run."""
+        """Return the branch of an event's run, or None if it is not known."""
         run = self.run(event)
         return run.branch if run else None
 
     def endings(self, event: Event, most: int) -> list[Ending]:
-        """Return how the same thing ended on the same branch, this event's own ending first, then the earlier ones.
+        """Return the last ends of the same task or test on the same branch, newest first.
 
-        Nothing where the history does not hold this one.
+        Args:
+            event: the end that comes first in the result. If the history does not contain it, the result is empty.
+            most: the length of the result, at most.
         """
         kind, _, _ = event.event_type.partition("_")
         found = past.endings(self.db, kind, event.task_id or "", self.branch(event), event.timestamp, most + 1)
@@ -50,22 +59,56 @@ class Past:
         return [] if own is None else found[own : own + most]
 
     def earlier_coverage(self, event: Event) -> float | None:
-        """Return the coverage in percent of the run before on the same branch, or None."""
+        """Return the coverage in percent of the previous run on the same branch, or None."""
         run = self.run(event)
         return None if run is None else past.earlier_coverage(self.db, run.branch, run.what, run.started)
 
+    def has_ended(self, span_id: str) -> bool:
+        """Whether a span has ended, or is too old to be in the history."""
+        return past.has_ended(self.db, span_id)
 
-def ask_past(project: Project, environ: Mapping[str, str], question: Callable[[Past], Answer]) -> Answer:
-    """Bring the history up to date and ask it.
+
+class OpenStarts:
+    """All starts of one environment that have no end yet. They are read once for all alerts."""
+
+    def __init__(self, past_runs: Past, environment: str) -> None:
+        self.past = past_runs
+        self._environment = environment
+        clock = Clock()
+        since = clock.timestamp(max(0.0, clock.now() - _FORGOTTEN))
+        self._events = list(_starts(past_runs.db, since))
+
+    def of(self, alert: SilenceAlert) -> Iterator[Event]:
+        """Yield the starts that an alert looks at."""
+        for event in self._events:
+            if is_among(event.event_type, alert.events) and self._is_about(alert, event):
+                yield event
+
+    def _is_about(self, alert: SilenceAlert, event: Event) -> bool:
+        run = self.past.run(event)
+        if run is not None and (run.environment or "") != self._environment:
+            return False  # the alerts of its own environment look at it
+        return mismatch(alert.when, event, self._environment, run.branch if run else None) is None
+
+
+def _starts(db: sqlite3.Connection, since: str) -> Iterator[Event]:
+    for span in past.open_spans(db, since):
+        with contextlib.suppress(JournalError):
+            yield Event.decode(span.line.encode())
+
+
+def query_past(project: Project, environ: Mapping[str, str], question: Callable[[Past], Answer]) -> Answer:
+    """Import new events into the history and query it.
 
     Raises:
-        HistoryError: it cannot be used, or not brought up to date now.
+        HistoryError: the history cannot be used, or another process keeps new events from being imported.
     """
     notes: list[str] = []
 
-    def asked(db: sqlite3.Connection) -> Answer:
+    def query(db: sqlite3.Connection) -> Answer:
+        # Elsewhere a history without the newest events will do; a condition must see the event that it evaluates.
         if any("another process" in note for note in notes):
             raise HistoryError(notes[-1])
         return question(Past(db))
 
-    return query_history(project, asked, QueryOptions(environ, timeout=5.0, say=notes.append))
+    return query_history(project, query, QueryOptions(environ, timeout=5.0, say=notes.append))

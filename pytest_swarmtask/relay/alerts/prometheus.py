@@ -1,4 +1,4 @@
-"""Figures for Prometheus, as a text file that node_exporter's textfile collector reads.
+"""Metrics for Prometheus, as a text file that node_exporter's textfile collector reads.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 """
@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.core.files import replace_file
-from pytest_swarmtask.relay.alerts.state import firing
+from pytest_swarmtask.relay.alerts.state import active_alerts
 from pytest_swarmtask.relay.alerts.timed import seconds_since
 from pytest_swarmtask.relay.notify.notifiers import failed_notifications
 
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
-_SCOPE = "metrics"
+_SCOPE = "metrics"  # of the memory
 _KEY = "totals"
+# Metadata may have any text as its outcome; only these become labels, so that their number stays small.
 _OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed"))
 
 Sample = tuple[str, dict[str, str], float]
-"""Suffix of the name, labels, value."""
+"""The suffix of the metric's name, the labels, and the value."""
 
 
-class Figures:
-    """Counts events, and writes what is known as a text file. Used from one thread.
+class MetricsFile:
+    """Counts events, and writes all metrics to a file. Used from one thread.
 
     Args:
-        memory: where the counts are kept, which only grow.
+        memory: the memory of the relays, in which counts are kept. They only grow, as Prometheus expects.
         path: the file.
     """
 
@@ -44,19 +45,19 @@ class Figures:
         self._complained = False
 
     def count(self, events: Iterable[Event]) -> None:
-        """Add events to what was counted.
+        """Add events to the counts.
 
         Raises:
             sqlite3.Error: the memory cannot be used.
         """
         events = list(events)
-        while True:
+        while True:  # until no other relay counts at the same time
             old = self._memory.get(_SCOPE, _KEY)
             if self._memory.swap(_SCOPE, _KEY, old, _added(old or {}, events)):
                 return
 
     def write(self, backlogs: Mapping[str, Backlog]) -> None:
-        """Replace the file. One that cannot be written is logged, once.
+        """Replace the file. If that fails, log it, but only once in a row.
 
         Raises:
             sqlite3.Error: the memory cannot be used.
@@ -73,7 +74,7 @@ class Figures:
 
 
 def _added(totals: Mapping[str, Any], events: Iterable[Event]) -> dict[str, Any]:
-    """Return the totals with these events."""
+    """Return the totals with these events added."""
     counts = {**_mapping(totals, "events")}
     times = {**_mapping(totals, "durations")}
     for event in events:
@@ -82,7 +83,7 @@ def _added(totals: Mapping[str, Any], events: Iterable[Event]) -> dict[str, Any]
         counts[key] = counts.get(key, 0) + 1
         seconds = event.metadata.get("duration")
         if verb != "STARTED" and isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
-            whole = [] if event.parent_span_id else ["run"]
+            whole = [] if event.parent_span_id else ["run"]  # the outermost span of a run stands for the run
             for name in (kind.lower(), *whole):
                 total, count = times.get(name, (0.0, 0))
                 times[name] = [total + seconds, count + 1]
@@ -91,7 +92,7 @@ def _added(totals: Mapping[str, Any], events: Iterable[Event]) -> dict[str, Any]
 
 def _mapping(totals: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = totals.get(name)
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}  # damaged, or of another version
 
 
 def _outcome(event: Event, verb: str) -> str:
@@ -116,7 +117,7 @@ def _families(memory: Memory, backlogs: Mapping[str, Backlog]) -> Iterator[str]:
     yield _family("delivery_lag_seconds", "gauge", "For how long the oldest of them has been waiting.", lag)
     dead: list[Sample] = [("", {"endpoint": name}, backlogs[name].dead) for name in names]
     yield _family("delivery_dead_letters", "gauge", "Events that were refused for good.", dead)
-    yield _family("alerts_firing", "gauge", "Subjects for which an alert holds.", _firing(memory))
+    yield _family("alerts_firing", "gauge", "Subjects for which an alert holds.", _active(memory))
     failed: list[Sample] = [("", {"notifier": name}, n) for name, (n, _) in failed_notifications(memory).items()]
     yield _family("notifications_failed_total", "counter", "Messages that could not be told.", failed)
 
@@ -130,15 +131,16 @@ def _age(timestamp: str) -> float:
     return round(max(0.0, seconds_since(timestamp)), 3) if timestamp else 0.0
 
 
-def _firing(memory: Memory) -> list[Sample]:
+def _active(memory: Memory) -> list[Sample]:
     counts: dict[tuple[str, str], int] = {}
-    for one in firing(memory):
+    for one in active_alerts(memory):
         key = (one.alert, one.message.severity)
         counts[key] = counts.get(key, 0) + 1
     return [("", {"alert": alert, "severity": severity}, count) for (alert, severity), count in sorted(counts.items())]
 
 
 def _family(name: str, kind: str, about: str, samples: Iterable[Sample]) -> str:
+    """Return one metric in the text format."""
     name = f"swarmtask_{name}"
     lines = [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
     for suffix, labels, value in samples:
@@ -148,4 +150,5 @@ def _family(name: str, kind: str, about: str, samples: Iterable[Sample]) -> str:
 
 
 def _escaped(text: str) -> str:
+    """Escape a label's value as the text format wants it."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,4 +1,4 @@
-"""The alerts and figures of `monitoring` as a sink."""
+"""The sink of the alerts: it evaluates conditions, sends messages, and writes the metrics of `monitoring`."""
 
 from __future__ import annotations
 
@@ -10,40 +10,37 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.config.monitoring import DeliveryAlert, SilenceAlert
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, HistoryError
 from pytest_swarmtask.core.project import ALERTS
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.plugins.hookspecs import SinkRequest, hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Retry
-from pytest_swarmtask.relay.alerts import timed
-from pytest_swarmtask.relay.alerts.conditions import ended_well, subject_of
-from pytest_swarmtask.relay.alerts.lookup import ActiveCondition, active_conditions
-from pytest_swarmtask.relay.alerts.past_runs import Past, ask_past
-from pytest_swarmtask.relay.alerts.prometheus import Figures
+from pytest_swarmtask.relay.alerts.conditions import NEVER, ended_well, subject_of
+from pytest_swarmtask.relay.alerts.lookup import conditions_of
+from pytest_swarmtask.relay.alerts.past_runs import OpenStarts, Past, query_past
+from pytest_swarmtask.relay.alerts.prometheus import MetricsFile
 from pytest_swarmtask.relay.alerts.state import AlertState
 from pytest_swarmtask.relay.delivery.backlog import backlogs
-from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
+from pytest_swarmtask.relay.delivery.matching import mismatch
 from pytest_swarmtask.relay.delivery.memory import Memory
 from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.notify.notifiers import Notifiers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
     import pluggy
 
-    from pytest_swarmtask.config.monitoring import AnyAlert
     from pytest_swarmtask.core.event import Event
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult
+    from pytest_swarmtask.relay.alerts.conditions import AlertCondition
     from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 
 _log = logging.getLogger("pytest_swarmtask.relay")
-
-_NEVER = float("inf")
 
 
 @hookimpl
@@ -53,9 +50,9 @@ def swarmtask_sink(request: SinkRequest) -> AlertsSink | None:
 
 
 def check_alerts(project: Project, environ: Mapping[str, str], plugins: pluggy.PluginManager, timing: Timing) -> None:
-    """Look once at what no event brings about, and tell what is due: for when no relay is at work.
+    """Evaluate once the conditions that depend on time, and send messages that are due. Used when no relay is running.
 
-    A configuration that cannot be followed, or a database that cannot be used, is logged.
+    An invalid configuration and a database that cannot be used are logged.
     """
     environment = environ.get("WORKFLOW_ENVIRONMENT", "")
     identity = f"{ALERTS}@{environment}" if environment else ALERTS
@@ -72,14 +69,14 @@ def check_alerts(project: Project, environ: Mapping[str, str], plugins: pluggy.P
 
 
 class AlertsSink:
-    """Asks the conditions of alerts about events, keeps what holds, and has people told. Used from one thread.
+    """Evaluates the conditions of alerts, and keeps their state. Used from one thread.
 
     Args:
-        request: the endpoint.
-        eager: tell at once what could not be told before: a person asked for it.
+        request: the endpoint whose sink this is.
+        eager: send waiting messages at once, whatever has failed before, as a person asked for them.
 
     Raises:
-        ConfigError: an alert cannot be followed as things are.
+        ConfigError: the configuration is not valid, or an alert needs a plug-in that is not installed.
     """
 
     max_events = 500
@@ -91,83 +88,73 @@ class AlertsSink:
         if workflow is None:
             raise ConfigError("the configuration is not valid, see: swarmtask config validate")
         monitoring = workflow.monitoring
-        in_force = [alert for alert in monitoring.alerts if monitoring.enabled and alert.enabled]
         self.name = request.identity
         self._project, self._environ = request.project, request.environ
         self._environment = request.environment
         self._timing = request.timing
         self._source = _source(workflow.task_integration.source, request)
-        self._silences = [alert for alert in in_force if isinstance(alert, SilenceAlert)]
-        self._deliveries = [alert for alert in in_force if isinstance(alert, DeliveryAlert)]
-        self._asked = active_conditions(in_force, request)
         self._memory = Memory(request.project.database)
+        enabled = [alert for alert in monitoring.alerts if monitoring.enabled and alert.enabled]
+        self._conditions = conditions_of(enabled, request, self._memory)
         owner = f"alerts@{self._environment}"
         self._notifiers = Notifiers(workflow, request, self._memory, owner, eager=eager)
-        quiet_hours = monitoring.quiet_hours
-        self._state = AlertState(self._memory, self._notifiers, self._environment, quiet_hours)
+        self._state = AlertState(self._memory, self._notifiers, self._environment, monitoring.quiet_hours)
         textfile = monitoring.metrics.textfile if monitoring.enabled else None
-        self._figures = Figures(self._memory, _path(textfile, request)) if textfile else None
+        self._metrics = MetricsFile(self._memory, _path(textfile, request)) if textfile else None
         self._routes = Routes(request.project, request.environ)
         self._looked: float | None = None
 
     def accepts(self, event_type: str) -> bool:
-        """Tell whether an alert looks at events of this type, or they are counted."""
-        return (
-            self._figures is not None
-            or any(event_type in one.types for one in self._asked)
-            or any(alert.every and is_among(event_type, alert.events) for alert in self._silences)
-        )
+        """Whether a condition looks at events of this type, or they are counted for the metrics."""
+        return self._metrics is not None or any(event_type in one.event_types for one in self._conditions)
 
-    def send(self, records: Sequence[PendingEvent]) -> SendResult:
-        """Ask the conditions about these events."""
-        # Of several segments, what came first may be read last; a fix must not be undone by the failure before it.
-        events = sorted((record.event for record in records), key=lambda event: event.timestamp)
+    def send(self, events: Sequence[PendingEvent]) -> SendResult:
+        """Evaluate the conditions with these events."""
+        # By time, as segments are read one after the other: a fix must not be undone by the failure before it.
+        ordered = sorted((pending.event for pending in events), key=lambda event: event.timestamp)
         try:
-            if self._asked or self._silences:
-                ask_past(self._project, self._environ, lambda past: self._look_at(events, past))
-            if self._figures is not None:
-                self._figures.count(events)
+            if any(one.event_types for one in self._conditions):
+                query_past(self._project, self._environ, lambda past: self._evaluate_all(ordered, past))
+            if self._metrics is not None:
+                self._metrics.count(ordered)
         except (HistoryError, sqlite3.Error, OSError) as error:
             return Retry(str(error), 1.0)
         return Delivered()
 
-    def _look_at(self, events: Sequence[Event], past: Past) -> None:
+    def _evaluate_all(self, events: Iterable[Event], past: Past) -> None:
         for event in events:
-            for one in self._asked:
-                if event.event_type in one.types:
-                    self._ask(one, event, past)
-            for alert in self._silences:
-                if alert.every and is_among(event.event_type, alert.events) and self._is_about(alert, event, past):
-                    timed.hear(alert, self._memory, self._environment, event.timestamp)
+            for condition in self._conditions:
+                if event.event_type in condition.event_types:
+                    self._evaluate(condition, event, past)
 
-    def _is_about(self, alert: AnyAlert, event: Event, past: Past) -> bool:
-        return mismatch(alert.when, event, self._environment, past.branch(event)) is None
-
-    def _ask(self, one: ActiveCondition, event: Event, past: Past) -> None:
-        """Ask one condition. A good end that the alert is not about can still resolve what it was about."""
-        is_about = self._is_about(one.alert, event, past)
-        if not is_about and not ended_well(event):
+    def _evaluate(self, condition: AlertCondition[Any], event: Event, past: Past) -> None:
+        """Evaluate one condition. A good end that `when` does not match can still resolve an active alert."""
+        alert = condition.alert
+        is_matched = mismatch(alert.when, event, self._environment, past.branch(event)) is None
+        if is_matched:
+            condition.observe(event)
+        elif not ended_well(event):
             return
-        held = self._state.held(one.alert, subject_of(event, past))
-        if not is_about and held is None:
+        active = self._state.active(alert, subject_of(event, past))
+        if not is_matched and active is None:
             return
-        case = one.condition(one.alert, event, past, held.note if held else None)
-        if case is not None and (is_about or not case.holds):
-            known = case._replace(event=event, run=past.run(event))
-            self._state.take(one.alert, known, event.source)
+        evaluation = condition.evaluate(event, past, active.note if active else None)
+        if evaluation is not None and (is_matched or not evaluation.is_active):
+            self._state.update(alert, evaluation._replace(event=event, run=past.run(event)), event.source)
 
-    # -- what no event brings about ----------------------------------------------------------------------------
+    # -- as time passes ----------------------------------------------------------------------------------------
 
     def run_pending(self) -> float:
-        """Tell what is due, look for silence and at deliveries, and write the figures."""
+        """Send messages that are due, check the conditions that depend on time, and write the metrics."""
         try:
             self._state.run_pending()
-            return min(self._notifiers.run_pending(), self._look())
+            return min(self._notifiers.run_pending(), self._check())
         except (HistoryError, sqlite3.Error, OSError) as error:
             _log.warning("%s: %s", self.name, error)
             return self._timing.alerts_retry
 
-    def _look(self) -> float:
+    def _check(self) -> float:
+        """Check the conditions that depend on time. Return the seconds until the next check, or infinity."""
         now = time.monotonic()
         if self._looked is not None and now - self._looked < self._timing.alerts_look:
             return self._looked + self._timing.alerts_look - now
@@ -176,49 +163,48 @@ class AlertsSink:
         self._looked = now
         lock = locks.open_locked(self._project.alerts_lock)
         if lock is None:
-            return self._timing.alerts_look  # another relay looks just now: nothing shall be told twice
+            return self._timing.alerts_look  # another relay is checking: no message shall be sent twice
         try:
-            silent = ask_past(self._project, self._environ, self._look_for_silence) if self._silences else _NEVER
-            return min(silent, self._look_at_deliveries())
+            soonest = NEVER
+            if any(one.reads_history for one in self._conditions):
+                soonest = query_past(self._project, self._environ, self._check_history)
+            if self._metrics is not None or any(one.reads_backlogs for one in self._conditions):
+                soonest = min(soonest, self._check_backlogs())
+            return soonest
         finally:
             os.close(lock)
 
-    def _look_for_silence(self, past: Past) -> float:
-        starts = timed.Starts(past, self._environment)
-        soonest = _NEVER
-        for alert in self._silences:
-            cases: list[Evaluation] = []
-            if alert.unfinished:
-                found, left = timed.unfinished(alert, starts, past, self._state.all_of(alert))
-                cases, soonest = cases + found, min(soonest, left)
-            if alert.every:
-                # The relay does not stay for that: the next one looks again, or `flush`.
-                case = timed.overdue(alert, self._memory, self._environment)
-                cases += [case] if case else []
-            self._take(alert, cases)
+    def _check_history(self, past: Past) -> float:
+        starts = OpenStarts(past, self._environment)
+        soonest = NEVER
+        for condition in self._conditions:
+            if condition.reads_history:
+                active = self._state.active_subjects(condition.alert)
+                evaluations, seconds = condition.check_history(starts, active)
+                self._update(condition, evaluations)
+                soonest = min(soonest, seconds)
         return soonest
 
-    def _look_at_deliveries(self) -> float:
-        if not self._deliveries and self._figures is None:
-            return _NEVER
+    def _check_backlogs(self) -> float:
         found = backlogs(self._project, self._routes)
-        for alert in self._deliveries:
-            self._take(alert, timed.delivery(alert, found, self._environment))
-        if self._figures is not None:
-            self._figures.write(found)
-        return self._timing.alerts_look if any(backlog.waiting for backlog in found.values()) else _NEVER
+        for condition in self._conditions:
+            self._update(condition, condition.check_backlogs(found))
+        if self._metrics is not None:
+            self._metrics.write(found)
+        return self._timing.alerts_look if any(backlog.waiting for backlog in found.values()) else NEVER
 
-    def _take(self, alert: AnyAlert, cases: Sequence[Evaluation]) -> None:
-        for case in cases:
-            self._state.take(alert, case, self._source)
+    def _update(self, condition: AlertCondition[Any], evaluations: Iterable[Evaluation]) -> None:
+        for evaluation in evaluations:
+            self._state.update(condition.alert, evaluation, self._source)
 
     def close(self) -> None:
-        """Let go of connections and of the database."""
+        """Close connections and the database."""
         self._notifiers.close()
         self._memory.close()
 
 
 def _source(source: str | None, request: SinkRequest) -> str:
+    """Return the name of the project for messages without an event, which would have it."""
     with contextlib.suppress(ConfigError):
         return expand(source or "", request.environ) or os.path.basename(request.project.root)
     return os.path.basename(request.project.root)

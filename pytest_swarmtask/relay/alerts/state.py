@@ -1,4 +1,4 @@
-"""What holds: each alert's subjects are told of once, again after a while, and once more when all is well."""
+"""Active alerts: people get a message when one becomes active, again after a while, and when it is resolved."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.notify.notifiers import Notifiers
 
 SCOPE = "firing"
-"""Where in the memory it stands what holds."""
+"""Scope of the memory with the active alerts."""
 _SEPARATOR = "\t"
 _CRITICAL = "critical"
 _FORGOTTEN = 30 * 86400.0
-"""Seconds after which what was not found again holds no more: a test that was deleted never passes."""
+"""Seconds without a new evaluation after which an alert is dropped: a test that was deleted never passes."""
 
 
 class ActiveAlert(msgspec.Struct, frozen=True):
-    """What is remembered of an alert that holds for a subject.
+    """An alert that is active for one subject. It is stored in the relay's database, so field names must not change.
 
     Attributes:
-        alert, subject: which.
-        environment: of what events, or empty.
-        message: what was or is to be told.
-        notify: whom.
-        told: when that was, seconds since the epoch; 0 where it waits for the end of quiet hours.
-        times: how often it was found.
-        note: what the condition wants to find again.
+        alert: the alert's name.
+        subject: the subject of the evaluation.
+        environment: the `WORKFLOW_ENVIRONMENT` of the events, or empty.
+        message: the message that was sent, or will be.
+        notify: the notifiers that send it.
+        told: when it was last sent, in seconds since the epoch, or 0 while it waits for the end of quiet hours.
+        times: how often the condition was found.
+        note: what the condition gets back at its next evaluation.
     """
 
     alert: str
@@ -49,13 +50,13 @@ class ActiveAlert(msgspec.Struct, frozen=True):
 
 
 class AlertState:
-    """What holds in one environment. Used from one thread; it stands in the memory, so it outlives the relay.
+    """The active alerts of one environment. Used from one thread. They are stored in the memory and outlive the relay.
 
     Args:
-        memory: where it is kept.
-        notifiers: who tells.
-        environment: whose events these are, or empty.
-        quiet_hours: local times such as ``22:00-07:00`` in which only what is critical is told, or None.
+        memory: the memory of the relays.
+        notifiers: send the messages.
+        environment: the `WORKFLOW_ENVIRONMENT` of the events, or empty.
+        quiet_hours: local times such as ``22:00-07:00`` in which only critical alerts are sent, or None.
     """
 
     def __init__(self, memory: Memory, notifiers: Notifiers, environment: str, quiet_hours: str | None) -> None:
@@ -64,79 +65,92 @@ class AlertState:
         self._environment = environment
         self._quiet_hours = quiet_hours
 
-    def held(self, alert: Alert, subject: str) -> ActiveAlert | None:
-        """Return what is remembered of an alert that holds for a subject, or None."""
+    def active(self, alert: Alert, subject: str) -> ActiveAlert | None:
+        """Return the alert if it is active for a subject, or None."""
         return _read(self._memory.get(SCOPE, self._key(alert, subject)))
 
-    def all_of(self, alert: Alert) -> dict[str, ActiveAlert]:
-        """Return for which subjects an alert holds."""
-        found = (_read(value) for _, value in self._memory.items(SCOPE))
-        held = [one for one in found if one and one.environment == self._environment]
-        return {one.subject: one for one in held if one.alert == alert.name}
+    def active_subjects(self, alert: Alert) -> dict[str, ActiveAlert]:
+        """Return the subjects for which an alert is active."""
+        own = [one for one in active_alerts(self._memory) if one.environment == self._environment]
+        return {one.subject: one for one in own if one.alert == alert.name}
 
     def _key(self, alert: Alert, subject: str) -> str:
         return _SEPARATOR.join((self._environment, alert.name, subject))
 
-    def take(self, alert: Alert, case: Evaluation, project: str) -> None:
-        """Take what a condition says, and tell people what is new in it.
+    def update(self, alert: Alert, evaluation: Evaluation, project: str) -> None:
+        """Update the alert's state with an evaluation, and send a message if there is something new to say.
+
+        Args:
+            alert: the alert.
+            evaluation: the evaluation.
+            project: the name of the project, for the message.
 
         Raises:
-            sqlite3.Error: the memory cannot be used; the case is to be taken again.
+            sqlite3.Error: the memory cannot be used; the update has to be repeated.
         """
-        key = self._key(alert, case.subject)
+        key = self._key(alert, evaluation.subject)
         before = self._memory.get(SCOPE, key)
         old = _read(before)
-        if case.holds:
-            new = self._found(alert, case, project, old)
+        if evaluation.is_active:
+            new = self._updated(alert, evaluation, project, old)
             self._memory.swap(SCOPE, key, before, msgspec.to_builtins(new))
         elif before is not None:
-            if old is not None and old.told and alert.resolved:
-                self._notifiers.tell(old.notify, messages.resolved(old.message, case, _at(case)))
+            if old is not None and old.told and alert.resolved:  # without a first message, nobody misses the second
+                self._notifiers.send(old.notify, messages.resolved(old.message, evaluation, _time_of(evaluation)))
             self._memory.swap(SCOPE, key, before, None)
 
-    def _found(self, alert: Alert, case: Evaluation, project: str, old: ActiveAlert | None) -> ActiveAlert:
-        """Return what is remembered of a case that holds, and tell it if it is time to.
+    def _updated(self, alert: Alert, evaluation: Evaluation, project: str, old: ActiveAlert | None) -> ActiveAlert:
+        """Return the new state of an active alert, and send its message if that is due.
 
-        Told first and remembered then: who is killed in between tells twice rather than never.
+        The message is sent before the state is stored: if the relay is killed in between, people get the message
+        twice rather than never.
         """
-        since = old.message.since if old else case.since or _at(case)
-        message = messages.message(alert, case, project, since)
+        since = old.message.since if old else evaluation.since or _time_of(evaluation)
+        message = messages.message(alert, evaluation, project, since)
         told = old.told if old else 0.0
+        # A time in the future was stored before the clock was set back; it must not delay the message.
         if not 0 <= time.time() - told < alert.repeat and not self._is_quiet(alert.severity):
-            self._notifiers.tell(alert.notify, message)
+            self._notifiers.send(alert.notify, message)
             told = time.time()
-        times = old.times + 1 if old else 1
-        note = case.note
-        return ActiveAlert(alert.name, case.subject, self._environment, message, alert.notify, told, times, note)
+        return ActiveAlert(
+            alert=alert.name,
+            subject=evaluation.subject,
+            environment=self._environment,
+            message=message,
+            notify=alert.notify,
+            told=told,
+            times=old.times + 1 if old else 1,
+            note=evaluation.note,
+        )
 
     def forget(self) -> None:
-        """Forget, silently, what has not been found again for a month."""
+        """Drop alerts that have not been evaluated again for a month, without a message."""
         self._memory.forget_before(SCOPE, time.time() - _FORGOTTEN)
 
     def run_pending(self) -> None:
-        """Tell what was found in quiet hours, once they are over."""
+        """Send the messages that waited for the end of quiet hours, if these are over."""
         for key, value in self._memory.items(SCOPE):
             one = _read(value)
             if one is None or one.told or one.environment != self._environment:
                 continue
             if not self._is_quiet(one.message.severity):
-                self._notifiers.tell(one.notify, one.message)
-                told = msgspec.structs.replace(one, told=time.time())
-                self._memory.swap(SCOPE, key, value, msgspec.to_builtins(told))
+                self._notifiers.send(one.notify, one.message)
+                sent = msgspec.structs.replace(one, told=time.time())
+                self._memory.swap(SCOPE, key, value, msgspec.to_builtins(sent))
 
     def _is_quiet(self, severity: str) -> bool:
         return severity != _CRITICAL and self._quiet_hours is not None and _is_within(self._quiet_hours)
 
 
 def _is_within(hours: str) -> bool:
-    """Tell whether it is now, by the local clock, within hours that may go over midnight."""
+    """Whether the local time is now within hours such as ``22:00-07:00``, which may go over midnight."""
     begin, _, end = hours.partition("-")
     now = time.strftime("%H:%M", time.localtime())
     return begin <= now < end if begin <= end else now >= begin or now < end
 
 
-def firing(memory: Memory) -> list[ActiveAlert]:
-    """Return all that holds, of all environments."""
+def active_alerts(memory: Memory) -> list[ActiveAlert]:
+    """Return the active alerts of all environments."""
     return [one for one in (_read(value) for _, value in memory.items(SCOPE)) if one]
 
 
@@ -147,6 +161,6 @@ def _read(value: dict[str, Any] | None) -> ActiveAlert | None:
         return None  # damaged, or of another version
 
 
-def _at(case: Evaluation) -> str:
-    """Return when something was found to be so."""
-    return case.event.timestamp if case.event else Clock().timestamp()
+def _time_of(evaluation: Evaluation) -> str:
+    """Return the time of the evaluated event, or now."""
+    return evaluation.event.timestamp if evaluation.event else Clock().timestamp()

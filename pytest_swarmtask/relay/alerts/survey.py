@@ -1,4 +1,4 @@
-"""What `swarmtask status` shows of alerts: which hold, and what people could not be told."""
+"""The alerts part of `swarmtask status`: which alerts are active, and which messages could not be sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.core.text import plural
-from pytest_swarmtask.relay.alerts.state import ActiveAlert, firing
+from pytest_swarmtask.relay.alerts.state import ActiveAlert, active_alerts
 from pytest_swarmtask.relay.delivery.memory import Memory
 from pytest_swarmtask.relay.notify.notifiers import failed_notifications
 
@@ -18,21 +18,22 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.project import Project
 
 _SHOWN = 5
+"""Active alerts that are listed as text; `--json` has all."""
 
 
 @dataclass
 class AlertsSurvey:
-    """What holds, and by notifier how many messages failed, and why the last one did."""
+    """The active alerts; and by notifier how many messages failed, and why the last one did."""
 
-    firing: list[ActiveAlert] = field(default_factory=list)
+    active: list[ActiveAlert] = field(default_factory=list)
     failed: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def as_text(self) -> Iterator[str]:
-        """Yield lines for people; none where all is well."""
-        for one in self.firing[:_SHOWN]:
+        """Yield lines for people, or none if all is well."""
+        for one in self.active[:_SHOWN]:
             yield f"firing     {one.alert} ({one.message.severity}): {one.message.title}, since {one.message.since}"
-        if len(self.firing) > _SHOWN:
-            yield f"           and {len(self.firing) - _SHOWN} more, see: swarmtask status --json"
+        if len(self.active) > _SHOWN:
+            yield f"           and {len(self.active) - _SHOWN} more, see: swarmtask status --json"
         for name, (count, reason) in self.failed.items():
             messages = plural(count, "message")
             yield f"not told   {name}: {messages} failed; the last one: {reason}"
@@ -49,14 +50,14 @@ class AlertsSurvey:
                 "since": one.message.since,
                 "times": one.times,
             }
-            for one in self.firing
+            for one in self.active
         ]
         failed = {name: {"failed": count, "reason": reason} for name, (count, reason) in self.failed.items()}
         return {"alerts_firing": shown, "notifications_failed": failed}
 
 
 def survey_alerts(project: Project) -> AlertsSurvey:
-    """Return what holds and what could not be told; nothing where no relay has been at work.
+    """Return the survey of a project. It is empty if no relay has run yet.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
@@ -65,4 +66,4 @@ def survey_alerts(project: Project) -> AlertsSurvey:
     if not os.path.exists(path):
         return AlertsSurvey()
     with contextlib.closing(Memory(path)) as memory:
-        return AlertsSurvey(firing(memory), failed_notifications(memory))
+        return AlertsSurvey(active_alerts(memory), failed_notifications(memory))

@@ -1,13 +1,14 @@
-"""The ways in which a notifier tells: the relay's log, a webhook, Apprise, annotations of GitHub Actions."""
+"""Channels carry messages: the relay's log, a webhook, Apprise, annotations of GitHub Actions, plug-ins."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pytest_swarmtask.config.monitoring import AppriseNotifier, GithubNotifier, PluginNotifier, WebhookNotifier
+from pytest_swarmtask.config import monitoring
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, EndpointError
 from pytest_swarmtask.core.text import neutral
@@ -15,9 +16,8 @@ from pytest_swarmtask.plugins.sink import Delivered, Retry, Stopped
 from pytest_swarmtask.relay.delivery.templates import fill_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from pytest_swarmtask.config.monitoring import Notifier
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
     from pytest_swarmtask.plugins.sink import SendResult
@@ -26,141 +26,145 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 
+Definition = TypeVar("Definition", bound=monitoring.Notifier)
 
-class Channel(Protocol):
-    """What the pace-keeping part needs of a way of telling."""
 
+class Channel(ABC, Generic[Definition]):
+    """Sends the messages of one notifier. There is one class for each `kind` of notifier.
+
+    Args:
+        definition: the notifier's configuration.
+        workflow: the whole configuration.
+        request: the endpoint that sends messages: its project, variables and plug-ins.
+    """
+
+    def __init__(self, definition: Definition, workflow: Workflow, request: SinkRequest) -> None:
+        self._definition = definition
+        self._workflow = workflow
+        self._request = request
+
+    @abstractmethod
     def send(self, message: Message) -> SendResult:
-        """Tell it, and say what became of it. Never raises."""
+        """Send a message. Never raises.
+
+        Returns:
+            `Delivered`, `Retry` to be called again later, or anything else if the message cannot be sent.
+        """
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
-def open_channel(definition: Notifier, workflow: Workflow, request: SinkRequest) -> Channel:
+def open_channel(definition: monitoring.AnyNotifier, workflow: Workflow, request: SinkRequest) -> Channel[Any]:
     """Return the channel of a notifier."""
-    if isinstance(definition, WebhookNotifier):
-        return _Webhook(definition, workflow, request)
-    if isinstance(definition, AppriseNotifier):
-        return _Apprise(definition, request.environ)
-    if isinstance(definition, PluginNotifier):
-        return _Plugin(definition, request)
-    if isinstance(definition, GithubNotifier):
-        return _Github(request)
-    return _Log()
+    return _CLASSES[type(definition)](definition, workflow, request)
 
 
-class _Log:
+class LogChannel(Channel[monitoring.LogNotifier]):
+    """Writes messages to the relay's log, one line each."""
+
     def send(self, message: Message) -> SendResult:
+        """Log a message. A resolved one says so in its title, so it needs no severity."""
         lines = message.text.splitlines()
-        told = lines[1:] if lines and lines[0] in message.title else lines  # the title has said that already
-        text = neutral(" | ".join([message.title, *told]))
+        rest = lines[1:] if lines and lines[0] in message.title else lines  # the title already contains the first line
+        text = neutral(" | ".join([message.title, *rest]))
         _log.warning("%s", text if message.resolved else f"{message.severity}: {text}")
         return Delivered()
 
-    def close(self) -> None:
-        pass
 
+class WebhookChannel(Channel[monitoring.WebhookNotifier]):
+    """Posts messages to a configured webhook, signed and answered like a delivery of events."""
 
-class _Webhook:
-    """One of the configured webhooks, with a body of our own: signed like any delivery, and answered like one."""
-
-    def __init__(self, definition: WebhookNotifier, workflow: Workflow, request: SinkRequest) -> None:
-        self._webhook = next(one for one in workflow.task_integration.webhooks if one.name == definition.webhook)
-        self._body = definition.body
-        self._root = request.project.root
-        self._environ = request.environ
-        self._endpoint: HttpEndpoint | None = None
+    _endpoint: HttpEndpoint | None = None
 
     def send(self, message: Message) -> SendResult:
-        body = as_json(message) if self._body is None else fill_all(self._body, values(message))
+        """Post a message."""
+        template = self._definition.body
+        body = as_json(message) if template is None else fill_all(template, values(message))
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
-            return self._opened().post(f"note_{message.id}", "application/json", content, 1)
+            return self._open().post(f"note_{message.id}", "application/json", content, 1)
         except (ConfigError, EndpointError) as error:
             return Stopped(str(error))
-        except Exception as error:  # noqa: BLE001 - whatever one notifier does, the others are told
+        except Exception as error:  # noqa: BLE001 - other notifiers still have to send
             self.close()
             return Retry(f"unexpected {type(error).__name__}")
 
-    def _opened(self) -> HttpEndpoint:
+    def _open(self) -> HttpEndpoint:
         if self._endpoint is None:
-            from pytest_swarmtask.relay.http.endpoint import HttpEndpoint  # an HTTP client that others can do without
+            from pytest_swarmtask.relay.http.endpoint import HttpEndpoint  # an HTTP client, which others do not need
 
-            self._endpoint = HttpEndpoint(self._webhook, self._environ, self._root)
+            webhooks = self._workflow.task_integration.webhooks
+            webhook = next(one for one in webhooks if one.name == self._definition.webhook)
+            self._endpoint = HttpEndpoint(webhook, self._request.environ, self._request.project.root)
         return self._endpoint
 
     def close(self) -> None:
+        """Close the connection; the next message opens it again."""
         if self._endpoint is not None:
             self._endpoint.close()
             self._endpoint = None
 
 
-class _Apprise:
-    """Chat and mail services. Their URLs hold secrets, so neither we nor Apprise's own log repeat them."""
+class AppriseChannel(Channel[monitoring.AppriseNotifier]):
+    """Sends messages to chat and mail services. Their URLs contain secrets, so nothing logs or repeats a URL."""
 
-    def __init__(self, definition: AppriseNotifier, environ: Mapping[str, str]) -> None:
-        self._urls = definition.urls
-        self._environ = environ
-        self._message: Message | None = None
-        self._told: set[int] = set()
+    _message: Message | None = None
+    _delivered: frozenset[int] = frozenset()
 
     def send(self, message: Message) -> SendResult:
-        if message != self._message:  # else it is tried again, at those services that did not take it
-            self._message, self._told = message, set()
-        left = [number for number in range(len(self._urls)) if number not in self._told]
-        for number in left:
+        """Send a message to each service. A second attempt leaves out services that have it already."""
+        if message != self._message:
+            self._message, self._delivered = message, frozenset()
+        for number, url in enumerate(self._definition.urls):
+            if number in self._delivered:
+                continue
             try:
-                problem = self._tell(self._urls[number], message)
+                problem = self._send_to(url, message)
             except ConfigError as error:
                 return Stopped(f"urls[{number}]: {error}")
             except ImportError:
                 return Stopped('Apprise is not installed: pip install "pytest-swarmtask[notify]"')
-            except Exception as error:  # noqa: BLE001 - of a hundred services; the message may hold the URL
+            except Exception as error:  # noqa: BLE001 - from any of a hundred services; its text may contain the URL
                 problem = f"unexpected {type(error).__name__}"
             if problem:
                 return Retry(f"urls[{number}]: {problem}")
-            self._told.add(number)
+            self._delivered |= {number}
         return Delivered()
 
-    def _tell(self, url: str, message: Message) -> str:
-        """Tell one service; return why it could not be told."""
+    def _send_to(self, url: str, message: Message) -> str:
+        """Send a message to one service. Return why that failed, or an empty text."""
         import apprise
 
-        for name in ("apprise", "requests", "urllib3"):
+        for name in ("apprise", "requests", "urllib3"):  # each of them logs URLs
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         service = apprise.Apprise()
-        if not service.add(expand(url, self._environ)):
+        if not service.add(expand(url, self._request.environ)):
             raise ConfigError("no URL that Apprise knows, once its variables are filled in")
         kind = {"info": "info", "warning": "warning", "critical": "failure"}[message.severity]
         kind = "success" if message.resolved else kind
-        told = service.notify(body=message.text, title=message.title, notify_type=kind, body_format="text")
-        return "" if told else "the service did not take it"
-
-    def close(self) -> None:
-        pass
+        sent = service.notify(body=message.text, title=message.title, notify_type=kind, body_format="text")
+        return "" if sent else "the service did not take it"
 
 
-class _Plugin:
-    """What an installed plug-in brings."""
+class PluginChannel(Channel[monitoring.PluginNotifier]):
+    """Sends messages with a function of an installed plug-in."""
 
-    def __init__(self, definition: PluginNotifier, request: SinkRequest) -> None:
-        self._definition = definition
-        self._request = request
-        self._tell: Callable[[str, str], None] | None = None
+    _send: Callable[[str, str], None] | None = None
 
     def send(self, message: Message) -> SendResult:
+        """Call the plug-in's function."""
         try:
-            if self._tell is None:
-                self._tell = self._found()
-            self._tell(message.title, message.text)
+            if self._send is None:
+                self._send = self._find()
+            self._send(message.title, message.text)
         except ConfigError as error:
             return Stopped(str(error))
-        except Exception as error:  # noqa: BLE001 - somebody else's code; its message may hold a secret
+        except Exception as error:  # noqa: BLE001 - foreign code; the text of its error may contain a secret
             return Retry(f"the plug-in raised {type(error).__name__}")
         return Delivered()
 
-    def _found(self) -> Callable[[str, str], None]:
+    def _find(self) -> Callable[[str, str], None]:
         name, options = self._definition.plugin, self._definition.options
         found: Callable[[str, str], None] | None = self._request.plugins.hook.swarmtask_notifier(
             name=name, options=options, environ=self._request.environ
@@ -169,45 +173,54 @@ class _Plugin:
             raise ConfigError(f"no installed plug-in has the notifier {name!r}")
         return found
 
-    def close(self) -> None:
-        pass
 
+class GithubChannel(Channel[monitoring.GithubNotifier]):
+    """Writes annotations of GitHub Actions into a file. Outside of GitHub Actions it drops messages.
 
-class _Github:
-    """Workflow commands, put where whoever prints into the job's log finds them; nothing outside GitHub Actions."""
-
-    def __init__(self, request: SinkRequest) -> None:
-        self._path = request.project.annotations
-        self._on = request.environ.get("GITHUB_ACTIONS") == "true"
-        self._root = request.project.root
-        self._workspace = os.path.abspath(request.environ.get("GITHUB_WORKSPACE") or self._root)
+    GitHub reads annotations from the output of a job's step, where a relay cannot print. So the next pytest session
+    that ends, or `swarmtask flush`, prints the file.
+    """
 
     def send(self, message: Message) -> SendResult:
-        if not self._on:
+        """Append one annotation to the file."""
+        if self._request.environ.get("GITHUB_ACTIONS") != "true":
             return Delivered()
+        path = self._request.project.annotations
         try:
-            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                os.write(fd, f"{annotation(message, self._inside)}\n".encode("utf-8", "replace"))
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:  # one write: several relays and the printing process use the file at the same time
+                os.write(fd, f"{annotation(message, self._in_workspace)}\n".encode("utf-8", "replace"))
             finally:
                 os.close(fd)
         except OSError as error:
-            return Retry(f"{self._path}: {error.strerror}")
+            return Retry(f"{path}: {error.strerror}")
         return Delivered()
 
-    def _inside(self, file: str) -> str:
-        """Return a file's path as seen from the workspace, which is what GitHub knows it by."""
-        path = os.path.join(self._root, file)
-        return os.path.relpath(path, self._workspace) if path.startswith(self._workspace + os.sep) else file
+    def _in_workspace(self, file: str) -> str:
+        """Return a file's path relative to GitHub's workspace, of which the project may be a subfolder."""
+        root = self._request.project.root
+        workspace = os.path.abspath(self._request.environ.get("GITHUB_WORKSPACE") or root)
+        path = os.path.join(root, file)
+        return os.path.relpath(path, workspace) if path.startswith(workspace + os.sep) else file
 
-    def close(self) -> None:
-        pass
+
+_CLASSES: dict[type[monitoring.Notifier], type[Channel[Any]]] = {
+    monitoring.LogNotifier: LogChannel,
+    monitoring.WebhookNotifier: WebhookChannel,
+    monitoring.AppriseNotifier: AppriseChannel,
+    monitoring.PluginNotifier: PluginChannel,
+    monitoring.GithubNotifier: GithubChannel,
+}
 
 
 def annotation(message: Message, inside: Callable[[str], str] = str) -> str:
-    """Return a message as a workflow command of GitHub Actions; `inside` makes paths what GitHub knows them by.
+    """Return a message as a workflow command of GitHub Actions.
 
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+
+    Args:
+        message: the message.
+        inside: turns a path of the project into a path of GitHub's workspace.
     """
     kind = {"info": "notice", "warning": "warning", "critical": "error"}[message.severity]
     kind = "notice" if message.resolved else kind
@@ -217,15 +230,17 @@ def annotation(message: Message, inside: Callable[[str], str] = str) -> str:
 
 
 def _data(text: str) -> str:
+    """Escape the message of a workflow command, as GitHub's own toolkit does."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
+    """Escape a property of a workflow command."""
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def as_json(message: Message) -> dict[str, object]:
-    """Return a message as the JSON object that webhooks get."""
+    """Return a message as the JSON object that is sent to webhooks without a `body` of their own."""
     return {
         "name": message.name,
         "state": "resolved" if message.resolved else "firing",
@@ -239,5 +254,5 @@ def as_json(message: Message) -> dict[str, object]:
 
 
 def values(message: Message) -> dict[str, object]:
-    """Return what templates may name about a message: its own fields, and those of its event."""
+    """Return what templates may name: the fields of the message, and those of its event."""
     return {**message.values, **as_json(message)}

@@ -1,4 +1,4 @@
-"""A message to people."""
+"""The message that alerts and triggers send to people."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import msgspec
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What people are told.
+    """A message to people. Waiting messages are stored in the relay's database, so field names must not change.
 
     Attributes:
-        name: the alert or trigger that speaks.
+        name: the alert or trigger that sends it.
         title: what happened, in one line.
-        text: what, where, since when, how it compares, a link, the next step; lines of plain text.
+        text: lines of plain text: what, where, since when, how it compares, a link, the next step.
         severity: how bad it is.
-        resolved: whether it tells that all is well again.
+        resolved: whether the message says that all is well again.
         subject: what it is about, such as a task id.
-        since: since when, UTC, RFC 3339, or empty.
+        since: since when, as UTC in RFC 3339, or empty.
         link: where to read more, or empty.
         place: file and line in the project, such as ``tests/test_api.py:12``, or empty.
-        id: the same at each attempt to tell it.
+        id: stays the same when the message is sent again.
         values: what templates may name, see `pytest_swarmtask.relay.delivery.templates.variables`.
     """
 

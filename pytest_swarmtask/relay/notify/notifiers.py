@@ -1,4 +1,4 @@
-"""Telling people: messages go to notifiers, each at its own pace, and what cannot be told is counted and logged."""
+"""Notifiers send messages to people: at a limited rate, again if that fails, and never dropping one silently."""
 
 from __future__ import annotations
 
@@ -26,27 +26,29 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pytest_swarmtask.relay")
 
 SCOPE = "notify"
-"""Where in the memory it stands how each notifier is, by owner and name."""
+"""Scope of the memory with the state of each notifier, by owner and name."""
 
 _HOUR = 3600.0
 _TRIES = 5
+"""Attempts at a message, as docs/automation.md promises."""
 _CLAIM = 60.0
-"""Seconds for which one process has the right to an attempt; if it dies, another goes on after that."""
+"""Seconds for which an attempt belongs to the process that began it. If that dies, another one tries after that."""
 _LISTED = 10
-"""Messages named one by one in the one that sums up."""
+"""Titles that the message which sums up others lists; further ones are only counted."""
 _SEVERITIES = ("info", "warning", "critical")
+# Messages go here if no notifier is named. A million an hour is no limit.
 _LOG = LogNotifier(name="log", most=1_000_000)
 
 
-class _State(msgspec.Struct, frozen=True):
-    """How a notifier is, as remembered.
+class _NotifierState(msgspec.Struct, frozen=True):
+    """The state of a notifier. It is stored in the relay's database, so field names must not change.
 
     Attributes:
-        hour, sent: since when messages are counted, and how many there were.
-        queue: to be told now, in order.
-        held, more: what is too much for this hour: the first few, and how many besides.
-        tries, due: attempts at the first of the queue that failed, and when the next one is.
-        failed, reason: messages that could not be told, ever, and why the last one could not.
+        hour, sent: when the present hour of counting began, and how many messages were sent in it.
+        queue: messages to send now, in order.
+        held, more: messages above the hour's limit: the first few, and the number of all others.
+        tries, due: failed attempts at the first message of the queue, and when the next attempt is due.
+        failed, reason: how many messages have failed for good, ever, and why the last one did.
     """
 
     hour: float = 0.0
@@ -61,14 +63,14 @@ class _State(msgspec.Struct, frozen=True):
 
 
 class Notifiers:
-    """The notifiers of a configuration. Used from one thread; what it has to tell survives it.
+    """The notifiers of a configuration. Used from one thread. Waiting messages survive it in the memory.
 
     Args:
         workflow: the configuration.
-        request: the endpoint that tells: its project, variables and plug-ins.
-        memory: where it is kept what is still to be told.
-        owner: who tells, such as ``alerts``; messages per hour are counted for each owner.
-        eager: try at once, whatever has failed before: a person asked for it.
+        request: the endpoint that sends messages: its project, variables and plug-ins.
+        memory: the memory of the relays.
+        owner: who sends, such as ``alerts``. The messages per hour are counted for each owner.
+        eager: ignore the pause after a failed attempt, as a person asked for the messages.
     """
 
     def __init__(
@@ -81,84 +83,87 @@ class Notifiers:
         self._eager = eager
         self._timing = request.timing
         self._definitions = {_LOG.name: _LOG, **{one.name: one for one in workflow.monitoring.notifiers}}
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, Channel[Any]] = {}
 
-    def tell(self, names: Sequence[str], message: Message) -> None:
-        """Tell a message to the notifiers of these names; to the relay's log where there is none.
+    def send(self, names: Sequence[str], message: Message) -> None:
+        """Send a message through the notifiers of these names, or to the relay's log if there are none.
 
-        What fails is tried again by `run_pending`, a few times; then it is logged and counted.
+        A failed message is sent again by `run_pending`. After the last attempt it is logged and counted.
 
         Raises:
-            sqlite3.Error: the memory cannot be used; nothing was told to the notifier.
+            sqlite3.Error: the memory cannot be used, and the message was not sent.
         """
         for name in names or (_LOG.name,):
             if name in self._definitions:
                 most = self._definitions[name].most
-                self._change(name, lambda state, most=most: _taken(state, message, most))  # type: ignore[misc]
-                self._work(name)
+                self._change(name, lambda state, most=most: _with_message(state, message, most))  # type: ignore[misc]
+                self._send_queue(name)
 
     def run_pending(self) -> float:
-        """Tell what is due; return the seconds until there is more, or infinity."""
-        dues = [self._tended(name) for name in self._definitions if self._memory.get(SCOPE, self._key(name))]
+        """Send what is due. Return the seconds until more is due, or infinity if nothing is waiting."""
+        dues = [self._run_pending(name) for name in self._definitions if self._memory.get(SCOPE, self._key(name))]
+        # Not 0: the caller would be back at once, while another relay is sending.
         return max(0.1, min(dues, default=float("inf")))
 
-    def _tended(self, name: str) -> float:
+    def _run_pending(self, name: str) -> float:
         most = self._definitions[name].most
         if self._state(name).held:
-            self._change(name, lambda state: _released(state, most))
-        self._work(name)
+            self._change(name, lambda state: _with_held_messages(state, most))
+        self._send_queue(name)
         state = self._state(name)
         return state.due - time.time() if state.queue else float("inf")
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections of all channels."""
         for channel in self._channels.values():
             channel.close()
         self._channels.clear()
 
-    def _work(self, name: str) -> None:
-        """Tell what is in the queue, until it is empty or an attempt fails."""
+    def _send_queue(self, name: str) -> None:
+        """Send the queue's messages until it is empty or an attempt fails."""
         state = self._state(name)
-        while state.queue and (
-            self._eager or not time.time() < state.due <= time.time() + max(_CLAIM, self._timing.notify_most)
-        ):
+        while state.queue and self._is_due(state):
             if not self._swap(name, state, msgspec.structs.replace(state, due=time.time() + _CLAIM)):
-                return  # another relay is at it
+                return  # another relay is sending it
             message, tries = state.queue[0], state.tries + 1
-            verdict = self._channel(name).send(message)
-            if isinstance(verdict, Delivered):
-                self._change(name, _told)
-            elif isinstance(verdict, Retry) and tries < _TRIES:
-                wait = notifier_wait(tries, verdict.after, self._timing)
-                _log.warning("notifier %s: %s; next attempt in %.0f s", name, neutral(verdict.reason), wait)
+            result = self._channel(name).send(message)
+            if isinstance(result, Delivered):
+                self._change(name, _without_first)
+            elif isinstance(result, Retry) and tries < _TRIES:
+                wait = notifier_wait(tries, result.after, self._timing)
+                _log.warning("notifier %s: %s; next attempt in %.0f s", name, neutral(result.reason), wait)
                 due = time.time() + wait
                 self._change(name, lambda now, due=due: msgspec.structs.replace(now, tries=now.tries + 1, due=due))  # type: ignore[misc]
                 return
             else:
-                reason = neutral(verdict.reason)
+                reason = neutral(result.reason)
                 _log.error("notifier %s: %s; not told: %s", name, reason, neutral(f"{message.title}\n{message.text}"))
-                self._change(name, lambda now, reason=reason: _failed(now, reason))  # type: ignore[misc]
+                self._change(name, lambda now, reason=reason: _with_failure(now, reason))  # type: ignore[misc]
             state = self._state(name)
 
-    def _channel(self, name: str) -> Channel:
+    def _is_due(self, state: _NotifierState) -> bool:
+        """Whether the next attempt is due. One that is further away than any pause was set before a clock change."""
+        return self._eager or not time.time() < state.due <= time.time() + max(_CLAIM, self._timing.notify_most)
+
+    def _channel(self, name: str) -> Channel[Any]:
         if name not in self._channels:
             self._channels[name] = open_channel(self._definitions[name], self._workflow, self._request)
         return self._channels[name]
 
-    # -- what is remembered ------------------------------------------------------------------------------------
+    # -- stored state ------------------------------------------------------------------------------------------
 
     def _key(self, name: str) -> str:
         return f"{self._owner} {name}"
 
-    def _state(self, name: str) -> _State:
+    def _state(self, name: str) -> _NotifierState:
         return _read(self._memory.get(SCOPE, self._key(name)))
 
-    def _swap(self, name: str, old: _State, new: _State) -> bool:
+    def _swap(self, name: str, old: _NotifierState, new: _NotifierState) -> bool:
         before = self._memory.get(SCOPE, self._key(name))
         return _read(before) == old and self._memory.swap(SCOPE, self._key(name), before, msgspec.to_builtins(new))
 
-    def _change(self, name: str, change: Callable[[_State], _State]) -> None:
-        """Change what is remembered, whatever other relays do at the same time."""
+    def _change(self, name: str, change: Callable[[_NotifierState], _NotifierState]) -> None:
+        """Change the stored state of a notifier, again and again until no other relay has changed it meanwhile."""
         while True:
             state = self._state(name)
             if self._swap(name, state, change(state)):
@@ -166,31 +171,31 @@ class Notifiers:
 
 
 def failed_notifications(memory: Memory) -> dict[str, tuple[int, str]]:
-    """Return by notifier how many messages could not be told, and why the last one could not."""
+    """Return for each notifier with failed messages how many there are, and why the last one failed."""
     found: dict[str, tuple[int, str]] = {}
-    for key, value in memory.items(SCOPE):
+    for key, value in memory.items(SCOPE):  # of all owners
         state, name = _read(value), key.rpartition(" ")[2]
         if state.failed:
             found[name] = (state.failed + found.get(name, (0, ""))[0], state.reason)
     return found
 
 
-def _read(value: dict[str, Any] | None) -> _State:
+def _read(value: dict[str, Any] | None) -> _NotifierState:
     try:
-        return _State() if value is None else msgspec.convert(value, _State)
+        return _NotifierState() if value is None else msgspec.convert(value, _NotifierState)
     except msgspec.ValidationError:
-        return _State()  # damaged, or of another version
+        return _NotifierState()  # damaged, or of another version
 
 
-def _counted(state: _State) -> _State:
-    """Begin a new hour where the last one is over, or the clock was set back."""
+def _in_present_hour(state: _NotifierState) -> _NotifierState:
+    """Begin a new hour if the last one is over, or if the clock was set back."""
     now = time.time()
     return state if 0 <= now - state.hour < _HOUR else msgspec.structs.replace(state, hour=now, sent=0)
 
 
-def _taken(state: _State, message: Message, most: int) -> _State:
-    """Queue a message. The last one of an hour is left for summing up the rest."""
-    state = _counted(state)
+def _with_message(state: _NotifierState, message: Message, most: int) -> _NotifierState:
+    """Add a message to the queue, or hold it back. The last message of an hour is kept for summing up the rest."""
+    state = _in_present_hour(state)
     if state.sent < most - 1:
         return msgspec.structs.replace(state, sent=state.sent + 1, queue=[*state.queue, message])
     if len(state.held) < _LISTED:
@@ -198,16 +203,16 @@ def _taken(state: _State, message: Message, most: int) -> _State:
     return msgspec.structs.replace(state, more=state.more + 1)
 
 
-def _released(state: _State, most: int) -> _State:
-    """Queue one message for all that were held back, if the hour allows one."""
-    state = _counted(state)
+def _with_held_messages(state: _NotifierState, most: int) -> _NotifierState:
+    """Add one message for all that were held back to the queue, if this hour's limit allows it."""
+    state = _in_present_hour(state)
     if not state.held or state.sent >= most:
         return state
-    message = state.held[0] if len(state.held) == 1 and not state.more else _summed_up(state)
+    message = state.held[0] if len(state.held) == 1 and not state.more else _summary_of(state)
     return msgspec.structs.replace(state, sent=state.sent + 1, queue=[*state.queue, message], held=[], more=0)
 
 
-def _summed_up(state: _State) -> Message:
+def _summary_of(state: _NotifierState) -> Message:
     count = len(state.held) + state.more
     lines = [f"- {message.title}" for message in state.held] + ([f"- and {state.more} more"] if state.more else [])
     return Message(
@@ -221,9 +226,9 @@ def _summed_up(state: _State) -> Message:
     )
 
 
-def _told(state: _State) -> _State:
+def _without_first(state: _NotifierState) -> _NotifierState:
     return msgspec.structs.replace(state, queue=state.queue[1:], tries=0, due=0.0)
 
 
-def _failed(state: _State, reason: str) -> _State:
-    return msgspec.structs.replace(_told(state), failed=state.failed + 1, reason=reason)
+def _with_failure(state: _NotifierState, reason: str) -> _NotifierState:
+    return msgspec.structs.replace(_without_first(state), failed=state.failed + 1, reason=reason)

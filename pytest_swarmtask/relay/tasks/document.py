@@ -1,4 +1,4 @@
-"""The content of a `tasks.json`: which tasks there are, and what setting the status of one changes in the text."""
+"""The content of a `tasks.json`: its tasks, and how its text changes when a task gets a status."""
 
 from __future__ import annotations
 
@@ -14,29 +14,33 @@ from pytest_swarmtask.relay.tasks.manager import StatusChange
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_swarmtask.relay.tasks.manager import Wish
+    from pytest_swarmtask.relay.tasks.manager import DesiredStatus
 
 DEFAULT_TAG = "master"
 _NO_TAGS = {"tasks", "metadata"}
 """The only keys of a file without tags."""
 _DONE = ("done", "completed")
 _CLOCKS_DIFFER = 60.0
-"""Seconds that an `updatedAt` may lie in the future and still be believed."""
+"""Seconds by which the clocks of two machines may differ. An `updatedAt` further in the future is not believed."""
 
 
 class UnknownShapeError(Exception):
-    """The file is JSON, but not what we know."""
+    """The file is JSON, but has no list of tasks in a form that we know."""
 
 
 class Document:
-    """The text of a file with the tasks in it.
+    """The text of a file and its tasks.
+
+    Args:
+        text: the text.
+        tag: name of the list of tasks to use; a file may have several.
 
     Attributes:
         tasks: tasks and subtasks by id.
 
     Raises:
-        ValueError: it is not JSON.
-        UnknownShapeError: it has no list of tasks where it should be.
+        ValueError: the text is not JSON.
+        UnknownShapeError: there is no list of tasks under the tag.
     """
 
     def __init__(self, text: str, tag: str) -> None:
@@ -45,28 +49,28 @@ class Document:
         self.tasks: dict[str, _DocumentTask] = {}
         value, at, where = _list_of_tasks(text, tag)
         for task in _entries(text, value, at, where, None):
-            self.tasks.setdefault(task.id, task)
+            self.tasks.setdefault(task.id, task)  # the first of several with one id
             for subtask in task.subtasks:
                 self.tasks.setdefault(subtask.id, subtask)
 
-    def is_of(self, text: str, tag: str) -> bool:
-        """Tell whether it was made of this text and tag."""
+    def is_made_of(self, text: str, tag: str) -> bool:
+        """Whether the document was made of this text and tag."""
         return (self._text, self._tag) == (text, tag)
 
     def changes(self) -> Iterator[StatusChange]:
-        """Yield the statuses that were changed, in the order of the file."""
+        """Yield the changed statuses, in the order of the file."""
         for task in self.tasks.values():
             if task.status != task.before:
                 yield StatusChange(task.id, task.before, task.status)
 
     def edited(self) -> str:
-        """Return the text with what was set; everything else as it was."""
+        """Return the text with all changes. Everything else stays byte for byte."""
         changed = [task for task in self.tasks.values() if task.edits]
         edits = [one for task in changed for one in edit.set_members(self._text, task.start, task.edits)]
         return edit.apply(self._text, edits)
 
     def diff(self, name: str) -> str:
-        """Return what was set as a unified diff."""
+        """Return the changes as a unified diff."""
         before, after = (text.splitlines(keepends=True) for text in (self._text, self.edited()))
         lines = difflib.unified_diff(before, after, name, name, n=2)
         return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
@@ -76,10 +80,15 @@ class _DocumentTask:
     """A task or subtask.
 
     Attributes:
-        id: of a subtask with that of its task in front.
-        start: where its object begins in the text.
+        id: its id; that of a subtask begins with its parent's id and a dot.
+        parent: the task that it is a subtask of, or None.
+        start: where its JSON object begins in the text.
+        title: its title, or empty.
         before: its status in the text.
-        edits: texts of members that were set.
+        status: its status now.
+        updated: when it was last changed, in seconds since the epoch, or None if that is not known.
+        subtasks: its subtasks.
+        edits: new values of members of the object, by name.
     """
 
     __slots__ = ("before", "edits", "id", "parent", "start", "status", "subtasks", "title", "updated")
@@ -96,22 +105,23 @@ class _DocumentTask:
         self.edits: dict[str, str] = {}
 
     def is_newer_than(self, timestamp: str, *, or_equal: bool) -> bool:
-        """Tell whether it was changed after a moment; a change in the future proves nothing."""
+        """Whether the task was changed after a time. A change in the future does not count."""
         if self.updated is None or self.updated > time.time() + _CLOCKS_DIFFER:
             return False
         moment = _seconds(timestamp) or 0.0
         return self.updated > moment or (or_equal and self.updated == moment)
 
-    def set(self, wish: Wish) -> None:
-        """Give it a status, and its task the one that follows, as Task Master does."""
-        self.touch(wish.status, wish.timestamp)
+    def set(self, desired: DesiredStatus) -> None:
+        """Set the status. As in Task Master, the parent's status follows from its subtasks."""
+        self.update(desired.status, desired.timestamp)
         if self.parent is not None:
             parent = self.parent
-            later = parent.is_newer_than(wish.timestamp, or_equal=True)
-            parent.touch(_status_of([task.status for task in parent.subtasks]), None if later else wish.timestamp)
+            is_newer = parent.is_newer_than(desired.timestamp, or_equal=True)
+            status = _status_of_parent([task.status for task in parent.subtasks])
+            parent.update(status, None if is_newer else desired.timestamp)
 
-    def touch(self, status: str | None, timestamp: str | None) -> None:
-        """Set what is not None."""
+    def update(self, status: str | None, timestamp: str | None) -> None:
+        """Set the status and the time of the change; None leaves the value as it is."""
         if status is not None and status != self.status:
             self.status = self.edits["status"] = status
         if timestamp is not None:
@@ -119,8 +129,8 @@ class _DocumentTask:
             self.edits["updatedAt"] = timestamp
 
 
-def _status_of(statuses: list[str]) -> str | None:
-    """Return what follows from the statuses of the subtasks; None: the task keeps its own."""
+def _status_of_parent(statuses: list[str]) -> str | None:
+    """Return the status that follows from those of the subtasks, or None if the parent keeps its own."""
     if all(status in _DONE for status in statuses):
         return "done"
     if any(status in (*_DONE, "in-progress") for status in statuses):
@@ -129,10 +139,16 @@ def _status_of(statuses: list[str]) -> str | None:
 
 
 def _list_of_tasks(text: str, tag: str) -> tuple[list[Any], int, str]:
-    """Return the list of tasks, where it begins in the text, and its key path."""
+    """Return the list of tasks, where it begins in the text, and its key path.
+
+    Raises:
+        ValueError: the text is not JSON.
+        UnknownShapeError: there is no such list.
+    """
     value, at = json.loads(text), edit.first_value(text)
     if not isinstance(value, dict):
         raise UnknownShapeError(f"expected an object, found {_kind(value)}")
+    # A file without tags has one list, which Task Master treats as that of the default tag.
     path = ["tasks"] if value and value.keys() <= _NO_TAGS and tag == DEFAULT_TAG else [tag, "tasks"]
     for depth, key in enumerate(path):
         where = ".".join(path[: depth + 1])
@@ -148,6 +164,11 @@ def _list_of_tasks(text: str, tag: str) -> tuple[list[Any], int, str]:
 def _entries(
     text: str, values: list[Any], start: int, where: str, parent: _DocumentTask | None
 ) -> Iterator[_DocumentTask]:
+    """Yield the tasks of a list that begins at `start`, each with its subtasks.
+
+    Raises:
+        UnknownShapeError: an item is not a task.
+    """
     for number, (value, span) in enumerate(zip(values, edit.items(text, start), strict=True)):
         path = f"{where}[{number}]"
         if not isinstance(value, dict) or type(value.get("id")) not in (int, str):
@@ -165,16 +186,18 @@ def _entries(
 
 
 def _kind(value: Any) -> str:
+    """Return what a JSON value is, in words."""
     words = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return words.get(type(value), "a number")
 
 
 def _some(names: list[str]) -> str:
+    """Return the first of many names, for a message."""
     return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
 
 
 def _seconds(timestamp: Any) -> float | None:
-    """Return a time in seconds since the epoch; None where it is none."""
+    """Return a timestamp in seconds since the epoch, or None if it is not one."""
     try:
         return seconds_of(str(timestamp))
     except ValueError:

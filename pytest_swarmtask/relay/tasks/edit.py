@@ -1,13 +1,13 @@
-"""Changing single values in a JSON text while everything else stays as it was written, byte for byte.
+"""Change single values of a JSON text. All other bytes stay as they were written.
 
-The text is known to be valid JSON. Values that are not of interest are skipped by the standard library's scanner.
+The text must be valid JSON. Values that are not changed are skipped with the standard library's scanner.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from json.decoder import scanstring  # type: ignore[attr-defined] # typeshed does not know it
+from json.decoder import scanstring  # type: ignore[attr-defined] # missing in typeshed
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ _skip_value = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 class TextRange(NamedTuple):
-    """Where a value stands."""
+    """Where a value begins and ends in the text."""
 
     start: int
     end: int
 
 
 class Edit(NamedTuple):
-    """What to put in place of a part of a text."""
+    """A text that replaces a part of another one."""
 
     start: int
     end: int
@@ -33,17 +33,17 @@ class Edit(NamedTuple):
 
 
 def first_value(text: str) -> int:
-    """Return where the value of a text begins."""
+    """Return where the value of a whole text begins."""
     return _after_space(text, 0)
 
 
 def members(text: str, start: int) -> dict[str, TextRange]:
-    """Return where the values of the object that begins at `start` stand, by their keys."""
+    """Return the ranges of the values of the object that begins at `start`, by their keys."""
     return {key: span for key, _, span in _members(text, start)}
 
 
 def items(text: str, start: int) -> list[TextRange]:
-    """Return where the items of the array that begins at `start` stand."""
+    """Return the ranges of the items of the array that begins at `start`."""
     found = []
     at = _after_space(text, start + 1)
     while text[at] != "]":
@@ -53,7 +53,7 @@ def items(text: str, start: int) -> list[TextRange]:
 
 
 def set_members(text: str, start: int, values: Mapping[str, str]) -> list[Edit]:
-    """Return the edits that give members of an object other texts as their values; new ones come last."""
+    """Return the edits that set members of the object at `start`, which has at least one. New members come last."""
     edits = []
     known = list(_members(text, start))
     spans = {key: span for key, _, span in known}
@@ -63,6 +63,7 @@ def set_members(text: str, start: int, values: Mapping[str, str]) -> list[Edit]:
             edits.append(Edit(*spans[key], quoted))
         else:
             _, first, _ = known[0]
+            # The white space before the first member, so that a new line has the indentation of the others.
             space = text[start + 1 : first] or " "
             end = known[-1][2].end
             edits.append(Edit(end, end, f",{space}{json.dumps(key)}: {quoted}"))
@@ -70,7 +71,7 @@ def set_members(text: str, start: int, values: Mapping[str, str]) -> list[Edit]:
 
 
 def apply(text: str, edits: list[Edit]) -> str:
-    """Return the text with all edits made; they do not overlap."""
+    """Return the text with all edits made. Edits must not overlap."""
     parts, at = [], 0
     for edit in sorted(edits, key=lambda edit: edit.start):
         parts += [text[at : edit.start], edit.text]
@@ -79,7 +80,7 @@ def apply(text: str, edits: list[Edit]) -> str:
 
 
 def _members(text: str, start: int) -> Iterator[tuple[str, int, TextRange]]:
-    """Yield each key of an object, where it begins, and where its value stands."""
+    """Yield each key of an object, where the key begins, and the range of its value."""
     at = _after_space(text, start + 1)
     while text[at] != "}":
         key, end = scanstring(text, at + 1)
@@ -95,7 +96,7 @@ def _span(text: str, start: int) -> TextRange:
 
 
 def _next(text: str, at: int) -> int:
-    """Return where the next member or item begins, or the closing bracket stands."""
+    """Return where the next member or item begins, or the closing bracket if there is none."""
     at = _after_space(text, at)
     return _after_space(text, at + 1) if text[at] == "," else at
 

@@ -1,4 +1,4 @@
-"""Make the task manager that the configuration names."""
+"""Create the task manager that the configuration describes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def task_manager(definition: TaskManagerConfig, root: str, environ: Mapping[str, str]) -> TaskManager:
-    """Return the task manager that the configuration of the project in `root` names."""
+    """Return the task manager of the project in the folder `root`."""
     if definition.kind == "rest":
-        from pytest_swarmtask.relay.tasks.rest import RestService  # an HTTP client that a file can do without
+        from pytest_swarmtask.relay.tasks.rest import RestService  # an HTTP client, which a file does not need
 
         return RestService(definition.rest, environ)
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile

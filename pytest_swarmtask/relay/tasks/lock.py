@@ -1,6 +1,6 @@
-"""Task Master's own lock: a directory beside its file, made with mkdir, kept empty, removed in the end.
+"""Task Master's own lock: an empty directory beside its file, which is made with mkdir and removed at the end.
 
-Some of its commands use a file of the same name in the same way, so either is in the way of the other.
+Some of Task Master's commands use a file of the same name instead. Directory and file exclude each other, too.
 """
 
 from __future__ import annotations
@@ -16,24 +16,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 STALE = 10.0
-"""Seconds after which a lock was left behind by a process that died."""
+"""Seconds after which a lock counts as left behind by a process that died, as in Task Master."""
 _PATIENCE = 3.0
+"""Seconds to wait for the lock. The caller may try again later."""
 _PAUSE = 0.02
+"""Seconds between two attempts to get the lock."""
 
 
 @contextlib.contextmanager
 def locked(path: str) -> Iterator[Callable[[], bool]]:
-    """Hold the lock of a file; for well below a second, because Task Master's own patience ends soon after.
+    """Hold the lock of a file. Keep it for well below a second: Task Master itself gives up soon after.
 
     Yields:
-        What tells whether it is still ours: somebody may have thought that we were dead, when we were asleep.
+        A function that returns whether the lock is still ours. Another process removes it if ours was suspended so
+        long that it seemed dead.
 
     Raises:
-        TaskManagerError: somebody else holds it all the time, or it cannot be made.
+        TaskManagerError: another program holds the lock all the time, or it cannot be made.
     """
     lock = f"{path}.lock"
     deadline = time.monotonic() + _PATIENCE
-    while (ours := _take(lock)) is None:
+    while (ours := _try_to_lock(lock)) is None:
         if time.monotonic() > deadline:
             raise TaskManagerError(f"{path} is locked by another program ({lock})", passing=True)
         time.sleep(_PAUSE)
@@ -41,12 +44,12 @@ def locked(path: str) -> Iterator[Callable[[], bool]]:
         yield lambda: _identity(lock) == ours
     finally:
         if _identity(lock) == ours:
-            with contextlib.suppress(OSError):  # taken over in this very moment
+            with contextlib.suppress(OSError):  # another process has just taken it over
                 os.rmdir(lock)
 
 
-def _take(lock: str) -> tuple[int, int] | None:
-    """Return the identity of the lock once it is ours, or None where it is somebody else's."""
+def _try_to_lock(lock: str) -> tuple[int, int] | None:
+    """Make the lock and return its identity, or return None if another program holds it."""
     try:
         os.mkdir(lock)
     except FileExistsError:
@@ -58,6 +61,7 @@ def _take(lock: str) -> tuple[int, int] | None:
 
 
 def _identity(lock: str) -> tuple[int, int] | None:
+    """Return what tells this lock from a later one of the same name, or None if there is no lock."""
     try:
         stat = os.lstat(lock)
     except OSError:
@@ -66,7 +70,7 @@ def _identity(lock: str) -> tuple[int, int] | None:
 
 
 def _clear_if_stale(lock: str) -> None:
-    with contextlib.suppress(OSError):  # released meanwhile, or somebody else was quicker
+    with contextlib.suppress(OSError):  # it was released meanwhile, or another process was quicker
         if time.time() - os.lstat(lock).st_mtime > STALE:
             if os.path.isdir(lock):
                 os.rmdir(lock)

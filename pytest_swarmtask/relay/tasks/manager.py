@@ -1,4 +1,4 @@
-"""Task managers: where tasks have a status, and how events change it. One small interface, two implementations."""
+"""The interface of task managers, which keep the status of tasks. `taskmaster` and `rest` implement it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-__all__ = ["Outcome", "StatusChange", "Task", "TaskManager", "Wish"]
+__all__ = ["DesiredStatus", "Outcome", "StatusChange", "Task", "TaskManager"]
 
 
 class Task(NamedTuple):
-    """One task or subtask, whose id is that of its task, a dot and its own: ``5.2``."""
+    """A task or subtask. The id of a subtask is its task's id, a dot, and its own: ``5.2``."""
 
     id: str
     title: str
     status: str
 
 
-class Wish(NamedTuple):
+class DesiredStatus(NamedTuple):
     """The status that a task should have.
 
     Attributes:
-        status: one of Task Master's words.
-        timestamp: since when, UTC, RFC 3339 with milliseconds: the event's own.
-        variables: what templates may name.
+        status: one of Task Master's words, such as ``in-progress``.
+        timestamp: since when, as UTC in RFC 3339 with milliseconds: the time of the event that asks for the status.
+        variables: what the templates of a REST request may name.
     """
 
     status: str
@@ -34,7 +34,7 @@ class Wish(NamedTuple):
 
 
 class StatusChange(NamedTuple):
-    """A status that was changed, or would be; `before` is empty where it cannot be known."""
+    """A status that was changed or, in a dry run, would be. `before` is empty if the old status is not known."""
 
     task_id: str
     before: str
@@ -42,13 +42,13 @@ class StatusChange(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of some wishes.
+    """The result of setting the status of tasks.
 
     Attributes:
-        changes: the statuses that were changed, those of parents included.
-        kept: those that were not, because the task was changed since; `after` is what the wish was.
-        unknown: ids that are no tasks there.
-        diff: with a dry run, the changes as a unified diff, where it is a file that would be changed.
+        changes: statuses that were changed, including those of parent tasks.
+        kept: statuses that were not changed, as the task was changed more recently; `after` is the desired status.
+        unknown: ids of tasks that do not exist.
+        diff: in a dry run, the changes of the file as a unified diff; empty if there is no file.
     """
 
     changes: list[StatusChange]
@@ -58,16 +58,20 @@ class Outcome(NamedTuple):
 
 
 class TaskManager(Protocol):
-    """What synchronization needs of a task manager. All of it may raise `TaskManagerError`."""
+    """Keeps the status of tasks. Every method but `close` may raise `TaskManagerError`."""
 
     def read(self) -> dict[str, Task] | None:
-        """Return its tasks and subtasks by id; None where it can only be told, not asked."""
+        """Return tasks and subtasks by id, or None if the task manager can only be written to."""
 
-    def set_status(self, wishes: Mapping[str, Wish], *, dry_run: bool = False) -> Outcome:
-        """Give tasks the status that is wished, by their ids; with `dry_run` only say what would change."""
+    def set_status(self, desired: Mapping[str, DesiredStatus], *, dry_run: bool = False) -> Outcome:
+        """Set the status of tasks, by their ids. With `dry_run`, change nothing and return what would change."""
 
-    def restore(self, wishes: Mapping[str, Wish]) -> Outcome | None:
-        """Fulfil wishes again that another program has undone without knowing of them; None: nothing was touched."""
+    def restore(self, desired: Mapping[str, DesiredStatus]) -> Outcome | None:
+        """Set statuses again that another program has overwritten with older ones.
+
+        Returns:
+            What was set again, or None if there was nothing to look at.
+        """
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""

@@ -1,4 +1,4 @@
-"""A task manager behind a REST interface: each new status is one request, made of the configuration's templates."""
+"""A task manager with a REST interface. Each new status is one request, built from templates of the configuration."""
 
 from __future__ import annotations
 
@@ -24,43 +24,44 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.workflow import Rest
     from pytest_swarmtask.relay.http.transport import Transport
-    from pytest_swarmtask.relay.tasks.manager import Wish
+    from pytest_swarmtask.relay.tasks.manager import DesiredStatus
 
 _NO_SUCH_TASK = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-_NOT_LET_IN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_NOT_AUTHORIZED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class RestService:
-    """Tells a service of each new status. It is not asked for anything, so what it knows stays unknown.
+    """Sends each new status to a service. It never reads from the service.
 
     Args:
-        definition: what `workflow.yaml` says of it.
-        environ: where `${NAME}` is looked up, with the first request.
+        definition: the service's configuration.
+        environ: where `${NAME}` is looked up, when the first request is sent.
     """
 
     def __init__(self, definition: Rest, environ: Mapping[str, str]) -> None:
         self._definition = definition
         self._environ = environ
-        self._told: dict[str, str] = {}
+        self._sent: dict[str, str] = {}
+        """The timestamp of the last status that was sent, by task id."""
         self._service: _Service | None = None
 
     def read(self) -> None:
-        """Return None: the service can only be told."""
+        """Return None: the service is only written to."""
 
-    def set_status(self, wishes: Mapping[str, Wish], *, dry_run: bool = False) -> Outcome:
-        """Tell the service of each status, the oldest first, unless it was told of a later one."""
+    def set_status(self, desired: Mapping[str, DesiredStatus], *, dry_run: bool = False) -> Outcome:
+        """Send each status, the oldest first, unless a later one was sent before."""
         outcome = Outcome([], [], [])
-        for task_id, wish in sorted(wishes.items(), key=lambda item: item[1].timestamp):
-            if wish.timestamp < self._told.get(task_id, ""):
-                outcome.kept.append(StatusChange(task_id, "", wish.status))
-            elif dry_run or self._tell(task_id, wish):
-                outcome.changes.append(StatusChange(task_id, "", wish.status))
+        for task_id, status in sorted(desired.items(), key=lambda item: item[1].timestamp):
+            if status.timestamp < self._sent.get(task_id, ""):
+                outcome.kept.append(StatusChange(task_id, "", status.status))
+            elif dry_run or self._send(task_id, status):
+                outcome.changes.append(StatusChange(task_id, "", status.status))
             else:
                 outcome.unknown.append(task_id)
         return outcome
 
-    def restore(self, wishes: Mapping[str, Wish]) -> None:
-        """Return None: who else changes a task there has their reasons."""
+    def restore(self, desired: Mapping[str, DesiredStatus]) -> None:
+        """Return None: whoever changes a task in the service later does so on purpose."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -68,21 +69,21 @@ class RestService:
             self._service.close()
         self._service = None
 
-    def _tell(self, task_id: str, wish: Wish) -> bool:
-        """Send one request; tell whether the service knows the task."""
+    def _send(self, task_id: str, desired: DesiredStatus) -> bool:
+        """Send one request. Return whether the service knows the task."""
         if self._service is None:
             try:
                 self._service = _Service(self._definition, self._environ)
             except (ConfigError, EndpointError) as error:
                 raise TaskManagerError(f"task_manager.rest: {error}") from None
-        known = self._service.tell(task_id, wish)
-        if known:
-            self._told[task_id] = wish.timestamp
-        return known
+        is_known = self._service.send(task_id, desired)
+        if is_known:
+            self._sent[task_id] = desired.timestamp
+        return is_known
 
 
 def _as_webhook(definition: Rest) -> Webhook:
-    """Return the webhook that may be connected to under the same rules."""
+    """Return a webhook with the same address and rules, as the transport only knows webhooks."""
     return Webhook(
         name="rest",
         url=definition.url,
@@ -93,10 +94,10 @@ def _as_webhook(definition: Rest) -> Webhook:
 
 
 class _Service:
-    """The service with its variables looked up and its connection at hand.
+    """The connection to a service, with its variables looked up.
 
     Raises:
-        ConfigError: a variable is unset, or what it holds cannot be used.
+        ConfigError: a variable is not set, or its value cannot be used.
         EndpointError: the service may not be connected to.
     """
 
@@ -113,9 +114,15 @@ class _Service:
         ]
         self._transport: Transport = transport(_as_webhook(definition), url, environ, os.curdir)
 
-    def tell(self, task_id: str, wish: Wish) -> bool:
-        status = self._definition.statuses.get(wish.status, wish.status)
-        values = {**wish.variables, "task_id": task_id, "status": status}
+    def send(self, task_id: str, desired: DesiredStatus) -> bool:
+        """Send one request. Return whether the service knows the task.
+
+        Raises:
+            TaskManagerError: the request failed, or was refused.
+        """
+        status = self._definition.statuses.get(desired.status, desired.status)
+        values = {**desired.variables, "task_id": task_id, "status": status}
+        # Quoted, so that a task id stays one part of the path.
         url = usable_url(fill(self._template, values, lambda text: quote(text, safe="")))
         body = json.dumps(fill_all(self._definition.body, values), ensure_ascii=False).encode("utf-8", "replace")
         request = httpx.Request(self._definition.method, url, headers=self._headers, content=body)
@@ -128,25 +135,29 @@ class _Service:
                 answers.failure(error, self._where, self._definition.timeout).reason, passing=True
             ) from None
         finish(self._transport, response)
-        return self._knows(response)
+        return self._is_known(response)
 
-    def _knows(self, response: httpx.Response) -> bool:
-        """Tell whether the task was known, from the answer."""
+    def _is_known(self, response: httpx.Response) -> bool:
+        """Whether the service knows the task, according to its answer.
+
+        Raises:
+            TaskManagerError: the answer is an error.
+        """
         status = response.status_code
         if status in _NO_SUCH_TASK:
             return False
-        if status in _NOT_LET_IN:
+        if status in _NOT_AUTHORIZED:
             raise TaskManagerError(f"{self._where} answered {status}: it wants other headers in task_manager.rest")
-        verdict = answers.result_of(response, 1, self._where)
-        if isinstance(verdict, Delivered):
+        result = answers.result_of(response, 1, self._where)
+        if isinstance(result, Delivered):
             return True
-        after = verdict.after if isinstance(verdict, Retry) else None
         raise TaskManagerError(
-            verdict.reason,
-            passing=isinstance(verdict, Retry),
-            refused=isinstance(verdict, Rejected),
-            after=after,
+            result.reason,
+            passing=isinstance(result, Retry),
+            refused=isinstance(result, Rejected),
+            after=result.after if isinstance(result, Retry) else None,
         )
 
     def close(self) -> None:
+        """Close the connection."""
         self._transport.close()

@@ -1,4 +1,4 @@
-"""From events to the status that tasks should have, and bringing a task manager in step with a whole journal."""
+"""Determine the status that events give to tasks, and set the status of all tasks of a journal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.relay.delivery.templates import variables
 from pytest_swarmtask.relay.tasks.factory import task_manager
-from pytest_swarmtask.relay.tasks.manager import Outcome, Wish
+from pytest_swarmtask.relay.tasks.manager import DesiredStatus, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.project import Project
 
 _OF_A_TEST = b'"event_type":"TEST_'
+"""In the lines of tests. They give no task a status and are most of a journal, so they are not even decoded."""
 
 
 class Synced(NamedTuple):
-    """A synchronization by hand.
+    """The result of `synchronize`.
 
     Attributes:
-        outcome: what became of the wishes.
-        known: whether the task manager could be asked what is.
-        titles: of the tasks, by id.
-        marked: those ids that tests name in a mark and that are no tasks.
+        outcome: which statuses were changed and which were not.
+        known: whether the task manager's present statuses could be read.
+        titles: the titles of the tasks, by id.
+        marked: ids in marks of tests that are no tasks.
     """
 
     outcome: Outcome
@@ -38,32 +39,32 @@ class Synced(NamedTuple):
     marked: list[str]
 
 
-def wish_of(event: Event, status_map: StatusMap) -> Wish | None:
-    """Return the status that an event gives its task, or None where it gives none.
+def desired_status(event: Event, status_map: StatusMap) -> DesiredStatus | None:
+    """Return the status that an event gives to its task, or None if it gives none.
 
-    A session that ran some of a task's tests can tell that the task failed, but neither that it begins nor that it
-    is done.
+    A session that ran only some tests of a task may show that the task has failed. It shows neither that the task
+    has begun nor that it is done.
     """
     status = getattr(status_map, event.event_type.lower(), "unchanged")
     if event.task_id is None or status == "unchanged":
         return None
     if event.metadata.get("partial") is True and not event.event_type.endswith("_FAILED"):
         return None
-    return Wish(status, event.timestamp, variables(event))
+    return DesiredStatus(status, event.timestamp, variables(event))
 
 
 def is_marked(event: Event) -> bool:
-    """Tell whether an event is of a task that tests name in `@pytest.mark.task`."""
+    """Whether the event is about a task that tests name in `@pytest.mark.task`."""
     return event.metadata.get("workflow") == "pytest" and event.metadata.get("action") == "task"
 
 
 def synchronize(project: Project, environ: Mapping[str, str], *, dry_run: bool = False) -> Synced:
-    """Give each task the status that the last event of it in the project's journal says.
+    """Give each task the status that its last event in the journal says.
 
     Args:
         project: the project.
-        environ: where variables are looked up, and which environment holds.
-        dry_run: only find out what would change.
+        environ: where `${NAME}` is looked up; `WORKFLOW_ENVIRONMENT` in it chooses the environment.
+        dry_run: change nothing, and return what would change.
 
     Raises:
         ConfigError: the configuration is not valid.
@@ -71,19 +72,19 @@ def synchronize(project: Project, environ: Mapping[str, str], *, dry_run: bool =
     """
     definition = load(project, environ).workflow.task_integration.task_manager
     manager = task_manager(definition, project.root, environ)
-    wishes: dict[str, Wish] = {}
+    desired: dict[str, DesiredStatus] = {}
     marked: set[str] = set()
     for event in _events(project):
-        wish = wish_of(event, definition.status_map)
-        if wish is not None and event.task_id is not None:
-            known = wishes.get(event.task_id)
-            if known is None or wish.timestamp >= known.timestamp:
-                wishes[event.task_id] = wish
+        status = desired_status(event, definition.status_map)
+        if status is not None and event.task_id is not None:
+            known = desired.get(event.task_id)
+            if known is None or status.timestamp >= known.timestamp:
+                desired[event.task_id] = status
             if is_marked(event):
                 marked.add(event.task_id)
     try:
         tasks = manager.read()
-        outcome = manager.set_status(wishes, dry_run=dry_run)
+        outcome = manager.set_status(desired, dry_run=dry_run)
     finally:
         manager.close()
     titles = {task_id: task.title for task_id, task in (tasks or {}).items()}
@@ -91,10 +92,10 @@ def synchronize(project: Project, environ: Mapping[str, str], *, dry_run: bool =
 
 
 def _events(project: Project) -> Iterator[Event]:
-    """Yield the events of a journal that are of no single test, segment by segment."""
+    """Yield the events of a journal except those of single tests, segment by segment."""
     for segment in journals.segments(project.journal):
-        with contextlib.suppress(OSError):  # removed while we looked
+        with contextlib.suppress(OSError):  # the segment was removed meanwhile
             for line, _ in journals.read(project.segment(segment.name)):
                 if _OF_A_TEST not in line:
-                    with contextlib.suppress(JournalError):  # a line that is nothing of ours
+                    with contextlib.suppress(JournalError):  # not a line that we wrote
                         yield Event.decode(line)

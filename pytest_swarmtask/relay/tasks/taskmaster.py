@@ -1,8 +1,8 @@
-"""Task Master's `tasks.json`, read and changed beside the real tool (`task-master-ai`).
+"""Task Master's file `tasks.json`, which Task Master itself (`task-master-ai`) may change at the same time.
 
-It reads the file before it takes the lock, and may so undo a change that was made in between. What we write says
-since when it holds, in `updatedAt`: who reads the file again finds out whether it was undone (what is there is older)
-or overruled (what is there is newer).
+Task Master reads the file before it locks it, so it may undo a change that was made in between. Therefore each change
+is written with its time, in `updatedAt`. A later look at the file then shows whether a change was undone (the file has
+an older time) or replaced on purpose (the file has a newer time).
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_swarmtask.config.workflow import TaskManagerConfig as Definition
-    from pytest_swarmtask.relay.tasks.manager import Wish
+    from pytest_swarmtask.relay.tasks.manager import DesiredStatus
 
 _ATTEMPTS = 3
-"""How often a file that cannot be read is looked at: an editor may be about to write it."""
+"""Attempts at reading the file: an editor may just be writing it."""
 _PAUSE = 0.1
+"""Seconds between two attempts."""
 
 
 class TaskMasterFile:
@@ -35,8 +36,8 @@ class TaskMasterFile:
 
     Args:
         path: the file.
-        tag: which of its lists; the current one when None.
-        state: the file that knows the current tag.
+        tag: the tag whose tasks are used, or None for Task Master's current one.
+        state: Task Master's file with the current tag.
         environ: where `TASKMASTER_TAG` is looked up, as Task Master does.
     """
 
@@ -46,11 +47,11 @@ class TaskMasterFile:
         self._state = state
         self._environ = environ
         self._seen: tuple[int, ...] = ()
-        """The stamp of a file in which nothing was undone that we know of; none where that is still to be found out."""
+        """The stamp of the file when no change of ours was undone in it, or empty if that is not known."""
 
     @classmethod
     def configured(cls, definition: Definition, root: str, environ: Mapping[str, str]) -> TaskMasterFile:
-        """Return the file that the configuration of the project in `root` names."""
+        """Return the file that is configured for the project in the folder `root`."""
         path = os.path.join(root, definition.file)
         return cls(path, definition.tag, os.path.join(root, ".taskmaster", "state.json"), environ)
 
@@ -58,20 +59,20 @@ class TaskMasterFile:
         """Return the tasks and subtasks by id."""
         return {task.id: Task(task.id, task.title, task.status) for task in self._load().tasks.values()}
 
-    def set_status(self, wishes: Mapping[str, Wish], *, dry_run: bool = False) -> Outcome:
-        """Give tasks the status that is wished, unless they were changed later than that."""
+    def set_status(self, desired: Mapping[str, DesiredStatus], *, dry_run: bool = False) -> Outcome:
+        """Set the status of tasks, except of those that were changed more recently."""
         if dry_run:
             document = self._load()
-            outcome = self._fulfil(document, wishes, undone=False)
+            outcome = self._apply(document, desired, restoring=False)
             return outcome._replace(diff=document.diff(self.path))
-        return self._change(wishes, undone=False)
+        return self._change(desired, restoring=False)
 
-    def restore(self, wishes: Mapping[str, Wish]) -> Outcome | None:
-        """Fulfil wishes again where the file has older news than they are."""
-        return self._change(wishes, undone=True) if self.stamp() != self._seen else None
+    def restore(self, desired: Mapping[str, DesiredStatus]) -> Outcome | None:
+        """Set statuses again that were undone. Return None if the file has not changed since the last look."""
+        return self._change(desired, restoring=True) if self.stamp() != self._seen else None
 
     def stamp(self) -> tuple[int, ...]:
-        """Return what changes when the file does."""
+        """Return numbers that change whenever the file does, or nothing if there is no file."""
         try:
             stat = os.stat(self.path)
         except OSError:
@@ -79,45 +80,56 @@ class TaskMasterFile:
         return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
     def close(self) -> None:
-        """Do nothing: the file is opened for each change."""
+        """Do nothing: the file is opened anew for each change."""
 
-    def _change(self, wishes: Mapping[str, Wish], *, undone: bool) -> Outcome:
+    def _change(self, desired: Mapping[str, DesiredStatus], *, restoring: bool) -> Outcome:
         found = written = self.stamp()
         document = self._load()
-        outcome = self._fulfil(document, wishes, undone=undone)
-        if outcome.changes:  # else nobody has to wait for us
-            with locked(self.path) as still_ours:
+        outcome = self._apply(document, desired, restoring=restoring)
+        if outcome.changes:  # else the lock is not needed, and Task Master need not wait for it
+            with locked(self.path) as is_still_ours:
                 found = self.stamp()
                 present = self._load(document)
                 if present is not document:
-                    outcome = self._fulfil(present, wishes, undone=undone)
-                if not still_ours():
+                    outcome = self._apply(present, desired, restoring=restoring)
+                if not is_still_ours():
                     raise TaskManagerError(f"{self.path}: the lock was lost while the file was read", passing=True)
                 if outcome.changes:
                     self._write(present.edited())
                 written = self.stamp()
-        # Somebody else's change may have undone earlier wishes, of which this call knew nothing.
-        self._seen = written if undone or found == self._seen else ()
+        # If another program changed the file, it may have undone earlier statuses, which only `restore` is called with.
+        self._seen = written if restoring or found == self._seen else ()
         return outcome
 
-    def _fulfil(self, document: Document, wishes: Mapping[str, Wish], *, undone: bool) -> Outcome:
+    def _apply(self, document: Document, desired: Mapping[str, DesiredStatus], *, restoring: bool) -> Outcome:
+        """Set statuses in a document. A task that was changed more recently keeps its own.
+
+        Args:
+            document: the document.
+            desired: the statuses by task id.
+            restoring: the statuses were set before. So a task with the same time and another status was changed since.
+        """
         outcome = Outcome([], [], [])
-        for task_id, wish in sorted(wishes.items(), key=lambda item: item[1].timestamp):
+        for task_id, status in sorted(desired.items(), key=lambda item: item[1].timestamp):
             task = document.tasks.get(task_id)
             if task is None:
                 outcome.unknown.append(task_id)
-            elif task.status != wish.status:
-                if task.is_newer_than(wish.timestamp, or_equal=undone):
-                    outcome.kept.append(StatusChange(task_id, task.status, wish.status))
+            elif task.status != status.status:
+                if task.is_newer_than(status.timestamp, or_equal=restoring):
+                    outcome.kept.append(StatusChange(task_id, task.status, status.status))
                 else:
-                    task.set(wish)
+                    task.set(status)
         outcome.changes.extend(document.changes())
         return outcome
 
     # -- the file ------------------------------------------------------------------------------------------------
 
     def _load(self, known: Document | None = None) -> Document:
-        """Return the file as it is now: the known document where it has not changed."""
+        """Return the document of the file as it is now; that is `known` if the file has not changed.
+
+        Raises:
+            TaskManagerError: the file cannot be read, or is not one of Task Master.
+        """
         for _ in range(_ATTEMPTS - 1):
             with contextlib.suppress(TaskManagerError):
                 return self._parse(known)
@@ -128,7 +140,7 @@ class TaskMasterFile:
         try:
             with open(self.path, encoding="utf-8", newline="") as file:
                 text, tag = file.read(), self._current_tag()
-            return known if known is not None and known.is_of(text, tag) else Document(text, tag)
+            return known if known is not None and known.is_made_of(text, tag) else Document(text, tag)
         except FileNotFoundError:
             raise TaskManagerError(f"{self.path} does not exist: is Task Master used in this project?") from None
         except OSError as error:
@@ -148,17 +160,17 @@ class TaskMasterFile:
                 state = json.load(file)
             return str(state.get("currentTag") or DEFAULT_TAG)
         except (OSError, ValueError, AttributeError):
-            return DEFAULT_TAG  # as Task Master does
+            return DEFAULT_TAG  # as Task Master does without that file
 
     def _write(self, text: str) -> None:
-        """Put the text in the file's place; a link is followed, mode and owner are kept."""
+        """Replace the file, or the one that a symbolic link leads to. Its mode and owner stay."""
         target = os.path.realpath(self.path)
         folder, name = os.path.split(target)
-        temporary = os.path.join(folder, f".{name}.swarmtask")  # only who holds the lock writes it
+        temporary = os.path.join(folder, f".{name}.swarmtask")  # a fixed name: only the owner of the lock writes it
         try:
             owner = os.stat(target)
             replace_file(target, text.encode(), mode=mode_of(target), temporary=temporary)
-            with contextlib.suppress(OSError, AttributeError):  # only root may give files away
+            with contextlib.suppress(OSError, AttributeError):  # only root may change the owner
                 os.chown(target, owner.st_uid, owner.st_gid)
         except OSError as error:
             raise TaskManagerError(f"{self.path} cannot be written: {error.strerror}") from None

@@ -1,7 +1,7 @@
-"""Events with the title of their task, for sinks that know tasks by id alone.
+"""Add the title of its task to each event on its way to a sink, as events only have the id.
 
-Titles are looked up in the relay: the watched process reads no file of the task manager, and the journal stays as
-it is. The title is put into the written line, so nothing is decoded and encoded again.
+The relay looks titles up: the watched process never reads the task manager's file, and the journal stays as it was
+written. The title is inserted into the journal line, so that no event has to be encoded again.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
 _LARGEST = 5_000_000
-"""Bytes of a file that is read for titles, at most."""
+"""Bytes of the largest file that is read: titles are not worth more of the relay's time."""
 _LONGEST = 200
+"""Characters of a title that are kept."""
 
 
 class Titles:
-    """The titles of the tasks in a file, read again when it has changed; none where it cannot be read."""
+    """The titles of the tasks in a file, which is read again when it has changed. An unreadable file has none."""
 
     def __init__(self, file: TaskMasterFile, environ: Mapping[str, str], timing: Timing = DEFAULTS) -> None:
         self._file = file
@@ -42,7 +43,7 @@ class Titles:
         self._looked: float | None = None
 
     def of(self, task_id: str | None) -> str | None:
-        """Return the title of a task, without secrets."""
+        """Return the title of a task, without secrets, or None if it is not known."""
         now = time.monotonic()
         if self._looked is None or now - self._looked > self._look_every:
             self._looked = now
@@ -54,13 +55,13 @@ class Titles:
         if stamp == self._stamp or not stamp or stamp[-1] > _LARGEST:
             return
         self._stamp = stamp
-        with contextlib.suppress(TaskManagerError):  # whoever keeps statuses in step says so
+        with contextlib.suppress(TaskManagerError):  # the sink of the task manager reports such a file
             tasks = self._file.read().values()
             self._titles = {task.id: self._redactor.text(task.title, _LONGEST) for task in tasks if task.title}
 
 
 class TitledSink:
-    """Hands records on to a sink, with `task_title` in the metadata of those whose task has a title."""
+    """A sink that passes events on to another one, with `task_title` in their metadata if the task has a title."""
 
     def __init__(self, sink: Sink, titles: Titles) -> None:
         self._sink = sink
@@ -73,22 +74,23 @@ class TitledSink:
         self.run_pending = sink.run_pending
         self.close = sink.close
 
-    def send(self, records: Sequence[PendingEvent]) -> SendResult:
-        """Hand the records on."""
-        return self._sink.send([self._titled(record) for record in records])
+    def send(self, events: Sequence[PendingEvent]) -> SendResult:
+        """Pass the events on."""
+        return self._sink.send([self._titled(pending) for pending in events])
 
-    def _titled(self, record: PendingEvent) -> PendingEvent:
-        title = self._titles.of(record.event.task_id)
-        metadata = record.event.metadata
-        if title is None or "task_title" in metadata or not record.line.endswith(b"}}") or not metadata:
-            return record
+    def _titled(self, pending: PendingEvent) -> PendingEvent:
+        title = self._titles.of(pending.event.task_id)
+        metadata = pending.event.metadata
+        # Metadata is the last field of a line that we wrote, so that the line ends with its brace and the event's.
+        if title is None or "task_title" in metadata or not pending.line.endswith(b"}}") or not metadata:
+            return pending
         addition = f',"task_title":{json.dumps(title, ensure_ascii=False)}}}}}'.encode("utf-8", "replace")
         metadata["task_title"] = title
-        return msgspec.structs.replace(record, line=record.line[:-2] + addition)
+        return msgspec.structs.replace(pending, line=pending.line[:-2] + addition)
 
 
 def titled(sink: Sink, request: SinkRequest) -> Sink:
-    """Return a sink that gets titles, too, where the project has a file of tasks to take them from."""
+    """Return the sink, with titles added to its events if the project has a file of tasks."""
     tasks = request.workflow.task_integration.task_manager if request.workflow else None
     if tasks is None or not (tasks.enabled and tasks.titles and tasks.kind == "taskmaster"):
         return sink

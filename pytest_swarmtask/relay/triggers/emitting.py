@@ -1,4 +1,4 @@
-"""The action `emit`: one more event in the run of the one that set it off, owed to whom that was owed."""
+"""The action `emit`: write another event into the run of the event on which the rule fired."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pytest_swarmtask.core.event import EVENT_TYPES, MAX_EVENT, SHARED, Event
 from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.core.trace import CAUSED_BY, Clock, Ids, derived_span
 from pytest_swarmtask.journal.segments import LOCAL, Journal, Segment, route_of
-from pytest_swarmtask.relay.delivery.templates import fill
-from pytest_swarmtask.relay.triggers.rules import ActionError, chain
+from pytest_swarmtask.relay.delivery.templates import fill, fill_all
+from pytest_swarmtask.relay.triggers.interface import ActionError
+from pytest_swarmtask.relay.triggers.rules import triggers_that_led_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,93 +22,97 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.triggers import Emit
     from pytest_swarmtask.config.workflow import AccessControl
     from pytest_swarmtask.core.project import Project
-    from pytest_swarmtask.redaction.redactor import Redactor
-    from pytest_swarmtask.relay.triggers.rules import Firing
+    from pytest_swarmtask.relay.triggers.interface import ActionContext, Firing
 
 
-class Emitter:
-    """Writes events of triggers into a journal, each in a segment of its own that nobody holds.
+class EmitAction:
+    """Emits an event, which is delivered to the same endpoints as the event on which the rule fired."""
 
-    Args:
-        project: the project whose journal this is.
-        environ: where variables are looked up.
-        redactor: what is written goes through it.
-        control: which role has secrets to sign with.
-    """
+    def __init__(self, definition: Emit) -> None:
+        self._definition = definition
 
-    def __init__(
-        self, project: Project, environ: Mapping[str, str], redactor: Redactor, control: AccessControl
-    ) -> None:
-        self._project = project
-        self._environ = environ
-        self._redactor = redactor
-        self._control = control
-        self._ids = Ids()
-        self._clock = Clock()
-
-    def emit(self, action: Emit, firing: Firing, segment: str) -> None:
-        """Write the event that an action describes.
-
-        Args:
-            action: what to emit.
-            firing: what it is emitted for.
-            segment: name of the segment in which the event stands that the rule fires on.
-
-        Raises:
-            ActionError: it is too long, or the journal cannot be written.
-            UnsetVariableError: a variable that it names is not set.
-        """
-        line = self.event(action, firing).encode()
+    def execute(self, firing: Firing, context: ActionContext) -> None:
+        """Write the event into a segment of its own."""
+        ids, clock = Ids(), Clock()
+        line = self._event(firing, context, ids, clock).encode()
         if len(line) > MAX_EVENT:
             raise ActionError(f"the event would have {len(line)} bytes, expected at most {MAX_EVENT}")
-        journal = Journal(self._project.journal, firing.event.trace_id, self._ids, self._clock)
+        journal = Journal(context.project.journal, firing.event.trace_id, ids, clock)
         try:
-            journal.reroute(self._route(segment, firing.rule.role))
+            segment, role = firing.pending.segment, firing.rule.role
+            journal.reroute(_route(context.project, context.workflow.access_control, segment, role))
             journal.append(line)
         except OSError as error:
             raise ActionError(f"the event could not be written: {error}") from None
         finally:
             journal.close()
-            self._ids.renew()
 
-    def event(self, action: Emit, firing: Firing) -> Event:
-        """Return the event that an action describes."""
-        cause, name = firing.event, str(action.event_type)
-        task_id = cause.task_id if action.task_id is None else self._text(action.task_id, firing)
+    def describe(self, values: Mapping[str, object]) -> str:
+        """Return type, task and metadata of the event; the metadata that every emitted event has is left out."""
+        action = self._definition
+        task_id = values["task_id"] if action.task_id is None else fill(action.task_id, values)
+        metadata = f" {json.dumps(fill_all(action.metadata, values), ensure_ascii=False)}" if action.metadata else ""
+        return f"emit {action.event_type} {task_id or ''}".rstrip() + metadata
+
+    def required_permissions(self) -> list[str]:
+        """Return the permission to emit events of this type."""
+        return [f"emit:{self._definition.event_type}"]
+
+    def _event(self, firing: Firing, context: ActionContext, ids: Ids, clock: Clock) -> Event:
+        """Return the event.
+
+        Raises:
+            UnsetVariableError: a variable that the definition names is not set.
+        """
+
+        def text(template: str) -> str:
+            return fill(expand(template, context.environ), firing.values)
+
+        action, cause, name = self._definition, firing.event, str(self._definition.event_type)
+        task_id = cause.task_id if action.task_id is None else text(action.task_id)
         kind, _, verb = name.partition("_")
-        now = self._clock.timestamp()
+        now = clock.timestamp()
         metadata: dict[str, Any] = {"timestamp": now, "workflow": cause.source, "action": kind.lower()}
         if verb != "STARTED":
             metadata["success"] = verb not in ("FAILED", "SKIPPED")
-        metadata |= {key: self._text(text, firing) for key, text in action.metadata.items()}
-        metadata |= {"trigger": firing.rule.name, CAUSED_BY: [*chain(cause), firing.rule.name], "cause": cause.id}
+        metadata |= {key: text(template) for key, template in action.metadata.items()}
+        # Last, so that a rule's own metadata cannot hide them: they keep triggers from setting each other off forever.
+        led_here = [*triggers_that_led_to(cause), firing.rule.name]
+        metadata |= {"trigger": firing.rule.name, CAUSED_BY: led_here, "cause": cause.id}
         return Event(
-            f"{self._ids.event()}{SHARED}",  # another trigger may end what this begins
+            # Its span may be ended by another process: a later trigger emits the end of what this one starts.
+            f"{ids.event()}{SHARED}",
             name,
-            task_id if task_id is None else self._redactor.plain(task_id),
+            task_id if task_id is None else context.redactor.plain(task_id),
             EVENT_TYPES[name],
             now,
             cause.source,
             cause.trace_id,
             derived_span(cause.trace_id, cause.span_id, kind, task_id),
             cause.span_id,
-            self._redactor.metadata(metadata),
+            context.redactor.metadata(metadata),
         )
 
-    def _text(self, template: str, firing: Firing) -> str:
-        return fill(expand(template, self._environ), firing.values)
 
-    def _route(self, segment: str, role: str | None) -> str:
-        """Return the route of the event: that of its cause, signed by the rule's role where that has a secret."""
-        found = Segment.parse(segment)
-        if found is None or found.route == LOCAL or role is None:
-            return found.route if found else LOCAL
-        folder = self._project.routes
-        owed = json.loads(Path(folder, f"{found.route}.json").read_bytes())
-        owed.pop("role", None)
-        if self._control.roles[role].secrets():
-            owed["role"] = role
-        content = json.dumps(owed, sort_keys=True).encode()
-        if not os.path.exists(os.path.join(folder, f"{route_of(content)}.json")):
-            replace_file(os.path.join(folder, f"{route_of(content)}.json"), content)
-        return route_of(content)
+def _route(project: Project, control: AccessControl, segment: str, role: str | None) -> str:
+    """Return the route of the emitted event: its cause's, but signed by the rule's role if that has a secret.
+
+    Args:
+        project: the project.
+        control: the roles.
+        segment: name of the segment that contains the cause.
+        role: the rule's role, or None to sign like the cause.
+    """
+    found = Segment.parse(segment)
+    if found is None or found.route == LOCAL or role is None:
+        return found.route if found else LOCAL
+    content = json.loads(Path(project.routes, f"{found.route}.json").read_bytes())
+    content.pop("role", None)
+    if control.roles[role].secrets():
+        content["role"] = role
+    text = json.dumps(content, sort_keys=True).encode()
+    route = route_of(text)
+    path = os.path.join(project.routes, f"{route}.json")
+    if not os.path.exists(path):
+        replace_file(path, text)
+    return route

@@ -1,4 +1,4 @@
-"""What rules remember of themselves: on which events they fired, when, and what failed."""
+"""The firings of rules in the relay's database: on which events, when, and which failed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.core.project import Project
 
+# Scopes of the memory.
 _EVENTS = "trigger events"
 _OCCASIONS = "trigger occasions"
 _RULES = "trigger rules"
 _EVENTS_KEPT = 30 * 86400.0
-"""Seconds for which it is known on which events a rule fired; a relay that dies asks again after minutes or days."""
+"""Seconds for which a firing on an event is remembered. After a crash, the next relay gets the same events
+again, minutes or days later."""
 _OCCASIONS_KEPT = 365 * 86400.0
+"""Seconds for which a firing in a run, for a task or on a day is remembered: a task may be open for months."""
 
 
 class FiringLog:
-    """The firings of rules, kept in the relay's database.
+    """Remembers the firings of rules.
+
+    Args:
+        memory: the memory of the relays, which the log closes when it is closed.
 
     Raises:
         sqlite3.Error: from any method, when the database cannot be read or written.
@@ -33,20 +39,20 @@ class FiringLog:
         self._memory = memory
 
     def has_fired_on(self, rule: str, event_id: str) -> bool:
-        """Tell whether a rule has fired on this event."""
+        """Whether a rule has fired on this event."""
         return self._memory.get(_EVENTS, f"{rule} {event_id}") is not None
 
     def has_fired_in(self, rule: str, occasion: str) -> bool:
-        """Tell whether a rule has fired in this run, for this task, or on this day."""
+        """Whether a rule has fired in this run, for this task, or on this day, see `rules.occasion`."""
         return self._memory.get(_OCCASIONS, f"{rule} {occasion}") is not None
 
-    def last(self, rule: str) -> float:
-        """Return when a rule fired last, in seconds since the epoch; 0 where it never did."""
+    def last_fired(self, rule: str) -> float:
+        """Return when a rule last fired, in seconds since the epoch, or 0 if it never has."""
         at = (self._memory.get(_RULES, rule) or {}).get("at")
         return float(at) if isinstance(at, (int, float)) else 0.0
 
     def fire(self, rule: str, event_id: str, occasion: str | None) -> bool:
-        """Note that a rule fires now; False where another relay was faster."""
+        """Record that a rule fires now. Return False, and record nothing more, if another relay was faster."""
         now = {"at": time.time()}
         if not self._memory.swap(_EVENTS, f"{rule} {event_id}", None, now):
             return False
@@ -56,12 +62,12 @@ class FiringLog:
         return True
 
     def fail(self, rule: str, reason: str) -> None:
-        """Note that what a rule did has failed, or that it was not allowed to."""
-        note = {"reason": reason, "failed_at": time.time()}
-        self._change(rule, lambda known: {**known, **note, "failed": _count(known, "failed") + 1})
+        """Record that an action of a rule has failed, or that the rule was refused."""
+        failure = {"reason": reason, "failed_at": time.time()}
+        self._change(rule, lambda known: {**known, **failure, "failed": _count(known, "failed") + 1})
 
     def forget(self) -> None:
-        """Forget what is too old to matter."""
+        """Forget firings that are too old to matter. The totals of rules are kept."""
         self._memory.forget_before(_EVENTS, time.time() - _EVENTS_KEPT)
         self._memory.forget_before(_OCCASIONS, time.time() - _OCCASIONS_KEPT)
 
@@ -70,18 +76,18 @@ class FiringLog:
         self._memory.close()
 
     def _change(self, rule: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        while True:
+        while True:  # until no other relay changes it at the same time
             known = self._memory.get(_RULES, rule)
             if self._memory.swap(_RULES, rule, known, change(known or {})):
                 return
 
 
 class RuleSummary(NamedTuple):
-    """How one rule has fared.
+    """How often one rule has fired and failed.
 
     Attributes:
-        fired, failed: how often, ever.
-        at, failed_at: when last, in seconds since the epoch; 0 for never.
+        fired, failed: how often, since the database was made.
+        at, failed_at: when last, in seconds since the epoch, or 0 for never.
         reason: why it failed last.
     """
 
@@ -93,7 +99,7 @@ class RuleSummary(NamedTuple):
 
 
 def summaries(project: Project) -> dict[str, RuleSummary]:
-    """Return how each rule of a journal has fared, by name.
+    """Return the summary of each rule that has ever fired or failed, by name.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
@@ -118,20 +124,20 @@ def _count(known: dict[str, Any], key: str) -> float:
 
 
 class DryRunMemory(Memory):
-    """What was remembered, with what a rehearsal adds in front of it; nothing is written."""
+    """The memory of the relays, with changes that only a dry run sees: nothing is written."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        self._there = os.path.exists(path)
+        self._exists = os.path.exists(path)  # else reading would create it
         self._added: dict[tuple[str, str], dict[str, Any]] = {}
 
     def get(self, scope: str, key: str) -> dict[str, Any] | None:
-        """Return what was put there last, or None."""
+        """Return the object, as the dry run has changed it, or None."""
         known = self._added.get((scope, key))
-        return super().get(scope, key) if known is None and self._there else known
+        return super().get(scope, key) if known is None and self._exists else known
 
     def swap(self, scope: str, key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> bool:
-        """Pretend to put `new` in place of `old`."""
+        """Put `new` in place of `old`, for this dry run only."""
         if self.get(scope, key) != old:
             return False
         self._added[scope, key] = dict(new or {})

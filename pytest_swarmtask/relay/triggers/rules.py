@@ -1,4 +1,4 @@
-"""Whether a rule fires on an event; and if not, why not, in words."""
+"""Whether a rule fires on an event, and if not, the reason in words."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask.config.triggers import Emit, SetStatus
 from pytest_swarmtask.core.roles import allows
 from pytest_swarmtask.core.timestamps import local_time
 from pytest_swarmtask.core.trace import CAUSED_BY
 from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable
 
     from pytest_swarmtask.config.triggers import Trigger
     from pytest_swarmtask.config.workflow import AccessControl
@@ -21,58 +20,43 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.triggers.firing_log import FiringLog
 
 LONGEST_CHAIN = 5
-"""Triggers, at most, that may set each other off."""
-
-
-class ActionError(Exception):
-    """Something that a rule does has failed; the message says why, in one line."""
-
-
-class Firing(NamedTuple):
-    """A rule that fires on an event.
-
-    Attributes:
-        rule: the rule.
-        event: the event.
-        values: what templates may name.
-        environment: that of the event's run, empty without one.
-    """
-
-    rule: Trigger
-    event: Event
-    values: Mapping[str, object]
-    environment: str
+"""How many triggers in a row may lead to each other, as docs/automation.md promises."""
 
 
 class Circumstances(NamedTuple):
-    """What a rule may ask for beside the event: its environment, empty without one, and the branch of its run."""
+    """What a rule's `when` may ask for that the event itself does not say.
+
+    Attributes:
+        environment: the `WORKFLOW_ENVIRONMENT` of the event's run, empty without one.
+        branch: the branch of the event's run, or None if it is not known.
+    """
 
     environment: str = ""
     branch: str | None = None
 
 
-def why_not(rule: Trigger, event: Event, around: Circumstances, record: FiringLog) -> str | None:
-    """Return why a rule does not fire on an event; None where it does."""
+def why_not(rule: Trigger, event: Event, around: Circumstances, log: FiringLog) -> str | None:
+    """Return why a rule does not fire on an event, or None if it fires."""
     if not rule.enabled:
         return "the rule is not enabled"
     if not is_among(event.event_type, rule.on):
         return f"event type is {event.event_type}, expected {' or '.join(rule.on)}"
     return (
         mismatch(rule.when, event, around.environment, around.branch)
-        or _looped(rule, event)
-        or _before(rule, event, record)
+        or _why_endless(rule, event)
+        or _why_again(rule, event, log)
     )
 
 
-def chain(event: Event) -> list[str]:
-    """Return the triggers that led to an event, the last one last."""
+def triggers_that_led_to(event: Event) -> list[str]:
+    """Return the names of the triggers that led to an event, the last one last."""
     found = event.metadata.get(CAUSED_BY)
     return [str(name) for name in found] if isinstance(found, list) else []
 
 
-def _looped(rule: Trigger, event: Event) -> str | None:
-    """Keep rules from setting themselves off, and each other without end."""
-    causes = chain(event)
+def _why_endless(rule: Trigger, event: Event) -> str | None:
+    """Return why the rule might set itself off, or rules each other without end; None if it cannot."""
+    causes = triggers_that_led_to(event)
     if rule.name in causes:
         return f"the rule itself led to this event ({' > '.join(causes)})"
     if len(causes) >= LONGEST_CHAIN:
@@ -80,37 +64,41 @@ def _looped(rule: Trigger, event: Event) -> str | None:
     return None
 
 
-def _before(rule: Trigger, event: Event, record: FiringLog) -> str | None:
-    if record.has_fired_on(rule.name, event.id):
+def _why_again(rule: Trigger, event: Event, log: FiringLog) -> str | None:
+    """Return which earlier firing keeps the rule from firing again, or None."""
+    if log.has_fired_on(rule.name, event.id):
         return "it has fired on this event"
-    if rule.once_per and record.has_fired_in(rule.name, occasion(rule, event)):
+    if rule.once_per and log.has_fired_in(rule.name, occasion(rule, event)):
         return f"once_per {rule.once_per}: it has fired in this one"
-    left = rule.cooldown - (time.time() - record.last(rule.name))
-    if 0 < left <= rule.cooldown:  # a clock that was set back ends it
+    left = rule.cooldown - (time.time() - log.last_fired(rule.name))
+    if 0 < left <= rule.cooldown:  # more than the cooldown is left only after the clock was set back; that ends it
         return f"cooldown: {left:.0f} s are left"
     return None
 
 
 def occasion(rule: Trigger, event: Event) -> str:
-    """Return the run, task or day within which a rule fires once, as its `once_per` says."""
+    """Return the run, task or day within which the rule fires only once, according to its `once_per`."""
     if rule.once_per == "day":
         try:
             at = local_time(event.timestamp)
-        except ValueError:
+        except ValueError:  # an event that another program wrote
             at = dt.datetime.now().astimezone()
         return f"day {at:%Y-%m-%d}"
     return f"task {event.task_id or ''}" if rule.once_per == "task" else f"run {event.trace_id}"
 
 
-def refusals(rule: Trigger, control: AccessControl, run_role: str | None) -> Iterator[str]:
-    """Yield what the rule does that its role may not do. Without a role of its own it acts as that of the run."""
+def refusal(permissions: Iterable[str], rule: Trigger, control: AccessControl, run_role: str | None) -> str | None:
+    """Return which of these permissions the rule's role lacks, in words, or None if it has them all.
+
+    Args:
+        permissions: what the rule's actions need.
+        rule: the rule. Without a `role` of its own it acts as the role of the run.
+        control: the roles.
+        run_role: the role as which the event's run signs, or None.
+    """
     name = rule.role or run_role
-    role = control.roles.get(name) if name else None
     if name is None:
-        return
-    wanted = ["trigger:run", *(f"emit:{action.event_type}" for action in rule.do if isinstance(action, Emit))]
-    if any(isinstance(action, SetStatus) for action in rule.do):
-        wanted.append("task:sync")
-    for one in wanted:
-        if role is None or not allows(role.allow, one):
-            yield f"the role {name} may not {one}"
+        return None
+    role = control.roles.get(name)
+    missing = (one for one in permissions if role is None or not allows(role.allow, one))
+    return next((f"the role {name} may not {permission}" for permission in missing), None)

@@ -1,7 +1,7 @@
-"""The rules of `automation_triggers` as a sink: events come in, and what rules say is done.
+"""The sink of the triggers: it gets events and carries out the actions of the rules that match them.
 
-A rule fires at most once on an event: that it does is written down first. So a relay that is killed in the middle of a
-deployment does not deploy twice.
+A rule fires at most once on an event. The firing is written to the database before the actions begin, so a relay that
+is killed in the middle of a deployment does not deploy twice.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.errors import ConfigError, EndpointError
 from pytest_swarmtask.core.facts import ci, git
 from pytest_swarmtask.core.project import TRIGGERS
 from pytest_swarmtask.core.text import neutral
@@ -22,9 +22,10 @@ from pytest_swarmtask.relay.delivery.memory import Memory
 from pytest_swarmtask.relay.delivery.templates import variables
 from pytest_swarmtask.relay.notify.notifiers import Notifiers
 from pytest_swarmtask.relay.tasks.titles import titled
-from pytest_swarmtask.relay.triggers.actions import Actions
+from pytest_swarmtask.relay.triggers.actions import action_of, required_permissions
 from pytest_swarmtask.relay.triggers.firing_log import FiringLog
-from pytest_swarmtask.relay.triggers.rules import ActionError, Circumstances, Firing, occasion, refusals, why_not
+from pytest_swarmtask.relay.triggers.interface import ActionContext, ActionError, Firing
+from pytest_swarmtask.relay.triggers.rules import Circumstances, occasion, refusal, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 _MOST_RUNS = 1000
+"""Runs whose branch is remembered at a time: a bound for a relay that lives for very long."""
 
 
 @hookimpl
 def swarmtask_sink(request: SinkRequest) -> Sink | None:
-    """Return the sink of the triggers."""
+    """Return the sink of the triggers, whose events carry the titles of their tasks."""
     if request.name != TRIGGERS:
         return None
     if request.workflow is None:
@@ -49,8 +51,8 @@ def swarmtask_sink(request: SinkRequest) -> Sink | None:
     return titled(TriggersSink(request, request.workflow), request)
 
 
-def redactor_of(workflow: Workflow, request: SinkRequest) -> Redactor:
-    """Return what hides secrets in what triggers write down."""
+def _redactor(workflow: Workflow, request: SinkRequest) -> Redactor:
+    """Return the redactor for events and log lines of triggers; it knows all secrets that the configuration names."""
     redact = workflow.task_integration.redact
     webhooks = (name for webhook in workflow.task_integration.webhooks for name in webhook.variables())
     roles = (name for role in workflow.access_control.roles.values() for name in role.secrets())
@@ -58,9 +60,14 @@ def redactor_of(workflow: Workflow, request: SinkRequest) -> Redactor:
 
 
 class TriggersSink:
-    """Has rules act on events, one event after the other. Used from one thread at a time."""
+    """Lets rules act on events, one event after the other. Used from one thread at a time.
 
-    max_events = 1
+    Args:
+        request: the endpoint whose sink this is.
+        workflow: its configuration.
+    """
+
+    max_events = 1  # rules act on each event by itself, so a batch would gain nothing
     max_bytes = 1_000_000
     max_age = 0.0
 
@@ -73,89 +80,90 @@ class TriggersSink:
         memory = Memory(request.project.database)
         self._firings = FiringLog(memory)
         self._notifiers = Notifiers(workflow, request, memory, "triggers")
-        self._actions = Actions(request, workflow, redactor_of(workflow, request), self._notifiers)
+        redactor = _redactor(workflow, request)
+        self._context = ActionContext(
+            request.project, request.environ, workflow, redactor, self._notifiers, request.timing
+        )
         self._branches: dict[str, str | None] = {}
-        self._tidy = False
+        self._has_forgotten = False
 
     def accepts(self, event_type: str) -> bool:
-        """Tell whether a rule listens to events of this type."""
+        """Whether a rule listens to events of this type."""
         return any(is_among(event_type, rule.on) for rule in self._rules)
 
-    def send(self, records: Sequence[PendingEvent]) -> SendResult:
-        """Have each rule that matches an event act on it."""
+    def send(self, events: Sequence[PendingEvent]) -> SendResult:
+        """Let each rule that matches an event act on it."""
         try:
-            if not self._tidy:
+            if not self._has_forgotten:  # once for each relay is often enough
                 self._firings.forget()
-                self._tidy = True
-            for record in records:
-                around = Circumstances(self._request.environment, self._branch(record.event))
+                self._has_forgotten = True
+            for pending in events:
+                around = Circumstances(self._request.environment, self._branch(pending.event))
                 for rule in self._rules:
-                    if why_not(rule, record.event, around, self._firings) is None:
-                        self._fire(rule, record)
+                    if why_not(rule, pending.event, around, self._firings) is None:
+                        self._fire(rule, pending)
         except (sqlite3.Error, OSError) as error:
             return Retry(f"the relay's database cannot be used: {error}")
         return Delivered()
 
-    def _fire(self, rule: Trigger, record: PendingEvent) -> None:
-        event = record.event
+    def _fire(self, rule: Trigger, pending: PendingEvent) -> None:
+        event = pending.event
         if not self._firings.fire(rule.name, event.id, occasion(rule, event) if rule.once_per else None):
             return  # another relay was faster
         environment = self._request.environment
-        values = variables(event, name=rule.name, environment=environment)
-        firing = Firing(rule, event, values, environment)
-        refused = next(refusals(rule, self._control, self._request.role), None)
+        firing = Firing(rule, pending, variables(event, name=rule.name, environment=environment), environment)
+        refused = refusal(required_permissions(rule.do), rule, self._control, self._request.role)
         if refused:
-            self._failed(firing, refused)
+            self._record_failure(firing, refused)
             return
-        for number, action in enumerate(rule.do, 1):
-            problem = self._problem(action, firing, record)
+        for number, definition in enumerate(rule.do, 1):
+            problem = self._execute(definition, firing)
             if problem:
-                self._failed(firing, f"action {number} ({type(action).__struct_config__.tag}): {problem}")
-                return  # what comes after relies on it
+                kind = type(definition).__struct_config__.tag
+                self._record_failure(firing, f"action {number} ({kind}): {problem}")
+                return  # later actions may rely on this one
 
-    def _problem(self, action: AnyAction, firing: Firing, record: PendingEvent) -> str | None:
-        """Do one thing; return what has gone wrong, or None."""
+    def _execute(self, definition: AnyAction, firing: Firing) -> str | None:
+        """Execute an action. Return why it failed, or None."""
         try:
-            self._actions.do(action, firing, record)
-        except ActionError as error:
+            action_of(definition).execute(firing, self._context)
+        except (ActionError, ConfigError, EndpointError) as error:
             return str(error)
-        except sqlite3.Error:
+        except sqlite3.Error:  # the same database as ours: `send` is to be tried again
             raise
-        except Exception as error:  # noqa: BLE001 - whatever one rule does, the others act
+        except Exception as error:  # noqa: BLE001 - other rules still have to act
             _log.exception("trigger %s", firing.rule.name)
             return f"unexpected {type(error).__name__}, see the relay's log"
         return None
 
-    def _failed(self, firing: Firing, reason: str) -> None:
+    def _record_failure(self, firing: Firing, reason: str) -> None:
         where = f"{firing.event.event_type} {firing.event.task_id or ''}".strip()
         _log.warning("trigger %s on %s: %s", firing.rule.name, neutral(where), neutral(reason))
         self._firings.fail(firing.rule.name, reason)
 
     def _branch(self, event: Event) -> str | None:
-        """Return the branch of an event's run: what an event of it has said, else that of the checkout."""
-        said = event.metadata.get("branch")
-        if isinstance(said, str) or event.trace_id not in self._branches:
+        """Return the branch of an event's run: the branch that an event of the run named, or else the checkout's."""
+        named = event.metadata.get("branch")
+        if isinstance(named, str) or event.trace_id not in self._branches:
             if len(self._branches) >= _MOST_RUNS:
                 self._branches.clear()
-            self._branches[event.trace_id] = said if isinstance(said, str) else self._checkout()
+            root, environ = self._request.project.root, self._request.environ
+            self._branches[event.trace_id] = named if isinstance(named, str) else branch_of(root, environ)
         return self._branches[event.trace_id]
 
-    def _checkout(self) -> str | None:
-        return branch_of(self._request.project.root, self._request.environ)
-
     def run_pending(self) -> float:
-        """Tell people again what they could not be told; return the seconds until that is so again."""
+        """Send messages that are waiting. Return the seconds until the next is due, or infinity if there is none."""
         try:
             return self._notifiers.run_pending()
         except (sqlite3.Error, OSError):
-            return float("inf")
+            return float("inf")  # the messages stay in the database for the next relay
 
     def close(self) -> None:
-        """Let go of the database and of connections."""
+        """Close the database and connections."""
         self._notifiers.close()
         self._firings.close()
 
 
 def branch_of(root: str, environ: Mapping[str, str]) -> str | None:
-    """Return the branch that a project is on, as events of a session would say it."""
+    """Return the branch of a project's checkout, determined as for the events of a session, or None."""
     return {**git.head(root), **ci.facts(environ)}.get("branch")

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pytest_swarmtask.relay.tasks.manager import Wish
+from pytest_swarmtask.relay.tasks.manager import DesiredStatus
 from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
 Json = dict[str, Any]
@@ -35,9 +35,9 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def wish(status: str, timestamp: str | None = None) -> Wish:
-    """Return a wish of this moment, or of another."""
-    return Wish(status, timestamp or now(), {})
+def desired(status: str, timestamp: str | None = None) -> DesiredStatus:
+    """Return a status that is desired since now, or since another time."""
+    return DesiredStatus(status, timestamp or now(), {})
 
 
 class Board:

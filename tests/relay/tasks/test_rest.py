@@ -12,10 +12,10 @@ import pytest
 
 from pytest_swarmtask.config.workflow import Rest
 from pytest_swarmtask.core.errors import TaskManagerError
-from pytest_swarmtask.relay.tasks.manager import StatusChange, Wish
+from pytest_swarmtask.relay.tasks.manager import DesiredStatus, StatusChange
 from pytest_swarmtask.relay.tasks.rest import RestService
 from tests.lab import Lab, free_port, wait_until
-from tests.relay.tasks.board import Board, now, wish
+from tests.relay.tasks.board import Board, desired, now
 
 
 class Request(NamedTuple):
@@ -83,7 +83,7 @@ def test_one_request(service: Service) -> None:
     at = now()
     rest = RestService(definition, {"BASE": service.url, "TOKEN": "t-1"})
     variables = {"source": "app", "status": "completed", "timestamp": at, "metadata": {"ci": {"name": 'a"b'}}}
-    outcome = rest.set_status({"a/b ${TOKEN}{{source}}": Wish("done", at, variables)})
+    outcome = rest.set_status({"a/b ${TOKEN}{{source}}": DesiredStatus("done", at, variables)})
     rest.close()
     assert outcome.changes == [StatusChange("a/b ${TOKEN}{{source}}", "", "done")]
     (request,) = service.requests
@@ -98,8 +98,8 @@ def test_later_events_win(service: Service) -> None:
     """The oldest first, and nothing that is older than what was told before."""
     rest = RestService(Rest(url=service.url + "/{{task_id}}", body={"s": "{{status}}"}), {})
     late, early = "2026-01-01T00:00:01.000Z", "2026-01-01T00:00:00.000Z"
-    rest.set_status({"2": wish("done", late), "1": wish("review", early)})
-    outcome = rest.set_status({"2": wish("pending", early)})
+    rest.set_status({"2": desired("done", late), "1": desired("review", early)})
+    outcome = rest.set_status({"2": desired("pending", early)})
     rest.close()
     assert [(request.path, request.body["s"]) for request in service.requests] == [("/1", "review"), ("/2", "done")]
     assert outcome.kept == [StatusChange("2", "", "pending")]
@@ -109,7 +109,7 @@ def test_a_task_that_it_does_not_know(service: Service) -> None:
     """404 and 410 are no trouble: not everything that reports is a task."""
     service.answer = lambda path: {"/1": 404, "/2": 410}.get(path, 204)
     rest = RestService(Rest(url=service.url + "/{{task_id}}"), {})
-    outcome = rest.set_status({"1": wish("done"), "2": wish("done"), "3": wish("done")})
+    outcome = rest.set_status({"1": desired("done"), "2": desired("done"), "3": desired("done")})
     rest.close()
     assert (sorted(outcome.unknown), [change.task_id for change in outcome.changes]) == (["1", "2"], ["3"])
 
@@ -128,7 +128,7 @@ def test_answers(service: Service, status: int, passing: bool, refused: bool, wo
     service.answer = lambda _: status
     rest = RestService(Rest(url=service.url), {})
     with pytest.raises(TaskManagerError, match=words) as caught:
-        rest.set_status({"1": wish("done")})
+        rest.set_status({"1": desired("done")})
     rest.close()
     assert (caught.value.passing, caught.value.refused) == (passing, refused)
     assert caught.value.after == (7 if passing else None)
@@ -148,7 +148,7 @@ def test_where_it_may_not_or_cannot_go(url: str, passing: bool, words: str) -> N
     """The rules for addresses are those of webhooks."""
     rest = RestService(Rest(url=url.replace("{port}", str(free_port()))), {})
     with pytest.raises(TaskManagerError, match=words) as caught:
-        rest.set_status({"1": wish("done")})
+        rest.set_status({"1": desired("done")})
     assert caught.value.passing is passing
 
 

@@ -17,7 +17,7 @@ from pytest_swarmtask.relay.tasks import lock as locks
 from pytest_swarmtask.relay.tasks import taskmaster
 from pytest_swarmtask.relay.tasks.document import Document
 from pytest_swarmtask.relay.tasks.manager import StatusChange, Task
-from tests.relay.tasks.board import OLD, Board, StandIn, subtask, task, wish
+from tests.relay.tasks.board import OLD, Board, StandIn, desired, subtask, task
 
 AT = "2026-05-05T10:00:00.000Z"
 LATER = "2026-05-05T10:00:00.001Z"
@@ -30,7 +30,7 @@ def test_a_change_is_what_task_master_would_write(board: Board) -> None:
     first = expected["master"]["tasks"][0]
     first["subtasks"][0].update(status="done", updatedAt=AT)
     first.update(status="in-progress", updatedAt=AT)
-    outcome = board.file().set_status({"1.1": wish("done", AT)})
+    outcome = board.file().set_status({"1.1": desired("done", AT)})
     assert outcome.changes == [StatusChange("1", "pending", "in-progress"), StatusChange("1.1", "pending", "done")]
     assert board.path.read_text("utf-8") == json.dumps(expected, indent=2, ensure_ascii=False)
 
@@ -43,7 +43,7 @@ ODD = """ {"feature":{"tasks":[ ]},\t"master" : {"x": 1.50e+3, "x": "\\u00e9\\ud
 def test_everything_else_stays_byte_for_byte(board: Board) -> None:
     """Whatever the formatting, numbers, escapes and doubled keys: only the values that change do."""
     board.path.write_bytes(ODD.encode())
-    board.file().set_status({"7": wish("done", AT), "8": wish("review", AT)})
+    board.file().set_status({"7": desired("done", AT), "8": desired("review", AT)})
     expected = ODD.replace('"status":"pending","id":"7"', '"status":"done","id":"7"', 1)
     expected = expected.replace('"updatedAt":null', f'"updatedAt":"{AT}"')
     expected = expected.replace('{"id":8}', f'{{"id":8, "status": "review", "updatedAt": "{AT}"}}')
@@ -66,21 +66,21 @@ def test_the_status_of_a_task_follows_its_subtasks(
     board: Board, statuses: tuple[str, str], set_to: str, parent: str
 ) -> None:
     board.write(task(5, "blocked", [subtask(1, statuses[0]), subtask(2, statuses[1])]))
-    board.file().set_status({"5.2": wish(set_to)})
+    board.file().set_status({"5.2": desired(set_to)})
     assert board.statuses()["5"] == parent
 
 
 def test_a_task_does_not_change_its_subtasks(board: Board) -> None:
     """As with Task Master, where the status of a task itself is set."""
     board.write(task(5, "pending", [subtask(1)]))
-    board.file().set_status({"5": wish("done")})
+    board.file().set_status({"5": desired("done")})
     assert board.statuses() == {"5": "done", "5.1": "pending"}
 
 
 @pytest.mark.parametrize("id_", [5, "5"])
 def test_ids_are_compared_as_text_and_keep_their_type(board: Board, id_: int | str) -> None:
     board.write(task(id_, subtasks=[subtask(id_)]))
-    board.file().set_status({"5.5": wish("done"), "5.05": wish("done"), "05": wish("done")})
+    board.file().set_status({"5.5": desired("done"), "5.05": desired("done"), "05": desired("done")})
     (found,) = board.load()["master"]["tasks"]
     assert (found["id"], found["subtasks"][0]["id"], found["subtasks"][0]["status"]) == (id_, id_, "done")
 
@@ -102,19 +102,19 @@ class TestTags:
 
     def test_the_current_one_by_default(self, board: Board) -> None:
         (board.root / ".taskmaster" / "state.json").write_text('{"currentTag": "other"}')
-        board.file().set_status({"1": wish("done")})
+        board.file().set_status({"1": desired("done")})
         assert (board.statuses("master"), board.statuses("other")) == ({"1": "pending"}, {"1": "done"})
 
     @pytest.mark.parametrize("state", [None, "", "[]", "{}"])
     def test_master_where_no_current_one_is_known(self, board: Board, state: str | None) -> None:
         if state is not None:
             (board.root / ".taskmaster" / "state.json").write_text(state)
-        board.file().set_status({"1": wish("done")})
+        board.file().set_status({"1": desired("done")})
         assert (board.statuses("master"), board.statuses("other")) == ({"1": "done"}, {"1": "pending"})
 
     def test_the_configured_one_before_the_variable(self, board: Board) -> None:
-        board.file("other", TASKMASTER_TAG="master").set_status({"1": wish("done")})
-        board.file(TASKMASTER_TAG="other").set_status({"1": wish("review")})
+        board.file("other", TASKMASTER_TAG="master").set_status({"1": desired("done")})
+        board.file(TASKMASTER_TAG="other").set_status({"1": desired("review")})
         assert (board.statuses("master"), board.statuses("other")) == ({"1": "pending"}, {"1": "review"})
 
     def test_one_that_is_not_there(self, board: Board) -> None:
@@ -124,7 +124,7 @@ class TestTags:
 
 def test_the_old_format_without_tags(board: Board) -> None:
     board.dump({"tasks": [task(1)], "metadata": {}})
-    board.file().set_status({"1": wish("done", AT)})
+    board.file().set_status({"1": desired("done", AT)})
     assert board.load()["tasks"][0]["status"] == "done"
 
 
@@ -137,34 +137,34 @@ class TestWhoSpokeLast:
     )
     def test_the_later_one_wins(self, board: Board, updated: str, status: str) -> None:
         board.write(task(1, "review", updatedAt=updated))
-        outcome = board.file().set_status({"1": wish("done", AT)})
+        outcome = board.file().set_status({"1": desired("done", AT)})
         assert board.statuses() == {"1": status}
         assert outcome.kept == ([StatusChange("1", "review", "done")] if status == "review" else [])
 
     def test_a_time_in_the_future_proves_nothing(self, board: Board) -> None:
         board.write(task(1, "review", updatedAt="2999-01-01T00:00:00.000Z"))
-        board.file().set_status({"1": wish("done")})
+        board.file().set_status({"1": desired("done")})
         assert board.statuses() == {"1": "done"}
 
     def test_the_order_of_events_is_that_of_their_times(self, board: Board) -> None:
         """The parent is what the later of two events makes of it."""
         board.write(task(1, subtasks=[subtask(1)]))
-        board.file().set_status({"1.1": wish("done", AT), "1": wish("review", LATER)})
+        board.file().set_status({"1.1": desired("done", AT), "1": desired("review", LATER)})
         assert board.statuses() == {"1": "review", "1.1": "done"}
         board.write(task(1, subtasks=[subtask(1)]))
-        board.file().set_status({"1.1": wish("done", LATER), "1": wish("review", AT)})
+        board.file().set_status({"1.1": desired("done", LATER), "1": desired("review", AT)})
         assert board.statuses() == {"1": "done", "1.1": "done"}
 
     def test_the_time_of_a_task_never_goes_back(self, board: Board) -> None:
         """An event of a subtask does not hide that its task was changed later."""
         board.write(task(1, "review", [subtask(1)], updatedAt=LATER))
-        board.file().set_status({"1.1": wish("done", AT)})
+        board.file().set_status({"1.1": desired("done", AT)})
         assert board.load()["master"]["tasks"][0]["updatedAt"] == LATER
 
     def test_nothing_to_change_is_nothing_written(self, board: Board) -> None:
         board.write(task(1, "done"))
         before = board.path.stat()
-        outcome = board.file().set_status({"1": wish("done"), "2": wish("done")})
+        outcome = board.file().set_status({"1": desired("done"), "2": desired("done")})
         assert (outcome.changes, outcome.unknown) == ([], ["2"])
         assert board.path.stat() == before
 
@@ -174,50 +174,50 @@ class TestOverwritten:
 
     def test_what_was_undone_is_set_again(self, board: Board) -> None:
         board.write(task(1, subtasks=[subtask(1)]), task(2))
-        file, wishes = board.file(), {"1.1": wish("done")}
-        StandIn(board, between=lambda: file.set_status(wishes)).set_status("2", "review")
+        file, ours = board.file(), {"1.1": desired("done")}
+        StandIn(board, between=lambda: file.set_status(ours)).set_status("2", "review")
         assert board.statuses() == {"1": "pending", "1.1": "pending", "2": "review"}
-        assert file.restore(wishes) is not None
+        assert file.restore(ours) is not None
         assert board.statuses() == {"1": "done", "1.1": "done", "2": "review"}
-        assert file.restore(wishes) is None
+        assert file.restore(ours) is None
 
     def test_what_was_undone_before_another_change_of_ours(self, board: Board) -> None:
         """That our own last change is in place says nothing of those before it."""
         board.write(task(1), task(2), task(3))
-        file, wishes = board.file(), {"1": wish("done")}
+        file, ours = board.file(), {"1": desired("done")}
         file.restore({})
-        StandIn(board, between=lambda: file.set_status(wishes)).set_status("2", "review")
-        wishes["3"] = wish("done")
-        file.set_status({"3": wishes["3"]})
+        StandIn(board, between=lambda: file.set_status(ours)).set_status("2", "review")
+        ours["3"] = desired("done")
+        file.set_status({"3": ours["3"]})
         assert board.statuses() == {"1": "pending", "2": "review", "3": "done"}
-        assert file.restore(wishes) is not None
+        assert file.restore(ours) is not None
         assert board.statuses() == {"1": "done", "2": "review", "3": "done"}
 
     def test_own_changes_alone_are_no_reason_to_look_again(self, board: Board) -> None:
         board.write(task(1), task(2))
         file = board.file()
         file.restore({})
-        file.set_status({"1": wish("done")})
-        file.set_status({"1": wish("done"), "2": wish("done")})
+        file.set_status({"1": desired("done")})
+        file.set_status({"1": desired("done"), "2": desired("done")})
         assert file.restore({}) is None
 
     def test_what_somebody_else_decided_stays(self, board: Board) -> None:
         board.write(task(1))
-        file, wishes = board.file(), {"1": wish("done")}
-        file.set_status(wishes)
+        file, ours = board.file(), {"1": desired("done")}
+        file.set_status(ours)
         time.sleep(0.002)
         StandIn(board).set_status("1", "review")
-        outcome = file.restore(wishes)
+        outcome = file.restore(ours)
         assert outcome is not None
         assert (outcome.changes, board.statuses()) == ([], {"1": "review"})
 
     def test_what_somebody_wrote_by_hand_stays(self, board: Board) -> None:
         """Whoever leaves our time in place has seen what we wrote."""
         board.write(task(1))
-        file, wishes = board.file(), {"1": wish("done")}
-        file.set_status(wishes)
+        file, ours = board.file(), {"1": desired("done")}
+        file.set_status(ours)
         board.path.write_text(board.path.read_text("utf-8").replace('"done"', '"blocked"'), "utf-8")
-        file.restore(wishes)
+        file.restore(ours)
         assert board.statuses() == {"1": "blocked"}
 
 
@@ -225,7 +225,7 @@ class TestTheFile:
     def test_its_mode_stays(self, board: Board) -> None:
         board.write(task(1))
         board.path.chmod(0o640)
-        board.file().set_status({"1": wish("done")})
+        board.file().set_status({"1": desired("done")})
         assert board.path.stat().st_mode & 0o7777 == 0o640
 
     def test_a_link_is_followed(self, board: Board, tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ class TestTheFile:
         lock = Path(f"{board.path}.lock")
         lock.mkdir()
         threading.Timer(0.2, lock.rmdir).start()
-        board.file().set_status({"1": wish("done")})
+        board.file().set_status({"1": desired("done")})
         assert board.path.is_symlink()
         assert '"done"' in target.read_text("utf-8")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere.json", "project"]
@@ -246,13 +246,13 @@ class TestTheFile:
     def test_its_owner_stays(self, board: Board) -> None:
         board.write(task(1))
         os.chown(board.path, 12345, 12345)
-        board.file().set_status({"1": wish("done")})
+        board.file().set_status({"1": desired("done")})
         assert board.path.stat().st_uid == 12345
 
     def test_nothing_is_left_beside_it(self, board: Board) -> None:
         board.write(task(1))
         (board.path.parent / ".tasks.json.swarmtask").write_text("of a process that was killed")
-        board.file().set_status({"1": wish("done")})
+        board.file().set_status({"1": desired("done")})
         assert [path.name for path in board.path.parent.iterdir()] == ["tasks.json"]
 
     @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ class TestTheFile:
         if before is not None:
             board.path.write_bytes(before)
         with pytest.raises(TaskManagerError, match=re.escape(expected)) as caught:
-            board.file().set_status({"1": wish("done")})
+            board.file().set_status({"1": desired("done")})
         assert str(board.path) in str(caught.value)
         assert (board.path.read_bytes() if board.path.exists() else None) == before
         assert not Path(f"{board.path}.lock").exists()
@@ -293,7 +293,7 @@ class TestTheFile:
         content = board.path.read_bytes()
         board.path.write_bytes(content[:50])
         threading.Timer(0.05, board.path.write_bytes, [content]).start()
-        board.file().set_status({"1": wish("done")})
+        board.file().set_status({"1": desired("done")})
         assert board.statuses() == {"1": "done"}
 
 
@@ -309,7 +309,7 @@ class TestTheLock:
             lock.rmdir()
 
         threading.Timer(0.3, release).start()
-        board.file().set_status({"1": wish("done")})
+        board.file().set_status({"1": desired("done")})
         assert (released, board.statuses()) == (["pending"], {"1": "done"})
 
     @pytest.mark.parametrize("kind", ["folder", "file"])
@@ -319,7 +319,7 @@ class TestTheLock:
         lock = Path(f"{board.path}.lock")
         lock.mkdir() if kind == "folder" else lock.write_text("{}")
         os.utime(lock, (time.time() - 10.5,) * 2)
-        board.file().set_status({"1": wish("done")})
+        board.file().set_status({"1": desired("done")})
         assert board.statuses() == {"1": "done"}
         assert not lock.exists()
 
@@ -329,7 +329,7 @@ class TestTheLock:
         board.write(task(1))
         Path(f"{board.path}.lock").mkdir()
         with pytest.raises(TaskManagerError, match="is locked by another program") as caught:
-            board.file().set_status({"1": wish("done")})
+            board.file().set_status({"1": desired("done")})
         assert caught.value.passing
         assert Path(f"{board.path}.lock").exists()
 
@@ -349,16 +349,16 @@ class TestTheLock:
 
         monkeypatch.setattr(file, "_load", asleep)
         with pytest.raises(TaskManagerError, match="the lock was lost") as caught:
-            file.set_status({"1": wish("done")})
+            file.set_status({"1": desired("done")})
         assert caught.value.passing
         assert board.statuses() == {"1": "pending"}
         assert lock.exists(), "it is not ours to release"
 
 
 def test_a_race(board: Board) -> None:
-    """200 changes by us while another program works by Task Master's protocol: both sides' final wishes hold."""
+    """200 changes by us while another program works by Task Master's protocol: both sides' final statuses stay."""
     board.write(*(task(n, subtasks=[subtask(1), subtask(2)]) for n in range(1, 21)), task(99))
-    file, wishes = board.file(), {f"{n}.{m}": wish("pending", AT) for n in range(1, 11) for m in (1, 2)}
+    file, ours = board.file(), {f"{n}.{m}": desired("pending", AT) for n in range(1, 11) for m in (1, 2)}
     failures: list[BaseException] = []
 
     def other() -> None:
@@ -372,16 +372,16 @@ def test_a_race(board: Board) -> None:
     thread = threading.Thread(target=other)
     thread.start()
     for round_ in range(200):
-        task_id = list(wishes)[round_ % 20]
+        task_id = list(ours)[round_ % 20]
         status = "done" if round_ >= 180 else ["in-progress", "blocked"][round_ % 2]
-        wishes[task_id] = wish(status, f"2026-05-05T10:00:01.{round_:03}Z")  # a clock that is set back would undo them
-        file.set_status({task_id: wishes[task_id]})
+        ours[task_id] = desired(status, f"2026-05-05T10:00:01.{round_:03}Z")  # a clock that is set back would undo them
+        file.set_status({task_id: ours[task_id]})
         time.sleep(0.003)
     thread.join()
     assert failures == []
-    file.restore(wishes)
+    file.restore(ours)
     statuses = board.statuses()
-    assert {task_id: statuses[task_id] for task_id in wishes} == dict.fromkeys(wishes, "done")
+    assert {task_id: statuses[task_id] for task_id in ours} == dict.fromkeys(ours, "done")
     assert [statuses[str(n)] for n in range(1, 11)] == ["done"] * 10
     assert [statuses[f"{n}.1"] for n in range(11, 21)] == ["review"] * 9 + ["done"]
 
@@ -391,7 +391,7 @@ def test_the_lock_is_held_for_moments_only(board: Board, monkeypatch: pytest.Mon
     parsed: list[bool] = []
     monkeypatch.setattr(taskmaster, "Document", counting(parsed, Path(f"{board.path}.lock")))
     board.write(*(task(n) for n in range(100)))
-    board.file().set_status({"1": wish("done")})
+    board.file().set_status({"1": desired("done")})
     assert parsed == [False]
     assert board.statuses()["1"] == "done"
 
