@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.errors import HistoryError
 from pytest_swarmtask.history import past
 from pytest_swarmtask.history.query import Run, find_runs
-from pytest_swarmtask.history.session import QueryOptions, query_history
+from pytest_swarmtask.history.session import query_history
 
 if TYPE_CHECKING:
     import sqlite3
@@ -68,4 +68,4 @@ def ask_past(project: Project, environ: Mapping[str, str], question: Callable[[P
             raise HistoryError(notes[-1])
         return question(Past(db))
 
-    return query_history(project, asked, QueryOptions(environ, timeout=5.0, say=notes.append))
+    return query_history(project, asked, environ=environ, timeout=5.0, say=notes.append)

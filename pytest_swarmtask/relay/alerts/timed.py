@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_swarmtask.config.monitoring import DeliveryAlert, SilenceAlert
-    from pytest_swarmtask.history.past import Open
+    from pytest_swarmtask.history.past import OpenSpan
     from pytest_swarmtask.relay.alerts.past_runs import Past
     from pytest_swarmtask.relay.alerts.state import ActiveAlert
     from pytest_swarmtask.relay.delivery.backlog import Backlog
@@ -65,7 +65,7 @@ class Starts:
         return mismatch(alert.when, event, self._environment, run.branch if run else None) is not None
 
 
-def _events(spans: Sequence[Open]) -> Iterator[Event]:
+def _events(spans: Sequence[OpenSpan]) -> Iterator[Event]:
     for span in spans:
         with contextlib.suppress(JournalError):
             yield Event.decode(span.line.encode())
