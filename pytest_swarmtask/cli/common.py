@@ -184,7 +184,7 @@ def say(note: str) -> None:
 def describe_trouble(state: EndpointState) -> str:
     """Return why an endpoint does not get its events, and when the next attempt is."""
     wait = state.next_attempt - time.time()
-    again = f"; tried again in {wait:.0f} s" if state.state == "retrying" and wait > 0 else ""
+    again = f"; next attempt in {wait:.0f} s" if state.state == "retrying" and wait > 0 else ""
     return f"{state.state}: {state.reason}{again}"
 
 

@@ -38,7 +38,9 @@ _KINDS = {TASKS: "tasks", TRIGGERS: "triggers", ALERTS: "alerts"}
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `status`."""
-    parser = subparsers.add_parser("status", help="show what was recorded, delivered, waits or was refused")
+    parser = subparsers.add_parser(
+        "status", help="show what was recorded, and which events are delivered, wait or were refused"
+    )
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     add_root(parser)
     parser.set_defaults(func=status)
@@ -98,9 +100,9 @@ def _as_text(project: Project, found: Survey) -> Iterator[str]:
         return
     yield f"recorded   {plural(found.events, 'event')} in {plural(len(found.runs), 'run')}"
     if found.foreign or found.torn:
-        yield f"           {plural(found.foreign, 'line')} skipped as no events, {plural(found.torn, 'torn end')}"
+        yield f"           {plural(found.foreign, 'line')} skipped (not events), {plural(found.torn, 'torn end')}"
     if found.relays:
-        yield f"relay      {len(found.relays)} at work"
+        yield f"relay      {len(found.relays)} running"
     for name, endpoint in found.endpoints.items():
         counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {plural(endpoint.dead, 'dead letter')}"
         dropped = "".join(f", {count} {how}" for how in ("purged", "expired") if (count := getattr(endpoint, how)))
@@ -120,9 +122,9 @@ def _advice(found: Survey) -> Iterator[str]:
     if not endpoints:
         yield "webhook    none was configured when this was recorded"
     elif any(endpoint.waiting for endpoint in endpoints):
-        yield "           send what waits with: swarmtask flush"
+        yield "           send waiting events with: swarmtask flush"
     if any(endpoint.dead for endpoint in endpoints):
-        yield "           see what was refused, and send it again, with: swarmtask replay"
+        yield "           list refused events, and send them again, with: swarmtask replay"
     if any(endpoint.expired for endpoint in endpoints):
         yield "           expired: dead letters too old or too many to be kept (monitoring.retention)"
 

@@ -179,7 +179,7 @@ def _since(db: sqlite3.Connection, run: Run, task: int, started: str) -> dict[st
 
 
 @dataclass(frozen=True)
-class Timing:
+class TestDuration:
     """How long a test took in a run, and the median of its earlier durations, both in seconds."""
 
     test: str
@@ -191,13 +191,13 @@ _EARLIER = 10
 """Earlier durations whose median is what a test usually takes."""
 
 
-def slowest(db: sqlite3.Connection, run: Run, limit: int) -> list[Timing]:
+def slowest(db: sqlite3.Connection, run: Run, limit: int) -> list[TestDuration]:
     """Return the slowest tests of a run, slowest first, at most `limit`. Without earlier results, `usual` is None."""
     query = """
         SELECT task.name, span.duration, span.task, span.started FROM span JOIN task ON task.id = span.task
         WHERE span.run = ? AND span.kind = 'TEST' AND span.duration IS NOT NULL ORDER BY span.duration DESC LIMIT ?"""
     rows = db.execute(query, (run.key, limit)).fetchall()
-    return [Timing(name, duration, _usual(db, task, started)) for name, duration, task, started in rows]
+    return [TestDuration(name, duration, _usual(db, task, started)) for name, duration, task, started in rows]
 
 
 def _usual(db: sqlite3.Connection, task: int, before: str) -> float | None:

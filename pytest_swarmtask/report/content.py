@@ -12,7 +12,7 @@ from pytest_swarmtask.report.phrases import short_id
 if TYPE_CHECKING:
     import sqlite3
 
-    from pytest_swarmtask.history.query import Comparison, Failure, Flaky, Run, Timing
+    from pytest_swarmtask.history.query import Comparison, Failure, Flaky, Run, TestDuration
 
 # These numbers bound what a report shows of a run, and with it the length of `report --json`, which docs/history.md
 # documents. A reader of the slowest tests looks at the first few.
@@ -59,13 +59,13 @@ class Report:
     run: Run
     failures: list[Failure]
     failures_total: int
-    slowest: list[Timing]
+    slowest: list[TestDuration]
     flaky: list[Flaky]
     trend: list[Run]
     comparison: Comparison | None
 
     @property
-    def slow(self) -> list[Timing]:
+    def slow(self) -> list[TestDuration]:
         """The slowest tests that took at least `MIN_SLOW` seconds."""
         return [timing for timing in self.slowest if timing.duration >= MIN_SLOW]
 

@@ -42,7 +42,7 @@ def _parts(report: Report, root: str) -> Iterator[str]:
     if report.failures_total > len(report.failures):
         yield f"and {report.failures_total - len(report.failures)} more"
     if report.comparison is not None:
-        yield f"Against run {code(short_id(report.comparison.other.run))}:"
+        yield f"Compared with run {code(short_id(report.comparison.other.run))}:"
         yield "\n".join(_comparison(report.comparison)) or "no difference"
     if report.slow:
         rows = (

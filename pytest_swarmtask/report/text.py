@@ -130,7 +130,7 @@ def _short(line: str) -> str:
 
 
 def _comparison(found: Comparison) -> Iterator[tuple[Text, int]]:
-    yield from _title(f"Against run {neutral(short_id(found.other.run))} of {format_time(found.other.started)}")
+    yield from _title(f"Compared with run {neutral(short_id(found.other.run))} of {format_time(found.other.started)}")
     rows = (
         ("newly failing", "red", found.failing, found.numbers["failing"]),
         ("fixed", "green", found.fixed, found.numbers["fixed"]),
