@@ -41,7 +41,10 @@ NOTHING_RECORDED = "nothing has been recorded here yet"
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Add the option `--root`."""
     parser.add_argument(
-        "--root", dest="root", metavar="DIR", help="the project's folder (default: search upwards from here)"
+        "--root",
+        dest="root",
+        metavar="DIR",
+        help="the project's folder (default: searched from the current folder upwards)",
     )
 
 
@@ -173,7 +176,7 @@ def relay_database(project: Project, what: str = "read") -> Iterator[None]:
         raise UsageError(f"the relay's database in {project.journal} cannot be {what}: {error}") from None
 
 
-# -- what is written -----------------------------------------------------------------------------------------------
+# -- output --------------------------------------------------------------------------------------------------------
 
 
 def say(note: str) -> None:

@@ -35,7 +35,7 @@ class CheckResult(NamedTuple):
 
     Attributes:
         level: ``ok``, ``note`` (worth knowing) or ``bad`` (a problem).
-        text: what was found.
+        text: the result in words.
         advice: what to do about it, or "".
     """
 

@@ -1,4 +1,4 @@
-"""`swarmtask status`: what was recorded, what was delivered, and the last run."""
+"""`swarmtask status`: show the recorded events, the deliveries, and the last run."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _MOST_NAMED = 10
-"""Node ids in the message that a text is part of several: enough to see what is missing from it."""
+"""Node ids in the message that several tests match. They show a person what to add to the text."""
 
 
 def register(subparsers: Subparsers) -> None:

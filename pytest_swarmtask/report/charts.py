@@ -22,7 +22,7 @@ _LOWEST = 1.5
 _MOST_OVER_MEDIAN = 4
 """Multiple of the median at which a chart of durations is cut. Otherwise one run that hung would flatten all others."""
 _OUTCOMES = {"completed": ("good", 0.3), "failed": ("bad", 1.0)}
-"""The colour of an outcome, and its height as a share of `HEIGHT`, for people who cannot tell the colours apart."""
+"""The colour of an outcome, and its height as a share of `HEIGHT`, for people who cannot see the colours."""
 
 
 class ChartColumn(NamedTuple):

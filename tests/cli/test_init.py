@@ -192,7 +192,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_a_root_that_is_no_folder_is_bad_usage(root: Path) -> None:
-    assert "expected the project's folder" in refused(swarmtask(root, "init", "--root", "nowhere"))
+    assert "--root nowhere: there is no such folder" in refused(swarmtask(root, "init", "--root", "nowhere"))
 
 
 @pytest.mark.parametrize("link", [CONFIG, ".github", "make"])
