@@ -30,7 +30,7 @@ _BAR_AFTER = 1.0
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `flush`."""
-    parser = subparsers.add_parser("flush", help="send all events that have not been delivered yet, and wait for it")
+    parser = subparsers.add_parser("flush", help="send all waiting events, and wait until they are delivered")
     parser.add_argument(
         "--timeout",
         dest="timeout",

@@ -38,9 +38,7 @@ _KINDS = {TASKS: "tasks", TRIGGERS: "triggers", ALERTS: "alerts"}
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `status`."""
-    parser = subparsers.add_parser(
-        "status", help="show what was recorded, and which events are delivered, wait or were refused"
-    )
+    parser = subparsers.add_parser("status", help="show recorded, delivered, waiting and refused events")
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     add_root(parser)
     parser.set_defaults(func=status)
