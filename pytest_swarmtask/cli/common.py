@@ -1,90 +1,106 @@
-"""What several commands need: the type of `subparsers`, argument types, the project, errors of the relay's database."""
+"""What several commands share: options, argument types, the project, its history, the relay's database, and files."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import os
+import re
 import sqlite3
-from typing import TYPE_CHECKING
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.files import mode_of, replace_file
 from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.timestamps import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pytest_swarmtask.relay.delivery.store import EndpointState
     from pytest_swarmtask.relay.survey import Survey
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
 
 
+Answer = TypeVar("Answer")
+
+LAST_RUNS = 20
+"""The default of `--last`, as docs/history.md says."""
+NOTHING_RECORDED = "nothing has been recorded here yet"
+
+
+# -- arguments -----------------------------------------------------------------------------------------------------
+
+
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Add the option `--root`."""
-    parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
+    parser.add_argument(
+        "--root",
+        dest="root",
+        metavar="DIR",
+        help="the project's folder (default: searched from the current folder upwards)",
+    )
 
 
-def project_of(arguments: argparse.Namespace) -> Project:
-    """Return the project that a command is about.
+def add_run_filters(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the options `--last`, `--branch` and `--since`; `what` says what the command does with these runs."""
+    parser.add_argument(
+        "--last",
+        dest="last",
+        type=_number_of_runs,
+        nargs="?",
+        default=LAST_RUNS,
+        const=LAST_RUNS,
+        metavar="N",
+        help=f"{what} the last N runs (default: {LAST_RUNS})",
+    )
+    parser.add_argument("--branch", dest="branch", help="only runs on this branch")
+    parser.add_argument(
+        "--since", dest="since", type=_since, metavar="WHEN", help="only runs since then: 7d, 12h, 2026-01-31"
+    )
 
-    Raises:
-        UsageError: `--root` names no folder.
-    """
-    if arguments.root is not None and not os.path.isdir(arguments.root):
-        raise UsageError(f"--root {arguments.root}: there is no such folder")
-    return Project.find(os.getcwd()) if arguments.root is None else Project(os.path.abspath(arguments.root))
+
+def run_filters(arguments: argparse.Namespace) -> str:
+    """Return the filters that were given, such as ``--branch main``, for a message that no run matches them."""
+    given = {"--branch": arguments.branch, "--since": arguments.since}
+    return " ".join(f"{option} {neutral(value)}" for option, value in given.items() if value is not None)
 
 
-@contextlib.contextmanager
-def relay_database(project: Project, what: str = "read") -> Iterator[None]:
-    """Turn errors of the relay's database into a `UsageError`, which is shown without a traceback.
+def _number_of_runs(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of runs")
+    return int(text)
 
-    Args:
-        project: the project.
-        what: what cannot be done with the database, for the message.
 
-    Raises:
-        UsageError: the database cannot be used.
-    """
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _since(text: str) -> str:
+    """Return the timestamp that an argument names: a date, a time, or how long ago."""
+    ago = re.fullmatch(r"([0-9]{1,4})([mhdw])", text)
     try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise UsageError(f"the relay's database in {project.journal} cannot be {what}: {error}") from None
-
-
-def survey_of(project: Project) -> Survey:
-    """Return what a journal holds.
-
-    Raises:
-        UsageError: the relay's database cannot be read now.
-    """
-    from pytest_swarmtask.relay.survey import survey
-
-    with relay_database(project):
-        return survey(project, os.environ)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file of the user's, with its folders. Its permissions are kept, and a symbolic link is followed.
-
-    Raises:
-        UsageError: it cannot be written. The former content is still there.
-    """
-    target = os.path.realpath(path)
-    try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        replace_file(target, content, mode=mode_of(target))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+        if ago:
+            moment = datetime.now(timezone.utc) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
+            moment = local_time(text).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time: expected a date such as 2026-01-31, or how long ago, as 12h or 7d"
+        ) from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def port(text: str) -> int:
     """Return the port that an argument names.
 
     Raises:
-        argparse.ArgumentTypeError: it names none.
+        argparse.ArgumentTypeError: the argument is not a port.
     """
     if not (text.isascii() and text.isdigit() and int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, expected 0 to 65535")
@@ -104,3 +120,86 @@ def number_of(unit: str) -> Callable[[str], float]:
         return value
 
     return number
+
+
+# -- the project ---------------------------------------------------------------------------------------------------
+
+
+def project_of(arguments: argparse.Namespace) -> Project:
+    """Return the project that a command is about.
+
+    Raises:
+        UsageError: `--root` does not name a folder.
+    """
+    if arguments.root is not None and not os.path.isdir(arguments.root):
+        raise UsageError(f"--root {arguments.root}: there is no such folder")
+    return Project.find(os.getcwd()) if arguments.root is None else Project(os.path.abspath(arguments.root))
+
+
+def ask_history(arguments: argparse.Namespace, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    """Import new events into the project's history, ask it a question, and return the answer.
+
+    Raises:
+        HistoryError: the history cannot be read now.
+    """
+    from pytest_swarmtask.history.session import query_history
+
+    return query_history(project_of(arguments), question, environ=os.environ, say=say)
+
+
+def survey_of(project: Project) -> Survey:
+    """Return how many events were recorded, and how many each endpoint has received.
+
+    Raises:
+        UsageError: the relay's database cannot be read now.
+    """
+    from pytest_swarmtask.relay.survey import survey
+
+    with relay_database(project):
+        return survey(project, os.environ)
+
+
+@contextlib.contextmanager
+def relay_database(project: Project, what: str = "read") -> Iterator[None]:
+    """Turn errors of the relay's database into a `UsageError`, which is shown without a traceback.
+
+    Args:
+        project: the project.
+        what: what cannot be done with the database, for the message.
+
+    Raises:
+        UsageError: the database cannot be used.
+    """
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise UsageError(f"the relay's database in {project.journal} cannot be {what}: {error}") from None
+
+
+# -- output --------------------------------------------------------------------------------------------------------
+
+
+def say(note: str) -> None:
+    """Print a message for a person on standard error, apart from the output of the command."""
+    print(f"swarmtask: {note}", file=sys.stderr)
+
+
+def describe_trouble(state: EndpointState) -> str:
+    """Return why an endpoint does not get its events, and when the next attempt is."""
+    wait = state.next_attempt - time.time()
+    again = f"; next attempt in {wait:.0f} s" if state.state == "retrying" and wait > 0 else ""
+    return f"{state.state}: {state.reason}{again}"
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file of the user's, and its folders. Its permissions are kept, and a symbolic link is followed.
+
+    Raises:
+        UsageError: the file cannot be written. Its former content is still there.
+    """
+    target = os.path.realpath(path)
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        replace_file(target, content, mode=mode_of(target))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None

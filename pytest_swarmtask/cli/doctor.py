@@ -1,4 +1,4 @@
-"""`swarmtask doctor`: is everything in place, and if not, what to do."""
+"""`swarmtask doctor`: check installation, configuration, webhooks, journal and relay, and advise."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask import __version__
 from pytest_swarmtask.cli import tasksmk
-from pytest_swarmtask.cli.common import project_of, survey_of
+from pytest_swarmtask.cli.common import add_root, project_of, survey_of
 from pytest_swarmtask.config.load import Loaded, is_active, load, references
 from pytest_swarmtask.core.errors import ConfigError, UsageError
-from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.plugins import registry
 from pytest_swarmtask.recording.settings import read_settings
 
@@ -31,7 +31,13 @@ _MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
 
 
 class CheckResult(NamedTuple):
-    """One thing looked at: ``ok``, ``note`` (worth knowing) or ``bad`` (not well); and what to do about it."""
+    """The result of one check.
+
+    Attributes:
+        level: ``ok``, ``note`` (worth knowing) or ``bad`` (a problem).
+        text: the result in words.
+        advice: what to do about it, or "".
+    """
 
     level: str
     text: str
@@ -41,23 +47,23 @@ class CheckResult(NamedTuple):
 def register(subparsers: Subparsers) -> None:
     """Add the command `doctor`."""
     parser = subparsers.add_parser("doctor", help="check installation, configuration, webhooks, journal and relay")
-    parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
-    parser.add_argument("--no-ping", dest="ping", action="store_false", help="do not send a ping to the webhooks")
+    add_root(parser)
+    parser.add_argument("--no-ping", dest="ping", action="store_false", help="do not send a test event to the webhooks")
     parser.set_defaults(func=doctor)
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Print each finding; exit code 1 when something is not well."""
+    """Print the result of each check. Return 1 if there is a problem, else 0."""
     well = True
-    for finding in _examine(arguments):
-        print(f"{_MARKS[finding.level]} {neutral(finding.text)}")
-        if finding.advice:
-            print(f"     → {neutral(finding.advice)}")
-        well = well and finding.level != "bad"
+    for result in _check(arguments):
+        print(f"{_MARKS[result.level]} {neutral(result.text)}")
+        if result.advice:
+            print(f"     → {neutral(result.advice)}")
+        well = well and result.level != "bad"
     return 0 if well else 1
 
 
-def _examine(arguments: argparse.Namespace) -> Iterator[CheckResult]:
+def _check(arguments: argparse.Namespace) -> Iterator[CheckResult]:
     project = project_of(arguments)
     root = Path(project.root)
     yield from _installation()
@@ -65,7 +71,7 @@ def _examine(arguments: argparse.Namespace) -> Iterator[CheckResult]:
         loaded = load(project, os.environ)
     except ConfigError as error:
         for problem in error.problems:
-            yield CheckResult("bad", f"configuration: {problem}", "until it is mended, runs go by the defaults")
+            yield CheckResult("bad", f"configuration: {problem}", "until you fix it, the defaults are used")
     else:
         yield from _configuration(loaded)
         access = read_settings(project, os.environ).access
@@ -95,7 +101,7 @@ def _installation() -> Iterator[CheckResult]:
 
 
 def _configuration(loaded: Loaded) -> Iterator[CheckResult]:
-    where = str(loaded.path) if loaded.path else "no workflow.yaml, the defaults hold"
+    where = str(loaded.path) if loaded.path else "no workflow.yaml, the defaults are used"
     environment = f", environment {loaded.environment}" if loaded.environment else ""
     yield CheckResult("ok", f"configuration: {where}{environment}")
     if not loaded.workflow.task_integration.enabled:
@@ -106,14 +112,14 @@ def _configuration(loaded: Loaded) -> Iterator[CheckResult]:
 
 
 def _role(access: Access) -> Iterator[CheckResult]:
-    """Say which role holds here, where there are roles."""
+    """Check the role that the environment proves, if the configuration has roles."""
     if not access.restricted:
         return
-    name = f"role: {access.role}" if access.role else "role: none, and whoever proves none may do nothing"
+    name = f"role: {access.role}" if access.role else "role: none, which permits nothing"
     yield CheckResult("ok" if access.role else "note", name)
     for variable in access.disproved:
-        advice = "put the right one there, or unset it; swarmtask secret --token makes a new one and its hash"
-        yield CheckResult("bad", f"{variable} holds something that is not the token of its role", advice)
+        advice = "set it to the right token, or unset it; swarmtask secret --token prints a new token and its hash"
+        yield CheckResult("bad", f"{variable} is not the token of its role", advice)
 
 
 def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> CheckResult:
@@ -127,15 +133,15 @@ def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> CheckResult:
 
     sink = WebhookSink(webhook, os.environ, root)
     try:
-        verdict = sink.ping()
+        result = sink.ping()
     finally:
         sink.close()
-    if isinstance(verdict, Delivered):
+    if isinstance(result, Delivered):
         signed = any(os.environ.get(name) for name in webhook.secrets())
-        advice = "" if signed else f"it was not signed: set {webhook.secrets()[0]} (swarmtask secret makes one)"
-        return CheckResult("ok" if signed else "note", f"webhook {webhook.name}: took a ping", advice)
-    advice = "check its address, the network and the secret; events wait meanwhile"
-    return CheckResult("bad", f"webhook {webhook.name}: {verdict.reason}", advice)
+        advice = "" if signed else f"it was not signed: set {webhook.secrets()[0]} (swarmtask secret prints a new one)"
+        return CheckResult("ok" if signed else "note", f"webhook {webhook.name}: accepted a test event", advice)
+    advice = "check its URL, the network and the secret; its events wait until then"
+    return CheckResult("bad", f"webhook {webhook.name}: {result.reason}", advice)
 
 
 def _configured(webhook: Webhook, root: Path) -> CheckResult:
@@ -144,37 +150,36 @@ def _configured(webhook: Webhook, root: Path) -> CheckResult:
     try:
         tls.check(webhook, os.environ, root)
     except ConfigError as error:
-        return CheckResult("bad", f"webhook {webhook.name}: {error}", "events wait meanwhile")
+        return CheckResult("bad", f"webhook {webhook.name}: {error}", "its events wait until you fix it")
     return CheckResult("ok", f"webhook {webhook.name}: configured")
 
 
 def _copied_tasks_mk(root: Path) -> Iterator[CheckResult]:
-    """Look at the project's own copy of tasks.mk, if it has one."""
+    """Check the project's own copy of tasks.mk, if it has one."""
     try:
         copy = tasksmk.compare(root / tasksmk.COPY)
     except UsageError as error:
-        yield CheckResult("bad", str(error), "make cannot report either: mend its mode, or install the package again")
+        yield CheckResult("bad", str(error), "make cannot read it either: chmod u+r it, or install the package again")
         return
-    what = f"{tasksmk.COPY} is of pytest-swarmtask {copy.version}, installed is {__version__}"
+    what = f"{tasksmk.COPY} is from pytest-swarmtask {copy.version}, but {__version__} is installed"
     if copy.state == "current":
-        yield CheckResult("ok", f"{tasksmk.COPY} is the one that is installed")
+        yield CheckResult("ok", f"{tasksmk.COPY} is up to date")
     elif copy.state in ("older", "other"):
         yield CheckResult("note", what, f"update it with: {tasksmk.UPDATE}")
     elif copy.state == "newer":
         yield CheckResult("note", what, "install the newer one: python -m pip install --upgrade pytest-swarmtask")
     elif copy.state == "edited":
         text = f"{tasksmk.COPY} was changed by hand since it was copied from pytest-swarmtask {copy.version}"
-        yield CheckResult("note", text, f"give the changes up with: {tasksmk.UPDATE} --force")
+        yield CheckResult("note", text, f"discard the changes with: {tasksmk.UPDATE} --force")
 
 
 def _journal(project: Project) -> CheckResult:
     folder = Path(project.journal)
-    while not folder.exists():
+    while not folder.exists():  # the first run makes the folder
         folder = folder.parent
     if not os.access(folder, os.W_OK | os.X_OK):
-        return CheckResult(
-            "bad", f"journal: {folder} cannot be written to", "events of this user are lost: mend its mode"
-        )
+        text = f"journal: {folder} cannot be written"
+        return CheckResult("bad", text, f"this user cannot write the journal: chmod u+rwx {folder}")
     return CheckResult("ok", f"journal: {project.journal}")
 
 
@@ -189,8 +194,10 @@ def _deliveries(project: Project) -> Iterator[CheckResult]:
         text = f"{name}: {endpoint.delivered} delivered, {endpoint.waiting} waiting, {endpoint.dead} refused"
         if endpoint.waiting or endpoint.dead:
             reason = f" ({endpoint.state.reason})" if endpoint.state.reason else ""
-            yield CheckResult("bad", text + reason, f"send what waits with: swarmtask flush; the relay's log is {log}")
+            yield CheckResult(
+                "bad", text + reason, f"send waiting events with: swarmtask flush; the relay's log is {log}"
+            )
         else:
             yield CheckResult("ok", text)
     if found.foreign:
-        yield CheckResult("note", f"{found.foreign} lines of the journal are no events and were skipped")
+        yield CheckResult("note", f"{plural(found.foreign, 'line')} of the journal skipped (not events)")

@@ -1,4 +1,4 @@
-"""The HTML report: into a file, or served on this machine for as long as somebody looks."""
+"""The HTML report of `swarmtask report`: written to a file, or served on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer, listeni
 from pytest_swarmtask.core.errors import SwarmtaskError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report.html import html, policy
-from pytest_swarmtask.report.page import collect_page, deliveries
+from pytest_swarmtask.report.page import collect_page, summarize_deliveries
+from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,60 +26,61 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.content import ReportRequest
     from pytest_swarmtask.report.page import Page
 
-    Ask = Callable[[Callable[[sqlite3.Connection], Page | None]], Page | None]
+    AskForPage = Callable[[Callable[[sqlite3.Connection], Page | None]], Page | None]
 
-_WHILE_IT_RUNS = 5.0
-"""Seconds after which a run that has not ended is looked at again, though nothing was written: it may have died."""
+_RECHECK = 5.0
+"""Seconds after which the page of an unfinished run is made again, even if nothing was written: its process may have
+crashed, which leaves no trace in a file."""
 
 
 class Reporter:
-    """Makes the page on what is asked for.
+    """Makes the page on the requested run.
 
     Args:
-        project: the project whose journal this is.
-        ask: puts a question to its history.
-        wanted: what is asked for.
+        project: the project.
+        ask: asks the history of the project a question.
+        request: which run to report on.
     """
 
-    def __init__(self, project: Project, ask: Ask, wanted: ReportRequest) -> None:
+    def __init__(self, project: Project, ask: AskForPage, request: ReportRequest) -> None:
         self.project = project
         self._ask = ask
-        self._wanted = wanted
+        self._request = request
 
     def page(self, *, live: bool) -> tuple[Page | None, str]:
-        """Return what is to be shown now, and the page that shows it.
+        """Return the content of the page as of now, and the page as HTML.
 
         Raises:
             HistoryError: the history cannot be read now.
-            UsageError: there is no run that is asked for.
+            UsageError: the requested run does not exist.
         """
-        page = self._ask(lambda db: collect_page(db, self._wanted))
+        page = self._ask(lambda db: collect_page(db, self._request))
         root = self.project.root
-        delivered = deliveries(self.project, os.environ)
+        delivered = summarize_deliveries(self.project, os.environ)
         return page, html(page, os.path.basename(root) or "project", root, delivered, live=live)
 
 
 def write(reporter: Reporter, target: str) -> int:
-    """Write the page to a file, or to standard output where that is ``-``; always 0.
+    """Write the page to a file, or to standard output if the target is ``-``. Always return 0.
 
     Raises:
-        UsageError: the file cannot be written; or as `Reporter.page`.
+        UsageError: the file cannot be written, or as in `Reporter.page`.
     """
     page, text = reporter.page(live=False)
     if target == "-":
         sys.stdout.buffer.write(text.encode())
         return 0
     write_file(Path(target), text.encode())
-    about = f"run {page.report.run.run[:12]}" if page else "there is no run to show"
+    about = f"run {short_id(page.report.run.run)}" if page else "there is no run to show"
     print(neutral(f"{target}: {about}"))
     return 0
 
 
 def serve(reporter: Reporter, port: int) -> int:
-    """Serve the page to this machine alone until interrupted; always 0.
+    """Serve the page to this machine only, until Ctrl-C. Always return 0.
 
     Raises:
-        UsageError: the port is taken.
+        UsageError: the port is in use.
     """
     stop = threading.Event()
     with listening(lambda address: PageServer(address, reporter), ("127.0.0.1", port), stop) as server:
@@ -88,45 +90,45 @@ def serve(reporter: Reporter, port: int) -> int:
 
 
 class PageServer(LocalServer):
-    """Keeps the last page, and makes a new one only where something has happened since."""
+    """Serves the page, and makes it again only if something has changed."""
 
     def __init__(self, address: tuple[str, int], reporter: Reporter) -> None:
         super().__init__(address, PageHandler, "swarmtask report")
         self._reporter = reporter
         self._lock = threading.Lock()
         self._made: tuple[str, bytes] = ("", b"")
-        self._running = False
+        self._unfinished = False
 
     @property
     def version(self) -> str:
-        """What changes when the page would: how much there is in the journal, and while a run goes on the time."""
+        """A text that changes when the page may have changed: when files have, and every few seconds during a run."""
         project = self._reporter.project
-        seen = (*_states(project.journal, ".jsonl"), *_states(project.relay_folder, ".json"))
-        return f"{hash((seen, time.monotonic() // _WHILE_IT_RUNS if self._running else 0)):x}"
+        files = (*_states(project.journal, ".jsonl"), *_states(project.relay_folder, ".json"))
+        return f"{hash((files, time.monotonic() // _RECHECK if self._unfinished else 0)):x}"
 
     def page(self) -> bytes:
         """Return the page as of now."""
-        with self._lock:
+        with self._lock:  # several tabs ask at once, and one of them makes the page for all
             version = self.version
             if version != self._made[0]:
                 page, text = self._reporter.page(live=True)
-                self._running = page is not None and page.report.run.outcome == "unfinished"
+                self._unfinished = page is not None and page.report.run.outcome == "unfinished"
                 self._made = (version, text.encode())
             return self._made[1]
 
 
 def _states(folder: str, ending: str) -> list[tuple[str, int, int]]:
-    """Return name, size and time of the files in a folder; not of databases, which reading them may change."""
+    """Return names, sizes and times of the files in a folder. Databases are not among them: reading changes them."""
     try:
         with os.scandir(folder) as found:
             files = [(entry.name, entry.stat()) for entry in found if entry.name.endswith(ending)]
-    except OSError:  # there is none yet, or a file went while we looked
+    except OSError:  # the folder does not exist yet, or a file was removed meanwhile
         return []
     return sorted((name, state.st_size, state.st_mtime_ns) for name, state in files)
 
 
 class PageHandler(BaseHTTPRequestHandler):
-    """One connection."""
+    """Answers the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
     server_version = "swarmtask-report"
@@ -136,19 +138,22 @@ class PageHandler(BaseHTTPRequestHandler):
     server: PageServer
 
     def do_GET(self) -> None:
-        """Answer with the page or its version, to who asks for this machine by its name."""
+        """Answer with the page or with its version, if the request names this machine."""
         path = self.path.partition("?")[0]
         if not self._is_for_us():
-            self._answer(421, b"this is for the machine that it runs on\n", "text/plain")
+            self._answer(421, b"only requests from this machine are answered\n", "text/plain")
         elif path == "/version":
             self._answer(200, self.server.version.encode(), "text/plain")
         elif path == "/":
             self._page()
         else:
-            self._answer(404, b"there is only /\n", "text/plain")
+            self._answer(404, b"the only page is /\n", "text/plain")
 
     def _is_for_us(self) -> bool:
-        """Tell whether the request names us: a page elsewhere whose name was made to lead here names itself."""
+        """Whether the request names this machine.
+
+        With DNS rebinding, a hostile page makes its own name lead to this machine. The browser then sends that name.
+        """
         port = self.server.server_port
         return self.headers.get("host", "").lower() in (f"127.0.0.1:{port}", f"localhost:{port}")
 
@@ -174,4 +179,4 @@ class PageHandler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Print nothing: whoever looks sees it."""
+        """Print nothing: the browser shows the answer."""

@@ -1,4 +1,4 @@
-"""`swarmtask init`: everything that a project needs to report itself, written once and never over anybody's work."""
+"""`swarmtask init`: write the files that a project needs to record events. Nobody's changes are overwritten."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest_swarmtask
 from pytest_swarmtask.cli import tasksmk
-from pytest_swarmtask.cli.common import write_file
+from pytest_swarmtask.cli.common import add_root, project_of, write_file
 from pytest_swarmtask.core.errors import UsageError
-from pytest_swarmtask.core.project import Project
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 WORKFLOW = ".github/workflows/task_management_integration.yml"
 _CONFIG = ".taskmaster/config/workflow.yaml"
 _SCHEMA = ".taskmaster/config/workflow.schema.json"
-_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # in the order in which make looks for them
+_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+"""In the order in which GNU make looks for them."""
 _COPIED = f"include {tasksmk.COPY}"
 _INSTALLED = (
     "include $(or $(shell swarmtask make-include),"
@@ -40,11 +40,11 @@ class Item(NamedTuple):
     """A file that the project should have.
 
     Attributes:
-        path: relative to the project.
-        content: what it should hold.
-        former: what it holds, or None where there is no such file.
+        path: its path, relative to the project.
+        content: the content that it should have.
+        former: the content that it has, or None if there is no such file.
         unchanged: whether it is as it should be.
-        advice: what to do where it is not, and is kept.
+        advice: what a person can do if it differs, and is kept.
     """
 
     path: str
@@ -56,33 +56,34 @@ class Item(NamedTuple):
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `init`."""
-    parser = subparsers.add_parser("init", help="set a project up: configuration, make, GitHub Actions")
-    parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
-    parser.add_argument("--dry-run", dest="dry_run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--force", dest="force", action="store_true", help="overwrite files that differ (no Makefile)")
+    parser = subparsers.add_parser("init", help="set up a project: configuration, make, GitHub Actions")
+    add_root(parser)
+    parser.add_argument("--dry-run", dest="dry_run", action="store_true", help="only print what would be done")
+    parser.add_argument(
+        "--force", dest="force", action="store_true", help="overwrite files that differ (but never a Makefile)"
+    )
     parser.add_argument(
         "--include",
         dest="include",
         action="store_true",
-        help=f"have the Makefile include the installed tasks.mk, instead of a copy in {tasksmk.COPY}",
+        help=f"make the Makefile include the installed tasks.mk, instead of a copy in {tasksmk.COPY}",
     )
     parser.set_defaults(func=init)
 
 
 def init(arguments: argparse.Namespace) -> int:
-    """Write what is missing and say so, file by file; 0.
+    """Write the missing files, and print a line for each file. Return 0.
 
     Raises:
-        UsageError: the folder is not there, or something in it cannot be read or written.
+        UsageError: the folder does not exist, or a file in it cannot be read or written.
     """
-    root = Path(arguments.root or Project.find(os.getcwd()).root).absolute()
-    if not root.is_dir():
-        raise UsageError(f"--root: found {root}, which is no folder, expected the project's folder")
+    root = Path(project_of(arguments).root)
     makefile = next((name for name in _MAKEFILES if os.path.lexists(root / name)), None)
-    items = list(_items(root, makefile, include=arguments.include))  # all is looked at before anything is written
+    # All files are read before the first one is written, so that an error leaves the project as it was.
+    items = list(_items(root, makefile, include=arguments.include))
     print(f"project    {root}")
     for item in items:
-        print(_carry_out(root, item, force=arguments.force, dry_run=arguments.dry_run))
+        print(_write(root, item, force=arguments.force, dry_run=arguments.dry_run))
         if arguments.dry_run and item.former is not None and not item.unchanged:
             print(_difference(item))
     if makefile:
@@ -127,10 +128,10 @@ def _template(name: str) -> bytes:
 
 
 def _read(root: Path, path: str) -> bytes | None:
-    """Return what is in a file of the project, None where there is no such file.
+    """Return the content of a file of the project, or None if there is no such file.
 
     Raises:
-        UsageError: it cannot be read, or a link leads out of the project: what is there is not ours to change.
+        UsageError: the file cannot be read, or a symbolic link leads out of the project, where `init` changes nothing.
     """
     target = root / path
     real = os.path.realpath(target)
@@ -146,8 +147,8 @@ def _read(root: Path, path: str) -> bytes | None:
         raise UsageError(f"{target} cannot be read: {error.strerror or error}; nothing was written") from None
 
 
-def _carry_out(root: Path, item: Item, *, force: bool, dry_run: bool) -> str:
-    """Write an item where it should be written, and return a line that says so."""
+def _write(root: Path, item: Item, *, force: bool, dry_run: bool) -> str:
+    """Write an item if it should be written, and return a line about it."""
     if item.unchanged:
         return f"unchanged  {item.path}"
     if item.former is not None and not force:
@@ -159,14 +160,14 @@ def _carry_out(root: Path, item: Item, *, force: bool, dry_run: bool) -> str:
 
 
 def _difference(item: Item) -> str:
-    """Return how a file differs from what it would become."""
+    """Return the difference between a file and its new content."""
     former, content = ((text or b"").decode(errors="replace").splitlines() for text in (item.former, item.content))
     lines = difflib.unified_diff(former, content, item.path, f"{item.path} (new)", n=1, lineterm="")
     return "\n".join(f"    {line}" for line in lines)
 
 
 def _makefile_line(path: Path, *, include: bool) -> str:
-    """Return what is to be said of a Makefile that is there: it is never edited."""
+    """Return the line about the project's own Makefile, which is never edited."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:

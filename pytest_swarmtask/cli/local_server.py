@@ -1,4 +1,4 @@
-"""What the commands that listen on this machine have in common: `listen` and `report --serve`."""
+"""The HTTP server of the commands that serve on this machine: `listen` and `report --serve`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 IDLE_TIMEOUT = 60.0
-"""Seconds that a connection may be silent."""
+"""Seconds before a silent connection is closed. Each connection has a thread, and a client may simply vanish."""
 
 
 class LocalServer(ThreadingHTTPServer):
-    """An HTTP server with one thread for each connection; `name` is that of the command, for what it has to say."""
+    """An HTTP server with one thread for each connection.
 
+    Args:
+        address: host and port.
+        handler: the class that answers requests.
+        name: the name of the command, for messages.
+    """
+
+    # The command ends at once, even if clients keep their connections open.
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128
+    request_queue_size = 128  # many processes may connect at once; the base class has 5
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], name: str) -> None:
         self._name = name
@@ -36,18 +43,18 @@ class LocalServer(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
-        """Bind without the base class's look-up of the host's full name, which may take seconds."""
+        """Bind without looking up the full name of the host, as the base class does, which may take seconds."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     @property
     def url(self) -> str:
-        """Where it is reached."""
+        """The URL of the server."""
         host, number = self.server_address[:2]
         return f"http://[{host!s}]:{number}/" if ":" in str(host) else f"http://{host!s}:{number}/"
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the base class's
-        """Say nothing of connections that break: clients come and go."""
+        """Print unexpected errors only: connections break often, and that is the client's affair."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             print(f"{self._name}: {type(error).__name__}: {neutral(str(error))}", file=sys.stderr)
@@ -60,16 +67,17 @@ AnyServer = TypeVar("AnyServer", bound=LocalServer)
 def listening(
     make: Callable[[tuple[str, int]], AnyServer], address: tuple[str, int], stop: threading.Event
 ) -> Iterator[AnyServer]:
-    """Have a server answer in the background meanwhile; Ctrl-C and SIGTERM set `stop`.
+    """Run a server in the background during the block. Ctrl-C and SIGTERM set `stop`.
 
     Raises:
-        UsageError: the address cannot be listened on.
+        UsageError: the server cannot listen on the address.
     """
     try:
         server = make(address)
     except (OSError, OverflowError) as error:
         raise UsageError(f"cannot listen on {address[0]}:{address[1]}: {error}") from None
     with _signals(stop):
+        # The number is how often, in seconds, the server looks whether it has to stop.
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server
     server.shutdown()
@@ -78,10 +86,12 @@ def listening(
 
 @contextlib.contextmanager
 def _signals(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set `stop`; signals can only be caught in the main thread.
+    """Let Ctrl-C and SIGTERM set `stop`.
 
-    It is set by another thread: this one may hold its lock at the moment, being about to wait for it.
+    Another thread sets it. If the signal interrupts this thread while it has the lock of `stop`, because it is about to
+    wait for it, setting it here would wait for that lock forever.
     """
+    # Python allows signal handlers only in the main thread.
     if threading.current_thread() is not threading.main_thread():
         yield
         return

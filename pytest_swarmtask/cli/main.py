@@ -1,7 +1,9 @@
 """The command line: ``swarmtask`` and ``python -m pytest_swarmtask``.
 
-Exit codes: 0 done; 1 the thing asked about is not well; 2 bad usage or configuration; 3 not permitted; `run` returns
-its command's.
+Exit codes: 0 is success; 1 means that the command has found a problem, such as events that wait; 2 is bad usage or a
+bad configuration; 3 means that the role of the user does not permit it. `run` returns the exit code of its command.
+
+This module imports little, because recipes of make call `emit` and `run` again and again.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] == "emit":  # called from recipes, again and again: nothing else is loaded
+    if arguments and arguments[0] == "emit":  # before argparse, which takes longer to load than the event to write
         from pytest_swarmtask import emit
 
         return emit.main(arguments[1:])
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(arguments)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended, which is no error
         _forget_output()
         return 0
     except OSError as error:
@@ -44,16 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_command(arguments: Sequence[str]) -> int:
-    gc.disable()  # there is little garbage, and looking for it is a tenth of what `run` costs
+    gc.disable()  # there is little garbage, and looking for it takes a tenth of the time of `run`
     import signal
 
-    # Until the command is watched: a KeyboardInterrupt that meets a callback of an import would be lost.
+    # Ctrl-C ends this process until `run` handles it. Python would lose a KeyboardInterrupt that is raised inside of a
+    # callback of the import system.
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from pytest_swarmtask.sources.command import run
 
     code = run.main(arguments)
-    gc.freeze()  # not at the end, either
+    gc.freeze()  # or the interpreter would look for garbage when it ends
     return code
 
 
@@ -78,45 +81,64 @@ def _complain(error: Exception) -> None:
     try:
         print(f"swarmtask: {neutral_lines(str(error))}", file=sys.stderr)
     except OSError:
-        pass  # nobody can be told
+        pass  # standard error is closed or full, and there is no other way to report
 
 
 def _flush_errors() -> None:
-    """Let go of standard error if it takes nothing, or the interpreter's end would change the exit code over it."""
+    """Give up standard error if it cannot be written. Otherwise the interpreter would end with another exit code."""
     try:
         sys.stderr.flush()
-    except (AttributeError, OSError):  # it may be closed from the start
+    except (AttributeError, OSError):  # it is None if it was closed when Python started
         sys.stderr = None
 
 
 def _forget_output() -> None:
-    """Send what is still to be written to nowhere, or the interpreter's end would fail over it."""
+    """Discard buffered output. Otherwise the interpreter would try to write it at its end, and fail."""
     import os
 
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
-        pass  # standard output is no file
+        pass  # standard output is not a file, as in tests that replace it
 
 
 def _commands() -> tuple[Any, ...]:
-    """Return the modules that add commands, in the order of the help."""
+    """Return the modules that add commands, in the order of `--help`."""
     from pytest_swarmtask.cli import (
         config,
-        deliveries,
         doctor,
+        export,
+        flush,
         init,
         replay,
         report,
         secret,
+        status,
         sync,
         tasksmk,
+        tests,
         triggers,
         watch,
     )
     from pytest_swarmtask.cli.listen import command as listen
 
-    return init, deliveries, report, watch, replay, sync, triggers, doctor, listen, config, secret, tasksmk
+    return (
+        init,
+        status,
+        flush,
+        report,
+        tests,
+        export,
+        watch,
+        replay,
+        sync,
+        triggers,
+        doctor,
+        listen,
+        config,
+        secret,
+        tasksmk,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
-            """End with 2, also where standard error takes nothing, which Python 3.10 trips over."""
+            """End with exit code 2, even if standard error cannot be written, where Python 3.10 would end otherwise."""
             with contextlib.suppress(OSError, AttributeError):
                 super().error(message)
             raise SystemExit(2)

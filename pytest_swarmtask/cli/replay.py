@@ -1,4 +1,4 @@
-"""`swarmtask replay` and `swarmtask purge`: what webhooks refused for good is sent again, or dropped."""
+"""`swarmtask replay` and `swarmtask purge`: send refused events (dead letters) again, or drop them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.cli.common import number_of, project_of, relay_database
+from pytest_swarmtask.cli.common import add_root, number_of, project_of, relay_database
 from pytest_swarmtask.core.errors import JournalError, UsageError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.recording.settings import read_settings
@@ -27,43 +27,45 @@ _NONE = "there are no dead letters"
 
 def register(subparsers: Subparsers) -> None:
     """Add the commands `replay` and `purge`."""
-    parser = subparsers.add_parser("replay", help="list the events that webhooks refused, or send them again")
+    parser = subparsers.add_parser("replay", help="list events that webhooks refused, or send them again")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--id", dest="ids", metavar="ID", action="append", help="send this one again; may be repeated")
-    which.add_argument("--all", dest="all", action="store_true", help="send all of them again")
-    which.add_argument("--json", dest="json", action="store_true", help="list them as JSON")
+    which.add_argument(
+        "--id", dest="ids", metavar="ID", action="append", help="send this event again (may be repeated)"
+    )
+    which.add_argument("--all", dest="all", action="store_true", help="send all refused events again")
+    which.add_argument("--json", dest="json", action="store_true", help="print the list as JSON")
     parser.set_defaults(func=replay)
-    purging = subparsers.add_parser("purge", help="drop events that webhooks refused, for good")
-    purging.add_argument("--id", dest="ids", metavar="ID", action="append", help="only this one; may be repeated")
+    purging = subparsers.add_parser("purge", help="drop events that webhooks refused")
+    purging.add_argument("--id", dest="ids", metavar="ID", action="append", help="only this event (may be repeated)")
     purging.add_argument(
         "--older-than",
         dest="days",
         metavar="DAYS",
         type=number_of("days"),
         default=0.0,
-        help="only what was refused before that",
+        help="only events that were refused more than DAYS days ago",
     )
-    purging.add_argument("--yes", dest="yes", action="store_true", help="do it; without, it only says what would go")
+    purging.add_argument("--yes", dest="yes", action="store_true", help="drop them; without --yes they are only listed")
     purging.set_defaults(func=purge)
     for one in (parser, purging):
-        one.add_argument("--endpoint", dest="endpoint", metavar="NAME", help="only those of this webhook")
-        one.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
+        one.add_argument("--endpoint", dest="endpoint", metavar="NAME", help="only events that this webhook refused")
+        add_root(one)
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """List dead letters, or send them again; exit code 1 when one of these was not delivered.
+    """List dead letters, or send them again. Return 1 if one of them was not delivered, else 0.
 
     Raises:
-        UsageError: what is asked for cannot be done, or the relay's database cannot be used.
-        AccessError: the role of whoever runs this does not allow it.
+        UsageError: an id is unknown, or the relay's database cannot be used.
+        AccessError: the role of the user does not permit ``delivery:replay``.
     """
     project = project_of(arguments)
-    named = arguments.all or arguments.ids
-    if named:
+    send = arguments.all or arguments.ids
+    if send:
         _require(project, "delivery:replay")
     with relay_database(project, "used"):
         letters = _chosen(_letters(project), arguments)
-        if named:
+        if send:
             return _send(project, letters)
     if arguments.json:
         print(json.dumps([_as_json(letter) for letter in letters], indent=2))
@@ -74,10 +76,11 @@ def replay(arguments: argparse.Namespace) -> int:
 
 
 def purge(arguments: argparse.Namespace) -> int:
-    """Drop dead letters, or say which would go.
+    """Drop dead letters, or list the ones that would be dropped. Return 0.
 
     Raises:
-        UsageError, AccessError: as `replay`.
+        UsageError: an id is unknown, or the relay's database cannot be used.
+        AccessError: the role of the user does not permit ``delivery:purge``.
     """
     from pytest_swarmtask.relay import replay as relay
 
@@ -96,10 +99,10 @@ def purge(arguments: argparse.Namespace) -> int:
 
 
 def _require(project: Project, control: str) -> None:
-    """Do nothing where whoever runs this may do it.
+    """Check a permission of the user.
 
     Raises:
-        AccessError: their role does not allow it.
+        AccessError: their role does not have it.
     """
     read_settings(project, os.environ).access.require(control)
 
@@ -111,10 +114,10 @@ def _letters(project: Project) -> list[DeadLetter]:
 
 
 def _chosen(letters: Sequence[DeadLetter], arguments: argparse.Namespace) -> list[DeadLetter]:
-    """Return the letters that are meant.
+    """Return the letters that the options `--endpoint` and `--id` name.
 
     Raises:
-        UsageError: an id is none of theirs.
+        UsageError: there is no letter with one of the ids.
     """
     of_endpoint = [letter for letter in letters if arguments.endpoint in (None, letter.endpoint)]
     ids = arguments.ids or []
@@ -152,7 +155,7 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _event(letter: DeadLetter) -> dict[str, Any] | None:
-    """Return the event that a letter holds, None where it is damaged."""
+    """Return the event of a letter, or None if its line is damaged."""
     from pytest_swarmtask.core.event import Event
 
     try:

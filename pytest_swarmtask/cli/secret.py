@@ -1,4 +1,4 @@
-"""`swarmtask secret`: a new secret for signing, or a new token that proves a role."""
+"""`swarmtask secret`: print a new secret for signing webhooks, or a new token that proves a role."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 
 
 _HOW = """
-Give it to both sides and to nobody else, as a variable of the environment:
+Give it to the sender and the receiver, and to nobody else, as an environment variable:
     export AUTOMATION_SECRET_KEY={secret}
-To change a secret without losing an event, sign with both for a while:
+To replace a secret without losing events, sign with both for a while:
     secret_env: [NEW_SECRET_KEY, AUTOMATION_SECRET_KEY]
 """
 
 _PROOF = """
-The hash goes into workflow.yaml:
+Put the hash into workflow.yaml:
     access_control:
       roles:
         deployer:
           token_hash: {hash}
           token_env: DEPLOYER_TOKEN
-The token goes to whoever may act as the role, and to nobody else, as a variable of the environment:
+Give the token to those who may act as the role, and to nobody else, as an environment variable:
     export DEPLOYER_TOKEN={secret}
 """
 _TOKEN_BYTES = 32
+"""256 bits, which cannot be guessed. So a plain hash of the token is enough: there is nothing to try out."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -45,7 +46,7 @@ def register(subparsers: Subparsers) -> None:
 
 
 def secret(args: argparse.Namespace) -> int:
-    """Print a new secret, or a new token and its hash, and to a person at a terminal how to use it; always 0."""
+    """Print a new secret, or a new token and its hash. At a terminal, print how to use it, too. Always return 0."""
     new = secrets.token_hex(_TOKEN_BYTES) if args.token else signing.new_secret()
     print(new)
     how = _HOW
@@ -53,5 +54,6 @@ def secret(args: argparse.Namespace) -> int:
         how = _PROOF.replace("{hash}", token_hash(new))
         print(token_hash(new))
     if sys.stderr.isatty():
+        # If standard output goes to a file, the secret must not also be on the screen.
         print(how.replace("{secret}", new if sys.stdout.isatty() else "…"), file=sys.stderr)
     return 0

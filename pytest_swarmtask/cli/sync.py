@@ -1,4 +1,4 @@
-"""`swarmtask sync`: bring the task manager in step with what was recorded, or see whether it is."""
+"""`swarmtask sync`: update the task manager from recorded events, or check whether it is up to date."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import project_of
+from pytest_swarmtask.cli.common import add_root, project_of
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.project import TASKS
 from pytest_swarmtask.core.text import neutral_lines, plural
@@ -23,25 +23,27 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `sync`."""
-    parser = subparsers.add_parser("sync", help="give tasks the status that the last event of each says")
-    parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
+    parser = subparsers.add_parser("sync", help="update Task Master from recorded events")
+    add_root(parser)
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--dry-run", dest="dry_run", action="store_true", help="only show what would change, as a diff")
     how.add_argument(
-        "--check", dest="check", action="store_true", help="change nothing; exit code 1 if something would"
+        "--dry-run", dest="dry_run", action="store_true", help="change nothing, and print the changes as a diff"
+    )
+    how.add_argument(
+        "--check", dest="check", action="store_true", help="change nothing; exit code 1 if a task is not up to date"
     )
     parser.set_defaults(func=sync)
 
 
 def sync(arguments: argparse.Namespace) -> int:
-    """Synchronize; exit code 1 when `--check` finds that something is not in step.
+    """Update the tasks. Return 1 if `--check` finds a task that is not up to date, else 0.
 
     Raises:
-        AccessError: the role of whoever runs this does not allow ``task:sync``.
+        AccessError: the role of the user does not permit ``task:sync``.
         ConfigError: the configuration is not valid.
-        UsageError: the task manager cannot be checked.
-        TaskManagerError: the task manager cannot be used as it is.
+        UsageError: `--check` was given, but the task manager cannot be asked for the status of tasks.
+        TaskManagerError: the task manager cannot be used.
     """
     from pytest_swarmtask.relay.tasks.sync import synchronize
 
@@ -50,7 +52,7 @@ def sync(arguments: argparse.Namespace) -> int:
     dry_run = arguments.dry_run or arguments.check
     synced = synchronize(project, os.environ, dry_run=dry_run)
     if arguments.check and not synced.known:
-        raise UsageError("--check: the task manager is a service that can be told, but not asked what is")
+        raise UsageError("--check: this task manager cannot be asked for the status of its tasks, only updated")
     if arguments.json:
         print(json.dumps(_as_json(synced), indent=2))
     elif arguments.dry_run and synced.outcome.diff:
@@ -79,9 +81,9 @@ def _as_text(synced: Synced, *, dry_run: bool) -> Iterator[str]:
         was = f" stays {change.before}:" if change.before else ""
         yield f"{change.task_id} {was} it was changed after the event that says {change.after}"
     for task_id in synced.marked:
-        yield f"{task_id}  does not exist, but tests are marked with it"
+        yield f"tests are marked with task {task_id}, which does not exist"
     count = len(synced.outcome.changes)
     if not count:
-        yield "all tasks are in step"
+        yield "all tasks are up to date"
     else:
         yield f"{plural(count, 'task')} {'would change' if dry_run else 'changed'}"

@@ -1,7 +1,7 @@
-"""`swarmtask make-include`: where tasks.mk is, and copying it into a project.
+"""`swarmtask make-include`: print the path of the installed tasks.mk, or copy it into a project.
 
-A copy says in its first line which version it is of and what it then was, so that an old one is told from one that
-somebody has changed by hand.
+The first line of a copy names its version and the hash of its content. So an old copy, which may be replaced, differs
+from a copy that somebody has changed by hand.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 COPY = "make/tasks.mk"
-"""Where a project's own copy is, relative to the project."""
+"""The path of a project's own copy, relative to the project."""
 
 UPDATE = f"swarmtask make-include --copy {COPY}"
 
@@ -33,12 +33,14 @@ _STAMP = re.compile(rb"# tasks\.mk of pytest-swarmtask (\S+), sha256 ([0-9a-f]{1
 
 
 class Copy(NamedTuple):
-    """What a file is, compared with the installed tasks.mk.
+    """How a file compares with the installed tasks.mk.
 
     Attributes:
-        state: ``missing``; ``current``, the same but for its stamp; ``older``, ``newer`` or ``other``, a true copy of
-            that version, or of another state of this one; ``edited`` since; ``foreign``, no copy of tasks.mk.
-        version: what it is a copy of, or "".
+        state: ``missing``: there is no file. ``current``: it is the same, apart from the first line. ``older``,
+            ``newer``: it is an unchanged copy of another version. ``other``: it is an unchanged copy of this version
+            with another content, as from a checkout. ``edited``: it was changed after it was copied. ``foreign``: it is
+            not a copy of tasks.mk.
+        version: the version that it is a copy of, or "".
     """
 
     state: str
@@ -46,33 +48,33 @@ class Copy(NamedTuple):
 
     @property
     def replaceable(self) -> bool:
-        """Whether nothing of anybody's is lost when it is replaced."""
+        """Whether it can be replaced without losing anybody's changes."""
         return self.state not in ("edited", "foreign")
 
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `make-include`."""
-    parser = subparsers.add_parser("make-include", help="print where tasks.mk is, or copy it into a project")
+    parser = subparsers.add_parser("make-include", help="print the path of tasks.mk, or copy it into a project")
     parser.add_argument(
         "--copy",
         dest="copy",
         metavar="FILE",
-        help=f"write or update a copy of it, such as {COPY}, and print nothing else",
+        help=f"write or update a copy, such as {COPY}, instead of printing the path",
     )
     parser.add_argument("--force", dest="force", action="store_true", help="replace a copy that was changed by hand")
     parser.set_defaults(func=make_include)
 
 
 def make_include(arguments: argparse.Namespace) -> int:
-    """Print the path of the installed tasks.mk, or copy it; exit code 1 where that would lose somebody's changes.
+    """Print the path of the installed tasks.mk, or copy it. Return 1 if that would lose somebody's changes, else 0.
 
     Raises:
-        UsageError: the file is not there, or cannot be read or written.
+        UsageError: a file does not exist, or cannot be read or written.
     """
     if arguments.copy is None:
         if arguments.force:
             raise UsageError("make-include: --force goes with --copy FILE")
-        print(str(installed()).replace(" ", "\\ "))  # as `include` wants it
+        print(str(installed()).replace(" ", "\\ "))  # make splits what it includes at spaces
         return 0
     target = Path(arguments.copy)
     former = compare(target)
@@ -90,24 +92,26 @@ def make_include(arguments: argparse.Namespace) -> int:
 
 
 def installed() -> Path:
-    """Return the path of the tasks.mk that belongs to this package: in the wheel, or in a checkout beside the package.
+    """Return the path of the tasks.mk of this package. In a checkout, it is beside the package, not inside of it.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such file.
     """
     package = Path(os.path.abspath(pytest_swarmtask.__file__)).parent
     candidates = (package / "make" / "tasks.mk", package.parent / "make" / "tasks.mk")
     for path in candidates:
         if path.is_file():
             return path
-    raise UsageError(f"tasks.mk is not at {candidates[0]}: pytest-swarmtask is not wholly installed, install it again")
+    raise UsageError(
+        f"tasks.mk is not at {candidates[0]}: the installation of pytest-swarmtask is incomplete, install it again"
+    )
 
 
 def stamped() -> bytes:
-    """Return the text of a copy: the stamp, then the installed file.
+    """Return the content of a copy: a first line with version and hash, then the installed file.
 
     Raises:
-        UsageError: that cannot be read.
+        UsageError: the installed file cannot be read.
     """
     body = _read(installed())
     stamp = f"# tasks.mk of pytest-swarmtask {__version__}, sha256 {_digest(body)}: a copy, updated by `{UPDATE}`\n"
@@ -115,10 +119,10 @@ def stamped() -> bytes:
 
 
 def compare(path: Path) -> Copy:
-    """Return what the file at `path` is.
+    """Return how a file compares with the installed tasks.mk.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: the file cannot be read.
     """
     if not os.path.lexists(path):
         return Copy("missing")
@@ -141,7 +145,7 @@ def _digest(body: bytes) -> str:
 
 
 def _order(version: str) -> tuple[list[int], bool, str]:
-    """Return what versions are compared by: 1.2rc1 comes before 1.2."""
+    """Return the sort key of a version, by which 1.2rc1 comes before 1.2."""
     release = "".join(itertools.takewhile("0123456789.".__contains__, version))
     rest = version[len(release) :]
     return [int(number) for number in release.split(".") if number], not rest, rest

@@ -1,4 +1,4 @@
-"""`swarmtask triggers test`: which rules would fire on an event, and why the others would not."""
+"""`swarmtask triggers test`: show which rules would fire on an event, and why the others would not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.cli.common import project_of, relay_database
+from pytest_swarmtask.cli.common import add_root, project_of, relay_database
 from pytest_swarmtask.core.errors import EventTypeError, JournalError, UsageError
 from pytest_swarmtask.core.event import EVENT_TYPES, Event, event_type_name
 from pytest_swarmtask.core.text import neutral
@@ -24,23 +24,25 @@ def register(subparsers: Subparsers) -> None:
     """Add the command `triggers` with its action."""
     parser = subparsers.add_parser("triggers", help="try out the rules of automation_triggers")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    test_parser = actions.add_parser("test", help="show which rules would fire on events, and why not the others")
+    test_parser = actions.add_parser("test", help="show which rules would fire on events, and why the others would not")
     test_parser.add_argument(
         "--event", nargs="+", required=True, dest="event", metavar="FILE|TYPE", help="files with events, or event types"
     )
-    test_parser.add_argument("--task-id", dest="task_id", metavar="ID", help="task id of events given by type")
-    test_parser.add_argument("--metadata", dest="metadata", metavar="JSON", help="metadata of events given by type")
+    test_parser.add_argument("--task-id", dest="task_id", metavar="ID", help="task id of events that are given by type")
+    test_parser.add_argument(
+        "--metadata", dest="metadata", metavar="JSON", help="metadata of events that are given by type"
+    )
     test_parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
-    test_parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
+    add_root(test_parser)
     test_parser.set_defaults(func=test)
 
 
 def test(arguments: argparse.Namespace) -> int:
-    """Show what each rule would do on each event, and do nothing; 0.
+    """Show what each rule would do on each event, without doing it. Return 0.
 
     Raises:
         ConfigError: the configuration is not valid.
-        UsageError: something given is no event.
+        UsageError: an argument is not an event, or the relay's database cannot be read.
     """
     from pytest_swarmtask.config.load import load
     from pytest_swarmtask.recording.settings import read_settings
@@ -50,33 +52,34 @@ def test(arguments: argparse.Namespace) -> int:
 
     project = project_of(arguments)
     loaded = load(project, os.environ)
-    around = Circumstances(loaded.environment or "", branch_of(project.root, os.environ))
+    circumstances = Circumstances(loaded.environment or "", branch_of(project.root, os.environ))
     events = list(_events(arguments))
     access = read_settings(project, os.environ).access
     with relay_database(project):
-        found = list(dry_run(loaded.workflow, project, access, around, events))
+        found = list(dry_run(loaded.workflow, project, access, circumstances, events))
     if arguments.json:
-        print(json.dumps({"events": [_as_json(event, verdicts) for event, verdicts in found]}, indent=2))
+        print(json.dumps({"events": [_as_json(event, outcomes) for event, outcomes in found]}, indent=2))
     else:
-        for event, verdicts in found:
-            for line in _as_text(event, verdicts):
+        for event, outcomes in found:
+            for line in _as_text(event, outcomes):
                 print(neutral(line))
     return 0
 
 
 def _events(arguments: argparse.Namespace) -> Iterator[Event]:
     for given in arguments.event:
+        # A missing file must not be taken for the type of an event, which would be another error message.
         if os.path.exists(given) or os.sep in given or given.endswith((".json", ".jsonl")):
             yield from _read(given)
         else:
-            yield _made(given, arguments.task_id, arguments.metadata)
+            yield _sample_event(given, arguments.task_id, arguments.metadata)
 
 
-def _made(name: str, task_id: str | None, metadata: str | None) -> Event:
-    """Return an event that is made up.
+def _sample_event(name: str, task_id: str | None, metadata: str | None) -> Event:
+    """Return a made-up event of a type.
 
     Raises:
-        UsageError: the type or the metadata is none.
+        UsageError: the type is unknown, or the metadata is not a JSON object.
     """
     from pytest_swarmtask.core.trace import Clock, Ids, new_trace_id
 
@@ -96,10 +99,10 @@ def _made(name: str, task_id: str | None, metadata: str | None) -> Event:
 
 
 def _read(path: str) -> Iterator[Event]:
-    """Yield the events of a file: one JSON object, or one in each line.
+    """Yield the events of a file, which is one JSON object, or has one in each line.
 
     Raises:
-        UsageError: it cannot be read, or holds something else.
+        UsageError: the file cannot be read, or contains something else.
     """
     try:
         content = Path(path).read_bytes()
@@ -115,26 +118,27 @@ def _read(path: str) -> Iterator[Event]:
         try:
             event = Event.decode(line)
         except JournalError as error:
-            whole = number == 1  # not JSON Lines: what was wrong with the file as one event says more
+            # If the first line is not an event, the file is probably one JSON object. Say what is wrong with that.
+            whole = number == 1
             raise UsageError(f"--event {path}:{number}: {problem if whole else error}") from None
         yield event
     if not lines:
         raise UsageError(f"--event {path}: found an empty file, expected events as JSON")
 
 
-def _as_json(event: Event, verdicts: list[RuleOutcome]) -> dict[str, Any]:
+def _as_json(event: Event, outcomes: list[RuleOutcome]) -> dict[str, Any]:
     rules = [
         {"rule": one.rule, "fires": one.reason is None, "reason": one.reason, "actions": one.actions}
-        for one in verdicts
+        for one in outcomes
     ]
     return {"id": event.id, "event_type": event.event_type, "task_id": event.task_id, "rules": rules}
 
 
-def _as_text(event: Event, verdicts: list[RuleOutcome]) -> Iterator[str]:
+def _as_text(event: Event, outcomes: list[RuleOutcome]) -> Iterator[str]:
     yield f"{event.event_type} {event.task_id or ''}".rstrip()
-    if not verdicts:
+    if not outcomes:
         yield "  there are no rules: add some under automation_triggers in workflow.yaml"
-    for one in verdicts:
+    for one in outcomes:
         yield f"  {one.rule}: {'would fire' if one.reason is None else f'no: {one.reason}'}"
         for action in one.actions:
             yield f"    {action}"

@@ -1,4 +1,4 @@
-"""`swarmtask watch`: the runs that go on now, live."""
+"""`swarmtask watch`: show running runs live."""
 
 from __future__ import annotations
 
@@ -7,72 +7,88 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import project_of
+from pytest_swarmtask.cli.common import add_root, project_of
 from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
     import argparse
 
     from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.core.project import Project
-    from pytest_swarmtask.report.live.screen import Show
+    from pytest_swarmtask.report.live.screen import LiveView
 
 
 _POLL = 0.1
-_SHORT = 12
+"""Seconds between two looks at the journal: a change is seen at once, and a look that finds nothing costs little."""
 
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `watch`."""
-    parser = subparsers.add_parser("watch", help="show live what runs now, and what fails")
-    parser.add_argument("--run", dest="run", metavar="ID", help="only this run (the beginning of its id will do)")
+    parser = subparsers.add_parser("watch", help="show running tasks and tests live, and each failure")
     parser.add_argument(
-        "--until-done", dest="until_done", action="store_true", help="end with the run; exit code 1 when it failed"
+        "--run", dest="run", metavar="ID", help="only this run (any unique beginning of its id is enough)"
+    )
+    parser.add_argument(
+        "--until-done",
+        dest="until_done",
+        action="store_true",
+        help="end when no run is running any more; exit code 1 if one failed",
     )
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object for each change")
-    parser.add_argument("--root", dest="root", metavar="DIR", help="the project's folder (default: found upwards)")
+    add_root(parser)
     parser.set_defaults(func=watch)
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    """Show what goes on until it is over, or until Ctrl-C."""
-    from pytest_swarmtask.report.live.runs import Watching
+    """Show running runs until Ctrl-C, or with `--until-done` until no run is running any more.
+
+    Returns:
+        0; with `--until-done`, 1 if a run failed and 130 after Ctrl-C.
+
+    Raises:
+        UsageError: the named run does not exist.
+    """
+    from pytest_swarmtask.report.live.runs import RunWatcher
 
     project = project_of(arguments)
-    watching = Watching(project, None if arguments.run is None else _whole_id(project, arguments.run))
-    signal.signal(signal.SIGTERM, _leave)  # so that the terminal gets its cursor back
+    watcher = RunWatcher(project, None if arguments.run is None else _find_run(project, arguments.run))
+    signal.signal(signal.SIGTERM, _exit)  # the view must end, or the terminal would be left without a cursor
     try:
-        with _show(as_json=arguments.json) as show:
-            while not (arguments.until_done and watching.done):
-                for change in watching.poll():
-                    if change.change != "idle" or not (arguments.until_done and watching.done):  # else it does not wait
-                        show.change(change)
-                show.update(list(watching.runs.values()))
+        with _view(as_json=arguments.json) as view:
+            while not (arguments.until_done and watcher.is_done):
+                for change in watcher.poll():
+                    # The last change is `idle`, which says that `watch` waits for a run. Here it ends instead.
+                    if change.change != "idle" or not (arguments.until_done and watcher.is_done):
+                        view.add(change)
+                view.refresh(list(watcher.runs.values()))
                 time.sleep(_POLL)
     except KeyboardInterrupt:
         return 130 if arguments.until_done else 0
-    return 0 if watching.well else 1
+    return 0 if watcher.all_succeeded else 1
 
 
-def _leave(number: int, _: object) -> None:
+def _exit(number: int, _: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _show(*, as_json: bool) -> Show:
-    from pytest_swarmtask.report.live.screen import Json, Lines, Screen
+def _view(*, as_json: bool) -> LiveView:
+    from pytest_swarmtask.report.live.screen import JsonView, LinesView, ScreenView
     from pytest_swarmtask.report.terminal import console
 
     if as_json:
-        return Json()
+        return JsonView()
     where = console()
-    return Screen(where) if sys.stdout.isatty() and where.is_terminal and not where.is_dumb_terminal else Lines()
+    if sys.stdout.isatty() and where.is_terminal and not where.is_dumb_terminal:
+        return ScreenView(where)
+    return LinesView()
 
 
-def _whole_id(project: Project, prefix: str) -> str:
-    """Return the one run of a journal whose id begins like this.
+def _find_run(project: Project, prefix: str) -> str:
+    """Return the trace id that begins with `prefix`. The journal is searched, because `watch` writes no history.
 
     Raises:
-        UsageError: there is none, or more than one.
+        UsageError: no run or several runs begin with it.
     """
     from pytest_swarmtask.journal.segments import segments
 
@@ -80,7 +96,7 @@ def _whole_id(project: Project, prefix: str) -> str:
     found = [run for run in known if run.startswith(prefix.lower())]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(run[:_SHORT] for run in (found or known)[-3:])
+    names = ", ".join(short_id(run) for run in (found or known)[-3:])
     if found:
         raise UsageError(f"several runs begin with {prefix!r}: {names}")
     last = f"the last ones are {names}" if names else "there are none"

@@ -1,1 +1,1 @@
-"""The history: a SQLite database made from the journal, and the questions asked of it."""
+"""The history: a SQLite database made from the journal, and questions to it."""

@@ -1,4 +1,4 @@
-"""The file of the history: private, in WAL mode, of a known schema; a corrupt one is moved aside, not deleted."""
+"""The history's database file: private, in WAL mode, of a known schema. A corrupt one is moved aside, not deleted."""
 
 from __future__ import annotations
 
@@ -10,33 +10,39 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import HistoryError
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION, VIEWS
-from pytest_swarmtask.history.sqlite_file import alone, make_private, unmoved, use_wal
+from pytest_swarmtask.history.sqlite_file import make_private, opening, repairing, use_wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 TIMEOUT = 10.0
-"""Seconds to wait for others that write, at most."""
+"""Seconds to wait while other processes write, as docs/history.md says."""
 _CACHE = 32_000
-"""Pages held in memory, in KiB."""
+"""KiB of pages that a connection may keep in memory; SQLite's default is 2,000. It bounds the memory that a reader
+needs, however large the history is."""
 _CHECKPOINT = 8_000
-"""Pages in the write-ahead log before they are moved on: several batches, since batches change the same pages."""
+"""Pages in the write-ahead log before SQLite copies them into the database; its default is 1,000. This is several
+batches long, because batches change the same pages: a page is then copied once for all of them."""
 _WAL_LEFT = 4_000_000
-"""Bytes of the write-ahead log that may stay behind."""
+"""Bytes that the write-ahead log keeps on the disk after a checkpoint. A first ingest makes it much longer."""
 
 
 def connect(path: str, timeout: float = TIMEOUT) -> sqlite3.Connection:
-    """Open a history, making it or bringing it to the present schema where needed. An empty path is a temporary one.
+    """Open a history. Make the file if there is none, and bring an older one to the present schema.
 
-    Transactions are the caller's: see `transaction`.
+    SQLite begins no transaction by itself on this connection: use `transaction`.
+
+    Args:
+        path: the file. An empty path means a temporary database, which SQLite deletes when it is closed.
+        timeout: seconds to wait while other processes write.
 
     Raises:
-        HistoryError: a newer version wrote it.
-        sqlite3.OperationalError: it is locked for too long, or cannot be written.
-        sqlite3.DatabaseError: it is corrupt.
+        HistoryError: a newer version of pytest-swarmtask wrote the file.
+        sqlite3.OperationalError: the file is locked for too long, or cannot be written.
+        sqlite3.DatabaseError: the file is corrupt.
     """
-    with unmoved(path) if path else contextlib.nullcontext():
+    with opening(path) if path else contextlib.nullcontext():
         return _connect(path, timeout)
 
 
@@ -53,7 +59,7 @@ def _connect(path: str, timeout: float) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection, path: str, timeout: float) -> None:
-    db.execute(f"PRAGMA cache_size = -{_CACHE}")
+    db.execute(f"PRAGMA cache_size = -{_CACHE}")  # a negative number is in KiB
     version = _version(db)
     if version > VERSION:
         raise HistoryError(
@@ -62,6 +68,7 @@ def _prepare(db: sqlite3.Connection, path: str, timeout: float) -> None:
         )
     if path:
         _begin_wal(db, timeout)
+        # In WAL mode a power cut loses at most the last transactions, and the journal still has their events.
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
         db.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
@@ -76,65 +83,67 @@ def _version(db: sqlite3.Connection) -> int:
 def _begin_wal(db: sqlite3.Connection, timeout: float) -> None:
     if db.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         return
-    db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # holds only for a file that is still empty
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has an effect only on a file that is still empty
     use_wal(db, timeout)
 
 
 def _migrate(db: sqlite3.Connection) -> None:
     with transaction(db):
-        for script in MIGRATIONS[_version(db) :]:  # asked again: another process may have been faster
+        # The version is read again, inside the transaction: another process may have migrated the file meanwhile.
+        for script in MIGRATIONS[_version(db) :]:
             _execute_all(db, script)
         _execute_all(db, VIEWS)
         db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _execute_all(db: sqlite3.Connection, script: str) -> None:
-    for statement in script.split(";\n"):  # `executescript` would commit
+    for statement in script.split(";\n"):  # `executescript` would commit the transaction first
         if statement.strip():
             db.execute(statement)
 
 
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Write all of what is done inside, or nothing; others that want to write wait meanwhile."""
-    db.execute("BEGIN IMMEDIATE")
+    """Write everything that the block does, or nothing. Other writers wait meanwhile."""
+    db.execute("BEGIN IMMEDIATE")  # a transaction that began as a reader's could not wait for another writer
     try:
         yield
         db.execute("COMMIT")
     except BaseException:
-        if db.in_transaction:
+        if db.in_transaction:  # SQLite itself rolls back after some errors, such as a full disk
             db.execute("ROLLBACK")
         raise
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:
-    """Tell whether an error means that the file itself is damaged: not locked, full, or refused."""
+    """Whether an error means that the file itself is damaged. Locked, full and forbidden files raise subclasses."""
     return type(error) is sqlite3.DatabaseError
 
 
-def identity(path: str) -> int:
-    """Return what tells this file from one that takes its place; 0 where there is none."""
+def file_identity(path: str) -> int:
+    """Return the inode number of a file, which a file that replaces it does not have; 0 if there is no file."""
     try:
         return os.stat(path).st_ino
     except OSError:
         return 0
 
 
-def set_aside(path: str, known: int) -> str | None:
-    """Move a corrupt history out of the way, with what belongs to it.
+def set_aside(path: str, corrupt: int) -> str | None:
+    """Rename a corrupt history and the files that belong to it.
 
     Args:
-        path: where it is.
-        known: the `identity` of the file that was found corrupt.
+        path: the file.
+        corrupt: the `file_identity` of the file that was found corrupt.
 
     Returns:
-        Where it is now, or None where another process has done it in the meantime.
+        Its new path, or None if another process has moved it or made a new one meanwhile.
     """
-    with alone(path):
-        if identity(path) != known:
+    with repairing(path):
+        if file_identity(path) != corrupt:
             return None
         aside = f"{path}.corrupt-{int(time.time())}"
-        for suffix in ("-wal", "-shm"):  # first: afterwards they may be those of a new one that somebody else has made
+        # These two go first. After the database is gone, another process may make a new one with files of these names.
+        for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(path + suffix, aside + suffix)
         os.replace(path, aside)

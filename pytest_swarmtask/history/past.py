@@ -1,4 +1,4 @@
-"""What alerts ask: how the same thing ended before, and what has not ended."""
+"""The questions that alerts ask the history: how a task or test ended before, and which spans are still open."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Ending:
     """How a task or test ended once.
 
     Attributes:
-        span_id: which of its spans.
-        failed: whether it did.
-        duration: seconds, or None.
-        ended: when, as in events.
-        attempt: which one of a test that was repeated, or None.
-        run: trace id.
-        commit: of the run, or None.
-        dirty: whether the checkout is known to have held changes.
+        span_id: its span.
+        failed: whether it failed.
+        duration: seconds, or None if unknown.
+        ended: the timestamp of its end, as in events.
+        attempt: the number of the attempt if the test was repeated, else None.
+        run: the trace id of its run.
+        commit: the commit of its run, or None if unknown.
+        dirty: whether the checkout is known to have had uncommitted changes.
     """
 
     span_id: str
@@ -43,11 +43,11 @@ ORDER BY span.started DESC, span.id DESC LIMIT ?5
 """
 
 
-def endings(  # noqa: PLR0913, PLR0917 - what is asked for
-    db: sqlite3.Connection, kind: str, task_id: str, branch: str | None, until: str, most: int
+def endings(  # noqa: PLR0913, PLR0917 - each of them narrows the question
+    db: sqlite3.Connection, kind: str, task_id: str, branch: str | None, until: str, limit: int
 ) -> list[Ending]:
-    """Return how a task or test ended on a branch up to a time, newest first; a skip says nothing."""
-    rows = db.execute(_ENDINGS, (kind, task_id, until, branch, most))
+    """Return how a task or test ended on a branch up to a timestamp, newest first. Skipped tests are left out."""
+    rows = db.execute(_ENDINGS, (kind, task_id, until, branch, limit))
     return [
         Ending(span_id, bool(failed), duration, ended, attempt, run, commit, bool(dirty))
         for span_id, failed, duration, ended, attempt, run, commit, dirty in rows
@@ -55,7 +55,14 @@ def endings(  # noqa: PLR0913, PLR0917 - what is asked for
 
 
 def earlier_coverage(db: sqlite3.Connection, branch: str | None, what: str, before: str) -> float | None:
-    """Return the coverage in percent of the last run of this on a branch that started before a time and measured it."""
+    """Return the coverage in percent of the last earlier run that measured it, or None.
+
+    Args:
+        db: the history.
+        branch: only runs on this branch.
+        what: only runs with these outermost tasks, as `history.query.Run.what`.
+        before: only runs that started before this timestamp.
+    """
     query = """SELECT coverage FROM run WHERE branch IS ? AND roots = ? AND started < ? AND coverage IS NOT NULL
                ORDER BY started DESC LIMIT 1"""
     row = db.execute(query, (branch, what, before)).fetchone()
@@ -63,21 +70,21 @@ def earlier_coverage(db: sqlite3.Connection, branch: str | None, what: str, befo
 
 
 @dataclass(frozen=True)
-class Open:
-    """A span that has begun and not ended; `line` is the event that began it."""
+class OpenSpan:
+    """A span that has started and not ended; `line` is the journal line of its start."""
 
     span_id: str
     line: str
 
 
-def open_spans(db: sqlite3.Connection, since: str) -> list[Open]:
-    """Return what began after a time and has not ended, oldest first."""
+def open_spans(db: sqlite3.Connection, since: str) -> list[OpenSpan]:
+    """Return the spans that started after a timestamp and have not ended, oldest first."""
     query = """SELECT span.span_id, (SELECT line FROM event WHERE event.run = span.run
                    AND json_extract(line, '$.span_id') = span.span_id ORDER BY event.id LIMIT 1)
                FROM span WHERE span.ended IS NULL AND span.started > ? ORDER BY span.started"""
-    return [Open(*row) for row in db.execute(query, (since,)) if row[1]]
+    return [OpenSpan(*row) for row in db.execute(query, (since,)) if row[1]]
 
 
 def has_ended(db: sqlite3.Connection, span_id: str) -> bool:
-    """Tell whether a span is not known as open: it has ended, or is too old to be kept."""
+    """Whether the history has no open span of this id: it has ended, or retention has removed its run."""
     return db.execute("SELECT 1 FROM span WHERE ended IS NULL AND span_id = ?", (span_id,)).fetchone() is None

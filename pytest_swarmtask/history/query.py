@@ -1,4 +1,4 @@
-"""Questions to the history, as plain SQL with typed answers. Times are as in events: UTC, RFC 3339."""
+"""Questions to the history: plain SQL, typed answers. Timestamps are as in events: UTC, in the format of RFC 3339."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
-_END_OF_TIME = "~"
-"""Sorts behind every timestamp."""
 OUTCOMES = ("passed", "failed", "errors", "crashed", "skipped", "xfailed", "xpassed", "unfinished")
-"""The columns that count tests by outcome, in the order in which they are shown."""
+"""The columns of `run` that count tests by outcome, in the order in which they are shown."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run as a whole.
+    """One run as a whole. `report --json` has these fields, apart from `key`.
 
     Attributes:
-        key: its number in this file.
+        key: its primary key, which means something only inside of one file.
         run: its trace id.
-        started, ended: when; `ended` is None while something in it has not ended.
+        started, ended: timestamps; `ended` is None while an outermost task has not ended.
         duration: seconds, or None.
         outcome: ``completed``, ``failed`` or ``unfinished``.
         what: the names of its outermost tasks.
-        counts: how many tests have which outcome; only those that are there.
-        tests: how many tests in all.
-        teardown_errors: failed tests whose teardown failed as well, which pytest counts as one more error each.
+        tests: the number of its tests.
+        counts: the number of its tests by outcome (`OUTCOMES`), without zeros.
+        teardown_errors: failed tests whose teardown failed as well. pytest counts each of these as one more error.
     """
 
     key: int
@@ -54,7 +52,7 @@ class Run:
 
     @property
     def bad(self) -> int:
-        """How many tests did not end well."""
+        """The number of tests that failed, had an error, or crashed."""
         return sum(self.counts.get(name, 0) for name in ("failed", "errors", "crashed"))
 
 
@@ -65,7 +63,7 @@ FROM run"""
 
 
 def _runs(rows: Iterator[Any] | sqlite3.Cursor) -> list[Run]:
-    first = 18
+    first = len(Run.__dataclass_fields__) - 1  # all fields but `counts` are columns; the columns of `counts` follow
     return [
         Run(*[*row[:first], {name: count for name, count in zip(OUTCOMES, row[first:], strict=True) if count}])
         for row in rows
@@ -73,13 +71,13 @@ def _runs(rows: Iterator[Any] | sqlite3.Cursor) -> list[Run]:
 
 
 class RunFilter(NamedTuple):
-    """Which runs are meant; None is all.
+    """Conditions that a run has to meet. None is no condition.
 
     Attributes:
-        branch: those on this branch.
-        since: those that started at this time or later.
-        what: those with these outermost tasks.
-        until: those that started at this time or earlier.
+        branch: it is on this branch.
+        since: it started at this timestamp or later.
+        what: it has these outermost tasks.
+        until: it started at this timestamp or earlier.
     """
 
     branch: str | None = None
@@ -88,31 +86,36 @@ class RunFilter(NamedTuple):
     until: str | None = None
 
 
-def last_runs(db: sqlite3.Connection, most: int, which: RunFilter = RunFilter()) -> list[Run]:  # noqa: B008 - immutable
-    """Return the last runs, newest first, at most so many."""
+ALL_RUNS = RunFilter()
+
+
+def last_runs(db: sqlite3.Connection, limit: int, runs: RunFilter = ALL_RUNS) -> list[Run]:
+    """Return the newest runs, newest first, at most `limit`."""
     query = f"""{_RUN} WHERE started IS NOT NULL AND (?1 IS NULL OR branch = ?1) AND (?2 IS NULL OR started >= ?2)
         AND (?3 IS NULL OR roots = ?3) AND (?4 IS NULL OR started <= ?4) ORDER BY started DESC, id DESC LIMIT ?5"""
-    return _runs(db.execute(query, (*which, most)))
+    return _runs(db.execute(query, (*runs, limit)))
 
 
 def find_runs(db: sqlite3.Connection, prefix: str) -> list[Run]:
-    """Return the runs whose id begins like this, newest first, at most ten."""
+    """Return the runs whose trace id begins with `prefix`, newest first, at most ten."""
     query = f"{_RUN} WHERE started IS NOT NULL AND trace_id >= ? AND trace_id < ? ORDER BY started DESC LIMIT 10"
     return _runs(db.execute(query, (prefix, f"{prefix}~")))
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed in a run: a test, or a task below which nothing else failed.
+    """A test that failed in a run, or a task, build or deployment that failed while nothing below it failed.
 
     Attributes:
         kind: ``TEST``, ``TASK``, ``BUILD`` or ``DEPLOYMENT``.
-        task_id: its name, of a test its node id.
+        task_id: the node id of a test, else the task id.
+        duration: seconds, or None.
         error: the message.
         place: file and line.
-        streak: in how many runs in a row it has failed, this one included.
-        since: when the first of these was, with the run and its commit.
-        new: whether it has ended well before that.
+        teardown_error: the message of the teardown, if that failed as well.
+        streak: the number of runs in a row in which it failed, this one included.
+        since, since_run, since_commit: timestamp, trace id and commit of the first of these runs.
+        new: whether it passed before that run.
     """
 
     kind: str
@@ -139,19 +142,19 @@ ORDER BY span.kind <> 'TEST', span.started, span.id LIMIT ?
 """
 
 
-def failures(db: sqlite3.Connection, run: Run, most: int) -> tuple[list[Failure], int]:
-    """Return what failed in a run, in order, at most so many; and how many there are."""
-    rows = db.execute(_FAILED, (run.key, most + 1)).fetchall()
+def failures(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Failure], int]:
+    """Return the failures of a run in the order of their starts, tests first, at most `limit`; and how many it has."""
+    rows = db.execute(_FAILED, (run.key, limit + 1)).fetchall()
     count = len(rows)
-    if count > most:
-        count = db.execute(f"SELECT count(*) FROM ({_FAILED})", (run.key, -1)).fetchone()[0]
-    return [Failure(*row[:7], **_since(db, run, task=row[7], started=row[8])) for row in rows[:most]], count
+    if count > limit:
+        count = db.execute(f"SELECT count(*) FROM ({_FAILED})", (run.key, -1)).fetchone()[0]  # -1 is no limit
+    return [Failure(*row[:7], **_since(db, run, task=row[7], started=row[8])) for row in rows[:limit]], count
 
 
 def _since(db: sqlite3.Connection, run: Run, task: int, started: str) -> dict[str, Any]:
-    """Return the fields of a `Failure` that tell of earlier runs.
+    """Return the fields of a `Failure` that come from earlier runs on the same branch.
 
-    Only runs on the same branch count, and only what has failed or passed: a skip says nothing.
+    A skipped run neither breaks nor extends a failure streak, so only results that failed or passed are read.
     """
     query = """
         SELECT span.failed, span.started, run.trace_id, run."commit" FROM span JOIN run ON run.id = span.run
@@ -162,7 +165,7 @@ def _since(db: sqlite3.Connection, run: Run, task: int, started: str) -> dict[st
     for failed, at, trace_id, commit in db.execute(query, (task, started, run.branch)):
         if failed:
             failing[trace_id] = (at, commit)
-        elif trace_id not in failing:  # it may have passed in another session of the same run
+        elif trace_id not in failing:  # a test may fail and pass in two sessions of one run
             new = True
             break
     since_run, (since, since_commit) = next(reversed(failing.items()))
@@ -177,49 +180,41 @@ def _since(db: sqlite3.Connection, run: Run, task: int, started: str) -> dict[st
 
 @dataclass(frozen=True)
 class TestDuration:
-    """How long a test took."""
+    """How long a test took in a run, and the median of its earlier durations, both in seconds."""
 
     test: str
     duration: float
     usual: float | None
 
 
-def slowest(db: sqlite3.Connection, run: Run, most: int) -> list[TestDuration]:
-    """Return the slowest tests of a run; `usual` is the median of up to ten earlier times, where there are any."""
+_EARLIER = 10
+"""Earlier durations whose median is what a test usually takes."""
+
+
+def slowest(db: sqlite3.Connection, run: Run, limit: int) -> list[TestDuration]:
+    """Return the slowest tests of a run, slowest first, at most `limit`. Without earlier results, `usual` is None."""
     query = """
         SELECT task.name, span.duration, span.task, span.started FROM span JOIN task ON task.id = span.task
         WHERE span.run = ? AND span.kind = 'TEST' AND span.duration IS NOT NULL ORDER BY span.duration DESC LIMIT ?"""
-    rows = db.execute(query, (run.key, most)).fetchall()
-    return [
-        TestDuration(name, duration, _median(_durations(db, task, 10, started)))
-        for name, duration, task, started in rows
-    ]
+    rows = db.execute(query, (run.key, limit)).fetchall()
+    return [TestDuration(name, duration, _usual(db, task, started)) for name, duration, task, started in rows]
 
 
-def median(db: sqlite3.Connection, kind: str, task_id: str, most: int) -> float | None:
-    """Return the median of the last durations of a task or test in seconds, or None where there are none."""
-    row = db.execute("SELECT id FROM task WHERE kind = ? AND name = ?", (kind, task_id)).fetchone()
-    return None if row is None else _median(_durations(db, row[0], most, _END_OF_TIME))
-
-
-def _durations(db: sqlite3.Connection, task: int, most: int, before: str) -> list[float]:
+def _usual(db: sqlite3.Connection, task: int, before: str) -> float | None:
     query = """SELECT duration FROM span WHERE task = ? AND started < ? AND duration IS NOT NULL
                ORDER BY started DESC LIMIT ?"""
-    return [row[0] for row in db.execute(query, (task, before, most))]
-
-
-def _median(values: Sequence[float]) -> float | None:
-    return statistics.median(values) if values else None
+    durations = [row[0] for row in db.execute(query, (task, before, _EARLIER))]
+    return statistics.median(durations) if durations else None
 
 
 @dataclass(frozen=True)
 class Flaky:
-    """A test whose outcome changes though nothing else does.
+    """A test whose outcome changes while the code does not.
 
     Attributes:
-        failed: times that it failed, or passed only when repeated.
-        commit: the last commit on which it showed, or None.
-        why: in which way it shows.
+        failed: how often it failed, or passed only when it was repeated.
+        commit: the last commit on which that happened, or None if unknown.
+        why: which of the two happened then.
     """
 
     test: str
@@ -228,11 +223,11 @@ class Flaky:
     why: str
 
 
-def flaky(db: sqlite3.Connection, runs: Sequence[Run], most: int) -> list[Flaky]:
-    """Return the flaky tests among these runs, the worst first.
+def flaky(db: sqlite3.Connection, runs: Sequence[Run], limit: int) -> list[Flaky]:
+    """Return the tests that were flaky in these runs, the worst first, at most `limit`.
 
-    A test is flaky that passed only when it was repeated, or that failed and passed on one commit. Runs of a checkout
-    that is known to hold changes do not count for the latter.
+    A test is flaky if it passed only when it was repeated, or if it failed and passed on one commit. If the checkout
+    has uncommitted changes, only a pass on rerun counts as flaky.
     """
     keys = ", ".join(str(run.key) for run in runs)
     query = f"""
@@ -247,15 +242,15 @@ def flaky(db: sqlite3.Connection, runs: Sequence[Run], most: int) -> list[Flaky]
                 WHERE good.task = span.task AND good.status IN ('passed', 'xpassed')
                   AND other."commit" = run."commit" AND other.dirty IS NOT 1)
         )
-        SELECT task.name, count(*), run."commit", why, max(run.started) -- the row of the greatest is the one shown
+        SELECT task.name, count(*), run."commit", why, max(run.started) -- the maximum picks the row of the others
         FROM bad JOIN task ON task.id = bad.task JOIN run ON run.id = bad.run
         GROUP BY bad.task ORDER BY count(*) DESC, task.name LIMIT ?"""
-    return [Flaky(*row[:4]) for row in db.execute(query, (most,))]
+    return [Flaky(*row[:4]) for row in db.execute(query, (limit,))]
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one test ended once."""
+    """How one test ended once. `tests --json` has these fields."""
 
     test: str
     outcome: str
@@ -276,44 +271,41 @@ SELECT task.name, coalesce(span.status, 'unfinished'), span.duration, span.start
 FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run"""
 
 
-def results_of(
-    db: sqlite3.Connection,
-    test: str,
-    most: int,
-    which: RunFilter = RunFilter(),  # noqa: B008 - immutable
-) -> list[Result]:
-    """Return the last results of a test, newest first, at most so many."""
+def results_of(db: sqlite3.Connection, test: str, limit: int, runs: RunFilter = ALL_RUNS) -> list[Result]:
+    """Return the last results of a test, newest first, at most `limit`. Of the filter only branch and since count."""
     query = f"""{_RESULT} WHERE span.task = (SELECT id FROM task WHERE kind = 'TEST' AND name = ?1)
         AND (?2 IS NULL OR run.branch = ?2) AND (?3 IS NULL OR span.started >= ?3)
         ORDER BY span.started DESC, span.id DESC LIMIT ?4"""
-    return [Result(*row) for row in db.execute(query, (test, which.branch, which.since, most))]
+    return [Result(*row) for row in db.execute(query, (test, runs.branch, runs.since, limit))]
 
 
 def results(db: sqlite3.Connection, run: Run) -> Iterator[tuple[Result, str | None]]:
-    """Yield the results of a run in their order, each with what went wrong in its teardown after a failure."""
+    """Yield the results of a run in the order of the journal, each with the message of its teardown if that failed."""
     query = f"{_RESULT.replace('span.place', 'span.place, span.teardown_error')} WHERE span.run = ? "
     for row in db.execute(f"{query} AND span.kind = 'TEST' ORDER BY span.id", (run.key,)):
         yield Result(*row[:-1]), row[-1]
 
 
-def find_tests(db: sqlite3.Connection, text: str, most: int) -> list[str]:
-    """Return the node ids that contain a text: the one that is it first, then those that end in it."""
+def find_tests(db: sqlite3.Connection, text: str, limit: int) -> list[str]:
+    """Return the node ids that contain a text, at most `limit`: first the equal one, then those that end with it."""
     query = """SELECT name FROM task WHERE kind = 'TEST' AND instr(name, ?1)
                ORDER BY name <> ?1, substr(name, -length(?1)) <> ?1, name LIMIT ?2"""
-    return [row[0] for row in db.execute(query, (text, most))]
+    return [row[0] for row in db.execute(query, (text, limit))]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is different in a run from another one, as node ids; at most so many of each, with the number of all.
+    """The differences between a run and another run, as node ids.
 
     Attributes:
-        failing: failed here, and not there.
-        fixed: failed there, and not here.
-        still: failed in both.
-        added: only here.
-        gone: only there.
-        slower: at least twice as slow, and by 0.1 s; with the times there and here.
+        other: the other run.
+        failing: tests that failed in this run, and did not fail in the other one.
+        fixed: tests that failed in the other run, and did not fail in this one.
+        still: tests that failed in both.
+        added: tests that only this run has.
+        gone: tests that only the other run has.
+        slower: tests that took at least twice as long, and 0.1 s more: node id, seconds in the other run and in this.
+        numbers: the lengths of the lists before they were cut, by their names; `slower` is not among them.
     """
 
     other: Run
@@ -341,19 +333,19 @@ _COMPARED = {
 }
 _SLOWER = """
 SELECT name, there.duration, here.duration FROM here JOIN there USING (task) JOIN task ON task.id = here.task
-WHERE here.duration >= 2 * there.duration AND here.duration >= there.duration + 0.1
+WHERE here.duration >= 2 * there.duration AND here.duration >= there.duration + 0.1 -- short tests vary by chance
 ORDER BY here.duration - there.duration DESC LIMIT ?3
 """
 
 
-def compare(db: sqlite3.Connection, run: Run, other: Run, most: int) -> Comparison:
-    """Return what is different in a run from another one."""
+def compare(db: sqlite3.Connection, run: Run, other: Run, limit: int) -> Comparison:
+    """Return the differences between a run and another run, with at most `limit` node ids of each kind."""
     keys = (run.key, other.key)
     found: dict[str, list[str]] = {}
     numbers: dict[str, int] = {}
     for name, condition in _COMPARED.items():
         numbers[name] = db.execute(f"{_BOTH} SELECT count(*) FROM {condition}", keys).fetchone()[0]
         query = f"{_BOTH} SELECT name FROM task WHERE id IN (SELECT task FROM {condition}) ORDER BY name LIMIT ?3"
-        found[name] = [row[0] for row in db.execute(query, (*keys, most))] if numbers[name] else []
-    slower = [(name, before, now) for name, before, now in db.execute(f"{_BOTH} {_SLOWER}", (*keys, most))]
+        found[name] = [row[0] for row in db.execute(query, (*keys, limit))] if numbers[name] else []
+    slower = [(name, before, now) for name, before, now in db.execute(f"{_BOTH} {_SLOWER}", (*keys, limit))]
     return Comparison(other, **found, slower=slower, numbers=numbers)

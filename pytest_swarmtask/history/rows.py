@@ -1,4 +1,4 @@
-"""From a journal line to what the history keeps of it."""
+"""Decode journal lines, and collect what the tables of the history need of them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ _FAILS = frozenset(name for name in EVENT_TYPES if name.endswith("_FAILED"))
 _OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed"))
 _BY_TYPE = {"TEST_PASSED": "passed", "TEST_FAILED": "failed", "TEST_SKIPPED": "skipped"}
 _BIG = 1 << 62
+"""Numbers from here on are dropped: SQLite's integers end at 2 ** 63, and anybody may have written the number."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 
 class Metadata(msgspec.Struct):
-    """The part of an event's metadata that has columns of its own; anybody may have written it, so of any type."""
+    """The fields of an event's metadata that the history has columns for.
+
+    Metadata comes from anybody, so a field may be of any type.
+    """
 
     outcome: Any = None
     error: Any = None
@@ -50,7 +54,7 @@ class Metadata(msgspec.Struct):
 
 
 class Line(Fields):
-    """A journal line; its metadata is decoded only where something in it is needed."""
+    """A journal line. Its metadata is decoded separately, because a test's start needs none of it."""
 
     metadata: msgspec.Raw
 
@@ -60,16 +64,18 @@ _decode_metadata = msgspec.json.Decoder(Metadata).decode
 
 
 def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
-    """Return an event with what is needed of its metadata, or None where the line is no event.
+    """Decode a journal line.
 
-    The start of a test says nothing that its end does not say: its metadata is left alone.
+    Returns:
+        The event and its metadata, or None if the line is not an event. The metadata of a test's start is None: it says
+        nothing that the test's end does not say, so the time to decode it is saved.
     """
     try:
         if not line.isascii():
-            line.decode()  # what is skipped by the decoder may be no text
+            line.decode()  # the decoder skips unknown fields, and would accept invalid UTF-8 in them
         event = _decode_line(line)
         raw = memoryview(event.metadata)
-        if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # {
+        if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # "{"
             return None
         return event, None if event.event_type == "TEST_STARTED" else _decode_metadata(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -77,11 +83,11 @@ def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
 
 
 FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
-"""Facts of a run that its events tell, as text."""
+"""Facts of a whole run: columns of the table `run` that its events have as metadata, all text."""
 
 
 class SpanRow:
-    """What the lines of one batch tell of one span; None is what they do not tell."""
+    """The columns of one span, as far as the lines of one batch have them; None is unknown."""
 
     __slots__ = (
         "attempt",
@@ -121,7 +127,7 @@ class SpanRow:
         self.teardown_error: str | None = None
 
     def end(self, line: Line, metadata: Metadata) -> None:
-        """Take the event that ends it; of several the latest holds."""
+        """Add an event that ends the span. If there are several, the latest one counts."""
         ended = _ended(line, metadata)
         if self.ended is not None and ended < self.ended:
             return
@@ -139,13 +145,13 @@ class SpanRow:
 
 
 class Batch:
-    """What a number of lines tell, by run and span.
+    """The rows that one batch of lines adds to the history. Runs are named by their trace ids.
 
     Attributes:
-        events: run, event id and line of each.
+        events: run, event id and line of each event.
         spans: by run and span id.
-        facts: by run, what is known of it as a whole; every run is in it.
-        segments: by name, where the cursor is now, and how many lines were events, or were none.
+        facts: by run, what is known of it as a whole. Every run of the batch is in it.
+        segments: by name: the new cursor, the number of events, and the number of lines that are not events.
     """
 
     def __init__(self) -> None:
@@ -155,7 +161,7 @@ class Batch:
         self.segments: dict[str, list[int]] = {}
 
     def add(self, line: bytes) -> bool:
-        """Take a line into account; tell whether it is an event."""
+        """Add a line, and return whether it is an event."""
         found = decode(line)
         if found is None:
             return False
@@ -194,7 +200,10 @@ class Batch:
 
 
 def _ended(line: Line, metadata: Metadata) -> str:
-    """Return when it ended: whoever died without a word did so when last seen, not when that was noticed."""
+    """Return the timestamp of the end.
+
+    A crashed span's end event is written late, when somebody notices the crash. So its `last_seen` counts.
+    """
     seen = metadata.last_seen
     if line.event_type in _FAILS and isinstance(seen, str) and _TIME.fullmatch(seen):
         return min(seen, line.timestamp)
@@ -211,13 +220,13 @@ def _status(line: Line, metadata: Metadata) -> str:
 
 def _command(metadata: Metadata) -> str | None:
     if metadata.command is not None:
-        return _words(metadata.command)
+        return _joined(metadata.command)
     if metadata.action == "session" and isinstance(metadata.arguments, list):
-        return _words(["pytest", *metadata.arguments])
+        return _joined(["pytest", *metadata.arguments])
     return None
 
 
-def _words(value: Any) -> str | None:
+def _joined(value: Any) -> str | None:
     return shlex.join(map(str, value)) if isinstance(value, list) else _text(value)
 
 

@@ -1,6 +1,7 @@
-"""A run as a whole: when, what, how it ended and how many tests, summed up from its spans.
+"""The totals of a run (times, outcome, names, numbers of tests), computed from its spans.
 
-Whoever adds to a run marks it stale in the same transaction, so a sum that was not made is made up for.
+An import marks a run as stale in the transaction that adds to it. So if the import is killed before the totals are
+computed, the next one computes them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     import sqlite3
 
 _AT_ONCE = 100
+"""Runs in one transaction. It bounds how long another writer has to wait."""
 _MOST_ROOTS = 3
+"""Outermost tasks that are named in `what`, which has to fit into a line."""
 _COLUMNS = {
     "passed": "passed",
     "failed": "failed",
@@ -24,7 +27,7 @@ _COLUMNS = {
     "xpassed": "xpassed",
     None: "unfinished",
 }
-"""The column that counts the tests of each outcome; a test without one has not ended."""
+"""The column that counts the tests of each outcome. A test without an outcome has not ended."""
 
 _TIMES = """
 SELECT min(started), max(max(started, coalesce(ended, started))),
@@ -45,20 +48,20 @@ WHERE id = ?
 
 
 def refresh(db: sqlite3.Connection) -> None:
-    """Sum up the runs that have changed."""
+    """Compute the totals of all stale runs."""
     find = "SELECT id FROM run WHERE stale LIMIT ?"
-    while db.execute(find, (1,)).fetchone():
+    while db.execute(find, (1,)).fetchone():  # asked first, so that nothing is locked if no run is stale
         with transaction(db):
             for (run,) in db.execute(find, (_AT_ONCE,)).fetchall():
                 _refresh(db, run)
 
 
 def _refresh(db: sqlite3.Connection, run: int) -> None:
-    started, last, teardown_errors = db.execute(_TIMES, (run,)).fetchone()
+    started, latest, teardown_errors = db.execute(_TIMES, (run,)).fetchone()
     roots = db.execute(_ROOTS, (run,)).fetchall()
-    over = all(ended is not None for _, ended, _, _ in roots)
-    ended = last if over else None
-    outcome = "failed" if any(failed for _, _, failed, _ in roots) else "completed" if over else "unfinished"
+    has_ended = all(ended is not None for _, ended, _, _ in roots)
+    ended = latest if has_ended else None
+    outcome = "failed" if any(failed for _, _, failed, _ in roots) else "completed" if has_ended else "unfinished"
     command = next((command for _, _, _, command in roots if command), None)
     query = "SELECT status, count(*) FROM span WHERE run = ? AND kind = 'TEST' GROUP BY status"
     counts = dict(db.execute(query, (run,)).fetchall())

@@ -1,7 +1,7 @@
 """The tables of the history, and the views that people and other tools may rely on.
 
-Tables are named in the singular and may change with the schema's version; views are named in the plural,
-documented in docs/history.md, and stay.
+Tables have singular names and may change with the schema's version. Views have plural names, are documented in
+docs/history.md, and do not change.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ MIGRATIONS = (
     CREATE TABLE note (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
     """,
 )
-"""What leads from each version of the schema to the next; the first one from an empty file."""
+"""One script for each version of the schema. It changes the version before into this one; the first starts from an
+empty file. A script that was released never changes: files of its version exist."""
 
 VERSION = len(MIGRATIONS)
 

@@ -1,4 +1,4 @@
-"""What the files of SQLite have in common here: private, in WAL mode, and mended by one process at a time."""
+"""SQLite files of the history and of the relay: private, in WAL mode, and replaced by one process at a time."""
 
 from __future__ import annotations
 
@@ -15,48 +15,53 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PAUSE = 0.02
+"""Seconds between two attempts to get a lock, which others hold only while they open or rename a file."""
 _making = threading.Lock()
 
 
 def make_private(path: str) -> None:
-    """Make the file where there is none; SQLite gives its other files the mode of this one.
+    """Make an empty file that only its owner can use, if there is none. SQLite gives its other files the same mode.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the file cannot be made.
     """
-    # To close any descriptor of the file takes SQLite's locks from each connection that this process has to it; others
-    # would then remove its log (https://sqlite.org/howtocorrupt.html, 2.2). So none is opened once there may be one.
+    # Closing any descriptor of the file takes SQLite's locks away from all connections of this process, and other
+    # processes would then remove its log (https://sqlite.org/howtocorrupt.html, 2.2). So this function opens nothing
+    # as soon as there may be a connection.
     with _making:
         if not os.path.exists(path):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def use_wal(db: sqlite3.Connection, timeout: float) -> None:
-    """Switch to WAL; unlike for everything else SQLite does not wait for others that do so at the same moment.
+    """Switch a database to WAL mode, and wait for other processes that do so at the same moment.
+
+    SQLite's own timeout does not cover this statement, so it is repeated here.
 
     Raises:
-        sqlite3.OperationalError: it is locked for `timeout` seconds, or cannot be written.
+        sqlite3.OperationalError: the database is locked for `timeout` seconds, or cannot be written.
     """
     deadline = time.monotonic() + timeout
     while True:
         try:
             db.execute("PRAGMA journal_mode = WAL")
             return
-        except sqlite3.OperationalError as error:  # noqa: PERF203 - that is what the loop is for
+        except sqlite3.OperationalError as error:  # noqa: PERF203 - the loop repeats what failed
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)
 
 
 @contextlib.contextmanager
-def unmoved(path: str) -> Iterator[None]:
-    """See to it that nobody moves the file aside while it is being opened.
+def opening(path: str) -> Iterator[None]:
+    """Keep other processes from moving a database aside while this one opens it.
 
-    SQLite opens the file first and finds its log by name with the first access: that would be the log of the next one.
+    SQLite opens the database first and finds its log by name later. If the file was moved between the two, SQLite would
+    take the log of the file that replaced it.
     """
     try:
-        lock = _locked(path, shared=True)
-    except OSError:  # nothing can be written here, so nothing is moved
+        lock = _open_locked(path, shared=True)
+    except OSError:  # the folder cannot be written, so nobody can move the file either
         yield
         return
     try:
@@ -66,16 +71,17 @@ def unmoved(path: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def alone(path: str) -> Iterator[None]:
-    """Keep other threads and processes from mending the same file, and from opening it meanwhile."""
-    lock = _locked(path, shared=False)
+def repairing(path: str) -> Iterator[None]:
+    """Keep other threads and processes from opening or replacing a database while this one replaces it."""
+    lock = _open_locked(path, shared=False)
     try:
         yield
     finally:
         os.close(lock)
 
 
-def _locked(path: str, *, shared: bool) -> int:
+def _open_locked(path: str, *, shared: bool) -> int:
+    # A file of its own, because the database is renamed while this lock is in use. Older versions use the same name.
     lock = os.open(f"{path}.mending", os.O_RDWR | os.O_CREAT, 0o600)
     while not locks.try_lock(lock, shared=shared):
         time.sleep(_PAUSE)

@@ -1,4 +1,4 @@
-"""The trend over the last runs, as small charts of one column for each run."""
+"""The trend of the last runs, as small bar charts with one column for each run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask.report.terminal import moment, seconds
+from pytest_swarmtask.report.phrases import format_duration, format_time, short_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -14,16 +14,25 @@ if TYPE_CHECKING:
     from pytest_swarmtask.history.query import Run
 
 HEIGHT = 40
+"""Units of the highest column."""
 STEP = 10
 """Units from one column to the next."""
 _LOWEST = 1.5
+"""Units of the lowest column, so that a zero is seen and differs from a gap."""
 _MOST_OVER_MEDIAN = 4
+"""Multiple of the median at which a chart of durations is cut. Otherwise one run that hung would flatten all others."""
 _OUTCOMES = {"completed": ("good", 0.3), "failed": ("bad", 1.0)}
-"""How a run's outcome is drawn: by its colour, and by its height."""
+"""The colour of an outcome, and its height as a share of `HEIGHT`, for people who cannot see the colours."""
 
 
-class Column(NamedTuple):
-    """One run in a chart; `kind` as in the timeline or ``plain``, and ``cut`` where it should be higher."""
+class ChartColumn(NamedTuple):
+    """One run in a chart.
+
+    Attributes:
+        x, height: position and height in units.
+        kind: CSS classes: the kind of an outcome (`kind_of`) or ``plain``, and ``cut`` if the column should be higher.
+        text: the run and its number, in words.
+    """
 
     x: int
     height: float
@@ -33,22 +42,27 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Chart:
-    """One number over the last runs; `now` tells it of the last one."""
+    """One number over the last runs; `now` is its value in the newest run, in words."""
 
     name: str
     now: str
-    columns: list[Column]
+    columns: list[ChartColumn]
 
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
-    """Return the charts of these runs, oldest first, without those that have nothing to show."""
+    """Return the charts of these runs, which are given oldest first. Numbers that no run has are left out."""
     return list(_charts(runs))
 
 
-class _Numbers(NamedTuple):
-    """What a chart of numbers is made of; `words` tells one of them to a person.
+class _Series(NamedTuple):
+    """A number of a run, and how it is shown.
 
-    With `cut`, one run that hung does not make all others look like nothing.
+    Attributes:
+        name, now: as in `Chart`.
+        value: returns the number of a run, or None.
+        words: returns a number in words.
+        kind: the class of a column whose number is not zero.
+        cut: whether columns are cut at `_MOST_OVER_MEDIAN`.
     """
 
     name: str
@@ -64,35 +78,36 @@ def _charts(runs: Sequence[Run]) -> Iterator[Chart]:
     failed = sum(run.outcome == "failed" for run in runs)
     yield Chart("outcome", f"{failed} of {len(runs)} failed", [_outcome(run, at) for at, run in enumerate(runs)])
     if any(run.tests for run in runs):
-        yield _drawn(runs, _Numbers("failed tests", f"{last.bad:,}", lambda run: run.bad, "{:,}".format, "bad"))
-        yield _drawn(runs, _Numbers("tests", f"{last.tests:,}", lambda run: run.tests, "{:,}".format))
+        yield _chart(runs, _Series("failed tests", f"{last.bad:,}", lambda run: run.bad, "{:,}".format, "bad"))
+        yield _chart(runs, _Series("tests", f"{last.tests:,}", lambda run: run.tests, "{:,}".format))
     times = [run.duration for run in runs if run.duration is not None]
     if times:
-        said = [] if last.duration is None else [seconds(last.duration)]
-        now = ", ".join([*said, *([f"median {seconds(statistics.median(times))}"] if len(times) > 1 else [])])
-        yield _drawn(runs, _Numbers("duration", now, lambda run: run.duration, seconds, cut=True))
+        parts = [] if last.duration is None else [format_duration(last.duration)]
+        if len(times) > 1:
+            parts.append(f"median {format_duration(statistics.median(times))}")
+        yield _chart(runs, _Series("duration", ", ".join(parts), lambda run: run.duration, format_duration, cut=True))
     if any(run.coverage is not None for run in runs):
         now = "not measured" if last.coverage is None else f"{last.coverage:.1f} %"
-        yield _drawn(runs, _Numbers("coverage", now, lambda run: run.coverage, "{:.1f} %".format))
+        yield _chart(runs, _Series("coverage", now, lambda run: run.coverage, "{:.1f} %".format))
 
 
-def _outcome(run: Run, at: int) -> Column:
+def _outcome(run: Run, at: int) -> ChartColumn:
     kind, share = _OUTCOMES.get(run.outcome, ("open", 0.6))
-    return Column(at * STEP, HEIGHT * share, kind, f"{_about(run)}: {run.outcome}")
+    return ChartColumn(at * STEP, HEIGHT * share, kind, f"{_about(run)}: {run.outcome}")
 
 
-def _drawn(runs: Sequence[Run], what: _Numbers) -> Chart:
-    numbers = [(at * STEP, number, run) for at, run in enumerate(runs) if (number := what.value(run)) is not None]
-    most = max((number for _, number, _ in numbers), default=0)
-    if what.cut:
-        most = min(most, _MOST_OVER_MEDIAN * statistics.median(number for _, number, _ in numbers))
+def _chart(runs: Sequence[Run], series: _Series) -> Chart:
+    numbers = [(at * STEP, number, run) for at, run in enumerate(runs) if (number := series.value(run)) is not None]
+    top = max((number for _, number, _ in numbers), default=0)
+    if series.cut:
+        top = min(top, _MOST_OVER_MEDIAN * statistics.median(number for _, number, _ in numbers))
     columns = []
     for x, number, run in numbers:
-        height = min(max(_LOWEST, number / (most or 1) * HEIGHT), HEIGHT)
-        drawn = (what.kind if number else "plain") + (" cut" if number > most else "")
-        columns.append(Column(x, round(height, 1), drawn, f"{_about(run)}: {what.words(number)}"))
-    return Chart(what.name, what.now, columns)
+        height = min(max(_LOWEST, number / (top or 1) * HEIGHT), HEIGHT)
+        kind = (series.kind if number else "plain") + (" cut" if number > top else "")
+        columns.append(ChartColumn(x, round(height, 1), kind, f"{_about(run)}: {series.words(number)}"))
+    return Chart(series.name, series.now, columns)
 
 
 def _about(run: Run) -> str:
-    return f"{run.run[:12]}, {moment(run.started)}"
+    return f"{short_id(run.run)}, {format_time(run.started)}"

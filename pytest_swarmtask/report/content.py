@@ -1,4 +1,4 @@
-"""What a report says, whatever form it is given in."""
+"""What every form of a report says about a run: failures, slowest and flaky tests, trend, and comparison."""
 
 from __future__ import annotations
 
@@ -7,28 +7,32 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
+from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
     import sqlite3
 
     from pytest_swarmtask.history.query import Comparison, Failure, Flaky, Run, TestDuration
 
+# These numbers bound what a report shows of a run, and with it the length of `report --json`, which docs/history.md
+# documents. A reader of the slowest tests looks at the first few.
 MOST_SLOW = 10
 MOST_FLAKY = 20
-WORTH_TELLING = 0.01
-"""Seconds that a test has to take before a person is told of it as slow."""
 MOST_COMPARED = 50
+MIN_SLOW = 0.01
+"""Seconds that a test must take to be shown as slow. If all tests are faster, none of them needs attention."""
 
 
 class ReportRequest(NamedTuple):
-    """What is asked for.
+    """Which run to report on, and what to compare it with.
 
     Attributes:
-        run: the beginning of a run's id; None for the last one.
-        compare: the beginning of another's, or None.
-        branch, since: only runs on this branch, or that started at this time or later.
-        last: how many runs the trend and flaky tests are looked for in.
-        failures: how many failures to tell of, at most.
+        run: the beginning of the run's id; None for the last run.
+        compare: the beginning of another run's id; None for no comparison.
+        branch: only runs on this branch. It applies to the trend, and to the choice of the last run.
+        since: only runs that started at this timestamp or later. It applies to the same.
+        last: the number of runs in the trend, which are searched for flaky tests.
+        failures: the number of failures to return, at most.
     """
 
     run: str | None = None
@@ -41,15 +45,15 @@ class ReportRequest(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """One run, and how it stands against those before it.
+    """A run, compared with the runs before it. `report --json` has these fields.
 
     Attributes:
         run: the run.
-        failures: what failed in it; `failures_total` is how many there are.
+        failures: its failures, of which there are `failures_total`.
         slowest: its slowest tests.
-        flaky: flaky tests among the runs of `trend`.
-        trend: it and the runs of the same tasks before it, oldest first.
-        comparison: with the other run that was asked for, or None.
+        flaky: tests that were flaky in the runs of `trend`.
+        trend: the runs with the same outermost tasks up to this one, oldest first.
+        comparison: the differences from another run, if the request names one.
     """
 
     run: Run
@@ -62,69 +66,69 @@ class Report:
 
     @property
     def slow(self) -> list[TestDuration]:
-        """Those of its slowest tests that took any time worth telling."""
-        return [timing for timing in self.slowest if timing.duration >= WORTH_TELLING]
+        """The slowest tests that took at least `MIN_SLOW` seconds."""
+        return [timing for timing in self.slowest if timing.duration >= MIN_SLOW]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as `report --json` gives it; the shape is documented in docs/history.md."""
+        """Return the object of `report --json`. docs/history.md documents its fields."""
         shown: dict[str, Any] = _without_keys(asdict(self))
         return shown
 
 
 def _without_keys(value: Any) -> Any:
-    """Return plain data without the numbers that mean something only inside of one file."""
+    """Return plain data without primary keys, which mean something only inside of one database file."""
     if isinstance(value, dict):
         return {name: _without_keys(item) for name, item in value.items() if name != "key"}
     return [_without_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def collect(db: sqlite3.Connection, wanted: ReportRequest) -> Report | None:
-    """Return the report on a run, or None where there is no such run.
+def collect_report(db: sqlite3.Connection, request: ReportRequest) -> Report | None:
+    """Return the report on the requested run, or None if no run matches.
 
     Raises:
-        UsageError: a run was named that is not there, or by a beginning that several have.
+        UsageError: the request names a run that does not exist, or a beginning that several runs have.
     """
-    run = chosen(db, wanted)
+    run = requested_run(db, request)
     if run is None:
         return None
-    failed, total = query.failures(db, run, wanted.failures)
-    which = query.RunFilter(wanted.branch, wanted.since, run.what, run.started)
-    trend = query.last_runs(db, wanted.last, which)
-    runs = trend or [run]
-    other = one_run(db, wanted.compare) if wanted.compare else None
+    failures, total = query.failures(db, run, request.failures)
+    comparable = query.RunFilter(request.branch, request.since, run.what, run.started)
+    # A named run may itself be excluded by the filter, and be the only one.
+    trend = query.last_runs(db, request.last, comparable) or [run]
+    other = find_run(db, request.compare) if request.compare else None
     return Report(
         run,
-        failed,
+        failures,
         total,
         query.slowest(db, run, MOST_SLOW),
-        query.flaky(db, runs, MOST_FLAKY),
-        runs[::-1],
+        query.flaky(db, trend, MOST_FLAKY),
+        trend[::-1],
         query.compare(db, run, other, MOST_COMPARED) if other else None,
     )
 
 
-def chosen(db: sqlite3.Connection, wanted: ReportRequest) -> Run | None:
-    """Return the run that is asked for, or None where there is none.
+def requested_run(db: sqlite3.Connection, request: ReportRequest) -> Run | None:
+    """Return the requested run, or None if no run matches.
 
     Raises:
-        UsageError: as in `collect`.
+        UsageError: as in `collect_report`.
     """
-    if wanted.run is not None:
-        return one_run(db, wanted.run)
-    return next(iter(query.last_runs(db, 1, query.RunFilter(wanted.branch, wanted.since))), None)
+    if request.run is not None:
+        return find_run(db, request.run)
+    return next(iter(query.last_runs(db, 1, query.RunFilter(request.branch, request.since))), None)
 
 
-def one_run(db: sqlite3.Connection, prefix: str) -> Run:
-    """Return the one run whose id begins like this.
+def find_run(db: sqlite3.Connection, prefix: str) -> Run:
+    """Return the run whose id begins with `prefix`.
 
     Raises:
-        UsageError: there is none, or more than one.
+        UsageError: no run or several runs begin with it.
     """
     found = query.find_runs(db, prefix.lower())
     if len(found) == 1:
         return found[0]
     others = found or query.last_runs(db, 3)
-    names = ", ".join(run.run[:12] for run in others)
+    names = ", ".join(short_id(run.run) for run in others)
     if found:
         raise UsageError(f"several runs begin with {prefix!r}: {names}")
     raise UsageError(f"no run begins with {prefix!r}; " + (f"the last ones are {names}" if names else "there are none"))

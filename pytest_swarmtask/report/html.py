@@ -1,7 +1,7 @@
-"""The report as one HTML file that needs nothing else: no network, no other file, and for the essentials no script.
+"""The report as one HTML file, which needs no network and no other file. The essentials need no script either.
 
-Whatever comes out of an event is text: Jinja2 escapes it, and what could steer a terminal or turn the direction of a
-line is written out. A policy in the page allows only the one style and the one script that it brings along.
+Everything that comes from an event is shown as text: Jinja2 escapes it, and characters that change the direction of
+text or steer a terminal are written out. A Content-Security-Policy allows only the style and the script of the page.
 """
 
 from __future__ import annotations
@@ -19,44 +19,51 @@ from markupsafe import Markup
 from pytest_swarmtask.core.outcomes import first_line, kind_of, relative
 from pytest_swarmtask.core.text import neutral, neutral_lines
 from pytest_swarmtask.report import charts
-from pytest_swarmtask.report.terminal import moment, seconds
-from pytest_swarmtask.report.text import since, tests
+from pytest_swarmtask.report.phrases import failing_since, format_duration, format_time, outcome_counts
 from pytest_swarmtask.report.timeline import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_swarmtask.history.query import Run
-    from pytest_swarmtask.report.page import DeliverySummary, Page, Test
+    from pytest_swarmtask.report.page import DeliverySummary, Page, PageTest
 
 FIRST_TESTS = 50
-"""Tests that are there without a script, and that a page of the list has with one."""
+"""Tests that the list shows without a script, and at once with one. `PAGE` in report.js must have the same value."""
+
+# Characters that are shown. Node ids and messages come from anybody, and one of a megabyte would hide the rest.
 _LONGEST_NAME = 1000
+"""Of a node id in the list of failures."""
 _LONGEST_LISTED = 400
+"""Of a node id elsewhere, and of every other text in one line."""
 _LONGEST_MESSAGE = 4000
+"""Of a message in the list of failures."""
 _LONGEST_NOTE = 120
+"""Of a message in the list of tests, which has one line for it."""
 _MOST_NOTES = 5000
-_USUAL = (None, None, None, None, "", 1, 0, "")
+"""Tests in the list that have their message. Failed tests come first, so only a run with more failures lacks some."""
+
+_DEFAULTS = (None, None, None, None, "", 1, 0, "")
+"""The value of each column of a test that report.js assumes if the row is shorter. None is no default."""
 _GLYPHS = {"good": "✓", "bad": "✕", "skip": "○", "open": "…"}
 _IN_SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 _COMPARED = (
     ("failing", "bad", "newly failing"),
     ("fixed", "good", "fixed"),
     ("still", "bad", "still failing"),
-    ("added", "skip", "only here"),
-    ("gone", "skip", "only there"),
+    ("added", "skip", "added"),
+    ("gone", "skip", "removed"),
 )
 
 
 def html(page: Page | None, project: str, root: str, delivered: DeliverySummary, *, live: bool = False) -> str:
-    """Return the report.
+    """Return the page.
 
     Args:
-        page: what it says; None where there is no run to show.
+        page: its content; None if there is no run to show.
         project: the name of the project.
-        root: its folder; places in it are told from there.
-        delivered: what became of the events.
-        live: whether the page is served, and asks whether there is something new.
+        root: the project's folder. Files below it are shown relative to it.
+        delivered: how many events each endpoint has received.
+        live: whether the page is served, and so asks the server for news.
     """
     style, script = Markup(_source("report.css")), Markup(_source("report.js"))  # noqa: S704 - our own files
     return _template(root).render(
@@ -75,7 +82,10 @@ def html(page: Page | None, project: str, root: str, delivered: DeliverySummary,
 
 
 def policy(*, live: bool) -> str:
-    """Return the Content-Security-Policy of the page: its own style and script and nothing else."""
+    """Return the Content-Security-Policy of the page: its own style and script, by their hashes, and nothing else.
+
+    The standard is https://www.w3.org/TR/CSP3/. A live page may also ask its own server.
+    """
     own = f"style-src 'sha256-{_digest('report.css')}'; script-src 'sha256-{_digest('report.js')}';"
     asks = " connect-src 'self';" if live else ""
     return f"default-src 'none'; {own}{asks} base-uri 'none'; form-action 'none'"
@@ -99,9 +109,9 @@ def _template(root: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "seconds": seconds,
-        "moment": moment,
-        "since": since,
+        "seconds": format_duration,
+        "moment": format_time,
+        "since": failing_since,
         "kind": kind_of,
         "glyph": _GLYPHS.__getitem__,
         "relative": lambda place: relative(place, root),
@@ -110,7 +120,7 @@ def _template(root: str) -> Template:
         "message": lambda text: _cut(text, _LONGEST_MESSAGE),
         "note": _note,
         "number": lambda value: f"{value:,}",
-        "totals": _totals,
+        "totals": outcome_counts,
     }
     environment.globals |= {"width": WIDTH, "chart_height": charts.HEIGHT, "chart_step": charts.STEP}
     environment.globals["first"] = FIRST_TESTS
@@ -118,33 +128,27 @@ def _template(root: str) -> Template:
 
 
 def _inert(value: object) -> object:
-    """Return what is put into the page: text of others without what is obeyed instead of shown."""
+    """Return a value for the page. In texts, characters that a browser would obey instead of show are written out."""
     return value if isinstance(value, Markup) else neutral_lines(str(value))
-
-
-def _totals(run: Run) -> list[tuple[str, str]]:
-    """Return each number of tests with its word, as the terminal says them."""
-    _, _, counted = tests(run).plain.partition(": ")
-    pairs = (part.split(" ", 1) for part in counted.split(", ") if part)
-    return [(number, word) for number, word in pairs]
 
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:longest]}[…]"
 
 
-def _note(test: Test) -> str:
+def _note(test: PageTest) -> str:
     return _cut(first_line(test.error or ""), _LONGEST_NOTE)
 
 
 def _data(page: Page | None) -> Markup:
-    """Return the tests for the script, as JSON that is safe inside of a script element."""
+    """Return the tests for report.js, as JSON that is safe inside of a script element."""
     found = {"outcomes": [], "files": [], "tests": []} if page is None else _columns(page)
     text = json.dumps(found, separators=(",", ":"), ensure_ascii=True)
-    return Markup(text.translate(_IN_SCRIPT))  # noqa: S704 - nothing is left in it that ends or begins a tag
+    return Markup(text.translate(_IN_SCRIPT))  # noqa: S704 - no character is left that could begin or end a tag
 
 
 def _columns(page: Page) -> dict[str, list[Any]]:
+    """Return the tests as rows in which outcomes and files are numbers, since most tests share them."""
     failures = {each.task_id: number for number, each in enumerate(page.report.failures, 1) if each.kind == "TEST"}
     outcomes: dict[str, int] = {}
     paths: dict[str, int] = {}
@@ -153,9 +157,9 @@ def _columns(page: Page) -> dict[str, list[Any]]:
 
 
 def _rows(
-    found: Sequence[Test], failures: dict[str, int], outcomes: dict[str, int], paths: dict[str, int]
+    tests: Sequence[PageTest], failures: dict[str, int], outcomes: dict[str, int], paths: dict[str, int]
 ) -> Iterator[list[Any]]:
-    for number, test in enumerate(found):
+    for number, test in enumerate(tests):
         path, separator, rest = neutral(_cut(test.name, _LONGEST_LISTED)).partition("::")
         row = [
             outcomes.setdefault(test.outcome, len(outcomes)),
@@ -167,6 +171,6 @@ def _rows(
             failures.get(test.name, 0),
             neutral(_note(test)) if number < _MOST_NOTES else "",
         ]
-        while row and row[-1] == _USUAL[len(row) - 1]:
-            row.pop()  # what is as usual need not be said twenty thousand times
+        while row and row[-1] == _DEFAULTS[len(row) - 1]:
+            row.pop()  # a page of 20,000 tests would be much bigger
         yield row

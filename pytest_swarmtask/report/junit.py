@@ -1,4 +1,4 @@
-"""A run as JUnit XML, as pytest writes it, for tools that read that."""
+"""A run as JUnit XML in the form that pytest writes, for other tools."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _TAGS = {
     "skipped": "skipped",
     "xfailed": "skipped",
 }
-
-
+"""The element of each outcome that has one. pytest, too, puts expected failures under `skipped`."""
 _NOT_IN_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
+"""XML 1.0 forbids these two (section 2.2), like most control characters, which `neutral_lines` writes out."""
 
 
 def write_junit(db: sqlite3.Connection, run: Run, file: BinaryIO) -> None:
-    """Write the tests of a run, one after the other, however many there are."""
+    """Write the tests of a run one by one, so that memory does not grow with their number."""
     xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
     xml.startDocument()
     xml.startElement("testsuites", _attributes({"name": run.what}))
@@ -38,7 +38,7 @@ def write_junit(db: sqlite3.Connection, run: Run, file: BinaryIO) -> None:
     for result, teardown_error in query.results(db, run):
         xml.characters("\n")
         _case(xml, result, result.outcome, result.error)
-        if teardown_error is not None and result.outcome == "failed":  # pytest counts it as a case of its own
+        if teardown_error is not None and result.outcome == "failed":  # pytest writes a second case
             _case(xml, result, "error", teardown_error)
     xml.endElement("testsuite")
     xml.endElement("testsuites")
@@ -61,10 +61,10 @@ def _suite(run: Run) -> dict[str, object]:
 
 def _case(xml: XMLGenerator, result: Result, outcome: str, error: str | None) -> None:
     path, _, rest = result.test.partition("::")
-    bare, bracket, parameters = rest.partition("[")  # a parameter may hold `::`
+    bare, bracket, parameters = rest.partition("[")  # a parameter may contain `::`
     *classes, name = bare.split("::")
     module = path.removesuffix(".py").replace("/", ".")
-    # What could not be collected has no name besides its module's.
+    # A module that could not be collected has no test name, and pytest then names the case after the module.
     classname = ".".join([module, *classes]) if name else ""
     attributes = {"classname": classname, "name": name + bracket + parameters if name else module}
     attributes["time"] = f"{result.duration or 0:.3f}"
@@ -85,5 +85,5 @@ def _attributes(values: Mapping[str, object]) -> AttributesImpl[str]:
 
 
 def _clean(text: str) -> str:
-    """Return a text without what XML cannot carry; lines stay lines."""
+    """Return a text without characters that XML forbids. Lines stay lines."""
     return neutral_lines(text).translate(_NOT_IN_XML)

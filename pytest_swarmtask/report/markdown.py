@@ -1,4 +1,4 @@
-"""The report as Markdown, for a pull request or the summary of a job."""
+"""The report as Markdown, for a pull request or the summary of a CI job."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.markdown import code, table, text
 from pytest_swarmtask.core.outcomes import first_line, relative
-from pytest_swarmtask.report.terminal import moment, seconds
-from pytest_swarmtask.report.text import since, tests
+from pytest_swarmtask.core.text import plural
+from pytest_swarmtask.report.phrases import (
+    failing_since,
+    format_duration,
+    format_time,
+    outcome_counts,
+    short_commit,
+    short_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def markdown(report: Report, root: str) -> str:
-    """Return a report; places in the project's folder are told from there."""
+    """Return a report. Files below `root` are shown relative to it."""
     return "\n\n".join(_parts(report, root))
 
 
@@ -26,7 +33,8 @@ def _parts(report: Report, root: str) -> Iterator[str]:
     yield f"### {text(run.what)}: {text(run.outcome)}"
     yield _facts(run)
     if run.tests:
-        yield tests(run).plain
+        counts = ", ".join(f"{count} {word}" for word, count in outcome_counts(run).items())
+        yield f"{plural(run.tests, 'test')}: {counts}"
     if run.coverage is not None:
         yield f"coverage {run.coverage:g} %"
     if report.failures:
@@ -34,11 +42,12 @@ def _parts(report: Report, root: str) -> Iterator[str]:
     if report.failures_total > len(report.failures):
         yield f"and {report.failures_total - len(report.failures)} more"
     if report.comparison is not None:
-        yield f"Against run {code(report.comparison.other.run[:12])}:"
+        yield f"Compared with run {code(short_id(report.comparison.other.run))}:"
         yield "\n".join(_comparison(report.comparison)) or "no difference"
     if report.slow:
         rows = (
-            (seconds(t.duration), "" if t.usual is None else seconds(t.usual), code(t.test)) for t in report.slowest
+            (format_duration(t.duration), "" if t.usual is None else format_duration(t.usual), code(t.test))
+            for t in report.slowest
         )
         yield table(("slowest", "usually", "test"), rows)
     if report.flaky:
@@ -46,13 +55,13 @@ def _parts(report: Report, root: str) -> Iterator[str]:
 
 
 def _facts(run: Run) -> str:
-    facts = [f"run {code(run.run[:12])}", moment(run.started)]
+    facts = [f"run {code(short_id(run.run))}", format_time(run.started)]
     if run.duration is not None:
-        facts.append(seconds(run.duration))
+        facts.append(format_duration(run.duration))
     if run.branch:
         facts.append(f"branch {code(run.branch)}")
     if run.commit:
-        facts.append(f"commit {code(run.commit[:10])}")
+        facts.append(f"commit {code(short_commit(run.commit))}")
     return ", ".join(facts)
 
 
@@ -61,7 +70,7 @@ def _failure(failure: Failure, root: str) -> tuple[str, ...]:
         code(failure.task_id),
         code(first_line(failure.error or "")),
         code(relative(failure.place or "", root)),
-        text(since(failure)),
+        text(failing_since(failure)),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the HTML report shows beside what every report says: all tests, the timeline, deliveries, what has changed."""
+"""What only the HTML page shows, in addition to every report: all tests, the timeline, changes, and deliveries."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.history import query
 from pytest_swarmtask.relay.survey import survey
-from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, collect
-from pytest_swarmtask.report.timeline import Timeline, timeline
+from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, collect_report
+from pytest_swarmtask.report.timeline import Timeline, run_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.survey import EndpointSurvey
 
 MOST_TESTS = 50_000
+"""Tests in the page. 20,000 make less than 2 MB, so the page stays below 5 MB. `report --junit` has all tests."""
 
 
-class Test(NamedTuple):
-    """How a test ended in the run; `error` is its message where it did not end well."""
+class PageTest(NamedTuple):
+    """How a test ended in the run; `error` is its message unless it passed."""
 
     name: str
     outcome: str
@@ -34,24 +35,29 @@ class Test(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """All that the HTML report shows of one run.
+    """Everything that the HTML page shows of one run.
 
     Attributes:
         report: what every form of the report says.
-        tests: its tests, first those that failed, then those that have not ended, then the others in order; at most
-            `MOST_TESTS`.
-        timeline: what happened when.
-        changes: what is different from the run that it is compared with: the one that was asked for, or the one before.
+        tests: its tests: failed ones first, then those that have not ended, then the others in the order of the
+            journal; at most `MOST_TESTS`.
+        timeline: the run as lanes.
+        changes: the differences from the requested run, or else from the run before; None if there is none.
     """
 
     report: Report
-    tests: list[Test]
+    tests: list[PageTest]
     timeline: Timeline
     changes: Comparison | None
 
 
 class DeliverySummary(NamedTuple):
-    """What became of the journal's events: by endpoint, or why that cannot be told now."""
+    """How many events each endpoint has received.
+
+    Attributes:
+        endpoints: the counts, by the names of the endpoints.
+        problem: why the counts cannot be read now, or None.
+    """
 
     endpoints: Mapping[str, EndpointSurvey]
     problem: str | None = None
@@ -65,25 +71,26 @@ ORDER BY span.failed DESC, span.ended IS NOT NULL, span.id LIMIT ?
 """
 
 
-def collect_page(db: sqlite3.Connection, wanted: ReportRequest) -> Page | None:
-    """Return what the page on a run shows, or None where there is no such run.
+def collect_page(db: sqlite3.Connection, request: ReportRequest) -> Page | None:
+    """Return what the page on the requested run shows, or None if no run matches.
 
     Raises:
-        UsageError: a run was named that is not there, or by a beginning that several have.
+        UsageError: the request names a run that does not exist, or a beginning that several runs have.
     """
-    report = collect(db, wanted)
+    report = collect_report(db, request)
     if report is None:
         return None
-    tests = [Test(*row) for row in db.execute(_TESTS, (report.run.key, MOST_TESTS))]
-    return Page(report, tests, timeline(db, report.run), report.comparison or _since_the_last(db, report.trend))
+    tests = [PageTest(*row) for row in db.execute(_TESTS, (report.run.key, MOST_TESTS))]
+    changes = report.comparison or _changes_since_previous(db, report.trend)
+    return Page(report, tests, run_timeline(db, report.run), changes)
 
 
-def _since_the_last(db: sqlite3.Connection, trend: list[Run]) -> Comparison | None:
+def _changes_since_previous(db: sqlite3.Connection, trend: list[Run]) -> Comparison | None:
     return query.compare(db, trend[-1], trend[-2], MOST_COMPARED) if len(trend) > 1 else None
 
 
-def deliveries(project: Project, environ: Mapping[str, str]) -> DeliverySummary:
-    """Return what became of the events of a journal. Never raises: a report does without."""
+def summarize_deliveries(project: Project, environ: Mapping[str, str]) -> DeliverySummary:
+    """Return how many events each endpoint has received. Never raises: a report is worth having without it."""
     try:
         return DeliverySummary(survey(project, environ).endpoints)
     except (sqlite3.Error, OSError) as error:

@@ -1,4 +1,7 @@
-"""What is shown in a terminal: plain where it is piped, in ASCII where the terminal has no more."""
+"""How to print in a terminal: the console, coloured counts, bars, and the tree of a run that `status` shows.
+
+Piped output is plain and is not broken into lines. Bars are ASCII if the terminal's encoding is not Unicode.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from rich.tree import Tree
 
 from pytest_swarmtask.core.outcomes import FAILED, ORDER, TEARDOWN
 from pytest_swarmtask.core.text import neutral
-from pytest_swarmtask.core.timestamps import local_time
+from pytest_swarmtask.report.phrases import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,42 +23,42 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.tree import SpanNode
 
 _PIPED_WIDTH = 1000
-_FAST = 0.01
-_SLOW = 60.0
+"""Columns of piped output. Programs that read it, such as `grep`, need a line to stay a line."""
 _BAD = (*FAILED, TEARDOWN)
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.:-=+*#"
 
 
-class _Console(Console):
-    """Leaves it to the command line what it means that a reader, such as `head`, has seen enough."""
+class PipeAwareConsole(Console):
+    """A console that leaves a broken pipe, as after `| head`, to the command line."""
 
     def on_broken_pipe(self) -> None:
-        """Let the error go on, where rich would end the process with 1."""
-        raise  # noqa: PLE0704 - it is called where the error is handled
+        """Raise the error again; rich would end the process with exit code 1."""
+        raise  # noqa: PLE0704 - rich calls this method while it handles the error
 
 
 def console() -> Console:
-    """Return where to print: as wide as the terminal, and never broken into lines where it is none."""
+    """Return the console for standard output, which is as wide as the terminal."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a name may hold what the terminal's encoding has not
-    return _Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+        sys.stdout.reconfigure(errors="replace")  # the terminal's encoding may lack a character of a name
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    return PipeAwareConsole(highlight=False, markup=False, emoji=False, width=width)
 
 
 def print_tree(trace_id: str, spans: Sequence[SpanNode]) -> None:
-    """Print a run with its spans, one in a line."""
+    """Print a run as a tree with one line for each span."""
     root = Tree(Text(f"last run   {neutral(trace_id)}"), guide_style="dim")
     for span in spans:
-        _grow(root, span)
+        _add(root, span)
     console().print(root, no_wrap=True, overflow="ellipsis", crop=True)
 
 
-def _grow(above: Tree, span: SpanNode) -> None:
-    branch = above.add(_label(span))
+def _add(parent: Tree, span: SpanNode) -> None:
+    branch = parent.add(_label(span))
     if span.tests:
-        branch.add(Text().append("tests: ", "dim").append_text(in_order(span.tests)))
+        branch.add(Text().append("tests: ", "dim").append_text(sorted_counts(span.tests)))
     for child in span.children:
-        _grow(branch, child)
+        _add(branch, child)
     if span.failures_left > 0:
         branch.add(Text(f"and {span.failures_left} more failed", "dim"))
 
@@ -65,49 +68,26 @@ def _label(span: SpanNode) -> Text:
     label.append(f" {neutral(span.task_id)}" if span.task_id else "", "default not dim")
     label.append(f"  {neutral(span.status)}", "red not dim" if span.failed else "green not dim")
     if span.duration is not None:
-        label.append(f"  {seconds(span.duration)}", "default not dim")
+        label.append(f"  {format_duration(span.duration)}", "default not dim")
     if span.error:
         label.append(f"  {neutral(span.error)}", "red not dim")
     return label
 
 
-def counted(outcomes: Mapping[str, int]) -> Text:
-    """Return how many of each there are, in the order given."""
+def counts(outcomes: Mapping[str, int]) -> Text:
+    """Return numbers by outcome in the given order, such as ``3 passed, 1 failed``; failures are red."""
     parts = [Text(f"{count} {word}", "red" if word in _BAD else "default") for word, count in outcomes.items()]
     return Text(", ").join(parts)
 
 
-def in_order(outcomes: Mapping[str, int]) -> Text:
-    """Return how many of each there are, in the usual order."""
-    return counted({word: outcomes[word] for word in ORDER if outcomes.get(word)})
-
-
-def seconds(value: float) -> str:
-    """Return a duration as a person says it."""
-    if value < _FAST:
-        return f"{value * 1000:.1f} ms"
-    if value < _SLOW:
-        return f"{value:.2f} s"
-    minutes = int(value // 60)
-    return f"{minutes} min {int(value % 60)} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def elapsed(value: float) -> str:
-    """Return how long something has been going on: without what changes too fast to be read."""
-    return f"{int(value)} s" if value < _SLOW else seconds(value)
-
-
-def moment(timestamp: str) -> str:
-    """Return a timestamp in local time, to the minute; as it is where it is none."""
-    try:
-        return local_time(timestamp).strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return neutral(timestamp)
+def sorted_counts(outcomes: Mapping[str, int]) -> Text:
+    """Return numbers by outcome in the usual order, without zeros."""
+    return counts({word: outcomes[word] for word in ORDER if outcomes.get(word)})
 
 
 def bars(values: Sequence[float | None], encoding: str) -> str:
-    """Return numbers as a line of bars of their height; a gap where there is none."""
+    """Return numbers as a line of bars, the highest for the greatest number. None is a gap."""
     levels = _BARS if encoding.lower().startswith("utf") else _ASCII_BARS
-    most = max((value for value in values if value is not None), default=0.0) or 1.0
+    greatest = max((value for value in values if value is not None), default=0.0) or 1.0
     top = len(levels) - 1
-    return "".join(" " if value is None else levels[round(max(0.0, value) / most * top)] for value in values)
+    return "".join(" " if value is None else levels[round(max(0.0, value) / greatest * top)] for value in values)

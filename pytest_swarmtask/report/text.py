@@ -1,4 +1,4 @@
-"""The report in a terminal."""
+"""The report in a terminal, and the history of one test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from rich.text import Text
 
 from pytest_swarmtask.core.outcomes import FAILED, first_line, relative
 from pytest_swarmtask.core.text import neutral, plural
-from pytest_swarmtask.report.terminal import bars, counted, moment, seconds
+from pytest_swarmtask.report.phrases import (
+    failing_since,
+    format_duration,
+    format_time,
+    outcome_counts,
+    short_commit,
+    short_id,
+)
+from pytest_swarmtask.report.terminal import bars, counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,21 +30,23 @@ if TYPE_CHECKING:
     from pytest_swarmtask.history.query import Comparison, Failure, Result, Run
     from pytest_swarmtask.report.content import Report
 
+# Bounds that keep a failed run on a screen or two. The HTML page and `--json` show more.
 _MOST_LINES = 6
-"""Lines of a message that are shown."""
+"""Lines of a message."""
 _LONGEST_LINE = 240
+"""Characters of a line of a message: three lines of a usual terminal."""
 _MOST_COMPARED = 10
-_WORDS = {"errors": "error", "teardown_errors": "error in teardown"}
+"""Node ids of each kind of change."""
 
 
 def print_report(report: Report, root: str, console: Console) -> None:
-    """Print a report; places in the project's folder are told from there."""
+    """Print a report. Files below `root` are shown relative to it."""
     for line, indent in _report(report, root, console):
         _print(line, indent, console)
 
 
 def _print(line: Text | Table, indent: int, console: Console) -> None:
-    """Print a line, or a table, so that what does not fit goes on below its beginning."""
+    """Print a line or a table with an indentation, which continuation lines have, too."""
     console.print(Padding(line, (0, 0, 0, indent), expand=False) if line else "", overflow="fold")
 
 
@@ -49,13 +59,13 @@ def _report(report: Report, root: str, console: Console) -> Iterator[tuple[Text,
         yield from _title("Slowest")
         known = any(timing.usual is not None for timing in report.slow)
         for timing in report.slow:
-            usual = "" if timing.usual is None else f"usually {seconds(timing.usual)}"
-            line = Text(f"{seconds(timing.duration):>9}  ").append(f"{usual:<18}" if known else "", "dim")
+            usual = "" if timing.usual is None else f"usually {format_duration(timing.usual)}"
+            line = Text(f"{format_duration(timing.duration):>9}  ").append(f"{usual:<18}" if known else "", "dim")
             yield line.append(neutral(timing.test)), 2
     if report.flaky:
         yield from _title(f"Flaky in the last {_runs(len(report.trend))}")
         for test in report.flaky:
-            commit = f" {test.commit[:10]}" if test.commit and test.why.endswith("commit") else ""
+            commit = f" {short_commit(test.commit)}" if test.commit and test.why.endswith("commit") else ""
             times = "once" if test.failed == 1 else f"{test.failed} times"
             yield Text(neutral(test.test)).append(f"  {test.why}{neutral(commit)}, {times}", "yellow"), 2
     if len(report.trend) > 1:
@@ -74,14 +84,12 @@ def _runs(number: int) -> str:
 
 def _head(run: Run) -> Iterator[tuple[Text, int]]:
     style = {"failed": "bold red", "completed": "bold green"}.get(run.outcome, "bold yellow")
-    head = (
-        Text("run ").append(neutral(run.run[:12]), "bold").append(f"  {neutral(run.what)}  ").append(run.outcome, style)
-    )
-    yield head, 0
-    place = f"{run.branch or 'no branch'} at {run.commit[:10]}" if run.commit else run.branch
-    took = None if run.duration is None else seconds(run.duration)
+    head = Text("run ").append(neutral(short_id(run.run)), "bold").append(f"  {neutral(run.what)}  ")
+    yield head.append(run.outcome, style), 0
+    place = f"{run.branch or 'no branch'} at {short_commit(run.commit)}" if run.commit else run.branch
+    took = None if run.duration is None else format_duration(run.duration)
     python = f"Python {run.python}" if run.python else None
-    facts = (moment(run.started), took, place, run.environment, run.ci, python, run.host)
+    facts = (format_time(run.started), took, place, run.environment, run.ci, python, run.host)
     yield Text(", ".join(neutral(fact) for fact in facts if fact), "dim"), 2
     for line in (run.command, run.ci_url):
         if line:
@@ -90,17 +98,9 @@ def _head(run: Run) -> Iterator[tuple[Text, int]]:
         yield Text("still running, or its end was never written", "yellow"), 2
     if run.tests:
         yield Text(), 0
-        yield tests(run), 0
+        yield Text(f"{plural(run.tests, 'test')}: ").append_text(counts(outcome_counts(run))), 0
     if run.coverage is not None:
         yield Text(f"coverage {run.coverage:.1f} %"), 0
-
-
-def tests(run: Run) -> Text:
-    """Return how many tests a run has, by outcome."""
-    counts = {_WORDS.get(name, name): count for name, count in run.counts.items()}
-    if run.teardown_errors:
-        counts[_WORDS["teardown_errors"]] = run.teardown_errors
-    return Text(f"{plural(run.tests, 'test')}: ").append_text(counted(counts))
 
 
 def _failures(failures: Sequence[Failure], total: int, root: str) -> Iterator[tuple[Text, int]]:
@@ -114,18 +114,10 @@ def _failures(failures: Sequence[Failure], total: int, root: str) -> Iterator[tu
             yield Text(line, "red"), 4
         for line in _message(failure.teardown_error):
             yield Text(f"in teardown: {line}", "red"), 4
-        yield Text(", ".join(filter(None, (neutral(relative(failure.place or "", root)), since(failure)))), "dim"), 4
+        facts = (neutral(relative(failure.place or "", root)), failing_since(failure))
+        yield Text(", ".join(filter(None, facts)), "dim"), 4
     if total > len(failures):
-        yield Text(f"and {total - len(failures)} more: swarmtask report --json tells them all", "dim"), 2
-
-
-def since(failure: Failure) -> str:
-    """Return how long something has been failing."""
-    at = f" at {neutral(failure.since_commit[:10])}" if failure.since_commit else ""
-    if failure.streak == 1:
-        return "new: it passed before" if failure.new else "no earlier result"
-    before = "" if failure.new else " (never seen to pass)"
-    return f"since {moment(failure.since)}{at}, {failure.streak} runs in a row{before}"
+        yield Text(f"and {total - len(failures)} more: swarmtask report --json shows up to 1000", "dim"), 2
 
 
 def _message(text: str | None) -> list[str]:
@@ -138,13 +130,13 @@ def _short(line: str) -> str:
 
 
 def _comparison(found: Comparison) -> Iterator[tuple[Text, int]]:
-    yield from _title(f"Against run {neutral(found.other.run[:12])} of {moment(found.other.started)}")
+    yield from _title(f"Compared with run {neutral(short_id(found.other.run))} of {format_time(found.other.started)}")
     rows = (
         ("newly failing", "red", found.failing, found.numbers["failing"]),
         ("fixed", "green", found.fixed, found.numbers["fixed"]),
         ("still failing", "red", found.still, found.numbers["still"]),
-        ("only here", "default", found.added, found.numbers["added"]),
-        ("only there", "default", found.gone, found.numbers["gone"]),
+        ("added", "default", found.added, found.numbers["added"]),
+        ("removed", "default", found.gone, found.numbers["gone"]),
     )
     for word, style, names, number in rows:
         if number:
@@ -153,7 +145,7 @@ def _comparison(found: Comparison) -> Iterator[tuple[Text, int]]:
     if found.slower:
         yield Text("slower"), 2
     for name, before, now in found.slower[:_MOST_COMPARED]:
-        yield Text(f"{seconds(before)} to {seconds(now)}  {neutral(name)}"), 4
+        yield Text(f"{format_duration(before)} to {format_duration(now)}  {neutral(name)}"), 4
     if not any(number for *_, number in rows) and not found.slower:
         yield Text("no difference"), 2
 
@@ -170,8 +162,8 @@ def _trend(runs: Sequence[Run], encoding: str) -> Iterator[tuple[Text, int]]:
     times = [run.duration for run in runs]
     known = [value for value in times if value is not None]
     if known:
-        now = "" if last.duration is None else f"{seconds(last.duration)}, "
-        yield _bars("duration", times, f"{now}median {seconds(statistics.median(known))}", encoding), 2
+        now = "" if last.duration is None else f"{format_duration(last.duration)}, "
+        yield _bars("duration", times, f"{now}median {format_duration(statistics.median(known))}", encoding), 2
     if any(run.coverage is not None for run in runs):
         now = "" if last.coverage is None else f"{last.coverage:.1f} %"
         yield _bars("coverage", [run.coverage for run in runs], now, encoding), 2
@@ -182,13 +174,13 @@ def _bars(word: str, values: Sequence[float | None], now: str, encoding: str) ->
 
 
 def print_test(results: Sequence[Result], console: Console) -> None:
-    """Print the history of one test, newest result first."""
+    """Print the results of one test, newest first."""
     console.print(Text(neutral(results[0].test), "bold"), overflow="fold")
     for line in _test(results, console.encoding):
         _print(line, 2, console)
     for result in results:
-        at, line = Text(f"{moment(result.started)}  ", "dim"), _result(result)
-        if console.is_terminal:  # what does not fit goes on beside the time
+        at, line = Text(f"{format_time(result.started)}  ", "dim"), _result(result)
+        if console.is_terminal:  # continuation lines go beside the time, not below it
             row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
             row.add_row(at, line)
             _print(row, 2, console)
@@ -199,21 +191,21 @@ def print_test(results: Sequence[Result], console: Console) -> None:
 def _test(results: Sequence[Result], encoding: str) -> Iterator[Text]:
     outcomes = Counter(result.outcome for result in results)
     times = [result.duration for result in results if result.duration is not None]
-    yield Text(f"{plural(len(results), 'result')}: ").append_text(counted(outcomes))
+    yield Text(f"{plural(len(results), 'result')}: ").append_text(counts(outcomes))
     failing = _failing(results)
     if failing:
         first = failing[-1]
-        commit = f" at {neutral(first.commit[:10])}" if first.commit else ""
-        yield Text(f"failing since {moment(first.started)}{commit}, {len(failing)} in a row", "red")
+        commit = f" at {neutral(short_commit(first.commit))}" if first.commit else ""
+        yield Text(f"failing since {format_time(first.started)}{commit}, {len(failing)} in a row", "red")
     if times:
         shown = bars([result.duration for result in results[::-1]], encoding)
         middle, longest = statistics.median(times), max(times)
-        yield Text(f"duration  {shown}  median {seconds(middle)}, longest {seconds(longest)}")
+        yield Text(f"duration  {shown}  median {format_duration(middle)}, longest {format_duration(longest)}")
     yield Text()
 
 
 def _failing(results: Iterable[Result]) -> list[Result]:
-    """Return the failures that nothing but skips came after, newest first."""
+    """Return the failures since the test last passed, newest first. Skipped results are ignored."""
     failing = []
     for result in results:
         if result.outcome in FAILED:
@@ -224,11 +216,11 @@ def _failing(results: Iterable[Result]) -> list[Result]:
 
 
 def _result(result: Result) -> Text:
-    took = "" if result.duration is None else seconds(result.duration)
+    took = "" if result.duration is None else format_duration(result.duration)
     style = "red" if result.outcome in FAILED else "green" if result.outcome in ("passed", "xpassed") else "default"
     line = Text(f"{neutral(result.outcome):<10}", style)
-    line.append(f"{took:>10}  ", "default").append(neutral(result.run[:12]), "default")
-    place = " at ".join(filter(None, (result.branch, (result.commit or "")[:10])))
+    line.append(f"{took:>10}  ", "default").append(neutral(short_id(result.run)), "default")
+    place = " at ".join(filter(None, (result.branch, short_commit(result.commit or ""))))
     line.append(f"  {neutral(place)}" if place else "", "default")
     if result.attempt is not None and result.attempt > 1:
         line.append(f"  attempt {result.attempt}", "yellow")

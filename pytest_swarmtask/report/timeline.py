@@ -1,7 +1,7 @@
-"""What a run did when: its targets and sessions, one below the other, and a lane of tests for each worker.
+"""The timeline of a run: one lane for each make target and session, and one lane of tests for each xdist worker.
 
-Places are in units, `WIDTH` of them from the run's start to its end. Tests that are too short to be seen one by one
-are drawn together, so that what is drawn does not grow with their number.
+Positions are in units. From the start of the run to its end there are `WIDTH` of them. Tests that are too short to be
+seen are merged into one mark, so that the number of marks does not grow with the number of tests.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.core.outcomes import kind_of, name_in
 from pytest_swarmtask.core.text import plural
-from pytest_swarmtask.report.terminal import seconds
+from pytest_swarmtask.report.phrases import format_duration
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
 WIDTH = 1000
 MOST_LANES = 60
+"""Lanes that are shown, in the order of their starts. More would push the rest of the page out of reach."""
 _CELL = 2
-"""Units that tests have to be longer than to be drawn one by one."""
-_WORST = ("bad", "open", "skip", "good")
+"""Units of the narrowest mark, about two pixels on a wide screen. Short tests in one cell are merged into one mark."""
+_WORST_FIRST = ("bad", "open", "skip", "good")
+"""The kinds of outcomes (`kind_of`). A merged mark has the worst kind of its tests, so that no failure is hidden."""
 _DEEPEST = 6
+"""Levels of indentation that the style sheet has; deeper lanes are indented like these."""
 
 
 class Step(NamedTuple):
-    """A span of a run; `start` and `end` are seconds since the run's start, `end` is None before it has ended."""
+    """A span of a run; `start` and `end` are seconds since the start of the run, `end` is None while it is open."""
 
     span_id: str
     parent: str | None
@@ -43,7 +46,7 @@ class Step(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Something that is drawn in a lane: where, how it ended (`kind_of`), and what it is."""
+    """One bar in a lane: its position and width in units, the kind of its outcome (`kind_of`), and its description."""
 
     x: float
     width: float
@@ -56,12 +59,12 @@ class Lane:
     """One line of the timeline.
 
     Attributes:
-        name: of what it shows; of tests their worker, or ``tests``.
-        depth: how many spans are around it, at most six.
-        kind: how it ended (`kind_of`).
-        text: how it ended and how long it took, in words.
-        marks: what is drawn, from left to right.
-        of_tests: whether these are tests, or one span that holds others.
+        name: the task id of its span. For tests, the name of their worker or ``tests``.
+        depth: the number of spans around it, at most six.
+        kind: the kind of its outcome (`kind_of`).
+        text: outcome and duration, or the number of tests, in words.
+        marks: its bars, from left to right.
+        of_tests: whether the marks are tests. Otherwise there is one mark, of a span that contains others.
     """
 
     name: str
@@ -74,7 +77,13 @@ class Lane:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A run as lanes; `seconds` is how long it took, `left_out` how many lanes there are besides."""
+    """A run as lanes.
+
+    Attributes:
+        seconds: the duration of the run.
+        lanes: the first `MOST_LANES` lanes, from top to bottom.
+        left_out: the number of further lanes.
+    """
 
     seconds: float
     lanes: list[Lane]
@@ -89,10 +98,10 @@ SELECT span_id, parent, step.kind, task.name, begins, coalesce(min(ends, begins 
        coalesce(status, 'unfinished'), failed, worker
 FROM step JOIN task ON task.id = step.task ORDER BY begins, step.id
 """
-"""What has died is ended when somebody notices: its duration knows better."""
+"""A crashed span's end event is written late, so its end is computed from `duration` if that is earlier."""
 
 
-def timeline(db: sqlite3.Connection, run: Run) -> Timeline:
+def run_timeline(db: sqlite3.Connection, run: Run) -> Timeline:
     """Return the timeline of a run."""
     steps = [Step(*row) for row in db.execute(_STEPS, (run.started, run.key))]
     took = max((step.end or step.start for step in steps), default=0.0)
@@ -101,7 +110,7 @@ def timeline(db: sqlite3.Connection, run: Run) -> Timeline:
 
 
 class _Lanes:
-    """Puts the spans of a run into lanes: each above those that it holds."""
+    """Puts the spans of a run into lanes: each span above the spans that it contains."""
 
     def __init__(self, steps: Sequence[Step], took: float) -> None:
         self._took = took
@@ -111,15 +120,16 @@ class _Lanes:
         tests = {step.span_id: step.parent for step in steps if step.kind == "TEST"}
         others = {step.span_id for step in steps if step.kind != "TEST"}
         for step in steps:
-            parent = tests.get(step.parent or "", step.parent)  # what a test has triggered stands beside it
-            around = parent if parent in others else None
+            # A test has no lane of its own, so a span that a test has started is put beside the test.
+            parent = tests.get(step.parent or "", step.parent)
+            around = parent if parent in others else None  # the parent may be missing, if its process has crashed
             if step.kind == "TEST":
                 self._tests.setdefault(around, {}).setdefault(step.worker or "tests", []).append(step)
             else:
                 self._below.setdefault(around, []).append(step)
 
     def lanes(self) -> Iterator[Lane]:
-        """Yield them from top to bottom."""
+        """Yield the lanes from top to bottom."""
         yield from self._of_tests(None, 0)
         waiting = [(step, 0) for step in reversed(self._below.get(None, ()))]
         while waiting:
@@ -130,7 +140,7 @@ class _Lanes:
 
     def _of_step(self, step: Step, depth: int) -> Lane:
         kind = "bad" if step.failed else "open" if step.end is None else "good"
-        took = "" if step.end is None else f", {seconds(max(0.0, step.end - step.start))}"
+        took = "" if step.end is None else f", {format_duration(max(0.0, step.end - step.start))}"
         mark = self._mark([step], kind, f"{step.name}: {step.outcome}{took}")
         return Lane(step.name, depth, kind, f"{step.outcome}{took}", [mark])
 
@@ -146,14 +156,14 @@ class _Lanes:
         cells: dict[int, list[Step]] = {}
         for test in tests:
             if (self._end(test) - test.start) * self._scale > 2 * _CELL:
-                took = seconds(self._end(test) - test.start)
+                took = format_duration(self._end(test) - test.start)
                 yield self._mark([test], kind_of(test.outcome), f"{name_in(test.name)}: {test.outcome}, {took}")
             else:
                 cells.setdefault(int(test.start * self._scale / _CELL), []).append(test)
         for cell in sorted(cells):
-            yield self._together(cells[cell])
+            yield self._merged(cells[cell])
 
-    def _together(self, tests: list[Step]) -> Mark:
+    def _merged(self, tests: list[Step]) -> Mark:
         kind = _worst(kind_of(test.outcome) for test in tests)
         worst = [test for test in tests if kind_of(test.outcome) == kind]
         others = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
@@ -161,13 +171,14 @@ class _Lanes:
 
     def _mark(self, steps: Sequence[Step], kind: str, text: str) -> Mark:
         start, end = steps[0].start, max(map(self._end, steps))
-        x = min(start * self._scale, WIDTH - _CELL)
+        x = min(start * self._scale, WIDTH - _CELL)  # a short test at the very end is still seen
         return Mark(round(x, 1), round(max((end - start) * self._scale, _CELL), 1), kind, text)
 
     def _end(self, step: Step) -> float:
+        """Return the end of a span. An open span lasts until the end of the run; no span ends before its start."""
         return self._took if step.end is None else max(step.end, step.start)
 
 
 def _worst(kinds: Iterable[str]) -> str:
     found = set(kinds)
-    return next(kind for kind in _WORST if kind in found)
+    return next(kind for kind in _WORST_FIRST if kind in found)

@@ -1,4 +1,4 @@
-"""A run as the tree of its spans: each names its span and the span around."""
+"""A run as the tree of its spans, which `status` shows."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ if TYPE_CHECKING:
     from pytest_swarmtask.history.query import Run
 
 MOST_FAILURES = 20
-"""Tests of one span that are shown one by one, because they failed or have not ended; of the others only the number."""
+"""Failed or unfinished tests of one span that have a node of their own. All other tests are only counted."""
 
 
 @dataclass
 class SpanNode:
-    """A started event and the one that ends it.
+    """A span: a start event and the event that ends it. `status --json` has these fields.
 
     Attributes:
         span_id, parent_span_id: as in the events.
         kind: ``TASK``, ``BUILD``, ``DEPLOYMENT`` or ``TEST``.
-        task_id: what it is about.
-        started: timestamp of its first event.
-        status: that of its last event; of a test its outcome.
-        failed: whether it ended with a failure.
-        duration: seconds, or None where they are not known, as before its end.
-        error: the first line of what is wrong, or "".
-        tests: the outcomes of all tests right below it.
-        children: the spans right below it in the order in which they started, without tests that are nobody's question.
+        task_id: as in the events.
+        started: the timestamp of its start.
+        status: the status of its last event; for a test, its outcome.
+        failed: whether it failed.
+        duration: seconds, or None if unknown, as before its end.
+        error: the first line of its message if it failed, else "".
+        tests: the outcomes of all tests directly below it.
+        children: the spans directly below it, in the order of their starts. Of its tests only `MOST_FAILURES` that
+            failed, and as many that have not ended.
     """
 
     span_id: str
@@ -48,12 +49,12 @@ class SpanNode:
 
     @property
     def failures_left(self) -> int:
-        """How many failed tests right below it are not among its children."""
+        """The number of failed tests directly below it that are not among its children."""
         failed = sum(self.tests[outcome] for outcome in FAILED)
         return failed - sum(child.failed for child in self.children if child.kind == "TEST")
 
     def as_json(self) -> dict[str, Any]:
-        """Return it with what is below it, as `status --json` gives it."""
+        """Return the span and all spans below it as plain data."""
         return {**vars(self), "tests": dict(self.tests), "children": [child.as_json() for child in self.children]}
 
 
@@ -72,8 +73,8 @@ WHERE run = ? AND kind = 'TEST' AND parent IS NOT NULL GROUP BY 1, 2
 """
 
 
-def tree(db: sqlite3.Connection, run: Run) -> list[SpanNode]:
-    """Return the spans of a run that have no other of its spans around them, in the order in which they started."""
+def span_tree(db: sqlite3.Connection, run: Run) -> list[SpanNode]:
+    """Return the outermost spans of a run, in the order of their starts, with the spans below them."""
     spans: dict[str, SpanNode] = {}
     roots: list[SpanNode] = []
     rows = db.execute(_SHOWN, (run.key, MOST_FAILURES)).fetchall()
@@ -85,7 +86,7 @@ def tree(db: sqlite3.Connection, run: Run) -> list[SpanNode]:
     for row in rows:
         if row[-1]:
             roots.append(spans[row[0]])
-        elif row[1] in spans:  # else it is below a test that is not shown
+        elif row[1] in spans:  # else its parent is a test that has no node
             spans[row[1]].children.append(spans[row[0]])
     for parent, outcome, count in db.execute(_TESTS, (run.key,)):
         if parent in spans:

@@ -27,7 +27,7 @@ def test_all_is_well(lab: Lab, receiver: Receiver) -> None:
     """With everything in place each thing is looked at, a signed ping is taken, and the exit code is 0."""
     found = findings(lab, code=0)
     assert found["BAD"] == found["note"] == ""
-    for words in ("pytest-swarmtask", "configuration", "webhook default: took a ping", "journal"):
+    for words in ("pytest-swarmtask", "configuration", "webhook default: accepted a test event", "journal"):
         assert words in found["ok"]
     (ping,) = receiver.arrivals
     assert ping.headers["content-type"] == "application/cloudevents+json"
@@ -75,7 +75,7 @@ def test_unsigned(lab: Lab) -> None:
     finally:
         listener.terminate()
         listener.communicate(timeout=60)
-    assert "webhook default: took a ping" in found["note"]
+    assert "webhook default: accepted a test event" in found["note"]
     assert "swarmtask secret" in found["note"]
 
 
@@ -157,4 +157,4 @@ def test_a_database_that_cannot_be_read(lab: Lab, receiver: Receiver) -> None:
     db.close()
     found = findings(lab, code=1)
     assert "newer version" in found["BAD"]
-    assert "took a ping" in found["ok"]
+    assert "accepted a test event" in found["ok"]

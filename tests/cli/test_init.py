@@ -192,7 +192,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_a_root_that_is_no_folder_is_bad_usage(root: Path) -> None:
-    assert "expected the project's folder" in refused(swarmtask(root, "init", "--root", "nowhere"))
+    assert "--root nowhere: there is no such folder" in refused(swarmtask(root, "init", "--root", "nowhere"))
 
 
 @pytest.mark.parametrize("link", [CONFIG, ".github", "make"])
@@ -351,14 +351,14 @@ def test_an_old_copy_is_noticed_by_doctor_kept_by_init_and_updated_by_one_comman
     version = pytest_swarmtask.__version__
 
     report = ok(swarmtask(root, "doctor", "--no-ping"))
-    assert f"make/tasks.mk is of pytest-swarmtask 0.0.9, installed is {version}" in report
+    assert f"make/tasks.mk is from pytest-swarmtask 0.0.9, but {version} is installed" in report
     (command,) = re.findall(r"→ update it with: swarmtask (make-include .*)", report)
     assert f"(differs; update it with: swarmtask {command})" in ok(swarmtask(root, "init"))
     assert path.read_bytes().endswith(b"# of old\n")
 
     assert ok(swarmtask(root, *command.split())) == f"updated    make/tasks.mk (0.0.9 → {version})\n"
     assert path.read_bytes() == tasksmk.stamped()
-    assert "make/tasks.mk is the one that is installed" in ok(swarmtask(root, "doctor", "--no-ping"))
+    assert "make/tasks.mk is up to date" in ok(swarmtask(root, "doctor", "--no-ping"))
     assert set(said(ok(swarmtask(root, "init"))).values()) == {"unchanged"}
 
 
@@ -371,7 +371,7 @@ def test_a_new_version_with_the_same_tasks_mk_leaves_copies_as_they_are(root: Pa
     path = aged(root, "0.0.9", tasksmk.installed().read_bytes())
     before = path.read_bytes()
     assert ok(swarmtask(root, "make-include", "--copy", "make/tasks.mk")).startswith("unchanged")
-    assert "is the one that is installed" in ok(swarmtask(root, "doctor", "--no-ping"))
+    assert "is up to date" in ok(swarmtask(root, "doctor", "--no-ping"))
     assert path.read_bytes() == before
 
 

@@ -651,10 +651,10 @@ class TestCommandLine:
 
     def test_validate_without_a_file_is_no_failure(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("validate", "--root", str(tmp_path)) == 0
-        assert "the defaults hold" in capsys.readouterr().out
+        assert "the defaults are used" in capsys.readouterr().out
 
     def test_a_root_that_is_no_folder_is_bad_usage(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="no folder"):
+        with pytest.raises(UsageError, match="no such folder"):
             run("validate", "--root", str(tmp_path / "missing"))
 
     def test_the_root_is_found_upwards(

@@ -19,7 +19,7 @@ from pytest_swarmtask.history import database as module
 from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.query import last_runs
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION
-from pytest_swarmtask.history.session import QueryOptions, query_history
+from pytest_swarmtask.history.session import query_history
 from tests.history.made import event_ids, journaled_ids, rows, run, take_in
 from tests.lab import bound_by_modes, clean_environ, project_of
 from tests.shop import swarmtask
@@ -30,10 +30,10 @@ TESTS = {f"test_{n}": "passed" for n in range(200)}
 def told(journal: Path, timeout: float = 10.0) -> tuple[int, list[str]]:
     """Ask for the last runs; return how many there are, and what a person is told."""
     notes: list[str] = []
-    count = len(
-        query_history(project_of(journal), lambda db: last_runs(db, 100), QueryOptions({}, timeout, notes.append))
+    found = query_history(
+        project_of(journal), lambda db: last_runs(db, 100), environ={}, timeout=timeout, say=notes.append
     )
-    return count, notes
+    return len(found), notes
 
 
 def test_it_is_private_and_readers_do_not_wait_for_writers(journal: Path) -> None:

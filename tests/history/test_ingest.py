@@ -27,10 +27,10 @@ READER = """
 import os, sys
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.history import ingest
-from pytest_swarmtask.history.session import QueryOptions, query_history
+from pytest_swarmtask.history.session import query_history
 ingest.BATCH = int(sys.argv[2])
 print("reading", flush=True)
-query_history(Project(sys.argv[1]), lambda db: None, QueryOptions(os.environ, timeout=60, say=print))
+query_history(Project(sys.argv[1]), lambda db: None, environ=os.environ, timeout=60, say=print)
 """
 
 TESTS = {f"tests/test_a.py::test_{n}": ("passed", "failed", "skipped")[n % 3] for n in range(30)}

@@ -97,14 +97,16 @@ def test_a_run_that_was_killed(journal: Path) -> None:
     assert (last.outcome, round(last.duration), last.counts) == ("failed", 3, {"passed": 1, "crashed": 1})
 
 
-def test_medians(journal: Path) -> None:
-    """Of the last durations of what is called so and is of that kind."""
-    for number, seconds in enumerate([100.0, 1.0, 2.0, 30.0]):
+def test_what_a_test_usually_takes(journal: Path) -> None:
+    """The median of the last ten earlier durations of the test; a build of the same name does not count."""
+    for number, seconds in enumerate([999.0, *[100.0] * 5, 1.0, *[2.0] * 4, 30.0]):
         process = Process(journal, f"{number:032x}", 1.7e9 + number)
-        process.write([process.event("BUILD_COMPLETED", "app", process.ids.span(), duration=seconds)])
-    assert asked(journal, query.median, "BUILD", "app", 3) == 2.0
-    assert asked(journal, query.median, "BUILD", "app", 100) == 16.0
-    assert asked(journal, query.median, "TASK", "app", 3) is None
+        events = [process.event("BUILD_COMPLETED", "app", process.ids.span(), duration=0.0)] * 2
+        process.write([*events, process.event("TEST_PASSED", "app", process.ids.span(), duration=seconds)])
+    (last,) = asked(journal, query.last_runs, 1)
+    assert asked(journal, query.slowest, last, 10) == [query.TestDuration("app", 30.0, 51.0)]
+    (first,) = asked(journal, query.find_runs, f"{0:032x}")
+    assert asked(journal, query.slowest, first, 10) == [query.TestDuration("app", 999.0, None)]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])

@@ -101,7 +101,7 @@ class TestCommands:
         assert "ok   role: deployer\n" in roles.run("doctor", "--no-ping", DEPLOY_TOKEN=TOKEN, DEPLOY_KEY=KEY).stdout
         done = roles.run("doctor", "--no-ping", DEPLOY_TOKEN="wr0ng")
         assert done.returncode == 1
-        assert "BAD  DEPLOY_TOKEN holds something that is not the token of its role" in done.stdout
+        assert "BAD  DEPLOY_TOKEN is not the token of its role" in done.stdout
         assert "wr0ng" not in done.stdout + done.stderr
 
     def test_config_show_tells_no_token(self, roles: Lab) -> None:

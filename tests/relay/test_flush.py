@@ -187,7 +187,7 @@ def test_asked_to_wait(lab: Lab, receiver: Receiver) -> None:
     wait_until(lambda: counts(lab)[1] == 2)
     time.sleep(1.0)
     assert len(receiver.arrivals) == 1, "a new process has forgotten the schedule"
-    assert "tried again in" in lab.run("status").stdout
+    assert "next attempt in" in lab.run("status").stdout
     done = lab.run("flush")
     assert done.returncode == 0
     assert receiver.ids == lab.ids()

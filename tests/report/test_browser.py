@@ -140,7 +140,7 @@ def test_without_a_script(chromium: Browser, address: str) -> None:
         expect(page.locator("#failures article")).to_have_count(2)
         expect(page.locator(".lane svg").first).to_be_visible()
         expect(page.locator("#rows tr")).to_have_count(12)
-        expect(page.get_by_text("All tests, those that failed first.")).to_be_visible()
+        expect(page.get_by_text("All tests, failed ones first.")).to_be_visible()
         expect(page.locator("#query, #theme, #next").first).to_be_hidden()
 
 

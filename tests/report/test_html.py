@@ -209,7 +209,7 @@ def test_twenty_thousand_tests(journal: Path) -> None:
     assert len(found.data["tests"]) == 20_000
     assert len(found.tags) < 5_000
     assert "20,000 tests" in found.text
-    assert "These are the first 50 of 20,000 tests" in found.text
+    assert "The first 50 of 20,000 tests" in found.text
 
 
 def test_nothing_recorded_yet(tmp_path: Path) -> None:

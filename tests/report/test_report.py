@@ -122,8 +122,11 @@ def test_choosing_a_run(shop: Shop) -> None:
     assert report(shop, "--branch", "main", "--since", "1d", "--last", "2")["trend"][-1]["run"] != first
     assert report(shop, "--last", "--since", "2020-01-31")["run"]["run"] == shop.sessions[-1].start["trace_id"]
     assert report(shop, "--branch", "elsewhere") == {"run": None}
-    done = shop.swarmtask("report", "--since", "2100-01-01")
-    assert (done.returncode, done.stdout[:37]) == (0, "no run is like that; the last one is ")
+    done = shop.swarmtask("report", "--branch", "elsewhere", "--since", "2100-01-01T00:00Z")
+    last = shop.sessions[-1].start["trace_id"]
+    filters = "--branch elsewhere --since 2100-01-01T00:00:00.000Z"
+    assert done.stdout.startswith(f"No run matches {filters}. Latest run: {last[:12]} of 20")
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -170,6 +173,8 @@ def test_the_history_of_a_test(shop: Shop) -> None:
     found = json.loads(shop.swarmtask("tests", "test_shop.py::test_flaky", "--json", "--last", "4").stdout)
     assert [(result["outcome"], result["attempt"]) for result in found["results"]][-1] == ("passed", 2)
     assert len(found["results"]) == 4
+    done = shop.swarmtask("tests", "test_total", "--branch", "elsewhere")
+    assert (done.returncode, done.stdout) == (0, "No run of test_shop.py::test_total matches --branch elsewhere.\n")
 
 
 def test_a_test_that_is_not_named_well(shop: Shop) -> None:

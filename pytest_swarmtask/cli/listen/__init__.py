@@ -1,1 +1,1 @@
-"""`swarmtask listen`: a local receiver that verifies webhooks and prints them."""
+"""`swarmtask listen`: receive events on this machine, verify and print them."""

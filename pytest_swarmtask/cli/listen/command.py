@@ -1,4 +1,4 @@
-"""`swarmtask listen`: a receiver on this machine that verifies what comes and prints it."""
+"""`swarmtask listen`: receive events on this machine, verify their signatures, and print them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,23 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("listen", help="receive events on this machine, verify and print them")
     parser.add_argument("--host", dest="host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", dest="port", type=port, default=DEFAULT_PORT, help="0 takes any free one (default: %(default)s)"
+        "--port",
+        dest="port",
+        type=port,
+        default=DEFAULT_PORT,
+        help="port to listen on; 0 for any free one (default: %(default)s)",
     )
     parser.add_argument(
         "--secret-env",
         dest="secret_env",
         metavar="NAME",
         action="append",
-        help=f"variable that holds the secret; may be given several times (default: {DEFAULT_SECRET_ENV})",
+        help=f"variable with the secret (may be repeated; default: {DEFAULT_SECRET_ENV})",
     )
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object for each event")
-    parser.add_argument("--fail", dest="fail", type=_status, metavar="CODE", help="answer everything with this status")
+    parser.add_argument(
+        "--fail", dest="fail", type=_status, metavar="CODE", help="answer every request with this status"
+    )
     parser.add_argument("--hang", dest="hang", action="store_true", help="never answer")
     parser.add_argument("--count", dest="count", type=int, metavar="N", help="end after this many events")
     parser.set_defaults(func=listen)
@@ -48,10 +54,11 @@ def _status(text: str) -> int:
 
 
 def listen(args: argparse.Namespace) -> int:
-    """Listen until interrupted or `--count` is reached; always 0.
+    """Listen until Ctrl-C, or until `--count` events have come. Always return 0.
 
     Raises:
-        UsageError: the address cannot be listened on, or a named secret is unset or malformed.
+        UsageError: the server cannot listen on the address, or a named variable is not set.
+        ConfigError: a secret is malformed.
     """
     from pytest_swarmtask.cli.listen.printer import Printer
     from pytest_swarmtask.cli.listen.server import ListenHandler, ListenServer, Receiver

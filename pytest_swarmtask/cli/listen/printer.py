@@ -1,4 +1,4 @@
-"""What arrives at `listen`, and how it is shown: one line for each event, or one JSON object."""
+"""How `listen` prints what arrives: one line for each event, or one JSON object."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _COLORS = {"STARTED": "36", "COMPLETED": "32", "PASSED": "32", "FAILED": "31", "
 
 
 class Arrival(NamedTuple):
-    """What is known of one request.
+    """One request.
 
     Attributes:
-        verified: whether a signature matched; None where there was no secret to check with.
-        signed: whether it bore a signature at all.
-        webhook_id: its header, or empty.
-        events: what it carried: plain events where they could be found, else the objects as they came.
-        refusal: why it was refused, or empty.
-        duplicates: how many of the events had come before.
+        verified: whether a signature is valid; None if there is no secret to check it with.
+        signed: whether the request has a signature.
+        webhook_id: the header ``webhook-id``, or "".
+        events: its events in the plain format. An object of an unknown format is as it came.
+        refusal: why it was refused, or "".
+        duplicates: how many of its events had come before.
     """
 
     verified: bool | None
@@ -36,18 +36,18 @@ class Arrival(NamedTuple):
 
 
 class Printer:
-    """Writes to standard output: one line for each event, or one JSON object."""
+    """Prints to standard output: one line for each event, or one JSON object."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._json = as_json
         self._color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def greet(self, url: str) -> None:
-        """Print where to send events to."""
+        """Print the URL to send events to."""
         self._write(json.dumps({"listening": url}) if self._json else url)
 
     def farewell(self, total: dict[str, int]) -> None:
-        """Print what was counted."""
+        """Print the totals. As JSON they go to standard error, so that standard output has only events."""
         if self._json:
             print(json.dumps(total), file=sys.stderr)
         else:
@@ -57,7 +57,7 @@ class Printer:
             )
 
     def show(self, arrival: Arrival) -> bool:
-        """Print a request's events; return True when nobody reads any more."""
+        """Print the events of a request. Return True if nobody reads standard output any more."""
         try:
             lines = [self._line(arrival, event) for event in arrival.events]
         except RecursionError:
@@ -90,30 +90,30 @@ class Printer:
         return f"{'':<12}  {refused}  {neutral(arrival.webhook_id) or '-'}  {neutral(arrival.refusal)}"
 
     def _write(self, text: str) -> bool:
-        """Print in whatever the terminal can encode; return False when the other end of a pipe is gone."""
+        """Print in the encoding of the terminal. Return False if the reader of a pipe has ended."""
         encoding = sys.stdout.encoding or "utf-8"
         try:
             print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-        except (BrokenPipeError, ValueError):
+        except (BrokenPipeError, ValueError):  # writing to a closed file is a ValueError
             return False
         return True
 
 
 def _text(event: dict[str, Any], *names: str) -> str:
-    """Return the first of these fields that is a text and not empty, fit to be shown."""
+    """Return the first of these fields that is a text and not empty, made safe for a terminal; else ``-``."""
     return next((neutral(value) for name in names if isinstance(value := event.get(name), str) and value), "-")
 
 
 def _facts(metadata: object) -> Iterator[str]:
-    """Yield what a person wants to know of an event: how long, how it ended, and the first line of its error."""
+    """Yield the duration of an event, its outcome, and the first line of its error."""
     if not isinstance(metadata, dict):
         return
     duration = metadata.get("duration")
-    if isinstance(duration, (int, float)) and abs(duration) < 1e9:
+    if isinstance(duration, (int, float)) and abs(duration) < 1e9:  # anybody may have sent it; NaN is not below
         yield f"{duration:.3f}s"
     outcome = metadata.get("outcome")
     error = metadata.get("error")
     first = error.strip().partition("\n")[0][:200] if isinstance(error, str) else ""
-    told = [neutral(part) for part in (outcome, first) if isinstance(part, str) and part]
-    if told:
-        yield ": ".join(told)
+    parts = [neutral(part) for part in (outcome, first) if isinstance(part, str) and part]
+    if parts:
+        yield ": ".join(parts)

@@ -1,4 +1,4 @@
-"""The server of `swarmtask listen`: it verifies what comes, has it printed and counts it."""
+"""The server of `swarmtask listen`: verifies, counts and answers requests."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pytest_swarmtask.receiver import MAX_BODY, Seen, Verifier, events_in
 
 
 class Receiver:
-    """Decides on each request and counts.
+    """Verifies requests, has them printed, and counts events.
 
     Attributes:
-        stop: set when it is over.
-        printer: where everything is shown.
-        fail: status that everything is answered with, or None.
-        hang: nothing is ever answered.
+        stop: set when the command has to end.
+        printer: prints the requests.
+        fail: the status to answer every request with, or None.
+        hang: whether no request is ever answered.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Receiver:
         self._events = self._verified = self._refused = self._duplicates = 0
 
     def take(self, headers: dict[str, str], body: bytes) -> int:
-        """Verify, show and count one request and return the status that answers it."""
+        """Verify, count and print one request, and return the status to answer it with."""
         status: int = HTTPStatus.OK
         try:
             arrival = self._read(headers, body)
@@ -45,7 +45,7 @@ class Receiver:
             verified = None if self._verifier is None else not isinstance(error, SignatureError)
             signed, webhook_id = "webhook-signature" in headers, headers.get("webhook-id", "")
             arrival = Arrival(verified, signed, webhook_id, [], str(error))
-        with self._lock:
+        with self._lock:  # requests come in several threads, and lines must not mix
             self._tally(arrival)
             if self.printer.show(arrival):
                 self.stop.set()
@@ -67,12 +67,12 @@ class Receiver:
         self._duplicates += arrival.duplicates
 
     def answered(self) -> None:
-        """Note that an answer is out, after which `--count` may end everything."""
+        """Set `stop` if `--count` events have come. Called after the answer, so that the sender gets it."""
         if self._count is not None and self._events >= self._count:
             self.stop.set()
 
     def total(self) -> dict[str, int]:
-        """Return what was counted."""
+        """Return the numbers of events so far."""
         return {
             "events": self._events,
             "verified": self._verified,
@@ -82,7 +82,7 @@ class Receiver:
 
 
 class ListenServer(LocalServer):
-    """The HTTP server."""
+    """The HTTP server of the command."""
 
     def __init__(self, address: tuple[str, int], handler: type[ListenHandler], receiver: Receiver) -> None:
         self.receiver = receiver
@@ -90,7 +90,7 @@ class ListenServer(LocalServer):
 
 
 class ListenHandler(BaseHTTPRequestHandler):
-    """One connection."""
+    """Answers the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
     server_version = "swarmtask-listen"
@@ -115,13 +115,13 @@ class ListenHandler(BaseHTTPRequestHandler):
         receiver.answered()
 
     def handle_expect_100(self) -> bool:
-        """Ask for the body at once; the base class leaves the request for it in our buffer."""
+        """Answer ``Expect: 100-continue`` at once. The base class would leave the answer in the buffer (`wbufsize`)."""
         super().handle_expect_100()
         self.wfile.flush()
         return True
 
     def _body(self) -> bytes | None:
-        """Return the body, or None where the request was answered already because it has none that can be read."""
+        """Return the body. If it cannot be read, answer the request and return None."""
         length = self.headers.get("content-length", "")
         problem = _unreadable(length, chunked="transfer-encoding" in self.headers)
         body = b"" if problem else self.rfile.read(int(length))
@@ -140,11 +140,11 @@ class ListenHandler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Print nothing: what matters is printed as events."""
+        """Print nothing: requests are printed as events."""
 
 
 def _unreadable(length: str, *, chunked: bool) -> HTTPStatus | None:
-    """Return the status for a body whose length is not stated, wrong or above `MAX_BODY`; None where it is fine."""
+    """Return the status for a body without a valid length, or longer than `MAX_BODY`; None if it can be read."""
     if chunked or not length:
         return HTTPStatus.LENGTH_REQUIRED
     if not (length.isascii() and length.isdigit()):

@@ -10,7 +10,7 @@ from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history import past
 from pytest_swarmtask.history.query import Run, find_runs
-from pytest_swarmtask.history.session import QueryOptions, query_history
+from pytest_swarmtask.history.session import query_history
 from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
 if TYPE_CHECKING:
@@ -111,4 +111,4 @@ def query_past(project: Project, environ: Mapping[str, str], question: Callable[
             raise HistoryError(notes[-1])
         return question(Past(db))
 
-    return query_history(project, query, QueryOptions(environ, timeout=5.0, say=notes.append))
+    return query_history(project, query, environ=environ, timeout=5.0, say=notes.append)

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_swarmtask.history.sqlite_file import alone, make_private, unmoved, use_wal
+from pytest_swarmtask.history.sqlite_file import make_private, opening, repairing, use_wal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -274,12 +274,12 @@ def open_database(path: str) -> sqlite3.Connection:
         sqlite3.Error: it is locked for too long, it cannot be written, or a newer version wrote it.
     """
     try:
-        with unmoved(path):
+        with opening(path):
             return _connect(path)
     except sqlite3.DatabaseError as error:
         if _may_be_sound(error):
             raise
-        with alone(path):
+        with repairing(path):
             return _replaced(path)
 
 

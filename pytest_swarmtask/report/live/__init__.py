@@ -1,1 +1,1 @@
-"""`swarmtask watch`: runs while they are going on."""
+"""`swarmtask watch`: runs while they are running."""

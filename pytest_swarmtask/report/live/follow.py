@@ -1,4 +1,4 @@
-"""A journal as it grows: each new line once, and which runs have a living process."""
+"""Follow a journal while it grows: yield each new line once, and know which runs have a living process."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SHARED = f'{SHARED}","event_type":"'.encode()
 
 
 class Follower:
-    """Reads what present runs write; runs that were over before are left alone.
+    """Reads the new lines of runs that are running. Runs that finished before are ignored.
 
     Args:
-        journal: the journal's folder, which need not be there yet.
-        run: the one run to follow, over or not; None for all that are present or will come.
+        project: the project, which may not have a journal yet.
+        run: the trace id of the one run to follow, finished or not. None for all runs that are running or start later.
     """
 
     def __init__(self, project: Project, run: str | None = None) -> None:
@@ -87,13 +87,13 @@ def _is_recent(path: str) -> bool:
 
 
 def _has_open_shared(paths: Iterable[str]) -> bool:
-    """Tell whether a span is open that a process may still end which is not there yet."""
+    """Whether a span is open that a later process may still end, as `emit` does."""
     spans: set[str] = set()
     for path in paths:
         try:
             found = [decode(line) for line, _ in journals.read(path) if _SHARED in line]
         except OSError:
-            continue  # removed in between
+            continue  # retention has removed it meanwhile
         for event, _ in filter(None, found):
             (spans.add if event.event_type.endswith("_STARTED") else spans.discard)(event.span_id)
     return bool(spans)

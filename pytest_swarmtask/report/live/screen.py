@@ -1,4 +1,4 @@
-"""What `watch` shows: a picture that is kept up to date, lines, or JSON."""
+"""How `watch` shows changes: as a screen that is redrawn, as lines, or as JSON."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from rich.tree import Tree
 
 from pytest_swarmtask.core.outcomes import first_line
 from pytest_swarmtask.core.text import neutral, plural
-from pytest_swarmtask.report.live.runs import is_failed_test, moment_of, what_is_wrong
-from pytest_swarmtask.report.terminal import console, elapsed, in_order, seconds
+from pytest_swarmtask.report.live.runs import epoch_seconds, error_line, is_failed_test
+from pytest_swarmtask.report.phrases import format_duration, format_elapsed, short_id
+from pytest_swarmtask.report.terminal import console, sorted_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,28 +28,26 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.live.runs import LiveChange, LiveRun, LiveSpan
 
 _IDLE = "nothing is running here: waiting for a run"
-_SHORT = 12
-"""Digits of a run's id that are shown: they are enough for `report --run`."""
 
 
-class Show(Protocol):
-    """Shows runs as they go on; a context manager."""
+class LiveView(Protocol):
+    """One way to show runs while they are running; a context manager."""
 
     def __enter__(self) -> Self:
         """Begin."""
 
     def __exit__(self, *_: object) -> None:
-        """Leave the terminal as it was."""
+        """End, and leave the terminal as it was."""
 
-    def change(self, change: LiveChange) -> None:
-        """Tell of a change."""
+    def add(self, change: LiveChange) -> None:
+        """Show a change."""
 
-    def update(self, runs: Sequence[LiveRun]) -> None:
-        """Show how these stand now."""
+    def refresh(self, runs: Sequence[LiveRun]) -> None:
+        """Show the present state of these runs."""
 
 
-class Lines:
-    """One line for each change that a person would want to know of."""
+class LinesView:
+    """Shows one line for each change, apart from tests that start or pass."""
 
     def __init__(self) -> None:
         self._console = console()
@@ -59,19 +58,19 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def change(self, change: LiveChange) -> None:
-        """Print it, where it is worth it: tests that end well are not."""
+    def add(self, change: LiveChange) -> None:
+        """Print the change, if it has a line."""
         text = _words(change)
         if text is not None:
-            run = f"{change.run[:_SHORT]}  " if change.run else ""
+            run = f"{short_id(change.run)}  " if change.run else ""
             self._console.print(Text(f"{_time(change.time)}  {neutral(run)}", "dim").append_text(text), soft_wrap=True)
 
-    def update(self, runs: Sequence[LiveRun]) -> None:
-        """Do nothing: what changes is told."""
+    def refresh(self, runs: Sequence[LiveRun]) -> None:
+        """Do nothing: each change has been printed."""
 
 
-class Json:
-    """One JSON object in a line for each change."""
+class JsonView:
+    """Shows one JSON object in a line for each change."""
 
     def __enter__(self) -> Self:
         return self
@@ -79,17 +78,17 @@ class Json:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def change(self, change: LiveChange) -> None:
-        """Print it."""
+    def add(self, change: LiveChange) -> None:
+        """Print the change."""
         sys.stdout.write(f"{json.dumps(change.as_json())}\n")
         sys.stdout.flush()
 
-    def update(self, runs: Sequence[LiveRun]) -> None:
-        """Do nothing: what changes is told."""
+    def refresh(self, runs: Sequence[LiveRun]) -> None:
+        """Do nothing: each change has been printed."""
 
 
-class Screen:
-    """The trees of what goes on, kept up to date below what has happened."""
+class ScreenView:
+    """Shows running runs as trees that are redrawn, below the failures and finished runs so far."""
 
     def __init__(self, where: Console) -> None:
         self._console = where
@@ -103,17 +102,16 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def change(self, change: LiveChange) -> None:
-        """Print what stays: failures, and how runs went."""
+    def add(self, change: LiveChange) -> None:
+        """Print a change that stays above the trees: a failed test, a finished run, or trouble with deliveries."""
         if is_failed_test(change):
-            outcome, duration, wrong = change.facts["outcome"], change.facts["duration"], what_is_wrong(change)
-            took = "" if duration is None else f"  {seconds(duration)}"
+            outcome, duration, wrong = change.facts["outcome"], change.facts["duration"], error_line(change)
+            took = "" if duration is None else f"  {format_duration(duration)}"
             text = Text(str(outcome), "red").append(f"  {neutral(change.facts['task_id'])}{took}", "default")
             self._print(change, text, Text(neutral(wrong), "red"))
         elif change.change == "run_ended":
-            self._print(
-                change, _run_ended(change), Text(f"swarmtask report --run {(change.run or '')[:_SHORT]}", "dim")
-            )
+            command = f"swarmtask report --run {short_id(change.run or '')}"
+            self._print(change, _run_ended(change), Text(command, "dim"))
         elif change.change == "deliveries":
             self._print(change, _delivery(change.facts["endpoint"], change.facts))
 
@@ -125,26 +123,26 @@ class Screen:
             self._console.print(row)
             at = Text(" " * len(at))
 
-    def update(self, runs: Sequence[LiveRun]) -> None:
-        """Show how these stand now; nothing is written where that is what is there already."""
-        picture = _Cut(_picture(runs, self._console.height))
+    def refresh(self, runs: Sequence[LiveRun]) -> None:
+        """Redraw the trees if they have changed. Redrawing the same would make some terminals flicker."""
+        trees = _Cropped(_trees(runs, self._console.height))
         with self._console.capture() as captured:
-            self._console.print(picture)
+            self._console.print(trees)
         shown = captured.get()
         if shown != self._shown:
             self._shown = shown
-            self._live.update(picture, refresh=True)
+            self._live.update(trees, refresh=True)
 
 
 # -- in words ------------------------------------------------------------------------------------------------------
 
 
 def _time(timestamp: str) -> str:
-    return datetime.fromtimestamp(moment_of(timestamp)).astimezone().strftime("%H:%M:%S")
+    return datetime.fromtimestamp(epoch_seconds(timestamp)).astimezone().strftime("%H:%M:%S")
 
 
 def _words(change: LiveChange) -> Text | None:
-    """Return a change in words, or None where it is not worth any."""
+    """Return a change in words, or None if it is a test that has started or passed."""
     if change.change in ("started", "ended"):
         return _span(change)
     if change.change == "run_ended":
@@ -166,17 +164,17 @@ def _ended(change: LiveChange) -> Text:
     facts = change.facts
     text = Text(f"  {neutral(str(facts['outcome']))}", "red not dim" if facts["failed"] else "green not dim")
     if facts["duration"] is not None:
-        text.append(f"  {seconds(facts['duration'])}", "default not dim")
-    wrong = what_is_wrong(change)
+        text.append(f"  {format_duration(facts['duration'])}", "default not dim")
+    wrong = error_line(change)
     return text.append(f"  {neutral(wrong)}", "red not dim") if wrong else text
 
 
 def _run_ended(change: LiveChange) -> Text:
     facts = change.facts
     style = {"completed": "green", "failed": "red"}.get(facts["outcome"], "yellow")
-    text = Text("run ").append(facts["outcome"], f"bold {style}").append(f"  {seconds(facts['duration'])}")
+    text = Text("run ").append(facts["outcome"], f"bold {style}").append(f"  {format_duration(facts['duration'])}")
     if facts["tests"]:
-        text.append(f"  {plural(facts['tests'], 'test')}: ").append_text(in_order(facts["counts"]))
+        text.append(f"  {plural(facts['tests'], 'test')}: ").append_text(sorted_counts(facts["counts"]))
     if facts["waiting"]:
         text.append(f"  {plural(facts['waiting'], 'event')} not delivered yet", "yellow")
     return text
@@ -192,8 +190,8 @@ def _delivery(endpoint: str, facts: dict[str, object]) -> Text:
     return text
 
 
-class _Cut:
-    """Something whose lines are cut where the terminal ends: one that went on below would have no place in a tree."""
+class _Cropped:
+    """Content whose lines are cut at the edge of the terminal: a continuation line would break the shape of a tree."""
 
     def __init__(self, whole: RenderableType) -> None:
         self._whole = whole
@@ -203,37 +201,43 @@ class _Cut:
         yield from where.render(self._whole, options.update(no_wrap=True, overflow=mark))
 
 
-# -- as a picture --------------------------------------------------------------------------------------------------
+# -- as trees -----------------------------------------------------------------------------------------------------
 
 
-def _picture(runs: Sequence[LiveRun], height: int) -> RenderableType:
+def _trees(runs: Sequence[LiveRun], height: int) -> RenderableType:
     if not runs:
         return Text(f"{_IDLE} (Ctrl-C ends this)", "dim")
-    share = max(4, (height - 1) // len(runs))  # the cursor has a line of its own
+    share = max(4, (height - 1) // len(runs))  # the cursor needs one line
     return Group(*(_run(run, share) for run in runs))
 
 
-def _run(run: LiveRun, most: int) -> Tree:
-    """Return a run as a tree of at most so many lines, if its open tasks leave room for that."""
+def _run(run: LiveRun, lines: int) -> Tree:
+    """Return a run as a tree.
+
+    Its open tasks, test counts and pending deliveries are always shown. The running tests and the tasks that ended last
+    get what is left of `lines`, in this order.
+    """
     spans = [span for span in run.spans.values() if not span.is_test]
-    ended = [span for span in spans if span.told.ended is not None]
+    ended = [span for span in spans if not span.is_open]
     deliveries = [(name, facts) for name, facts in run.deliveries.items() if facts["waiting"] or facts["state"] != "ok"]
     always = 1 + len(spans) - len(ended) + sum(bool(span.tests) for span in spans) + len(deliveries)
-    room = max(1, most - always)
-    running = run.running
-    tests = running if len(running) <= room else running[: max(1, room - 1)]
+    room = max(1, lines - always)
+    running = run.running_tests
+    tests = running if len(running) <= room else running[: max(1, room - 1)]  # a line says how many are missing
     shown = [span for span in spans if span not in ended or span in _last(ended, room - len(tests))]
-    head = Text("run ").append(run.run[:_SHORT], "bold").append(f"  {elapsed(seconds_since(run))}", "dim")
+    head = (
+        Text("run ").append(short_id(run.run), "bold").append(f"  {format_elapsed(_seconds_since_start(run))}", "dim")
+    )
     tree = Tree(head, guide_style="dim")
     nodes: dict[str, Tree] = {}
     for span in shown:
-        above = nodes.get(span.told.parent or "", tree)
+        above = nodes.get(span.row.parent or "", tree)
         nodes[span.span_id] = above.add(_task(span))
     for span in shown:
         if span.tests:
             nodes[span.span_id].add(_tests(span))
     for span in tests:
-        nodes.get(span.told.parent or "", tree).add(_test(span))
+        nodes.get(span.row.parent or "", tree).add(_test(span))
     if len(running) > len(tests):
         tree.add(Text(f"and {len(running) - len(tests)} more tests running", "dim"))
     for name, facts in deliveries:
@@ -241,28 +245,29 @@ def _run(run: LiveRun, most: int) -> Tree:
     return tree
 
 
-def _last(spans: list[LiveSpan], most: int) -> list[LiveSpan]:
-    return spans[-most:] if most > 0 else []
+def _last(spans: list[LiveSpan], number: int) -> list[LiveSpan]:
+    return spans[-number:] if number > 0 else []
 
 
-def seconds_since(run: LiveRun) -> float:
-    """Return for how long a run has been going on."""
-    return max(0.0, datetime.now().astimezone().timestamp() - moment_of(run.started))
+def _seconds_since_start(run: LiveRun) -> float:
+    return max(0.0, datetime.now().astimezone().timestamp() - epoch_seconds(run.started))
 
 
 def _task(span: LiveSpan) -> Text:
-    told = span.told
-    label = Text(told.kind.lower(), "dim").append(f" {neutral(told.name)}" if told.name else "", "default not dim")
-    if told.ended is None:
-        return label.append("  running", "yellow not dim").append(f"  {elapsed(span.elapsed())}", "default not dim")
-    label.append(f"  {neutral(str(told.status))}", "red not dim" if told.failed else "green not dim")
-    return label if told.duration is None else label.append(f"  {seconds(told.duration)}", "default not dim")
+    row = span.row
+    label = Text(row.kind.lower(), "dim").append(f" {neutral(row.name)}" if row.name else "", "default not dim")
+    if row.ended is None:
+        return label.append("  running", "yellow not dim").append(
+            f"  {format_elapsed(span.elapsed())}", "default not dim"
+        )
+    label.append(f"  {neutral(str(row.status))}", "red not dim" if row.failed else "green not dim")
+    return label if row.duration is None else label.append(f"  {format_duration(row.duration)}", "default not dim")
 
 
 def _tests(span: LiveSpan) -> Text:
-    label = Text().append("tests: ", "dim").append_text(in_order(span.tests))
+    label = Text().append("tests: ", "dim").append_text(sorted_counts(span.tests))
     return label.append(f", {plural(len(span.workers), 'worker')}", "dim") if span.workers else label
 
 
 def _test(span: LiveSpan) -> Text:
-    return Text(f"{elapsed(span.elapsed())}  ", "yellow").append(neutral(span.told.name), "default")
+    return Text(f"{format_elapsed(span.elapsed())}  ", "yellow").append(neutral(span.row.name), "default")

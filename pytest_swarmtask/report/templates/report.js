@@ -12,7 +12,7 @@
   };
   const remembered = {
     get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
-    set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* then it is not remembered */ } },
+    set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* the browser forbids it: the theme is not remembered */ } },
   };
 
   // -- the theme
@@ -131,7 +131,7 @@
     at("next").addEventListener("click", () => turn(1));
   }
 
-  // -- what is new, where the page is served
+  // -- updates, if the page is served
   const parts = (page) => [...page.querySelectorAll("[data-swap]")];
   const shown = new Map(parts(document).map((part) => [part.id, part.innerHTML]));
 
@@ -146,7 +146,7 @@
   const renew = async () => {
     const answer = await fetch(location.pathname, { cache: "no-store" });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (parts(fresh).length !== shown.size) return location.reload(); // the first run has begun
+    if (parts(fresh).length !== shown.size) return location.reload(); // there was no run before
     for (const part of parts(document)) swap(part, fresh.getElementById(part.id));
     document.title = fresh.title;
     at("data").textContent = fresh.getElementById("data").textContent;
@@ -165,9 +165,9 @@
         const version = await (await fetch("version", { cache: "no-store" })).text();
         if (known !== null && version !== known) await renew();
         known = version;
-        at("live").textContent = "live: shows what is new by itself";
+        at("live").textContent = "live: updates by itself";
       } catch {
-        at("live").textContent = "not live any more: the server is gone";
+        at("live").textContent = "no longer live: the server has stopped";
       }
       await new Promise((go) => setTimeout(go, Math.max(1000, 5 * (performance.now() - began))));
     }

@@ -36,8 +36,8 @@ Run a command, and report its start and its end as events. The exit code is the 
   --kind KIND      what it is: task, build, deployment or test (default: task)
   --id ID          the task id of the events (default: the name of the command)
   --metadata JSON  an object that both events carry, such as '{{"version": "1.4"}}'
-  --tail N         keep the last N lines of standard error for the event of a failure (default: 20; 0: let the
-                   command have standard error for itself)
+  --tail N         keep the last N lines of standard error for the event of a failure (default: 20; 0: do not
+                   capture stderr)
   -h, --help       show this
 
 A command that a signal has killed ends with 128 and its number, one that is not there with 127, one that cannot be

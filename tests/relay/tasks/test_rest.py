@@ -177,7 +177,7 @@ def test_by_hand(lab: Lab, board: Board, service: Service) -> None:
     lab.emit("TASK_COMPLETED", "1")
     lab.webhooks(task_integration={"task_manager": {"kind": "rest", "rest": {"url": f"{service.url}/{{{{task_id}}}}"}}})
     assert lab.run("sync", "--dry-run").stdout == "1  done\n1 task would change\n"
-    assert "--check: the task manager is a service that can be told" in lab.run("sync", "--check").stderr
+    assert "--check: this task manager cannot be asked" in lab.run("sync", "--check").stderr
     assert service.requests == []
     assert lab.run("sync").stdout == "1  done\n1 task changed\n"
     assert [request.path for request in service.requests] == ["/1"]

@@ -34,7 +34,7 @@ def test_sync(lab: Lab, recorded: Board) -> None:
         "3 tasks changed",
     ]
     assert recorded.statuses() == {"1": "in-progress", "2": "done", "2.1": "done", "3": "review"}
-    assert lab.run("sync").stdout == "all tasks are in step\n"
+    assert lab.run("sync").stdout == "all tasks are up to date\n"
 
 
 def test_dry_run(lab: Lab, recorded: Board) -> None:
@@ -68,7 +68,7 @@ def test_who_spoke_last(lab: Lab, recorded: Board) -> None:
     later = lab.emit("TASK_STARTED", "nothing")["timestamp"]
     recorded.write(task(1, "cancelled", updatedAt=later), task(2, "done", [subtask(1, "done")]))
     done = lab.run("sync", "--check")
-    said = "1  stays cancelled: it was changed after the event that says in-progress\nall tasks are in step\n"
+    said = "1  stays cancelled: it was changed after the event that says in-progress\nall tasks are up to date\n"
     assert (done.returncode, done.stdout) == (0, said)
 
 
@@ -86,7 +86,7 @@ def test_marks_of_no_task_are_named(lab: Lab, recorded: Board) -> None:
     (lab.root / "test_it.py").write_text(text)
     lab.pytest()
     lab.run("sync")
-    assert lab.run("sync").stdout == "5.7  does not exist, but tests are marked with it\nall tasks are in step\n"
+    assert lab.run("sync").stdout == "tests are marked with task 5.7, which does not exist\nall tasks are up to date\n"
     assert json.loads(lab.run("sync", "--json").stdout)["unknown"] == ["5.7"]
 
 

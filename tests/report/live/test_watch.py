@@ -18,7 +18,7 @@ import pytest
 
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.report.live.follow import QUIET, Follower
-from pytest_swarmtask.report.live.runs import LINGER, LiveChange, Watching
+from pytest_swarmtask.report.live.runs import LINGER, LiveChange, RunWatcher
 from tests.history import made
 from tests.lab import REPOSITORY, free_port, project_of
 from tests.watched import Terminal, Watched, wait_for
@@ -339,8 +339,8 @@ def test_old_runs_are_left_alone(journal: Path) -> None:
     """What was over before it came is not told."""
     process = made.Process(journal, "1" * 32)
     process.write(process.session({"t.py::test_a": "failed"}))
-    assert names(Watching(project_of(journal)).poll()) == ["idle"]
-    assert "run_ended" in names(Watching(project_of(journal), "1" * 32).poll()), "but it is where it was asked for"
+    assert names(RunWatcher(project_of(journal)).poll()) == ["idle"]
+    assert "run_ended" in names(RunWatcher(project_of(journal), "1" * 32).poll()), "but it is where it was asked for"
 
 
 def test_memory_does_not_grow_with_the_run(journal: Path) -> None:
@@ -353,9 +353,9 @@ def test_memory_does_not_grow_with_the_run(journal: Path) -> None:
             span = process.ids.span()
             events += [process.event(f"{kind}_{word}", f"{number}", span, session) for word in ("STARTED", ending)]
     process.write(events)
-    watching = Watching(project_of(journal), "1" * 32)
-    assert sum(1 for _ in watching.poll()) == len(events) + 1
-    (run,) = watching.runs.values()
+    watcher = RunWatcher(project_of(journal), "1" * 32)
+    assert sum(1 for _ in watcher.poll()) == len(events) + 1
+    (run,) = watcher.runs.values()
     assert len(run.spans) <= 201
     assert run.tests == {"passed": 1000}
 
@@ -366,27 +366,27 @@ def test_a_span_that_others_end_keeps_a_run_going(journal: Path) -> None:
     start = process.event("TASK_STARTED", "deploy", process.ids.span())
     start.id += "-s"
     process.write([start])
-    watching = Watching(project_of(journal))
-    assert names(watching.poll()) == ["run_started", "started"]
-    (run,) = watching.runs.values()
+    watcher = RunWatcher(project_of(journal))
+    assert names(watcher.poll()) == ["run_started", "started"]
+    (run,) = watcher.runs.values()
     run.seen -= LINGER
-    assert names(watching.poll()) == []
+    assert names(watcher.poll()) == []
     run.seen -= QUIET
-    (end, _) = watching.poll()
-    assert (end.facts["outcome"], watching.well) == ("unfinished", False)
+    (end, _) = watcher.poll()
+    assert (end.facts["outcome"], watcher.all_succeeded) == ("unfinished", False)
 
 
 def test_a_run_that_goes_on_is_not_told_as_another(journal: Path) -> None:
     """Between two steps of a make there may be nobody for a while: its numbers go on where they were."""
-    watching = Watching(project_of(journal), "1" * 32)
+    watcher = RunWatcher(project_of(journal), "1" * 32)
     for count in (1, 2):
         process = made.Process(journal, "1" * 32, time.time() + count)
         process.write(process.session({"t.py::test_a": "passed"}))
-        told = list(watching.poll())
+        told = list(watcher.poll())
         assert ("run_started" in names(iter(told))) is (count == 1)
-        if watching.runs:
-            watching.runs["1" * 32].seen -= LINGER
-            told += list(watching.poll())
+        if watcher.runs:
+            watcher.runs["1" * 32].seen -= LINGER
+            told += list(watcher.poll())
         (end,) = [change for change in told if change.change == "run_ended"]
         assert end.facts["counts"] == {"passed": count}
 
@@ -397,9 +397,9 @@ def test_nobody_can_end_it(journal: Path) -> None:
     process.write(process.session({"t.py::test_a": "passed"})[:2])
     end = process.path.name.replace(process.ids.writer, f"{process.ids.writer}_end")
     (journal / end).touch()  # as if somebody had tried, and the disk was full
-    watching = Watching(project_of(journal), "1" * 32)
-    list(watching.poll())
-    if watching.runs:
-        watching.runs["1" * 32].seen -= LINGER
-        list(watching.poll())
-    assert watching.outcomes == {"1" * 32: "failed"}
+    watcher = RunWatcher(project_of(journal), "1" * 32)
+    list(watcher.poll())
+    if watcher.runs:
+        watcher.runs["1" * 32].seen -= LINGER
+        list(watcher.poll())
+    assert watcher.outcomes == {"1" * 32: "failed"}

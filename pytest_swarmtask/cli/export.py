@@ -1,0 +1,50 @@
+"""`swarmtask export`: all events of the history."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.cli.common import NOTHING_RECORDED, add_root, ask_history, say
+
+if TYPE_CHECKING:
+    import argparse
+    import sqlite3
+
+    from pytest_swarmtask.cli.common import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `export`."""
+    parser = subparsers.add_parser("export", help="print all events of the history")
+    formats = parser.add_mutually_exclusive_group(required=True)
+    formats.add_argument("--jsonl", dest="csv", action="store_false", help="as journal lines")
+    formats.add_argument("--csv", dest="csv", action="store_true", help="as a table")
+    add_root(parser)
+    parser.set_defaults(func=export)
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Print all events. Return 0.
+
+    Raises:
+        HistoryError: the history cannot be read now.
+    """
+    return ask_history(arguments, functools.partial(_export, as_table=arguments.csv))
+
+
+def _export(db: sqlite3.Connection, *, as_table: bool) -> int:
+    if not db.execute("SELECT 1 FROM event LIMIT 1").fetchone():
+        say(NOTHING_RECORDED)
+    if not as_table:
+        for (line,) in db.execute("SELECT line FROM event ORDER BY id"):
+            print(line)
+        return 0
+    import csv
+
+    cursor = db.execute("SELECT * FROM events")
+    writer = csv.writer(sys.stdout)
+    writer.writerow([column[0] for column in cursor.description])
+    writer.writerows(cursor)
+    return 0

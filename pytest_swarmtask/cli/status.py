@@ -1,0 +1,138 @@
+"""`swarmtask status`: show the recorded events, the deliveries, and the last run."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from pytest_swarmtask.cli.common import (
+    NOTHING_RECORDED,
+    add_root,
+    describe_trouble,
+    project_of,
+    relay_database,
+    say,
+    survey_of,
+)
+from pytest_swarmtask.core.errors import HistoryError
+from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS, Project
+from pytest_swarmtask.core.text import neutral, plural
+from pytest_swarmtask.journal.segments import segments
+
+if TYPE_CHECKING:
+    import argparse
+    import sqlite3
+    from collections.abc import Iterator, Mapping
+
+    from pytest_swarmtask.cli.common import Subparsers
+    from pytest_swarmtask.relay.survey import Survey
+    from pytest_swarmtask.relay.triggers.firing_log import RuleSummary
+    from pytest_swarmtask.report.tree import SpanNode
+
+
+_KINDS = {TASKS: "tasks", TRIGGERS: "triggers", ALERTS: "alerts"}
+"""The kinds of endpoints with reserved names. All other endpoints are webhooks or belong to plug-ins."""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `status`."""
+    parser = subparsers.add_parser("status", help="show recorded, delivered, waiting and refused events")
+    parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
+    add_root(parser)
+    parser.set_defaults(func=status)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show the journal, its endpoints and the last run. Return 1 if events wait or were refused, else 0."""
+    from pytest_swarmtask.relay.alerts.survey import survey_alerts
+    from pytest_swarmtask.relay.retention import prune
+    from pytest_swarmtask.relay.triggers.firing_log import summaries
+    from pytest_swarmtask.report.terminal import print_tree
+
+    project = project_of(arguments)
+    prune(project, os.environ)
+    # The history comes before the survey, which does not read again what the history has counted.
+    last_run = _last_run(project) if segments(project.journal) else None
+    found = survey_of(project)
+    with relay_database(project):
+        rules, alerts = summaries(project), survey_alerts(project)
+    if arguments.json:
+        shown = {"trace_id": last_run[0], "spans": [span.as_json() for span in last_run[1]]} if last_run else None
+        triggers = {name: rule._asdict() for name, rule in rules.items()}
+        whole = {**_as_json(project, found), "triggers": triggers, **alerts.as_json(), "last_run": shown}
+        print(json.dumps(whole, indent=2))
+    else:
+        print("\n".join(map(neutral, [*_as_text(project, found), *_triggers(rules), *alerts.as_text()])))
+        if last_run:
+            print_tree(*last_run)
+    return 0 if found.is_all_delivered else 1
+
+
+def _last_run(project: Project) -> tuple[str, list[SpanNode]] | None:
+    """Return the trace id and the spans of the last run. If the history cannot be read now, say so and return None."""
+    from pytest_swarmtask.history.query import last_runs
+    from pytest_swarmtask.history.session import query_history
+    from pytest_swarmtask.report.tree import span_tree
+
+    def question(db: sqlite3.Connection) -> tuple[str, list[SpanNode]] | None:
+        return next(((run.run, span_tree(db, run)) for run in last_runs(db, 1)), None)
+
+    try:
+        return query_history(project, question, environ=os.environ, say=say)
+    except HistoryError as error:
+        say(str(error))
+        return None
+
+
+def _as_json(project: Project, found: Survey) -> dict[str, Any]:
+    endpoints = {name: {**vars(e), "state": e.state._asdict()} for name, e in found.endpoints.items()}
+    return {"journal": project.journal, **vars(found), "runs": len(found.runs), "endpoints": endpoints}
+
+
+def _as_text(project: Project, found: Survey) -> Iterator[str]:
+    yield f"journal    {project.journal}"
+    if not found.segments:
+        yield f"           empty: {NOTHING_RECORDED}"
+        return
+    yield f"recorded   {plural(found.events, 'event')} in {plural(len(found.runs), 'run')}"
+    if found.foreign or found.torn:
+        yield f"           {plural(found.foreign, 'line')} skipped (not events), {plural(found.torn, 'torn end')}"
+    if found.relays:
+        yield f"relay      {len(found.relays)} running"
+    for name, endpoint in found.endpoints.items():
+        counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {plural(endpoint.dead, 'dead letter')}"
+        dropped = "".join(f", {count} {how}" for how in ("purged", "expired") if (count := getattr(endpoint, how)))
+        yield f"{_kind(name):<10} {name}: {counts}{dropped}"
+        if endpoint.state.reason:
+            yield f"           {describe_trouble(endpoint.state)}"
+    yield from _advice(found)
+
+
+def _kind(name: str) -> str:
+    # The endpoint of an environment has a suffix, as in `monitoring:alerts@prod`.
+    return next((kind for reserved, kind in _KINDS.items() if name.startswith(reserved)), "webhook")
+
+
+def _advice(found: Survey) -> Iterator[str]:
+    endpoints = found.endpoints.values()
+    if not endpoints:
+        yield "webhook    none was configured when this was recorded"
+    elif any(endpoint.waiting for endpoint in endpoints):
+        yield "           send waiting events with: swarmtask flush"
+    if any(endpoint.dead for endpoint in endpoints):
+        yield "           list refused events, and send them again, with: swarmtask replay"
+    if any(endpoint.expired for endpoint in endpoints):
+        yield "           expired: dead letters too old or too many to be kept (monitoring.retention)"
+
+
+def _triggers(rules: Mapping[str, RuleSummary]) -> Iterator[str]:
+    """Yield how often rules have fired, and the last failure. Nothing if no rule has fired."""
+    if not rules:
+        return
+    fired, failed = sum(rule.fired for rule in rules.values()), sum(rule.failed for rule in rules.values())
+    name, last = max(rules.items(), key=lambda item: item[1].failed_at)
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last.failed_at))
+    why = f"; last failure: {name} at {at}: {last.reason}" if failed else ""
+    yield f"fired      {plural(fired, 'time')}, {failed} failed{why}"

@@ -1,0 +1,77 @@
+"""`swarmtask tests`: the history of one test."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.cli.common import NOTHING_RECORDED, add_root, add_run_filters, ask_history, run_filters
+from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.text import neutral
+
+if TYPE_CHECKING:
+    import argparse
+    import sqlite3
+
+    from pytest_swarmtask.cli.common import Subparsers
+
+
+_MOST_NAMED = 10
+"""Node ids in the message that several tests match. They show a person what to add to the text."""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `tests`."""
+    parser = subparsers.add_parser("tests", help="show the history of one test")
+    parser.add_argument("test", metavar="NODEID", help="its node id, or any unique part of it")
+    parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
+    add_run_filters(parser, "show")
+    add_root(parser)
+    parser.set_defaults(func=tests)
+
+
+def tests(arguments: argparse.Namespace) -> int:
+    """Show the history of one test. Return 0, even if it failed.
+
+    Raises:
+        HistoryError: the history cannot be read now.
+        UsageError: no test or several tests have the given text in their node ids.
+    """
+    return ask_history(arguments, functools.partial(_tests, arguments=arguments))
+
+
+def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
+    from pytest_swarmtask.history.query import RunFilter, results_of
+    from pytest_swarmtask.report.terminal import console
+    from pytest_swarmtask.report.text import print_test
+
+    test = _find_test(db, arguments.test)
+    found = results_of(db, test, arguments.last, RunFilter(arguments.branch, arguments.since))
+    if arguments.json:
+        print(json.dumps({"test": test, "results": [asdict(result) for result in found]}, indent=2))
+    elif found:
+        print_test(found, console())
+    else:
+        print(f"No run of {neutral(test)} matches {run_filters(arguments)}.")
+    return 0
+
+
+def _find_test(db: sqlite3.Connection, text: str) -> str:
+    """Return the test whose node id is the text, or else ends with it, or else contains it.
+
+    Raises:
+        UsageError: there is no such test, or more than one.
+    """
+    from pytest_swarmtask.history.query import find_tests, last_runs
+
+    found = find_tests(db, text, _MOST_NAMED)
+    close = [name for name in found if name == text] or [name for name in found if name.endswith(text)] or found
+    if len(close) == 1:
+        return close[0]
+    if not found:
+        nothing = "" if last_runs(db, 1) else f": {NOTHING_RECORDED}"
+        raise UsageError(f"no test is known whose node id contains {text!r}{nothing}")
+    names = "".join(f"\n  {neutral(name)}" for name in found)
+    raise UsageError(f"several tests contain {text!r}, among them{names}")
