@@ -21,7 +21,7 @@ from pytest_swarmtask.sources.pytest.tally import Tally
 from pytest_swarmtask.sources.pytest.task_events import TaskEvents
 from pytest_swarmtask.sources.pytest.task_marks import is_narrowed
 from pytest_swarmtask.sources.pytest.terminal_lines import ClosingLine, header_lines
-from pytest_swarmtask.sources.pytest.test_events import end_metadata, start_metadata
+from pytest_swarmtask.sources.pytest.testcase_metadata import end_metadata, start_metadata
 from pytest_swarmtask.sources.pytest.worker import WORKER_INPUT
 
 TYPE_CHECKING = False
