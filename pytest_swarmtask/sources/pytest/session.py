@@ -198,7 +198,7 @@ class SessionCapture:
             "TEST_STARTED", run.task_id, start_metadata(run), span_id=run.span_id, now=run.started, cleaned=True
         )
         if not self._is_parallel:
-            self._recorder.parent_span_id = run.span_id  # the parent of events that the test itself triggers
+            self._recorder.parent_span_id = run.span_id  # the parent of events that the test itself records
         return run
 
     def _new_test(self, nodeid: str) -> TestRun:

@@ -32,7 +32,7 @@ class WorkerCapture:
         self._config = config
         self._tasks = TaskIndex()
         context = parse_traceparent(traceparent)
-        if context is not None:  # then events that tests trigger themselves belong to the run
+        if context is not None:  # then events that tests record themselves belong to the run
             get_recorder(otherwise=str(config.rootpath)).join(*context)
 
     @pytest.hookimpl(tryfirst=True)

@@ -118,7 +118,7 @@ class Handlers:
         self._loop: _BackgroundLoop | None = None
         self._queues: dict[Hashable, Calls] = {}
         self._pending = _PendingCalls()
-        self._lock = threading.RLock()  # reentrant, because a signal handler may trigger an event while we have it
+        self._lock = threading.RLock()  # reentrant, because a signal handler may record an event while we have it
 
     def forked(self) -> None:
         """Start again in a forked child, which has none of its parent's threads."""

@@ -1,4 +1,4 @@
-"""`AutomationIntegrator`, with which Python code triggers events, and its one-line form `trigger_task_event`."""
+"""`AutomationIntegrator`, with which Python code records events, and its one-line form `trigger_task_event`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pytest_swarmtask")
 _REDACTOR = Redactor({})
 """For messages about arguments: finds secrets by name and format, since it knows no values of the environment."""
-load_rules()  # now, because an event may be triggered while the interpreter ends, when imports no longer work
+load_rules()  # now, because an event may be recorded while the interpreter ends, when imports no longer work
 
 
 class _Pipeline:
@@ -66,7 +66,7 @@ def _get_pipeline(project: Project | None) -> _Pipeline:
 
 
 class AutomationIntegrator:
-    """Triggers events, and registers handlers and webhooks for them.
+    """Records events, and registers handlers and webhooks for them.
 
     Making one is cheap and may be done anywhere, any number of times: all integrators of a project share one journal,
     one set of handlers and one relay. As a context manager it waits at its end for handlers and delivery, and then
