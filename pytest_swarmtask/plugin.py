@@ -1,6 +1,6 @@
-"""The pytest plugin: options, the decision whether to record at all, and the wiring.
+"""The pytest plugin: its options, and the decision whether to record the session.
 
-The work is done by `SessionCapture`, registered only where there is something to record.
+`SessionCapture` does the work. It is imported and registered only if the session is recorded.
 
 PYTEST_DONT_REWRITE
 """
@@ -11,8 +11,9 @@ import os
 
 import pytest
 
-import pytest_swarmtask.core.facts.git  # takes hold of what starts processes, and
-import pytest_swarmtask.core.trace  # noqa: F401 - of the clock, while both are certain to be the real ones
+# Imported before a test can patch `os` and `time`: these modules bind functions that start processes and tell time.
+import pytest_swarmtask.core.facts.git
+import pytest_swarmtask.core.trace  # noqa: F401
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _INI = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add our options, in one group; each has an ini key of the same meaning."""
+    """Add our options in one group. Each has an ini key with the same meaning."""
     group = parser.getgroup("swarmtask", "workflow events (pytest-swarmtask)")
     group.addoption(
         "--no-swarmtask",
@@ -77,25 +78,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare our marker, and register what records, unless it is switched off here."""
+    """Declare our marker, and register the hooks that record, unless recording is switched off."""
     config.addinivalue_line(
         "markers", "task(id): the test belongs to this task of the task manager; may be given several times"
     )
-    if not _wanted(config):
+    if not _is_wanted(config):
         return
     try:
         _register(config)
     except pytest.UsageError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever is wrong here, the session goes on
-        config.pluginmanager.register(_Unable(error), "swarmtask-unable")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the session goes on unrecorded
+        config.pluginmanager.register(_Failure(error), "swarmtask-unable")
 
 
 def _register(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         from pytest_swarmtask.sources.pytest.worker import WORKER_INPUT, WorkerCapture
 
-        if WORKER_INPUT in config.workerinput:  # the controller records
+        if WORKER_INPUT in config.workerinput:  # else the controller does not record
             config.pluginmanager.register(WorkerCapture(config, config.workerinput[WORKER_INPUT]), "swarmtask-worker")
         return
     from pytest_swarmtask.sources.pytest.session import SessionCapture
@@ -119,17 +120,18 @@ def _step_summary() -> StepSummary | None:
 
 def _report_file(config: pytest.Config) -> ReportFile | None:
     option: Any = config.option
-    asked, configured = option.swarmtask_report, config.getini("swarmtask_report")
-    if not (asked or configured) or option.collectonly:
+    option_path, ini_path = option.swarmtask_report, config.getini("swarmtask_report")
+    if not (option_path or ini_path) or option.collectonly:
         return None
     from pytest_swarmtask.sources.pytest.report_file import ReportFile
 
-    folder = config.invocation_params.dir if asked else config.rootpath
-    return ReportFile(os.path.join(folder, asked or configured))
+    # As for pytest's own options: the command line is relative to the working directory, the ini file to the root.
+    folder = config.invocation_params.dir if option_path else config.rootpath
+    return ReportFile(os.path.join(folder, option_path or ini_path))
 
 
-class _Unable:
-    """Stands in for what records where that could not even begin."""
+class _Failure:
+    """Registered instead of `SessionCapture` if that could not be made: says so in the header."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -138,7 +140,7 @@ class _Unable:
         return f"swarmtask: warning: nothing is recorded: {type(self._error).__name__}: {self._error}"
 
 
-def _wanted(config: pytest.Config) -> bool:
+def _is_wanted(config: pytest.Config) -> bool:
     option: Any = config.option
     if (
         option.swarmtask_off
@@ -146,7 +148,7 @@ def _wanted(config: pytest.Config) -> bool:
         or not config.getini("swarmtask")
     ):
         return False
-    # A session inside a test (pytester) is the test's own affair. The variable is removed when an inner
-    # test runs, so now is the time to look.
+    # A session inside of a test (pytester) is recorded only if the test asks for it. The variable says that a test is
+    # running; it is gone once the inner session runs tests of its own, so it must be read here.
     nested = "PYTEST_CURRENT_TEST" in os.environ and not hasattr(config, "workerinput")
     return not nested or "swarmtask" in (option.plugins or ())

@@ -1,10 +1,10 @@
-"""For those who receive webhooks: is a request genuine, fresh, new, and may its sender say this?
+"""Checks the webhooks that a receiver gets: who has signed them, when, whether they are new, and what they may say.
 
-Knows no web framework::
+It does not depend on a web framework::
 
     verifier = Verifier(os.environ["AUTOMATION_SECRET_KEY"])
     try:
-        received = verifier.verify(headers, body)  # the bytes as they came
+        received = verifier.verify(headers, body)  # the bytes as they arrived
     except WebhookError as error:
         return error.status, str(error)
     for event in received.new:
@@ -53,12 +53,12 @@ __all__ = [
 ]
 
 MAX_BODY = 5_000_000
-"""Bytes of a body that are accepted."""
+"""Bytes that a body may have."""
 REMEMBER = 86_400.0
 """Seconds for which the ids of events are remembered."""
 MOST_REMEMBERED = 100_000
-"""Ids, at most, that are remembered; each takes about 200 bytes."""
-_OURS = {outer: name for name, outer in CLOUDEVENT_TYPES.items()}
+"""Ids that are remembered, at most; each takes about 200 bytes."""
+_EVENT_TYPES = {cloudevent_type: event_type for event_type, cloudevent_type in CLOUDEVENT_TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ class Received:
 
     Attributes:
         webhook_id: its `webhook-id`.
-        roles: the roles whose secrets have signed it, in the verifier's order; empty for a verifier without roles.
-        events: what it carried: the plain events, also out of CloudEvents and CDEvents; what is not ours, as it came.
-        new: those of them that are to be acted on: no pings, and none that has come before. Delivery is at least
-            once, so a second time is no mischief: answer 2xx and do nothing.
-        duplicates: how many had come before.
+        roles: the roles that have signed it, in the order of the verifier; empty for a verifier without roles.
+        events: the plain events in it, also out of CloudEvents and CDEvents. Other objects are left as they are.
+        new: the events to process: no pings, and none that has arrived before. An event can arrive more than once, so
+            a request without new ones is not an attack: answer 2xx and do nothing.
+        duplicates: number of events that had arrived before.
     """
 
     webhook_id: str
@@ -82,12 +82,12 @@ class Received:
 
 
 class Seen:
-    """Remembers ids for a while, within bounds. May be used by several threads.
+    """Remembers ids for a limited time. Several threads may use one.
 
     Args:
-        seconds: how long.
-        most: how many; the oldest go first.
-        clock: seconds since whenever.
+        seconds: the time for which an id is remembered.
+        most: number of ids, at most; the oldest are forgotten first.
+        clock: returns a time in seconds, from any starting point.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Seen:
         return len(self._until)
 
     def add(self, name: str) -> bool:
-        """Remember an id; tell whether it is new."""
+        """Remember an id; return whether it is new."""
         key, now = _digest(name), self._clock()
         with self._lock:
             known = self._until.pop(key, 0.0) > now
@@ -112,7 +112,7 @@ class Seen:
         return not known
 
     def forget(self, name: str) -> None:
-        """Take an id for new the next time."""
+        """Forget an id, which is new the next time then."""
         with self._lock:
             self._until.pop(_digest(name), None)
 
@@ -129,15 +129,17 @@ def _digest(name: str) -> bytes:
 
 
 class Verifier:
-    """Checks requests. One for each receiver, kept as long as that runs; may be used by several threads.
+    """Verifies requests. Make one for each receiver and keep it while the receiver runs. Several threads may use it.
 
     Args:
-        secrets: what the sender signs with: a secret as its variable holds it, or several during rotation.
-        roles: instead of `secrets`, for each role its secret or secrets, and what it may send: ``"emit:TASK_*"`` and
-            the like, as under `allow` in workflow.yaml. A request must be signed by a role that may send all of it.
-        tolerance: seconds that the clocks and the time of signing may lie apart.
+        secrets: the secret of the sender, as in its environment variable; during rotation several.
+        roles: instead of `secrets`: for each role its secret or secrets, and the permissions to send, such as
+            ``"emit:TASK_*"``, as under `allow` in workflow.yaml. Each event in a request must be allowed for a role
+            that has signed the request.
+        tolerance: seconds that the timestamp of a request may differ from the clock.
         max_body: bytes that a body may have.
-        remember: seconds for which an event that comes again is known as such; never less than `tolerance` twice.
+        remember: seconds for which an event that arrives again is recognized. At least twice `tolerance` is used, so
+            that a request cannot be repeated while its timestamp is valid.
 
     Raises:
         ConfigError: there is no secret, or one is malformed; or there are both `secrets` and `roles`, although a
@@ -165,55 +167,59 @@ class Verifier:
         self._seen = Seen(max(remember, 2 * tolerance))
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> Received:
-        """Return what a request carries; remember it, so that it is not new a second time.
+        """Return the events of a request, and remember them, so that they are not new a second time.
 
         Args:
-            headers: the request's, their names in any case.
+            headers: the headers of the request, with names in any case.
             body: the bytes received, before any parsing.
 
         Raises:
             SizeError: the body is too large.
-            SignatureError: no secret has signed it. `AgeError`: too long ago, or in the future.
-            BodyError: it is not JSON, or neither an object nor an array of them.
-            SenderError: no role that has signed it may send all of it.
+            SignatureError: no secret has signed the request, or a header is missing or malformed.
+            AgeError: the timestamp is too old or in the future.
+            BodyError: the body is not a JSON object or an array of objects.
+            SenderError: an event may be sent by none of the roles that have signed the request.
         """
         if len(body) > self._max_body:
             raise SizeError(f"the body has {len(body)} bytes, at most {self._max_body} are accepted")
-        webhook_id, signers = signing.check(headers, body, self._keys, tolerance=self._tolerance)
+        webhook_id, signers = signing.verify(headers, body, self._keys, tolerance=self._tolerance)
         objects = _objects(body)
-        for one in objects:
-            self._check_right(signers, one)
-        events = [_plain(one) for one in objects]
-        fresh = [self._seen.add(_name(signers, webhook_id, i, event)) for i, event in enumerate(events)]
-        new = [event for event, is_new in zip(events, fresh, strict=True) if is_new and event.get("type") != PING]
-        return Received(webhook_id, tuple(filter(None, signers)), events, new, fresh.count(False))
+        for content in objects:
+            self._check_permission(signers, content)
+        events = [_plain(content) for content in objects]
+        are_new = [self._seen.add(_memory_key(signers, webhook_id, i, event)) for i, event in enumerate(events)]
+        new = [event for event, is_new in zip(events, are_new, strict=True) if is_new and event.get("type") != PING]
+        return Received(webhook_id, tuple(filter(None, signers)), events, new, are_new.count(False))
 
     def forget(self, received: Received) -> None:
-        """Take what was new for new again: call it when it could not be kept and the answer is not 2xx."""
+        """Forget the new events of a request. Call it if you could not process them and do not answer 2xx."""
         for i, event in enumerate(received.events):
-            if any(event is one for one in received.new):
-                self._seen.forget(_name(received.roles or ("",), received.webhook_id, i, event))
+            if any(event is new for new in received.new):  # identity, since two events can be equal
+                self._seen.forget(_memory_key(received.roles or ("",), received.webhook_id, i, event))
 
-    def _check_right(self, signers: Sequence[str], content: dict[str, Any]) -> None:
-        for event_type in _claims(content):
+    def _check_permission(self, signers: Sequence[str], content: dict[str, Any]) -> None:
+        for event_type in _claimed_types(content):
             if not any(allows(self._allowed[name], f"emit:{event_type}") for name in signers):
                 raise SenderError(f"the role {' or '.join(signers)} may not send {event_type[:100]!r}")
 
 
 def _keys(secrets: Secrets) -> list[bytes]:
     given = [secrets] if isinstance(secrets, (str, bytes)) else secrets
-    return [one if isinstance(one, bytes) else signing.decode_secret(one) for one in given if one]
+    return [secret if isinstance(secret, bytes) else signing.decode_secret(secret) for secret in given if secret]
 
 
-def _name(signers: Sequence[str], webhook_id: str, position: int, event: Mapping[str, Any]) -> str:
-    """Return what an event is remembered under: of its sender, too, so that none can use up the ids of another."""
+def _memory_key(signers: Sequence[str], webhook_id: str, position: int, event: Mapping[str, Any]) -> str:
+    """Return the key under which an event is remembered.
+
+    It contains the signers: otherwise a role could send an id first, and so make the event of another a duplicate.
+    """
     event_id = event.get("id")
-    own = event_id if isinstance(event_id, str) and event_id else f"{webhook_id}/{position}"
-    return "\n".join([*signers, own])
+    unique_id = event_id if isinstance(event_id, str) and event_id else f"{webhook_id}/{position}"
+    return "\n".join([*signers, unique_id])
 
 
 def events_in(body: bytes) -> list[dict[str, Any]]:
-    """Return the plain events that a body of any of the formats carries; what is not ours, as it came.
+    """Return the plain events in a body of any format. Other objects are left as they are.
 
     Raises:
         BodyError: the body is not JSON, or neither an object nor an array of objects.
@@ -227,13 +233,13 @@ def _objects(body: bytes) -> list[dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise BodyError(f"the body is not a JSON object or array: {error}") from None
     objects = content if isinstance(content, list) else [content]
-    if not all(isinstance(one, dict) for one in objects):
+    if not all(isinstance(element, dict) for element in objects):
         raise BodyError("the body is not a JSON object or array: it holds something else")
     return objects
 
 
 def _plain(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the event of ours that a CloudEvent or CDEvent carries, else the object itself."""
+    """Return the plain event inside of a CloudEvent or CDEvent, else the object itself."""
     data = content.get("data")
     for candidate in (data, data.get("customData") if isinstance(data, dict) else None):
         if isinstance(candidate, dict) and "event_type" in candidate:
@@ -241,19 +247,20 @@ def _plain(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _claims(content: dict[str, Any]) -> list[str]:
-    """Return every type that an object claims to be of, so that none is said on the quiet; of a ping none.
+def _claimed_types(content: dict[str, Any]) -> list[str]:
+    """Return every event type that an object claims, inside and outside; none for a ping.
 
-    What is no text, or not there, is ``?``, which only a role that may emit everything may send.
+    All must be allowed, because it is unknown which of them the receiver looks at. A missing type, or one that is not
+    a text, is ``?``, which only a role that may emit everything may send.
     """
     plain, outer = _plain(content), content.get("type")
-    carried = plain is not content and isinstance(outer, str) and outer.startswith("dev.cdevents.")
-    if outer == PING or carried:  # the type of a CDEvent does not tell which of ours it carries
+    is_cdevent = plain is not content and isinstance(outer, str) and outer.startswith("dev.cdevents.")
+    if outer == PING or is_cdevent:  # several event types become the same CDEvent, so its type says nothing
         outer = None
-    given = [
+    found = [
         plain.get("event_type"),
         content.get("event_type"),
-        _OURS.get(outer, outer) if isinstance(outer, str) else outer,
+        _EVENT_TYPES.get(outer, outer) if isinstance(outer, str) else outer,
     ]
-    claims = [one if isinstance(one, str) else "?" for one in given if one is not None]
-    return claims or ([] if content.get("type") == PING else ["?"])
+    claimed = [event_type if isinstance(event_type, str) else "?" for event_type in found if event_type is not None]
+    return claimed or ([] if content.get("type") == PING else ["?"])

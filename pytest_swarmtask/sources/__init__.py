@@ -1,1 +1,1 @@
-"""Who makes events: pytest, commands, Python code."""
+"""The sources of events, one folder each: pytest, commands under `swarmtask run`, Python code."""

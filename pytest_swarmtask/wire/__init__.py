@@ -1,1 +1,1 @@
-"""What goes over the network: formats and signatures, for sender and receiver."""
+"""The form of events on the network, shared by sender and receiver: formats of the body, and signatures."""

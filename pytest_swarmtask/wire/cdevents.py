@@ -1,8 +1,10 @@
-"""Events as CDEvents 0.5.1, carried by CloudEvents in structured mode.
+"""Events as CDEvents 0.5.1 inside of CloudEvents in structured mode.
 
-CDEvents has no subject for a deployment that starts or fails and no outcome on a build, so those are task runs
-with an outcome; what has no place in its closed schemas is in `customData`, which is the whole plain event.
-See https://github.com/cdevents/spec/blob/main/cloudevents-binding.md
+CDEvents has no subject for a deployment that starts or fails, and a build has no outcome, so these become task runs,
+which have one. Its schemas allow no further keys, so `customData` carries the whole plain event.
+
+See https://github.com/cdevents/spec/blob/main/cloudevents-binding.md and, beside it, `spec.md` (the context), `core.md`
+(task runs), `continuous-integration.md` (builds) and `testing-events.md` (tests).
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.plugins.sink import PendingEvent
 
 SPEC_VERSION = "0.5.1"
+
+# Each type of event has a version of its own, see the `schemas` folder of the specification.
 _VERSIONS = {
     "taskrun.started": "0.3.0",
     "taskrun.finished": "0.3.0",
@@ -29,18 +33,18 @@ _VERSIONS = {
     "testsuiterun.started": "0.3.0",
     "testsuiterun.finished": "0.3.0",
 }
-_UNKNOWN_TIME = "1970-01-01T00:00:00.000Z"
+_UNKNOWN_TIME = "1970-01-01T00:00:00.000Z"  # the schemas demand a timestamp
 
 _SESSION = ("pytest", "session")
 
-# The outcome word of a test, and the exit code of a session, for which "failure" would say too little.
+# The outcomes of a test and the exit codes of a session that become the outcome "error" instead of "failure".
 _TEST_ERRORS = ("error", "crashed")
 _SESSION_ERRORS = (2, 3, 4)
 
 
-def cdevent(record: PendingEvent) -> bytes:
-    """Return the record as a CDEvent inside a CloudEvent."""
-    event = record.event
+def cdevent(pending: PendingEvent) -> bytes:
+    """Return an event as a CDEvent inside of a CloudEvent."""
+    event = pending.event
     kind, content = _translated(event)
     subject_id = _run_id(event, event.span_id) or text(event.id) or "-"
     context = {
@@ -55,14 +59,14 @@ def cdevent(record: PendingEvent) -> bytes:
     data = {
         "context": context,
         "subject": {"id": subject_id, "source": context["source"], "content": content},
-        "customData": msgspec.Raw(record.line),
+        "customData": msgspec.Raw(pending.line),
         "customDataContentType": "application/json",
     }
     return encode(_envelope(event, context, subject_id, encode(data)))
 
 
 def _envelope(event: Event, context: dict[str, str], subject_id: str, data: bytes) -> CloudEvent:
-    """Return the CloudEvent around a CDEvent: its attributes repeat the context, as the binding demands."""
+    """Return the CloudEvent around a CDEvent. Its attributes repeat the context, as the binding demands."""
     kind = context["type"].split(".")
     return CloudEvent(
         id=context["id"],
@@ -79,7 +83,7 @@ def _envelope(event: Event, context: dict[str, str], subject_id: str, data: byte
 
 
 def _translated(event: Event) -> tuple[str, dict[str, Any]]:
-    """Return the CDEvents kind, like ``taskrun.started``, and the content of its subject."""
+    """Return the kind of CDEvent, such as ``taskrun.started``, and the content of its subject."""
     family, _, verb = event.event_type.partition("_")
     if family == "TEST":
         return _test_case(event, verb)
@@ -146,5 +150,5 @@ def _environment(event: Event) -> dict[str, str]:
 
 
 def _run_id(event: Event, span_id: str | None) -> str:
-    """Return what names a span, or the whole run, to receivers: the same on every event of it."""
+    """Return the id of a span or, without a span id, of the whole run: the same in each of its events."""
     return text("/".join(part for part in (event.trace_id, span_id) if part))

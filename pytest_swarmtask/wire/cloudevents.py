@@ -1,6 +1,7 @@
-"""Events as CloudEvents 1.0 in structured mode, and what CloudEvents allows in an attribute.
+"""Events as CloudEvents 1.0 in structured mode, and the values that CloudEvents allows in its attributes.
 
-See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md (the attributes and their types)
+and https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md (their form in JSON).
 """
 
 from __future__ import annotations
@@ -22,26 +23,34 @@ if TYPE_CHECKING:
 encode = msgspec.json.Encoder().encode
 
 PING = "dev.swarmtask.ping"
+"""The CloudEvents type of the event that `swarmtask doctor --ping` sends, which a receiver can ignore."""
 CLOUDEVENT_TYPES = {name: "dev.swarmtask." + name.lower().replace("_", ".") for name in EVENT_TYPES}
 """The CloudEvents type of each event type, like ``dev.swarmtask.test.failed``."""
 
-# What CloudEvents forbids in a string: controls, lone surrogates and noncharacters.
+# CloudEvents forbids these in a string: control characters, lone surrogates and noncharacters.
 _FORBIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
     + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
     + "]"
 )
+# RFC 3986: scheme and host (or a relative path), path, query, fragment. Without user names and IPv6 addresses, which
+# no source has: a source that does not match is percent-encoded.
 _URI_REFERENCE = re.compile(
     r"([A-Za-z][A-Za-z0-9+.-]*:(//[A-Za-z0-9.-]+(:[0-9]+)?(?=[/?#]|$)|(?!//))|(?!//)(?![^/?#]*:))"
     r"([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
     r"(\?([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
     r"(#([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
 )
+# https://www.w3.org/TR/trace-context/#traceparent-header-field-values: ids of all zeros are invalid.
 _TRACE = re.compile("(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}")
 
 
 class CloudEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="specversion", tag="1.0"):
-    """A CloudEvent in structured mode; attributes that are empty are left out. `data` is JSON already."""
+    """A CloudEvent in structured mode. Empty attributes are left out; `data` is JSON already.
+
+    `taskid` and `traceparent` are extension attributes, the latter of
+    https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md.
+    """
 
     id: str
     source: str
@@ -55,9 +64,9 @@ class CloudEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="spe
     data: msgspec.Raw = msgspec.Raw()
 
 
-def cloudevent(record: PendingEvent) -> bytes:
-    """Return the record as a CloudEvent; its data is the whole plain event."""
-    event = record.event
+def cloudevent(pending: PendingEvent) -> bytes:
+    """Return an event as a CloudEvent, whose data is the whole plain event."""
+    event = pending.event
     task_id = text(event.task_id or "")
     return encode(
         CloudEvent(
@@ -70,13 +79,20 @@ def cloudevent(record: PendingEvent) -> bytes:
             traceparent(event),
             "",
             "application/json",
-            msgspec.Raw(record.line),
+            msgspec.Raw(pending.line),
         )
     )
 
 
 def ping(message_id: str, source: str, now: float, *, batch: bool) -> bytes:
-    """Return a CloudEvent that asks for nothing but an answer."""
+    """Return the body of a test request, which a receiver only has to answer.
+
+    Args:
+        message_id: the id of the event.
+        source: who sends it.
+        now: seconds since the epoch.
+        batch: whether the body is a JSON array with the one event.
+    """
     time = dt.datetime.fromtimestamp(now, dt.timezone.utc).isoformat(timespec="milliseconds")
     event = CloudEvent(
         id=message_id,
@@ -90,25 +106,28 @@ def ping(message_id: str, source: str, now: float, *, batch: bool) -> bytes:
 
 
 def text(value: str) -> str:
-    """Return the value with U+FFFD for every character that a CloudEvents attribute may not hold."""
-    if value.isascii() and value.isprintable():  # fifteen times as quick as the expression, and nearly always so
+    """Return the value with U+FFFD in place of each character that CloudEvents forbids in an attribute."""
+    if value.isascii() and value.isprintable():  # true of nearly all texts, and fifteen times as fast as the expression
         return value
     return _FORBIDDEN.sub("\ufffd", value)
 
 
 @functools.lru_cache(maxsize=64)
 def uri_reference(source: str) -> str:
-    """Return the source as a URI-reference that is not empty: as it is where it is one, else percent-encoded."""
+    """Return a source as a URI-reference, as CloudEvents demands: unchanged if it is one, else percent-encoded.
+
+    An empty source, which CloudEvents forbids, becomes ``swarmtask``.
+    """
     if not source:
         return "swarmtask"
     if _URI_REFERENCE.fullmatch(source):
         return source
-    return quote(source, safe="" if source.startswith("//") else "/", errors="replace")
+    return quote(source, safe="" if source.startswith("//") else "/", errors="replace")  # "//" would begin a host
 
 
 def is_time(timestamp: str) -> bool:
-    """Tell whether the timestamp is one after RFC 3339."""
-    # msgspec would also take a space for the T, and an offset without colon.
+    """Whether a timestamp is valid after RFC 3339, see https://www.rfc-editor.org/rfc/rfc3339#section-5.6."""
+    # msgspec would also accept a space instead of the T, and an offset without a colon.
     if timestamp[10:11] != "T" or (timestamp[-1:] != "Z" and timestamp[-3:-2] != ":"):
         return False
     try:
@@ -118,6 +137,6 @@ def is_time(timestamp: str) -> bool:
 
 
 def traceparent(event: Event) -> str:
-    """Return the W3C trace context of the event, or nothing where its ids are not such."""
+    """Return the W3C trace context of an event, or an empty string if its ids are not valid in it."""
     trace = f"{event.trace_id}-{event.span_id}"
     return f"00-{trace}-01" if _TRACE.fullmatch(trace) else ""

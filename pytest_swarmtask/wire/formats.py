@@ -1,6 +1,6 @@
-"""The bodies that a webhook carries: CloudEvents, CDEvents, or the journal line as it is.
+"""The bodies that a webhook can carry: CloudEvents, CDEvents, or plain journal lines.
 
-Journal lines are spliced in as the bytes that were written: what a receiver gets is what stands in the journal.
+A body contains each journal line byte for byte, so that a receiver gets exactly what the watched process has written.
 """
 
 from __future__ import annotations
@@ -17,51 +17,57 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.plugins.sink import PendingEvent
 
-    Item = Callable[[PendingEvent], bytes]
+    Encode = Callable[[PendingEvent], bytes]
 
+# The content types of https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENT_BATCH = "application/cloudevents-batch+json"
+
 _MESSAGE_ID = re.compile("[A-Za-z0-9_-]{1,128}")
+"""Ids that fit in a header, and without a dot, since dots separate the parts of the signed content."""
 
 
 class Format(NamedTuple):
-    """How records become a body.
+    """How events become the body of a request.
 
     Attributes:
-        item: the bytes of one record.
-        single: content type of a body that is one item.
-        batch: content type of a body that is a JSON array of items.
+        encode: returns the bytes of one event.
+        single: content type of a body with one event.
+        batch: content type of a body with a JSON array of events.
     """
 
-    item: Item
+    encode: Encode
     single: str
     batch: str
 
-    def body(self, records: Sequence[PendingEvent], *, batch: bool) -> bytes:
-        """Return the body for one record, or the JSON array for any number of them when `batch`."""
+    def body(self, events: Sequence[PendingEvent], *, batch: bool) -> bytes:
+        """Return the body for exactly one event or, as a `batch`, for any number of events."""
         if batch:
-            return b"[" + b",".join([self.item(record) for record in records]) + b"]"
-        (record,) = records
-        return self.item(record)
+            return b"[" + b",".join([self.encode(event) for event in events]) + b"]"
+        (event,) = events
+        return self.encode(event)
 
 
 def by_name(name: str) -> Format:
-    """Return the format that an endpoint names: ``cloudevents``, ``cdevents`` or ``plain``."""
+    """Return the format with this name: ``cloudevents``, ``cdevents`` or ``plain``."""
     if name == "plain":
-        return Format(lambda record: record.line, "application/json", "application/json")
+        return Format(lambda event: event.line, "application/json", "application/json")
     if name == "cdevents":
         return Format(cdevent, CLOUDEVENT, CLOUDEVENT_BATCH)
     return Format(cloudevent, CLOUDEVENT, CLOUDEVENT_BATCH)
 
 
-def message_id(records: Sequence[PendingEvent]) -> str:
-    """Return the `webhook-id`: the event's own id, or for several events one that only their ids decide."""
-    if len(records) == 1:
-        event_id = records[0].event.id
+def message_id(events: Sequence[PendingEvent]) -> str:
+    """Return the `webhook-id` of a request, which is the same in every attempt.
+
+    For one event it is the event's own id, for several a digest of all their ids.
+    """
+    if len(events) == 1:
+        event_id = events[0].event.id
         if _MESSAGE_ID.fullmatch(event_id):
             return event_id
-        return "event_" + _digest(event_id)  # not written by us, and not fit for a header
-    return "batch_" + _digest("\n".join([record.event.id for record in records]))
+        return "event_" + _digest(event_id)  # another program has written the event, and the id does not fit
+    return "batch_" + _digest("\n".join([event.event.id for event in events]))
 
 
 def _digest(value: str) -> str:

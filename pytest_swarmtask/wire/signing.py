@@ -1,7 +1,9 @@
-"""Standard Webhooks 1.0.0: how a request is signed, and how a receiver checks it.
+"""Signatures of requests after Standard Webhooks 1.0.0, for the sender and the receiver.
 
-The signed content is ``id.timestamp.body``, hashed with HMAC-SHA256; several signatures stand side by side while
-a secret is being rotated. See https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+The signed content is ``id.timestamp.body``, and the signature its HMAC-SHA256. While a secret is rotated, a request has
+one signature for each secret.
+
+See https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
 from __future__ import annotations
@@ -16,28 +18,30 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.errors import AgeError, ConfigError, SignatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 TOLERANCE = 300
-"""How far, in seconds, a receiver's clock and the timestamp of an attempt may lie apart."""
+"""Seconds that the timestamp of a request may differ from the receiver's clock; the official libraries use the same."""
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - the mark of a secret, not one
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets start with, not a secret
 SECRET_BYTES = 32
-_MAX_SIGNATURES = 32  # more than any rotation needs; bounds what a hostile header costs
+"""The standard demands 24 to 64 bytes. RFC 2104 recommends as many as the hash has, which are 32."""
+_MAX_SIGNATURES = 32
+"""Signatures in one header that are compared: more than a rotation needs, and few enough for a hostile header."""
 
 
 def new_secret() -> str:
-    """Return a fresh secret: ``whsec_`` and the base64 of 32 random bytes."""
+    """Return a new secret: ``whsec_`` and the base64 of 32 random bytes."""
     return SECRET_PREFIX + base64.b64encode(os.urandom(SECRET_BYTES)).decode()
 
 
 def decode_secret(text: str) -> bytes:
-    """Return the key that a secret's text stands for.
+    """Return the key for the text of a secret.
 
-    After ``whsec_`` it is base64, with or without padding; any other text is taken as it is, in UTF-8.
+    After ``whsec_`` the text is base64, with or without padding. Any other text is the key itself, in UTF-8.
 
     Raises:
-        ConfigError: the text is empty, or what follows ``whsec_`` is not base64. The text itself is not quoted.
+        ConfigError: the text is empty, or what follows ``whsec_`` is not base64. The message does not quote the text.
     """
     if not text.startswith(SECRET_PREFIX):
         key = text.encode("utf-8", "surrogateescape")
@@ -55,7 +59,7 @@ def decode_secret(text: str) -> bytes:
 
 
 def sign(secrets: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> str:
-    """Return the ``webhook-signature`` header: one ``v1,<base64>`` for each secret, separated by spaces."""
+    """Return the value of the ``webhook-signature`` header: ``v1,<base64>`` for each secret, separated by spaces."""
     content = b"%b.%d.%b" % (message_id.encode(), timestamp, body)
     return " ".join([_signature(secret, content) for secret in secrets])
 
@@ -67,49 +71,33 @@ def _signature(secret: bytes, content: bytes) -> str:
 def verify(
     headers: Mapping[str, str],
     body: bytes,
-    secrets: Iterable[bytes],
-    *,
-    tolerance: float = TOLERANCE,
-    now: float | None = None,
-) -> None:
-    """Check that a request was signed with one of the secrets, and lately.
-
-    Args:
-        headers: the request's headers; their names in any case.
-        body: the bytes received, before any parsing.
-        secrets: keys of which one must match.
-        tolerance: how far, in seconds, the timestamp may lie from `now`.
-        now: seconds since the epoch; the present when None.
-
-    Raises:
-        SignatureError: a header is missing or malformed, the timestamp is stale or in the future, or no signature
-            matches; the message says which.
-    """
-    check(headers, body, {"": list(secrets)}, tolerance=tolerance, now=now)
-
-
-def check(
-    headers: Mapping[str, str],
-    body: bytes,
-    secrets: Mapping[str, Sequence[bytes]],
+    keys: Mapping[str, Sequence[bytes]],
     *,
     tolerance: float = TOLERANCE,
     now: float | None = None,
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the id of a request, and the names of those who signed it; as `verify`, with the keys of each name.
+    """Return the id of a request and the names of those who have signed it.
+
+    Args:
+        headers: the headers of the request, with names in any case.
+        body: the bytes received, before any parsing.
+        keys: the names of possible signers, such as roles, each with the keys of which one must match.
+        tolerance: seconds that the timestamp may differ from `now`.
+        now: seconds since the epoch; by default the current time.
 
     Raises:
-        SignatureError: as `verify`.
+        SignatureError: a header is missing or malformed, the timestamp is too old or in the future, or no signature
+            matches. The message says which.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
     message_id = _header(lowered, "webhook-id")
     if "." in message_id or not message_id.isprintable():
-        # The parts of the signed content are only told apart by their dots.
+        # Only dots separate the parts of the signed content, so one in the id could shift them.
         raise SignatureError("webhook-id holds a '.' or another character that the standard forbids")
     timestamp = _timestamp(_header(lowered, "webhook-timestamp"))
     _check_age(timestamp, time.time() if now is None else now, tolerance)
     offered = _header(lowered, "webhook-signature").split(" ")[:_MAX_SIGNATURES]
-    expected = {name: sign(keys, message_id, timestamp, body).split() for name, keys in secrets.items()}
+    expected = {name: sign(its_keys, message_id, timestamp, body).split() for name, its_keys in keys.items()}
     signers = tuple([name for name, signatures in expected.items() if _matches(offered, signatures)])
     if not signers:
         raise SignatureError("no signature matches: another secret was used, or the request was changed on its way")
@@ -138,7 +126,10 @@ def _check_age(timestamp: int, now: float, tolerance: float) -> None:
 
 
 def _matches(offered: Sequence[str], expected: Sequence[str]) -> bool:
-    """Compare every pair, so that the time taken does not tell which one was near."""
+    """Whether a signature in the header is one of those expected.
+
+    Every pair is compared, in constant time, so that the time taken does not show which signature was nearly right.
+    """
     found = False
     for theirs in offered:
         for ours in expected:

@@ -87,7 +87,7 @@ def test_the_living_are_left_alone(lone: Lab) -> None:
     """Of a run in which a process lives nothing is removed, however old and big: not of its dead processes either."""
     program = (
         "import os, subprocess, sys; from pytest_swarmtask import AutomationIntegrator as A; h = A()\n"
-        "h.trigger_event('TASK_STARTED', 'x'); print(h._shared.recorder.traceparent(), flush=True); sys.stdin.read()"
+        "h.trigger_event('TASK_STARTED', 'x'); print(h._pipeline.recorder.traceparent(), flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -245,7 +245,7 @@ def test_a_pruner_is_killed_in_the_middle(lone: Lab, monkeypatch: pytest.MonkeyP
         "from pytest_swarmtask import AutomationIntegrator as A\n"
         "def test():\n    h = A()\n    h.register_webhook('http://127.0.0.1:9/')\n"
         "    h.trigger_event('TASK_STARTED', 'x')\n"
-        "    h._shared.recorder.unregister_webhook('127.0.0.1:9')\n"
+        "    h._pipeline.recorder.unregister_webhook('127.0.0.1:9')\n"
     )
     assert lone.pytest("--swarmtask-drain-timeout=0").returncode == 0
     lone.kill()

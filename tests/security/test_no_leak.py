@@ -83,7 +83,7 @@ def work(lab: Lab) -> dict[str, subprocess.CompletedProcess[str]]:
         f"trigger_task_event('TASK_STARTED', 'x', 'token={PLANTED['metadata']}', {metadata!r})\n"
         f"integrator = AutomationIntegrator(); integrator.register_webhook({hook!r})\n"
         "integrator.trigger_event('TASK_STARTED', 'y'); print(repr(integrator))\n"
-        "print(integrator._shared.recorder.redactor)\n"
+        "print(integrator._pipeline.recorder.redactor)\n"
     )
     shell = f"echo {PLANTED['output']} >&2; exit 3"
     command = ["sh", "-c", shell, "--token", PLANTED["argument"], f"--db-password={PLANTED['second argument']}"]

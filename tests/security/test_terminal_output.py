@@ -14,7 +14,7 @@ EVIL = "evil\x1b[2J\x1b]0;title\x07\u202e"
 def owe(name: str) -> str:
     """Return code that owes events to an endpoint of any name: `register_webhook` of an integrator is choosy."""
     webhook = {"name": name, "url": f"http://127.0.0.1:{free_port()}/"}
-    return f"AutomationIntegrator()._shared.recorder.register_webhook({webhook!r}, [])"
+    return f"AutomationIntegrator()._pipeline.recorder.register_webhook({webhook!r}, [])"
 
 
 @pytest.fixture

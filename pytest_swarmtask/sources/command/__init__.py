@@ -1,1 +1,1 @@
-"""`swarmtask run`: a command as a source of events."""
+"""A command under `swarmtask run` as a source of events."""

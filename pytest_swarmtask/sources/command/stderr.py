@@ -1,6 +1,6 @@
-"""The standard error of a watched command: passed on byte for byte as it comes, with its end kept.
+"""The standard error of a watched command: passed on byte for byte as it comes, with its last lines kept.
 
-Where ours is a terminal the command gets a terminal too, so that it colours, draws and asks as it would without us.
+If ours is a terminal, the command gets a terminal, too, so that it colours, draws and asks as it would without us.
 """
 
 from __future__ import annotations
@@ -21,64 +21,67 @@ if TYPE_CHECKING:
 STDERR = 2
 _CHUNK = 1 << 16
 _KEPT = 1 << 15
-_MOST_BUFFERED = 1 << 20
-"""No pipe or terminal holds more bytes than this, so what a command has written before its end is within it."""
+"""Bytes of the end that are kept; the lines for the event are taken from them."""
+_MAX_BUFFERED = 1 << 20
+"""Bytes that a pipe or terminal can hold, at most: all that a command has written before its end is among them."""
 
-_LONGEST_SECRET = 4096
-_LONGEST_LINE = 1000
-_LONGEST_TAIL = 6000
-"""Bytes in an event; the tail shares an event of 16 KiB with the command and the user's metadata."""
+_MAX_SECRET = 4096
+"""Characters that are dropped after a cut: the end of a secret may be left there, which cannot be recognized."""
+_MAX_LINE = 1000
+_MAX_TAIL = 6000
+"""Bytes in an event. An event has 16 KiB, which the tail shares with the command and the caller's metadata."""
 
+# Escape sequences as in ECMA-48: CSI, OSC up to its end, and the short ones.
 _ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 
 
 class Stderr:
-    """What stands between the standard error of a command and ours.
+    """A pipe or a terminal between the standard error of a command and ours.
 
     Attributes:
-        inner: the descriptor that the command gets.
-        outer: the descriptor that we read; None once there is nothing more to come.
+        command_end: the descriptor that the command gets.
+        our_end: the descriptor that we read; None once nothing more can come.
     """
 
-    __slots__ = ("_kept", "_terminal", "inner", "outer")
+    __slots__ = ("_is_terminal", "_kept", "command_end", "our_end")
 
-    def __init__(self, outer: int, inner: int, *, terminal: bool) -> None:
-        self.outer: int | None = outer
-        self.inner = inner
+    def __init__(self, our_end: int, command_end: int, *, terminal: bool) -> None:
+        self.our_end: int | None = our_end
+        self.command_end = command_end
         self._kept = bytearray()
-        self._terminal = terminal
+        self._is_terminal = terminal
 
     @classmethod
     def open(cls) -> Stderr | None:
-        """Return one, or None where the command is better given ours: it is closed, or nothing like it can be had."""
+        """Return one, or None if the command should get ours: ours is closed, or no pipe or terminal can be opened."""
         try:
             if not os.get_inheritable(STDERR):
-                return None  # it was closed, and something of ours has its number
+                return None  # it was closed, and a file of ours has its number
             terminal = os.isatty(STDERR)
-            outer, inner = _terminal_like(STDERR) if terminal else os.pipe()
-            select.select([outer], (), (), 0)  # too many open files to wait for one?
-            return cls(outer, inner, terminal=terminal)
+            our_end, command_end = _terminal_like(STDERR) if terminal else os.pipe()
+            select.select([our_end], (), (), 0)  # raises if its number is too high to be waited for
+            return cls(our_end, command_end, terminal=terminal)
         except (OSError, ValueError):
             return None
 
-    def started(self) -> None:
-        """Leave the inner end to the command alone, so that its end can be seen."""
-        os.close(self.inner)
+    def close_command_end(self) -> None:
+        """Close our copy of the command's end, once the command has it: only then can we see that it closes its own."""
+        os.close(self.command_end)
 
     def resize(self) -> bool:
-        """Give the command's terminal the size of ours; tell whether there is one."""
-        if self._terminal and self.outer is not None:
-            _copy_size(STDERR, self.outer)
-        return self._terminal
+        """Give the command's terminal the size of ours; return whether it has a terminal."""
+        if self._is_terminal and self.our_end is not None:
+            _copy_size(STDERR, self.our_end)
+        return self._is_terminal
 
     def pass_on(self) -> int:
-        """Wait for bytes, pass them on, and return how many: none when there are no more to come."""
-        if self.outer is None:
+        """Wait for bytes and pass them on; return how many there were, 0 if no more can come."""
+        if self.our_end is None:
             return 0
         try:
-            data = os.read(self.outer, _CHUNK)
-        except OSError:  # the last one that had the terminal open has closed it
+            data = os.read(self.our_end, _CHUNK)
+        except OSError:  # EIO: nobody has the terminal open any more
             data = b""
         if not data or not _write(data):
             self.close()
@@ -88,73 +91,73 @@ class Stderr:
     def _keep(self, data: bytes) -> None:
         self._kept += data
         if len(self._kept) > 2 * _KEPT:
-            del self._kept[: -_KEPT - 1]  # one byte more: it says that something came before
+            del self._kept[: -_KEPT - 1]  # keep one byte more, which shows `tail` that something came before
 
     def drain(self) -> None:
-        """Pass on what the command, which has ended, has left behind; wait for nothing."""
-        left = _MOST_BUFFERED
-        while self.outer is not None and left > 0 and select.select([self.outer], (), (), 0)[0]:
+        """Pass on what the command has written and nobody has read yet, without waiting for more."""
+        left = _MAX_BUFFERED
+        while self.our_end is not None and left > 0 and select.select([self.our_end], (), (), 0)[0]:
             left -= self.pass_on()
 
-    def leave(self, ignored: Iterable[int]) -> None:
-        """Leave the rest to somebody else where a child of the command, such as a server, still writes.
+    def leave_to_others(self, ignored: Iterable[int]) -> None:
+        """Let a process of its own pass on the rest, if a child of the command, such as a server, still writes.
 
-        Without a reader it would be killed by its next line; and we must not wait for it.
+        Without a reader, the next line of the child would kill it; and we must not wait for the child to end.
 
         Args:
-            ignored: signals that are not for the one who reads on.
+            ignored: numbers of signals that the new process must ignore, since they are not meant for it.
         """
-        if self.outer is None:
+        if self.our_end is None:
             return
-        before = [(number, signal.signal(number, signal.SIG_IGN)) for number in ignored]
+        handlers = [(number, signal.signal(number, signal.SIG_IGN)) for number in ignored]  # it inherits that
         try:
             os.posix_spawnp(
                 "cat",
                 ["cat"],
                 os.environ,
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, self.outer, 0),
+                    (os.POSIX_SPAWN_DUP2, self.our_end, 0),
                     (os.POSIX_SPAWN_DUP2, STDERR, 1),
                     (os.POSIX_SPAWN_OPEN, STDERR, os.devnull, os.O_WRONLY, 0),
                 ],
                 setsigdef=[signal.SIGPIPE],
             )
         except OSError:
-            pass  # then the next line of that child goes nowhere
-        for number, handler in before:
+            pass  # then nobody reads what the child writes
+        for number, handler in handlers:
             signal.signal(number, handler)
         self.close()
 
     def tail(self, lines: int, redactor: Redactor) -> str:
-        """Return the last lines that came, as plain text without secrets, less where they are long."""
+        """Return the last lines as plain text without secrets; fewer of them if they are long."""
         text = _without_control(self._kept[-_KEPT:].decode("utf-8", "replace"))
         text = redactor.text(text, 2 * _KEPT)
         if len(self._kept) > _KEPT:
-            text = text[_LONGEST_SECRET:]  # where half a secret may stand
+            text = text[_MAX_SECRET:]
         kept: list[str] = []
         size = 0
         for line in reversed(text.rstrip().split("\n")[-lines:]):
-            shown = line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+            shown = line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}…"
             size += len(encode_basestring(shown).encode())
-            if size > _LONGEST_TAIL:
+            if size > _MAX_TAIL:
                 break
             kept.append(shown)
         return "\n".join(reversed(kept))
 
     def close(self) -> None:
-        """Read no more."""
-        if self.outer is not None:
-            os.close(self.outer)
-            self.outer = None
+        """Stop reading."""
+        if self.our_end is not None:
+            os.close(self.our_end)
+            self.our_end = None
 
 
 def _write(data: bytes) -> bool:
-    """Write to standard error; tell whether somebody reads there. What a full disk does not take is lost, as ever."""
+    """Write to standard error; return whether somebody reads it. What a full disk does not take is lost."""
     view = memoryview(data)
     while view:
         try:
             view = view[os.write(STDERR, view) :]
-        except BlockingIOError:  # noqa: PERF203 - each piece may meet it
+        except BlockingIOError:  # noqa: PERF203 - another process has made it non-blocking, which can hit each piece
             select.select((), [STDERR], ())
         except OSError as error:
             return error.errno != errno.EPIPE
@@ -162,16 +165,17 @@ def _write(data: bytes) -> bool:
 
 
 def _terminal_like(fd: int) -> tuple[int, int]:
-    """Return both ends of a new terminal with the size of that one, which passes bytes on as they are."""
+    """Return our end and the command's end of a new terminal, like an existing one, that passes on bytes unchanged."""
     import termios
 
     attributes = termios.tcgetattr(fd)
-    attributes[1] &= ~termios.OPOST  # the real one does what there is to do
+    attributes[1] &= ~termios.OPOST  # the real terminal will translate line ends
+    # Nothing is typed into this one: echo, line editing and signals of keys belong to the real terminal.
     attributes[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG | termios.IEXTEN)
-    outer, inner = os.openpty()
-    termios.tcsetattr(inner, termios.TCSANOW, attributes)
-    _copy_size(fd, outer)
-    return outer, inner
+    our_end, command_end = os.openpty()
+    termios.tcsetattr(command_end, termios.TCSANOW, attributes)
+    _copy_size(fd, our_end)
+    return our_end, command_end
 
 
 def _copy_size(fd: int, to: int) -> None:
@@ -185,7 +189,7 @@ def _copy_size(fd: int, to: int) -> None:
 
 
 def _without_control(text: str) -> str:
-    """Return the text as it would stand on a page: without colours, and each line as it was last drawn."""
+    """Return the text without colours, and each line as it was drawn last: progress bars draw a line many times."""
     import re  # only for a command that failed: it costs more than a tenth of what `run` needs
 
     text = re.sub(_ESCAPES, "", text)

@@ -1,4 +1,7 @@
-"""From the reports of one test to its one outcome. Knows reports by their shape, and no pytest."""
+"""From the reports of one test to its one outcome.
+
+Reports are known by their attributes, without importing pytest, because plugins make reports of classes of their own.
+"""
 
 from __future__ import annotations
 
@@ -15,32 +18,34 @@ EVENT_OF = {
     "skipped": "TEST_SKIPPED",
     "xfailed": "TEST_SKIPPED",
 }
-"""The ending event of each outcome word."""
+"""The event that ends a test, by its outcome."""
 
 _SUBTEST_REPORTS = ("SubtestReport", "SubTestReport")
 
 
 class TestRun:
-    """One test from its start to its one ending, through setup, call, teardown, subtests and reruns.
+    """One test from its start to its one end, through setup, call, teardown, subtests and reruns.
 
     Attributes:
         task_id: the node id, redacted.
         span_id: its span.
-        started: when it began, seconds since the epoch.
+        started: when it started, seconds since the epoch.
         worker: the xdist worker that runs it, or None.
-        attempt: 1, and one more for each rerun.
+        attempt: 1 for the first attempt, and one more for each rerun.
         rerunning: whether the attempt that just ended will be followed by another.
-        outcome: the outcome word, or None while nothing but success of setup or teardown is known.
-        phase: the phase that decided it, or in which it was last seen.
-        duration: seconds in all phases and attempts.
+        outcome: one of the keys of `EVENT_OF`, or None while only setup or teardown has been reported, as passed.
+        phase: the phase that decided the outcome; before that, the phase that is running.
+        duration: seconds of all phases and attempts together.
         error: why it failed or was skipped, or None.
-        teardown_error: why teardown failed as well as what came before it, or None.
-        failed_subtests: how many subtests failed.
-        torn_down: whether this attempt has been reported to its end.
-        tasks: tasks of the task manager that it belongs to.
+        location: file and line of the failure, or None.
+        teardown_error: why teardown failed, if the test had failed before; else None.
+        failed_subtests: number of subtests that failed.
+        torn_down: whether the teardown of this attempt was reported.
+        tasks: ids of the tasks that it belongs to.
+        called: whether the call of the test function was reported in this attempt.
     """
 
-    __test__ = False  # not a test class, whatever its name
+    __test__ = False  # pytest would collect it for its name where a test module imports it
     __slots__ = (
         "attempt",
         "called",
@@ -79,7 +84,7 @@ class TestRun:
         self.tasks: tuple[str, ...] = ()
 
     def add(self, report: Any) -> None:
-        """Take one report into account."""
+        """Add one report."""
         when = report.when
         if type(report).__name__ in _SUBTEST_REPORTS:
             self._add_subtest(report)
@@ -93,7 +98,7 @@ class TestRun:
             if when == "call":
                 self._decide("xpassed" if hasattr(report, "wasxfail") else "passed", report)
             elif when == "setup":
-                self.phase = "call"  # where it is now, should nothing more be heard of it
+                self.phase = "call"  # the phase that runs now, in case no further report comes
         elif report.outcome == "rerun":
             self.rerunning = True
         elif report.outcome == "skipped":
@@ -102,7 +107,7 @@ class TestRun:
             self._add_failure(report)
 
     def next_attempt(self) -> None:
-        """Begin again: what the failed attempt decided no longer counts."""
+        """Start the next attempt, and forget what the failed one decided."""
         self.attempt += 1
         self.rerunning = self.called = self.torn_down = False
         self.outcome = self.error = self.location = self.teardown_error = None
@@ -110,20 +115,20 @@ class TestRun:
         self.failed_subtests = 0
 
     def interrupt(self, reason: str) -> None:
-        """End without a report of its own."""
+        """End the test without a report, because its session ends."""
         self.outcome = "crashed"
         self.error = reason
 
     def settle(self) -> str:
-        """Return the outcome, deciding it where no report has: a test whose body never ran was skipped."""
+        """Return the outcome. If no report has decided it, a test whose body never ran counts as skipped."""
         if self.outcome is None:
             self.outcome = "passed" if self.called else "skipped"
             self.error = None if self.called else "only its fixtures were set up"
         return self.outcome
 
     @property
-    def undecided(self) -> bool:
-        """Whether it has been torn down without a word on what became of its body."""
+    def is_undecided(self) -> bool:
+        """Whether teardown was reported, and nothing about the body of the test."""
         return self.torn_down and self.outcome is None and not self.called
 
     @property
@@ -148,17 +153,17 @@ class TestRun:
 
     def _decide(self, outcome: str, report: Any) -> None:
         if self._has_failed and EVENT_OF[outcome] != "TEST_FAILED":
-            return  # the parent of a failed subtest may pass or skip, and so may the teardown of a failed test
+            return  # after a failed subtest its test may still pass or skip, and so may the teardown of a failed test
         self.outcome = outcome
-        if report.when != "???":  # xdist's word for a worker that died
+        if report.when != "???":  # what xdist reports for a worker that died
             self.phase = report.when
         if outcome != "passed":
             self.error = reason(report)
-            self.location = place(report)
+            self.location = location(report)
 
 
 def reason(report: Any) -> str | None:
-    """Return why a report is not a plain success, as short as pytest's own summary."""
+    """Return why a report is not simply passed, as short as in pytest's own summary, or None if it does not say."""
     if hasattr(report, "wasxfail"):
         return str(report.wasxfail).removeprefix("reason: ") or None
     longrepr = getattr(report, "longrepr", None)
@@ -168,7 +173,7 @@ def reason(report: Any) -> str | None:
 
 
 def message(report: Any) -> str | None:
-    """Return the message of a failure: the exception with its text, or the last lines of what there is."""
+    """Return the message of a failure: the exception with its text, else the error lines or the end of the report."""
     longrepr = getattr(report, "longrepr", None)
     if longrepr is None:
         return None
@@ -179,7 +184,7 @@ def message(report: Any) -> str | None:
     return "\n".join(lines) or str(longrepr)[-2000:]
 
 
-def place(report: Any) -> str | None:
-    """Return file and line of a failure, as an editor opens it."""
+def location(report: Any) -> str | None:
+    """Return file and line of a failure as ``FILE:LINE``, which editors can open, or None if the report has none."""
     crash = getattr(getattr(report, "longrepr", None), "reprcrash", None)
     return None if crash is None else f"{crash.path}:{crash.lineno}"

@@ -1,4 +1,7 @@
-"""The HTML report at a session's end, made by a process of its own: the watched one loads none of what that takes."""
+"""The HTML report at the end of a session.
+
+A process of its own makes it, so that the watched process loads neither SQLite nor the report.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,29 @@ import subprocess
 from pytest_swarmtask.recording.relay_launcher import own_command, own_environ
 
 _MAIN = "import runpy; runpy.run_module('pytest_swarmtask', run_name='__main__')"
-_PATIENCE = 60.0
-"""Seconds that it may take; a history that is made anew from a big journal takes that long."""
-_start, _Late = subprocess.Popen, subprocess.TimeoutExpired
-"""Held here: a suite may patch what starts processes."""
+_TIMEOUT = 60.0
+"""Seconds that the report may take. Rebuilding the history from a big journal can take nearly as long."""
+_Popen, _TimeoutExpired = subprocess.Popen, subprocess.TimeoutExpired
+"""Bound at import, because a suite may patch them."""
 
 
 class ReportFile:
-    """Has a report written.
+    """Has the report on a session written.
 
     Args:
-        path: the file.
+        path: the HTML file.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
 
     def write(self, root: str, run: str) -> tuple[str, bool]:
-        """Write the report on a run of the project in a folder; return what to say of it, and whether it is well."""
+        """Write the report on a run; return a line for the terminal, and whether the report was written.
+
+        Args:
+            root: the root of the project.
+            run: the id of the run.
+        """
         try:
             problem = self._problem(root, run)
         except (OSError, ValueError) as error:
@@ -35,7 +43,7 @@ class ReportFile:
         return f"warning: no report was written to {self._path}: {problem}", False
 
     def _problem(self, root: str, run: str) -> str | None:
-        process = _start(
+        process = _Popen(
             own_command(_MAIN, "report", "--root", root, "--run", run, "--html", self._path),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -43,13 +51,11 @@ class ReportFile:
             env=own_environ(os.environ),
         )
         try:
-            errors = process.communicate(timeout=_PATIENCE)[1]
-        except _Late:
-            return (
-                f"it took longer than {_PATIENCE:.0f} s; write it with: swarmtask report --run {run[:12]} --html FILE"
-            )
+            errors = process.communicate(timeout=_TIMEOUT)[1]
+        except _TimeoutExpired:
+            return f"it took longer than {_TIMEOUT:.0f} s; write it with: swarmtask report --run {run[:12]} --html FILE"
         finally:
-            if process.poll() is None:  # too slow, or Ctrl-C
+            if process.poll() is None:  # it took too long, or the user pressed Ctrl-C
                 process.kill()
                 process.communicate()
         if process.returncode == 0:

@@ -1,6 +1,6 @@
 """A session as Markdown, for the summary of a GitHub Actions job.
 
-Whatever a test says stands in it as text: no markup, mention or table cell can be made by it.
+All texts from tests are escaped, so that none becomes markup, a mention or a table cell.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-_MOST_SLOWEST = 5
-_WORTH_TELLING = 0.1
+_MAX_SLOWEST = 5
+_SLOW = 0.1
+"""Seconds from which a test is listed among the slowest."""
 _OUTCOMES = ("passed", *FAILED, "skipped", "xfailed", "xpassed")
 
 
@@ -26,21 +27,21 @@ def markdown(
     events: str,
     root: str,
 ) -> str:
-    """Return the summary of a session.
+    """Return the summary of one session.
 
     Args:
-        start: metadata of its first event, redacted.
-        end: metadata of its last event, redacted.
-        failures: test, message and place of the tests to be listed, redacted; there may have been more.
-        events: what became of its events, in words.
-        root: the folder that places are told from.
+        start: metadata of its start event, redacted.
+        end: metadata of its end event, redacted.
+        failures: test, message and location of the first failures, redacted. `end` has the number of all.
+        events: the text of the closing line about its events.
+        root: the folder that locations are relative to.
     """
     parts = [
         f"### {'✅' if end['success'] else '❌'} pytest: {text(_verdict(end))}",
         _totals(end),
         _failures(failures, end["counts"], root),
         _slowest(end["slowest"]),
-        f"{_events(events)}<br>\n{_surroundings(start)}",
+        f"{_events(events)}<br>\n{_environment(start)}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n\n"
 
@@ -65,32 +66,32 @@ def _totals(end: Mapping[str, Any]) -> str:
 def _failures(failures: Sequence[tuple[str, str, str]], counts: Mapping[str, int], root: str) -> str:
     if not failures:
         return ""
-    rows = [(code(test), code(first_line(why)), code(relative(place, root))) for test, why, place in failures]
+    rows = [(code(test), code(first_line(why)), code(relative(location, root))) for test, why, location in failures]
     more = sum(counts.get(outcome, 0) for outcome in FAILED) - len(failures)
     return table(("failed", "message", "place"), rows) + (f"\n\nand {more} more" if more > 0 else "")
 
 
 def _slowest(slowest: Iterable[Any]) -> str:
-    rows = [(_seconds(each["duration"]), code(each["test"])) for each in slowest if each["duration"] >= _WORTH_TELLING]
-    return table(("slowest", "test"), rows[:_MOST_SLOWEST]) if rows else ""
+    rows = [(_seconds(each["duration"]), code(each["test"])) for each in slowest if each["duration"] >= _SLOW]
+    return table(("slowest", "test"), rows[:_MAX_SLOWEST]) if rows else ""
 
 
 def _events(events: str) -> str:
-    told, _, command = events.partition("; send them with: ")
-    return f"{text(told)}; send them with: `{command}`" if command else text(told)
+    state, _, command = events.partition("; send them with: ")
+    return f"{text(state)}; send them with: `{command}`" if command else text(state)
 
 
-def _surroundings(start: Mapping[str, Any]) -> str:
-    said = [f"Python {text(start['python'])}, pytest {text(start['pytest'])}"]
+def _environment(start: Mapping[str, Any]) -> str:
+    parts = [f"Python {text(start['python'])}, pytest {text(start['pytest'])}"]
     if start.get("environment"):
-        said.append(f"environment {code(start['environment'])}")
+        parts.append(f"environment {code(start['environment'])}")
     if start.get("commit"):
-        said.append(f"commit {code(start['commit'])}")
+        parts.append(f"commit {code(start['commit'])}")
     if start.get("branch"):
-        said.append(f"branch {code(start['branch'])}")
+        parts.append(f"branch {code(start['branch'])}")
     if start.get("dirty"):
-        said.append("with uncommitted changes")
-    return ", ".join(said)
+        parts.append("with uncommitted changes")
+    return ", ".join(parts)
 
 
 def _seconds(duration: float) -> str:

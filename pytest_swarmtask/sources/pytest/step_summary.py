@@ -1,4 +1,7 @@
-"""The job summary of GitHub Actions: the file that `GITHUB_STEP_SUMMARY` names gets a part from each session."""
+"""The job summary of GitHub Actions: each session appends its part to the file that `GITHUB_STEP_SUMMARY` names.
+
+See https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
-_MOST = 512 * 1024
-"""GitHub shows nothing of a summary above 1 MiB; others may write there, too."""
+_MAX_SIZE = 512 * 1024
+"""Bytes of the file. GitHub drops a summary above 1 MiB; half of it is left to other programs of the step."""
 
 
 class StepSummary:
-    """Appends to the file what is made of a session's facts.
+    """Appends the Markdown of one session to the file.
 
     Args:
         path: the file.
-        markdown: makes the text, from what is passed to `append`.
+        markdown: makes the text from the arguments of `append`.
     """
 
     def __init__(self, path: str, markdown: Callable[..., str]) -> None:
@@ -27,7 +30,7 @@ class StepSummary:
         self._markdown = markdown
 
     def problem(self) -> str | None:
-        """Return why nothing could be appended, or None."""
+        """Return why the file cannot be written, or None if it can."""
         try:
             os.close(self._open())
         except OSError as error:
@@ -35,15 +38,15 @@ class StepSummary:
         return None
 
     def append(self, **facts: Any) -> None:
-        """Append the part of one session, in one piece.
+        """Append the part of one session in one write, or nothing if the file would become too large.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         text = self._markdown(**facts).encode("utf-8", "backslashreplace")
         file = self._open()
         try:
-            if os.fstat(file).st_size + len(text) <= _MOST:
+            if os.fstat(file).st_size + len(text) <= _MAX_SIZE:
                 os.write(file, text)
         finally:
             os.close(file)

@@ -1,4 +1,4 @@
-"""The totals of a session: how its tests ended, which were the slowest, and which the first to fail."""
+"""The totals of a session: how its tests ended, which were the slowest, and which failed first."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ if TYPE_CHECKING:
     from pytest_swarmtask.sources.pytest.outcome import TestRun
 
 MOST_FAILURES = 20
+"""Failures that the summary of a GitHub Actions job lists, at most; it says how many more there are."""
 _SLOWEST = 10
 
 
 class Tally:
-    """Counts what ends.
+    """Counts the tests that end.
 
     Attributes:
         counts: number of tests by outcome word.
-        deselected: how many were left out.
-        failures: test, message and place of the first that failed, redacted.
+        deselected: number of tests that were deselected.
+        failures: test, message and location of the first failures, redacted.
     """
 
     __slots__ = ("_slowest", "_teardown_errors", "counts", "deselected", "failures")
@@ -32,7 +33,7 @@ class Tally:
         self._teardown_errors = 0
 
     def deselect(self, items: Sequence[Any]) -> None:
-        """Count tests that were left out."""
+        """Count tests that were deselected."""
         self.deselected += len(items)
 
     def add(self, outcome: str, run: TestRun) -> None:
@@ -45,14 +46,14 @@ class Tally:
             del slowest[_SLOWEST:]
 
     def add_failure(self, run: TestRun, metadata: dict[str, Any]) -> None:
-        """Take what the event of a failed test says."""
+        """Add a test that failed, with the metadata of its last event."""
         if run.teardown_error is not None:
-            self._teardown_errors += run.outcome == "failed"  # pytest counts it as one more error
+            self._teardown_errors += run.outcome == "failed"  # pytest counts it as an error beside the failure
         if len(self.failures) < MOST_FAILURES:
             self.failures.append((run.task_id, metadata.get("error", ""), metadata.get("location", "")))
 
     def metadata(self) -> dict[str, Any]:
-        """Return the totals as the session's end carries them."""
+        """Return the totals for the end event of the session."""
         totals: dict[str, Any] = {
             "tests": sum(self.counts.values()),
             "counts": dict(sorted(self.counts.items())),

@@ -1,4 +1,4 @@
-"""The events of tasks that tests belong to: a task begins with its first test and ends with its last."""
+"""The events of tasks that tests belong to: a task starts with its first test and ends with its last one."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ if TYPE_CHECKING:
 
 
 class TaskEvents:
-    """Emits them, from what the session tells of its tests.
+    """Records the start and the end of each task, following the tests of the session.
 
     Args:
-        recorder: gives spans and times.
-        record: takes the events.
-        narrowed: tells whether a task may have tests that this session has not even collected, or does not run.
-        at_end: whether tasks end with the session only, because it may break off and so not be a complete one.
+        recorder: makes span ids and knows the time.
+        record: records an event inside of the session.
+        may_lack_tests: returns whether a task may have tests that this session did not collect or does not run.
+        at_end: whether tasks end only with the session, because the session may break off and then a task that looks
+            complete is not.
 
     Attributes:
-        of: the tasks of each test that has some, by node id.
+        by_test: the tasks of each test that has any, by node id.
     """
 
     def __init__(
-        self, recorder: Recorder, record: Callable[..., None], narrowed: Callable[[], bool], *, at_end: bool
+        self, recorder: Recorder, record: Callable[..., None], may_lack_tests: Callable[[], bool], *, at_end: bool
     ) -> None:
         self._recorder = recorder
         self._record = record
-        self._narrowed = narrowed
+        self._may_lack_tests = may_lack_tests
         self._at_end = at_end
         self._index = TaskIndex()
-        self.of = self._index.of
+        self.by_test = self._index.by_test
 
     def collect(self, items: Iterable[Any]) -> None:
-        """Take all tests there are, before any is left out."""
+        """Take all collected tests, before any is deselected."""
         self._index.collect(items)
 
     def select(self, items: Sequence[Any]) -> None:
@@ -47,29 +48,29 @@ class TaskEvents:
         self._index.select(items)
 
     def deselect(self, items: Sequence[Any]) -> None:
-        """Take tests that were left out."""
+        """Take tests that were deselected."""
         self._index.deselect(items)
 
-    def learn(self, run: TestRun, report: Any) -> None:
-        """Take what a report from an xdist worker brought, if it did."""
+    def learn_from_worker(self, run: TestRun, report: Any) -> None:
+        """Read the tasks of a test from a report of an xdist worker, since the controller has not collected it."""
         described = getattr(report, REPORT_ATTRIBUTE, None)
         if described and not run.tasks:
-            self._index.learn(report.nodeid, described)
-            self.join(run, report.nodeid)
+            self._index.add_described(report.nodeid, described)
+            self.start_test(run, report.nodeid)
 
-    def join(self, run: TestRun, nodeid: str) -> None:
-        """Take a test that has begun, and begin those of its tasks that have not."""
-        run.tasks = self.of[nodeid]
+    def start_test(self, run: TestRun, nodeid: str) -> None:
+        """Start those tasks of a test that starts which have not started yet."""
+        run.tasks = self.by_test[nodeid]
         for name in run.tasks:
             task = self._index.task(name)
             if task.span_id is None:
                 task.span_id = self._recorder.span_id()
                 task.started = self._recorder.clock.now()
-                partial = {"partial": True} if task.deselected or self._narrowed() else {}
+                partial = {"partial": True} if task.deselected or self._may_lack_tests() else {}
                 self._emit("TASK_STARTED", name, task, {"tests": task.selected, **partial})
 
-    def add(self, run: TestRun) -> None:
-        """Take a test that has ended, and end those of its tasks whose last one it was."""
+    def end_test(self, run: TestRun) -> None:
+        """Count a test that has ended, and end those of its tasks that have no further test to run."""
         outcome = run.settle()
         for name in run.tasks:
             task = self._index.task(name)
@@ -82,21 +83,21 @@ class TaskEvents:
                     self._end(name, task)
 
     def end_all(self) -> None:
-        """End what is still open, since the session ends."""
+        """End the tasks that are still running, because the session ends."""
         for name, task in self._index.tasks.items():
             self._end(name, task)
 
     def _end(self, name: str, task: TaskTests) -> None:
         if task.span_id is None:
-            return  # never began, or has ended
-        event_type, why = task.verdict()
+            return  # the task has not started, or has ended already
+        event_type, error = task.verdict()
         metadata: dict[str, Any] = {"success": event_type == "TASK_COMPLETED"}
-        if why is not None:
-            metadata["error"] = why
+        if error is not None:
+            metadata["error"] = error
         metadata["duration"] = round((task.finished or self._recorder.clock.now()) - task.started, 6)
         metadata["tests"] = task.selected
         metadata["counts"] = task.outcomes
-        if task.partial or self._narrowed():
+        if task.is_partial or self._may_lack_tests():
             metadata["partial"] = True
         self._emit(event_type, name, task, metadata)
         task.span_id = None

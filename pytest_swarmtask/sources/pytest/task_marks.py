@@ -13,20 +13,23 @@ if TYPE_CHECKING:
     from typing import Any
 
 REPORT_ATTRIBUTE = "swarmtask_tasks"
-"""How an xdist worker tells the controller: ``[task id, selected tests, deselected tests]`` for each task of a test."""
+"""The attribute of a report in which an xdist worker sends the tasks of a test to the controller.
+
+A list of ``[task id, number of selected tests, number of deselected tests]``.
+"""
 
 
 class TaskTests:
-    """What is known of one task in this session.
+    """One task and its tests in this session.
 
     Attributes:
-        selected: how many of its tests will run.
-        deselected: how many were left out.
-        span_id: its span, once it has begun.
-        started: when it began, seconds since the epoch.
-        outcomes: how many of its tests ended how.
-        finished: when the last of its tests ended.
-        failed: node ids of those that failed.
+        selected: number of its tests that will run.
+        deselected: number of its tests that were deselected.
+        span_id: its span while it is running, else None.
+        started: when it started, seconds since the epoch.
+        outcomes: number of its ended tests by outcome.
+        finished: when its last test ended, seconds since the epoch, or 0.0.
+        failed: node ids of its tests that failed, redacted.
     """
 
     __slots__ = ("deselected", "failed", "finished", "outcomes", "selected", "span_id", "started")
@@ -41,12 +44,12 @@ class TaskTests:
 
     @property
     def ended(self) -> int:
-        """How many of its tests have ended."""
+        """Number of its tests that have ended."""
         return sum(self.outcomes.values())
 
     @property
-    def partial(self) -> bool:
-        """Whether some of its tests did not run, or did not pass without having failed."""
+    def is_partial(self) -> bool:
+        """Whether some of its tests were deselected, did not end, or ended otherwise than passed."""
         passed = self.outcomes.get("passed", 0) + self.outcomes.get("xpassed", 0)
         return self.deselected > 0 or passed < self.selected
 
@@ -60,20 +63,28 @@ class TaskTests:
 
 
 class TaskIndex:
-    """Which tests belong to which tasks."""
+    """Which tests belong to which tasks.
+
+    Attributes:
+        by_test: task ids by node id, only of tests that have tasks.
+        tasks: what is known of each task, by its id.
+    """
 
     def __init__(self) -> None:
-        self.of: dict[str, tuple[str, ...]] = {}
+        self.by_test: dict[str, tuple[str, ...]] = {}
         self.tasks: dict[str, TaskTests] = {}
         self._collected: list[Any] = []
         self._deselected = 0
 
     def collect(self, items: Iterable[Any]) -> None:
-        """Take all tests there are, before any is left out."""
+        """Take all collected tests, before any is deselected."""
         self._collected = list(items)
 
     def select(self, items: Sequence[Any]) -> None:
-        """Take the tests that will run; some plugins leave out others without a word."""
+        """Take the tests that will run.
+
+        Tests that a plugin removed without calling `pytest_deselected` are counted as deselected, too.
+        """
         if len(items) + self._deselected < len(self._collected):
             kept = {id(item) for item in items}
             self.deselect([item for item in self._collected if id(item) not in kept])
@@ -81,46 +92,46 @@ class TaskIndex:
         for item in items:
             names = task_ids(item)
             if names:
-                self.of[item.nodeid] = names
+                self.by_test[item.nodeid] = names
                 for name in names:
                     self.task(name).selected += 1
 
     def deselect(self, items: Sequence[Any]) -> None:
-        """Take tests that were left out."""
+        """Take tests that were deselected."""
         self._deselected += len(items)
         for item in items:
             for name in task_ids(item):
                 self.task(name).deselected += 1
 
     def task(self, name: str) -> TaskTests:
-        """Return what is known of a task."""
+        """Return the task with this id, a new one if it is not known yet."""
         known = self.tasks.get(name)
         if known is None:
             known = self.tasks[name] = TaskTests()
         return known
 
     def describe(self, nodeid: str) -> list[list[str | int]]:
-        """Return the tasks of a test in the form that travels on a report."""
-        return [[name, self.tasks[name].selected, self.tasks[name].deselected] for name in self.of.get(nodeid, ())]
+        """Return the tasks of a test as `REPORT_ATTRIBUTE` carries them."""
+        return [[name, self.tasks[name].selected, self.tasks[name].deselected] for name in self.by_test.get(nodeid, ())]
 
-    def learn(self, nodeid: str, described: Iterable[Any]) -> None:
-        """Take what a report from a worker brought."""
-        if nodeid not in self.of:
+    def add_described(self, nodeid: str, described: Iterable[Any]) -> None:
+        """Add the tasks of a test from what `describe` returned in a worker."""
+        if nodeid not in self.by_test:
             for name, selected, deselected in described:
                 task = self.task(name)
                 task.selected, task.deselected = selected, deselected
-            self.of[nodeid] = tuple(name for name, _, _ in described)
+            self.by_test[nodeid] = tuple(name for name, _, _ in described)
 
 
 def is_narrowed(config: Any, project: str) -> bool:
-    """Tell whether somebody wants a part of the suite only, so that this session cannot say that a task is done.
+    """Whether the user runs only a part of the suite, so that this session cannot show that a task is done.
 
-    That is so with ``--lf``; with ``-k``, ``-m``, ``--deselect`` and ``--ignore`` beyond those of the suite's own
-    `addopts`; with files and single tests, and with folders that are not all of the suite.
+    True with ``--lf``; with ``-k``, ``-m``, ``--deselect`` and ``--ignore`` that are not in the suite's own `addopts`;
+    with files and single tests; and with folders that are not the whole suite.
 
     Args:
-        config: the session's.
-        project: the project's folder.
+        config: pytest's configuration of the session.
+        project: the root of the project.
     """
     if getattr(config.option, "lf", False) or _is_picked(config):
         return True
@@ -129,6 +140,7 @@ def is_narrowed(config: Any, project: str) -> bool:
 
 
 def _is_picked(config: Any) -> bool:
+    # `addopts` can hold a value as an argument of its own, or at the end of one, as in ``-m=fast`` and ``-mfast``.
     usual = [str(argument) for argument in config.getini("addopts")]
     given = [getattr(config.option, name, None) for name in ("keyword", "markexpr")]
     for name in ("deselect", "ignore", "ignore_glob"):
@@ -137,8 +149,13 @@ def _is_picked(config: Any) -> bool:
 
 
 def _is_whole(config: Any, given: list[str], project: str) -> bool:
-    """Tell whether folders hold all of `testpaths`; without that, whether they are the root, or folders right in it."""
+    """Whether the given folders are the whole suite.
+
+    With `testpaths` in the configuration they must contain all of these. Without, each must be the root, contain it, or
+    be a folder directly in it, such as ``tests``.
+    """
     folders = [os.path.realpath(path) for path in given]
+    # Without an ini file pytest's rootpath can be the folder that was given, which would always be the whole suite.
     root = os.path.realpath(config.rootpath if config.inipath else project)
     testpaths = config.getini("testpaths")
     if not testpaths:
@@ -151,7 +168,7 @@ def _matches(root: str, pattern: str) -> list[str]:
     path = os.path.join(root, pattern)
     if not any(character in pattern for character in "*?["):
         return [path]
-    import glob
+    import glob  # few suites have a pattern in `testpaths`
 
     return glob.glob(path, recursive=True)
 
@@ -161,9 +178,9 @@ def _is_within(path: str, folder: str) -> bool:
 
 
 def task_ids(item: Any) -> tuple[str, ...]:
-    """Return the task ids of a test, from its own markers, its class's and its module's, each once.
+    """Return the task ids in the `task` markers of a test, its class and its module, each once.
 
-    Other tools have a marker of this name too: what is neither text nor number is not ours.
+    Other tools have a marker of this name, too, so arguments that are neither text nor numbers are ignored.
     """
     values = [value for mark in item.iter_markers("task") for value in mark.args]
     return tuple(dict.fromkeys(str(value) for value in values if type(value) in (str, int, float))) if values else ()

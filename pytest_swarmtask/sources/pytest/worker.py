@@ -1,4 +1,7 @@
-"""In an xdist worker: join the controller's run, and tell it which tests belong to tasks. Nothing is emitted here."""
+"""In an xdist worker: join the run of the controller, and tell it which tests belong to tasks.
+
+A worker records nothing about tests itself; the controller does so from the reports.
+"""
 
 from __future__ import annotations
 
@@ -14,41 +17,49 @@ if TYPE_CHECKING:
     from typing import Any
 
 WORKER_INPUT = "swarmtask_traceparent"
+"""The key in the `workerinput` of xdist that carries the traceparent of the controller."""
 
 
 class WorkerCapture:
-    """Registered in each xdist worker."""
+    """The hooks in an xdist worker.
+
+    Args:
+        config: pytest's configuration of the worker.
+        traceparent: of the controller's session.
+    """
 
     def __init__(self, config: pytest.Config, traceparent: str) -> None:
         self._config = config
         self._tasks = TaskIndex()
         context = parse_traceparent(traceparent)
-        if context is not None:  # so that events that tests trigger themselves belong to the run
+        if context is not None:  # then events that tests record themselves belong to the run
             get_recorder(otherwise=str(config.rootpath)).join(*context)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """See all tests, before any is left out."""
+        """See all tests before other plugins deselect some."""
         self._tasks.collect(items)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Count what was left out."""
+        """Count tests that were deselected."""
         self._tasks.deselect(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Look for tests of tasks; where there are none, reports stay as they are."""
+        """Look up the tasks of the tests that will run. If there are none, reports are left alone."""
         self._tasks.select(session.items)
-        if self._tasks.of:
+        if self._tasks.by_test:
             self._config.pluginmanager.register(_ReportMarks(self._tasks), "swarmtask-report-marks")
 
 
 class _ReportMarks:
+    """Adds to each report the tasks of its test."""
+
     def __init__(self, tasks: TaskIndex) -> None:
         self._tasks = tasks
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Put the tasks of a test on its reports: plain lists, since anything richer would kill the worker."""
+        """Add the tasks of a test as plain lists: xdist can send nothing richer, and the worker would die of it."""
         report = yield
         described = self._tasks.describe(item.nodeid)
         if described:

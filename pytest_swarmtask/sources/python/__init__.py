@@ -1,1 +1,1 @@
-"""Python code as a source of events."""
+"""Python code as a source of events: `AutomationIntegrator`, and the handlers that it calls."""

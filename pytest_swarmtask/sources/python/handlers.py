@@ -1,8 +1,10 @@
-"""Handlers: the user's own callables, run beside the watched work and never in its way.
+"""Handlers: the user's own functions, called with each event beside the watched work and never in its way.
 
-Coroutine functions run on one background event loop, each call as a task of its own. Plain functions run
-in order on a thread for each handler, so that one that hangs keeps no other waiting. What a handler raises is
-logged to the `pytest_swarmtask` logger and goes no further.
+Coroutine functions run on one event loop in a background thread, each call as a task of its own. Plain functions run
+in order on a thread for each handler, so that one that hangs delays no other. What a handler raises is logged to the
+`pytest_swarmtask` logger and goes no further.
+
+All threads are daemons: the end of the process waits for handlers for a limited time only.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Coroutine, Hashable
+    from concurrent.futures import Future
 
     from pytest_swarmtask.core.event import Event
 
@@ -30,8 +32,11 @@ Handler = Callable[[str, "str | None", "dict[str, Any]"], "Awaitable[None] | Non
 
 _log = logging.getLogger("pytest_swarmtask")
 
+_CLOSE_TIMEOUT = 0.2
+"""Seconds that the event loop gets to cancel its tasks at the end of the process."""
 
-class _Pending:
+
+class _PendingCalls:
     """Counts the calls that have not ended, so that the end of the process can wait for them."""
 
     def __init__(self) -> None:
@@ -48,74 +53,77 @@ class _Pending:
             self._changed.notify_all()
 
     def wait(self, timeout: float) -> bool:
+        """Wait until no call is pending; return whether that is so."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while self._count:
                 left = deadline - time.monotonic()
+                # The second test also ends the wait in a suite that has stopped the clock.
                 if left <= 0 or not self._changed.wait(left):
                     return self._count == 0
         return True
 
 
-class _Loop:
-    """One event loop on a daemon thread."""
+class _BackgroundLoop:
+    """An event loop on a daemon thread."""
 
     def __init__(self) -> None:
-        import asyncio  # 60 ms that only users of coroutine handlers pay
+        import asyncio  # takes 60 ms, which only users of coroutine handlers pay
 
-        self.loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
-        self.closing = False
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="swarmtask-handlers", daemon=True)
+        self.is_closing = False
+        self._run = asyncio.run_coroutine_threadsafe
+        self._loop = asyncio.new_event_loop()
+        self._futures: set[Future[None]] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="swarmtask-handlers", daemon=True)
         try:
             self._thread.start()
         except RuntimeError:
-            self.loop.close()
+            self._loop.close()  # else it warns that it was never closed
             raise
 
-    def submit(self, call: Coroutine[Any, Any, None]) -> None:
-        self.loop.call_soon_threadsafe(self._start, call)
-
-    def _start(self, call: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(call)
-        self._tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(self._tasks.discard)
+    def submit(self, coroutine: Coroutine[Any, Any, None], done: Callable[[], None]) -> None:
+        """Run a coroutine on the loop, and call `done` when it has ended or was cancelled."""
+        future = self._run(coroutine, self._loop)
+        self._futures.add(future)  # it keeps the task alive, to which the loop itself has only a weak reference
+        future.add_done_callback(self._futures.discard)
+        future.add_done_callback(lambda _: done())
 
     def close(self) -> None:
-        """Cancel what still runs and end the thread; where a coroutine blocks it, it is left behind."""
-        self.closing = True
-        self.loop.call_soon_threadsafe(self._stop)
-        self._thread.join(_CLOSING)
+        """Cancel what still runs and end the thread. If a coroutine blocks the thread, leave it behind."""
+        self.is_closing = True
+        for future in list(self._futures):
+            future.cancel()
+        # Not `loop.stop` at once: the cancelled tasks need one more turn of the loop to end.
+        self._loop.call_soon_threadsafe(self._loop.call_soon, self._loop.stop)
+        self._thread.join(_CLOSE_TIMEOUT)
         if not self._thread.is_alive():
-            self.loop.close()
-
-    def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        self.loop.call_soon(self.loop.stop)  # after the tasks have heard of it
+            self._loop.close()
 
 
-_CLOSING = 0.2
-_left_behind: list[_Loop | None] = []
+_loops_of_parents: list[_BackgroundLoop | None] = []
+"""Keeps alive the loops that a forked child has inherited.
+
+Collecting one would close it, and so disturb the loop of the parent: on Linux both share one epoll instance.
+"""
 
 
 class Handlers:
-    """The handlers of one process. Starts no thread before there is something to run."""
+    """The handlers of one process. Starts no thread until there is a handler to run."""
 
     def __init__(self) -> None:
         self._registered: list[tuple[str, Handler, object]] = []
-        self._start_afresh()
+        self._reset()
 
-    def _start_afresh(self) -> None:
-        self._loop: _Loop | None = None
+    def _reset(self) -> None:
+        self._loop: _BackgroundLoop | None = None
         self._queues: dict[Hashable, Calls] = {}
-        self._pending = _Pending()
-        self._lock = threading.RLock()  # a signal's handler may give an event
+        self._pending = _PendingCalls()
+        self._lock = threading.RLock()  # reentrant, because a signal handler may record an event while we have it
 
     def forked(self) -> None:
-        """Start afresh, as a forked child must: it has none of its parent's threads."""
-        _left_behind.append(self._loop)  # to close it, or to let it be collected, would be felt by the parent
-        self._start_afresh()
+        """Start again in a forked child, which has none of its parent's threads."""
+        _loops_of_parents.append(self._loop)
+        self._reset()
 
     def register(self, pattern: str, handler: Handler, owner: object) -> None:
         """Call `handler` for events of this type (``*`` for all) from now on, until its owner is unregistered."""
@@ -123,7 +131,7 @@ class Handlers:
             self._registered = [*self._registered, (pattern, handler, owner)]
 
     def unregister(self, owner: object) -> None:
-        """Forget what this owner registered. What was begun goes on."""
+        """Remove the handlers that this owner registered. Calls that were submitted are still made."""
         with self._lock:
             self._registered = [entry for entry in self._registered if entry[2] is not owner]
             kept = {_key(handler) for _, handler, _ in self._registered}
@@ -131,7 +139,7 @@ class Handlers:
                 self._queues.pop(key).put(None)
 
     def dispatch(self, event: Event) -> None:
-        """Hand an event to its handlers and return at once. Never raises."""
+        """Submit an event to its handlers and return at once. Never raises."""
         for pattern, handler, _ in self._registered:
             if pattern in ("*", event.event_type):
                 try:
@@ -140,11 +148,11 @@ class Handlers:
                     _log.warning("handler %r could not be run for %s", handler, event, exc_info=True)
 
     def wait(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds for the calls under way; tell whether all have ended."""
+        """Wait for the pending calls, at most `timeout` seconds; return whether all have ended."""
         return self._pending.wait(timeout)
 
     def close(self) -> None:
-        """Let go of the event loop, whatever still runs on it."""
+        """Close the event loop and cancel what still runs on it."""
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is not None:
@@ -157,18 +165,24 @@ class Handlers:
         self._pending.add()
         try:
             with self._lock:
-                self._calls(handler).put(arguments)
+                self._queue_of(handler).put(arguments)
         except BaseException:
             self._pending.done()
             raise
 
     def _run_on_loop(self, handler: Handler, begin: Callable[[], Awaitable[None] | None]) -> None:
         with self._lock:
-            loop = self._loop = self._loop or _Loop()
-        self._pending.add()
-        loop.submit(_finish(handler, begin, self._pending, loop))
+            loop = self._loop = self._loop or _BackgroundLoop()
+        pending = self._pending
+        pending.add()
+        try:
+            loop.submit(_await_logged(handler, begin, loop), pending.done)
+        except BaseException:
+            pending.done()
+            raise
 
-    def _calls(self, handler: Handler) -> Calls:
+    def _queue_of(self, handler: Handler) -> Calls:
+        """Return the queue of a plain function, and start its thread with the first call."""
         key = _key(handler)
         calls = self._queues.get(key)
         if calls is None:
@@ -178,38 +192,33 @@ class Handlers:
             self._queues[key] = calls
         return calls
 
-    def _work(self, handler: Handler, calls: Calls, pending: _Pending) -> None:
+    def _work(self, handler: Handler, calls: Calls, pending: _PendingCalls) -> None:
         while (arguments := calls.get()) is not None:
             try:
-                begun = handler(*arguments)
-                if inspect.isawaitable(begun):  # a plain function around a coroutine
-                    self._run_on_loop(handler, functools.partial(_same, begun))
+                self._call(handler, arguments)
             except BaseException:  # noqa: BLE001, PERF203 - also SystemExit, which would end this thread
                 _log.exception("handler %r failed for %s", handler, arguments[0])
             finally:
                 pending.done()
 
+    def _call(self, handler: Handler, arguments: Arguments) -> None:
+        result = handler(*arguments)
+        if inspect.isawaitable(result):  # a plain function that returns a coroutine
+            self._run_on_loop(handler, lambda: result)
 
-async def _finish(
-    handler: Handler, begin: Callable[[], Awaitable[None] | None], pending: _Pending, loop: _Loop
-) -> None:
+
+async def _await_logged(handler: Handler, begin: Callable[[], Awaitable[None] | None], loop: _BackgroundLoop) -> None:
     try:
-        begun = begin()
-        if begun is not None:
-            await begun
+        awaitable = None if loop.is_closing else begin()
+        if awaitable is not None:
+            await awaitable
     except BaseException:  # noqa: BLE001 - also SystemExit, which would end the loop
-        if not loop.closing:
+        if not loop.is_closing:
             _log.exception("handler %r failed", handler)
-    finally:
-        pending.done()
-
-
-def _same(begun: Awaitable[None]) -> Awaitable[None]:
-    return begun
 
 
 def _key(handler: Handler) -> Hashable:
-    """Return what tells handlers apart: themselves, or where they cannot be hashed which object they are."""
+    """Return a key that tells handlers apart: the handler itself, or its identity if it cannot be hashed."""
     try:
         hash(handler)
     except Exception:  # noqa: BLE001 - the handler's own code may raise anything

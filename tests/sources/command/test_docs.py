@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from pytest_swarmtask.sources.command import run
+from pytest_swarmtask.sources.command.options import HELP
 from tests.lab import REPOSITORY
 from tests.sources.command.test_events import tree
 from tests.watched import Watched
@@ -78,4 +78,4 @@ def test_the_first_commands(watched: Watched, command: str) -> None:
 def test_every_option_is_documented() -> None:
     """The options of the document are those of the help, in its order."""
     documented = re.findall(r"^\| `(--[a-z]+)", TEXT, re.MULTILINE)
-    assert documented == re.findall(r"^  (--[a-z]+)", run.HELP, re.MULTILINE)
+    assert documented == re.findall(r"^  (--[a-z]+)", HELP, re.MULTILINE)

@@ -30,8 +30,8 @@ def root(tmp_path: Path) -> Path:
 def integrator(root: Path) -> Iterator[AutomationIntegrator]:
     with AutomationIntegrator(root) as made:
         yield made
-    made._shared.handlers.close()
-    made._shared.recorder.close()
+    made._pipeline.handlers.close()
+    made._pipeline.recorder.close()
 
 
 def run(lab: Lab, program: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -205,10 +205,10 @@ def test_unregistered_at_the_end_of_with(integrator: AutomationIntegrator, root:
     with AutomationIntegrator(root) as inner:
         inner.register_handler("*", lambda *event: mine.append(event))
         inner.register_webhook("https://example.com/hook")
-        no_relay(inner._shared.recorder)
+        no_relay(inner._pipeline.recorder)
         inner.trigger_event("TASK_STARTED")
-        inner._shared.recorder._journal.close()
-        inner._shared.recorder._journal._ended = {}
+        inner._pipeline.recorder._journal.close()
+        inner._pipeline.recorder._journal._ended = {}
     integrator.trigger_event("TASK_COMPLETED")
     assert integrator.flush(20)
     assert (len(mine), len(others)) == (1, 2)
@@ -532,7 +532,7 @@ def test_a_wrong_url(integrator: AutomationIntegrator, url: Any) -> None:
 def test_a_right_url(integrator: AutomationIntegrator, url: str) -> None:
     """https, http on loopback, and variables anywhere."""
     integrator.register_webhook(url)
-    integrator._shared.recorder.unregister_webhook(integrator._webhooks.pop())
+    integrator._pipeline.recorder.unregister_webhook(integrator._webhooks.pop())
 
 
 @pytest.mark.parametrize("name", ["", "two words", "task:sync", "-x", "x" * 65, "line\n", 5, b"x"], ids=repr)

@@ -108,10 +108,10 @@ def test_integration_hooks(lab: Lab) -> None:
     """A registered webhook is what later events are owed to, and a registered coroutine handles its type of event."""
     around = "handled = []\nasync def process_event(*event):\n    handled.append(event)\n"
     use = (
-        "integrator._shared.recorder._deliveries.needs_relay = False  # nothing is to leave this machine\n"
+        "integrator._pipeline.recorder._deliveries.needs_relay = False  # nothing is to leave this machine\n"
         "integrator.trigger_event(AutomationEventType.TASK_COMPLETED, 'a', metadata={'x': 1})\n"
         "integrator.trigger_event(AutomationEventType.TASK_FAILED, 'b')\n"
-        "assert integrator._shared.handlers.wait(20)\n"
+        "assert integrator._pipeline.handlers.wait(20)\n"
         "((event_type, task_id, metadata),) = handled\n"
         "assert (event_type, task_id, metadata['x']) == ('TASK_COMPLETED', 'a', 1)\n"
     )

@@ -1,0 +1,96 @@
+"""What the start event and the end event of a pytest session carry."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pytest_swarmtask.core.facts import ci, git
+from pytest_swarmtask.core.facts.process import process_facts, usage, without_secrets
+from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pytest_swarmtask.recording.recorder import Recorder
+    from pytest_swarmtask.sources.pytest.tally import Tally
+
+# Plain numbers instead of `pytest.ExitCode`, because older versions of pytest lack some of them.
+_REASONS = {
+    1: "tests failed",
+    2: "interrupted",
+    3: "internal error",
+    4: "usage error",
+    5: "no tests were collected",
+    6: "more warnings than allowed",
+}
+
+
+class SessionFacts:
+    """Collects the metadata of a session's two events.
+
+    Attributes:
+        start: the metadata of the start event, not redacted; empty until `collect_start`.
+
+    Args:
+        config: pytest's configuration of the session.
+        recorder: gives the settings, the redactor and the clock.
+        nested: whether the session runs inside of a test, as with `pytester`.
+    """
+
+    def __init__(self, config: pytest.Config, recorder: Recorder, *, nested: bool) -> None:
+        self.start: dict[str, Any] = {}
+        self._config = config
+        self._recorder = recorder
+        self._nested = nested
+        self._started = recorder.clock.now()
+        self._coverage = CoverageMeasurement(config, nested=nested)
+
+    def collect_start(self) -> dict[str, Any]:
+        """Return the metadata of the start event: how pytest was called, by whom, on which commit."""
+        settings = self._recorder.settings
+        root = settings.project.root
+        arguments = without_secrets(
+            map(str, self._config.invocation_params.args), self._recorder.redactor.is_secret_key
+        )
+        facts = {**self._common(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
+        facts |= {**git.head(root), **ci.facts(os.environ)}
+        # Git is asked once in a process, and a session inside of a test would get the answer for the outer session.
+        is_dirty = None if self._nested else git.dirty(root)
+        if is_dirty is not None:
+            facts["dirty"] = is_dirty
+        if settings.environment:
+            facts["environment"] = settings.environment
+        self.start = {**facts, **settings.metadata}
+        return self.start
+
+    def collect_end(self, exit_code: int, stopped: str | None, tally: Tally) -> dict[str, Any]:
+        """Return the metadata of the end event, redacted.
+
+        Args:
+            exit_code: the exit code of pytest.
+            stopped: why the session was broken off, or None.
+            tally: the totals of its tests, redacted.
+        """
+        facts = self._common()
+        facts["success"] = facts["test_passed"] = exit_code == 0
+        if exit_code:
+            reason = _REASONS.get(exit_code, f"exit code {exit_code}")
+            facts["error"] = self._recorder.redactor.text(stopped or reason)
+            facts["reason"] = reason
+        facts["exit_code"] = exit_code
+        duration = self._duration()
+        facts["duration"] = round(duration, 6)
+        return {**facts, **tally.metadata(), **self._coverage.result(duration), **usage()}
+
+    def coverage_text(self) -> str:
+        """Return the coverage as the closing line shows it, or an empty string."""
+        return self._coverage.closing_text(self._duration())
+
+    def _common(self) -> dict[str, Any]:
+        return {"workflow": "pytest", "action": "session", "test_type": "pytest", "coverage": self._coverage.active}
+
+    def _duration(self) -> float:
+        return self._recorder.clock.now() - self._started
