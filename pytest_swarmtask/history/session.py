@@ -146,7 +146,7 @@ def _reason(path: str, error: sqlite3.Error) -> str:
     return f"{path} cannot be used: {error}"
 
 
-class Counted(NamedTuple):
+class SegmentCounts(NamedTuple):
     """What the history knows of a segment.
 
     Attributes:
@@ -162,7 +162,7 @@ class Counted(NamedTuple):
     closed: bool = False
 
 
-def counted(project: Project) -> dict[str, Counted]:
+def segment_counts(project: Project) -> dict[str, SegmentCounts]:
     """Return what the history knows of segments, by their names. Nothing is imported, and no other process waited for.
 
     If the history cannot be read at once, the result is empty.
@@ -179,4 +179,6 @@ def counted(project: Project) -> dict[str, Counted]:
     except sqlite3.Error:
         return {}
     found = ((journals.Segment.parse(row[0]), row) for row in rows)
-    return {row[0]: Counted(row[1], row[2], row[3], s.trace_id not in unfinished) for s, row in found if s is not None}
+    return {
+        row[0]: SegmentCounts(row[1], row[2], row[3], s.trace_id not in unfinished) for s, row in found if s is not None
+    }

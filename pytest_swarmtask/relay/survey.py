@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.history.rows import decode
-from pytest_swarmtask.history.session import Counted, counted
+from pytest_swarmtask.history.session import SegmentCounts, segment_counts
 from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.relay.delivery.backlog import read_delivery_state
@@ -78,13 +78,13 @@ def survey(project: Project, environ: Mapping[str, str]) -> Survey:
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
-    known = counted(project)
+    known = segment_counts(project)
     orphans.close_orphaned_spans(project, _maybe_open(project, known))
     routes, state = Routes(project, environ), read_delivery_state(project)
     result = Survey(endpoints={name: EndpointSurvey(one) for name, one in state.states.items()})
     segments = journals.segments(project.journal)
     for segment in segments:
-        lines = _count_lines(result, project.segment(segment.name), known.get(segment.name, Counted()))
+        lines = _count_lines(result, project.segment(segment.name), known.get(segment.name, SegmentCounts()))
         _count_deliveries(result, segment, lines, routes, state)
     _count_letters(result, {segment.process[1] for segment in segments}, state)
     keys = {routes.relay_key(segment.route) for segment in segments}
@@ -92,13 +92,13 @@ def survey(project: Project, environ: Mapping[str, str]) -> Survey:
     return result
 
 
-def _maybe_open(project: Project, known: Mapping[str, Counted]) -> set[str]:
+def _maybe_open(project: Project, known: Mapping[str, SegmentCounts]) -> set[str]:
     """Return the segments that may have a span that is not closed."""
     sizes = {segment.name: _size(project.segment(segment.name)) for segment in journals.segments(project.journal)}
     return {name for name, size in sizes.items() if name not in known or not _is_closed(known[name], size)}
 
 
-def _is_closed(known: Counted, size: int) -> bool:
+def _is_closed(known: SegmentCounts, size: int) -> bool:
     return known.closed and known.offset == size
 
 
@@ -109,11 +109,11 @@ def _size(path: str) -> int:
         return 0  # removed meanwhile
 
 
-def _count_lines(result: Survey, path: str, known: Counted) -> int:
+def _count_lines(result: Survey, path: str, known: SegmentCounts) -> int:
     """Count the lines of a segment into the survey, and return how many there are. Known lines are not read."""
     try:
         if known.offset > os.stat(path).st_size or not journals.begins_line(path, known.offset):
-            known = Counted()  # another file than the one that the history has counted
+            known = SegmentCounts()  # another file than the one that the history has counted
     except OSError:
         return 0  # removed meanwhile
     result.events += known.events

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from pytest_swarmtask.journal.segments import Segment
 
 QUIET = 600.0
-"""Seconds without a word after which a run in which only other processes could go on is given up."""
+"""Seconds without an event before `watch` gives up a run that has no living process, but an open span that a later call
+of `emit` may end, as docs/terminal.md says."""
 _SHARED = f'{SHARED}","event_type":"'.encode()
+"""The end of the id in a line of `emit` and the key after it. A search for it is faster than decoding each line."""
 
 
 class Follower:
@@ -39,15 +41,15 @@ class Follower:
         self._is_first_look = True
         self._followed: dict[str, tuple[str, int]] = {}
         self.living: set[str] = set()
-        """The runs with a living process, as of the last `read`."""
+        """The trace ids of runs with a living process, as of the last `read`."""
 
     def read(self) -> Iterator[bytes]:
-        """Yield the new lines: segment by segment, oldest first."""
-        self._find_new()
+        """Yield the new lines, segment by segment, the oldest segment first."""
+        self._add_new_segments()
         self._watcher.close_orphaned_spans()
         living = set()
         for name, (run, offset) in list(self._followed.items()):
-            live = self._watcher.is_live(name)
+            live = self._watcher.is_live(name)  # asked first, so that the last lines of a dead process are read
             with contextlib.suppress(OSError):  # the segment was removed, so next time it is not live
                 path = self._project.segment(name)
                 if os.stat(path).st_size > offset:
@@ -60,15 +62,15 @@ class Follower:
                 del self._followed[name]
         self.living = living
 
-    def _find_new(self) -> None:
+    def _add_new_segments(self) -> None:
         new = [segment for segment in self._watcher.new_segments() if self._run in (None, segment.trace_id)]
         if self._is_first_look and self._run is None:
-            new = self._present(new)
+            new = self._of_present_runs(new)
         self._is_first_look = False
         self._followed.update((segment.name, (segment.trace_id, 0)) for segment in new)
 
-    def _present(self, segments: list[Segment]) -> list[Segment]:
-        """Return the segments of the runs that were going on when we came."""
+    def _of_present_runs(self, segments: list[Segment]) -> list[Segment]:
+        """Return the segments of the runs that are running when `watch` begins."""
         runs: dict[str, list[Segment]] = {}
         for segment in segments:
             runs.setdefault(segment.trace_id, []).append(segment)
