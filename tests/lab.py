@@ -23,6 +23,7 @@ import pytest
 import standardwebhooks
 
 from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.timing import VARIABLE
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.relay.survey import survey
@@ -296,16 +297,34 @@ class ProjectFolder:
         wait_until(lambda: not any(map(_is_alive, pids)) and not self.relays(), "the relay's death")
 
 
+QUICK = {
+    "linger": 0.3,
+    "backoff_first": 0.05,
+    "notify_first": 0.2,
+    "alerts_look": 0.1,
+    "alerts_retry": 0.5,
+    "tasks_watch": 2.0,
+    "tasks_look": 0.1,
+    "command_grace": 0.5,
+}
+"""Waiting times of relays in tests. `Timing` has those of production; a test that needs one of them names it."""
+
+
+def timing(**seconds: float) -> dict[str, str]:
+    """Return the variable that makes relays quick, but for these waiting times."""
+    return {VARIABLE: ",".join(f"{name}={value}" for name, value in {**QUICK, **seconds}.items())}
+
+
 class Lab(ProjectFolder):
     """A project whose webhook and secret are in the environment of every command that runs in it.
 
     Attributes:
-        environ: the environment of its commands.
+        environ: the environment of its commands. Relays are quick, see `timing`.
     """
 
     def __init__(self, root: Path, **environ: str) -> None:
         super().__init__(root)
-        self.environ = clean_environ(AUTOMATION_SECRET_KEY=SECRET, **environ)
+        self.environ = clean_environ(AUTOMATION_SECRET_KEY=SECRET, **{**timing(), **environ})
 
     def webhooks(self, *definitions: Json, **others: Any) -> None:
         """Write a configuration with these webhooks; JSON is YAML."""
