@@ -61,7 +61,7 @@ class SinkRequest(NamedTuple):
         role: the role whose secret signs deliveries, or None.
         environment: the `WORKFLOW_ENVIRONMENT` of the events, empty without one.
         plugins: the plug-in manager, with all plug-ins registered.
-        timing: waiting times of the sinks of this package.
+        timing: waiting times of the sinks of this package. A plug-in does not need them.
     """
 
     name: str

@@ -70,7 +70,7 @@ class Notifiers:
         request: the endpoint that sends messages: its project, variables and plug-ins.
         memory: the memory of the relays.
         owner: who sends, such as ``alerts``. The messages per hour are counted for each owner.
-        eager: ignore the pause after a failed attempt, as a person asked for the messages.
+        eager: ignore the wait after a failed attempt, as a person asked for the messages.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Notifiers:
             state = self._state(name)
 
     def _is_due(self, state: _NotifierState) -> bool:
-        """Whether the next attempt is due. One that is further away than any pause was set before a clock change."""
+        """Whether the next attempt is due. One that is further away than any wait was set before a clock change."""
         return self._eager or not time.time() < state.due <= time.time() + max(_CLAIM, self._timing.notify_most)
 
     def _channel(self, name: str) -> Channel[Any]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import math
@@ -93,8 +92,7 @@ def _send_body(webhook: Webhook, content: object, message_id: str, firing: Firin
     body = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
     endpoint = HttpEndpoint(webhook, context.environ, context.project.root)
     try:
-        post = functools.partial(endpoint.post, message_id, "application/json", body, 1)
-        _retry(firing.rule.timeout, post, context.timing)
+        _retry(firing.rule.timeout, lambda: endpoint.post(message_id, "application/json", body, 1), context.timing)
     finally:
         endpoint.close()
 
@@ -225,7 +223,7 @@ def required_permissions(actions: Iterable[AnyAction]) -> list[str]:
 
 
 def _retry(seconds: float, attempt: Callable[[], SendResult], timing: Timing) -> None:
-    """Repeat an attempt, with growing pauses, until it succeeds or the time is over.
+    """Repeat an attempt, with growing waits, until it succeeds or the time is over.
 
     Raises:
         ActionError: it did not succeed in time, or cannot succeed.
