@@ -338,8 +338,6 @@ class Recorder:
         """Whether this process wrote events for an endpoint that the end of a run waits for."""
         return self._deliveries is not None and bool(self._deliveries.pending())
 
-    owed = has_pending  # the former name, which `sources` still uses
-
     def drain(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds until each event is delivered or a dead letter; return whether that is so."""
         self._check_journal()

@@ -103,7 +103,7 @@ class ClosingLine:
     def _describe_delivery(self, coming: int) -> str:
         """Return the state of delivery in words; an empty string if no endpoint is configured."""
         recorder = self._recorder
-        if not recorder.owed:
+        if not recorder.has_pending:
             return ""
         waiting, reason = recorder.undelivered()
         if waiting or not self._all_delivered:
