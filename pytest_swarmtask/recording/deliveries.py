@@ -66,7 +66,7 @@ class Deliveries:
         try:
             route, relay, is_awaited = self._routing.save()
         except OSError as error:
-            self._complain(f"events cannot be owed to an endpoint: {error}")
+            self._complain(f"events cannot be routed to an endpoint: {error}")
             return
         if route == LOCAL:
             self.needs_relay = False

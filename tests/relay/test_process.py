@@ -542,6 +542,26 @@ def test_a_last_word_while_the_relay_lets_go(lab: Lab, receiver: Receiver, how: 
     recorder.close()
 
 
+def test_an_event_after_the_last_look_is_delivered(
+    lab: Lab, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that is written after a relay's last look at the journal, and before it ends, is delivered by it."""
+    recorder, relay = hair(lab, receiver)
+    recorder.trigger("TASK_STARTED", "first", None, {})
+    look_once_more = relay.has_unread_events
+    late = iter(["late"])
+
+    def has_unread_events() -> bool:
+        for task_id in late:
+            recorder.trigger("TASK_STARTED", task_id, None, {})
+        return look_once_more()
+
+    monkeypatch.setattr(relay, "has_unread_events", has_unread_events)
+    assert relay.run(WAIT)
+    assert [event["task_id"] for event in receiver.accepted] == ["first", "late"]
+    recorder.close()
+
+
 @pytest.mark.parametrize("tick", [60.0, 0.0], ids=["at once", "when the relay was held up longer than that"])
 def test_two_segments_in_one_tick_of_the_clock(lab: Lab, receiver: Receiver, tick: float) -> None:
     """A segment that is begun while the folder's time of change still stands, as coarse clocks make it, is found."""

@@ -100,15 +100,19 @@ class Relay:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         self._discard_yield_requests()
+        unread = False
         try:
             while True:
-                self._wake_deliveries(grown=self._read_journal())
+                # `has_unread_events` counts what it finds as read, so that this look would not find it again.
+                self._wake_deliveries(grown=self._read_journal() or unread)
                 self._progress.publish(self._served.values(), self._deliveries.values())
                 if watch is not None:
                     watch(*self._totals())
                 if self._is_asked_to_yield() or (deadline is not None and time.monotonic() >= deadline):
                     break
-                if self._is_done(awaited=timeout is not None) and not self.has_unread_events():
+                done = self._is_done(awaited=timeout is not None)
+                unread = done and self.has_unread_events()
+                if done and not unread:
                     break
                 time.sleep(self._timing.poll)
         finally:
