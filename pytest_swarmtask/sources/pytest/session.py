@@ -63,7 +63,8 @@ class SessionCapture:
         self._uncollected: set[str] = set()
         self._has_collection_errors = self._was_broken_off = False
         self._begun = self._ended = False
-        self._exit_code = _USAGE_ERROR  # what ends pytest before its session begins, unless a hook tells otherwise
+        # For a session that pytest ends without `pytest_sessionfinish`. The hooks for errors set another one.
+        self._exit_code = _USAGE_ERROR
         self._stopped: str | None = None
         self._is_parallel = False
         option: Any = config.option

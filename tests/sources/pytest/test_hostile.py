@@ -397,3 +397,34 @@ def test_recording_that_cannot_begin(project: Suite) -> None:
     assert session.exit_code == 0
     assert session.events == []
     assert "swarmtask: warning: nothing is recorded: AssertionError: the suite forbids this" in session.output
+
+
+BROKEN = """
+    from pytest_swarmtask.sources.pytest.{module} import {name}
+
+    def fail(*arguments, **named):
+        raise LookupError("our own mistake")
+
+    {name}.{method} = fail
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "method"),
+    [
+        ("task_events", "TaskEvents", "collect"),
+        ("task_events", "TaskEvents", "select"),
+        ("running_tests", "RunningTests", "awaiting_rerun"),
+        ("running_tests", "RunningTests", "reported"),
+        ("running_tests", "RunningTests", "ended_attempt"),
+        ("tally", "Tally", "add"),
+    ],
+)
+def test_a_hook_of_ours_that_fails(project: Suite, module: str, name: str, method: str) -> None:
+    """A mistake of ours in a hook changes no outcome and is one warning below the closing line; the session ends."""
+    project.write(conftest=BROKEN.format(module=module, name=name, method=method), test_it="def test_a(): pass")
+    session = project.pytest("-W", "error")
+    assert session.exit_code == 0
+    assert "1 passed" in session.output
+    assert session.output.count("swarmtask: warning: LookupError: our own mistake") == 1
+    assert session.end["event_type"] == "TASK_COMPLETED"
