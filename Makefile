@@ -47,7 +47,7 @@ a-test-is-named:
 lint: $(READY) ## ruff: rules and format
 	@$(PY) -m ruff check && $(PY) -m ruff format --check
 
-format: $(READY) ## mend what ruff can mend
+format: $(READY) ## fix what ruff can fix
 	@$(PY) -m ruff check --fix; $(PY) -m ruff format
 
 types: $(READY) ## mypy, strict

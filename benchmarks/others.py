@@ -77,7 +77,7 @@ def _memory(what: str, ours: list[Run], theirs: list[Run]) -> Row:
 
 
 class Outgoing:
-    """A journal whose events are owed to one webhook."""
+    """A journal whose events must be delivered to one webhook."""
 
     def __init__(self, folder: Path, *, batch: bool) -> None:
         self._folder = folder
@@ -130,7 +130,7 @@ def redaction(_: Place) -> Iterator[Row]:
 
 
 def history(place: Place) -> Iterator[Row]:
-    """A million events, taken in and reported on; seconds and memory, since there is nothing to compare them with."""
+    """A million events, imported and reported on: seconds and memory, since there is nothing to compare them with."""
     yield from _history(place, 50_000 if place.quick else 1_000_000)
 
 

@@ -83,7 +83,7 @@ def show(arrivals: list[lab.Event]) -> None:
 
 
 def compare(parts: list[Part], arrivals: list[lab.Event]) -> bool:
-    """Print the totals and tell whether they agree."""
+    """Print the totals and return whether they agree."""
     verified = {arrival["event"]["id"] for arrival in arrivals if arrival["verified"]}
     print(f"  {'':<10}{'pytest':>8}{'endings':>9}{'journal':>9}{'delivered and verified':>24}")
     agreed = True

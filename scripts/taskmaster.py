@@ -49,11 +49,11 @@ CONFIGURATION = "task_integration: {task_manager: {enabled: true}}\n"
 RACER = f"""
 import sys, time
 from pytest_swarmtask import AutomationIntegrator
-hub, ours = AutomationIntegrator(), {OURS}
+integrator, ours = AutomationIntegrator(), {OURS}
 for number in range({CHANGES}):
     last = number >= {CHANGES} - len(ours)
     kind = "TASK_COMPLETED" if last else ("TASK_STARTED", "TASK_FAILED")[number // len(ours) % 2]
-    hub.trigger_event(kind, ours[number % len(ours)])
+    integrator.trigger_event(kind, ours[number % len(ours)])
     time.sleep({SECONDS} / {CHANGES})
 """
 
