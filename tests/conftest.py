@@ -1,4 +1,4 @@
-"""The fixtures that tests of several rooms share."""
+"""The fixtures that several test folders share."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.shop import Shop
 from tests.suite import Suite
 from tests.watched import Terminal, Watched
 
-# The examples that Hypothesis tries of each property: its usual hundred, or as many as a long run asks for.
+# Hypothesis tries a hundred examples of each property by default. SWARMTASK_FUZZ sets another number for a long run.
 if os.environ.get("SWARMTASK_FUZZ"):
     hypothesis.settings.register_profile("long", max_examples=int(os.environ["SWARMTASK_FUZZ"]), deadline=None)
     hypothesis.settings.load_profile("long")
 
-# A script that starts the suite in the background makes it ignore Ctrl-C, and the suite's own commands inherit that.
+# A script that starts the suite in the background makes the suite ignore Ctrl-C, and its commands inherit that.
 for _name in ("SIGINT", "SIGQUIT"):
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) == signal.SIG_IGN:
         signal.signal(getattr(signal, _name), signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
@@ -37,7 +37,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def lab(tmp_path: Path, receiver: Receiver) -> Iterator[Lab]:
-    """A project that reports to the receiver. Its relays are killed when the test is over."""
+    """A project that sends its events to the receiver. Its relays are killed when the test is over."""
     made = Lab(tmp_path / "project", TASKMASTER_WEBHOOK_URL=receiver.url)
     yield made
     receiver.closing.set()
@@ -46,7 +46,7 @@ def lab(tmp_path: Path, receiver: Receiver) -> Iterator[Lab]:
 
 @pytest.fixture
 def lone(tmp_path: Path) -> Iterator[Lab]:
-    """A project without a webhook, and so without a relay."""
+    """A project without a webhook, and therefore without a relay."""
     made = Lab(tmp_path / "lone")
     yield made
     made.kill()
@@ -70,7 +70,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A project with a past. Tests only read it."""
+    """A project with recorded runs. Tests only read it."""
     return Shop(Suite(tmp_path_factory.mktemp("shop")))
 
 
@@ -90,7 +90,7 @@ def watched(tmp_path: Path) -> Watched:
 
 @pytest.fixture
 def terminal(watched: Watched) -> Iterator[Callable[..., Terminal]]:
-    """Starts commands at terminals of their own. What still runs in the end is killed."""
+    """Return a function that starts a command at its own terminal. Running commands are killed after the test."""
     started: list[Terminal] = []
 
     def start(*command: str, **options: Any) -> Terminal:

@@ -1,4 +1,4 @@
-"""A project with real receivers, real commands and real relays in it."""
+"""A project for tests with real receivers, real commands and real relays."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _NAMES = ("CI", "TRACEPARENT", "MFLAGS", "PY_COLORS", "FORCE_COLOR", "NO_COLOR",
 
 
 def clean_environ(**more: str) -> dict[str, str]:
-    """Return the environment with `more`, and without what the present session, its make or its CI put there."""
+    """Return the environment plus `more`, without the variables that the present session, its make or its CI set."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS) and name not in _NAMES}
     return {**kept, **more}
 
 
 def bound_by_modes() -> list[str]:
-    """Return the beginning of a command that has to obey the modes of files, as root has not; else skip the test."""
+    """Return a prefix that makes a command obey file modes, also as root. Skip the test if that is impossible."""
     if os.geteuid() != 0:
         return []
     if shutil.which("setpriv") is None:
@@ -54,20 +54,20 @@ def project_of(journal: Path) -> Project:
 
 
 def read_events(root: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return the events in the journal of a project: segment by segment, oldest first, in the order written."""
+    """Return the events in a project's journal: oldest segment first, in the order written."""
     segments = sorted(Path(root, ".taskmaster", "events").glob("*.jsonl"))
     return [json.loads(line) for segment in segments for line in segment.read_bytes().splitlines()]
 
 
 def no_relay(recorder: Recorder) -> None:
-    """Keep a recorder from starting a relay for the endpoints that it has now."""
+    """Keep a recorder from starting a relay for its present endpoints."""
     if recorder._deliveries is not None:
         recorder._deliveries.needs_relay = False
 
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw2hTwjUPD8ILP"
 WAIT = 60.0
-"""Seconds that a test waits for what should be there in a moment."""
+"""Seconds that a test waits for something that normally takes a moment."""
 
 Json = dict[str, Any]
 
@@ -82,29 +82,28 @@ class Arrival(NamedTuple):
 
     @property
     def webhook_id(self) -> str:
-        """The receiver's idempotency key."""
+        """The id by which the receiver recognizes a repeated request."""
         return self.headers["webhook-id"]
 
     @property
     def ids(self) -> list[str]:
-        """The ids of the events that it carries."""
+        """The ids of the events in the request."""
         return [event["id"] for event in self.events]
 
 
 Answer = int | tuple[int, dict[str, str]]
-"""A status, perhaps with headers; `HANG`, `CLOSE` and `RESET` are no statuses."""
+"""An HTTP status, optionally with headers, or `HANG`, `CLOSE` or `RESET`."""
 
 HANG, CLOSE, RESET = -1, -2, -3
 
 
 class Receiver:
-    """A live webhook on loopback that refuses what the official library does not verify.
-
+    """A live webhook on loopback. It refuses each request that the official library cannot verify.
     Attributes:
-        arrivals: the requests whose signature held, in their order.
-        accepted: the events of those that were answered with 2xx, in their order.
-        refused: how many requests had no valid signature.
-        answer: what to answer; 200 unless a test sets something else.
+        arrivals: the requests with a valid signature, in order of arrival.
+        accepted: the events of the requests that were answered with 2xx, in order.
+        refused: the number of requests without a valid signature.
+        answer: returns the answer to a request. The default is 200.
     """
 
     def __init__(self, secret: str = SECRET) -> None:
@@ -129,16 +128,16 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the webhook."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/hook"
 
     @property
     def ids(self) -> list[str]:
-        """Ids of the accepted events."""
+        """The ids of the accepted events."""
         return [event["id"] for event in self.accepted]
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Verify a request and decide on its answer."""
+        """Verify a request and return the answer to it."""
         try:
             self._webhook.verify(body, headers)
         except standardwebhooks.WebhookVerificationError:
@@ -148,7 +147,7 @@ class Receiver:
         events = [one.get("data", one) for one in (content if isinstance(content, list) else [content])]
         arrival = Arrival(path, headers, events, time.monotonic())
         with self._lock:
-            decide = self.answer  # before anybody who waits for an arrival can put another in its place
+            decide = self.answer  # before a test that waits for an arrival can replace it
             self.arrivals.append(arrival)
         answer = decide(arrival)
         status = answer if isinstance(answer, int) else answer[0]
@@ -158,7 +157,7 @@ class Receiver:
         return answer
 
     def wait(self, count: int) -> list[Json]:
-        """Wait until so many events were accepted, and return them."""
+        """Wait until `count` events were accepted, and return the accepted events."""
         wait_until(lambda: len(self.accepted) >= count, lambda: f"{count} events: {self}")
         return self.accepted
 
@@ -202,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             super().handle()
         except (OSError, ValueError):
-            pass  # the relay was killed, or we have closed the socket
+            pass  # the relay was killed, or the receiver has closed the socket
 
     def finish(self) -> None:
         try:
@@ -215,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def receiving(secret: str = SECRET) -> Iterator[Receiver]:
-    """Run a receiver."""
+    """Run a receiver for the duration of the context."""
     receiver = Receiver(secret).start()
     try:
         yield receiver
@@ -224,13 +223,15 @@ def receiving(secret: str = SECRET) -> Iterator[Receiver]:
 
 
 def free_port() -> int:
-    """Return a port at which nobody listens."""
+    """Return a port that is not in use."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], object], what: str | Callable[[], str] = "it", timeout: float = WAIT) -> None:
-    """Wait until something holds; `what` that is, which is asked when it is too late."""
+    """Wait until a condition is true.
+    `what` describes it in the error after a timeout; a callable is called only then.
+    """
     deadline = time.monotonic() + timeout
     while not condition():
         late = time.monotonic() >= deadline
@@ -239,10 +240,9 @@ def wait_until(condition: Callable[[], object], what: str | Callable[[], str] = 
 
 
 class ProjectFolder:
-    """A project's folder: what is written into it, and what is recorded there.
-
+    """A project's folder, with methods to write its files and to read its recorded events.
     Attributes:
-        root: the folder, which has a `.taskmaster`.
+        root: the folder. It contains `.taskmaster`.
     """
 
     def __init__(self, root: Path) -> None:
@@ -251,16 +251,16 @@ class ProjectFolder:
 
     @property
     def project(self) -> Project:
-        """The project, as the product names its files."""
+        """The `Project` of the package, which names the project's files."""
         return Project(str(self.root))
 
     @property
     def journal(self) -> Path:
-        """The journal's folder."""
+        """The folder of the journal."""
         return Path(self.project.journal)
 
     def file(self, path: str, content: str | bytes, mode: int = 0o644) -> Path:
-        """Write one file. Text may be indented."""
+        """Write one file. The text may be indented."""
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content if isinstance(content, bytes) else textwrap.dedent(content).encode())
@@ -268,20 +268,20 @@ class ProjectFolder:
         return target
 
     def events(self) -> list[Json]:
-        """Return all events in the journal: segment by segment, oldest first, in the order written."""
+        """Return all events in the journal: oldest segment first, in the order written."""
         return read_events(self.root)
 
     def segments(self) -> list[Path]:
-        """Return the segments, oldest first."""
+        """Return the paths of the segments, oldest first."""
         return sorted(self.journal.glob("*.jsonl"))
 
     def log(self) -> str:
-        """Return the relays' log."""
+        """Return the text of the relay log."""
         path = Path(self.project.relay_log)
         return path.read_text() if path.exists() else ""
 
     def busy(self) -> bool:
-        """Whether a relay is at work, by its lock."""
+        """Whether a relay is running, according to its lock."""
         return any(locks.is_locked(str(path)) for path in Path(self.project.relay_folder).glob("*.lock"))
 
     def relays(self) -> list[int]:
@@ -292,7 +292,7 @@ class ProjectFolder:
         """Kill this project's relays, and wait until they are gone."""
         pids = self.relays()
         for pid in pids:
-            with suppress(ProcessLookupError):  # it has just ended
+            with suppress(ProcessLookupError):  # the process has just ended
                 os.kill(pid, number)
         wait_until(lambda: not any(map(_is_alive, pids)) and not self.relays(), "the relay's death")
 
@@ -307,19 +307,18 @@ QUICK = {
     "tasks_look": 0.1,
     "command_grace": 0.5,
 }
-"""Waiting times of relays in tests. `Timing` has those of production; a test that needs one of them names it."""
+"""The waiting times of relays in tests. `Timing` has the production values. A test can name a value to override it."""
 
 
 def timing(**seconds: float) -> dict[str, str]:
-    """Return the variable that makes relays quick, but for these waiting times."""
+    """Return the variable that sets the short waiting times of tests, with these values replaced."""
     return {VARIABLE: ",".join(f"{name}={value}" for name, value in {**QUICK, **seconds}.items())}
 
 
 class Lab(ProjectFolder):
-    """A project whose webhook and secret are in the environment of every command that runs in it.
-
+    """A project whose commands have the webhook and the secret in their environment.
     Attributes:
-        environ: the environment of its commands. Relays are quick, see `timing`.
+        environ: the environment of the project's commands. Relays are quick, see `timing`.
     """
 
     def __init__(self, root: Path, **environ: str) -> None:
@@ -327,7 +326,7 @@ class Lab(ProjectFolder):
         self.environ = clean_environ(AUTOMATION_SECRET_KEY=SECRET, **{**timing(), **environ})
 
     def webhooks(self, *definitions: Json, **others: Any) -> None:
-        """Write a configuration with these webhooks; JSON is YAML."""
+        """Write a configuration with these webhooks. It is written as JSON, which is valid YAML."""
         content = {"task_integration": {"webhooks": list(definitions)}, **others}
         path = self.root / ".taskmaster" / "config" / "workflow.yaml"
         path.parent.mkdir(exist_ok=True)
@@ -336,11 +335,11 @@ class Lab(ProjectFolder):
     # -- commands --------------------------------------------------------------------------------------------------
 
     def command(self, *arguments: str) -> list[str]:
-        """Return a command of ours."""
+        """Return a `swarmtask` command."""
         return [sys.executable, "-m", "pytest_swarmtask", *arguments]
 
     def run(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of ours to its end."""
+        """Run a `swarmtask` command to its end."""
         return self._run(self.command(*arguments), environ)
 
     def python(self, program: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -365,13 +364,13 @@ class Lab(ProjectFolder):
         )
 
     def emit(self, *arguments: str, **environ: str) -> Json:
-        """Emit one event without trouble, and return it."""
+        """Emit one event, check that there was no error, and return the event."""
         done = self.run("emit", *arguments, **environ)
         assert (done.returncode, done.stderr) == (0, "")
         return self.events()[-1]
 
     def record(self, count: int, **environ: str) -> list[Json]:
-        """Have one process record so many events, named 0, 1, 2…, and return them."""
+        """Record `count` events in one process, named 0, 1, 2…, and return them."""
         program = (
             "from pytest_swarmtask import AutomationIntegrator as A; h = A()\n"
             f"for n in range({count}): h.trigger_event('TASK_STARTED', str(n))"
@@ -381,22 +380,22 @@ class Lab(ProjectFolder):
         return self.events()[-count:] if count else []
 
     def status(self, **environ: str) -> Json:
-        """Return what `swarmtask status` says."""
+        """Return the output of `swarmtask status --json`."""
         found: Json = json.loads(self.run("status", "--json", **environ).stdout)
         return found
 
-    # -- what is there ---------------------------------------------------------------------------------------------
+    # -- state of the project --------------------------------------------------------------------------------------
 
     def ids(self) -> list[str]:
-        """Return the ids of all that is in the journal."""
+        """Return the ids of all events in the journal."""
         return [event["id"] for event in self.events()]
 
     def wait_for_end(self) -> None:
-        """Wait until no relay is at work and none is left as a process."""
+        """Wait until no relay is running and no relay process is left."""
         wait_until(lambda: not self.busy() and not self.relays(), lambda: f"the relay's end\n{self.log()}")
 
     def wait_for_settled(self) -> None:
-        """Wait until all that is in the journal is delivered or refused; a relay may linger on."""
+        """Wait until all events in the journal are delivered or refused. A relay may still be running."""
 
         def settled() -> bool:
             return not any(one.waiting for one in survey(self.project, self.environ).endpoints.values())
@@ -405,7 +404,9 @@ class Lab(ProjectFolder):
 
 
 def _is_alive(pid: int) -> bool:
-    """Tell whether a process may still hold a file; one that dies loses its command line before its files."""
+    """Whether a process may still have open files.
+    A dying process loses its command line before it closes its files.
+    """
     try:
         os.kill(pid, 0)
         stat = Path(f"/proc/{pid}/stat")
@@ -415,7 +416,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _processes() -> Iterator[tuple[int, str]]:
-    """Yield process id and command line of everything that runs here."""
+    """Yield the process id and the command line of each running process."""
     if not os.path.isdir("/proc/self"):
         listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True)
         for line in listing.stdout.splitlines():
@@ -424,12 +425,12 @@ def _processes() -> Iterator[tuple[int, str]]:
         return
     for name in os.listdir("/proc"):
         if name.isdigit():
-            with suppress(OSError):  # it has just ended
+            with suppress(OSError):  # the process has just ended
                 yield int(name), _command_line(Path("/proc", name))
 
 
 def _command_line(process: Path) -> str:
-    """Return the command line of a process that has one; between two programs it has none for a moment."""
+    """Return the command line of a process. During an exec the command line is empty for a moment, so read it again."""
     deadline = time.monotonic() + 0.1
     while not (line := (process / "cmdline").read_bytes()) and time.monotonic() < deadline:
         (process / "exe").readlink()

@@ -1,4 +1,4 @@
-"""Packages from npm that some tests use: installed once, then kept under `.cache`."""
+"""Packages from npm that some tests use. They are installed once and then kept under `.cache`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 
 
 def installed(package: str, version: str, folder: Path) -> Path:
-    """Return a folder in which node finds a package: the kept one, or a new one in `folder`.
-
-    Without npm or a way to its registry the test is skipped; on CI it fails.
+    """Return a folder in which node finds a package: the kept folder, or a new one in `folder`.
+    The test is skipped if npm or its registry is not available. On CI the test fails instead.
     """
     kept = Path(__file__).parents[1] / ".cache" / f"npm-{package}"
     if (kept / "node_modules" / package).is_dir():

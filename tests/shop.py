@@ -1,4 +1,4 @@
-"""A project with runs of every kind behind it: green, flaky, failing, crashed, slow."""
+"""A project with recorded runs of every kind: green, flaky, failing, crashed, slow."""
 
 from __future__ import annotations
 
@@ -55,12 +55,11 @@ SHOP = """
 
 
 class Shop:
-    """A project with runs of every kind behind it.
-
+    """A project with recorded runs of every kind.
     Attributes:
         suite: the project and its pytest suite.
-        sessions: its sessions in order: a green one, a flaky one, one with a bug that a later commit brought, a
-            parallel one with a crash, and one with a failing teardown and a slow test.
+        sessions: the sessions in order: a green session, a flaky session, a session with a bug from a later commit,
+            a parallel session with a crash, and a session with a failing teardown and a slow test.
     """
 
     def __init__(self, suite: Suite) -> None:
@@ -79,38 +78,38 @@ class Shop:
         self.run(BUG="1", TEAR="1", SLOW="0.4")
 
     def run(self, *arguments: str, **environ: str) -> None:
-        """Run a session."""
+        """Run a pytest session and keep its result."""
         session = self.suite.pytest(*arguments, **environ)
         assert session.cases, "read now: the next session writes over its JUnit XML"
         self.sessions.append(session)
 
     @property
     def project(self) -> Project:
-        """The project, as the product names its files."""
+        """The `Project` of the package, which names the project's files."""
         return Project(str(self.suite.root))
 
     @property
     def journal(self) -> Path:
-        """The journal's folder."""
+        """The folder of the journal."""
         return self.suite.root / ".taskmaster" / "events"
 
     def git(self, *arguments: str) -> None:
-        """Run git."""
+        """Run a git command in the project."""
         name = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
         subprocess.run(["git", *name, *arguments], cwd=self.suite.root, check=True, capture_output=True)
 
     def commit(self) -> None:
-        """Make a commit."""
+        """Commit the test module."""
         self.git("add", "test_shop.py")
         self.git("commit", "-q", "--allow-empty", "-m", "one more")
 
     def swarmtask(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run our command in the project."""
+        """Run a `swarmtask` command in the project."""
         return swarmtask(self.suite.root, *arguments, **environ)
 
 
 def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run our command in a folder: in this process, which is quick, unless it is to have an environment of its own."""
+    """Run a `swarmtask` command in a folder. It runs in this process, which is quick, unless `environ` is given."""
     if environ:
         return subprocess.run(
             [sys.executable, "-m", "pytest_swarmtask", *arguments],
@@ -126,7 +125,7 @@ def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.Complet
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
             code = main([*arguments, *([] if "--root" in arguments else ["--root", str(root)])])
-        except SystemExit as error:  # argparse's way
+        except SystemExit as error:  # argparse exits this way
             code = int(error.code or 0)
     for stream in (output, errors):
         stream.seek(0)

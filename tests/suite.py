@@ -1,4 +1,4 @@
-"""A project in a folder of its own, real pytest sessions in it, and what they have left behind."""
+"""A project in its own folder, real pytest sessions in it, and the results of those sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Event = dict[str, Any]
 
 ENDINGS = ("TEST_PASSED", "TEST_FAILED", "TEST_SKIPPED")
 UNRELATED = [f"-pno:{name}" for name in ("hypothesispytest", "pytest_cov", "anyio", "time_machine")]
-"""Keeps out plugins whose loading is most of a short session."""
+"""Options that disable unrelated plugins. Loading them would take most of the time of a short session."""
 
 
 def words(value: object) -> str | None:
@@ -26,13 +26,12 @@ def words(value: object) -> str | None:
 
 class Session:
     """One pytest session that has ended.
-
     Attributes:
-        exit_code: pytest's own.
-        output: what it wrote to stdout.
-        errors: what it wrote to stderr.
-        events: what it added to the journal, in the order written.
-        junit: the path of its JUnit XML, if it was asked for.
+        exit_code: the exit code of pytest.
+        output: the text that pytest wrote to stdout.
+        errors: the text that pytest wrote to stderr.
+        events: the events that the session added to the journal, in the order written.
+        junit: the path of the JUnit XML file, if the session wrote one.
     """
 
     def __init__(self, exit_code: int, output: str, errors: str, events: list[Event], junit: Path) -> None:
@@ -55,12 +54,12 @@ class Session:
         return [event["event_type"] for event in self.events if event["task_id"] == task_id]
 
     def ending(self, name: str) -> Event:
-        """Return the one ending event of the test whose node id ends in `name`."""
+        """Return the single end event of the test whose node id ends with `name`."""
         (event,) = [event for event in self.of(*ENDINGS) if event["task_id"].endswith(name)]
         return event
 
     def outcomes(self) -> dict[str, str]:
-        """Return the outcome word of each test, by node id."""
+        """Return the outcome of each test, by node id."""
         endings = self.of(*ENDINGS)
         outcomes: dict[str, str] = {event["task_id"]: event["metadata"]["outcome"] for event in endings}
         assert len(outcomes) == len(endings), "a test has ended more than once"
@@ -68,25 +67,25 @@ class Session:
 
     @property
     def start(self) -> Event:
-        """The event that began the session."""
+        """The start event of the session."""
         (event,) = [event for event in self.of("TASK_STARTED") if event["metadata"]["action"] == "session"]
         return event
 
     @property
     def end(self) -> Event:
-        """The event that ended the session."""
+        """The end event of the session."""
         ends = self.of("TASK_COMPLETED", "TASK_FAILED")
         (event,) = [event for event in ends if event["metadata"]["action"] == "session"]
         return event
 
     @functools.cached_property
     def cases(self) -> list[tuple[str, str]]:
-        """Name and result of each test case in the JUnit XML: passed, failure, error, skipped; sorted."""
+        """Name and result of each test case in the JUnit XML, sorted. A result is passed, failure, error or skipped."""
         cases = ET.parse(self.junit).getroot().iter("testcase")
         return sorted((f"{case.get('classname')}::{case.get('name')}", _result(case)) for case in cases)
 
     def junit_counts(self) -> Counter[str]:
-        """Return how many test cases of the JUnit XML have which result."""
+        """Return the number of test cases in the JUnit XML for each result."""
         return Counter(result for _, result in self.cases)
 
 
@@ -96,10 +95,10 @@ def _result(case: ET.Element) -> str:
 
 
 class Suite(ProjectFolder):
-    """A project for pytest sessions, and the test modules that are written into it."""
+    """A project for pytest sessions, with methods to write its test modules."""
 
     def write(self, **files: str) -> Suite:
-        """Write modules by their names without `.py`; the text may be indented."""
+        """Write modules. Each name is given without `.py`, and the text may be indented."""
         for name, text in files.items():
             self.file(f"{name}.py", text)
         return self

@@ -1,4 +1,4 @@
-"""What `import pytest_swarmtask` gives, and what it costs."""
+"""The names that `import pytest_swarmtask` offers, and the modules that it loads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HEAVY = (
 
 
 def test_exports_are_pinned() -> None:
-    """The public names are these, sorted."""
+    """The package exports exactly these names, in sorted order."""
     assert pytest_swarmtask.__all__ == [
         "AccessError",
         "AutomationEventType",
@@ -45,26 +45,26 @@ def test_exports_are_pinned() -> None:
 
 
 def test_every_export_is_there() -> None:
-    """Each public name can be had, is listed by `dir`, and is had again as the same object."""
+    """Each public name can be read, is listed by `dir`, and always gives the same object."""
     for name in pytest_swarmtask.__all__:
         assert getattr(pytest_swarmtask, name) is getattr(pytest_swarmtask, name)
         assert name in dir(pytest_swarmtask)
 
 
 def test_an_unknown_name() -> None:
-    """A name that is not exported is an ordinary AttributeError, so that `hasattr` and `from … import` work."""
+    """A name that is not exported raises an AttributeError, so `hasattr` and `from … import` work."""
     assert not hasattr(pytest_swarmtask, "nonsense")
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = pytest_swarmtask.nonsense
 
 
 def test_the_version_is_the_distribution_s() -> None:
-    """`__version__` is what the package's metadata says."""
+    """`__version__` equals the version in the package's metadata."""
     assert pytest_swarmtask.__version__ == metadata.version("pytest-swarmtask")
 
 
 def loaded_by(code: str) -> set[str]:
-    """Return the modules that a bare interpreter has loaded after this code, beyond those that it starts with."""
+    """Return the modules that this code loads in a bare interpreter, without the modules loaded at its start."""
     program = f"import sys; before = set(sys.modules); {code}; print(*(set(sys.modules) - before))"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {program}"],
@@ -78,12 +78,12 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_importing_costs_next_to_nothing() -> None:
-    """`import pytest_swarmtask` alone loads no other module at all but its own."""
+    """`import pytest_swarmtask` loads no other module."""
     assert loaded_by("import pytest_swarmtask") <= {"pytest_swarmtask", "__future__"}
 
 
 def test_the_event_types_are_cheap() -> None:
-    """Events and their types load no framework, no parser of configuration and no network."""
+    """Importing events and event types loads no framework, no configuration parser and no network module."""
     loaded = loaded_by("from pytest_swarmtask import AutomationEventType, Event")
     assert not loaded & {
         "asyncio",
@@ -100,6 +100,6 @@ def test_the_event_types_are_cheap() -> None:
 
 
 def test_the_hub_loads_nothing_heavy() -> None:
-    """The integrator loads what it needs for recording; the event loop comes with the first coroutine handler."""
+    """Importing the integrator loads only the modules that recording needs. asyncio is not loaded."""
     loaded = loaded_by("from pytest_swarmtask import AutomationIntegrator, trigger_task_event")
     assert not loaded & {"asyncio", "httpx", "msgspec", "pytest", "rich", "sqlite3", "yaml", "socket"}

@@ -25,7 +25,7 @@ PATIENCE = 30.0
 
 
 class Watched(ProjectFolder):
-    """A project's folder, and `swarmtask run` in it."""
+    """A project's folder, with methods that call `swarmtask run` in it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "project")
@@ -35,14 +35,14 @@ class Watched(ProjectFolder):
         self.tool("swarmtask", f'exec "{sys.executable}" -m pytest_swarmtask "$@"')
 
     def tool(self, name: str, text: str) -> Path:
-        """Put a shell script onto the path of what runs here."""
+        """Put a shell script onto the PATH of the project's commands."""
         path = self._bin / name
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
         return path
 
     def environ(self, **more: str) -> dict[str, str]:
-        """Return the environment of what runs here."""
+        """Return the environment of the project's commands."""
         path = os.pathsep.join([str(self._bin), os.path.dirname(sys.executable), os.environ["PATH"]])
         return clean_environ(**{"PATH": path, **more})
 
@@ -51,15 +51,15 @@ class Watched(ProjectFolder):
         return self.plain(*self.command, *arguments, **environ)
 
     def shell(self, text: str, **environ: str) -> Done:
-        """Run a shell script that knows `swarmtask`."""
+        """Run a shell script that can call `swarmtask`."""
         return self.plain("/bin/sh", "-c", text, **environ)
 
     def plain(self, *command: str | bytes, **environ: str) -> Done:
-        """Run any command as it is."""
+        """Run a command without `swarmtask run`."""
         return self.fed(b"", *command, **environ)
 
     def fed(self, stdin: bytes, *command: str | bytes, **environ: str) -> Done:
-        """Run any command with this on its standard input."""
+        """Run a command with `stdin` as its standard input."""
         return subprocess.run(
             command,
             cwd=self.root,
@@ -71,7 +71,7 @@ class Watched(ProjectFolder):
         )
 
     def begin(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
-        """Call `swarmtask run` in a session of its own, without a terminal, and return it as soon as it is started."""
+        """Start `swarmtask run` in its own session, without a terminal, and return at once."""
         return subprocess.Popen(
             [*self.command, *arguments],
             cwd=self.root,
@@ -83,11 +83,13 @@ class Watched(ProjectFolder):
         )
 
     def terminal(self, *command: str, rows: int = 24, columns: int = 80, **environ: str) -> Terminal:
-        """Start a command at a terminal of its own."""
+        """Start a command at its own terminal."""
         return Terminal(command, self.root, self.environ(**environ), rows, columns)
 
     def pair(self, task_id: str | None = None) -> tuple[Event, Event]:
-        """Return the one start and the one end of a task, or of all that is there; they belong together."""
+        """Return the start event and the end event of a task.
+        Without a task id the journal must contain only one task.
+        """
         start, end = [event for event in self.events() if task_id in (None, event["task_id"])]
         assert start["event_type"].endswith("_STARTED")
         assert end["event_type"].endswith(ENDINGS)
@@ -96,20 +98,20 @@ class Watched(ProjectFolder):
         return start, end
 
     def end(self, task_id: str | None = None) -> Event:
-        """Return the event of the end; the start is there, too."""
+        """Return the end event of a task, and check that its start event exists."""
         return self.pair(task_id)[1]
 
 
 class Terminal:
-    """A pseudo terminal, seen from the side of the person who sits at it."""
+    """A pseudo terminal, used from the side of the person who sits at it."""
 
     def __init__(self, command: Sequence[str], cwd: Path, environ: Mapping[str, str], rows: int, columns: int) -> None:
         self._outer, inner = os.openpty()
         self.resize(rows, columns)
-        # A session's leader gets the first terminal that it opens as its own.
+        # A session leader gets the first terminal that it opens as its controlling terminal.
         opening = ["/bin/sh", "-c", 'exec "$@" <"$0" >"$0" 2>"$0"', os.ttyname(inner), *command]
         self._process = subprocess.Popen(opening, cwd=cwd, env=environ, start_new_session=True)
-        self._open = [self._outer, inner]  # both, so that what is shown is still there after the end
+        self._open = [self._outer, inner]  # keep both ends open, so that the output can still be read after the end
         self.shown = b""
 
     @property
@@ -118,11 +120,11 @@ class Terminal:
         return self._process.pid
 
     def resize(self, rows: int, columns: int) -> None:
-        """Give the terminal another size, of which its foreground processes are told."""
+        """Resize the terminal. Its foreground processes are notified."""
         fcntl.ioctl(self._outer, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, text: bytes) -> None:
-        """Press keys."""
+        """Send key presses to the terminal."""
         os.write(self._outer, text)
 
     def _look(self, wait: float) -> bool:
@@ -132,7 +134,7 @@ class Terminal:
         return True
 
     def until(self, text: bytes) -> bytes:
-        """Wait until this is shown, and return all that is."""
+        """Wait until the terminal shows this text, and return everything that it shows."""
         self._wait(lambda: text in self.shown, repr(text))
         return self.shown
 
@@ -143,7 +145,7 @@ class Terminal:
             raise AssertionError(f"waited too long for {what}, shown is {self.shown!r}") from None
 
     def end(self) -> int:
-        """Wait for the end of the command; return its exit code, or the number of its signal below zero."""
+        """Wait for the end of the command. Return its exit code, or the negated signal number."""
         self._wait(lambda: self._process.poll() is not None, "the end")
         while self._look(0):
             pass
@@ -156,7 +158,7 @@ class Terminal:
         self._open = []
 
     def stop(self) -> None:
-        """End what still runs."""
+        """Kill the command if it is still running."""
         self.hang_up()
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -164,10 +166,9 @@ class Terminal:
 
 
 def wait_for(reached: Callable[[], bool], step: Callable[[], object] = lambda: time.sleep(0.01)) -> None:
-    """Repeat a step until something is reached.
-
+    """Repeat a step until a condition is true.
     Raises:
-        AssertionError: it takes too long.
+        AssertionError: the condition is still false after `PATIENCE` seconds.
     """
     deadline = time.monotonic() + PATIENCE
     while not reached():
