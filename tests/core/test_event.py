@@ -1,4 +1,4 @@
-"""The event: its types, its fields and its one written form."""
+"""The event: its types, its fields and its written form."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIELDS = (
     "parent_span_id",
     "metadata",
 )
-"""As the design writes them, in its order."""
+"""The fields of an event, in the order of the design."""
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -55,12 +55,12 @@ def event(**changes: Any) -> Event:
 
 
 def line(**changes: Any) -> bytes:
-    """Return a journal line whose fields need not be right."""
+    """Return a journal line with these fields, which need not be valid."""
     return json.dumps({**event().to_dict(), **changes}).encode()
 
 
 def test_the_twelve_types_and_skipped() -> None:
-    """There are exactly the types of the design, each with the status that an event of it has by default."""
+    """The event types are exactly the types of the design, and each type has its default status."""
     assert EVENT_TYPES == {
         "TASK_STARTED": "started",
         "TASK_COMPLETED": "completed",
@@ -79,7 +79,7 @@ def test_the_twelve_types_and_skipped() -> None:
 
 
 def test_a_type_is_its_name() -> None:
-    """A member equals the plain string, prints as it, and formats as it on every Python."""
+    """An event type equals the plain string, and prints and formats as that string on every Python."""
     member = AutomationEventType.TASK_STARTED
     assert member == "TASK_STARTED"
     assert (str(member), f"{member}", "%s" % member) == ("TASK_STARTED",) * 3  # noqa: UP031 - all three ways
@@ -88,7 +88,7 @@ def test_a_type_is_its_name() -> None:
 
 
 def test_the_enumeration_has_all_types() -> None:
-    """The enumeration and the table of the types, which stand in two modules, name the same ones."""
+    """The enumeration and the table of types are defined in two modules, and both have the same names."""
     assert [member.value for member in AutomationEventType] == list(AutomationEventType.__members__) == [*EVENT_TYPES]
 
 
@@ -102,7 +102,7 @@ def test_the_enumeration_has_all_types() -> None:
     ],
 )
 def test_an_unknown_type_names_the_nearest(wrong: str, nearest: str) -> None:
-    """What is no event type is an error that quotes it, lists the types, and names the nearest one."""
+    """The error for an unknown event type quotes it, lists all types, and names the nearest type."""
     with pytest.raises(EventTypeError) as caught:
         event_type_name(wrong)
     message = str(caught.value)
@@ -113,7 +113,7 @@ def test_an_unknown_type_names_the_nearest(wrong: str, nearest: str) -> None:
 
 @pytest.mark.parametrize("wrong", [None, 5, "", "zzz", ["TASK_STARTED"], {}, b"TASK_STARTED"])
 def test_anything_else_is_no_type(wrong: Any) -> None:
-    """Values of any Python type are refused by the same error, which is ours and a ValueError; no far-fetched guess."""
+    """A value that is no event type raises an EventTypeError, which is a SwarmtaskError and a ValueError."""
     with pytest.raises(EventTypeError) as caught:
         event_type_name(wrong)
     assert isinstance(caught.value, SwarmtaskError)
@@ -121,7 +121,7 @@ def test_anything_else_is_no_type(wrong: Any) -> None:
 
 
 def test_written_form() -> None:
-    """A journal line is compact JSON in UTF-8 on one line, its fields in the order of the design."""
+    """A journal line is compact JSON in UTF-8 on one line, with the fields in the order of the design."""
     text = event(task_id='say "ü"\n', metadata={"error": "a\nb", "n": 1.5}).encode()
     assert text.endswith(b"}\n")
     assert text.count(b"\n") == 1
@@ -132,7 +132,7 @@ def test_written_form() -> None:
 
 @given(st.none() | st.text(), st.text(), st.text(), st.dictionaries(st.text(), JSON_VALUES, max_size=5))
 def test_round_trip(task_id: str | None, status: str, source: str, metadata: dict[str, Any]) -> None:
-    """Whatever JSON can carry comes back equal."""
+    """An event with any JSON values equals the event that is read from its line."""
     written = event(task_id=task_id, status=status, source=source, metadata=metadata)
     read = Event.decode(written.encode())
     assert read == written
@@ -141,14 +141,14 @@ def test_round_trip(task_id: str | None, status: str, source: str, metadata: dic
 
 
 def test_to_dict_is_the_line() -> None:
-    """`to_dict` gives the written form, in its order."""
+    """`to_dict` returns the fields of the line in their order."""
     assert tuple(event().to_dict()) == FIELDS
     assert event().to_dict() == json.loads(event().encode())
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_missing_field_is_named(name: str) -> None:
-    """A line without one of the fields is no event, and the error names the field."""
+    """A line without one of the fields is refused, and the error names the field."""
     fields = event().to_dict()
     del fields[name]
     with pytest.raises(JournalError, match=name):
@@ -158,7 +158,7 @@ def test_a_missing_field_is_named(name: str) -> None:
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("value", [5, True, ["TASK_STARTED"], 1.5], ids=repr)
 def test_a_field_of_the_wrong_type_is_refused(name: str, value: Any) -> None:
-    """A field that holds another type than it should, also one that cannot be hashed, makes a line foreign."""
+    """A line with a field of a wrong type is refused, also if the value cannot be hashed."""
     with pytest.raises(JournalError, match=name):
         Event.decode(line(**{name: value}))
 
@@ -167,7 +167,7 @@ def test_a_field_of_the_wrong_type_is_refused(name: str, value: Any) -> None:
     ("name", "value"), [("event_type", {}), ("event_type", None), ("id", None), ("metadata", None)]
 )
 def test_no_field_is_null_or_an_object_where_it_must_not(name: str, value: Any) -> None:
-    """The same for null and objects, where these are not right."""
+    """A line with null or an object in a field that does not allow it is refused."""
     with pytest.raises(JournalError, match=name):
         Event.decode(line(**{name: value}))
 
@@ -191,21 +191,21 @@ def test_no_field_is_null_or_an_object_where_it_must_not(name: str, value: Any) 
     ids=lambda value: repr(value[:12]),
 )
 def test_foreign_lines(foreign: bytes) -> None:
-    """What is no event raises nothing but `JournalError`, however odd."""
+    """A line that is no event raises only `JournalError`."""
     with pytest.raises(JournalError):
         Event.decode(foreign)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes(garbage: bytes) -> None:
-    """No bytes at all make the reader raise anything but `JournalError`."""
+    """Reading any bytes raises only `JournalError`."""
     with pytest.raises(JournalError):
         Event.decode(garbage)
 
 
 @given(st.integers(0, 400), st.integers(0, 255))
 def test_a_flipped_byte(position: int, value: int) -> None:
-    """A damaged line is an event or a `JournalError`, never another exception."""
+    """A damaged line either gives an event or raises `JournalError`."""
     damaged = bytearray(event().encode())
     damaged[position % len(damaged)] = value
     try:
@@ -215,18 +215,18 @@ def test_a_flipped_byte(position: int, value: int) -> None:
 
 
 def test_more_fields_than_we_know() -> None:
-    """A line of a later version, with a field more, is read."""
+    """A line with an additional field, as a later version may write, can be read."""
     assert Event.decode(line(novelty=1)) == event()
 
 
 def test_repr_shows_no_metadata() -> None:
-    """The repr tells which event it is and nothing of what it carries."""
+    """The repr shows the type and the ids of the event, but no metadata."""
     assert repr(event(metadata={"error": "hunter2"})) == (
         "<Event TEST_FAILED 'tests/test_api.py::test_login[admin]' 0f1e2d3c4b5a6978-1>"
     )
 
 
 def test_unequal() -> None:
-    """Events differ when a field does, and from what is no event."""
+    """Events with a different field are unequal, and an event is unequal to any other object."""
     assert event() != event(status="passed")
     assert event() != "event"

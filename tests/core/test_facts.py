@@ -1,4 +1,4 @@
-"""What a session knows of its surroundings: the CI service's variables, and the checkout's files."""
+"""The facts that a session records about its surroundings: the variables of the CI service, and the git checkout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GITHUB = {
 
 
 def test_github() -> None:
-    """GitHub Actions is told by its own variables."""
+    """GitHub Actions is recognized by its variables, which give the facts."""
     assert ci.facts(GITHUB) == {
         "ci": "github",
         "ci_url": "https://github.example/a/b/actions/runs/17",
@@ -53,13 +53,13 @@ def test_github() -> None:
     ],
 )
 def test_other_services(environ: dict[str, str], expected: tuple[str, str, str]) -> None:
-    """Each service is told by its own variables, and a branch is called by its plain name."""
+    """Each CI service is recognized by its variables, and the branch has its plain name."""
     facts = ci.facts(environ)
     assert (facts["ci"], facts["ci_url"], facts["branch"]) == expected
 
 
 def test_a_service_without_all_its_variables() -> None:
-    """What a service does not tell is left out; another service than those known is unknown, none is none."""
+    """A fact without a variable is left out. An unknown CI service is called unknown. Without CI there are no facts."""
     assert ci.facts({"GITHUB_ACTIONS": "true"}) == {"ci": "github"}
     assert ci.facts({"CI": "1"}) == {"ci": "unknown"}
     assert ci.facts({"CI": "false"}) == ci.facts({}) == {}
@@ -71,7 +71,7 @@ def run_git(folder: Path, *arguments: str) -> str:
 
 
 def test_the_checkout(tmp_path: Path) -> None:
-    """Commit and branch are read like git reads them: loose, packed, in a worktree, from a folder below, detached."""
+    """Commit and branch match git: with loose or packed refs, in a worktree, in a subfolder and on a detached HEAD."""
     root = tmp_path / "root"
     (root / "below").mkdir(parents=True)
     assert git.head(str(root)) == {}
@@ -91,7 +91,7 @@ def test_the_checkout(tmp_path: Path) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with a tracked file and an ignored one, of which git has not been asked yet."""
+    """A checkout with a tracked and an ignored file. Its state is not cached yet."""
     monkeypatch.setattr(git, "_known", [])
     root = tmp_path / "checkout"
     root.mkdir()
@@ -125,7 +125,7 @@ def test_a_checkout_is_dirty_when_a_tracked_file_differs(checkout: Path, change:
 
 
 def test_whether_it_is_dirty_is_told_from_below_and_once(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables that a git hook sets for another checkout do not mislead; a second question does not start git."""
+    """Variables that a git hook sets for another checkout have no effect, and the answer is cached."""
     (checkout / "below").mkdir()
     monkeypatch.setenv("GIT_DIR", str(checkout / "nowhere"))
     monkeypatch.setenv("GIT_TRACE", "1")
@@ -135,7 +135,7 @@ def test_whether_it_is_dirty_is_told_from_below_and_once(checkout: Path, monkeyp
 
 
 def test_what_git_cannot_tell_is_unknown(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No checkout, a broken one, no git."""
+    """`dirty` returns None without a checkout, in a broken checkout, and without git."""
     known = git._known
     assert git.dirty(str(checkout.parent)) is None
     known.clear()
@@ -150,7 +150,7 @@ def test_what_git_cannot_tell_is_unknown(checkout: Path, monkeypatch: pytest.Mon
 def test_a_git_that_hangs_or_fails_is_unknown(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], script: str
 ) -> None:
-    """It is killed after its time, leaves no child behind, and says nothing in our terminal."""
+    """A git that hangs or fails gives None. It leaves no child process and writes nothing to our terminal."""
     (checkout / "git").write_text(f"#!/bin/sh\necho $$ > {checkout}/pid\n{script}\n")
     (checkout / "git").chmod(0o755)
     monkeypatch.setenv("PATH", str(checkout), prepend=os.pathsep)
@@ -159,6 +159,6 @@ def test_a_git_that_hangs_or_fails_is_unknown(
     assert git.dirty(str(checkout)) is None
     assert time.monotonic() - began < 30
     assert capfd.readouterr() == ("", "")
-    if (checkout / "pid").exists():  # on a slow machine it may have had no time at all
+    if (checkout / "pid").exists():  # on a slow machine git may be killed before it writes the file
         with pytest.raises(ProcessLookupError):
             os.kill(int((checkout / "pid").read_text()), 0)

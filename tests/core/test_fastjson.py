@@ -1,4 +1,4 @@
-"""Our way to JSON gives what the package `json` gives, on all values and all texts."""
+"""Our JSON functions give the same results as the package `json`, for all values and all texts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.text(), VALUES))
 def test_values(value: dict[str, Any]) -> None:
-    """Objects are written as `json` writes them, and read again."""
+    """An object is written as `json` writes it, and read back equal."""
     text = compact(value)
     assert text == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     assert dumps(value) == json.dumps(value, sort_keys=True)
@@ -35,7 +35,7 @@ def read(reader: Any, text: str) -> object:
 
 @given(st.text(alphabet='{}[]:,"\\ \n0123456789.eE+-nulltrefasNI\ufeffä\x00') | VALUES.map(json.dumps))
 def test_texts(text: str) -> None:
-    """Any text is read as `json` reads it, or refused with the same words."""
+    """A text is read as `json` reads it, or refused with the same message."""
     assert read(loads, text) == read(json.loads, text)
 
 
@@ -43,13 +43,13 @@ def test_texts(text: str) -> None:
     "text", ["", " ", "{", "[1,]", "{} {}", "nul", "NaN", "-Infinity", "[" * 100_000, "\ufeff{}", '"\\ud800"']
 )
 def test_odd_texts(text: str) -> None:
-    """What is hardly JSON, or hardly not, is told alike."""
+    """An unusual text is read or refused as `json` does it."""
     assert read(loads, text) == read(json.loads, text)
 
 
 @pytest.mark.parametrize("value", [{"a": float("nan")}, {"a": b"x"}, {"a": {1, 2}}, {(1, 2): 3}])
 def test_what_json_cannot_carry(value: dict[Any, Any]) -> None:
-    """It is refused, not written."""
+    """A value that JSON cannot represent raises an error."""
     for write in (compact, dumps):
         with pytest.raises((ValueError, TypeError)):
             write(value)

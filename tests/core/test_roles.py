@@ -1,4 +1,4 @@
-"""Which role holds, and what it may do."""
+"""The active role, and its permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text that others wrote cannot work somebody's terminal."""
+"""Text from others cannot control a terminal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_lines_stay_lines() -> None:
 
 @given(st.text())
 def test_nothing_is_left_to_obey(text: str) -> None:
-    """Whatever a text holds: no control characters, one line, and no change of direction."""
+    """The result of `neutral` is one line without control characters and without changes of direction, for any text."""
     shown = neutral(text)
     assert len(shown.splitlines()) <= 1
     assert not set(shown) & {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F))}

@@ -1,4 +1,4 @@
-"""The run, its spans, and the time."""
+"""The run, its spans, and the clock."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HEX = st.text("0123456789abcdef", min_size=1)
     ],
 )
 def test_a_valid_traceparent(text: str) -> None:
-    """A valid `traceparent`, also one of a later version of the standard, gives trace id and parent span."""
+    """A valid `traceparent` gives trace id and parent span, also if its version is later than ours."""
     assert parse_traceparent(text) == (TRACE, SPAN)
 
 
@@ -68,7 +68,7 @@ def test_a_valid_traceparent(text: str) -> None:
     ],
 )
 def test_an_invalid_traceparent(text: str) -> None:
-    """What the standard does not allow begins a run of its own, as the standard says."""
+    """An invalid `traceparent` is ignored, and a new run begins, as the standard requires."""
     assert parse_traceparent(text) is None
     trace_id, parent, around = run_context({"TRACEPARENT": text})
     assert len(trace_id) == 32
@@ -78,19 +78,19 @@ def test_an_invalid_traceparent(text: str) -> None:
 
 @given(st.text(max_size=80))
 def test_any_text_is_no_trouble(text: str) -> None:
-    """No text raises, and nothing comes back but ids that are fit for a file name."""
+    """No text raises an error, and the returned ids always have the right length."""
     found = parse_traceparent(text)
     assert found is None or (len(found[0]), len(found[1])) == (32, 16)
 
 
 def test_what_is_handed_down_is_understood() -> None:
-    """The value made for children is a valid one, and names run and span."""
+    """The `traceparent` for child processes is valid, and names the run and the span."""
     assert parse_traceparent(traceparent(TRACE, SPAN)) == (TRACE, SPAN)
     assert run_context({"TRACEPARENT": traceparent(TRACE, SPAN)}) == (TRACE, SPAN, SPAN)
 
 
 def test_a_parent_of_zeros_is_none() -> None:
-    """The run that make begins has no span of its own; what make gives in its place tells it from other makes."""
+    """The run that make begins has no parent span. The id that make sets instead distinguishes it from other makes."""
     context = run_context({"TRACEPARENT": f"00-{TRACE}-00000000deadbeef-01"})
     assert context == (TRACE, None, "00000000deadbeef")
 
@@ -130,7 +130,7 @@ GITHUB = {
     ],
 )
 def test_a_ci_run_is_one_run(environ: dict[str, str], other_run: dict[str, str]) -> None:
-    """All jobs of a CI run share a trace id, which another run, and another attempt, does not have."""
+    """All jobs of a CI run share a trace id. Another run or another attempt has another trace id."""
     trace_id, parent, around = run_context(environ)
     assert parse_traceparent(f"00-{trace_id}-{SPAN}-01")
     assert parent is None
@@ -140,7 +140,7 @@ def test_a_ci_run_is_one_run(environ: dict[str, str], other_run: dict[str, str])
 
 
 def test_what_is_told_apart_in_a_ci_run() -> None:
-    """Jobs, and the makes in them, are told apart; a span that is around comes before what the CI service says."""
+    """Jobs of a CI run, and the makes in them, are distinguished. A `traceparent` with a span overrides the CI run."""
     trace_id, _, job = run_context(GITHUB)
     assert run_context({**GITHUB, "GITHUB_JOB": "deploy"})[2] != job
     in_make = {**GITHUB, "TRACEPARENT": f"00-{TRACE}-00000000deadbeef-01"}
@@ -149,19 +149,19 @@ def test_what_is_told_apart_in_a_ci_run() -> None:
 
 
 def test_an_unknown_ci_service() -> None:
-    """Where only `CI` is set no job can know of the others."""
+    """If only `CI` is set, each job is its own run, because nothing identifies the other jobs."""
     assert run_context({"CI": "true"})[0] != run_context({"CI": "true"})[0]
     assert run_context({"CI": "true", "GITHUB_ACTIONS": "true"})[2] is None
 
 
 def test_without_one_each_run_is_its_own() -> None:
-    """Two runs share no trace id."""
+    """Without any variables, each run has its own trace id."""
     assert run_context({})[0] != run_context({})[0]
     assert len({new_trace_id() for _ in range(1000)}) == 1000
 
 
 def test_processes_agree_on_a_span() -> None:
-    """Two processes that share only the run and the names derive the same span id, whatever their hash seed."""
+    """Two processes that share the run and the names derive the same span id, also with different hash seeds."""
     program = f"from pytest_swarmtask.core.trace import derived_span; print(derived_span({TRACE!r}, None, 'TASK', 'ü'))"
     answers = {
         subprocess.run(
@@ -178,13 +178,13 @@ def test_processes_agree_on_a_span() -> None:
 
 @given(st.none() | st.text())
 def test_derived_spans_are_valid(task_id: str | None) -> None:
-    """A derived span id is 16 hex digits and not zero, for any task id."""
+    """A derived span id has 16 hex digits and is not zero, for any task id."""
     span = derived_span(TRACE, SPAN, "TASK", task_id)
     assert parse_traceparent(f"00-{TRACE}-{span}-01") == (TRACE, span)
 
 
 def test_derived_spans_differ() -> None:
-    """Another run, kind or task is another span."""
+    """Another run, surrounding span, kind or task gives another span id."""
     ids = {
         derived_span(run, around, kind, task)
         for around in (None, SPAN)
@@ -196,7 +196,7 @@ def test_derived_spans_differ() -> None:
 
 
 def test_ids_are_unique_over_threads() -> None:
-    """Sixteen threads draw from one source and never the same, event ids nor span ids; none holds a dot."""
+    """Sixteen threads that use the same `Ids` never get the same event id or span id. No id contains a dot."""
     ids = Ids()
     drawn: list[str] = []
 
@@ -218,14 +218,14 @@ def _some_ids(count: int) -> list[str]:
 
 
 def test_ids_are_unique_over_processes() -> None:
-    """Processes share no writer prefix."""
+    """Two processes never create the same event id."""
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         drawn = [one for batch in pool.map(_some_ids, [50] * 4) for one in batch]
     assert len(set(drawn)) == 200
 
 
 def test_ids_start_afresh() -> None:
-    """After `renew`, as in a forked child, nothing that was drawn before comes again."""
+    """After `renew`, as in a forked child, no earlier id is created again."""
     ids = Ids()
     before = [ids.event(), ids.span(), ids.writer]
     ids.renew()
@@ -233,7 +233,7 @@ def test_ids_start_afresh() -> None:
 
 
 def test_timestamps_are_rfc_3339() -> None:
-    """A timestamp is UTC with milliseconds, and the moment that it is of."""
+    """A timestamp is in UTC with milliseconds, and shows the given or the present moment."""
     clock = Clock()
     assert clock.timestamp(1705314600.0) == "2024-01-15T10:30:00.000Z"
     assert clock.timestamp(1705314600.9996) == "2024-01-15T10:30:00.999Z"
@@ -243,7 +243,7 @@ def test_timestamps_are_rfc_3339() -> None:
 
 
 def freeze(patch: pytest.MonkeyPatch) -> None:
-    """Stop the time as freezegun does: in the module `time`, and wherever a module has one of its functions by name."""
+    """Stop the time as freezegun does: in the module `time`, and in each module that imported its functions by name."""
     frozen: dict[Any, Callable[..., Any]] = {
         time.time: lambda: 0.0,
         time.perf_counter: lambda: 0.0,
@@ -257,7 +257,7 @@ def freeze(patch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_frozen_clock_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A suite that freezes time changes neither our time nor durations, also where we are first used meanwhile."""
+    """A suite that freezes time changes neither our clock nor durations, also for a clock created in the meantime."""
     before = Clock()
     begun = before.now()
     with monkeypatch.context() as patch:
@@ -270,7 +270,7 @@ def test_a_frozen_clock_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_timestamps_from_many_threads() -> None:
-    """Threads that ask for different moments at once each get their own."""
+    """Threads that format different moments at the same time each get the right timestamp."""
     clock = Clock()
     wrong: list[str] = []
 
