@@ -1,4 +1,4 @@
-"""What the tests of CI share: machines to run on, and a small project."""
+"""The fixtures of the CI tests: a machine that runs jobs, and a small project."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ deploy:
 
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """Where jobs run."""
+    """The machine on which jobs run."""
     return Machine(tmp_path_factory.mktemp("machine"))
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """A project with a package, tests and a Makefile of its own."""
+    """A project with a package, tests and its own Makefile."""
     root = tmp_path / "tiny"
     (root / "tiny").mkdir(parents=True)
     (root / "tiny" / "__main__.py").write_text('print("hello from tiny")\n')

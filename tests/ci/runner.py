@@ -1,7 +1,6 @@
 """A small stand-in for GitHub's runner.
-
-Jobs run in their order, each on a machine of its own, and each `run:` step with the shell and the variables that it has
-there. Of the actions, it knows the four that our workflows use.
+The jobs run in order, each on its own machine. Each `run:` step gets the shell and the variables of GitHub's runner.
+The runner knows only the four actions that our workflows use.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ REPOSITORY = "example/tiny"
 
 
 class Step:
-    """A step that has run, or was left out: `outcome` is success, failure or skipped."""
+    """A step of a job. `outcome` is success, failure or skipped."""
 
     def __init__(self, name: str, outcome: str = "skipped", output: str = "", summary: str = "") -> None:
         self.name = name
@@ -44,13 +43,12 @@ class Step:
 
 
 class Job:
-    """A job that has run, or was left out.
-
+    """A job that has run or was skipped.
     Attributes:
         result: success, failure or skipped.
-        environment: the deployment environment that it named, or "".
-        steps: what it did.
-        workspace: its checkout.
+        environment: the deployment environment that the job names, or "".
+        steps: the steps of the job.
+        workspace: the checkout of the job.
     """
 
     def __init__(self, name: str, workspace: Path, environment: str = "") -> None:
@@ -62,7 +60,7 @@ class Job:
 
     @property
     def output(self) -> str:
-        """What its steps wrote."""
+        """The output of all steps."""
         return "".join(step.output for step in self.steps)
 
     def step(self, name: str) -> Step:
@@ -72,9 +70,8 @@ class Job:
 
 class Runner:
     """Runs a workflow on a project.
-
     Attributes:
-        project: what is checked out.
+        project: the folder that jobs check out.
         artifacts: the folders that jobs have uploaded, by name.
     """
 
@@ -85,7 +82,7 @@ class Runner:
         self._machine = machine
 
     def run(self, workflow: Path, event: str, ref: str, secrets: Mapping[str, str]) -> dict[str, Job]:
-        """Run what an event sets off, and return the jobs by name."""
+        """Run the workflow for an event, and return its jobs by name."""
         definition = yaml.safe_load(workflow.read_text())
         kind, name = ref.split("/", 2)[1:]
         github = {
@@ -100,7 +97,7 @@ class Runner:
             "sha": "0123456789abcdef0123456789abcdef01234567",
         }
         jobs: dict[str, Job] = {}
-        for name, plan in definition["jobs"].items():  # each stands after those that it needs
+        for name, plan in definition["jobs"].items():  # each job is listed after the jobs that it needs
             contexts = {"github": _Context(github), "secrets": _Context(secrets)}
             needed = [jobs[need] for need in _list(plan.get("needs"))]
             job = Job(name, self._home / name / "tiny" / "tiny", _filled(plan.get("environment", ""), contexts))
@@ -160,7 +157,7 @@ class Runner:
         }[action](step, job, inputs, variables)
 
     def _shell(self, step: Step, job: Job, plan: Json, variables: dict[str, str], contexts: Json) -> int:
-        """Run a script as the runner does where no shell is named: `bash -e` and the name of a file."""
+        """Run a script as GitHub's runner does if a step names no shell: `bash -e` with the name of a file."""
         script = job.workspace.parent / "script.sh"
         script.write_text(_filled(plan["run"], contexts))
         names = ("GITHUB_STEP_SUMMARY", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT")
@@ -203,7 +200,7 @@ class Runner:
             step.output = f"No files were found with the provided path: {inputs['path']}\n"
             return inputs.get("if-no-files-found") == "error"
         folder = self._home / "artifacts" / inputs["name"]
-        folder.mkdir(parents=True)  # a name that is taken is an error there, too
+        folder.mkdir(parents=True)  # as on GitHub, a name that is already used is an error
         for path in found:
             shutil.copytree(path, folder, dirs_exist_ok=True) if path.is_dir() else shutil.copy(path, folder)
         self.artifacts[inputs["name"]] = folder
@@ -218,8 +215,8 @@ class Runner:
 
 
 def check_schema(schema: str, path: Path) -> None:
-    """Check a definition against the schema of that name that check-jsonschema carries."""
-    options = ["--regex-variant", "nonunicode", "--builtin-schema", schema]  # that of Azure has needless escapes
+    """Check a definition against a schema that check-jsonschema has built in."""
+    options = ["--regex-variant", "nonunicode", "--builtin-schema", schema]  # the schema of Azure has needless escapes
     command = [sys.executable, "-m", "check_jsonschema", *options, str(path)]
     done = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -229,7 +226,7 @@ def check_schema(schema: str, path: Path) -> None:
 
 
 class _Context(dict[str, Any]):
-    """`github`, `secrets` and the like: what is not there is an empty text."""
+    """A context such as `github` or `secrets`. A missing name gives an empty text."""
 
     def __getattr__(self, name: str) -> Any:
         return self.get(name, "")
@@ -250,7 +247,7 @@ def _filled(value: Any, contexts: Json) -> Any:
 
 
 def _holds(condition: str, contexts: Json, status: str) -> bool:
-    """Tell whether an `if:` holds; without a status function it asks for success, too."""
+    """Whether the condition of an `if:` is met. Without a status function, the condition also requires success."""
     functions = {
         "always": lambda: True,
         "success": lambda: status == "success",
@@ -272,14 +269,12 @@ def _evaluated(expression: str, contexts: Json) -> Any:
 
 
 class Machine:
-    """What every job finds: our wheel in the place of PyPI, and a Python that has the wheel's requirements.
-
-    Nothing is downloaded: the wheel is packed from the package that is tested, its requirements are those that this
-    interpreter has.
+    """The machine of each job: it finds our wheel instead of PyPI, and a Python with the wheel's requirements.
+    Nothing is downloaded. The wheel is packed from the package under test. The requirements come from this interpreter.
 
     Attributes:
         environ: the variables that make pip find the wheel.
-        tasks_mk: the file that belongs to the wheel.
+        tasks_mk: the tasks.mk that belongs to the wheel.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -299,7 +294,7 @@ class Machine:
         }
 
     def python(self, folder: Path) -> str:
-        """Make a Python of its own in a folder unless it has one, and return where its programs are."""
+        """Create a Python in a folder, unless the folder has one, and return the folder of its programs."""
         place = folder / "python"
         if place.exists():
             return str(place / "bin")
@@ -310,7 +305,7 @@ class Machine:
 
 
 def _libraries() -> Iterator[Path]:
-    """Yield what is installed beside our package: importable modules, and what pip knows of them."""
+    """Yield the packages that are installed beside our package: importable modules and pip's metadata about them."""
     seen: set[str] = set()
     for folder in (*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])):
         for entry in sorted(Path(folder).glob("*")):
@@ -320,7 +315,7 @@ def _libraries() -> Iterator[Path]:
 
 
 def pack(folder: Path) -> Path:
-    """Pack the package that is tested, wherever it is imported from, into a wheel."""
+    """Pack the package under test into a wheel, wherever the package is imported from."""
     version = pytest_swarmtask.__version__
     info = f"pytest_swarmtask-{version}.dist-info"
     package = Path(pytest_swarmtask.__file__).parent

@@ -1,4 +1,4 @@
-"""docs/ci.md: its commands do what it says, and what it shows of each service is valid there and runs."""
+"""The commands in docs/ci.md do what the document says, and its definitions for each CI service are valid and run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLUSH = "swarmtask flush --timeout 30"
 
 
 def section(title: str) -> str:
-    """Return what stands under a heading, up to the next one."""
+    """Return the text between a heading and the next heading."""
     (found,) = re.findall(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", TEXT, re.MULTILINE | re.DOTALL)
     return str(found)
 
@@ -111,13 +111,13 @@ def circleci(definition: Any) -> Read:
 
 
 def azure(definition: Any) -> Read:
-    """Where no secret is set, the variables hold what the definition says, as Azure leaves it."""
+    """Azure leaves the text of the definition in a variable whose secret is not set."""
     environ = {name: value for step in definition["steps"] for name, value in step.get("env", {}).items()}
     return [step["script"] for step in definition["steps"] if "script" in step], {**definition["variables"], **environ}
 
 
 class Service(NamedTuple):
-    """A service that the document shows a definition for."""
+    """A CI service for which the document shows a definition."""
 
     title: str
     schema: str
@@ -134,7 +134,7 @@ SERVICES = [
 
 
 def check_run(commands: list[str], environ: dict[str, str], tiny: Path, machine: Machine) -> str:
-    """Run the commands of a job and check what they recorded."""
+    """Run the commands of a job and check the events that they recorded."""
     assert any(FLUSH in command for command in commands)
     (tiny / "make").mkdir()
     shutil.copy(machine.tasks_mk, tiny / "make")

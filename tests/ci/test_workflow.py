@@ -1,4 +1,4 @@
-"""The GitHub Actions workflow, ours and that of `swarmtask init`: against the published schema, and step by step."""
+"""Our GitHub Actions workflow and the template of `swarmtask init` match the published schema and run step by step."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_it_is_valid_by_the_published_schema(workflow: Path) -> None:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_it_runs_on_pushes_and_pull_requests_and_deploys_only_on_pushes(workflow: Path) -> None:
-    triggers = yaml.safe_load(workflow.read_text())[True]  # YAML 1.1 takes `on` for a boolean
+    triggers = yaml.safe_load(workflow.read_text())[True]  # YAML 1.1 reads `on` as a boolean
     assert set(triggers) == {"push", "pull_request"}
     deploying = [job for job in jobs(workflow).values() if "environment" in job]
     assert deploying
@@ -95,7 +95,7 @@ def test_every_job_names_its_environment_sends_what_is_left_and_keeps_its_journa
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_nothing_that_others_can_choose_gets_into_a_script(workflow: Path) -> None:
-    """A branch name in `${{ }}` within `run:` is a command of whoever named the branch."""
+    """A `run:` script never contains `${{ }}`, because a branch name could inject a command through it."""
     assert not [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")]
 
 
@@ -127,7 +127,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def run(runner: Runner, event: str, ref: str, receiver: Receiver | None = None) -> dict[str, Job]:
-    """Run the workflow; without a receiver there are no secrets."""
+    """Run the workflow. Without a receiver there are no secrets."""
     known = {"TASKMASTER_WEBHOOK_URL": receiver.url, "AUTOMATION_SECRET_KEY": SECRET} if receiver else {}
     return runner.run(runner.project / NAME, event, ref, known)
 
@@ -146,9 +146,7 @@ def kinds(job: Job) -> Counter[str]:
 
 EXPECTED = {
     "setup": Counter(TASK_STARTED=1, TASK_COMPLETED=1),
-    "test": Counter(
-        TASK_STARTED=2, TEST_STARTED=2, TEST_PASSED=2, TASK_COMPLETED=2
-    ),  # tasks: that of make, and pytest's
+    "test": Counter(TASK_STARTED=2, TEST_STARTED=2, TEST_PASSED=2, TASK_COMPLETED=2),  # two tasks: make and pytest
     "build": Counter(BUILD_STARTED=1, BUILD_COMPLETED=1),
     "deploy": Counter(DEPLOYMENT_STARTED=1, DEPLOYMENT_COMPLETED=1),
 }
