@@ -1,4 +1,4 @@
-"""A project with tasks.mk."""
+"""The fixture of a project with tasks.mk."""
 
 from __future__ import annotations
 

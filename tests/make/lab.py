@@ -1,4 +1,4 @@
-"""A project with tasks.mk in a folder whose name shells and make would split, and the real make in it."""
+"""A project with tasks.mk for the real make, in a folder whose name shells and make would split."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ Done = subprocess.CompletedProcess[str]
 Event = dict[str, Any]
 
 PYTHON = shlex.quote(sys.executable)
-"""The Python that has the package, as a word for the shell."""
+"""The Python that has the package installed, quoted for the shell."""
 
 
 class MakeProject(ProjectFolder):
-    """A project with tasks.mk, and make in it, with the real package unless a test says something else."""
+    """A project with tasks.mk, and make in it. The real package records the events unless a test replaces it."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         (root / "tasks.mk").write_bytes(tasksmk.installed().read_bytes())
 
     def write(self, text: str, where: str = "Makefile") -> None:
-        """Write a makefile, as it is."""
+        """Write a makefile without any change to the text."""
         path = self.root / where
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
     def environ(self, **more: str | None) -> dict[str, str]:
-        """Return the environment of make: the Python that has the package, and `more`, without what is None there."""
+        """Return the environment of make: `TASKS_PYTHON` and `more`, without the variables that are None in `more`."""
         wanted = {"TASKS_PYTHON": PYTHON, **more}
         return clean_environ(**{name: value for name, value in wanted.items() if value is not None})
 
@@ -50,15 +50,15 @@ class MakeProject(ProjectFolder):
         )
 
     def events(self) -> list[Event]:
-        """Return all that is in the journal, in the order of time."""
+        """Return all events in the journal, sorted by time."""
         return sorted(super().events(), key=lambda event: event["timestamp"])
 
     def told(self) -> list[tuple[str, str]]:
-        """Return types and task ids of all events, in the order of their writing where one process wrote them."""
+        """Return the type and the task id of each event. Events of one process are in the order written."""
         return [(event["event_type"], event["task_id"]) for event in super().events()]
 
     def end(self, task_id: str) -> Event:
-        """Return the metadata of the one end of a task; its one start has the same span."""
+        """Return the metadata of the end event of a task, and check that its start event has the same span."""
         start, end = sorted(
             (event for event in super().events() if event["task_id"] == task_id),
             key=lambda event: not event["event_type"].endswith("_STARTED"),
@@ -68,18 +68,18 @@ class MakeProject(ProjectFolder):
         return {**end["metadata"], "event_type": end["event_type"]}
 
     def forget(self) -> None:
-        """Take away what was recorded."""
+        """Delete the recorded events."""
         for path in self.segments():
             path.unlink()
 
 
 def ended(task_id: str, kind: str = "TASK", verb: str = "COMPLETED") -> list[tuple[str, str]]:
-    """Return what a wrapped command tells."""
+    """Return the events that a wrapped command reports."""
     return [(f"{kind}_STARTED", task_id), (f"{kind}_{verb}", task_id)]
 
 
 def paths(events: list[Event]) -> list[list[str]]:
-    """Return the path of task ids from the root down to each span, from span ids and parents alone, sorted."""
+    """Return the path of task ids from the root to each span, sorted, using only span ids and parent ids."""
     spans = {event["span_id"]: event for event in events}
 
     def path(event: Event | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""docs/make.md: each Makefile is taken from the document, and each command does what stands there."""
+"""The Makefiles in docs/make.md work as shown, and each command prints and reports the documented result."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REPORTED: dict[str, list[list[str]]] = {
     "Where nothing can be reported": [],
     "Why there is no TASKS_TRACK": [["app"]],
 }
-"""Of each section with commands, the paths of what they report."""
+"""For each section with commands, the paths of the spans that they report."""
 
 
 def section(title: str) -> str:
@@ -54,25 +54,25 @@ def section(title: str) -> str:
 
 
 def blocks(text: str, language: str) -> list[tuple[str, str]]:
-    """Return the file named before each block of a language, or "", and the block."""
+    """Return each block of a language with the file name before it, or ""."""
     return re.findall(rf"(?:^`([^`\n]+)`:\n\n)?^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def commands(text: str) -> list[tuple[str, list[str]]]:
-    """Return each command with the lines that it is shown to print."""
+    """Return each command with the output lines that the document shows."""
     shown = "".join(block for _, block in blocks(text, "console"))
     return [(part.splitlines()[0], part.splitlines()[1:]) for part in re.split(r"^\$ ", shown, flags=re.MULTILINE)[1:]]
 
 
 def test_all_is_tested() -> None:
-    """The sections with blocks are those above."""
+    """Each section with code blocks is tested."""
     titles = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)
     assert [title for title in titles if "```" in section(title)] == list(REPORTED)
 
 
 @pytest.mark.parametrize("title", REPORTED)
 def test_a_section(watched: Watched, title: str) -> None:
-    """Its Makefile, as it stands, runs its commands, which print and report what they should."""
+    """The commands of a section succeed with its Makefile, and print and report the expected lines and spans."""
     if title == "Standard targets" and importlib.util.find_spec("coverage") is None:
         pytest.skip("coverage is not installed")
     watched.tool("python3", f'exec "{watched.command[0]}" "$@"')
@@ -100,7 +100,7 @@ def _runs(watched: Watched) -> list[list[dict[str, object]]]:
 
 
 def test_every_variable_and_function_is_documented() -> None:
-    """What tasks.mk tells in its own text stands in the document, too."""
+    """Each variable and function in the comments of tasks.mk is documented in docs/make.md."""
     text = tasksmk.installed().read_text()
     names = set(re.findall(r"^#   (TASKS_[A-Z_]+) ", text, re.MULTILINE)) | set(
         re.findall(r"\(call ([a-z-]+),ID", text)

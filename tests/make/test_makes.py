@@ -1,4 +1,4 @@
-"""make's own ways (options, shells, special targets) with `task-event` and the wrappers: all is reported once."""
+"""`task-event` and the wrappers report each event once with any options, shells and special targets of make."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MADE = ["made below", "made event", "made wrapped"]
     ["", "-j8", "-k -j2", "-i -B", "-j4 -Oline", "--trace", "--warn-undefined-variables -r -R", "-s"],
 )
 def test_options_that_run_recipes(project: MakeProject, options: str) -> None:
-    """Under each option that runs recipes everything is reported once, in one run, and standard error stays empty."""
+    """With each option that runs recipes, each event is reported once, in one run, and standard error stays empty."""
     project.write(BOTH)
     project.write(BELOW, "sub/Makefile")
     done = project.make(*options.split())
@@ -51,7 +51,7 @@ def test_options_that_run_recipes(project: MakeProject, options: str) -> None:
 
 @pytest.mark.parametrize("option", ["-n", "-t", "-q", "-nj2"])
 def test_options_that_run_nothing(project: MakeProject, option: str) -> None:
-    """Lines that make runs all the same, those with `+` or `$(MAKE)`, do so without an event."""
+    """Lines that make runs despite `-n`, `-t` or `-q` (those with `+` or `$(MAKE)`) report no event."""
     project.write(
         BOTH + "plus:\n\t+@$(call task-run,$@,echo it ran)\n\t+@$(call task-event,TASK_STARTED,a) && echo this, too\n"
     )
@@ -77,7 +77,7 @@ good: ; @$(call build-run,$@,true)
     [("", 2, False, False), ("-k", 2, True, False), ("-i", 0, True, True), ("-S", 2, False, False)],
 )
 def test_failures_mean_what_they_do(project: MakeProject, options: str, code: int, good: bool, after: bool) -> None:
-    """A wrapped command that fails stops its target or not, as make was told, and `.DELETE_ON_ERROR` sees it."""
+    """A failing wrapped command stops make according to make's options, and `.DELETE_ON_ERROR` works."""
     project.write(FAILING)
     done = project.make(*options.split())
     assert (done.returncode, "after the failure" in done.stdout) == (code, after)
@@ -89,7 +89,7 @@ def test_failures_mean_what_they_do(project: MakeProject, options: str, code: in
 
 @pytest.mark.parametrize("how", ["-", "|| true", "IGNORE"])
 def test_a_failure_that_is_ignored(project: MakeProject, how: str) -> None:
-    """The event says that it failed; the recipe goes on."""
+    """If the recipe ignores a failure, the event still reports it, and the recipe continues."""
     call = "$(call task-run,$@,exit 3)"
     line = {"-": f"-@{call}", "|| true": f"@{call} || true", "IGNORE": f"@{call}"}[how]
     special = ".IGNORE: all" if how == "IGNORE" else ""
@@ -105,7 +105,7 @@ SHELLS = [("dash", "-c"), ("dash", "-ec"), ("bash", "-c"), ("bash", "-eu -o pipe
 @pytest.mark.parametrize("oneshell", [False, True], ids=["a shell for each line", "one shell"])
 @pytest.mark.parametrize(("shell", "flags"), SHELLS)
 def test_shells(project: MakeProject, shell: str, flags: str, oneshell: bool) -> None:
-    """A wrapped command is run by the shell and the flags of the recipe; `.POSIX` changes nothing."""
+    """A wrapped command is run with the shell and the flags of the recipe. `.POSIX` changes nothing."""
     project.write(
         f"""MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 .POSIX:
@@ -140,7 +140,7 @@ all:
 
 
 def test_another_prefix_of_recipes(project: MakeProject) -> None:
-    """`.RECIPEPREFIX` before the include is no hindrance, also for the standard targets."""
+    """`.RECIPEPREFIX` before the include works, also with the standard targets."""
     project.write(
         ".RECIPEPREFIX = >\nTASKS_STANDARD_TARGETS := 1\nTASKS_BUILD = echo built\ninclude tasks.mk\n"
         "all: build tasks-help\n> @$(call task-run,$@,echo all)\n"
@@ -151,7 +151,7 @@ def test_another_prefix_of_recipes(project: MakeProject) -> None:
 
 
 def test_the_default_goal_stays(project: MakeProject) -> None:
-    """A bare `make` makes what it did: the first target of the project, or the one that it names."""
+    """The include does not change the default goal of the project."""
     project.write("TASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\nfirst: ; @echo $@\nsecond: ; @echo $@\n")
     assert project.make().stdout == "first\n"
     project.write(".DEFAULT_GOAL := second\nTASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\nfirst second: ; @echo $@\n")
@@ -163,7 +163,7 @@ def test_the_default_goal_stays(project: MakeProject) -> None:
 
 
 def test_parallel_sub_makes_share_the_jobs(project: MakeProject) -> None:
-    """A wrapper hands make's job server on: a sub-make below it is part of `-j`."""
+    """A wrapper passes on make's job server, so a sub-make inside it uses the same `-j`."""
     project.write("include tasks.mk\nall: ; @$(call task-run,$@,$(MAKE) -C sub)\n")
     project.write("include ../tasks.mk\nall: a b\na b: ; @$(call task-run,$@,echo $$MAKEFLAGS)\n", "sub/Makefile")
     done = project.make("-j2")
@@ -173,7 +173,7 @@ def test_parallel_sub_makes_share_the_jobs(project: MakeProject) -> None:
 
 
 def test_a_trace_around_goes_on(project: MakeProject) -> None:
-    """The spans of wrappers lie below the span that TRACEPARENT names, and hand on their own."""
+    """The span of a wrapper is a child of the span in TRACEPARENT, and the wrapped command gets the wrapper's span."""
     project.write(
         "include tasks.mk\nall: ; @$(call task-run,outer,$(call task-run,inner,echo $$TRACEPARENT) && true)\n"
     )
@@ -184,7 +184,7 @@ def test_a_trace_around_goes_on(project: MakeProject) -> None:
     assert done.stdout == f"00-{'ab' * 16}-{spans['inner']['span_id']}-01\n"
 
 
-# --- where nothing can be reported ------------------------------------------------------------------------------------
+# --- if nothing can be reported --------------------------------------------------------------------------------------
 
 WORK = """include tasks.mk
 all: a b
@@ -197,7 +197,7 @@ all: ; @$(call task-event,TASK_STARTED,$@) && $(MAKE) --no-print-directory a
 
 
 def test_a_journal_that_cannot_be_written(project: MakeProject) -> None:
-    """The work is done, and what is wrong is said once in a run of make, with its sub-makes."""
+    """If the journal cannot be written, recipes still work, and the reason is printed once per run of make."""
     (project.root / ".taskmaster").rmdir()
     project.write("a file", ".taskmaster")
     project.write(WORK)
@@ -211,7 +211,7 @@ def test_a_journal_that_cannot_be_written(project: MakeProject) -> None:
 
 @pytest.fixture
 def checkout() -> Iterator[Path]:
-    """A folder that everybody may look into."""
+    """A folder that every user can read."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
@@ -221,7 +221,7 @@ def checkout() -> Iterator[Path]:
 
 
 def test_a_read_only_checkout(checkout: Path) -> None:
-    """In a project that the user may not write to, everything works, and the reason is said once."""
+    """In a project that the user cannot write to, recipes still work, and the reason is printed once."""
     project = MakeProject(checkout / "read only")
     project.write(WORK)
     for path in (project.root / ".taskmaster", project.root):
@@ -256,12 +256,12 @@ def test_a_read_only_checkout(checkout: Path) -> None:
 
 
 class TestNotInstalled:
-    """Where the package is not installed, commands run as they are."""
+    """If the package is not installed, commands run unchanged."""
 
     @pytest.mark.parametrize("python", ["no-such-python", "/bin/false"])
     @pytest.mark.parametrize("shell", ["dash", "bash"])
     def test_one_notice(self, project: MakeProject, python: str, shell: str) -> None:
-        """One line for a make and its sub-makes, whatever comes first."""
+        """A make and its sub-makes print one notice, whether an event or a wrapper comes first."""
         project.write(WORK)
         done = project.make("-j1", f"SHELL={shutil.which(shell)}", TASKS_PYTHON=python)
         assert done.returncode == 0
@@ -271,7 +271,7 @@ class TestNotInstalled:
         assert len(done.stderr.splitlines()) == 1
 
     def test_wrappers(self, project: MakeProject) -> None:
-        """Nested wrappers leave the commands, their exit code and a script's lines as they are."""
+        """Nested wrappers change neither the commands, nor the exit code, nor the lines of a script."""
         project.write(
             "include tasks.mk\ndefine SCRIPT\nprintf '%s\\n' \"a'b\\\\n\"\nexit 4\nendef\n"
             "all: ; @$(call task-run,outer,echo 'it''s'; $(call build-run,inner,$(SCRIPT)))\n"

@@ -1,4 +1,4 @@
-"""`make -j8` over two hundred targets: no event is lost, none is mixed up with another, and all are delivered."""
+"""`make -j8` with two hundred targets loses no event, mixes up no events, and delivers all of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write(project: MakeProject, recipe: str) -> list[str]:
 
 
 def pairs(events: list[Event], names: list[str]) -> dict[str, tuple[Event, Event]]:
-    """Return start and end of each target; there is nothing else."""
+    """Return the start and the end event of each target, and check that there are no other events."""
     assert len(events) == 2 * len(names)
     assert len({event["id"] for event in events}) == len(events)
     assert len({event["trace_id"] for event in events}) == 1
@@ -35,7 +35,7 @@ def pairs(events: list[Event], names: list[str]) -> dict[str, tuple[Event, Event
 
 
 def test_events(project: MakeProject) -> None:
-    """Two events from each recipe, each from a process of its own."""
+    """Two events from each recipe, each from its own process, are recorded once and unmixed."""
     names = write(project, EVENTS)
     done = project.make("-j8")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -47,7 +47,7 @@ def test_events(project: MakeProject) -> None:
 
 @pytest.mark.slow
 def test_wrappers_with_a_live_webhook(project: MakeProject) -> None:
-    """The same from wrapped commands, one of which fails, while the relay carries all to a receiver that counts."""
+    """Wrapped commands, one of which fails, report all events, and the relay delivers each event once."""
     names = write(project, WRAPPED)
     with receiving() as receiver:
         done = project.make("-j8", "-k", TASKMASTER_WEBHOOK_URL=receiver.url, AUTOMATION_SECRET_KEY=SECRET)

@@ -1,4 +1,4 @@
-"""Projects in the usual styles get the include and one tracked target: all else in them acts as before."""
+"""Projects in the usual styles behave as before after they get the include and one tracked target."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ OURS = re.compile(
     r"(\.\./)?tasks-|TASKS_|TRACEPARENT$|(task-event|(task|build|deploy|test)-run)$|tracked(:|$)|(\.\./)?tasks\.mk(:|$)"
 )
 OF_READING = ("MAKEFILE_LIST", ".VARIABLES", ".SHELLSTATUS")
-"""What says which files and commands were read last."""
+"""The variables of make that depend on the files and commands that were read last."""
 
 
 class Outcome(NamedTuple):
-    """What one make did."""
+    """The result of one make."""
 
     code: int
     output: str
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 class Subject:
-    """A project, as it is or with tasks.mk."""
+    """A project, with or without tasks.mk."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.folder = folder
@@ -47,7 +47,7 @@ class Subject:
         (folder.parent / "tasks.mk").write_bytes(tasksmk.installed().read_bytes())
 
     def set_up(self, place: str | None) -> None:
-        """Begin anew, with the include at that place of the Makefile."""
+        """Set up the project again, with the include at the top or the bottom of the Makefile, or without it."""
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(self._source, self.folder)
         (self.folder / ".taskmaster").mkdir()
@@ -74,11 +74,11 @@ class Subject:
             for path in sorted(self.folder.rglob("*"))
             if path.is_file() and path.name not in ("Makefile", "tasks.mk") and ".taskmaster" not in path.parts
         }
-        errors = re.sub(r"Makefile:\d+", "Makefile", done.stderr)  # the include moves the lines
+        errors = re.sub(r"Makefile:\d+", "Makefile", done.stderr)  # the include shifts the line numbers
         return Outcome(done.returncode, "\n".join(sorted(done.stdout.splitlines())), errors, files)
 
     def database(self) -> tuple[dict[str, str], set[str]]:
-        """Return make's variables and rules, without ours."""
+        """Return the variables and the rules of make, without those of tasks.mk."""
         text = self.make("-pq", "no-such-target").stdout
         variables, _, rest = text.partition("\n# Implicit Rules\n")
         values = dict(re.findall(r"^([^\s#:=+?!]+) (?::=|=) (.*)$", variables, re.MULTILINE))
@@ -88,7 +88,7 @@ class Subject:
 
 
 def _without_ours(rule: str) -> str:
-    """Return a rule without our targets among the prerequisites, as those of .PHONY and of the Makefile."""
+    """Return a rule without our targets among its prerequisites, such as those of .PHONY."""
     first, newline, recipe = rule.partition("\n")
     return " ".join(word for word in first.split() if not OURS.match(word)) + newline + recipe
 
@@ -100,7 +100,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
 
 @pytest.mark.parametrize("place", ["top", "bottom"])
 def test_a_project_acts_as_before(subject: Subject, place: str) -> None:
-    """Exit codes, outputs and files of all targets, with `-n`, `-q`, `-t` and `-k`, are those without us."""
+    """Exit codes, outputs and files of all targets are the same as without tasks.mk, with several options of make."""
     goals = GOALS[subject._source.name]
     subject.set_up(None)
     before = [subject.outcome(*goal.split()) for goal in goals]
@@ -116,7 +116,7 @@ def test_a_project_acts_as_before(subject: Subject, place: str) -> None:
 
 @pytest.mark.parametrize("place", ["top", "bottom"])
 def test_variables_and_rules_are_as_before(subject: Subject, place: str) -> None:
-    """make's own list of variables and rules has nothing new but ours, and nothing of the project's has changed."""
+    """The variables and rules that make lists are unchanged, apart from those of tasks.mk."""
     subject.set_up(None)
     variables, rules = subject.database()
     assert len(variables) > 20

@@ -1,4 +1,4 @@
-"""Makefiles that were written before: their calls of `task-event` run verbatim after the include, with right events."""
+"""Existing Makefiles that call `task-event` work unchanged after the include, and report the right events."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BLOCKS = re.findall(r"^```make\n(.*?)^```$", MIGRATION, re.MULTILINE | re.DOTALL
 
 @pytest.mark.parametrize(("status", "code", "verb"), [(0, 0, "COMPLETED"), (3, 2, "FAILED")])
 def test_the_example(project: MakeProject, status: int, code: int, verb: str) -> None:
-    """The hand-written chain reports start and end of one span, and keeps failure and output."""
+    """The hand-written chain reports start and end of one span, and keeps the exit code and the output."""
     project.write(f"python = {sys.executable}\ninclude tasks.mk\n{EXAMPLE}")
     project.write(f"print('the tests run'); raise SystemExit({status})", "scripts/run_tests.py")
     project.write(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "bin/python")
@@ -59,14 +59,14 @@ def test_the_example(project: MakeProject, status: int, code: int, verb: str) ->
 @pytest.mark.parametrize("above", ["", HELPER], ids=["without the old helper", "with it above the include"])
 @pytest.mark.parametrize(("command", "verb"), [("command", "COMPLETED"), ("false", "FAILED")])
 def test_a_target(project: MakeProject, above: str, command: str, verb: str) -> None:
-    """A target works as it is, with the old helper deleted and with it still above the include."""
+    """A target works unchanged, both without the old helper and with it above the include."""
     project.write(f"{above}include tasks.mk\n{TARGET.replace('@command', f'@{command}')}")
     assert project.make("target").returncode == (0 if verb == "COMPLETED" else 2)
     assert project.told() == ended("target_name", "TASK", verb)
 
 
 def test_the_document_shows_these() -> None:
-    """docs/migration.md has the old helper, the include, the target as it was, and a shorter one."""
+    """docs/migration.md shows the old helper, the include, the old target, and a shorter target."""
     helper, include, target, _ = BLOCKS
     assert helper.split("define")[1] in HELPER
     assert include == "include make/tasks.mk\n"
@@ -75,7 +75,7 @@ def test_the_document_shows_these() -> None:
 
 @pytest.mark.parametrize("target", BLOCKS[2:], ids=["as it was", "shorter"])
 def test_what_the_document_recommends(project: MakeProject, target: str) -> None:
-    """Both forms report the same span."""
+    """The old and the shorter target report the same events."""
     project.write(f"include tasks.mk\n{target}")
     done = project.make("target")
     assert (done.returncode, done.stderr) == (0, "")

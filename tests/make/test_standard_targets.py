@@ -1,4 +1,4 @@
-"""`TASKS_STANDARD_TARGETS := 1`: setup, test, build and deploy that report themselves, with commands a project sets."""
+"""With `TASKS_STANDARD_TARGETS := 1`, setup, test, build and deploy report events and run the project's commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def metadata(project: MakeProject) -> dict[tuple[str, str], Event]:
 
 
 def test_a_project_s_own_targets_stay_without_the_switch(project: MakeProject) -> None:
-    """Without it only `tasks-help` is a target, and no name of the project means something else."""
+    """Without the switch, tasks.mk defines no standard targets, and the project's own targets are unchanged."""
     project.write("include tasks.mk\ntest: ; @echo mine\n")
     assert project.make("test").stdout == "mine\n"
     assert "No rule to make target 'setup'" in project.make("setup").stderr
@@ -32,7 +32,7 @@ def test_a_project_s_own_targets_stay_without_the_switch(project: MakeProject) -
 
 
 def test_setup(project: MakeProject) -> None:
-    """A task around a build, which installs, and a deployment, which prepares the database: nested spans."""
+    """`make setup` reports a task that contains a build (the installation) and a deployment (the database)."""
     project.write(SET + "TASKS_DATABASE = echo 'create table'\n")
     done = project.make("setup")
     assert (done.returncode, done.stdout, done.stderr) == (0, "installing\ncreate table\n", "")
@@ -51,7 +51,7 @@ def test_setup(project: MakeProject) -> None:
 
 
 def test_setup_that_fails(project: MakeProject) -> None:
-    """Where installing fails the database is not prepared, and the task has failed with the same exit code."""
+    """If the installation fails, the database is not prepared, and the task fails with the same exit code."""
     project.write(SET + "TASKS_INSTALL = echo no network >&2; exit 9\nTASKS_DATABASE = echo never\n")
     done = project.make("setup")
     assert (done.returncode, done.stdout) == (2, "")
@@ -71,7 +71,7 @@ def test_build(project: MakeProject) -> None:
     ("environment", "printed"), [("staging", "to staging of staging\n"), ("prod", "elsewhere, to prod\n")]
 )
 def test_deploy(project: MakeProject, environment: str, printed: str) -> None:
-    """Each environment has its own command, or the one for all others; it may be named on make's command line."""
+    """An environment uses its own command, or else the general command. Make's command line may set the environment."""
     project.write(SET)
     assert project.make("deploy", f"WORKFLOW_ENVIRONMENT={environment}").stdout == printed
     assert project.make("deploy", WORKFLOW_ENVIRONMENT=environment).stdout == printed
@@ -91,7 +91,7 @@ def test_deploy(project: MakeProject, environment: str, printed: str) -> None:
     ],
 )
 def test_errors_say_what_to_do(project: MakeProject, arguments: list[str], error: str) -> None:
-    """What is missing is said before anything runs or is reported."""
+    """A missing setting is an error before anything runs or is reported."""
     project.write(SET + "TASKS_DEPLOY =\n")
     done = project.make(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -101,7 +101,7 @@ def test_errors_say_what_to_do(project: MakeProject, arguments: list[str], error
 
 @pytest.fixture
 def tested(project: MakeProject) -> MakeProject:
-    """A project with a package and two tests, one with a name to quote."""
+    """A project with a module and two tests. One test has a name that needs quotes."""
     project.write(SET)
     project.write("def half(n):\n    if n > 9:\n        return 9\n    return n // 2\n", "maths.py")
     project.write(
@@ -115,7 +115,7 @@ def tested(project: MakeProject) -> MakeProject:
 
 
 def test_tests(tested: MakeProject) -> None:
-    """The session and its tests lie below the target, with one test and with all, and `-j` changes nothing."""
+    """The session and its tests are children of the target's span, for one test and for all tests, also with `-j`."""
     done = tested.make("-j2", "test-verbose", "test-single", "TEST=test_maths.py::test_name[it is (a)]")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_maths.py::test_half PASSED" in done.stdout
@@ -141,7 +141,7 @@ def test_a_test_fails(tested: MakeProject) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("coverage") is None, reason="coverage is not installed")
 def test_coverage_is_shown(tested: MakeProject) -> None:
-    """`make test-coverage` ends with the table of coverage."""
+    """`make test-coverage` prints the table of coverage at the end."""
     done = tested.make("test-coverage")
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("maths.py")]
@@ -151,7 +151,7 @@ def test_coverage_is_shown(tested: MakeProject) -> None:
 
 
 def test_the_default_commands_use_the_same_python(project: MakeProject) -> None:
-    """Without settings, pip, pytest, coverage and build are those of `TASKS_PYTHON`; a requirements file is used."""
+    """By default pip, pytest, coverage and build run with `TASKS_PYTHON`, and a requirements file is used."""
     project.write("TASKS_STANDARD_TARGETS := 1\ninclude tasks.mk\n")
     lines = project.make("-n", "setup", "test", "test-coverage", "build").stdout
     for module in ("pip install --editable .", "pytest", "coverage run -m pytest", "coverage report", "build"):

@@ -1,4 +1,4 @@
-"""`task-event` of make/tasks.mk with the real make: what reaches the emitter, and that a recipe never notices."""
+"""`task-event` of tasks.mk with the real make: it calls the emitter correctly, and never disturbs a recipe."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ echo 'the emitter prints'
 
 
 class Make(MakeProject):
-    """A project with a recorder that stands in for the Python of `TASKS_PYTHON`."""
+    """A project with a recording script that replaces the Python of `TASKS_PYTHON`."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -48,7 +48,7 @@ class Make(MakeProject):
         self.recorder()
 
     def recorder(self, extra: str = "") -> None:
-        """(Re)write the stand-in; `extra` is shell text that it ends with."""
+        """Write the recording script. It ends with the shell text `extra`."""
         self.python.write_text(RECORDER.format(records=self.records, extra=extra))
         self.python.chmod(0o755)
 
@@ -57,11 +57,11 @@ class Make(MakeProject):
         return self.make(*arguments, stdin=stdin, TASKS_PYTHON=python, **environ)
 
     def calls(self) -> list[list[str]]:
-        """What the emitter was called with, in order: `[type, task id, metadata]`, as far as given."""
+        """Return the arguments of each call of the emitter: `[type, task id, metadata]`, as far as given."""
         return [call for call, _, _ in self.recorded()]
 
     def recorded(self) -> list[tuple[list[str], str, str]]:
-        """Each call with the folder it was made in and what it could read from standard input."""
+        """Return each call with its working folder and the text that it could read from standard input."""
         found = []
         records = self.records.read_text() if self.records.exists() else ""
         for record in records.split("\035")[:-1]:
@@ -81,7 +81,7 @@ def recipe(*lines: str, header: str = "include tasks.mk") -> str:
 
 
 class TestSeed:
-    """The seed's own Makefile snippet, verbatim."""
+    """The example Makefile of the design works unchanged."""
 
     @pytest.fixture(autouse=True)
     def project(self, make: Make) -> None:
@@ -94,7 +94,7 @@ class TestSeed:
         return make.run(PATH=f"{make.root}/bin:{os.environ['PATH']}")
 
     def test_success(self, make: Make) -> None:
-        """A passing command reports its start and completion, and make's output is the command's alone."""
+        """A passing command reports its start and completion, and make prints only the command's output."""
         done = self.run(make, 0)
         assert (done.returncode, done.stdout, done.stderr) == (0, "the tests run\n", "")
         assert make.calls() == [
@@ -126,7 +126,7 @@ class TestSeed:
     ],
 )
 def test_metadata_arrives_as_written(make: Make, written: str, received: str) -> None:
-    """make splits the JSON at its commas; the emitter gets it whole, byte for byte."""
+    """make splits the JSON at its commas, and the emitter still gets it unchanged."""
     header = """include tasks.mk
 define BODY
 {"a":1,
@@ -153,7 +153,7 @@ NESTED = {"list":"$(addsuffix .c,a b)"}"""
     ],
 )
 def test_task_id_arrives_as_written(make: Make, arguments: str, received: list[str]) -> None:
-    """Ids need no quotes, may have them, and may be left out, like the metadata."""
+    """A task id needs no quotes, may be quoted, and may be left out, as may the metadata."""
     make.write(recipe(f"@word='one  two'; $(call task-event,{arguments})"))
     done = make.run()
     assert (done.returncode, done.stderr) == (0, "")
@@ -181,7 +181,7 @@ def test_any_place_in_a_line(make: Make, shell: str, flags: str) -> None:
 
 
 def test_oneshell(make: Make) -> None:
-    """Under `.ONESHELL` the lines of a recipe share a shell, and its variables."""
+    """With `.ONESHELL` the lines of a recipe share a shell and its variables."""
     event = "$(call task-event,TASK_STARTED,$$name)"
     make.write(recipe("@name=first", event, "name=second", f"true && {event}") + ".ONESHELL:\n")
     assert make.run().stderr == ""
@@ -189,7 +189,7 @@ def test_oneshell(make: Make) -> None:
 
 
 def test_no_comma_is_dropped_in_silence(make: Make) -> None:
-    """Metadata may have 61 commas; with more the event goes without metadata, and make says so."""
+    """Metadata may have 61 commas. With more commas the event is sent without metadata, and make prints a notice."""
     fits, longer = (",".join(map(str, range(count))) for count in (62, 63))
     make.write(
         recipe(f"@$(call task-event,TASK_STARTED,a,'[{fits}]')", f"@$(call task-event,TASK_STARTED,b,'[{longer}]')")
@@ -201,7 +201,7 @@ def test_no_comma_is_dropped_in_silence(make: Make) -> None:
 
 
 def test_inside_another_function(make: Make) -> None:
-    """Arguments of a function of the project's own do not leak into the event."""
+    """Arguments of a surrounding function of the project do not get into the event."""
     header = "include tasks.mk\nstarted = $(call task-event,TASK_STARTED,$(1),'{\"a\":1}')"
     make.write(recipe("@$(call started,id,4,5,6,7,8,9)", header=header))
     make.run()
@@ -210,7 +210,7 @@ def test_inside_another_function(make: Make) -> None:
 
 @pytest.mark.parametrize("flag", ["-n", "-t", "-q", "-kn", "-nB", "--dry-run"])
 def test_nothing_where_make_runs_nothing(make: Make, flag: str) -> None:
-    """Lines that make runs even under -n, -t and -q (with `+` or `$(MAKE)`), and sub-makes, report nothing."""
+    """Lines that make runs even with -n, -t and -q (with `+` or `$(MAKE)`) report nothing, nor do sub-makes."""
     event = "$(call task-event,TASK_STARTED,id)"
     make.write(recipe(f"+@echo ran; {event}", f"@$(MAKE) sub; {event}", f"@{event}") + f"sub:\n\t+@{event}\n")
     done = make.run(flag)
@@ -236,26 +236,26 @@ def test_nothing_where_make_runs_nothing(make: Make, flag: str) -> None:
     ],
 )
 def test_makeflags_of_other_versions(make: Make, makeflags: str, idle: bool) -> None:
-    """Only one-letter options count: in make 3.81 the first word may be a variable or a long option."""
+    """Only one-letter options count. In make 3.81 the first word may be a variable or a long option."""
     make.write(f"include tasks.mk\n$(info <$(call tasks-runs-nothing,$(firstword -{makeflags})))\nall:\n")
     assert make.run().stdout.startswith("<\n") is not idle
 
 
 class TestWithoutEmitter:
-    """Where pytest-swarmtask is not installed, recipes work on."""
+    """If pytest-swarmtask is not installed, recipes still work."""
 
     TWICE = recipe(
         "@$(call task-event,TASK_STARTED,a)", "@echo work", "@$(call task-event,TASK_COMPLETED,a) && echo done"
     )
 
     def bare_python(self, make: Make) -> str:
-        """A real Python that cannot see the package."""
+        """Return a real Python that cannot import the package."""
         make.write(f'#!/bin/sh\nexec "{sys._base_executable}" -IS "$@"\n', "bare")  # type: ignore[attr-defined]
         (make.root / "bare").chmod(0o755)
         return "./bare"
 
     def test_one_notice(self, make: Make) -> None:
-        """However many events, one line on standard error, with the reason and how to be rid of it."""
+        """Any number of events prints one notice on standard error, with the reason and the way to hide it."""
         make.write(self.TWICE)
         done = make.run(python=self.bare_python(make))
         assert (done.returncode, done.stdout) == (0, "work\ndone\n")
@@ -276,7 +276,7 @@ class TestWithoutEmitter:
         assert (done.returncode, done.stdout, done.stderr) == (0, "work\ndone\n", "")
 
     def test_installed_midway(self, make: Make) -> None:
-        """A target may install the package: the events after that are reported."""
+        """If a target installs the package, the events after that are reported."""
         make.python.rename(make.root / "ready")
         make.write(
             recipe(
@@ -291,7 +291,7 @@ class TestWithoutEmitter:
 
 
 def test_what_the_emitter_says(make: Make) -> None:
-    """Its notices and its complaints about a wrong call reach standard error, each time; its output does not."""
+    """Messages of the emitter on standard error are always printed. Its standard output is discarded."""
     make.write(TestWithoutEmitter.TWICE)
     make.recorder("echo 'the folder is read-only' >&2; exit 2")
     done = make.run()
@@ -300,14 +300,14 @@ def test_what_the_emitter_says(make: Make) -> None:
 
 
 def test_standard_input_stays_with_the_recipe(make: Make) -> None:
-    """The emitter reads nothing of what is meant for the recipe's commands."""
+    """The emitter does not read the standard input of the recipe's commands."""
     make.write(recipe("@$(call task-event,TASK_STARTED,a); cat"))
     assert make.run(stdin="for the recipe").stdout == "for the recipe"
     assert [stdin for _, _, stdin in make.recorded()] == [""]
 
 
 def test_a_background_child_does_not_hold_the_output(make: Make) -> None:
-    """`make | cat` ends with make, though the emitter has left a process behind (as it does with the relay)."""
+    """`make | cat` ends with make, even if the emitter leaves a process behind (such as the relay)."""
     make.recorder(f"sleep 20 2>/dev/null & echo $! > '{make.records.parent}/pid'")
     make.write(recipe("@$(call task-event,TASK_STARTED,a)"))
     started = time.monotonic()
@@ -319,7 +319,7 @@ def test_a_background_child_does_not_hold_the_output(make: Make) -> None:
 
 @pytest.mark.parametrize("python", [".venv/bin/python", "$(CURDIR)/.venv/bin/python", '"$(CURDIR)/.venv/bin/python"'])
 def test_python_is_found_from_any_folder(make: Make, python: str) -> None:
-    """A relative `TASKS_PYTHON`, and one with the spaces of the project's own folder, hold after a cd."""
+    """A relative `TASKS_PYTHON`, and a path with the spaces of the project's folder, work after a cd."""
     make.write(
         recipe("@cd sub && $(call task-event,TASK_STARTED,a)", header=f"TASKS_PYTHON = {python}\ninclude tasks.mk")
     )
@@ -330,7 +330,7 @@ def test_python_is_found_from_any_folder(make: Make, python: str) -> None:
 
 
 def test_python_may_be_several_words(make: Make) -> None:
-    """`TASKS_PYTHON := uv run python` and the like."""
+    """`TASKS_PYTHON` may be several words, such as `uv run python`."""
     make.write(
         recipe(
             "@$(call task-event,TASK_STARTED,a)", header="TASKS_PYTHON := env A=1 .venv/bin/python\ninclude tasks.mk"
@@ -341,7 +341,7 @@ def test_python_may_be_several_words(make: Make) -> None:
 
 
 def test_include_from_another_folder(make: Make) -> None:
-    """The file can lie anywhere: it needs nothing beside it."""
+    """tasks.mk works in any folder, without any other file beside it."""
     (make.root / "make").mkdir()
     shutil.move(make.root / "tasks.mk", make.root / "make" / "tasks.mk")
     make.write(recipe("@$(call task-event,TASK_STARTED,a)", header="include ../make/tasks.mk"), "sub dir/Makefile")
@@ -351,7 +351,7 @@ def test_include_from_another_folder(make: Make) -> None:
 
 
 def test_sub_makes_use_the_same_python(make: Make) -> None:
-    """A sub-make in another folder that names no Python takes the one of the make above."""
+    """A sub-make in another folder that sets no Python uses the Python of the make above."""
     make.write(recipe("@$(MAKE) -C sub", header="TASKS_PYTHON := .venv/bin/python\ninclude tasks.mk"))
     make.write(recipe("@$(call task-event,TASK_STARTED,below)", header="include ../tasks.mk"), "sub/Makefile")
     assert make.run(python=None).stderr == ""
@@ -359,7 +359,7 @@ def test_sub_makes_use_the_same_python(make: Make) -> None:
 
 
 def test_parallel_targets(make: Make) -> None:
-    """`-j8`: each target's events arrive, whole."""
+    """With `-j8` the events of each target arrive complete."""
     names = [f"target-{number}" for number in range(30)]
     text = "include tasks.mk\nall: " + " ".join(names) + "\n"
     for name in names:
@@ -384,20 +384,19 @@ LATER = {
     "a variable that is read": r"\$[({](?:\.SHELLSTATUS|\.LOADED|MAKE_TERMOUT|MAKE_TERMERR|MAKE_HOST)[)}]",
     "grouped targets": r"^[^#\t=]*&:",
 }
-"""What came after make 3.81: errors there, or silently something else.
-
-`.SHELLFLAGS` may be read: tasks.mk asks by its `origin` whether it is there.
+"""Constructs that make 3.81 does not have: it fails on them, or silently does something else.
+`.SHELLFLAGS` may be read: tasks.mk checks with `origin` whether it exists.
 """
 
 
 def later(text: str) -> list[str]:
-    """Return what make 3.81 does not have."""
+    """Return the kinds of constructs in a makefile that make 3.81 does not have."""
     uncommented = re.sub(r"(?m)^#.*", "", text)
     return [what for what, pattern in LATER.items() if re.search(pattern, uncommented, re.MULTILINE)]
 
 
 def test_only_what_make_3_81_has() -> None:
-    """Constructs that came later are not in our file."""
+    """tasks.mk only uses constructs of make 3.81."""
     assert later(tasksmk.installed().read_text()) == []
 
 
@@ -430,7 +429,7 @@ def test_the_check_refuses_what_came_later(text: str) -> None:
 
 
 def test_the_check_accepts_what_3_81_has() -> None:
-    """Among it what looks like later things: in comments, in the shell's words, behind a question for its origin."""
+    """The check accepts similar text: in comments, in shell words, and after a check of `origin`."""
     text = """# private X ::= $(file a)
 define X
 text
@@ -450,10 +449,10 @@ a: private-thing ; @[ "$$x" != 1 ] && echo $$(printf %s 1) ${X} $(my-function)
 
 
 class TestRealEmitter:
-    """From the recipe into the journal."""
+    """`task-event` with the real emitter writes events into the journal."""
 
     def test_events_reach_the_journal(self, make: Make) -> None:
-        """Type, id and metadata are those of the recipe; make's output is untouched."""
+        """Type, task id and metadata match the recipe, and the output of make is unchanged."""
         make.write(
             recipe(
                 '@$(call task-event,BUILD_STARTED,the build,\'{"action":"build","list":[1,2]}\')',
@@ -473,7 +472,7 @@ class TestRealEmitter:
         assert (completed["event_type"], completed["metadata"]["success"]) == ("BUILD_COMPLETED", True)
 
     def test_one_make_is_one_run(self, make: Make) -> None:
-        """Events of a make and its sub-makes have one trace id, also under -j; that of another make is another."""
+        """Events of a make and its sub-makes share a trace id, also with -j. Another make has another trace id."""
         event = "\n\t@$(call task-event,TASK_STARTED,$@)\n"
         make.write(f"include tasks.mk\nall: a b\n\t@$(MAKE) -C sub\na:{event}b:{event}")
         make.write(f"include ../tasks.mk\nc:{event}", "sub/Makefile")
@@ -485,7 +484,7 @@ class TestRealEmitter:
         assert {(one["trace_id"], one["task_id"]) for one in events} == {(run, task) for run in runs for task in "abc"}
 
     def test_a_run_around_goes_on(self, make: Make) -> None:
-        """Where TRACEPARENT says what began the run, make's events belong to that."""
+        """If TRACEPARENT names a surrounding run, the events of make belong to that run."""
         make.write(recipe("@$(call task-event,TASK_STARTED,a)", "@echo $$TRACEPARENT"))
         around = f"00-{'ab' * 16}-{'cd' * 8}-01"
         done = make.run(python=f"'{sys.executable}'", TRACEPARENT=around)
@@ -493,7 +492,7 @@ class TestRealEmitter:
         assert (event["trace_id"], event["parent_span_id"], done.stdout) == ("ab" * 16, "cd" * 8, f"{around}\n")
 
     def test_wrong_calls_are_told_and_harm_nothing(self, make: Make) -> None:
-        """An unknown type or broken JSON is said on standard error; the recipe goes on."""
+        """An unknown type or broken JSON is reported on standard error, and the recipe continues."""
         make.write(
             recipe("@$(call task-event,NO_SUCH_TYPE,a)", "@$(call task-event,TASK_STARTED,a,'{\"a\":')", "@echo on")
         )

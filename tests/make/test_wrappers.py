@@ -1,4 +1,4 @@
-"""The wrappers: the command is run as the recipe would have run it, and its end tells what happened."""
+"""A wrapper runs the command as the recipe would, and the end event describes the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.watched import Terminal, wait_for
     ],
 )
 def test_kinds(project: MakeProject, wrapper: str, kind: str, passed: str) -> None:
-    """Each wrapper has its own types of events."""
+    """Each wrapper has its own event types."""
     call = f"$(call {wrapper}-run,$@"
     project.write(f"include tasks.mk\nall: good bad\ngood: ; @{call},true)\nbad: ; -@{call},false)\n")
     assert project.make().returncode == 0
@@ -55,7 +55,7 @@ MANY = {",".join(map(str, range(200)))}
 
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
 def test_commands_arrive_as_written(project: MakeProject, shell: str) -> None:
-    """Whatever a recipe's line holds does the same within a wrapper."""
+    """A command does the same with a wrapper as without it."""
     text = HEADER + f"SHELL = {shell}\n"
     for name, line in (("plain", "{}"), ("wrapped", "$(call task-run,,{})")):
         text += f"{name}: " + " ".join(f"{name}-{number}" for number in range(len(COMMANDS))) + "\n"
@@ -72,7 +72,7 @@ def test_commands_arrive_as_written(project: MakeProject, shell: str) -> None:
 
 
 def test_ids(project: MakeProject) -> None:
-    """Ids are quoted where they need it; a variable of the shell may be empty, and the command runs all the same."""
+    """Task ids are quoted where necessary. An empty shell variable as the id does not stop the command."""
     calls = {'it\'s  "my" task': 'it\'s  "my" task', "'a quoted id'": "a quoted id", "part-$$word": "part-one  two"}
     calls |= {"$@-$(MAKELEVEL)": "all-0", "": "sh", "$$nothing": "sh"}
     project.write("include tasks.mk\nall:\n" + "".join(f"\t@$(call task-run,{call},true)\n" for call in calls))
@@ -81,7 +81,7 @@ def test_ids(project: MakeProject) -> None:
 
 
 def test_many_commas_and_no_command(project: MakeProject) -> None:
-    """61 commas fit; more are an error that says what to do, as is a call without a command."""
+    """A command may have 61 commas. More commas, and a missing command, are errors with a hint."""
     fits, longer = (",".join(map(str, range(count))) for count in (62, 63))
     project.write(
         f"include tasks.mk\nfits: ; @$(call task-run,$@,echo {fits})\nlonger: ; @$(call task-run,$@,echo {longer})\n"
@@ -93,13 +93,13 @@ def test_many_commas_and_no_command(project: MakeProject) -> None:
 
 
 def test_inside_a_function_of_the_project(project: MakeProject) -> None:
-    """Arguments of a function around do not get into the command."""
+    """Arguments of a surrounding function do not get into the command."""
     project.write("include tasks.mk\nmine = $(call build-run,$(1),echo $(2),x)\nall: ; @$(call mine,a,b,3,4,5,6)\n")
     assert project.make().stdout == "b,x\n"
 
 
 def test_the_end(project: MakeProject) -> None:
-    """A failure tells exit code, duration and the last lines of standard error; outputs stay apart and whole."""
+    """The end event of a failure has exit code, duration and the last lines of stderr. Both outputs are unchanged."""
     project.write("include tasks.mk\nall: ; @$(call build-run,$@,echo out; echo oh, no >&2; sleep 0.1; exit 7)\n")
     done = project.make()
     assert (done.returncode, done.stdout) == (2, "out\n")
@@ -113,14 +113,14 @@ def test_the_end(project: MakeProject) -> None:
 
 
 def test_killed_by_a_signal(project: MakeProject) -> None:
-    """A command that a signal kills fails with 128 and its number, and the end has its name."""
+    """A command that a signal kills fails with 128 plus the signal number, and the end event names the signal."""
     project.write("include tasks.mk\nall: ; @$(call task-run,$@,kill -9 $$$$)\n")
     assert "Error 137" in project.make().stderr
     assert project.end("all").items() >= {"exit_code": 137, "signal": "SIGKILL"}.items()
 
 
 def test_standard_input(project: MakeProject) -> None:
-    """Standard input is the command's, all of it, also with two of them one after the other."""
+    """The command gets all of the standard input, also if two wrapped commands follow each other."""
     project.write(
         'include tasks.mk\nall:\n\t@$(call task-run,$@,read line; echo "<$$line>")\n\t@$(call task-run,$@,cat)\n'
     )
@@ -128,7 +128,7 @@ def test_standard_input(project: MakeProject) -> None:
 
 
 def test_around_a_wrapper(project: MakeProject) -> None:
-    """A wrapper is a simple command: settings before it, redirections after it, any list or pipe around it."""
+    """A wrapper works as a simple command: with assignments, redirections, lists, conditions and pipes."""
     project.write(
         """include tasks.mk
 all:
@@ -152,7 +152,7 @@ WAITING = """include tasks.mk
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_make_is_told_to_end(project: MakeProject, shell: str) -> None:
-    """SIGTERM reaches the command through make, and nothing is left running."""
+    """SIGTERM reaches the command through make, and no process is left running."""
     project.write(WAITING)
     process = subprocess.Popen(
         ["make", "a.out", f"SHELL=/bin/{shell}"],
@@ -166,7 +166,7 @@ def test_make_is_told_to_end(project: MakeProject, shell: str) -> None:
     assert process.stdout
     assert process.stdout.readline() == b"ready\n"
     os.kill(process.pid, signal.SIGTERM)
-    process.stdout.read()  # ends with the last process that holds it
+    process.stdout.read()  # returns when the last process with this pipe has ended
     process.stdout.close()
     assert process.wait(30) in (2, -signal.SIGTERM)
     wait_for(lambda: len(project.events()) == 2)
@@ -176,7 +176,7 @@ def test_make_is_told_to_end(project: MakeProject, shell: str) -> None:
 
 @pytest.fixture
 def terminal(project: MakeProject) -> Iterator[Terminal]:
-    """A make at a terminal of its own."""
+    """A shell at its own terminal, in which a test runs make."""
     project.write(
         WAITING + "streams:\n\t@$(call task-run,$@,$(TASKS_PYTHON) streams.py)\n"
         "ask:\n\t@$(call task-run,$@,printf 'name? ' >&2; read name; echo \"hello $$name\")\n"
@@ -188,7 +188,7 @@ def terminal(project: MakeProject) -> Iterator[Terminal]:
 
 
 def test_a_terminal_stays_one(terminal: Terminal) -> None:
-    """Colours and questions: the command has the terminal on all three standard files."""
+    """The command has the terminal as all three standard files, so colours and questions work."""
     terminal.type(b"make streams ask\n")
     terminal.until(b"True True True 71 17")
     terminal.until(b"name? ")
@@ -197,7 +197,7 @@ def test_a_terminal_stays_one(terminal: Terminal) -> None:
 
 
 def test_ctrl_c(terminal: Terminal, project: MakeProject) -> None:
-    """Ctrl-C ends command and make, and make takes the half-made target away, as without us."""
+    """Ctrl-C ends the command and make, and make deletes the incomplete target, as without a wrapper."""
     terminal.type(b"make -j2 a.out; echo code $?\n")
     terminal.until(b"ready")
     terminal.type(b"\x03")
@@ -208,7 +208,7 @@ def test_ctrl_c(terminal: Terminal, project: MakeProject) -> None:
 
 
 def test_error_output_comes_at_once(project: MakeProject, tmp_path: Path) -> None:
-    """What the command writes to standard error comes while it runs."""
+    """The standard error of the command appears while the command runs."""
     project.write(f"include tasks.mk\nall: ; @$(call task-run,$@,echo now >&2; cat '{tmp_path}/fifo')\n")
     os.mkfifo(tmp_path / "fifo")
     process = subprocess.Popen(
