@@ -1,4 +1,4 @@
-"""The emitter, as recipes and scripts call it: a process that takes a moment and breaks nothing."""
+"""The emitter, as recipes and scripts call it: a short-lived process that never breaks a build."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def emit(root: Path, *arguments: str | bytes, **environ: str) -> subprocess.Comp
 
 
 def emitted(root: Path, *arguments: str | bytes, **environ: str) -> dict[str, Any]:
-    """Emit without any trouble, and return the event."""
+    """Emit an event, check that there was no error, and return the event."""
     done = emit(root, *arguments, **environ)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     return read_events(root)[-1]
 
 
 def test_a_type_is_enough(root: Path) -> None:
-    """An event type alone makes an event, without a task."""
+    """An event type alone is enough for an event. Its task id is None."""
     event = emitted(root, "TASK_STARTED")
     assert (event["event_type"], event["task_id"], event["status"]) == ("TASK_STARTED", None, "started")
     assert event["metadata"]["workflow"] == root.name
 
 
 def test_all_three(root: Path) -> None:
-    """Type, task id and metadata make an event that carries them."""
+    """An event carries the given type, task id and metadata."""
     event = emitted(root, "BUILD_FAILED", "make_build", '{"action":"build","exit_code":2,"nested":{"a":[1,null]}}')
     assert event["task_id"] == "make_build"
     assert (
@@ -65,7 +65,7 @@ def test_all_three(root: Path) -> None:
 
 @pytest.mark.parametrize("empty", ["", " "])
 def test_empty_arguments(root: Path, empty: str) -> None:
-    """Metadata that is empty is none; an empty task id too."""
+    """Empty metadata counts as no metadata, and an empty task id as none."""
     assert emitted(root, "TASK_STARTED", "", empty)["task_id"] is None
 
 
@@ -75,7 +75,7 @@ def test_empty_arguments(root: Path, empty: str) -> None:
     ids=lambda text: text[:8],
 )
 def test_metadata_that_is_no_json_object(root: Path, text: str) -> None:
-    """Metadata that is no JSON object is kept as it came: the event counts, and it is said once; exit code 0."""
+    """Metadata that is no JSON object is kept as text in the event. One warning is printed, and the exit code is 0."""
     done = emit(root, "TASK_STARTED", "a", text)
     assert done.returncode == 0
     assert done.stderr.count("swarmtask: ") == 1
@@ -85,13 +85,13 @@ def test_metadata_that_is_no_json_object(root: Path, text: str) -> None:
 
 
 def test_what_json_here_may_hold(root: Path) -> None:
-    """NaN, which Python's reader accepts, and lone surrogates do not spoil the line."""
+    """NaN, which Python's JSON reader accepts, and lone surrogates are written as text."""
     event = emitted(root, "TASK_STARTED", "a", '{"a": NaN, "b": "\\ud800"}')
     assert (event["metadata"]["a"], event["metadata"]["b"]) == ("nan", "\\ud800")
 
 
 def test_arguments_that_are_no_text(root: Path) -> None:
-    """Bytes that are not UTF-8 make an event, too."""
+    """A task id that is not UTF-8 is escaped in the event."""
     assert emitted(root, "TASK_STARTED", b"caf\xe9")["task_id"] == "caf\\udce9"
 
 
@@ -99,7 +99,7 @@ def test_arguments_that_are_no_text(root: Path) -> None:
     "arguments", [[], ["TASK_STARTED", "a", "{}", "more"], ["TASK_START"], ["--what"], [""]], ids=str
 )
 def test_a_wrong_call(root: Path, arguments: list[str]) -> None:
-    """No or too many arguments and what is no event type are the caller's mistake: exit code 2, a message, no event."""
+    """Too few or too many arguments, or an unknown event type, give exit code 2, a message, and no event."""
     done = emit(root, *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("swarmtask: ")
@@ -108,20 +108,20 @@ def test_a_wrong_call(root: Path, arguments: list[str]) -> None:
 
 
 def test_the_nearest_type_is_named(root: Path) -> None:
-    """A mistyped event type is answered with the right one."""
+    """The message for a mistyped event type names the nearest type."""
     assert "did you mean TASK_STARTED?" in emit(root, "TASK_START").stderr
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(root: Path, option: str) -> None:
-    """Asked for help it says how it is called."""
+    """`-h` and `--help` print the usage."""
     done = emit(root, option)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ")
 
 
 def test_both_ways_to_call_it(root: Path) -> None:
-    """`swarmtask emit` is the same command."""
+    """`swarmtask emit` behaves the same as `python -m pytest_swarmtask.emit`."""
     for arguments, code in ((["TASK_STARTED", "a"], 0), (["TASK_START"], 2), ([], 2)):
         command = [sys.executable, "-m", "pytest_swarmtask", "emit", *arguments]
         assert (
@@ -134,13 +134,13 @@ def test_both_ways_to_call_it(root: Path) -> None:
 
 
 def test_part_of_the_run_around(root: Path) -> None:
-    """With `TRACEPARENT` set the event belongs to that run and lies below that span."""
+    """With `TRACEPARENT`, the event belongs to that run and its parent is that span."""
     event = emitted(root, "TASK_STARTED", "a", TRACEPARENT=RUN)
     assert (event["trace_id"], event["parent_span_id"]) == (TRACE, SPAN)
 
 
 def test_duration_across_processes(root: Path) -> None:
-    """Start and end given by two processes of a run share a span, and the end carries the seconds between."""
+    """Start and end from two processes of a run share a span, and the end has the duration between them."""
     start = emitted(root, "TASK_STARTED", "make test", TRACEPARENT=RUN)
     time.sleep(0.05)
     end = emitted(root, "TASK_COMPLETED", "make test", '{"success":true}', TRACEPARENT=RUN)
@@ -152,7 +152,7 @@ def test_duration_across_processes(root: Path) -> None:
 
 
 def test_a_task_twice(root: Path) -> None:
-    """What is started again in the same run is another span, with a duration of its own."""
+    """If a task is started again in the same run, it gets another span with its own duration."""
     spans = []
     for _ in range(2):
         start = emitted(root, "BUILD_STARTED", "a", TRACEPARENT=RUN)
@@ -164,7 +164,7 @@ def test_a_task_twice(root: Path) -> None:
 
 
 def test_begun_by_python_code(root: Path) -> None:
-    """Code that calls the integrator and the emitter agree on a span, whichever of them begins it."""
+    """The integrator and the emitter use the same span for a task, whichever of them starts it."""
     program = "from pytest_swarmtask import trigger_task_event as t; t('TASK_STARTED', 'a'); t('TASK_FAILED', 'b')"
     emitted(root, "TASK_STARTED", "b", TRACEPARENT=RUN)
     subprocess.run([sys.executable, "-c", program], cwd=root, env=clean_environ(TRACEPARENT=RUN), check=True)
@@ -175,7 +175,7 @@ def test_begun_by_python_code(root: Path) -> None:
 
 
 def test_a_given_duration_stays(root: Path) -> None:
-    """A duration that the caller gives is not replaced by ours."""
+    """A duration from the caller is not replaced."""
     emitted(root, "TASK_STARTED", "a", TRACEPARENT=RUN)
     assert emitted(root, "TASK_FAILED", "a", '{"duration": 7}', TRACEPARENT=RUN)["metadata"]["duration"] == 7
 
@@ -186,14 +186,14 @@ def test_a_given_duration_stays(root: Path) -> None:
     ids=["no run", "another run"],
 )
 def test_no_made_up_duration(root: Path, environ: dict[str, str], other: dict[str, str]) -> None:
-    """Without the start in the same run an end has no duration."""
+    """An end event without a start event in the same run has no duration."""
     emitted(root, "TASK_STARTED", "a", **environ)
     assert "duration" not in emitted(root, "TASK_COMPLETED", "a", **other)["metadata"]
     assert "duration" not in emitted(root, "BUILD_COMPLETED", "a", **environ)["metadata"]
 
 
 def test_a_damaged_note_of_the_start(root: Path) -> None:
-    """Where the note of the start cannot be read the end stands without a duration."""
+    """If the note of the start cannot be read, the end event is recorded without a duration."""
     emitted(root, "TASK_STARTED", "a", TRACEPARENT=RUN)
     (note,) = (root / ".taskmaster" / "events" / "spans").glob("[0-9a-f]*")
     note.write_bytes(b"\xff")
@@ -204,14 +204,14 @@ def test_a_damaged_note_of_the_start(root: Path) -> None:
 
 
 def test_switched_off(root: Path) -> None:
-    """With `SWARMTASK_DISABLED=1` nothing is written, whatever is given."""
+    """With `SWARMTASK_DISABLED=1` nothing is written, also for wrong metadata."""
     for arguments in (["TASK_STARTED", "a"], ["TASK_COMPLETED", "a", "{"]):
         assert emit(root, *arguments, SWARMTASK_DISABLED="1", TRACEPARENT=RUN).returncode == 0
     assert not (root / ".taskmaster" / "events").exists()
 
 
 def test_no_folder_to_stand_in(tmp_path: Path) -> None:
-    """From a working directory that is gone it says so, and returns 0: a build is not broken by its reporting."""
+    """In a deleted working directory, the emitter prints an error and returns 0, so that the build does not fail."""
     gone = tmp_path / "gone"
     program = (
         f"import os, sys; gone = {str(gone)!r}; os.mkdir(gone); os.chdir(gone); os.rmdir(gone)\n"
@@ -225,7 +225,7 @@ def test_no_folder_to_stand_in(tmp_path: Path) -> None:
 
 
 def test_nowhere_to_write(tmp_path: Path) -> None:
-    """Where the journal cannot be written it says what is lost and why, and returns 0."""
+    """If the journal cannot be written, the emitter prints the reason and returns 0."""
     (tmp_path / ".taskmaster").write_text("in the way")
     done = emit(tmp_path, "TASK_STARTED", "a", TRACEPARENT=RUN, TMPDIR=str(tmp_path))
     assert done.returncode == 0
@@ -233,7 +233,7 @@ def test_nowhere_to_write(tmp_path: Path) -> None:
 
 
 def test_said_once_in_a_run(tmp_path: Path) -> None:
-    """Of many emitters in one run, the first says what is wrong, also where nothing can be written."""
+    """Of several emitters in one run, only the first prints a problem, also if nothing can be written."""
     environ = {"TRACEPARENT": RUN, "TMPDIR": str(tmp_path)}
     for name, content in (("unwritable", None), ("misconfigured", "task_integration: 7\n")):
         root = tmp_path / name
@@ -246,11 +246,11 @@ def test_said_once_in_a_run(tmp_path: Path) -> None:
         said = [emit(root, "TASK_STARTED", task, **environ).stderr for task in "abc"]
         assert said[0].startswith("swarmtask: ")
         assert said[1:] == ["", ""]
-    assert emit(root, "TASK_STARTED", "a").stderr  # no run around: nobody has been told
+    assert emit(root, "TASK_STARTED", "a").stderr  # without a surrounding run, each emitter prints the problem
 
 
 def test_nobody_to_tell(root: Path) -> None:
-    """With standard error closed, or at a full device, the exit code is the same."""
+    """The exit code is the same if standard error is closed or its device is full."""
     for redirect in ("2>&-", "2>/dev/full"):
         done = subprocess.run(
             ["/bin/sh", "-c", f'"$0" -m pytest_swarmtask.emit TASK_STARTED a "{{" {redirect}', sys.executable],
@@ -264,7 +264,7 @@ def test_nobody_to_tell(root: Path) -> None:
 
 
 def test_an_invalid_configuration(root: Path) -> None:
-    """With a configuration that cannot be followed the event is recorded by the defaults, and it is said why."""
+    """With an invalid configuration, the emitter prints the reason and records the event with the defaults."""
     (root / ".taskmaster" / "config").mkdir()
     (root / ".taskmaster" / "config" / "workflow.yaml").write_text("nonsense: 1\n")
     done = emit(root, "TASK_STARTED", "a")
@@ -274,7 +274,7 @@ def test_an_invalid_configuration(root: Path) -> None:
 
 
 def test_no_secret_is_said(root: Path) -> None:
-    """A literal secret in metadata that is no JSON is neither written nor said."""
+    """A secret in metadata that is no JSON is neither recorded nor printed."""
     done = emit(root, "TASK_STARTED", "a", "{key: correct-horse-battery}", MY_TOKEN="correct-horse-battery")
     assert MASK in done.stderr
     assert "correct-horse" not in done.stderr
@@ -286,7 +286,7 @@ WORKFLOW = "task_integration:\n  source: mine\n  webhooks: [{name: chat, url: '$
 
 @pytest.mark.parametrize("configured", [False, True])
 def test_nothing_heavy_is_loaded(root: Path, configured: bool) -> None:
-    """Without a configuration, and with one once its compiled form is there, nothing heavy is loaded."""
+    """The emitter loads no heavy module, without a configuration or with a cached configuration."""
     if configured:
         (root / ".taskmaster" / "config").mkdir()
         (root / ".taskmaster" / "config" / "workflow.yaml").write_text(WORKFLOW)
@@ -329,7 +329,7 @@ def test_nothing_heavy_is_loaded(root: Path, configured: bool) -> None:
 
 
 def test_from_a_folder_below(root: Path) -> None:
-    """Called in a folder below, as a recipe that has changed its directory does, it finds the project's journal."""
+    """In a subfolder, the emitter writes to the journal of the project."""
     below = root / "a" / "b"
     below.mkdir(parents=True)
     emit(below, "TASK_STARTED", "a")

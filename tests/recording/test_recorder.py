@@ -1,4 +1,4 @@
-"""The recorder: whatever it is given becomes an event, and whatever happens around it raises nothing."""
+"""The recorder makes an event of any values, and never raises an error."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make(root: Path, **environ: str) -> Recorder:
 
 
 def record(recorder: Recorder, metadata: Any, task_id: Any = "a", status: Any = None) -> dict[str, Any]:
-    """Trigger an event, and return it as a reader finds it."""
+    """Trigger an event, and return the event that is read from its journal line."""
     lines: list[bytes] = []
     journal = recorder._journal
     real = journal._write
@@ -61,7 +61,7 @@ def record(recorder: Recorder, metadata: Any, task_id: Any = "a", status: Any = 
         lines.append(line)
         return real(fd, line)
 
-    journal._write = written  # type: ignore[assignment] # lines are all that is written
+    journal._write = written  # type: ignore[assignment] # the journal writes only lines
     try:
         event = recorder.trigger("TASK_COMPLETED", task_id, status, metadata)
     finally:
@@ -93,7 +93,7 @@ class Plain(enum.Enum):
 
 
 class Float64(float):
-    """As NumPy's: a subclass that shows itself in its own way."""
+    """A float subclass with its own text form, as in NumPy."""
 
     def __repr__(self) -> str:
         return f"np.float64({float(self)!r})"
@@ -116,7 +116,7 @@ class Unshowable:
 
 
 class Proxy:
-    """As a web framework's request outside of a request: it refuses even to say what it is."""
+    """An object that raises an error even for its class, as a web framework's request does outside of a request."""
 
     @property
     def __class__(self) -> Any:
@@ -127,7 +127,7 @@ class Proxy:
 
 
 class Refusing(Mapping[str, Any]):
-    """A mapping of which nothing can be read."""
+    """A mapping that raises an error on every access."""
 
     def __getitem__(self, key: str) -> Any:
         raise OSError("gone")
@@ -140,7 +140,7 @@ class Refusing(Mapping[str, Any]):
 
 
 class Undecided(UserDict[str, Any]):
-    """As a data frame: neither true nor false."""
+    """A mapping that is neither true nor false, as a data frame."""
 
     def __bool__(self) -> bool:
         raise ValueError("the truth value is ambiguous")
@@ -191,7 +191,7 @@ class Undecided(UserDict[str, Any]):
     ids=lambda value: type(value).__name__,
 )
 def test_a_value_of_any_type(recorder: Recorder, value: Any, written: Any) -> None:
-    """What JSON can carry stays as it is; anything else is described, alone and nested, and the event is made."""
+    """A JSON value is unchanged, any other value becomes text, both at the top and nested."""
     found = record(recorder, {"value": value, "nested": [{"deep": value}]})["metadata"]
     assert found["value"] == written
     assert type(found["value"]) is type(written)
@@ -216,17 +216,17 @@ def test_a_value_of_any_type(recorder: Recorder, value: Any, written: Any) -> No
     ],
 )
 def test_a_value_that_shows_itself(recorder: Recorder, value: Any) -> None:
-    """Any other object is written as the text that it shows of itself."""
+    """Any other object is written as `str` shows it."""
     assert record(recorder, {"value": value})["metadata"]["value"] == str(value)
 
 
 def test_a_huge_integer(recorder: Recorder) -> None:
-    """An integer that Python refuses to print in decimals makes an event."""
+    """An integer that is too large for decimal text is written as hexadecimal text."""
     assert record(recorder, {"value": 10**6000})["metadata"]["value"].startswith("0x")
 
 
 def test_a_cycle(recorder: Recorder) -> None:
-    """Values that hold themselves make an event."""
+    """A value that contains itself is cut off, and the event is recorded."""
     mapping: dict[str, Any] = {}
     mapping["self"] = [mapping]
     found = record(recorder, mapping)["metadata"]
@@ -266,7 +266,7 @@ ANYTHING = st.recursive(
 )
 @given(st.dictionaries(st.text(alphabet=st.characters(codec=None)), ANYTHING), ANYTHING, ANYTHING)
 def test_any_value_at_all(recorder: Recorder, metadata: dict[str, Any], task_id: Any, status: Any) -> None:
-    """Whatever is given, an event of at most 16 KiB comes out that any reader of JSON can read."""
+    """Any values give an event of at most 16 KiB that any JSON reader can read."""
     record(recorder, metadata, task_id, status)
 
 
@@ -287,7 +287,7 @@ STANDARD = (
 @pytest.mark.parametrize("worst", ["\udfff", "\x00", "\U0001f600", '"', "ü"], ids=ascii)
 @pytest.mark.parametrize("depth", [0, 6])
 def test_the_worst_that_can_be_given(recorder: Recorder, worst: str, depth: int) -> None:
-    """Everything at once, in the characters that take the most room, nested under the very keys that are kept."""
+    """An event stays within the limit with all fields too long, in the longest characters, and deeply nested."""
     nest: Any = worst * 5000
     for _ in range(depth):
         nest = {f"{worst * 150}{n}": nest for n in range(6)}
@@ -297,7 +297,7 @@ def test_the_worst_that_can_be_given(recorder: Recorder, worst: str, depth: int)
 
 
 def test_what_is_cut_says_so(recorder: Recorder) -> None:
-    """An event that was too long keeps what it can of everything, standard fields whole, and says that it was cut."""
+    """An event that is too long is shortened: standard fields stay whole, and `truncated` is set."""
     found = record(recorder, {"error": "AssertionError", **{f"n{n}": "x" * 2000 for n in range(50)}})["metadata"]
     assert found["truncated"] is True
     assert (found["error"], found["workflow"], found["success"]) == ("AssertionError", recorder.settings.source, True)
@@ -321,13 +321,13 @@ def test_what_is_cut_says_so(recorder: Recorder) -> None:
     ],
 )
 def test_a_task_id_of_any_type(recorder: Recorder, given_id: Any, written: str | None) -> None:
-    """A task id that is no string becomes one; None stays none."""
+    """A task id that is no string becomes a string. None stays None."""
     assert record(recorder, {}, given_id)["task_id"] == written
 
 
 @pytest.mark.parametrize("metadata", [Refusing(), Undecided({"a": 1})], ids=lambda value: type(value).__name__)
 def test_metadata_that_refuses(recorder: Recorder, metadata: Any) -> None:
-    """Metadata that cannot be read or decided upon still makes an event."""
+    """Metadata that raises an error on access or on `bool` still gives an event."""
     found = record(recorder, metadata)["metadata"]
     assert "gone" in str(found) or "OSError" in str(found) or found["a"] == 1
 
@@ -337,7 +337,7 @@ def test_metadata_that_refuses(recorder: Recorder, metadata: Any) -> None:
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
 def test_standard_metadata(root: Path, event_type: str) -> None:
-    """Each event carries timestamp, workflow and action, each ending one success; the status is its type's."""
+    """Each event has timestamp, workflow and action, each end event has success, and the status matches the type."""
     made = make(root)
     event = made.trigger(event_type, "task", None, {})
     made.close()
@@ -353,7 +353,7 @@ def test_standard_metadata(root: Path, event_type: str) -> None:
 
 
 def test_the_caller_s_metadata_comes_first(recorder: Recorder) -> None:
-    """Nothing that a caller gives is overwritten by ours, not even a standard field."""
+    """Metadata from the caller is never overwritten, not even a standard field."""
     own: dict[str, Any] = {name: f"my {name}" for name in STANDARD}
     recorder.trigger("TASK_STARTED", "a", None, {})
     found = record(recorder, {**own, "password": "x"}, "a", "my status")
@@ -364,14 +364,14 @@ def test_the_caller_s_metadata_comes_first(recorder: Recorder) -> None:
 
 
 def test_the_caller_s_metadata_is_not_touched(recorder: Recorder) -> None:
-    """What the caller holds is not changed by recording it."""
+    """Recording does not change the caller's metadata."""
     own = {"password": "x", "list": [1, {"a": b"b"}]}
     record(recorder, own)
     assert own == {"password": "x", "list": [1, {"a": b"b"}]}
 
 
 def test_duration_and_span(root: Path) -> None:
-    """A start and its end share a span, and the end carries the seconds between them."""
+    """A start and its end share a span, and the end has the duration between them."""
     made = make(root)
     start = made.trigger("BUILD_STARTED", "a", None, {})
     time.sleep(0.02)
@@ -385,7 +385,7 @@ def test_duration_and_span(root: Path) -> None:
 
 
 def test_the_same_task_again(root: Path) -> None:
-    """A task that runs twice in a process is two spans, and kinds of one name do not mix."""
+    """A task that runs twice has two spans, and two kinds of the same name have different spans."""
     made = make(root)
     spans = []
     for kind in ("TASK", "BUILD", "TASK"):
@@ -400,7 +400,7 @@ def test_the_same_task_again(root: Path) -> None:
 
 
 def test_an_end_without_a_start(root: Path) -> None:
-    """An end whose start was elsewhere has the span that the other process has given, and no made-up duration."""
+    """An end event whose start was recorded elsewhere has the same span, but no duration."""
     here, there = make(root, TRACEPARENT=f"00-{TRACE}-{SPAN}-01"), make(root, TRACEPARENT=f"00-{TRACE}-{SPAN}-01")
     start = there.trigger("TASK_STARTED", "a", None, {})
     end = here.trigger("TASK_COMPLETED", "a", None, {})
@@ -418,7 +418,7 @@ def test_an_end_without_a_start(root: Path) -> None:
 
 
 def test_handing_the_run_down(root: Path) -> None:
-    """What is handed down puts another process into the same run, below the present span."""
+    """A process with the recorder's `traceparent` belongs to the same run, and its parent is the present span."""
     above = make(root)
     above.parent_span_id = SPAN
     below = make(root, TRACEPARENT=above.traceparent())
@@ -426,7 +426,7 @@ def test_handing_the_run_down(root: Path) -> None:
 
 
 def test_secrets_are_hidden_everywhere(tmp_path: Path) -> None:
-    """A literal secret is hidden in task id, status, source, keys and values before the first byte is written."""
+    """A secret is hidden in task id, status, source, keys and values before the event is written."""
     secret = "correct-horse-battery"
     project = tmp_path / f"checkout-{secret}"
     project.mkdir()
@@ -451,7 +451,7 @@ def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
 
 
 def test_switched_off(tmp_path: Path) -> None:
-    """Where recording is off nothing is written, and nothing is lost."""
+    """If recording is off, nothing is written and no event counts as lost."""
     (tmp_path / ".taskmaster" / "config").mkdir(parents=True)
     (tmp_path / ".taskmaster" / "config" / "workflow.yaml").write_text("task_integration: {enabled: false}\n")
     made = make(tmp_path, TASKMASTER_WEBHOOK_URL="http://127.0.0.1:9/")
@@ -464,7 +464,7 @@ def test_switched_off(tmp_path: Path) -> None:
 
 
 def test_listeners_get_what_was_journaled(root: Path) -> None:
-    """A listener gets each event, after it was written."""
+    """A listener gets each event after it was written."""
     made = make(root)
     heard: list[tuple[Event, bool]] = []
     made.listeners.append(lambda event: heard.append((event, event.id in {one["id"] for one in read_events(root)})))
@@ -474,7 +474,7 @@ def test_listeners_get_what_was_journaled(root: Path) -> None:
 
 
 def test_one_recorder_for_all_threads(tmp_path: Path) -> None:
-    """Threads that ask at the same moment for a project's recorder get the same one."""
+    """Threads that request a project's recorder at the same time get the same recorder."""
     for attempt in range(20):
         root = str(tmp_path / f"{attempt}")
         ready = threading.Barrier(8)
@@ -494,11 +494,11 @@ def test_one_recorder_for_all_threads(tmp_path: Path) -> None:
         del recorders._recorders[Project(str(root))]
 
 
-# -- what it is owed to --------------------------------------------------------------------------------------------
+# -- routes --------------------------------------------------------------------------------------------------------
 
 
 def owe(recorder: Recorder, name: str) -> None:
-    """Owe to a webhook what comes, without a relay that would deliver it."""
+    """Register a webhook for later events, without a relay that would deliver them."""
     recorder.register_webhook({"name": name, "url": "http://127.0.0.1:9/"}, [])
     no_relay(recorder)
 
@@ -509,7 +509,7 @@ def routes(root: Path) -> dict[str, Any]:
 
 
 def test_a_route_says_what_a_segment_is_owed_to(tmp_path: Path) -> None:
-    """Each segment is owed to what was registered when it was written: its name leads to the endpoints' definitions."""
+    """The route in a segment's name lists the webhooks that were registered when the segment was written."""
     made = make(tmp_path)
     made.trigger("TASK_STARTED", "nobody", None, {})
     owe(made, "one")
@@ -532,7 +532,7 @@ def test_a_route_says_what_a_segment_is_owed_to(tmp_path: Path) -> None:
 
 
 def test_a_webhook_that_came_and_went(tmp_path: Path) -> None:
-    """A webhook that was registered and unregistered before any event leaves no trouble behind."""
+    """A webhook that was registered and unregistered before any event has no effect."""
     made = make(tmp_path)
     made.register_webhook({"name": "hook", "url": "http://127.0.0.1:9/"}, [])
     made.unregister_webhook("hook")
@@ -542,7 +542,7 @@ def test_a_webhook_that_came_and_went(tmp_path: Path) -> None:
 
 
 def test_no_secret_in_a_route(tmp_path: Path) -> None:
-    """A route names variables; their values do not stand in it."""
+    """A route contains the names of variables, but not their values."""
     made = make(
         tmp_path, TASKMASTER_WEBHOOK_URL="http://127.0.0.1:9/secret-path", AUTOMATION_SECRET_KEY="correct-horse"
     )
@@ -553,7 +553,7 @@ def test_no_secret_in_a_route(tmp_path: Path) -> None:
 
 
 def test_ours_and_others_relays(tmp_path: Path) -> None:
-    """Runs with the same values of the variables share a relay; with another secret or environment they do not."""
+    """Runs share a relay if the variables have the same values, but not with another secret or environment."""
     same = {"TASKMASTER_WEBHOOK_URL": "http://127.0.0.1:9/", "AUTOMATION_SECRET_KEY": "a"}
     environs: list[dict[str, str]] = [
         same,

@@ -1,4 +1,4 @@
-"""What capture goes by: found upwards, cached, and never a reason to fail."""
+"""The settings of the recorder: they are found in a parent folder, cached, and never raise an error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def cache(root: Path) -> Path:
 
 
 def test_without_a_file(tmp_path: Path) -> None:
-    """Where there is no configuration the defaults hold, and no cache is made."""
+    """Without a configuration the defaults are used, and no cache is written."""
     found = read_settings(Project(str(tmp_path)), {})
     assert found.enabled
     assert found.source == tmp_path.name
@@ -56,7 +56,7 @@ def test_without_a_file(tmp_path: Path) -> None:
 
 
 def test_the_webhook_that_needs_no_file(tmp_path: Path) -> None:
-    """`TASKMASTER_WEBHOOK_URL` alone is enough for one webhook, with or without a file; empty it is none."""
+    """`TASKMASTER_WEBHOOK_URL` alone configures a webhook, with or without a file. An empty value configures none."""
     environ = {"TASKMASTER_WEBHOOK_URL": "http://127.0.0.1:9/"}
     assert read_settings(Project(str(tmp_path)), environ).endpoints == ["default"]
     assert read_settings(Project(str(tmp_path)), {"TASKMASTER_WEBHOOK_URL": ""}).endpoints == []
@@ -66,7 +66,7 @@ def test_the_webhook_that_needs_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ci", ["1", "true", "yes"])
 def test_under_ci_the_end_waits_longer(tmp_path: Path, ci: str) -> None:
-    """Under CI the end of a run waits up to ten seconds, unless the configuration says otherwise."""
+    """On CI the end of a run waits up to ten seconds, unless the configuration sets another time."""
     assert read_settings(Project(str(tmp_path)), {"CI": ci}).drain_timeout == 10.0
     write(tmp_path)
     assert read_settings(Project(str(tmp_path)), {"CI": ci}).drain_timeout == 5.0
@@ -74,12 +74,12 @@ def test_under_ci_the_end_waits_longer(tmp_path: Path, ci: str) -> None:
 
 @pytest.mark.parametrize("ci", ["", "0", "false", "FALSE", "no"])
 def test_what_is_no_ci(ci: str) -> None:
-    """A variable `CI` that says no is no CI."""
+    """A variable `CI` with a negative value does not count as CI."""
     assert not is_under_ci({"CI": ci})
 
 
 def test_what_the_file_says(tmp_path: Path) -> None:
-    """Each value comes from the file; a webhook counts while all variables of its URL are set."""
+    """Each value comes from the file. A webhook is only used if all variables in its URL are set."""
     write(tmp_path)
     found = read_settings(Project(str(tmp_path)), {"CHAT_URL": "https://chat.example/"})
     assert (found.source, found.session_task_id, found.drain_timeout, found.handler_timeout) == (
@@ -96,7 +96,7 @@ def test_what_the_file_says(tmp_path: Path) -> None:
 
 
 def test_the_cache_gives_the_same(tmp_path: Path) -> None:
-    """Read from the cache the settings are what the file gives."""
+    """The settings from the cache equal the settings from the file."""
     write(tmp_path)
     environ = {"CHAT_URL": "https://chat.example/", "BOARD_ID": "7"}
     first, second = (read_settings(Project(str(tmp_path)), environ) for _ in range(2))
@@ -107,7 +107,7 @@ def test_the_cache_gives_the_same(tmp_path: Path) -> None:
 
 
 def test_a_warm_cache_needs_no_parser(tmp_path: Path) -> None:
-    """With a warm cache neither a YAML parser nor a validator is loaded."""
+    """With a valid cache, no YAML parser and no validator is loaded."""
     write(tmp_path)
     read_settings(Project(str(tmp_path)), {})
     program = (
@@ -122,7 +122,7 @@ def test_a_warm_cache_needs_no_parser(tmp_path: Path) -> None:
 
 
 def test_a_change_is_seen(tmp_path: Path) -> None:
-    """After the file has changed, or another environment is chosen, the cache does not hold."""
+    """If the file changes, or another environment is selected, the cache is not used."""
     path = write(tmp_path)
     assert read_settings(Project(str(tmp_path)), {}).drain_timeout == 5
     assert read_settings(Project(str(tmp_path)), {"WORKFLOW_ENVIRONMENT": "prod"}).drain_timeout == 20
@@ -149,7 +149,7 @@ def test_a_change_is_seen(tmp_path: Path) -> None:
     ids=repr,
 )
 def test_a_damaged_cache(tmp_path: Path, damage: bytes) -> None:
-    """A cache that something has damaged is made anew."""
+    """A damaged cache is replaced."""
     write(tmp_path)
     read_settings(Project(str(tmp_path)), {})
     cache(tmp_path).write_bytes(damage)
@@ -158,7 +158,7 @@ def test_a_damaged_cache(tmp_path: Path, damage: bytes) -> None:
 
 
 def test_a_flipped_byte_in_the_cache(tmp_path: Path) -> None:
-    """Whatever byte of the cache is changed, the settings are still the file's."""
+    """A changed byte in the cache never changes the settings."""
     write(tmp_path)
     environ = {"CHAT_URL": "https://chat.example/"}
     expected = read_settings(Project(str(tmp_path)), environ)
@@ -183,7 +183,7 @@ def test_a_flipped_byte_in_the_cache(tmp_path: Path) -> None:
     ],
 )
 def test_a_configuration_that_cannot_be_followed(tmp_path: Path, text: str, said: str) -> None:
-    """With an invalid file the defaults hold, the problem says why, each time, and nothing is raised."""
+    """With an invalid file the defaults are used, the problem is reported each time, and no error is raised."""
     write(tmp_path, text)
     for _ in range(2):
         found = read_settings(Project(str(tmp_path)), {})
@@ -192,7 +192,7 @@ def test_a_configuration_that_cannot_be_followed(tmp_path: Path, text: str, said
 
 
 def test_what_is_wrong_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An invalid file is not checked by each process; but anew once it, or what checks it, has changed."""
+    """An invalid file is checked once, and again after the file or the installed packages change."""
     installed = tmp_path / "site-packages"
     installed.mkdir()
     monkeypatch.setattr(registry, "folders", lambda: [str(installed)])
@@ -218,7 +218,7 @@ def test_what_is_wrong_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_could_not_be_read(tmp_path: Path) -> None:
-    """Once it may be read, it is."""
+    """A file that could not be read is used as soon as it can be read."""
     path = write(tmp_path)
     path.chmod(0)
     assert read_settings(Project(str(tmp_path)), {}).problem
@@ -227,19 +227,21 @@ def test_a_file_that_could_not_be_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_environment(tmp_path: Path) -> None:
-    """An environment that the file does not know is a problem that names the nearest one."""
+    """An unknown environment is a problem, and the message names the nearest environment."""
     write(tmp_path)
     assert "prod" in (read_settings(Project(str(tmp_path)), {"WORKFLOW_ENVIRONMENT": "prd"}).problem or "")
 
 
 def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
-    """Whatever stands where the file should be, nothing is raised."""
+    """A folder in place of the file is a problem, and no error is raised."""
     Path(Project(str(tmp_path)).workflow_file).mkdir(parents=True)
     assert "workflow.yaml" in (read_settings(Project(str(tmp_path)), {}).problem or "")
 
 
 def test_where_the_project_is(tmp_path: Path) -> None:
-    """The nearest folder upwards with `.taskmaster`, else what is offered, else the one with `.git`, else here."""
+    """The project is the nearest parent with `.taskmaster`.
+    Otherwise it is the given folder, a parent with `.git`, or the folder itself, in this order.
+    """
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     if Project.find(str(tmp_path)).root != str(tmp_path):
@@ -255,7 +257,7 @@ def test_where_the_project_is(tmp_path: Path) -> None:
 
 
 def test_switched_off_by_the_environment(tmp_path: Path) -> None:
-    """`SWARMTASK_DISABLED=1` switches recording off; 0 and nothing leave it on."""
+    """`SWARMTASK_DISABLED=1` switches recording off. 0 or an empty value leaves it on."""
     assert not read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": "1"}).enabled
     assert read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": "0"}).enabled
     assert read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": ""}).enabled
