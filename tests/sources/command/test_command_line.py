@@ -1,4 +1,4 @@
-"""How `swarmtask run` is called, and how it answers a wrong call: before anything runs."""
+"""The command line of `swarmtask run`. A wrong call is refused before the command runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WRONG: list[tuple[list[str], str]] = [
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[" ".join(arguments)[:40] for arguments, _ in WRONG])
 def test_a_wrong_call(watched: Watched, arguments: list[str], message: str) -> None:
-    """A wrong call is answered with what was found and expected and exit code 2; nothing runs, nothing is reported."""
+    """A wrong call prints the found and the expected value, gives exit code 2, and runs and records nothing."""
     done = watched.run(*arguments)
     assert (done.returncode, done.stdout) == (2, b"")
     said = done.stderr.decode()
@@ -52,7 +52,7 @@ def test_a_wrong_call(watched: Watched, arguments: list[str], message: str) -> N
 
 
 def test_a_wrong_call_tells_no_secret(watched: Watched) -> None:
-    """Metadata that cannot be read is shown without the secrets in it."""
+    """The message about invalid metadata hides secrets."""
     done = watched.run("--metadata", "{token: correct-horse-battery}", "--", "true", MY_TOKEN="correct-horse-battery")
     assert MASK.encode() in done.stderr
     assert b"correct-horse" not in done.stderr
@@ -60,7 +60,7 @@ def test_a_wrong_call_tells_no_secret(watched: Watched) -> None:
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(watched: Watched, option: str) -> None:
-    """Asked for help it names every option and the exit codes, and runs nothing."""
+    """The help lists every option and the exit codes, and runs nothing."""
     done = watched.run(option, "--", "touch", "ran")
     assert (done.returncode, done.stderr) == (0, b"")
     for word in (b"--kind", b"--id", b"--metadata", b"--tail", b"127", b"TRACEPARENT"):
@@ -84,7 +84,7 @@ def test_the_help_of_all_names_it(watched: Watched) -> None:
     ids=["apart", "with equals signs", "in any order, the last one holds"],
 )
 def test_options(watched: Watched, arguments: list[str]) -> None:
-    """Options may be written in both usual ways, in any order."""
+    """An option and its value may be two arguments or joined by an equals sign. Options may have any order."""
     assert watched.run(*arguments, "sh", "-c", "exit 3").returncode == 3
     start, end = watched.pair("a b")
     assert (start["event_type"], end["event_type"]) == ("BUILD_STARTED", "BUILD_FAILED")
@@ -92,7 +92,7 @@ def test_options(watched: Watched, arguments: list[str]) -> None:
 
 
 def test_what_follows_the_command_is_its_own(watched: Watched) -> None:
-    """Options after the command's name are the command's, with `--` before it or without."""
+    """Options after the name of the command belong to the command, with or without `--` before it."""
     for before in (["--"], []):
         done = watched.run(*before, "echo", "--help", "--", "--kind", "-h")
         assert done.stdout == b"--help -- --kind -h\n"
@@ -100,7 +100,7 @@ def test_what_follows_the_command_is_its_own(watched: Watched) -> None:
 
 
 def test_arguments_arrive_as_they_are(watched: Watched) -> None:
-    """Spaces, quotes, empty arguments, newlines, unicode and bytes that are no UTF-8 reach the command unchanged."""
+    """The command gets its arguments unchanged: spaces, quotes, empty text, newlines, Unicode and invalid UTF-8."""
     arguments = [b"a b", b"", b"'", b'"', b"$HOME `x` \\", b"*", b"one\ntwo", "žluťoučký 🐎".encode(), b"caf\xe9", b"-"]
     done = watched.run("--", "printf", "%s\\0", *arguments)
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""`docs/scripts.md`: each example is taken from the document and run with its tool."""
+"""Each example in `docs/scripts.md` works with its tool."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ TOOLS: dict[str, tuple[str, list[list[str]]]] = {
     "tox": ("tox", [["tox"], ["tox", "unit"]]),
     "nox": ("nox", [["nox"], ["nox", "unit"]]),
 }
-"""Of each example its tool, and the paths of the tasks that it reports."""
+"""For each example, its tool and the paths of the tasks that it reports."""
 
 
 def section(title: str) -> str:
-    """Return what stands under a heading of the document."""
+    """Return the text under a heading of the document."""
     _, _, rest = TEXT.partition(f"\n### {title}\n")
     return re.split(r"\n##", rest)[0]
 
 
 def files(text: str) -> dict[str, str]:
-    """Return the files that a section shows: a name in a line of its own, and a block."""
+    """Return the files that a section shows. The name is on its own line before the block."""
     return dict(re.findall(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
@@ -41,14 +41,14 @@ def commands(text: str) -> list[str]:
 
 
 def test_all_are_tested() -> None:
-    """The document has the examples that are run here, and no others."""
+    """Each example of the document is tested."""
     assert re.findall(r"^### (.*)$", TEXT, re.MULTILINE) == list(TOOLS)
     assert all(files(section(title)) and commands(section(title)) for title in TOOLS)
 
 
 @pytest.mark.parametrize("title", TOOLS)
 def test_an_example(watched: Watched, title: str) -> None:
-    """The example works as it stands, and reports what it should."""
+    """The example works as shown, and reports the expected tasks."""
     tool, expected = TOOLS[title]
     if shutil.which(tool, path=watched.environ()["PATH"]) is None:
         pytest.skip(f"{tool} is not installed")
@@ -67,7 +67,7 @@ def test_an_example(watched: Watched, title: str) -> None:
 
 @pytest.mark.parametrize("command", commands(TEXT.partition("## One run")[0]))
 def test_the_first_commands(watched: Watched, command: str) -> None:
-    """What the document begins with can be called like that."""
+    """Each command at the beginning of the document works."""
     for name in ("build.sh", "deploy.sh", "smoke-test.sh"):
         watched.file(name, "#!/bin/sh\nexit 0\n", 0o755)
     watched.tool("npm", "exit 0")
@@ -76,6 +76,6 @@ def test_the_first_commands(watched: Watched, command: str) -> None:
 
 
 def test_every_option_is_documented() -> None:
-    """The options of the document are those of the help, in its order."""
+    """The document lists the same options as the help, in the same order."""
     documented = re.findall(r"^\| `(--[a-z]+)", TEXT, re.MULTILINE)
     assert documented == re.findall(r"^  (--[a-z]+)", HELP, re.MULTILINE)

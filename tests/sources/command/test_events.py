@@ -1,4 +1,4 @@
-"""What `swarmtask run` reports: two events, the facts of the command, and its place in the run around."""
+"""The events of `swarmtask run`: start and end, the facts about the command, and the surrounding run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RUN = f"00-{TRACE}-{SPAN}-01"
     ids=["default", "task", "build", "deployment", "test"],
 )
 def test_kinds(watched: Watched, options: list[str], types: tuple[str, str, str]) -> None:
-    """Each kind has its own three types of events."""
+    """Each kind has its own three event types."""
     watched.run(*options, "--", "true")
     watched.run(*options, "--", "false")
     assert [event["event_type"] for event in watched.events()] == [types[0], types[1], types[0], types[2]]
@@ -37,7 +37,7 @@ def test_kinds(watched: Watched, options: list[str], types: tuple[str, str, str]
 
 
 def test_the_start(watched: Watched) -> None:
-    """The start carries the standard metadata, the command and the user's own."""
+    """The start event has the standard metadata, the command and the user's metadata."""
     watched.run("--kind", "build", "--metadata", '{"version": "1.4", "nested": {"a": [1]}}', "--", "printf", "a b")
     start, _ = watched.pair("printf")
     assert {**start["metadata"], "timestamp": ""} == {
@@ -51,7 +51,7 @@ def test_the_start(watched: Watched) -> None:
 
 
 def test_the_end(watched: Watched) -> None:
-    """The end carries what was measured, of the command and of what it waited for."""
+    """The end event has duration, CPU time and peak memory, including the command's children."""
     burn = "import time; a = bytearray(80_000_000)\nwhile time.process_time() < 0.2: pass"
     watched.run("--", "sh", "-c", f"sleep 0.2; {sys.executable} -c '{burn}'; :")
     start, end = watched.pair("sh")
@@ -67,7 +67,7 @@ def test_the_end(watched: Watched) -> None:
 
 
 def test_a_test(watched: Watched) -> None:
-    """A command of the kind `test` has the metadata of a test."""
+    """An event of the kind `test` has the metadata of a test."""
     watched.run("--kind", "test", "--id", "smoke", "--", "false")
     start, end = watched.pair("smoke")
     assert start["metadata"].items() >= {"action": "test", "test_type": "command", "specific_test": "smoke"}.items()
@@ -75,7 +75,7 @@ def test_a_test(watched: Watched) -> None:
 
 
 def test_the_user_s_metadata_holds(watched: Watched) -> None:
-    """Where the user gives a key of ours the user's value holds, as everywhere."""
+    """The user's metadata overrides ours."""
     watched.run(
         "--metadata", '{"action": "deploy", "error": "mine", "stderr_tail": ""}', "--", "sh", "-c", "echo x >&2; exit 1"
     )
@@ -86,7 +86,7 @@ def test_the_user_s_metadata_holds(watched: Watched) -> None:
 
 
 def test_no_secret_of_the_command_line(watched: Watched) -> None:
-    """The command's secrets are hidden: values of options and settings by name, literals, formats. It gets them."""
+    """Secrets in the command line are hidden in the events, but the command gets them."""
     arguments = [
         "--password=hunter2",
         "--api-token",
@@ -117,7 +117,7 @@ def test_no_secret_of_the_command_line(watched: Watched) -> None:
 
 
 def test_a_long_command_line(watched: Watched) -> None:
-    """Of a long command line the beginning is kept, so that there is room for the rest."""
+    """A long command line is shortened in the event, so that other metadata fits."""
     watched.run("--", "sh", "-c", "echo why >&2; exit 1", "x" * 5000, *["argument"] * 2000)
     metadata = watched.end()["metadata"]
     assert metadata["command"][0] == "sh"
@@ -131,7 +131,7 @@ def test_a_long_command_line(watched: Watched) -> None:
 
 
 def spans(events: list[Event]) -> dict[str, Event]:
-    """Return the start of each span, by its id; there is one start and one end of each."""
+    """Return the start event of each span by its id, and check that each span has one start and one end."""
     starts = {event["span_id"]: event for event in events if event["status"] == "started"}
     assert len(starts) * 2 == len(events)
     assert sorted(event["span_id"] for event in events if event["status"] != "started") == sorted(starts)
@@ -139,7 +139,7 @@ def spans(events: list[Event]) -> dict[str, Event]:
 
 
 def tree(events: list[Event]) -> dict[str, list[str]]:
-    """Return the paths from the outermost task to each, made of parents alone; all must be one run."""
+    """Return the path of task ids to each span, using only parent ids, and check that there is only one run."""
     assert len({event["trace_id"] for event in events}) == 1
     starts = spans(events)
     paths: dict[str, list[str]] = {}
@@ -154,7 +154,7 @@ def tree(events: list[Event]) -> dict[str, list[str]]:
 
 
 def test_alone_it_is_a_run(watched: Watched) -> None:
-    """Without a run around it is one of its own, and each call another."""
+    """Without a surrounding run, each call is its own run."""
     watched.run("--", "true")
     watched.run("--", "true")
     first, _, second, _ = watched.events()
@@ -163,7 +163,7 @@ def test_alone_it_is_a_run(watched: Watched) -> None:
 
 
 def test_part_of_the_run_around(watched: Watched) -> None:
-    """`TRACEPARENT` names the run and the parent; the command finds there the span of its own run."""
+    """`TRACEPARENT` sets the run and the parent, and the command gets a `TRACEPARENT` with its own span."""
     done = watched.run("--", "printenv", "TRACEPARENT", TRACEPARENT=RUN)
     start, _ = watched.pair()
     assert (start["trace_id"], start["parent_span_id"]) == (TRACE, SPAN)
@@ -172,7 +172,7 @@ def test_part_of_the_run_around(watched: Watched) -> None:
 
 @pytest.mark.parametrize("value", ["", "nonsense", f"00-{'0' * 32}-{SPAN}-01"])
 def test_a_traceparent_that_is_none(watched: Watched, value: str) -> None:
-    """What is no `TRACEPARENT` begins a new run, and the command gets a valid one."""
+    """An invalid `TRACEPARENT` begins a new run, and the command gets a valid one."""
     done = watched.run("--", "printenv", "TRACEPARENT", TRACEPARENT=value)
     start, _ = watched.pair()
     assert start["parent_span_id"] is None
@@ -180,7 +180,7 @@ def test_a_traceparent_that_is_none(watched: Watched, value: str) -> None:
 
 
 def test_nested(watched: Watched) -> None:
-    """Runs within runs, also of the same name and by a script, lie within each other."""
+    """The span of a nested `swarmtask run` is a child of the outer span, also with the same id or from a script."""
     inner = """
         swarmtask run --id deep -- true
         swarmtask run --id mid -- true
@@ -199,7 +199,7 @@ def test_nested(watched: Watched) -> None:
 
 
 def test_the_same_command_again_and_at_once(watched: Watched) -> None:
-    """The same command several times in one run, one after another and at the same time: each has its own span."""
+    """If the same command runs several times in one run, also in parallel, each has its own span."""
     script = (
         "for n in 1 2 3; do swarmtask run -- sleep 0.1 & done; wait; swarmtask run -- sleep 0; swarmtask run -- sleep 0"
     )
@@ -209,7 +209,7 @@ def test_the_same_command_again_and_at_once(watched: Watched) -> None:
 
 
 def test_what_the_command_emits(watched: Watched) -> None:
-    """Events that the command emits, of whatever id, lie below it."""
+    """Events that the command emits are children of the command's span, also with the same id."""
     script = "swarmtask emit BUILD_STARTED app; swarmtask emit BUILD_COMPLETED app"
     watched.run("--kind", "build", "--id", "app", "--", "sh", "-c", script)
     assert sorted(tree(watched.events()).values()) == [["app"], ["app", "app"]]
@@ -217,7 +217,7 @@ def test_what_the_command_emits(watched: Watched) -> None:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 def test_inside_make(watched: Watched) -> None:
-    """In recipes, in parallel, and around make: one run, the right exit codes, nothing lost."""
+    """Inside recipes, in parallel, and around make, there is one run with the right exit codes and all events."""
     watched.file(
         "Makefile",
         "all: a b c\na b c:\n\t@swarmtask run --kind build --id $@ -- sh -c 'echo $@'\n"
@@ -231,7 +231,7 @@ def test_inside_make(watched: Watched) -> None:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 def test_make_s_job_server(watched: Watched) -> None:
-    """A sub-make that is run by us still shares its parent's job slots."""
+    """A sub-make under `swarmtask run` still shares the job slots of its parent."""
     watched.file("Makefile", "all:\n\t+@swarmtask run -- $(MAKE) -f sub.mk\n")
     watched.file("sub.mk", "all: a b\na b: ; @sleep 0.2\n")
     done = watched.plain("make", "-j2", "all")
@@ -240,7 +240,7 @@ def test_make_s_job_server(watched: Watched) -> None:
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["in one process", "xdist"])
 def test_around_pytest(watched: Watched, workers: list[str]) -> None:
-    """A pytest session that is run by us and its tests are part of our run: run > session > test."""
+    """A pytest session under `swarmtask run` belongs to the same run, and its span is a child of the command's span."""
     watched.file("test_it.py", "def test_a(): pass\ndef test_b(): assert 0\n")
     unrelated = [f"-pno:{name}" for name in ("hypothesispytest", "anyio")]
     done = watched.run("--kind", "task", "--id", "checks", "--", sys.executable, "-m", "pytest", *unrelated, *workers)
@@ -255,14 +255,14 @@ def test_around_pytest(watched: Watched, workers: list[str]) -> None:
 
 
 def test_many_at_once(watched: Watched) -> None:
-    """Forty commands at the same time: eighty events, none lost or mixed up."""
+    """Forty commands at the same time record eighty events without a loss or a mix-up."""
     watched.run("--id", "all", "--", "sh", "-c", "for n in $(seq 40); do swarmtask run --id $n -- true & done; wait")
     paths = tree(watched.events())
     assert sorted(path[-1] for path in paths.values()) == sorted(["all", *map(str, range(1, 41))])
 
 
 def test_from_a_folder_below(watched: Watched) -> None:
-    """From a folder below, the project's journal is found; the command stays in its folder."""
+    """In a subfolder, `swarmtask run` writes to the project's journal, and the command stays in its folder."""
     watched.file("a/b/here", "")
     done = watched.shell("cd a/b && swarmtask run -- ls")
     assert done.stdout == b"here\n"

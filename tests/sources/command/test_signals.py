@@ -1,4 +1,4 @@
-"""Signals that are meant for the command reach it, once, and its end is waited for and told. No terminal is around."""
+"""Without a terminal, a signal reaches the command once, and the end of the command is awaited and recorded."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ sys.exit(40 + seen.tell())
 
 @pytest.fixture(autouse=True)
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Coverage handles signals of its own in each process that it measures, and takes its time to start."""
+    """Disable coverage in child processes, because it handles signals and starts slowly."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 def begun(watched: Watched, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
-    """Start a command that writes a file `ready`, and return when it has."""
+    """Start a command that writes a file `ready`, and return when the file exists."""
     process = watched.begin(*arguments, **environ)
     wait_for((watched.root / "ready").exists)
     return process
 
 
 def finished(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit code."""
+    """Wait for the end of the process and return its exit code."""
     process.communicate(timeout=PATIENCE)
     return process.returncode
 
@@ -48,7 +48,7 @@ def finished(process: subprocess.Popen[bytes]) -> int:
 @pytest.mark.parametrize("options", [[], ["--tail", "0"]], ids=["with tail", "without"])
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"])
 def test_it_kills_the_command(watched: Watched, name: str, options: list[str]) -> None:
-    """A signal to us ends the command; we end as it has: 128 and the number, and the event names the signal."""
+    """A signal to `swarmtask run` kills the command. The exit code is 128 plus its number, and the event names it."""
     process = begun(watched, *options, "--", "sh", "-c", "ulimit -c 0; : >ready; exec sleep 60")
     number = getattr(signal, name)
     process.send_signal(number)
@@ -58,7 +58,7 @@ def test_it_kills_the_command(watched: Watched, name: str, options: list[str]) -
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_the_command_handles_it(watched: Watched, name: str) -> None:
-    """A command that handles a signal gets it once, and ends as it likes; we stay until then."""
+    """A command that handles a signal gets it once, and `swarmtask run` waits for the command's end."""
     watched.file("count.py", COUNT.format(name=name, count=1))
     process = begun(watched, "--", sys.executable, "count.py")
     process.send_signal(getattr(signal, name))
@@ -67,7 +67,7 @@ def test_the_command_handles_it(watched: Watched, name: str) -> None:
 
 
 def test_many_signals(watched: Watched) -> None:
-    """Each of many signals, one after another, is forwarded."""
+    """Each of several signals, sent one after the other, is forwarded."""
     watched.file("count.py", COUNT.format(name="SIGTERM", count=10))
     process = begun(watched, "--", sys.executable, "count.py")
     seen = watched.root / "seen"
@@ -79,12 +79,12 @@ def test_many_signals(watched: Watched) -> None:
     while sent < 10:
         process.send_signal(signal.SIGTERM)
         sent += 1
-        wait_for(are_seen)  # one that still waits would swallow the next
+        wait_for(are_seen)  # a pending signal would absorb the next one
     assert finished(process) == 50
 
 
 def test_while_output_is_blocked(watched: Watched) -> None:
-    """A signal is forwarded also while nobody takes the command's error output."""
+    """A signal is forwarded also while nobody reads the command's standard error."""
     program = (
         "import signal, sys\n"
         "signal.signal(signal.SIGTERM, lambda *_: (open('got', 'w').close(), sys.exit(5)))\n"
@@ -100,7 +100,7 @@ def test_while_output_is_blocked(watched: Watched) -> None:
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGTERM", "SIGQUIT"])
 def test_ignored_stays_ignored(watched: Watched, name: str) -> None:
-    """A signal that is ignored where we are started, as `nohup` does, is ignored by the command, too, and by us."""
+    """A signal that is ignored at the start, as with `nohup`, is ignored by the command and by `swarmtask run`."""
     report = f"import signal; print(int(signal.getsignal(signal.{name})))"
     script = f"trap '' {name[3:]}; swarmtask run -- '{sys.executable}' -c '{report}'"
     assert watched.shell(script).stdout == b"1\n"
@@ -109,12 +109,12 @@ def test_ignored_stays_ignored(watched: Watched, name: str) -> None:
 
 
 def test_the_command_starts_with_default_signals(watched: Watched) -> None:
-    """Nothing that Python or we do to signals is handed on: the command is as if started by a shell."""
+    """The command starts with the same signal settings as if a shell had started it."""
     handled = "[n for n in signal.Signals if signal.getsignal(n) != signal.SIG_DFL]"
     report = f"import signal; print({handled}, signal.pthread_sigmask(0, []))"
     without_us = watched.plain(sys.executable, "-c", report).stdout
     assert watched.run("--", sys.executable, "-c", report).stdout == without_us
-    # What Python itself ignores in every program cannot be seen from Python.
+    # Python ignores SIGPIPE in every program, so a Python program cannot report that signal.
     assert watched.shell("swarmtask run -- yes | head -n 1").stdout == b"y\n"
     assert watched.end("yes")["metadata"]["signal"] == "SIGPIPE"
 
@@ -136,14 +136,14 @@ sys.exit(main(["run", "--", "touch", "begun"]))
 
 
 def test_while_it_is_loaded(watched: Watched) -> None:
-    """Also where Python would lose it: in what it calls back while it imports, no exception gets through."""
+    """A signal during the import of the module ends the process, even if Python would swallow the exception."""
     done = watched.plain(sys.executable, "-c", IMPORT)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
     assert not (watched.root / "begun").exists()
 
 
 def ended_by(number: int, process: subprocess.Popen[bytes]) -> int:
-    """Send a signal and return the exit code; send it again if Python says that it has lost it before we began."""
+    """Send a signal and return the exit code. Send it again if Python reports that it swallowed the first one."""
     process.send_signal(number)
     try:
         process.communicate(timeout=5)
@@ -155,9 +155,8 @@ def ended_by(number: int, process: subprocess.Popen[bytes]) -> int:
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_at_any_moment(watched: Watched, name: str) -> None:
-    """Whenever a signal comes, nothing runs on without us, and each start that is journaled has its end.
-
-    Before the command is watched the signal ends us as it ends any Python program that has not begun.
+    """After a signal at any moment, the command is not left running, and each start event has its end event.
+    Before the command is started, the signal ends the process as it ends any Python program that is starting.
     """
     number = getattr(signal, name)
     for delay in range(24):
@@ -187,7 +186,7 @@ def alive(pid: int) -> bool:
 
 
 def test_the_command_is_killed(watched: Watched) -> None:
-    """`kill -9` of the command is told at once."""
+    """If the command is killed with `kill -9`, the end event is recorded at once."""
     process = begun(watched, "--", "sh", "-c", "echo dying >&2; echo $$ >pid; : >ready; exec sleep 60")
     os.kill(int((watched.root / "pid").read_text()), signal.SIGKILL)
     assert finished(process) == 137
@@ -196,7 +195,7 @@ def test_the_command_is_killed(watched: Watched) -> None:
 
 
 def test_stopped_and_continued(watched: Watched) -> None:
-    """A command that is stopped and continued is waited for; stopping is no end."""
+    """A command that is stopped and continued is awaited to its end."""
     process = begun(watched, "--", "sh", "-c", "echo $$ >pid; : >ready; sleep 0.5; exit 7")
     pid = int((watched.root / "pid").read_text())
     os.kill(pid, signal.SIGSTOP)
@@ -207,7 +206,7 @@ def test_stopped_and_continued(watched: Watched) -> None:
 
 
 def test_we_are_killed(watched: Watched) -> None:
-    """`kill -9` of us leaves a start without an end in a segment that nobody holds: the next reader knows."""
+    """If `swarmtask run` is killed, the start event has no end, and its segment is unlocked for the next reader."""
     process = begun(watched, "--", "sh", "-c", "echo $$ >pid; : >ready; exec sleep 60")
     process.kill()
     process.wait(PATIENCE)
@@ -219,7 +218,7 @@ def test_we_are_killed(watched: Watched) -> None:
 
 
 def test_sigchld_ignored(watched: Watched) -> None:
-    """Started where the ends of children are ignored, we still see the command's."""
+    """The exit code is right even if SIGCHLD is ignored at the start."""
     program = (
         "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
     )
@@ -229,6 +228,6 @@ def test_sigchld_ignored(watched: Watched) -> None:
 
 
 def test_children_that_we_inherit(watched: Watched) -> None:
-    """A child that was there before us, as after a shell's `exec`, is not taken for the command."""
+    """A child process from before the start, as after a shell's `exec`, is not mistaken for the command."""
     script = "sleep 0.2 & exec swarmtask run -- sh -c 'sleep 0.6; exit 9'"
     assert watched.shell(script).returncode == 9

@@ -1,4 +1,4 @@
-"""Standard input, output and error belong to the command; what it says on the last of them is kept for its failure."""
+"""The command keeps its standard input, output and error, and a failure records the end of standard error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.watched import PATIENCE, Watched, wait_for
 
 
 def tail(watched: Watched) -> str:
-    """Return the error output in the event of the failure."""
+    """Return the end of standard error from the end event."""
     text: str = watched.end()["metadata"]["stderr_tail"]
     return text
 
@@ -30,14 +30,14 @@ def tail(watched: Watched) -> str:
 
 @pytest.mark.parametrize("options", [[], ["--tail", "0"]], ids=["with tail", "without"])
 def test_all_bytes_pass(watched: Watched, options: list[str]) -> None:
-    """Standard input reaches the command, and both of its outputs reach us, byte for byte."""
+    """Standard input, output and error are passed on byte for byte."""
     everything = bytes(range(256)) * 3
     done = watched.fed(everything, *watched.command, *options, "--", "sh", "-c", "tee /dev/stderr")
     assert (done.returncode, done.stdout, done.stderr) == (0, everything, everything)
 
 
 def test_twenty_megabytes(watched: Watched) -> None:
-    """20 MB on standard error arrive whole, in little more time than without us."""
+    """20 MB on standard error arrive completely and quickly."""
     program = "import os, sys; sys.stderr.buffer.write(os.urandom(1 << 20) * 20); sys.exit(1)"
     begun = time.monotonic()
     done = watched.run("--", sys.executable, "-c", program)
@@ -47,7 +47,7 @@ def test_twenty_megabytes(watched: Watched) -> None:
 
 
 def test_a_slow_reader(watched: Watched) -> None:
-    """A reader that takes its time gets all, in order; the command waits for it as it would without us."""
+    """A slow reader gets all output in order, and the command waits for it."""
     program = "import sys; sys.stderr.write(''.join(f'{n}\\n' for n in range(200_000)))"
     expected = "".join(f"{n}\n" for n in range(200_000)).encode()
     done = watched.plain(
@@ -57,7 +57,7 @@ def test_a_slow_reader(watched: Watched) -> None:
 
 
 def test_a_reader_that_cannot_block(watched: Watched) -> None:
-    """Where standard error was made non-blocking by whoever shares it, nothing is lost."""
+    """If another process makes standard error non-blocking, no output is lost."""
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     command = [*watched.command, "--", "sh", "-c", "head -c 1000000 /dev/zero >&2; exit 1"]
@@ -70,7 +70,7 @@ def test_a_reader_that_cannot_block(watched: Watched) -> None:
 
 
 def test_at_once(watched: Watched) -> None:
-    """What the command writes is there before it writes more: nothing is held back."""
+    """Output of the command is passed on at once, without buffering."""
     process = watched.begin("--", "sh", "-c", "printf 'no newline' >&2; exec sleep 60")
     assert process.stderr is not None
     assert os.read(process.stderr.fileno(), 100) == b"no newline"
@@ -79,7 +79,7 @@ def test_at_once(watched: Watched) -> None:
 
 
 def test_a_reader_that_has_gone(watched: Watched) -> None:
-    """Where nobody reads the errors any more the command is told so by SIGPIPE, as it would be without us."""
+    """If the reader of standard error closes it, the command gets SIGPIPE as without `swarmtask run`."""
     script = "{ swarmtask run -- sh -c 'while :; do echo x >&2; done' 2>&1; echo $? >code; } | head -n 1"
     assert watched.shell(script).stdout == b"x\n"
     wait_for(lambda: (watched.root / "code").exists() and (watched.root / "code").read_text() != "")
@@ -89,7 +89,7 @@ def test_a_reader_that_has_gone(watched: Watched) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_device(watched: Watched) -> None:
-    """Where standard error is full the command goes on, as it would without us."""
+    """If the device of standard error is full, the command continues as without `swarmtask run`."""
     done = watched.shell("swarmtask run -- sh -c 'echo a >&2; echo b >&2; echo done; exit 3' 2>/dev/full")
     assert (done.returncode, done.stdout) == (3, b"done\n")
     assert tail(watched) == "a\nb"
@@ -112,7 +112,7 @@ with open("seen", "a") as file:
 @pytest.mark.parametrize("options", ["", "--tail 0"], ids=["with tail", "without"])
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_files(watched: Watched, closed: str, options: str) -> None:
-    """A standard file that is closed for us is closed for the command, and nothing of ours has its number."""
+    """If a standard file is closed, it is closed for the command as well, and no other file uses its number."""
     watched.file("look.py", LOOK)
     assert watched.shell(f"exec {sys.executable} look.py {closed}").returncode == 0
     without_us = (watched.root / "seen").read_text()
@@ -123,7 +123,7 @@ def test_closed_files(watched: Watched, closed: str, options: str) -> None:
 
 
 def test_descriptors_are_handed_on(watched: Watched) -> None:
-    """The command gets every further descriptor that the shell gives it, such as a job server's, and none of ours."""
+    """The command inherits every further file descriptor, such as a job server's, and none of ours."""
     script = 'exec 7<look.txt; swarmtask run -- sh -c \'cat <&7; ls /dev/fd/ | tr "\\n" " "\''
     watched.file("look.txt", "seven\n")
     ours = watched.shell(script).stdout
@@ -131,11 +131,11 @@ def test_descriptors_are_handed_on(watched: Watched) -> None:
     assert ours == watched.shell(script.replace("swarmtask run -- ", "")).stdout
 
 
-# -- what outlives the command -------------------------------------------------------------------------------------
+# -- children that outlive the command -------------------------------------------------------------------------------
 
 
 def test_a_child_that_keeps_it_open(watched: Watched) -> None:
-    """The end of the command is ours, too, although a child of it keeps standard error open."""
+    """`swarmtask run` ends with the command, even if a child keeps standard error open."""
     with open(watched.root / "errors", "wb") as errors:
         begun = time.monotonic()
         command = [*watched.command, "--", "sh", "-c", "sleep 30 & echo $! >pid; echo said >&2; exit 3"]
@@ -147,14 +147,14 @@ def test_a_child_that_keeps_it_open(watched: Watched) -> None:
 
 
 def test_what_a_left_child_says_later(watched: Watched) -> None:
-    """A server that the command leaves behind lives on: what it says after our end still comes out."""
+    """A server that the command leaves behind keeps running, and its later output is still passed on."""
     server = "(sleep 1; echo late >&2; echo later >&2; touch alive) >/dev/null & echo early >&2"
     assert watched.run("--", "sh", "-c", server).stderr == b"early\nlate\nlater\n"
     assert (watched.root / "alive").exists()
 
 
 def test_nothing_is_left_running(watched: Watched) -> None:
-    """Who reads on for a left child ends with it."""
+    """The process that passes on the output of a left child ends with that child."""
     readers = "ps -e -o args= | grep -c '^cat$'; :"
     before = watched.shell(readers).stdout
     watched.run("--", "sh", "-c", "sleep 1 &")
@@ -162,7 +162,7 @@ def test_nothing_is_left_running(watched: Watched) -> None:
 
 
 def test_a_child_that_never_stops_talking(watched: Watched) -> None:
-    """A left child that writes without a pause does not hold us."""
+    """A left child that writes without a pause does not delay the end."""
     with open(os.devnull, "wb") as nowhere:
         command = [*watched.command, "--", "sh", "-c", "yes >&2 & echo $! >pid; sleep 0.2; exit 4"]
         done = subprocess.run(
@@ -176,14 +176,14 @@ def test_a_child_that_never_stops_talking(watched: Watched) -> None:
 
 
 def test_the_last_lines_of_a_failure(watched: Watched) -> None:
-    """The event of a failure carries the last 20 lines of standard error, or as many as asked for; no output."""
+    """The end event of a failure has the last 20 lines of standard error, and no standard output."""
     watched.run("--", "sh", "-c", "echo no; seq 1 50 >&2; exit 1")
     assert tail(watched).split() == [str(n) for n in range(31, 51)]
 
 
 @pytest.mark.parametrize(("lines", "expected"), [("1", "c d"), ("2", "\nc d"), ("99", "a\n b\n\nc d")])
 def test_as_many_as_asked_for(watched: Watched, lines: str, expected: str) -> None:
-    """`--tail` says how many lines; empty lines at the end are none."""
+    """`--tail` sets the number of lines. Empty lines at the end do not count."""
     watched.run("--tail", lines, "--", "sh", "-c", r"printf 'a\n b\n\nc d\n\n' >&2; exit 1")
     assert tail(watched) == expected
 
@@ -194,7 +194,7 @@ def test_as_many_as_asked_for(watched: Watched, lines: str, expected: str) -> No
     ids=["success", "not wanted", "nothing said"],
 )
 def test_no_tail(watched: Watched, options: list[str], script: str) -> None:
-    """There is none after a success, where none is wanted, and where nothing was said."""
+    """There is no tail after a success, with `--tail 0`, or without any error output."""
     watched.run(*options, "--", "sh", "-c", script)
     assert "stderr_tail" not in watched.end()["metadata"]
 
@@ -211,7 +211,7 @@ def test_no_tail(watched: Watched, options: list[str], script: str) -> None:
     ids=["colours", "titles and links", "progress", "control characters", "no UTF-8"],
 )
 def test_plain_text(watched: Watched, said: str, expected: str) -> None:
-    """Colours, control characters and overwritten parts of lines are not in the event; the output has them."""
+    """The tail has no colours, control characters or overwritten text. The terminal output still has them."""
     done = watched.run("--", "sh", "-c", f"printf '{said}' >&2; exit 1")
     assert tail(watched) == expected
     assert done.stderr == watched.plain("sh", "-c", f"printf '{said}' >&2").stderr
@@ -221,7 +221,7 @@ KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEA\n" * 30 + "-----EN
 
 
 def test_no_secrets(watched: Watched) -> None:
-    """Literal secrets, known formats and keys over several lines are hidden, also where their beginning is cut off."""
+    """Secrets, known formats and multi-line keys are hidden, also if their beginning is cut off."""
     watched.file("said", f"before\n{KEY}failed with correct-horse-battery\nhttps://me:hunter22@example.com/\n")
     watched.run("--", "sh", "-c", "cat said >&2; exit 1", API_TOKEN="correct-horse-battery")
     text = json.dumps(watched.events())
@@ -231,7 +231,7 @@ def test_no_secrets(watched: Watched) -> None:
 
 
 def test_no_half_secret_where_the_tail_is_cut() -> None:
-    """However much was said before, the end that is kept never begins within a secret."""
+    """The tail never begins within a secret, however long the output is."""
     secret = "SECRET" * 10
     redactor = Redactor({"TOKEN": secret})
     for after in [*range(20), *range(32_600, 32_900), 65_000, 70_000]:
@@ -252,7 +252,7 @@ def test_no_half_secret_where_the_tail_is_cut() -> None:
     ids=["one long line", "many long lines", "all to be escaped"],
 )
 def test_bounded(watched: Watched, program: str) -> None:
-    """However much is said, the event stays below 16 KiB and keeps its other facts."""
+    """The event stays below 16 KiB and keeps its other facts, however long the output is."""
     watched.run("--tail", "1000", "--", sys.executable, "-c", f"import sys; {program}; sys.exit(9)", PYTHONUTF8="1")
     end = watched.end()
     assert len(json.dumps(end, ensure_ascii=False).encode()) < 16_384

@@ -1,4 +1,4 @@
-"""Whatever is wrong around it, the command runs as it would alone, and at most one line is said."""
+"""Problems in the environment never affect the command, and cause at most one line of output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WORKFLOW = ".taskmaster/config/workflow.yaml"
 
 
 def test_the_environment(watched: Watched) -> None:
-    """The command has our environment as it is, with `TRACEPARENT`; bytes that are no text included."""
+    """The command gets our environment plus `TRACEPARENT`, also with bytes that are no text."""
     environ = {
         **{name.encode(): value.encode() for name, value in watched.environ().items()},
         b"ODD": b"caf\xe9",
@@ -34,7 +34,7 @@ def test_the_environment(watched: Watched) -> None:
 @pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="only Linux can tell what was there before")
 @pytest.mark.parametrize("given", [{}, {"LC_CTYPE": "C"}, {"LC_CTYPE": "C.UTF-8"}], ids=str)
 def test_the_locale(watched: Watched, given: dict[str, str]) -> None:
-    """What Python does to the locale of its children (PEP 538) does not reach the command."""
+    """The locale that Python sets for its children (PEP 538) does not reach the command."""
     environ = {
         name: value for name, value in watched.environ().items() if not name.startswith(("LC_", "LANG", "PYTHON"))
     }
@@ -48,7 +48,9 @@ def test_the_locale(watched: Watched, given: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("off", ["variable", "configuration"])
 def test_switched_off(watched: Watched, off: str) -> None:
-    """Switched off it becomes the command: nothing is written, no process of ours is left, the codes are the same."""
+    """If recording is off, `swarmtask run` replaces itself with the command and writes nothing.
+    The codes stay the same.
+    """
     if off == "configuration":
         watched.file(WORKFLOW, "task_integration: {enabled: false}\n")
     environ = {"SWARMTASK_DISABLED": "1"} if off == "variable" else {}
@@ -66,7 +68,7 @@ def test_switched_off(watched: Watched, off: str) -> None:
 
 
 def test_nowhere_to_write(watched: Watched) -> None:
-    """Where the journal cannot be written the command runs, its exit code is kept, and one line says what is lost."""
+    """If the journal cannot be written, the command keeps its exit code, and one line reports the loss."""
     (watched.root / ".taskmaster").rmdir()
     watched.file(".taskmaster", "in the way")
     done = watched.run("--", "sh", "-c", "echo out; echo err >&2; exit 3")
@@ -78,7 +80,7 @@ def test_nowhere_to_write(watched: Watched) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full") or os.getuid() == 0, reason="root may write anywhere")
 def test_a_read_only_project(watched: Watched) -> None:
-    """In a project that may not be written to, it is the same."""
+    """In a read-only project, the command keeps its exit code, and one line is printed."""
     (watched.root / ".taskmaster").chmod(0o500)
     done = watched.run("--", "sh", "-c", "exit 3")
     (watched.root / ".taskmaster").chmod(0o700)
@@ -87,7 +89,7 @@ def test_a_read_only_project(watched: Watched) -> None:
 
 
 def test_the_journal_is_removed_meanwhile(watched: Watched) -> None:
-    """A command that removes the journal, as `git clean` does, ends as ever, and it is said."""
+    """If the command removes the journal, as `git clean` does, the exit code is kept and one line is printed."""
     done = watched.run("--", "sh", "-c", "rm -r .taskmaster; exit 3")
     assert done.returncode == 3
     assert done.stderr.count(b"\n") == 1
@@ -95,7 +97,7 @@ def test_the_journal_is_removed_meanwhile(watched: Watched) -> None:
 
 
 def test_an_invalid_configuration(watched: Watched) -> None:
-    """A configuration that cannot be followed is said in one line; events are recorded by the defaults."""
+    """An invalid configuration prints one line, and events are recorded with the defaults."""
     watched.file(WORKFLOW, "nonsense: 1\ntask_integration: {drain-timeout: 1}\n")
     done = watched.run("--", "sh", "-c", "exit 3")
     assert done.returncode == 3
@@ -105,7 +107,7 @@ def test_an_invalid_configuration(watched: Watched) -> None:
 
 
 def test_no_folder_to_stand_in(watched: Watched) -> None:
-    """From a working directory that is gone the command runs, without events, and it is said."""
+    """In a deleted working directory, the command runs without events, and one line is printed."""
     done = watched.shell("mkdir gone && cd gone && rmdir ../gone && swarmtask run -- sh -c 'echo ran; exit 3'")
     assert (done.returncode, done.stdout) == (3, b"ran\n")
     assert done.stderr.decode().count("swarmtask: ") == 1
@@ -113,7 +115,7 @@ def test_no_folder_to_stand_in(watched: Watched) -> None:
 
 
 def test_very_many_open_files(watched: Watched) -> None:
-    """Started with more open files than can be waited for, the command runs, with its events or without."""
+    """With more open files than `select` supports, the command still runs, with or without events."""
     program = (
         "import os, resource, sys\n"
         "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
@@ -130,7 +132,7 @@ def test_very_many_open_files(watched: Watched) -> None:
 
 
 def test_nobody_to_tell(watched: Watched) -> None:
-    """With standard error closed or full the exit codes are the same, and nothing of ours goes to standard output."""
+    """The exit code is the same if standard error is closed or full, and standard output stays empty."""
     for redirect in ("2>&-", "2>/dev/full"):
         done = watched.shell(f"swarmtask run -- no-such-command {redirect}")
         assert (done.returncode, done.stdout) == (127, b"")
@@ -138,7 +140,7 @@ def test_nobody_to_tell(watched: Watched) -> None:
 
 @pytest.mark.parametrize("webhook", [False, True])
 def test_a_webhook_that_does_not_answer(watched: Watched, webhook: bool) -> None:
-    """A webhook that nobody listens to changes nothing for the command, whatever of its files is closed."""
+    """A webhook that does not answer changes nothing for the command, also if standard files are closed."""
     environ = {"TASKMASTER_WEBHOOK_URL": "http://127.0.0.1:9/"} if webhook else {}
     for closed in ("", "<&-", ">&-", "2>&-"):
         done = watched.shell(f"swarmtask run -- sh -c 'exit 3' {closed}", **environ)
@@ -148,7 +150,7 @@ def test_a_webhook_that_does_not_answer(watched: Watched, webhook: bool) -> None
 
 
 def test_nothing_heavy_is_loaded(watched: Watched) -> None:
-    """Nothing is loaded that the command does not need."""
+    """`swarmtask run` loads no module that it does not need."""
     program = "import sys; from pytest_swarmtask.cli.main import main; main(['run', '--', 'true']); print(*sys.modules)"
     done = watched.plain(sys.executable, "-c", program, COVERAGE_PROCESS_CONFIG="")
     heavy = {

@@ -1,4 +1,4 @@
-"""At a terminal: the command has it as if we were not there, and Ctrl-C, Ctrl-Z and the window's size work."""
+"""At a terminal, the command behaves as without `swarmtask run`, with Ctrl-C, Ctrl-Z and window sizes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WHAT_IS_A_TERMINAL = "import os; print(*(os.isatty(fd) for fd in range(3)), *os.
 
 @pytest.mark.parametrize("options", [[], ["--tail", "0"]], ids=["with tail", "without"])
 def test_all_three_are_terminals(watched: Watched, terminal: At, options: list[str]) -> None:
-    """The command sees terminals of the right size on all standard files, with the tail kept or not."""
+    """The command has terminals of the right size as its standard files, with or without the tail."""
     at = terminal(*watched.command, *options, "--", sys.executable, "-c", WHAT_IS_A_TERMINAL, rows=17, columns=71)
     at.until(b"True True True 71 17")
     assert at.end() == 0
 
 
 def test_it_shows_the_same(watched: Watched, terminal: At) -> None:
-    """What is shown is byte for byte what is shown without us: colours, newlines, cursor movements."""
+    """The terminal shows the same bytes as without `swarmtask run`: colours, newlines, cursor movements."""
     command = ["sh", "-c", r"printf 'a\n\tb\033[31mred\033[0m\rc\r\n\a\b x\n' >&2; echo out; exit 1"]
     with_us = terminal(*watched.command, "--", *command)
     without = terminal(*command)
@@ -36,7 +36,7 @@ def test_it_shows_the_same(watched: Watched, terminal: At) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--tail", "0"]], ids=["with tail", "without"])
 def test_questions_and_answers(watched: Watched, terminal: At, options: list[str]) -> None:
-    """A question on standard error, without a newline, is shown at once; what is typed reaches the command."""
+    """A prompt on standard error is shown at once, and the command gets the typed answer."""
     at = terminal(
         *watched.command, *options, "--", "sh", "-c", "printf 'name? ' >&2; read name; echo hello $name; exit 4"
     )
@@ -47,7 +47,7 @@ def test_questions_and_answers(watched: Watched, terminal: At, options: list[str
 
 
 def test_a_password(watched: Watched, terminal: At) -> None:
-    """A command that switches off the echo of the terminal does so."""
+    """A command can switch off the echo of the terminal."""
     at = terminal(
         *watched.command, "--", sys.executable, "-c", "import getpass; print('got', len(getpass.getpass('secret? ')))"
     )
@@ -58,7 +58,7 @@ def test_a_password(watched: Watched, terminal: At) -> None:
 
 
 def test_an_interactive_shell(watched: Watched, terminal: At) -> None:
-    """An interactive shell with job control and line editing, which takes its terminal from standard error, has it."""
+    """An interactive shell has job control and line editing with `--tail 0`."""
     watched.root.joinpath("job.py").write_text(
         "import os, signal, time\n"
         "signal.signal(signal.SIGCONT, lambda *_: os.write(1, b'awake\\n'))\n"
@@ -85,7 +85,7 @@ def test_an_interactive_shell(watched: Watched, terminal: At) -> None:
 
 
 def test_a_shell_without_job_control(watched: Watched, terminal: At) -> None:
-    """With the tail kept such a shell works, too, but for job control."""
+    """An interactive shell works with the tail as well, but without job control."""
     at = terminal(*watched.command, "--", "bash", "--norc", "--noprofile", "-i", PS1="READY> ", TERM="dumb")
     at.until(b"READY> ")
     at.type(b"echo $((40+2)); exit 3\n")
@@ -98,7 +98,7 @@ def test_a_shell_without_job_control(watched: Watched, terminal: At) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--tail", "0"]], ids=["with tail", "without"])
 def test_ctrl_c(watched: Watched, terminal: At, options: list[str]) -> None:
-    """Ctrl-C ends the command; the end is told, and the shell around sees 130."""
+    """Ctrl-C ends the command, the end is recorded, and the surrounding shell gets 130."""
     words = " ".join(options)
     at = terminal("sh", "-c", f"trap : INT; swarmtask run {words} -- sh -c 'echo go; exec sleep 60'; echo code $?")
     at.until(b"go\r\n")
@@ -109,7 +109,7 @@ def test_ctrl_c(watched: Watched, terminal: At, options: list[str]) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "dash"])
 def test_ctrl_c_ends_the_script_around(watched: Watched, terminal: At, shell: str) -> None:
-    """A script that runs several commands ends with the first Ctrl-C, as it does without us."""
+    """Ctrl-C ends the surrounding script as well, as without `swarmtask run`."""
     at = terminal(shell, "-c", "for n in 1 2 3; do swarmtask run -- sh -c 'echo go; exec sleep 60'; done; echo went on")
     at.until(b"go\r\n")
     at.type(b"\x03")
@@ -118,7 +118,7 @@ def test_ctrl_c_ends_the_script_around(watched: Watched, terminal: At, shell: st
 
 
 def test_ctrl_c_once(watched: Watched, terminal: At) -> None:
-    """A command that handles Ctrl-C gets it once: the terminal has sent it, so we do not."""
+    """A command that handles Ctrl-C gets it only once, from the terminal."""
     program = (
         "import signal, sys, time\n"
         "seen = []; signal.signal(signal.SIGINT, lambda *_: seen.append(1)); print('go', flush=True)\n"
@@ -134,7 +134,7 @@ def test_ctrl_c_once(watched: Watched, terminal: At) -> None:
 
 
 def test_ctrl_c_twice(watched: Watched, terminal: At) -> None:
-    """Pressed again while the command tidies up, it reaches the command again, and we stay."""
+    """A second Ctrl-C while the command cleans up reaches the command as well."""
     program = (
         "import os, signal, sys, time\n"
         "def first(*_): signal.signal(signal.SIGINT, second); os.write(1, b'one\\n')\n"
@@ -152,7 +152,7 @@ def test_ctrl_c_twice(watched: Watched, terminal: At) -> None:
 
 
 def test_a_command_that_exits_130_by_itself(watched: Watched, terminal: At) -> None:
-    """A command that handles Ctrl-C and returns 130 has ended by itself, and so do we."""
+    """A command that handles Ctrl-C and returns 130 is not recorded as killed by a signal."""
     at = terminal(*watched.command, "--", "sh", "-c", "trap 'exit 130' INT; echo go; while :; do sleep 0.1; done")
     at.until(b"go")
     at.type(b"\x03")
@@ -161,7 +161,7 @@ def test_a_command_that_exits_130_by_itself(watched: Watched, terminal: At) -> N
 
 
 def test_in_the_background_an_interrupt_is_forwarded(watched: Watched, terminal: At) -> None:
-    """In a job of its own, which the terminal's keys do not reach, SIGINT to us is for the command."""
+    """In a background job, which the terminal's keys do not reach, SIGINT is forwarded to the command."""
     script = """
         set -m; swarmtask run -- sh -c ': >ready; exec sleep 60' &
         while [ ! -e ready ]; do sleep 0.05; done
@@ -172,7 +172,7 @@ def test_in_the_background_an_interrupt_is_forwarded(watched: Watched, terminal:
 
 
 def test_ctrl_backslash(watched: Watched, terminal: At) -> None:
-    r"""Ctrl-\ ends the command with SIGQUIT; we stay to tell."""
+    r"""Ctrl-\ ends the command with SIGQUIT, and the end is recorded."""
     at = terminal("sh", "-c", "trap : QUIT; swarmtask run -- sh -c 'ulimit -c 0; echo go; exec sleep 60'; echo code $?")
     at.until(b"go\r\n")
     at.type(b"\x1c")
@@ -181,7 +181,7 @@ def test_ctrl_backslash(watched: Watched, terminal: At) -> None:
 
 
 def test_ctrl_z(watched: Watched, terminal: At) -> None:
-    """Ctrl-Z stops the command and us; `fg` continues both."""
+    """Ctrl-Z stops the command and `swarmtask run`, and `fg` continues both."""
     at = terminal("bash", "--norc", "--noprofile", "-i", PS1="READY> ", TERM="dumb")
     at.until(b"READY> ")
     at.type(b"swarmtask run -- sh -c 'echo g\"\"o >&2; read x; echo $x >&2; exit 7'\n")
@@ -199,7 +199,7 @@ def test_ctrl_z(watched: Watched, terminal: At) -> None:
 
 
 def test_ctrl_z_that_the_command_ignores(watched: Watched, terminal: At) -> None:
-    """A command that ignores Ctrl-Z goes on, and so do we."""
+    """If the command ignores Ctrl-Z, neither the command nor `swarmtask run` stops."""
     program = (
         "import signal, sys, time; signal.signal(signal.SIGTSTP, signal.SIG_IGN); print('go', flush=True)\n"
         "sys.stdin.readline(); print('read', file=sys.stderr); sys.exit(7)"
@@ -214,7 +214,7 @@ def test_ctrl_z_that_the_command_ignores(watched: Watched, terminal: At) -> None
 
 
 def test_told_to_stop_and_to_continue(watched: Watched, terminal: At) -> None:
-    """In the background, SIGTSTP to us stops the command and then us, and SIGCONT to us continues both."""
+    """In the background, SIGTSTP stops the command and then `swarmtask run`, and SIGCONT continues both."""
     script = """
         set -m
         swarmtask run -- sh -c ': >ready; echo $$ >pid; while [ ! -e done ]; do sleep 0.05; done; exit 7' &
@@ -233,7 +233,7 @@ def test_told_to_stop_and_to_continue(watched: Watched, terminal: At) -> None:
 
 
 def test_another_size(watched: Watched, terminal: At) -> None:
-    """A command that is told of a new size sees it on its standard error, too."""
+    """A command that is notified of a new window size sees that size on its standard error."""
     program = (
         "import os, signal, time\n"
         "def told(*_): os.write(1, b'now %d %d\\n' % os.get_terminal_size(2))\n"
@@ -251,7 +251,7 @@ def test_another_size(watched: Watched, terminal: At) -> None:
 
 
 def test_the_terminal_goes_away(watched: Watched, terminal: At) -> None:
-    """Where the terminal is closed the command gets SIGHUP and its end is told."""
+    """If the terminal is closed, the command gets SIGHUP, and its end is recorded."""
     at = terminal(*watched.command, "--", "sh", "-c", ": >ready; exec sleep 60")
     wait_for((watched.root / "ready").exists)
     at.hang_up()
