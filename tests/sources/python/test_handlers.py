@@ -1,4 +1,4 @@
-"""Handlers run beside the watched work: none can harm it, or another."""
+"""Handlers run beside the watched program. A handler cannot disturb the program or another handler."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def handlers() -> Iterator[Handlers]:
 
 @pytest.fixture
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Let handlers fail without their traceback in the report."""
+    """Keep the tracebacks of failing handlers out of the report."""
     with caplog.at_level(logging.WARNING, "pytest_swarmtask"):
         yield caplog
 
@@ -37,7 +37,7 @@ def event(event_type: str = "TASK_STARTED", task_id: str = "a", **metadata: Any)
 
 
 class Calls:
-    """Remembers what it was called with, and by which thread."""
+    """Stores the arguments and the thread of each call."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str | None, dict[str, Any]]] = []
@@ -53,7 +53,7 @@ class Calls:
 
 
 def forms(calls: Calls) -> list[Callable[..., Awaitable[None] | None]]:
-    """Return every form of a handler that there is, all remembering in `calls`."""
+    """Return a handler of each form, all of which store their calls in `calls`."""
 
     def plain(*arguments: Any) -> None:
         calls(*arguments)
@@ -92,7 +92,7 @@ def forms(calls: Calls) -> list[Callable[..., Awaitable[None] | None]]:
 
 @pytest.mark.parametrize("number", range(len(forms(Calls()))))
 def test_every_form_of_a_handler(handlers: Handlers, number: int) -> None:
-    """Functions, coroutine functions, methods, partials, decorated ones and objects are all called."""
+    """Functions, coroutine functions, methods, partials, decorated functions and objects work as handlers."""
     calls = Calls()
     handlers.register("TASK_STARTED", forms(calls)[number], None)
     handlers.dispatch(event(a=1))
@@ -102,7 +102,7 @@ def test_every_form_of_a_handler(handlers: Handlers, number: int) -> None:
 
 
 def test_nothing_is_started_for_nothing(handlers: Handlers) -> None:
-    """Without a handler, or with none for this type, no thread is started."""
+    """Without a handler for the event type, no thread is started."""
     before = threading.active_count()
     handlers.dispatch(event())
     handlers.register("BUILD_STARTED", Calls(), None)
@@ -111,7 +111,7 @@ def test_nothing_is_started_for_nothing(handlers: Handlers) -> None:
 
 
 def test_only_what_was_asked_for(handlers: Handlers) -> None:
-    """A handler gets the events of its type, and one for `*` all."""
+    """A handler gets only the events of its type. A handler for `*` gets all events."""
     one, everything = Calls(), Calls()
     handlers.register("TASK_FAILED", one, None)
     handlers.register("*", everything, None)
@@ -123,7 +123,7 @@ def test_only_what_was_asked_for(handlers: Handlers) -> None:
 
 
 def test_in_order(handlers: Handlers) -> None:
-    """A plain function gets the events in their order, one after the other, on one thread."""
+    """A plain function gets the events in order, one at a time, on one thread."""
     calls = Calls()
     handlers.register("*", calls, None)
     handlers.register("TASK_STARTED", calls, None)
@@ -135,7 +135,7 @@ def test_in_order(handlers: Handlers) -> None:
 
 
 def test_metadata_of_one_s_own(handlers: Handlers) -> None:
-    """What one handler does to its metadata no other sees, and the event neither."""
+    """If a handler changes its metadata, neither other handlers nor the event are affected."""
     seen: list[dict[str, Any]] = []
 
     def spoil(event_type: str, task_id: str | None, metadata: dict[str, Any]) -> None:
@@ -159,7 +159,7 @@ def test_metadata_of_one_s_own(handlers: Handlers) -> None:
 def test_a_handler_that_raises(
     handlers: Handlers, quiet: pytest.LogCaptureFixture, form: str, error: BaseException
 ) -> None:
-    """What a handler raises is logged with its name; the others, and its own next calls, go on."""
+    """An error in a handler is logged with the handler's name, and all later calls still happen."""
     calls, tries = Calls(), []
 
     def failing(*arguments: Any) -> None:
@@ -182,7 +182,7 @@ def test_a_handler_that_raises(
 
 @pytest.mark.parametrize("form", ["sleeps", "awaits"])
 def test_a_handler_that_hangs(handlers: Handlers, form: str) -> None:
-    """While one hangs, `dispatch` returns at once, the others get their events, and waiting for it is bounded."""
+    """If a handler hangs, `dispatch` returns at once, other handlers get their events, and `wait` times out."""
     release, calls = threading.Event(), Calls()
 
     def sleeping(*arguments: Any) -> None:
@@ -208,7 +208,7 @@ def test_a_handler_that_hangs(handlers: Handlers, form: str) -> None:
 
 
 def test_a_coroutine_that_blocks(handlers: Handlers) -> None:
-    """A coroutine that blocks its thread holds up neither the caller nor the plain functions."""
+    """A coroutine that blocks its thread blocks neither the caller nor the plain functions."""
     release, calls = threading.Event(), Calls()
 
     async def blocking(*arguments: Any) -> None:
@@ -229,7 +229,7 @@ def test_a_coroutine_that_blocks(handlers: Handlers) -> None:
 
 
 def test_handlers_of_handlers(handlers: Handlers) -> None:
-    """A handler may give events itself."""
+    """A handler may dispatch events itself."""
     calls = Calls()
 
     def passes_on(event_type: str, task_id: str | None, metadata: dict[str, Any]) -> None:
@@ -243,7 +243,7 @@ def test_handlers_of_handlers(handlers: Handlers) -> None:
 
 
 def test_unregistered(handlers: Handlers) -> None:
-    """Once its owner is unregistered a handler gets no more events; those of others do, and what was begun goes on."""
+    """An unregistered handler gets no new events, its started calls finish, and other handlers are unaffected."""
     release, mine, others = threading.Event(), Calls(), Calls()
     me = object()
 
@@ -263,7 +263,7 @@ def test_unregistered(handlers: Handlers) -> None:
 
 
 def test_no_threads_are_left(handlers: Handlers) -> None:
-    """Registering and unregistering again and again leaves no threads behind."""
+    """Registering and unregistering many times leaves no threads behind."""
     before = threading.active_count()
     for _ in range(50):
         calls, owner = Calls(), object()
@@ -279,7 +279,7 @@ def test_no_threads_are_left(handlers: Handlers) -> None:
 
 
 def test_from_many_threads(handlers: Handlers) -> None:
-    """Events from many threads at once each reach each handler once."""
+    """Events from many threads at the same time reach each handler exactly once."""
     calls = Calls()
     handlers.register("*", calls, None)
     handlers.register("*", calls.later, None)
@@ -298,7 +298,7 @@ def test_from_many_threads(handlers: Handlers) -> None:
 
 
 def test_inside_a_running_loop(handlers: Handlers) -> None:
-    """From within a running event loop handlers run on another, and the caller's is not blocked."""
+    """Inside a running event loop, handlers run on another loop and do not block the caller's."""
     calls = Calls()
     handlers.register("*", calls.later, None)
 
@@ -313,7 +313,7 @@ def test_inside_a_running_loop(handlers: Handlers) -> None:
 def test_no_thread_to_be_had(
     handlers: Handlers, quiet: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no thread can be started, as at the end of the interpreter, that is logged, and nothing is waited for."""
+    """If no thread can be started, as at interpreter exit, this is logged, and `wait` returns at once."""
 
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -327,7 +327,7 @@ def test_no_thread_to_be_had(
 
 
 def test_a_frozen_clock(handlers: Handlers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting ends also where the suite has stopped the clock."""
+    """`wait` times out even if the suite has stopped the clock."""
     release = threading.Event()
     handlers.register("*", lambda *_: (release.wait(WAIT), None)[1], None)
     handlers.dispatch(event())

@@ -1,4 +1,4 @@
-"""The integrator that users call: cheap, shared, and never in the way of the program that calls it."""
+"""The integrator for users: it is cheap, shared, and never disturbs the calling program."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def integrator(root: Path) -> Iterator[AutomationIntegrator]:
 
 
 def run(lab: Lab, program: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a program that uses the integrator, with every warning an error."""
+    """Run a program that uses the integrator. Every warning is an error."""
     return lab.python(IMPORTS + textwrap.dedent(program), PYTHONWARNINGS="error", **environ)
 
 
 def runs_well(lab: Lab, program: str, **environ: str) -> str:
-    """Run it, see that it ends well and without a word on stderr, and return what it prints."""
+    """Run a program, check that it succeeds with an empty stderr, and return its output."""
     done = run(lab, program, **environ)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -50,7 +50,7 @@ def runs_well(lab: Lab, program: str, **environ: str) -> str:
 
 
 def test_an_event(integrator: AutomationIntegrator, root: Path) -> None:
-    """An event is in the journal when the call returns, and the call gives its id."""
+    """An event is in the journal when the call returns, and the call returns its id."""
     event_id = integrator.trigger_event(AutomationEventType.TASK_FAILED, "5.2", metadata={"error": "no"})
     (event,) = read_events(root)
     assert (event["id"], event["event_type"], event["task_id"], event["status"]) == (
@@ -63,13 +63,13 @@ def test_an_event(integrator: AutomationIntegrator, root: Path) -> None:
 
 
 def test_plain_strings_will_do(integrator: AutomationIntegrator, root: Path) -> None:
-    """Types may be given as strings, and a status of one's own."""
+    """An event type may be given as a string, and any status may be set."""
     integrator.trigger_event("BUILD_STARTED", status="queued")
     assert [(event["event_type"], event["status"]) for event in read_events(root)] == [("BUILD_STARTED", "queued")]
 
 
 def test_wrong_calls_are_told(integrator: AutomationIntegrator, root: Path) -> None:
-    """What is no event type or no metadata is the caller's mistake, and raised as such; nothing is recorded."""
+    """A wrong event type, metadata or handler raises an error, and nothing is recorded."""
     with pytest.raises(EventTypeError, match="did you mean TASK_STARTED"):
         integrator.trigger_event("TASK_START")
     wrong: Any = ["a"]
@@ -84,7 +84,7 @@ def test_wrong_calls_are_told(integrator: AutomationIntegrator, root: Path) -> N
 
 
 class Refusing:
-    """Neither true nor false, and not to be shown."""
+    """An object that is neither true nor false and cannot be shown."""
 
     def __bool__(self) -> bool:
         raise ValueError("ambiguous")
@@ -111,7 +111,7 @@ class Refusing:
 def test_the_short_form_never_raises(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, arguments: tuple[Any, ...]
 ) -> None:
-    """`trigger_task_event` raises nothing, whatever it is given: it logs what is wrong."""
+    """`trigger_task_event` never raises an error. It logs the problem instead."""
     monkeypatch.chdir(root)
     assert trigger_task_event(*arguments) is None
     assert "was not recorded" in caplog.text
@@ -119,13 +119,13 @@ def test_the_short_form_never_raises(
 
 @pytest.mark.parametrize("odd", [Refusing(), 5.2, ["a"], b"\xff", Path("a")], ids=lambda value: type(value).__name__)
 def test_odd_arguments_make_an_event(integrator: AutomationIntegrator, root: Path, odd: Any) -> None:
-    """A task id, a status and values that are no strings make an event."""
+    """A task id, a status or a value of any type gives an event."""
     assert integrator.trigger_event("TASK_STARTED", odd, odd, {"value": odd}) is not None
     assert len(read_events(root)) == 1
 
 
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:
-    """Where the journal cannot be written the call returns None, and nothing is raised."""
+    """If the journal cannot be written, the call returns None and raises no error."""
     (tmp_path / ".taskmaster").write_text("in the way")
     with AutomationIntegrator(tmp_path) as integrator:
         assert integrator.trigger_event("TASK_STARTED") is None
@@ -134,11 +134,11 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
         assert integrator.flush(0)
 
 
-# -- one core ------------------------------------------------------------------------------------------------------
+# -- one shared recorder -------------------------------------------------------------------------------------------
 
 
 def test_a_thousand_share_one_core(lab: Lab) -> None:
-    """However many are made, in whatever thread: one segment, one writer, one set of handlers, no threads."""
+    """Any number of integrators in any threads share one segment and one set of handlers, and leave no threads."""
     runs_well(
         lab,
         """
@@ -163,7 +163,7 @@ def test_a_thousand_share_one_core(lab: Lab) -> None:
 
 
 def test_many_threads_at_first(lab: Lab) -> None:
-    """Threads whose first use falls together share one core, too."""
+    """Threads that create their first integrator at the same time share one recorder."""
     runs_well(
         lab,
         """
@@ -188,7 +188,7 @@ def test_many_threads_at_first(lab: Lab) -> None:
 
 
 def test_it_keeps_its_journal(lab: Lab) -> None:
-    """A program that changes its working directory goes on writing into the same journal."""
+    """A program that changes its working directory keeps writing to the same journal."""
     (lab.root / "elsewhere").mkdir()
     runs_well(
         lab,
@@ -199,7 +199,7 @@ def test_it_keeps_its_journal(lab: Lab) -> None:
 
 
 def test_unregistered_at_the_end_of_with(integrator: AutomationIntegrator, root: Path) -> None:
-    """Handlers and webhooks of a context manager are gone at its end; those of others are not."""
+    """The end of a `with` block unregisters the handlers and webhooks of its integrator, and no others."""
     mine, others = [], []
     integrator.register_handler("*", lambda *event: others.append(event))
     with AutomationIntegrator(root) as inner:
@@ -217,7 +217,7 @@ def test_unregistered_at_the_end_of_with(integrator: AutomationIntegrator, root:
 
 
 def test_usable_after_its_end(integrator: AutomationIntegrator, root: Path) -> None:
-    """Closed, it can still give events."""
+    """A closed integrator can still trigger events."""
     integrator.close()
     assert integrator.trigger_event("TASK_STARTED") is not None
 
@@ -226,7 +226,7 @@ def test_usable_after_its_end(integrator: AutomationIntegrator, root: Path) -> N
 
 
 def test_handlers_get_what_the_journal_has(integrator: AutomationIntegrator, root: Path) -> None:
-    """Handlers get type, task id and metadata as they were written, with secrets hidden."""
+    """Handlers get type, task id and metadata as written to the journal, with secrets hidden."""
     seen: list[tuple[str, str | None, dict[str, Any]]] = []
 
     async def handler(event_type: str, task_id: str | None, metadata: dict[str, Any]) -> None:
@@ -250,7 +250,7 @@ def test_handlers_get_what_the_journal_has(integrator: AutomationIntegrator, roo
     ],
 )
 def test_a_handler_that_raises(lab: Lab, handler: str) -> None:
-    """What a handler raises, be it SystemExit, reaches neither the caller nor the other handlers nor the exit code."""
+    """An error in a handler, even SystemExit, does not affect the caller, other handlers or the exit code."""
     done = run(
         lab,
         f"{handler}\n"
@@ -274,7 +274,7 @@ def test_a_handler_that_raises(lab: Lab, handler: str) -> None:
     ],
 )
 def test_a_handler_that_hangs(lab: Lab, handler: str) -> None:
-    """A handler that hangs delays neither caller nor others, and the program's end by `handler_timeout` at most."""
+    """A hanging handler delays no caller and no handler, and delays the program's end by at most `handler_timeout`."""
     config = lab.root / ".taskmaster" / "config"
     config.mkdir()
     (config / "workflow.yaml").write_text("task_integration: {handler_timeout: 0.5}\n")
@@ -299,7 +299,7 @@ def test_a_handler_that_hangs(lab: Lab, handler: str) -> None:
 
 
 def test_slow_handlers_get_their_time(lab: Lab) -> None:
-    """What is under way at the end of the program is finished, if it takes no longer than it may."""
+    """A handler that is still running at the end of the program may finish within its timeout."""
     out = runs_well(
         lab,
         """
@@ -316,11 +316,11 @@ def test_slow_handlers_get_their_time(lab: Lab) -> None:
     assert sorted(out.split()) == ["later", "slow"]
 
 
-# -- wherever it is called from ------------------------------------------------------------------------------------
+# -- any place of the call -----------------------------------------------------------------------------------------
 
 
 def test_inside_a_running_loop(integrator: AutomationIntegrator, root: Path) -> None:
-    """From within a running event loop an event is given and its coroutine handler runs, beside that loop."""
+    """Inside a running event loop, an event can be triggered and its coroutine handler runs on another loop."""
     seen = threading.Event()
 
     async def handler(*_: Any) -> None:
@@ -336,7 +336,7 @@ def test_inside_a_running_loop(integrator: AutomationIntegrator, root: Path) -> 
 
 
 def test_after_a_fork(lab: Lab) -> None:
-    """A forked child gives events and runs handlers, its own and those of before the fork; the parent's go on."""
+    """A forked child can trigger events and run all registered handlers, and those of the parent keep working."""
     out = runs_well(
         lab,
         """
@@ -368,7 +368,7 @@ def test_after_a_fork(lab: Lab) -> None:
 
 
 def test_a_child_that_ends_as_usual(lab: Lab, receiver: Receiver) -> None:
-    """A forked child that runs to its ordinary end, atexit and all, closes nothing of its parent's."""
+    """A forked child that exits normally closes nothing that belongs to its parent."""
     runs_well(
         lab,
         """
@@ -394,7 +394,7 @@ def test_a_child_that_ends_as_usual(lab: Lab, receiver: Receiver) -> None:
     "when", ["atexit", "atexit before import", "__del__", "thread", "excepthook", "exit in a handler"]
 )
 def test_at_the_end_of_the_interpreter(lab: Lab, when: str) -> None:
-    """Also from what runs while the interpreter ends an event is recorded, without a word."""
+    """An event that is triggered while the interpreter exits is recorded without any message."""
     program = {
         "atexit": "import atexit\natexit.register(trigger_task_event, 'TASK_STARTED', 'last')",
         "atexit before import": "import sys\ntrigger_task_event('TASK_STARTED', 'first')",
@@ -424,7 +424,7 @@ def test_at_the_end_of_the_interpreter(lab: Lab, when: str) -> None:
 
 
 def test_a_signal_while_it_writes(lab: Lab) -> None:
-    """A signal's handler that gives an event, in the middle of another, locks nobody out."""
+    """A signal handler can trigger an event during another event without a deadlock."""
     out = runs_well(
         lab,
         """
@@ -456,7 +456,7 @@ def test_a_signal_while_it_writes(lab: Lab) -> None:
 
 
 def test_a_registered_webhook(lab: Lab, receiver: Receiver) -> None:
-    """What is given after a webhook was registered is delivered, signed with the secret it names; nothing before."""
+    """A registered webhook gets only later events, signed with the secret in `secret_env`."""
     runs_well(
         lab,
         f"""
@@ -475,7 +475,7 @@ def test_a_registered_webhook(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_filters_batches_and_a_name(lab: Lab, receiver: Receiver) -> None:
-    """Filters, batches and its name are as in the configuration; the configured webhook gets all."""
+    """A registered webhook can have a filter, batches and a name, and the configured webhook still gets all events."""
     with receiving() as own:
         runs_well(
             lab,
@@ -512,7 +512,7 @@ def test_filters_batches_and_a_name(lab: Lab, receiver: Receiver) -> None:
     ids=repr,
 )
 def test_a_wrong_url(integrator: AutomationIntegrator, url: Any) -> None:
-    """A URL that is none, or that holds a password, is refused at once, and the message says what is expected."""
+    """An invalid URL, or one with a password, is refused at once with a message that hides the password."""
     with pytest.raises(UsageError, match=r"webhook url (is .*, expected https|holds a password)") as caught:
         integrator.register_webhook(url)
     assert "password@" not in str(caught.value)
@@ -530,21 +530,21 @@ def test_a_wrong_url(integrator: AutomationIntegrator, url: Any) -> None:
     ],
 )
 def test_a_right_url(integrator: AutomationIntegrator, url: str) -> None:
-    """https, http on loopback, and variables anywhere."""
+    """A URL may use https, http on loopback, and variables anywhere."""
     integrator.register_webhook(url)
     integrator._pipeline.recorder.unregister_webhook(integrator._webhooks.pop())
 
 
 @pytest.mark.parametrize("name", ["", "two words", "task:sync", "-x", "x" * 65, "line\n", 5, b"x"], ids=repr)
 def test_a_wrong_name(integrator: AutomationIntegrator, name: Any) -> None:
-    """A name has to be one that the configuration could have."""
+    """A name must follow the rules of the configuration."""
     with pytest.raises(UsageError, match=re.escape(f"webhook name is {name!r}, expected a name of at most 64 letters")):
         integrator.register_webhook("https://example.com/", name=name)
     assert integrator._webhooks == []
 
 
 def test_flush_tells(lab: Lab, receiver: Receiver) -> None:
-    """`flush` tells whether everything was delivered in the time that it had."""
+    """`flush` returns whether everything was delivered within the timeout."""
     receiver.answer = lambda _: 500
     out = runs_well(
         lab,
@@ -556,7 +556,7 @@ def test_flush_tells(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_a_frozen_clock(lab: Lab, receiver: Receiver) -> None:
-    """Where the program has stopped the clocks, waiting for the delivery ends all the same."""
+    """`flush` times out even if the program has stopped the clocks."""
     receiver.answer = lambda _: 500
     out = runs_well(
         lab,
@@ -584,7 +584,7 @@ def test_nothing_heavy_is_loaded(lab: Lab) -> None:
 
 
 def test_typed_for_the_caller() -> None:
-    """The package says that it is typed."""
+    """The package has a `py.typed` file."""
     import pytest_swarmtask
 
     assert (Path(pytest_swarmtask.__file__).parent / "py.typed").exists()

@@ -1,4 +1,4 @@
-"""The Python snippets of the workflow document that users know, executed as they stand."""
+"""The Python snippets of the workflow document work unchanged."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ OURS = "from swarm_director.utils.automation import AutomationEventType, Automat
 
 
 def execute(lab: Lab, *parts: str) -> list[dict[str, Any]]:
-    """Run the parts as one script, without a webhook of the environment, and return the events."""
+    """Run the parts as one script, without a webhook in the environment, and return the events."""
     program = "\n".join(parts).replace(THEIR_MODULE, "pytest_swarmtask")
     done = lab.python(program, TASKMASTER_WEBHOOK_URL="", PYTHONWARNINGS="error")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -87,7 +87,7 @@ def execute(lab: Lab, *parts: str) -> list[dict[str, Any]]:
 
 
 def test_setup(lab: Lab) -> None:
-    """The calls of the setup script."""
+    """The calls of the setup script record their events."""
     task, build = execute(lab, OURS, SETUP)
     assert (task["event_type"], task["task_id"]) == ("TASK_STARTED", "dev_setup")
     assert task["metadata"]["workflow"] == "development_environment_setup"
@@ -96,7 +96,7 @@ def test_setup(lab: Lab) -> None:
 
 
 def test_testing(lab: Lab) -> None:
-    """The calls of the test script, with what it knows: its arguments and whether coverage is on."""
+    """The calls of the test script record its arguments and whether coverage is on."""
     around = "import argparse\nargs = argparse.Namespace(verbose=True, test=None, filter={'a', 'b'})\ncoverage = True\n"
     suite, run = execute(lab, OURS, around, TESTING)
     assert suite["metadata"]["args"]["verbose"] is True
@@ -105,7 +105,7 @@ def test_testing(lab: Lab) -> None:
 
 
 def test_integration_hooks(lab: Lab) -> None:
-    """A registered webhook is what later events are owed to, and a registered coroutine handles its type of event."""
+    """Later events must be delivered to a registered webhook, and a registered coroutine gets events of its type."""
     around = "handled = []\nasync def process_event(*event):\n    handled.append(event)\n"
     use = (
         "integrator._pipeline.recorder._deliveries.needs_relay = False  # nothing is to leave this machine\n"
@@ -120,14 +120,14 @@ def test_integration_hooks(lab: Lab) -> None:
 
 
 def test_migration(lab: Lab) -> None:
-    """The import with its fallback, the function and its calls of the migration guide."""
+    """The import with its fallback, the function and the calls of the migration guide record their events."""
     events = execute(lab, IMPORT, TRIGGER, CALLS, "assert TASK_INTEGRATION_AVAILABLE")
     assert [event["event_type"] for event in events] == ["TASK_STARTED", "TASK_COMPLETED", "TASK_FAILED"]
     assert {event["task_id"] for event in events} == {"unique_id"}
 
 
 def test_migration_without_us(lab: Lab) -> None:
-    """Where the package is not installed the guide's fallback holds: nothing happens, and nothing fails."""
+    """If the package is not installed, the fallback of the guide records nothing and does not fail."""
     without = "import sys\nsys.modules['pytest_swarmtask'] = None\n"
     types = "class AutomationEventType: TASK_STARTED = TASK_COMPLETED = TASK_FAILED = None\n"
     program = without + IMPORT + TRIGGER + types + CALLS
@@ -138,7 +138,7 @@ def test_migration_without_us(lab: Lab) -> None:
 
 @pytest.mark.parametrize("how", ["-c", "-W error -c"])
 def test_debug_command(lab: Lab, how: str) -> None:
-    """The command that tells whether the integration is there."""
+    """The command that checks for the integration works."""
     program = "from swarm_director.utils.automation import AutomationIntegrator; print('Integration available')"
     command = [sys.executable, *how.split(), program.replace(THEIR_MODULE, "pytest_swarmtask")]
     done = subprocess.run(command, cwd=lab.root, env=lab.environ, capture_output=True, text=True, check=False)
