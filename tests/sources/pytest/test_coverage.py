@@ -1,4 +1,4 @@
-"""What sessions tell of coverage, and that they do not change what coverage finds."""
+"""Sessions record the coverage percentages, and do not change the results of coverage."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ PYTEST = ("-m", "pytest", *NOT_OURS, "--junit-xml=junit.xml", "-Werror")
 
 @pytest.fixture
 def app(project: Suite) -> Suite:
-    """A project with code of its own, of which the suite runs a part and never imports another."""
+    """A project with a module that the suite partly runs, and a module that the suite never imports."""
     return project.write(app=APP, never="A = 1\nB = 2\n", test_it=SUITE)
 
 
 def unmeasured(**environ: str) -> dict[str, str]:
-    """Return an environment without what measures the present session and its children."""
+    """Return an environment without the variables that make coverage measure child processes."""
     return {k: v for k, v in clean_environ().items() if not k.startswith(("COVERAGE_", "COV_CORE_"))} | environ
 
 
 def run(project: Suite, *arguments: str, **environ: str) -> Session:
-    """Run a session by the arguments of Python."""
+    """Run a session with these arguments of Python."""
     return project.session([sys.executable, "-Werror::ResourceWarning", *arguments], unmeasured(**environ))
 
 
 def coverage(project: Suite, *arguments: str) -> str:
-    """Run a command of coverage, and return what it writes."""
+    """Run a command of coverage, and return its output."""
     command = [sys.executable, "-m", "coverage", *arguments]
     done = subprocess.run(command, cwd=project.root, env=unmeasured(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -65,7 +65,7 @@ def coverage(project: Suite, *arguments: str) -> str:
 
 
 def reported(project: Suite) -> dict[str, float]:
-    """Return what coverage itself reports afterwards, by the names that our events have for it."""
+    """Return the percentages that coverage itself reports, under the names that our events use."""
     if not (project.root / ".coverage").exists():
         coverage(project, "combine", "--keep", "--quiet")
     coverage(project, "json", "--quiet", "-o", "found.json")
@@ -77,7 +77,7 @@ def reported(project: Suite) -> dict[str, float]:
 
 
 def told(session: Session) -> dict[str, float]:
-    """Return the percentages of the session's end."""
+    """Return the percentages in the end event of the session."""
     return {key: value for key, value in session.end["metadata"].items() if key.endswith("_percent")}
 
 
@@ -94,7 +94,7 @@ def told(session: Session) -> dict[str, float]:
     ids=words,
 )
 def test_the_end_tells_what_coverage_reports(app: Suite, arguments: tuple[str, ...], branches: bool) -> None:
-    """Percentages are those that coverage reports afterwards, and the closing line has the first."""
+    """The percentages equal the report of coverage, and the closing line shows the total."""
     session = run(app, *arguments)
     assert session.exit_code == 0, session.output + session.errors
     assert session.start["metadata"]["coverage"] is session.end["metadata"]["coverage"] is True
@@ -106,13 +106,13 @@ def test_the_end_tells_what_coverage_reports(app: Suite, arguments: tuple[str, .
 
 
 def without_us(text: str) -> str:
-    """Return what was written without our lines and what no two runs have in common."""
+    """Return the output without our lines and without the parts that differ in each run."""
     return re.sub(r"\b\d+\.\d+s|=+", "", "\n".join(line for line in text.splitlines() if "swarmtask:" not in line))
 
 
 @pytest.mark.parametrize("mode", [("--branch", "--append"), ("--parallel-mode",)], ids=words)
 def test_nothing_changes_for_coverage(app: Suite, mode: tuple[str, ...]) -> None:
-    """With and without the plugin: the same report, data files, output and warnings, also of a source never seen."""
+    """The plugin changes neither reports nor data files, output or warnings of coverage."""
     app.file(".coveragerc", "[run]\nsource = .\nsource_pkgs = missing\n")
     command = ("-m", "coverage", "run", *mode, "-m", "pytest", *NOT_OURS, "-pno:cacheprovider", "--no-header")
     found = []
@@ -145,7 +145,7 @@ def test_data_of_an_earlier_run_does_not_count_and_what_is_appended_to_does(app:
 
 
 def test_data_of_child_processes_counts(app: Suite) -> None:
-    """In parallel mode, what children have measured belongs to the result, as it does after `coverage combine`."""
+    """In parallel mode, the measurements of child processes count, as they do after `coverage combine`."""
     app.write(
         test_child="""
             import subprocess, sys
@@ -171,7 +171,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 def test_a_process_that_the_environment_measures_tells_no_percent_and_keeps_its_data(app: Suite) -> None:
-    """It is a part of a measurement that somebody else will put together."""
+    """A process that is only part of a larger measurement records no percentage and keeps its data."""
     app.file("rc", "[run]\nparallel = true\nsource = .\n")
     session = run(app, "-c", STARTED_BY_ENVIRONMENT, *PYTEST[2:], COVERAGE_PROCESS_START=str(app.root / "rc"))
     assert session.end["metadata"]["coverage"] is True
@@ -200,7 +200,7 @@ def test_coverage_is_not_imported_by_us(app: Suite) -> None:
     ids=words,
 )
 def test_what_would_take_too_long_is_left_out(app: Suite, arguments: tuple[str, ...], expected: set[str]) -> None:
-    """A project that is too large to be analysed in the time that we have says only what pytest-cov has found."""
+    """If an analysis would take too long, only the percentage that pytest-cov has computed is recorded."""
     app.write(conftest="import pytest_swarmtask.sources.pytest.coverage as ours\nours._BYTES_PER_SECOND = 0")
     session = run(app, *arguments)
     assert session.end["metadata"]["coverage"] is True

@@ -1,4 +1,4 @@
-"""What the start of a session tells of its checkout, and what the user adds."""
+"""The start event of a session describes the checkout and has the user's metadata."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORBIDDEN = """
 
 
 def commit(project: Suite) -> None:
-    """Make a checkout of the project, with all its files committed."""
+    """Make the project a git checkout with all files committed."""
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.invalid"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "one"]):
         subprocess.run([*git, *arguments], cwd=project.root, check=True)
@@ -27,7 +27,7 @@ def commit(project: Suite) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("-n1",)], ids=words)
 def test_dirty(project: Suite, arguments: tuple[str, ...]) -> None:
-    """Changes of tracked files are told; that the session itself writes makes nothing dirty."""
+    """The start event shows changes of tracked files. Files that the session itself writes do not count."""
     project.write(test_it="def test(): pass")
     commit(project)
     assert project.pytest(*arguments).start["metadata"]["dirty"] is False
@@ -36,7 +36,7 @@ def test_dirty(project: Suite, arguments: tuple[str, ...]) -> None:
 
 
 def test_a_suite_that_forbids_processes(project: Suite) -> None:
-    """What a conftest has patched is not used, and not noticed."""
+    """If a conftest forbids processes, the state of the checkout is still found."""
     project.write(conftest=FORBIDDEN, test_it="def test(): pass")
     commit(project)
     session = project.pytest("-Werror")
@@ -64,7 +64,7 @@ def test_only_the_outermost_session_asks_git(project: Suite) -> None:
 
 
 def test_additions_of_the_user(project: Suite) -> None:
-    """`task_integration.metadata` is on the session's start, with its variables filled in."""
+    """The start event has the values of `task_integration.metadata`, with variables replaced."""
     project.file(
         ".taskmaster/config/workflow.yaml",
         "task_integration: {metadata: {team: core, shard: 'shard ${SHARD}', image: '${IMAGE:-none}'}}",

@@ -1,4 +1,4 @@
-"""Suites that freeze time, patch the operating system, close files, fork, or have ids that nobody expects."""
+"""Suites that freeze time, patch the operating system, close files, fork, or have unusual ids."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_after():
 
 
 def moment(event: Event) -> datetime:
-    """Return when an event happened."""
+    """Return the time of an event."""
     return datetime.strptime(event["timestamp"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
 
 
@@ -50,8 +50,7 @@ def moment(event: Event) -> datetime:
     ids=words,
 )
 def test_frozen_clock(project: Suite, how: str, scope: str, xdist: tuple[str, ...]) -> None:
-    """A suite that stops or turns back the clock, in tests or from its conftest on, changes no timestamp, no order,
-    no duration's sign and no id."""
+    """A frozen clock, in single tests or for the whole session, changes no timestamps, order, durations or ids."""
     if find_spec(how) is None:
         pytest.skip(f"{how} is not installed")
     start = FREEZE[how]
@@ -73,8 +72,7 @@ def test_frozen_clock(project: Suite, how: str, scope: str, xdist: tuple[str, ..
 
 @pytest.mark.parametrize("relay", [True, False])
 def test_frozen_clock_and_hung_webhook(project: Suite, relay: bool) -> None:
-    """A session whose conftest has stopped the clock still waits for a webhook that hangs no longer than it may, also
-    where no process can be started."""
+    """With a frozen clock, a session still stops waiting for a hung webhook, also if no process can be started."""
     if find_spec("freezegun") is None:
         pytest.skip("freezegun is not installed")
     hook = f"{FREEZE['freezegun']}\nfrozen.start()\n"
@@ -123,8 +121,7 @@ PATCHING = """
 
 
 def test_patched_system(project: Suite) -> None:
-    """Suites that forbid writing, opening, sockets, time, randomness or threads, empty the environment or change the
-    directory in their tests have all of their events in one journal."""
+    """All events are recorded if tests patch system functions, empty the environment or change the directory."""
     project.write(test_it=PATCHING)
     session = project.pytest()
     assert session.exit_code == 0, session.output
@@ -134,7 +131,7 @@ def test_patched_system(project: Suite) -> None:
 
 
 def test_patched_for_good(project: Suite) -> None:
-    """A suite that leaves `os.write`, `open` and `json.dumps` patched when its test is over loses no event either."""
+    """No event is lost if a test leaves `os.write`, `os.open`, `os.urandom` and `json.dumps` patched."""
     project.write(
         test_it="""
         import builtins, json, os
@@ -173,8 +170,7 @@ CLOSING = """
 
 @pytest.mark.parametrize(("first", "last"), [(3, 256), (900, 1024), (3, 4096)])
 def test_closed_files(project: Suite, first: int, last: int) -> None:
-    """A test that closes every file it can find, ours too, costs no event, and no event is written to a file that
-    the suite opens afterwards."""
+    """If a test closes all files, no event is lost, and no event is written to a file that the suite opens later."""
     session = project.write(test_it=CLOSING.format(first=first, last=last)).pytest(
         "-s", "-pno:faulthandler", "-pno:logging"
     )
@@ -214,8 +210,7 @@ FORKING = """
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_forks(project: Suite) -> None:
-    """A test that forks, and whose child exits, raises or runs on to the end of the session, ends once, as the
-    session does; the child's writing harms no line of the parent."""
+    """If a test forks, the test and the session still end once, and the child damages no line of the parent."""
     session = project.write(test_it=FORKING).pytest("-pno:warnings")
     names = ("child_exits", "child_runs_on", "after", "child_leaves")
     assert session.outcomes() == {f"test_it.py::test_{name}": "passed" for name in names}
@@ -225,8 +220,7 @@ def test_forks(project: Suite) -> None:
 
 
 def test_journal_that_cannot_be_written(project: Suite) -> None:
-    """Where the journal's folder cannot be made, outcomes and exit code are pytest's own, and the closing line says
-    that events were lost, and why."""
+    """If the journal cannot be created, results are unchanged, and the closing line shows the loss and the reason."""
     project.write(test_it="def test_a(): pass\ndef test_b(): assert 0")
     project.file(".taskmaster/events", "a file, where a folder should be")
     session = project.pytest()
@@ -238,7 +232,7 @@ def test_journal_that_cannot_be_written(project: Suite) -> None:
 
 
 def test_journal_that_is_removed(project: Suite) -> None:
-    """A suite that removes the journal under our hands is told so, and keeps its outcomes."""
+    """If a suite removes the journal, its results are unchanged and a message reports the removal."""
     project.write(test_it="import shutil\ndef test_a(): shutil.rmtree('.taskmaster')\ndef test_b(): pass")
     session = project.pytest()
     assert session.exit_code == 0
@@ -282,8 +276,7 @@ HOSTILE = """
 
 @pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
 def test_hostile_names_and_errors(project: Suite, xdist: tuple[str, ...]) -> None:
-    """Node ids and errors that are endless, hold control characters or a secret make whole events below 16 KiB, each
-    on a line of its own, from which the secret is gone."""
+    """Extremely long ids and errors, control characters and secrets give events below 16 KiB without the secret."""
     unescaped = "disable_test_id_escaping_and_forfeit_all_rights_to_community_support"
     project.file("pytest.ini", f"[pytest]\n{unescaped} = true\n")
     session = project.write(test_it=HOSTILE).pytest(*xdist)
@@ -297,7 +290,7 @@ def test_hostile_names_and_errors(project: Suite, xdist: tuple[str, ...]) -> Non
 
 
 def test_surrogates(project: Suite) -> None:
-    """Text that UTF-8 cannot carry makes an event all the same. (Under xdist such a suite fails by itself.)"""
+    """Text that UTF-8 cannot encode gives an event. Under xdist such a suite fails even without the plugin."""
     project.write(
         test_it="""
         import pytest
@@ -316,7 +309,7 @@ def test_surrogates(project: Suite) -> None:
 
 
 def test_secrets_of_the_environment(project: Suite) -> None:
-    """The value of a secret-looking variable stands in no event, whether in an id, an error or an argument."""
+    """The value of a variable with a secret-like name is in no event: neither in ids, nor errors, nor arguments."""
     secret = "correct-horse-battery"
     test = f"@pytest.mark.parametrize('value', ['{secret}'])\ndef test_a(value): raise ValueError(f'bad {{value}}')"
     project.write(test_it=f"import pytest\n{test}")
@@ -326,7 +319,7 @@ def test_secrets_of_the_environment(project: Suite) -> None:
 
 
 def test_secrets_of_the_command_line(project: Suite) -> None:
-    """Values of options and settings whose name is that of a secret stand in no event."""
+    """The value of an option or setting with a secret-like name is in no event."""
     project.write(
         conftest="""
         def pytest_addoption(parser):
@@ -344,7 +337,7 @@ def test_secrets_of_the_command_line(project: Suite) -> None:
 
 
 def test_reports_with_a_node_of_their_own(project: Suite) -> None:
-    """A conftest that puts things on its reports, under names that xdist uses as well, changes no outcome."""
+    """A conftest that adds attributes to its reports, even with names that xdist uses, changes no outcome."""
     hook = """
         import pytest
 
@@ -363,7 +356,7 @@ def test_reports_with_a_node_of_their_own(project: Suite) -> None:
 
 @pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
 def test_foreign_marker_of_our_name(project: Suite, xdist: tuple[str, ...]) -> None:
-    """Another tool's `task` marker, with arguments of other kinds, is no task of ours and breaks nothing."""
+    """The `task` marker of another tool, with other kinds of arguments, creates no task and breaks nothing."""
     project.write(
         test_it="""
         import pytest
@@ -391,7 +384,7 @@ def test_foreign_marker_of_our_name(project: Suite, xdist: tuple[str, ...]) -> N
 
 
 def test_recording_that_cannot_begin(project: Suite) -> None:
-    """Where the plugin itself is broken by what a conftest did before, the session is not, and the header says so."""
+    """If the plugin cannot start because of a conftest, the session runs normally and the header shows the reason."""
     hook = "import os\ndef refuse(count): raise AssertionError('the suite forbids this')\nos.urandom = refuse"
     session = project.write(conftest=hook, test_it="def test_a(): pass").pytest("-W", "error")
     assert session.exit_code == 0
@@ -421,7 +414,7 @@ BROKEN = """
     ],
 )
 def test_a_hook_of_ours_that_fails(project: Suite, module: str, name: str, method: str) -> None:
-    """A mistake of ours in a hook changes no outcome and is one warning below the closing line; the session ends."""
+    """An error in one of our hooks changes no outcome and prints one warning, and the end event is recorded."""
     project.write(conftest=BROKEN.format(module=module, name=name, method=method), test_it="def test_a(): pass")
     session = project.pytest("-W", "error")
     assert session.exit_code == 0

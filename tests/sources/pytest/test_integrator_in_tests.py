@@ -1,4 +1,4 @@
-"""The integrator that users call, used from a conftest and from tests."""
+"""Users call the integrator in a conftest and in tests."""
 
 from __future__ import annotations
 
@@ -42,8 +42,7 @@ HANDLERS = """
 
 @XDIST
 def test_handlers_of_a_conftest(project: Suite, xdist: tuple[str, ...]) -> None:
-    """Handlers, sync and async, that a conftest registers get the session's own events, in the reporting process, in
-    order; one that raises harms neither the others nor the session."""
+    """Handlers of a conftest get the session's events in order, and a handler that raises an error has no effect."""
     project.write(conftest=HANDLERS, test_it="def test_a(): pass\ndef test_b(): assert 0")
     session = project.pytest(*xdist)
     assert session.exit_code == 1
@@ -75,7 +74,7 @@ TRIGGERING = """
 
 
 def test_events_of_a_test(project: Suite) -> None:
-    """What a test triggers itself stands in the same run, below the span of that test."""
+    """An event that a test triggers belongs to the same run, and its parent is the span of the test."""
     session = project.write(test_it=TRIGGERING).pytest()
     assert session.exit_code == 0, session.output
     spans = {event["task_id"]: event["span_id"] for event in session.of("TEST_STARTED")}
@@ -90,7 +89,7 @@ def test_events_of_a_test(project: Suite) -> None:
 
 
 def test_events_of_a_test_under_xdist(project: Suite) -> None:
-    """What a test triggers in a worker belongs to the run of its session."""
+    """An event that a test triggers in an xdist worker belongs to the run of the session."""
     session = project.write(test_it=TRIGGERING).pytest("-n1")
     assert session.exit_code == 0, session.output
     assert len(session.of("BUILD_STARTED", "BUILD_COMPLETED", "DEPLOYMENT_STARTED")) == 3
@@ -99,7 +98,7 @@ def test_events_of_a_test_under_xdist(project: Suite) -> None:
 
 
 def test_events_after_the_session(project: Suite) -> None:
-    """What a conftest triggers when the session is over is journaled, and stands beside the session, not below it."""
+    """An event that a conftest triggers after the session belongs to the same run, but not to the session's span."""
     hook = """
         from pytest_swarmtask import trigger_task_event
 
@@ -114,7 +113,7 @@ def test_events_after_the_session(project: Suite) -> None:
 
 @XDIST
 def test_run_around_the_session(project: Suite, xdist: tuple[str, ...]) -> None:
-    """A session that is started by something else of a run becomes part of that run."""
+    """A session with `TRACEPARENT` belongs to the surrounding run."""
     trace_id, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     session = project.write(test_it="def test_a(): pass").pytest(*xdist, TRACEPARENT=f"00-{trace_id}-{parent}-01")
     assert {event["trace_id"] for event in session.events} == {trace_id}
@@ -123,7 +122,7 @@ def test_run_around_the_session(project: Suite, xdist: tuple[str, ...]) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_events_of_a_forked_child(project: Suite) -> None:
-    """What the child of a fork triggers is one more event of the run, in a segment of the child's own."""
+    """An event that a forked child triggers belongs to the same run, and is written to the child's own segment."""
     project.write(
         test_it="""
         import os

@@ -1,4 +1,4 @@
-"""`@pytest.mark.task("5.2")`: the tests of a task, as events of that task."""
+"""`@pytest.mark.task("5.2")` records the tests of a task as events of that task."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ MODULE = """
 
 @pytest.fixture(scope="module", params=["plain", "xdist"])
 def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The suite's session, plain or with two workers."""
+    """The session of the suite, without xdist or with two workers."""
     project = Suite(tmp_path_factory.mktemp("marker")).write(test_suite=SUITE, test_module=MODULE)
     return project.pytest("--strict-markers", *(["-n2"] if request.param == "xdist" else []))
 
 
 def ending(session: Session, task_id: str) -> Event:
-    """Return the event that ended a task."""
+    """Return the end event of a task."""
     (event,) = [event for event in session.of("TASK_COMPLETED", "TASK_FAILED") if event["task_id"] == task_id]
     return event
 
@@ -86,8 +86,7 @@ def ending(session: Session, task_id: str) -> Event:
     ],
 )
 def test_task_begins_and_ends_once(session: Session, task_id: str, event_type: str, counts: dict[str, int]) -> None:
-    """A task starts once and ends once, completed when none of its tests failed and failed when one did; marks on
-    functions, classes and modules count, several on one test, several ids in one mark, and a doubled one once."""
+    """A task starts and ends once, and fails if one of its tests fails, with any combination of marks."""
     assert session.about(task_id) == ["TASK_STARTED", event_type]
     metadata = ending(session, task_id)["metadata"]
     assert metadata["counts"] == counts
@@ -96,7 +95,7 @@ def test_task_begins_and_ends_once(session: Session, task_id: str, event_type: s
 
 
 def test_task_spans_its_tests(session: Session) -> None:
-    """A task starts no later than its first test ends, and ends when its last test has; both events share a span."""
+    """A task ends right after its last test. Its start and end share a span below the session's span."""
     types = [(event["event_type"], event["task_id"]) for event in session.events]
     tests = [f"test_suite.py::test_two[{number}]" for number in (1, 2, 3)]
     first = min(types.index(("TEST_FAILED" if test.endswith("[2]") else "TEST_PASSED", test)) for test in tests)
@@ -109,19 +108,19 @@ def test_task_spans_its_tests(session: Session) -> None:
 
 
 def test_failed_task_says_why(session: Session) -> None:
-    """A failed task names the tests that failed."""
+    """The end event of a failed task names the tests that failed."""
     assert ending(session, "2.1")["metadata"]["error"] == "1 of 3 tests failed: test_suite.py::test_two[2]"
 
 
 def test_partial(session: Session) -> None:
-    """A task is partial when one of its tests was skipped, and not when all passed."""
+    """A task is partial if one of its tests was skipped, and not if all passed."""
     assert ending(session, "1")["metadata"]["partial"] is True
     assert "partial" not in ending(session, "4")["metadata"]
 
 
 @pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
 def test_deselected(project: Suite, xdist: tuple[str, ...]) -> None:
-    """A task of which some tests were left out by -k is partial; one with none left has no events."""
+    """A task with deselected tests is partial. A task without any selected test has no events."""
     session = project.write(test_suite=SUITE).pytest("-k", "two and not 2] or one_a", *xdist)
     assert ending(session, "2.1")["metadata"]["partial"] is True
     assert ending(session, "2.1")["event_type"] == "TASK_COMPLETED"
@@ -130,7 +129,7 @@ def test_deselected(project: Suite, xdist: tuple[str, ...]) -> None:
 
 
 def test_stopped_before_its_last_test(project: Suite) -> None:
-    """A task whose tests did not all get their turn has not completed."""
+    """If a session stops before all tests of a task have run, the task fails."""
     project.write(
         test_it="""
         import pytest
@@ -153,7 +152,7 @@ def test_stopped_before_its_last_test(project: Suite) -> None:
 
 
 def test_dead_worker(project: Suite) -> None:
-    """A task whose test took its worker down with it has failed."""
+    """If a test crashes its worker, the task of the test fails."""
     project.write(
         test_it="""
         import os

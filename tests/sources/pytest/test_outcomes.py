@@ -1,4 +1,4 @@
-"""One suite with every way in which a test can end, run plain and under xdist: what the events say of it."""
+"""The events of a suite in which tests end in every possible way, without xdist and under xdist."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ SKIPPED_MODULE = """
 """
 
 EXPECTED = {
-    # the test: outcome, phase, what the error says
+    # the name of the test, its outcome, its phase, and a part of its error
     "test_passes": ("passed", "call", None),
     "test_parametrized[1]": ("passed", "call", None),
     "test_parametrized[2]": ("passed", "call", None),
@@ -190,7 +190,7 @@ EXPECTED = {
     "TestUnit::test_passes": ("passed", "call", None),
     "TestUnit::test_fails": ("failed", "call", "AssertionError: unit broke"),
     "TestUnit::test_subtest": ("failed", "call", "AssertionError: 1 == 1"),
-    "TestUnit::test_skip_mark": ("skipped", None, "marked"),  # pytest 9 says so in call, earlier ones in setup
+    "TestUnit::test_skip_mark": ("skipped", None, "marked"),  # pytest 9 reports this in call, earlier versions in setup
     "TestUnit::test_skip_call": ("skipped", "call", "called"),
     "TestUnit::test_expected": ("xfailed", "call", None),
     "TestUnit::test_unexpected": ("failed", "call", "Unexpected success"),
@@ -209,7 +209,7 @@ EVENT = {
 
 @pytest.fixture(scope="module", params=["plain", "xdist"])
 def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The suite's session, plain or with two workers."""
+    """The session of the suite, without xdist or with two workers."""
     project = Suite(tmp_path_factory.mktemp("outcomes"))
     project.write(test_suite=SUITE, test_skipped_module=SKIPPED_MODULE)
     return project.pytest(*(["-n2"] if request.param == "xdist" else []))
@@ -217,8 +217,7 @@ def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_each_way_to_end(session: Session, name: str) -> None:
-    """Setup, call and teardown, skips, xfails, xpasses and unittest's own come out as one event of the right type,
-    with the outcome word, the phase that decided it, and why."""
+    """Each way to end gives one event with the right type, outcome, phase and error."""
     outcome, phase, error = EXPECTED[name]
     event = session.ending(name if name.endswith(".py") else f"test_suite.py::{name}")
     metadata = event["metadata"]
@@ -232,12 +231,12 @@ def test_each_way_to_end(session: Session, name: str) -> None:
 
 
 def test_nothing_else_has_ended(session: Session) -> None:
-    """Each test that ran, and each module that was skipped, has an ending, and nothing else has."""
+    """Each test that ran and each skipped module has an end event, and nothing else has one."""
     assert len(session.outcomes()) == len(EXPECTED)
 
 
 def test_one_ending_for_each_start(session: Session) -> None:
-    """Every started test ends exactly once, after its start, in the same span, below the session's span."""
+    """Each started test ends exactly once, after its start and in the same span, below the session's span."""
     starts = {event["span_id"]: event for event in session.of("TEST_STARTED")}
     ends = {event["span_id"]: event for event in session.of(*ENDINGS) if event["metadata"]["phase"] != "collect"}
     assert starts.keys() == ends.keys()
@@ -248,8 +247,9 @@ def test_one_ending_for_each_start(session: Session) -> None:
 
 
 def test_counts_equal_junit(session: Session) -> None:
-    """The outcomes are those of pytest's own JUnit XML of the same run, one by one and in sum, and so are the
-    counts of the session's end; a test that fails and then breaks in teardown is one case more in JUnit."""
+    """The outcomes and the counts equal those of pytest's own JUnit XML.
+    A test that fails and then has an error in its teardown counts as two cases in JUnit.
+    """
     word = {"failed": "failure", "xpassed": "passed", "xfailed": "skipped"}
     outcomes = session.outcomes()
     ours = Counter((_case(node_id), word.get(outcome, outcome)) for node_id, outcome in outcomes.items())
@@ -267,13 +267,13 @@ def _case(node_id: str) -> str:
 
 
 def test_teardown_after_failure(session: Session) -> None:
-    """A test that failed and then broke in teardown keeps its own reason and tells the other beside it."""
+    """A test that fails and then has an error in its teardown records both errors."""
     for name in ("test_call_and_teardown", "test_setup_and_teardown"):
         assert session.ending(f"::{name}")["metadata"]["teardown_error"] == "RuntimeError: teardown broke"
 
 
 def test_facts_of_the_session(session: Session) -> None:
-    """The session's start and end carry what a receiver needs of the run; both belong to one span and one run."""
+    """The start and the end event of the session have their metadata, and share a span and a run."""
     assert session.events[0] == session.start
     assert session.events[-1] == session.end
     assert session.start["task_id"] == session.end["task_id"] == "pytest_run"
@@ -292,14 +292,14 @@ def test_facts_of_the_session(session: Session) -> None:
 
 
 def test_place_of_a_failure(session: Session) -> None:
-    """A failure says where, as an editor opens it."""
+    """A failure records its file and line in the form that editors open."""
     path, _, line = session.ending("py::test_fails")["metadata"]["location"].rpartition(":")
     assert path.endswith("test_suite.py")
     assert line.isdigit()
 
 
 def test_ids_are_unique(session: Session) -> None:
-    """No two events share an id, and no id holds a dot."""
+    """All event ids are unique, and none contains a dot."""
     ids = [event["id"] for event in session.events]
     assert len(set(ids)) == len(ids)
     assert not any("." in event_id for event_id in ids)

@@ -1,4 +1,4 @@
-"""`--swarmtask-report` writes the report when all is over, and whatever becomes of it the session is as it was."""
+"""`--swarmtask-report` writes the report after the session, and never changes the result of the session."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SUITE = "def test_a(): pass\ndef test_b(): assert 0"
 
 
 def said(session: Session) -> list[str]:
-    """Return what is said of the report."""
+    """Return the lines about the report."""
     return [line for line in session.output.splitlines() if "report" in line and line.startswith("swarmtask: ")]
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n2",)], ids=["alone", "xdist"])
 def test_the_report_of_this_session(project: Suite, arguments: tuple[str, ...]) -> None:
-    """It tells of the whole session, its end included; one line says where it is."""
+    """The report covers the whole session including its end, and one line shows its path."""
     session = project.write(test_it=SUITE).pytest("--swarmtask-report=out/r.html", *arguments)
     assert session.exit_code == 1
     target = project.root / "out" / "r.html"
@@ -31,7 +31,7 @@ def test_the_report_of_this_session(project: Suite, arguments: tuple[str, ...]) 
 
 
 def test_the_ini_key(project: Suite) -> None:
-    """It is below the root folder, wherever pytest is started."""
+    """The ini key is a path relative to the root folder, also if pytest is started for a subfolder."""
     project.file("pytest.ini", "[pytest]\nswarmtask_report = r.html\n")
     project.file("sub/test_it.py", "def test_a(): pass")
     session = project.pytest("sub")
@@ -40,7 +40,7 @@ def test_the_ini_key(project: Suite) -> None:
 
 
 def test_where_it_cannot_be_written(project: Suite) -> None:
-    """One warning says why, and the exit code is pytest's own."""
+    """If the report cannot be written, one warning shows the reason, and the exit code is unchanged."""
     project.file("file", "")
     session = project.write(test_it="def test_a(): pass").pytest("--swarmtask-report=file/r.html")
     (line,) = said(session)
@@ -55,7 +55,7 @@ def test_none_where_nothing_runs(project: Suite) -> None:
 
 
 def test_the_watched_process_loads_nothing_for_it(project: Suite) -> None:
-    """Neither the template engine nor what reads the history, though the report is written."""
+    """Writing the report loads neither the template engine nor the history in the pytest process."""
     project.write(
         conftest="""
             import atexit, sys
@@ -73,7 +73,7 @@ def test_the_watched_process_loads_nothing_for_it(project: Suite) -> None:
 
 
 def test_a_suite_that_forbids_processes(project: Suite) -> None:
-    """What a suite does to `subprocess` concerns only itself."""
+    """The report is written even if the suite patches `subprocess`."""
     project.write(
         test_it="""
             import subprocess

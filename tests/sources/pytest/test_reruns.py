@@ -1,4 +1,4 @@
-"""Tests that are run again after they failed (pytest-rerunfailures)."""
+"""Tests that are rerun after a failure, as with pytest-rerunfailures."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SUITE = """
 
 @pytest.fixture(scope="module", params=["plain", "xdist"])
 def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The suite's session with two reruns, plain or with a worker."""
+    """The session of the suite with two reruns, without xdist or with a worker."""
     project = Suite(tmp_path_factory.mktemp("reruns")).write(test_suite=SUITE)
     return project.pytest("--reruns=2", *(["-n1"] if request.param == "xdist" else []))
 
@@ -61,14 +61,14 @@ def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     ],
 )
 def test_one_start_and_one_ending(session: Session, name: str, outcome: str, attempt: int) -> None:
-    """A test that is run again has one start and one ending: that of its last attempt, with the number of attempts."""
+    """A test with reruns has one start and one end event, which shows the last outcome and the number of attempts."""
     event = session.ending(f"::{name}")
     assert session.about(event["task_id"]) == ["TEST_STARTED", event["event_type"]]
     assert (event["metadata"]["outcome"], event["metadata"]["attempt"]) == (outcome, attempt)
 
 
 def test_reason_of_the_last_attempt(session: Session) -> None:
-    """What earlier attempts said is gone once the last one has decided."""
+    """The end event has only the error of the last attempt."""
     assert session.ending("test_never")["metadata"]["error"] == "ValueError: try 3"
     assert "error" not in session.ending("test_third_time")["metadata"]
 
@@ -80,8 +80,7 @@ def test_counts(session: Session) -> None:
 
 
 def test_failures_that_a_plugin_keeps_to_itself(project: Suite) -> None:
-    """Where a plugin (flaky, for one) runs a test again and shows nothing of the failure but setup and teardown, the
-    test has one start and one ending all the same."""
+    """A test has one start and one end even if a plugin (such as flaky) hides the failed calls of earlier attempts."""
     project.write(
         conftest="""
         from _pytest.runner import runtestprotocol
@@ -116,7 +115,7 @@ def test_failures_that_a_plugin_keeps_to_itself(project: Suite) -> None:
 
 
 def test_bodies_that_nobody_reports(project: Suite) -> None:
-    """A test of whose body no report ever comes has been skipped, at the latest when the session ends."""
+    """A test whose call is never reported ends as skipped, at the latest at the end of the session."""
     hook = """
         from _pytest.runner import call_and_report
 

@@ -1,4 +1,4 @@
-"""The ways in which a whole session can end, and what they do to the tests in it."""
+"""A session can end in different ways, and its running tests always get an end event."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THREE = """
 
 
 def reason_of(session: Session) -> str:
-    """Return the reason that the session's end gives, after checking that it fits the exit code."""
+    """Return the reason in the session's end event, and check that it fits the exit code."""
     end = session.end
     assert end["event_type"] == ("TASK_FAILED" if session.exit_code else "TASK_COMPLETED")
     assert end["metadata"]["exit_code"] == session.exit_code
@@ -46,8 +46,9 @@ def test_passed(project: Suite) -> None:
 
 @TWO_WORKERS
 def test_collection_error(project: Suite, xdist: tuple[str, ...]) -> None:
-    """A module that cannot be imported is one TEST_FAILED of the phase collect, although each worker reports it in
-    words of its own, and the session has failed; plain, no test runs, under xdist the others do."""
+    """A module that cannot be imported gives one TEST_FAILED in the phase collect, and the session fails.
+    Without xdist no test runs. Under xdist the other tests run, and each worker reports the error in different words.
+    """
     broken = "import os\nraise ImportError(f'no_such_module in {os.getpid()}')"
     project.write(test_broken=broken, test_fine="def test_a(): pass")
     session = project.pytest(*xdist)
@@ -67,7 +68,7 @@ def test_collection_error(project: Suite, xdist: tuple[str, ...]) -> None:
     ids=words,
 )
 def test_stopped_early(project: Suite, arguments: tuple[str, ...], ran: int) -> None:
-    """With -x, --maxfail and --stepwise just the tests that ran have started, and each has ended as it did."""
+    """With -x, --maxfail and --stepwise only the tests that ran have events, with their own outcomes."""
     session = project.write(test_it=THREE).pytest(*arguments)
     assert len(session.of("TEST_STARTED")) == len(session.outcomes()) == ran
     assert session.outcomes()["test_it.py::test_b"] == "failed"
@@ -76,7 +77,7 @@ def test_stopped_early(project: Suite, arguments: tuple[str, ...], ran: int) -> 
 
 
 def test_stopped_early_under_xdist(project: Suite) -> None:
-    """With -x under xdist every test that has started has one ending, and the session was interrupted."""
+    """With -x under xdist, every started test has one end event, and the session was interrupted."""
     tests = "\n".join(f"def test_{n}(): assert {n} != 3" for n in range(40))
     session = project.write(test_it=tests).pytest("-n2", "-x")
     assert session.exit_code == 2
@@ -86,7 +87,7 @@ def test_stopped_early_under_xdist(project: Suite) -> None:
 
 
 def test_last_failed(project: Suite) -> None:
-    """With --lf only the tests that failed before start."""
+    """With --lf only the tests that failed in the last session are started."""
     project.write(test_it=THREE).pytest()
     session = project.pytest("--lf")
     assert session.outcomes() == {"test_it.py::test_b": "failed"}
@@ -95,7 +96,7 @@ def test_last_failed(project: Suite) -> None:
 
 @pytest.mark.parametrize("code", ["", ", returncode=7", ", returncode=0"])
 def test_pytest_exit(project: Suite, code: str) -> None:
-    """`pytest.exit` in a test closes that test as crashed; the session's end has its message and its exit code."""
+    """`pytest.exit` in a test ends the test as crashed, and the session's end event has reason and exit code."""
     project.write(test_it=f"import pytest\ndef test_a(): pass\ndef test_b(): pytest.exit('enough of this'{code})")
     session = project.pytest()
     assert session.exit_code == int(code[-1:] or 2)
@@ -105,13 +106,13 @@ def test_pytest_exit(project: Suite, code: str) -> None:
 
 
 def in_flight(project: Suite, name: str) -> bool:
-    """Tell whether the reporting process knows that a test has started."""
+    """Whether the reporting process has recorded the start of a test."""
     return any(event["task_id"].endswith(name) for event in project.events())
 
 
 @XDIST
 def test_ctrl_c(project: Suite, xdist: tuple[str, ...]) -> None:
-    """Ctrl-C closes the test in flight as crashed, ends the session as interrupted, and leaves exit code 2."""
+    """Ctrl-C ends the running test as crashed and the session as interrupted, with exit code 2."""
     project.write(
         test_it="""
         import pathlib, time
@@ -140,7 +141,7 @@ def test_ctrl_c(project: Suite, xdist: tuple[str, ...]) -> None:
         deadline = time.monotonic() + 60
         while not (started.exists() and in_flight(project, "test_b")) and time.monotonic() < deadline:
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         output, _ = process.communicate(timeout=60)
     session = Session(process.returncode, output, "", project.events(), project.root / "junit.xml")
     assert session.exit_code == 2, output
@@ -154,7 +155,7 @@ def test_ctrl_c(project: Suite, xdist: tuple[str, ...]) -> None:
 
 @XDIST
 def test_internal_error(project: Suite, xdist: tuple[str, ...]) -> None:
-    """A hook that raises ends the session as an internal error, with the exception; no started test stays open."""
+    """A hook that raises an error ends the session as an internal error, and every started test ends."""
     hook = "def pytest_runtest_logreport(report):\n    raise RuntimeError('the hook broke')"
     project.write(conftest=hook, test_it=THREE)
     session = project.pytest(*xdist)
@@ -165,7 +166,7 @@ def test_internal_error(project: Suite, xdist: tuple[str, ...]) -> None:
 
 
 def test_usage_error(project: Suite) -> None:
-    """A path that does not exist ends the session as a usage error, exit code 4, without tests."""
+    """A path that does not exist ends the session as a usage error with exit code 4 and without tests."""
     session = project.pytest("no_such_file.py")
     assert session.exit_code == 4
     assert session.types() == ["TASK_STARTED", "TASK_FAILED"]
@@ -173,14 +174,14 @@ def test_usage_error(project: Suite) -> None:
 
 
 def test_bad_option(project: Suite) -> None:
-    """Where pytest refuses its command line there is no session, and no event."""
+    """If pytest refuses its command line, there is no session and no event."""
     session = project.pytest("--no-such-option")
     assert session.exit_code == 4
     assert session.events == []
 
 
 def test_nothing_collected(project: Suite) -> None:
-    """A session without tests keeps exit code 5 and says so."""
+    """A session without tests keeps exit code 5, and its end event gives the reason."""
     session = project.pytest()
     assert session.exit_code == 5
     assert session.types() == ["TASK_STARTED", "TASK_FAILED"]
@@ -189,7 +190,7 @@ def test_nothing_collected(project: Suite) -> None:
 
 @pytest.mark.parametrize("option", ["--collect-only", "--fixtures", "--markers"])
 def test_nothing_runs(project: Suite, option: str) -> None:
-    """Sessions that only list something have no events of tests, and keep their exit code."""
+    """A session that only lists something records no tests and keeps its exit code."""
     session = project.write(test_it=THREE).pytest(option)
     assert session.exit_code == 0
     assert session.of("TEST_STARTED", "TEST_PASSED", "TEST_FAILED", "TEST_SKIPPED") == []
@@ -201,7 +202,7 @@ def test_nothing_runs(project: Suite, option: str) -> None:
     ("option", "outcome"), [("--setup-only", "skipped"), ("--setup-plan", "skipped"), ("--setup-show", "passed")]
 )
 def test_setup_only(project: Suite, option: str, outcome: str) -> None:
-    """Tests whose bodies are left out are skipped, not passed."""
+    """A test whose body is not run is skipped, not passed."""
     session = project.write(test_it="def test_a(tmp_path): pass").pytest(option)
     assert session.exit_code == 0
     assert session.outcomes() == {"test_it.py::test_a": outcome}
@@ -209,7 +210,7 @@ def test_setup_only(project: Suite, option: str, outcome: str) -> None:
 
 @pytest.mark.skipif(pytest.version_tuple < (9, 1), reason="--max-warnings is younger")
 def test_too_many_warnings(project: Suite) -> None:
-    """More warnings than allowed fail the session with the exit code that pytest gives it; its test has passed."""
+    """With more warnings than allowed, the session fails with pytest's exit code, and the test still passes."""
     session = project.write(test_it="import warnings\ndef test_a(): warnings.warn('old')").pytest("--max-warnings=0")
     assert session.exit_code == 6
     assert session.outcomes() == {"test_it.py::test_a": "passed"}
@@ -217,7 +218,7 @@ def test_too_many_warnings(project: Suite) -> None:
 
 
 def test_exit_code_of_another_plugin(project: Suite) -> None:
-    """The session's end tells the exit code that other plugins leave, whatever it was before."""
+    """The end event has the final exit code, even if another plugin changes it."""
     hook = "def pytest_sessionfinish(session): session.exitstatus = 9"
     session = project.write(conftest=hook, test_it="def test_a(): pass").pytest()
     assert session.exit_code == 9
@@ -235,7 +236,7 @@ def test_exit_code_of_another_plugin(project: Suite) -> None:
     ],
 )
 def test_broken_finish(project: Suite, statement: str, code: int) -> None:
-    """Where another plugin breaks off the end of the session it is told all the same, with the exit code it gets."""
+    """If another plugin aborts the end of the session, the end event is still recorded, with the right exit code."""
     hook = f"import pytest\ndef pytest_sessionfinish(session): {statement}"
     session = project.write(conftest=hook, test_it="def test_a(): pass").pytest()
     assert session.exit_code == code
@@ -252,7 +253,7 @@ def test_broken_finish(project: Suite, statement: str, code: int) -> None:
     ],
 )
 def test_broken_start(project: Suite, statement: str, code: int) -> None:
-    """A session that another plugin breaks off while it starts ends as well, with the exit code it gets."""
+    """If another plugin aborts the start of the session, the end event is recorded, with the right exit code."""
     hook = f"import pytest\ndef pytest_sessionstart(session): {statement}"
     session = project.write(conftest=hook, test_it="def test_a(): pass").pytest()
     assert session.exit_code == code

@@ -1,4 +1,4 @@
-"""Subtests: pytest 9's own, and those of the plugin pytest-subtests on earlier versions."""
+"""Subtests of pytest 9, and of the plugin pytest-subtests on earlier versions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ SUITE = """
 
 @pytest.fixture(scope="module", params=["plain", "xdist"])
 def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The suite's session, plain or with two workers."""
+    """The session of the suite, without xdist or with two workers."""
     project = Suite(tmp_path_factory.mktemp("subtests")).write(test_suite=SUITE)
     return project.pytest(*(["-n2"] if request.param == "xdist" else []))
 
@@ -86,8 +86,9 @@ def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_outcome_of_the_parent(
     session: Session, name: str, outcome: str, failed: int | None, error: str | None
 ) -> None:
-    """A test with subtests ends once; it has failed when one of them has, also where pytest reports the parent as
-    passed or skipped, and says how many failed and why the first one did."""
+    """A test fails if one of its subtests fails, and its end event has their number and the first error.
+    This also applies if pytest reports the test itself as passed or skipped.
+    """
     metadata = session.ending(f"::{name}")["metadata"]
     assert metadata["outcome"] == outcome
     assert metadata.get("failed_subtests") == failed
@@ -95,6 +96,6 @@ def test_outcome_of_the_parent(
 
 
 def test_one_ending_for_each_test(session: Session) -> None:
-    """Subtests begin and end no tests of their own."""
+    """A subtest has no start or end event of its own."""
     assert len(session.of("TEST_STARTED")) == len(session.outcomes()) == 8
     assert session.exit_code == 1

@@ -1,4 +1,4 @@
-"""The job summary of GitHub Actions: what `GITHUB_STEP_SUMMARY` gets from a session."""
+"""A session writes its job summary for GitHub Actions to `GITHUB_STEP_SUMMARY`."""
 
 from __future__ import annotations
 
@@ -49,21 +49,21 @@ def summarised(project: Suite, path: Path, *arguments: str, **environ: str) -> S
 
 
 def rows(text: str, header: str) -> list[list[str]]:
-    """Return the cells of the table whose first column has this header, as they are shown."""
+    """Return the displayed cells of the table whose first column has this header."""
     (body,) = re.findall(rf"^\| {header} \|[^\n]*\n\|[ |-]+\|\n((?:\|[^\n]*\|\n)*)", text, re.MULTILINE)
     lines = [line.strip("|").split("|") for line in body.splitlines()]
     return [[html.unescape(re.sub("</?code>", "", cell)).strip() for cell in line] for line in lines]
 
 
 def same_for_all_runs(text: str) -> str:
-    """Return a summary without what differs from run to run."""
+    """Return a summary without the parts that differ in each run."""
     text = re.sub(r"\| slowest .*?\n\n", "", text, flags=re.DOTALL)
     text = re.sub(r"\d+\.\d\d s", "0.00 s", text)
     return re.sub(r"Python [\d.]+\w*, pytest [\w.]+", "Python 3, pytest 9", text)
 
 
 def test_the_example_of_the_document(project: Suite, path: Path) -> None:
-    """docs/ci.md shows the summary of this session, to the letter."""
+    """docs/ci.md shows exactly the summary of this session."""
     shown = "\n".join(re.findall(r"^> ?(.*)$", DOCUMENT, re.MULTILINE))
     project.file("tests/test_api.py", EXAMPLE)
     session = summarised(project, path, WORKFLOW_ENVIRONMENT="staging")
@@ -93,7 +93,7 @@ def test_a_long_list_is_cut(project: Suite, path: Path) -> None:
 
 
 def test_what_tests_say_stays_text(project: Suite, path: Path) -> None:
-    """Markup in names and messages is shown, not obeyed, secrets are hidden, and control characters go."""
+    """In names and messages, markup is displayed as text, secrets are hidden, and control characters are removed."""
     project.write(
         test_it=r"""
             import os, pytest
@@ -135,7 +135,7 @@ FACTS: dict[str, Any] = {
 @given(st.text(), st.text(), st.text())
 @settings(deadline=None)
 def test_any_text_is_one_cell(test: str, message: str, place: str) -> None:
-    """Whatever is put into the table comes out of it as three cells of printable text."""
+    """Any text in the table gives three cells of printable text."""
     text = markdown(failures=[(test, message, place)], **FACTS)
     ((*cells,),) = rows(text, "failed")
     assert len(cells) == 3

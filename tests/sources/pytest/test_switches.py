@@ -1,4 +1,4 @@
-"""Switching the plugin off, its options, and sessions inside of tests."""
+"""The switches that disable the plugin, its options, and sessions inside tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ QUIET_CONFIG = """
     ids=words,
 )
 def test_off(project: Suite, switch: str, xdist: tuple[str, ...]) -> None:
-    """Each of the switches leaves no event, no line and no journal, also under xdist."""
+    """Each switch disables all events, all output and the journal, also under xdist."""
     project.write(test_it=ONE)
     environ = {"SWARMTASK_DISABLED": "1"} if switch == "variable" else {}
     if switch == "ini":
@@ -45,25 +45,25 @@ def test_off(project: Suite, switch: str, xdist: tuple[str, ...]) -> None:
 
 
 def test_variable_of_nought(project: Suite) -> None:
-    """SWARMTASK_DISABLED=0 does not switch it off."""
+    """SWARMTASK_DISABLED=0 does not disable the plugin."""
     assert len(project.write(test_it=ONE).pytest(SWARMTASK_DISABLED="0").events) == 4
 
 
 def test_named_and_found(project: Suite) -> None:
-    """`-p swarmtask` beside the installed entry point loads the plugin once."""
+    """`-p swarmtask` in addition to the installed entry point loads the plugin once."""
     session = project.write(test_it=ONE).pytest("-p", "swarmtask")
     assert session.exit_code == 0
     assert len(session.events) == 4
 
 
 def test_named_without_autoload(project: Suite) -> None:
-    """`-p swarmtask` is enough where plugins are not loaded by themselves."""
+    """`-p swarmtask` loads the plugin if the automatic loading of plugins is disabled."""
     session = project.write(test_it=ONE).pytest("-p", "swarmtask", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert len(session.events) == 4
 
 
 def test_help(project: Suite) -> None:
-    """The options stand in one group of --help, and the ini keys are listed there."""
+    """`--help` lists the options in one group, and lists the ini keys."""
     text = project.pytest("--help").output
     group = text.partition("workflow events (pytest-swarmtask):\n")[2].partition("\n\n")[0]
     options = {"--no-swarmtask", "--swarmtask-task-id", "--swarmtask-drain-timeout", "--swarmtask-report"}
@@ -75,7 +75,7 @@ def test_help(project: Suite) -> None:
 
 @pytest.mark.parametrize("how", ["option", "ini", "file"])
 def test_task_id_of_the_session(project: Suite, how: str) -> None:
-    """The session's task id can be given by option, ini key and configuration."""
+    """An option, an ini key or the configuration sets the task id of the session."""
     project.write(test_it=ONE)
     if how == "ini":
         project.file("pytest.ini", "[pytest]\nswarmtask_task_id = nightly\n")
@@ -87,7 +87,7 @@ def test_task_id_of_the_session(project: Suite, how: str) -> None:
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan"])
 def test_bad_drain_timeout(project: Suite, value: str) -> None:
-    """A drain timeout that is no number of seconds is a usage error, as option and as ini key, and no session."""
+    """An invalid drain timeout, as an option or an ini key, is a usage error, and there is no session."""
     option = [f"--swarmtask-drain-timeout={value}"] if value == "soon" else []
     project.file("pytest.ini", f"[pytest]\nswarmtask_drain_timeout = {'1' if option else value}\n")
     session = project.write(test_it=ONE).pytest(*option)
@@ -97,7 +97,7 @@ def test_bad_drain_timeout(project: Suite, value: str) -> None:
 
 
 def test_invalid_configuration(project: Suite) -> None:
-    """A workflow.yaml that cannot be followed is one warning in the header; the defaults hold, and all is recorded."""
+    """An invalid workflow.yaml gives one warning in the header, and events are recorded with the defaults."""
     project.file(".taskmaster/config/workflow.yaml", "task_integration:\n  enabeld: false\n")
     session = project.write(test_it=ONE).pytest("-W", "error")
     assert session.exit_code == 0
@@ -132,7 +132,7 @@ INNER = """
 
 
 def nested(project: Suite, arguments: list[str], *options: str) -> list[str]:
-    """Run a suite whose tests run pytest themselves; return the names of the tests of which there are events."""
+    """Run a suite whose tests run pytest, and return the names of all recorded tests."""
     project.write(test_outer=INNER.format(arguments=[*UNRELATED, *arguments]))
     session = project.pytest("--basetemp=inner", *options)
     assert session.exit_code == 0, session.output
@@ -143,11 +143,11 @@ def nested(project: Suite, arguments: list[str], *options: str) -> list[str]:
 
 @pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
 def test_nested_sessions_are_silent(project: Suite, xdist: tuple[str, ...]) -> None:
-    """Sessions inside of a test, in process and as a subprocess, have no events, and leave the outer one whole."""
+    """Sessions inside a test, in process and as a subprocess, record nothing and do not affect the outer session."""
     assert sorted(nested(project, [], *xdist)) == ["test_after", "test_as_subprocess", "test_in_process"]
 
 
 def test_nested_sessions_that_ask(project: Suite) -> None:
-    """`-p swarmtask` on the command line of a nested session has it recorded."""
+    """`-p swarmtask` on the command line of a nested session records that session."""
     names = Counter(nested(project, ["-p", "swarmtask"]))
     assert (names["test_inner"], names["test_inner_too"], names["test_after"], len(names)) == (2, 2, 1, 5)

@@ -1,4 +1,4 @@
-"""What the user sees of the plugin, and that nothing else of a session changes."""
+"""The plugin prints only its own lines, and changes nothing else in a session."""
 
 from __future__ import annotations
 
@@ -72,9 +72,8 @@ SUITE = """
     ids=words,
 )
 def test_two_lines(project: Suite, arguments: tuple[str, ...], header: bool, closing: bool) -> None:
-    """A line of the header names the run, a closing one counts the events and tells how to see more, within 80 columns.
-
-    -q hides the first, -q -q both.
+    """The header shows the run, and the closing line shows the number of events and a command, within 80 columns.
+    -q hides the header, -q -q hides both lines.
     """
     session = project.write(test_it="def test_a(): pass").pytest(*arguments)
     run = session.start["trace_id"]
@@ -85,7 +84,7 @@ def test_two_lines(project: Suite, arguments: tuple[str, ...], header: bool, clo
 
 
 def test_closing_line_counts_the_journal(project: Suite) -> None:
-    """The number in the closing line is the number of events in the journal, the session's end included."""
+    """The closing line shows the number of events in the journal, including the end of the session."""
     session = project.write(
         test_it="import pytest\n@pytest.mark.parametrize('n', range(5))\ndef test_a(n): pass"
     ).pytest("-n1")
@@ -94,13 +93,13 @@ def test_closing_line_counts_the_journal(project: Suite) -> None:
 
 
 def plain(session: Session) -> str:
-    """Return the output without our lines, and without what no two runs have in common."""
+    """Return the output without our lines and without the parts that differ in each run."""
     lines = [line for line in session.output.splitlines() if "swarmtask:" not in line]
     return re.sub(r"\b\d+\.\d+s|=+|0x[0-9a-f]+|swarmtask-[\d.]+, ", "", "\n".join(lines))
 
 
 def details(session: Session) -> str:
-    """Return the JUnit XML without what no two runs have in common."""
+    """Return the JUnit XML without the parts that differ in each run."""
     return re.sub(r'(time|timestamp|hostname)="[^"]*"|0x[0-9a-f]+', "", session.junit.read_text("utf-8"))
 
 
@@ -121,8 +120,9 @@ def details(session: Session) -> str:
     ids=words,
 )
 def test_no_effect(project: Suite, arguments: tuple[str, ...]) -> None:
-    """With the plugin a session has the same outcomes, captured output, exit code, order and terminal output as
-    without it, but for our two lines; also under options that turn small things into errors."""
+    """The plugin changes neither outcomes, captured output, exit code, order nor terminal output, apart from two lines.
+    This also applies with options that turn small problems into errors.
+    """
     project.write(test_suite=SUITE)
     off = project.pytest("-pno:swarmtask", *arguments)
     off_details = details(off)
@@ -135,7 +135,7 @@ def test_no_effect(project: Suite, arguments: tuple[str, ...]) -> None:
 
 
 def test_no_effect_under_xdist(project: Suite) -> None:
-    """The same under xdist: the same outcome for every test, and the same exit code."""
+    """Under xdist, the plugin changes neither outcomes nor the exit code."""
     project.write(test_suite=SUITE.replace("test_threads", "threads"))
     off = project.pytest("-pno:swarmtask", "-n2")
     off_cases = off.cases
@@ -146,7 +146,7 @@ def test_no_effect_under_xdist(project: Suite) -> None:
 
 
 def test_nothing_is_left_in_the_project(project: Suite) -> None:
-    """All that a session leaves is the journal, which hides itself from version control."""
+    """A session leaves only the journal behind, which version control ignores."""
     project.write(test_it="def test_a(): pass").pytest("-pno:cacheprovider", PYTHONDONTWRITEBYTECODE="1")
     assert sorted(path.name for path in project.root.iterdir()) == [".taskmaster", "junit.xml", "test_it.py"]
     assert [path.name for path in (project.root / ".taskmaster").iterdir()] == ["events"]
@@ -154,7 +154,7 @@ def test_nothing_is_left_in_the_project(project: Suite) -> None:
 
 
 def test_private(project: Suite) -> None:
-    """The journal can be read by its owner only."""
+    """Only the owner can read the journal."""
     project.write(test_it="def test_a(): pass").pytest()
     folder = project.root / ".taskmaster" / "events"
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -1,4 +1,4 @@
-"""Sessions with several workers: reported once, by the controller."""
+"""The controller records a session with several workers once."""
 
 from __future__ import annotations
 
@@ -34,37 +34,36 @@ DYING = """
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """Twelve tests on two workers."""
+    """A session with twelve tests on two workers."""
     return Suite(tmp_path_factory.mktemp("xdist")).write(test_suite=SUITE).pytest("-n2")
 
 
 def test_each_event_once(session: Session) -> None:
-    """Each test starts once and ends once, and the session does, although controller and workers load the plugin."""
+    """The session and each test start and end once, although the controller and the workers load the plugin."""
     assert Counter(session.types()) == {"TASK_STARTED": 1, "TEST_STARTED": 12, "TEST_PASSED": 12, "TASK_COMPLETED": 1}
     assert len(session.outcomes()) == 12
 
 
 def test_one_writer_and_one_run(session: Session) -> None:
-    """All of it has one trace id and is written by one process."""
+    """All events have the same trace id and are written by one process."""
     assert len({event["trace_id"] for event in session.events}) == 1
     assert len({event["id"].partition("-")[0] for event in session.events}) == 1
 
 
 def test_worker_names(session: Session) -> None:
-    """The ending of a test names the worker that ran it."""
+    """The end event of a test names the worker that ran it."""
     assert {event["metadata"]["worker"] for event in session.of("TEST_PASSED")} == {"gw0", "gw1"}
 
 
 def test_spans_of_simultaneous_tests(session: Session) -> None:
-    """Tests that run at the same time are siblings below the session, each in a span of its own."""
+    """Tests that run at the same time have their own spans, all of them children of the session's span."""
     tests = session.of("TEST_STARTED", *ENDINGS)
     assert {event["parent_span_id"] for event in tests} == {session.start["span_id"]}
     assert len({(event["span_id"], event["task_id"]) for event in tests}) == 12
 
 
 def test_dead_worker(project: Suite) -> None:
-    """The test in which a worker died has crashed, with the worker's name; the session goes on with another worker,
-    ends every other test as it should, and gives its own exit code."""
+    """If a worker dies, its test ends as crashed with the worker's name, and the other tests run on a new worker."""
     session = project.write(test_it=DYING).pytest("-n1")
     assert session.exit_code == 1
     assert session.outcomes() == {
@@ -82,7 +81,7 @@ def test_dead_worker(project: Suite) -> None:
 
 
 def test_all_workers_dead(project: Suite) -> None:
-    """Where no worker is left or may be started, what had started has ended, and so has the session."""
+    """If no worker is left, every started test and the session still end."""
     session = project.write(test_it=DYING).pytest("-n1", "--max-worker-restart=0")
     assert session.exit_code != 0
     assert session.ending("test_dies")["metadata"]["outcome"] == "crashed"
@@ -91,8 +90,7 @@ def test_all_workers_dead(project: Suite) -> None:
 
 
 def test_dist_each(project: Suite) -> None:
-    """With --dist=each a test starts and ends once on each worker, each time in a span of its own and with its
-    worker's own outcome, also while one worker is ahead of the other."""
+    """With --dist=each, a test starts and ends once on each worker, with its own span and outcome for each worker."""
     project.write(
         test_it="""
         import os
@@ -141,12 +139,12 @@ def test_dist_each(project: Suite) -> None:
 
 @pytest.mark.parametrize("dist", ["loadfile", "worksteal"])
 def test_other_schedulers(project: Suite, dist: str) -> None:
-    """However xdist spreads the tests, each has one start and one end."""
+    """With any scheduler of xdist, each test has one start and one end."""
     session = project.write(test_suite=SUITE).pytest("-n2", f"--dist={dist}")
     assert len(session.of("TEST_STARTED")) == len(session.outcomes()) == 12
 
 
 def test_no_workers(project: Suite) -> None:
-    """With -n0 xdist is loaded and does nothing; the tests name no worker."""
+    """With -n0, xdist is loaded but inactive, and the tests name no worker."""
     session = project.write(test_it="def test_a(): pass").pytest("-n0")
     assert "worker" not in session.ending("test_a")["metadata"]
