@@ -1,4 +1,4 @@
-"""Many writers at once, every way to have them, and what suites do to threads and sockets: nothing is lost or mixed."""
+"""Many concurrent writers, and suites that patch threads and sockets, neither lose nor mix up events."""
 
 from __future__ import annotations
 
@@ -59,8 +59,11 @@ assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * len(pids)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_crowd(lab: Lab, receiver: Receiver) -> None:
-    """32 processes of 16 threads each emit at once: every event is a whole line of its process's own segment, in its
-    thread's order, with an id of its own, and is delivered; one relay serves them all."""
+    """32 processes with 16 threads each emit at once, and no event is lost, torn or reordered.
+
+    Every event is a whole line in the segment of its own process. It keeps the order of its thread, has a unique id and
+    is delivered. One relay serves all processes.
+    """
     lab.webhooks({"name": "crowd", "url": receiver.url, "batch": True})
     done = lab.python(CROWD, TASKMASTER_WEBHOOK_URL="")
     assert (done.returncode, done.stderr) == (0, "")
@@ -160,8 +163,10 @@ CHILDREN = """
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_children_coroutines_and_signals(project: Suite) -> None:
-    """Tests that use processes of every start method, fork and exec, coroutines, threads and signals have each of their
-    events once and whole; outcomes are pytest's own."""
+    """Events from child processes, coroutines, threads and signal handlers are each recorded exactly once.
+
+    The child processes use every start method of multiprocessing, and fork with exec. The test outcomes stay the same.
+    """
     session = project.write(test_it=CHILDREN).pytest("-rP", "-W", "ignore::DeprecationWarning")
     assert session.exit_code == 0, session.output
     methods = multiprocessing.get_all_start_methods()
@@ -227,9 +232,11 @@ GREEN = """
 
 @pytest.mark.parametrize("how", ["by hand", "gevent"])
 def test_monkeypatched(lab: Lab, receiver: Receiver, how: str) -> None:
-    """A conftest that patches threads, locks, sockets, processes and time as gevent does, or gevent itself, costs no
-    event and no delivery."""
-    # In the test extra, but there is no wheel for the newest Python or the next one.
+    """A suite loses no event and no delivery if gevent patches threads, sockets, processes and time.
+
+    The conftest patches them by hand as gevent does, or calls gevent itself.
+    """
+    # gevent belongs to the test extra, but there may be no wheel for the newest Python versions.
     if how == "gevent" and find_spec("gevent") is None:
         pytest.skip("gevent is not installed")
     files = {"conftest": BY_HAND, "test_it": PATCHED}
@@ -247,7 +254,7 @@ def test_monkeypatched(lab: Lab, receiver: Receiver, how: str) -> None:
 
 
 def test_two_runs_in_one_checkout(project: Suite) -> None:
-    """Two sessions at once in the same checkout each have their own run, segments and counts."""
+    """Two simultaneous sessions in one checkout each have their own run, segments and counts."""
     project.write(test_it="import pytest\n@pytest.mark.parametrize('n', range(200))\ndef test_a(n): pass\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     both = [

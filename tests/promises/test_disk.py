@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or gone, and processes that can open no file: a suite does not notice."""
+"""Full, read-only or vanished disks and a lack of file descriptors never disturb a suite."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Done:
     """A session that has ended.
 
     Attributes:
-        count, lost: what its closing line counts.
-        warnings: what follows ``swarmtask: warning:``.
-        lines: the lines in the journal that are whole events.
+        count, lost: numbers of events in its closing line.
+        warnings: texts after ``swarmtask: warning:``.
+        lines: lines of the journal that are whole events.
     """
 
     def __init__(self, done: subprocess.CompletedProcess[str], journal: Path) -> None:
@@ -59,7 +59,7 @@ def is_event(line: bytes) -> bool:
 
 
 def run_suite(project: Suite, *before: str, **environ: str) -> Done:
-    """Run the suite; in `before` stands a command that runs the rest of its command line."""
+    """Run the suite through the command `before`, which runs the rest of its command line."""
     options = [*UNRELATED, "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*before, sys.executable, "-m", "pytest", *options],
@@ -76,7 +76,7 @@ def run_suite(project: Suite, *before: str, **environ: str) -> Done:
 
 @contextmanager
 def file_system(place: Path, options: str) -> Iterator[None]:
-    """Mount a small file system; skip where that is not allowed."""
+    """Mount a small file system. Skip the test if mounting is not allowed."""
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", place], capture_output=True, check=False)
     if made.returncode:
         pytest.skip("mounting is not allowed here")
@@ -88,8 +88,10 @@ def file_system(place: Path, options: str) -> Iterator[None]:
 
 @pytest.mark.parametrize(("size", "some"), [(16, False), (40, True)], ids=["at the start", "in the middle"])
 def test_a_full_disk(project: Suite, size: int, some: bool) -> None:
-    """On a full disk a session keeps its exit code, and one warning says what is lost and why; count and loss are
-    those of the journal, and every line that was counted is whole."""
+    """On a full disk a session keeps its exit code, and one warning names the loss and its cause.
+
+    The closing line counts exactly the recorded and the lost events. Every counted line is whole.
+    """
     project.write(test_it=SUITE)
     taskmaster = project.root / ".taskmaster"
     with file_system(taskmaster, f"size={size}k"):
@@ -107,7 +109,7 @@ def test_a_full_disk(project: Suite, size: int, some: bool) -> None:
 
 
 def test_a_full_disk_with_room_again(project: Suite) -> None:
-    """When there is room again recording goes on: only what was written meanwhile is lost, and counted."""
+    """Recording resumes once the disk has room again: only the events in between are lost, and they are counted."""
     project.write(
         test_it="""
         import os, pytest
@@ -132,7 +134,7 @@ def test_a_full_disk_with_room_again(project: Suite) -> None:
 
 
 def test_a_full_disk_and_a_webhook(project: Suite, receiver: Receiver) -> None:
-    """What fitted on the disk is delivered once there is room for the relay's own files."""
+    """Events that fitted on a full disk are delivered once the relay has room for its own files."""
     lab = Lab(project.root, TASKMASTER_WEBHOOK_URL=receiver.url)
     project.write(test_it=SUITE)
     with file_system(lab.root / ".taskmaster", "size=60k"):
@@ -145,7 +147,7 @@ def test_a_full_disk_and_a_webhook(project: Suite, receiver: Receiver) -> None:
         flushed = lab.run("flush")
         assert flushed.returncode == 0, flushed.stdout + flushed.stderr + lab.log()
         assert {json.loads(line)["id"] for line in done.lines} < set(receiver.ids)
-        assert receiver.accepted[-1]["event_type"] == "TASK_FAILED"  # told in the stead of the session
+        assert receiver.accepted[-1]["event_type"] == "TASK_FAILED"  # written on behalf of the session
 
 
 def test_a_read_only_disk(project: Suite) -> None:
@@ -168,9 +170,9 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 def test_a_quota(project: Suite) -> None:
-    """Where a file may grow no longer, as with a quota, it is the same: honest counts, one warning, own exit code."""
+    """If a quota limits the size of a file, the counts stay exact, one warning appears, and the exit code stays."""
     project.write(test_it=SUITE)
-    done = run_suite(project, sys.executable, "-c", LIMITED, COVERAGE_PROCESS_CONFIG="")  # it writes too
+    done = run_suite(project, sys.executable, "-c", LIMITED, COVERAGE_PROCESS_CONFIG="")  # coverage writes files too
     assert done.exit_code == 1
     assert 0 < done.count < EVENTS
     assert (done.count, done.lost) == (len(done.lines), EVENTS - len(done.lines))
@@ -180,7 +182,7 @@ def test_a_quota(project: Suite) -> None:
 
 @pytest.mark.parametrize("home", ["/dev/null/home", ""], ids=["cannot be", "is empty"])
 def test_an_unwritable_home(project: Suite, home: str) -> None:
-    """Nothing of ours is in the home folder: without a usable one everything is recorded, without a word."""
+    """An unusable home folder costs no event and no warning, since the package stores nothing there."""
     project.write(test_it=SUITE)
     done = run_suite(project, HOME=home, XDG_CACHE_HOME=home, XDG_CONFIG_HOME=home)
     assert (done.exit_code, done.count, done.lost) == (1, EVENTS, 0)
@@ -190,7 +192,7 @@ def test_an_unwritable_home(project: Suite, home: str) -> None:
 
 @pytest.mark.parametrize("folder", [".taskmaster", ".taskmaster/events"])
 def test_a_folder_that_vanishes(project: Suite, folder: str) -> None:
-    """When the journal's folder vanishes in mid-run, every event of the session is counted as lost, with the reason."""
+    """If the journal's folder vanishes during a run, all events of the session count as lost, with the reason."""
     vanish = SUITE.replace("assert", f"n == 20 and shutil.rmtree({folder!r})\n    assert")
     done = run_suite(project.write(test_it=vanish))
     assert done.exit_code == 1
@@ -219,8 +221,10 @@ EXHAUSTED = """
 
 
 def test_no_file_descriptors_in_tests(project: Suite) -> None:
-    """A suite that uses up every file descriptor loses no event, ours is open already, and leaks no secret, although
-    what finds them cannot be loaded any more."""
+    """A suite that uses up all file descriptors loses no event and leaks no secret.
+
+    Its segment is already open. Redaction works although its code cannot be loaded any more.
+    """
     project.write(
         conftest=EXHAUSTED,
         test_it="""
@@ -241,7 +245,7 @@ def test_no_file_descriptors_in_tests(project: Suite) -> None:
 
 
 def test_no_file_descriptors_at_the_start(project: Suite) -> None:
-    """Where there is none for the journal either, what could not be written is counted; the rest is recorded."""
+    """If no file descriptor is free for the journal, the unwritten events are counted and later events are recorded."""
     begin = """
     @pytest.hookimpl(trylast=True)
     def pytest_configure():
@@ -261,7 +265,7 @@ def test_no_file_descriptors_at_the_start(project: Suite) -> None:
 
 
 def test_no_file_descriptors_and_a_webhook(lab: Lab, receiver: Receiver) -> None:
-    """Where none is left for starting a relay, the events wait; the next command that can sends them all."""
+    """If no file descriptor is free to start a relay, the events wait, and the next `flush` sends them."""
     (lab.root / "test_it.py").write_text(
         "import os, resource\n"
         "from pytest_swarmtask import AutomationIntegrator\n"

@@ -1,4 +1,4 @@
-"""docs/promises.md: each promise names tests that exist."""
+"""Each promise in docs/promises.md names tests that exist."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ TEXT = (TESTS.parent / "docs" / "promises.md").read_text("utf-8")
 
 
 def functions(path: Path) -> set[str]:
-    """Return the tests of a file, those of its classes too; not what only stands in a text."""
+    """Return the test functions and methods of a file. Code inside strings does not count."""
     tree = ast.walk(ast.parse(path.read_text("utf-8")))
     return {node.name for node in tree if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
 
 def test_each_proof_exists() -> None:
-    """Whatever is named as a proof is a test in the file that is named."""
+    """Each proof in the document is a test in the file that the document names."""
     proofs = re.findall(r"`([\w/]+\.py)::(\w+)`", TEXT)
     assert len(proofs) > 80
     assert [proof for proof in proofs if proof[1] not in functions(TESTS / proof[0])] == []
 
 
 def test_each_promise_has_a_proof() -> None:
-    """Each line of the tables names one."""
+    """Each row of the tables names at least one test."""
     lines = [line for line in TEXT.splitlines() if line.startswith("| ")]
     rows = [line for line in lines if not line.startswith(("| ---", "| promise "))]
     assert len(rows) > 45

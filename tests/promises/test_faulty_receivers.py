@@ -1,5 +1,7 @@
-"""Whatever a receiver does to one event of five: what is delivered, what waits, what is a dead letter, when it is tried
-again, in which order; and another endpoint gets everything meanwhile."""
+"""If a receiver mishandles one event of five, every event is delivered, retried or a dead letter, as documented.
+
+The tests also check the order and the pauses of attempts. Another endpoint gets every event meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,11 @@ from pytest_swarmtask.relay.webhook.sink import WebhookSink
 from tests.lab import free_port, wait_until
 
 Fault = Callable[[socket.socket], bool]
-"""Misbehaves on a connection; tells whether the event counts as taken."""
+"""A function that misbehaves on a connection, and returns whether the event counts as accepted."""
 
 IDS = [f"w-{number}" for number in range(5)]
 GOOD = 2
-"""So many events are taken before the one that meets the fault."""
+"""Number of events that the receiver accepts before the fault."""
 
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -64,7 +66,7 @@ def reset(connection: socket.socket) -> None:
 
 
 def reset_after(count: int) -> Fault:
-    """Reset the connection when so many bytes of the request have come."""
+    """Return a fault that resets the connection once `count` bytes of the request have arrived."""
 
     def fault(connection: socket.socket) -> bool:
         if count:
@@ -76,12 +78,12 @@ def reset_after(count: int) -> Fault:
 
 
 def say(*pieces: bytes, pause: float = 0.0, then: Callable[[socket.socket], object] | None = None) -> Fault:
-    """Take the request, and answer it with these pieces."""
+    """Return a fault that reads the request and answers it with these pieces."""
     taken = pieces[0].startswith(b"HTTP/1.1 2") and b"\r\n\r\n" in b"".join(pieces)
 
     def fault(connection: socket.socket) -> bool:
         read_event(connection)
-        with suppress(OSError):  # the sender has had enough
+        with suppress(OSError):  # the sender has closed the connection
             for piece in pieces:
                 connection.sendall(piece)
                 time.sleep(pause)
@@ -102,12 +104,12 @@ def hang(_: socket.socket) -> None:
 
 
 class Faulty:
-    """A receiver that takes two events and does something to the next, until it is healed.
+    """A receiver that accepts two events, then misbehaves until it is healed.
 
     Attributes:
-        taken: ids of the events that it took, in their order.
-        tries: when the faulty one was tried, by the monotonic clock.
-        healed: whether it is well.
+        taken: ids of the accepted events, in order of arrival.
+        tries: times of the attempts that met the fault, by the monotonic clock.
+        healed: whether the receiver accepts every event.
     """
 
     def __init__(self, fault: Fault | None = None, good: int = GOOD) -> None:
@@ -148,7 +150,7 @@ class Faulty:
 
 
 class Bench:
-    """A segment of five events, and deliveries of it to a faulty endpoint and to one that is well."""
+    """A segment of five events, and its deliveries to a faulty endpoint and to a healthy one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -163,7 +165,7 @@ class Bench:
         return self._receivers[-1]
 
     def deliver(self, name: str, url: str, *, eager: bool = False, timeout: float = 10.0) -> Delivery:
-        """Deliver everything, as a relay does."""
+        """Start a delivery of the whole segment, as a relay does."""
         sink = WebhookSink(Webhook(name=name, url=url, format="plain", timeout=timeout), {}, self.folder)
         delivery = Delivery(name, sink, str(self.folder / "relay.db"), eager=eager)
         delivery.add(str(self.segment))
@@ -175,7 +177,7 @@ class Bench:
         return delivery.position("a.jsonl").offset == self.segment.stat().st_size
 
     def finish(self, delivery: Delivery) -> Position:
-        """Wait until everything is settled, and return how it was."""
+        """Wait until every event is settled, and return the final position."""
         wait_until(lambda: self.settled(delivery), lambda: f"{delivery.position('a.jsonl')} {delivery.state}")
         return self.end(delivery)
 
@@ -214,7 +216,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def counts(position: Position) -> tuple[int, int, int]:
-    """Return how many are delivered, waiting and dead."""
+    """Return the numbers of delivered, waiting and dead events."""
     return position.delivered, len(IDS) - position.lines, position.dead
 
 
@@ -238,8 +240,10 @@ PASSING: dict[str, Fault] = {
 
 @pytest.mark.parametrize("fault", PASSING)
 def test_what_may_pass(bench: Bench, fault: str) -> None:
-    """What may pass holds up the event and those behind it, which are delivered in order by the next attempts, after a
-    pause each; nothing becomes a dead letter, and another endpoint has everything before."""
+    """After a temporary failure, the event and all later events are delivered in order by later attempts.
+
+    There is a pause before each attempt. No event becomes a dead letter. Another endpoint gets all events meanwhile.
+    """
     receiver, other = bench.receiver(PASSING[fault]), bench.receiver()
     faulty = bench.deliver("faulty", receiver.url, timeout=1.0)
     assert counts(bench.finish(bench.deliver("other", other.url))) == (5, 0, 0)
@@ -257,7 +261,7 @@ def test_what_may_pass(bench: Bench, fault: str) -> None:
 @pytest.mark.parametrize("form", ["120", "date"])
 @pytest.mark.parametrize("status", [429, 503])
 def test_asked_to_wait(bench: Bench, status: int, form: str) -> None:
-    """Who asks for time with `Retry-After`, as seconds or as a date, is given it, also by the next process."""
+    """A delivery respects `Retry-After`, in seconds or as a date, also in the next process."""
     asked = email.utils.formatdate(time.time() + 120, usegmt=True) if form == "date" else form
     receiver = bench.receiver(answer(status, f"Retry-After: {asked}"))
     first = bench.deliver("faulty", receiver.url)
@@ -292,18 +296,21 @@ TAKEN: dict[str, Fault] = {
 
 @pytest.mark.parametrize("fault", TAKEN)
 def test_what_was_taken(bench: Bench, fault: str) -> None:
-    """Who answers 2xx has taken the event, whatever else the answer holds: it is sent once, the next ones follow."""
+    """A status of 2xx means that the receiver accepted the event, whatever the rest of the answer contains.
+
+    The event is sent once, and the later events follow.
+    """
     receiver = bench.receiver(TAKEN[fault])
     receiver.once = True
     assert counts(bench.finish(bench.deliver("faulty", receiver.url))) == (5, 0, 0)
     wait_until(lambda: len(receiver.taken) == 5)
-    assert sorted(receiver.taken) == IDS  # the third is noted when its answer has ended
+    assert sorted(receiver.taken) == IDS  # the receiver notes the third event only when its answer has ended
     assert len(receiver.tries) == 1
 
 
 @pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 413, 415, 422, 431, 451])
 def test_what_is_refused(bench: Bench, status: int) -> None:
-    """An event that is refused is tried once and becomes a dead letter; those behind it are delivered in order."""
+    """A refused event is tried once and becomes a dead letter, and the later events are delivered in order."""
     receiver = bench.receiver(answer(status))
     receiver.once = True
     assert counts(bench.finish(bench.deliver("faulty", receiver.url))) == (4, 0, 1)
@@ -314,12 +321,14 @@ def test_what_is_refused(bench: Bench, status: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 401, 403, 407])
 def test_what_a_person_must_mend(bench: Bench, status: int) -> None:
-    """A redirect or a refusal of the credentials stops the endpoint: one attempt in each run, nothing is dropped, and
-    once it is mended all is delivered in order."""
+    """A redirect or refused credentials stop the endpoint, but no event is dropped.
+
+    Each run makes one attempt. Once a person has fixed the cause, all events are delivered in order.
+    """
     receiver, other = bench.receiver(answer(status, "Location: http://127.0.0.1:1/elsewhere")), bench.receiver()
     for attempts in (1, 2):
         delivery = bench.deliver("faulty", receiver.url)
-        wait_until(lambda: delivery.state.state == "stopped")  # noqa: B023 - is waited for here
+        wait_until(lambda: delivery.state.state == "stopped")  # noqa: B023 - called in this iteration only
         delivery.poke(hurry=True)
         wait_until(lambda: not delivery.busy)  # noqa: B023
         assert counts(bench.end(delivery)) == (2, 3, 0)
@@ -331,11 +340,11 @@ def test_what_a_person_must_mend(bench: Bench, status: int) -> None:
 
 
 def test_what_is_gone(bench: Bench) -> None:
-    """410 disables the endpoint: no later run tries it, nothing is dropped, and `flush` delivers in order."""
+    """Status 410 disables the endpoint for later runs, no event is dropped, and `flush` delivers in order."""
     receiver = bench.receiver(answer(410))
     for _ in range(2):
         delivery = bench.deliver("faulty", receiver.url)
-        wait_until(lambda: delivery.state.state == "disabled" and not delivery.busy)  # noqa: B023 - is waited for here
+        wait_until(lambda: delivery.state.state == "disabled" and not delivery.busy)  # noqa: B023 - called only here
         assert counts(bench.end(delivery)) == (2, 3, 0)
     assert len(receiver.tries) == 1
     receiver.healed = True
@@ -344,12 +353,12 @@ def test_what_is_gone(bench: Bench) -> None:
 
 
 def tls(context: ssl.SSLContext | None) -> Fault:
-    """Begin TLS as a server does; None: as one that breaks it off."""
+    """Return a fault that begins TLS as a server does. Without a context, it breaks the handshake off."""
 
     def fault(connection: socket.socket) -> bool:
         if context is None:
             connection.recv(65536)
-            connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")  # an alert: handshake failure
+            connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")  # a TLS alert: handshake failure
         else:
             with suppress(OSError):
                 context.wrap_socket(connection, server_side=True).recv(1)
@@ -359,7 +368,7 @@ def tls(context: ssl.SSLContext | None) -> Fault:
 
 
 def stranger() -> ssl.SSLContext:
-    """Return a server's side of TLS with a certificate that nobody trusts."""
+    """Return the TLS context of a server with a certificate that nobody trusts."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -369,7 +378,7 @@ def stranger() -> ssl.SSLContext:
     "kind", ["nobody listens", "no such name", "an untrusted certificate", "a broken handshake", "plain http"]
 )
 def test_who_cannot_be_reached(bench: Bench, kind: str) -> None:
-    """Where no connection comes about, everything waits, in order, for an address that is mended."""
+    """If no connection is possible, all events wait, in order, until the address is fixed."""
     fault = {"an untrusted certificate": tls(stranger()), "a broken handshake": tls(None)}.get(kind, answer(400))
     faulty = bench.receiver(fault, good=0)
     url = {
@@ -387,7 +396,7 @@ def test_who_cannot_be_reached(bench: Bench, kind: str) -> None:
 
 
 def test_each_pause_is_longer(bench: Bench) -> None:
-    """The pauses between attempts grow, so that a receiver in trouble is not made to suffer more."""
+    """The pauses between attempts grow, so that a receiver in trouble gets less load."""
     receiver = bench.receiver(answer(503))
     delivery = bench.deliver("faulty", receiver.url)
     wait_until(lambda: len(receiver.tries) == 3)

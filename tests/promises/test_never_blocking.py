@@ -1,5 +1,7 @@
-"""The watched work waits for nobody: no network, no lock of another process, no handler, no relay; and Ctrl-C ends the
-one wait there is."""
+"""The watched work never waits for a network, a lock of another process, a handler or a relay.
+
+There is one exception: the wait for delivery at the end of a session. Ctrl-C ends this wait.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks and signa
 
 @contextmanager
 def everything_locked(lab: Lab) -> Iterator[None]:
-    """Hold the lock of every file of the journal and of every folder, and a transaction of the relay's database."""
+    """Hold the locks of all folders and files of the journal, and a transaction of the relay's database."""
     with ExitStack() as held:
         for path in [lab.journal, *lab.journal.rglob("*")]:
             if ".db" not in path.name:
@@ -54,10 +56,12 @@ for n in range(50):
 
 
 def test_locks_of_others(lab: Lab, receiver: Receiver) -> None:
-    """While another process holds every lock there is, and the relay's database, events are given as ever: by Python
-    code, `emit`, `run` and a pytest session; afterwards they are delivered."""
+    """Events are recorded as usual while another process holds every lock and the relay's database.
+
+    Python code, `emit`, `run` and a pytest session record them. They are delivered afterwards.
+    """
     (lab.root / "test_it.py").write_text("def test_a(): pass\n")
-    traced = {"TRACEPARENT": f"00-{'a' * 32}-{'b' * 16}-01"}  # with a run around it, spans are kept in files
+    traced = {"TRACEPARENT": f"00-{'a' * 32}-{'b' * 16}-01"}  # within a surrounding run, spans are kept in files
     assert lab.run("emit", "TASK_STARTED", "opened", **traced).returncode == 0
     receiver.wait(1)
     lab.wait_for_end()
@@ -85,8 +89,10 @@ sys.addaudithook(lambda name, args: seen.append(name) if name.startswith(("socke
 
 
 def test_no_socket_is_opened(lab: Lab, receiver: Receiver) -> None:
-    """In a watched process no socket is made, no name looked up and no database opened, though a webhook hangs: not by
-    a session, not by `trigger_event`, not when a webhook is registered, and not at the end."""
+    """A watched process opens no socket, looks up no name and opens no database, even if a webhook hangs.
+
+    This holds for a session, for `trigger_event`, for the registration of a webhook, and for the end of the session.
+    """
     receiver.answer = lambda _: HANG
     (lab.root / "conftest.py").write_text(
         f"{NO_NETWORK}\ndef pytest_unconfigure(): print('audit:', seen, file=sys.__stdout__)\n"
@@ -98,7 +104,7 @@ def test_no_socket_is_opened(lab: Lab, receiver: Receiver) -> None:
         "        integrator.register_webhook('https://no-such-host.invalid/', name='other')\n"
         "        assert integrator.trigger_event('TASK_STARTED')\n"
     )
-    done = lab.pytest("-p", "no:rerunfailures", "--swarmtask-drain-timeout=0.1")  # that one listens on a port
+    done = lab.pytest("-p", "no:rerunfailures", "--swarmtask-drain-timeout=0.1")  # rerunfailures listens on a port
     assert done.returncode == 0, done.stdout
     assert "audit: []" in done.stdout
 
@@ -135,8 +141,10 @@ def pytest_unconfigure(config):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_it_waits_once_and_only_at_the_end(lab: Lab, receiver: Receiver, workers: int) -> None:
-    """With a webhook that hangs a session waits for delivery after its last test, for `drain_timeout` in all; between
-    tests it never sleeps, and the workers of xdist do not wait at all."""
+    """If a webhook hangs, a session waits only after its last test, for at most `drain_timeout` in all.
+
+    Between tests it never sleeps. The workers of xdist do not wait at all.
+    """
     receiver.answer = lambda _: HANG
     (lab.root / "conftest.py").write_text(WAITS)
     (lab.root / "test_it.py").write_text(
@@ -160,7 +168,7 @@ def test_it_waits_once_and_only_at_the_end(lab: Lab, receiver: Receiver, workers
 
 
 def paired(first: Callable[[], object], second: Callable[[], object], count: int) -> tuple[float, float]:
-    """Return the median durations of two things that are done in turn."""
+    """Call two functions in turn, and return the median duration of each."""
     durations: tuple[list[float], list[float]] = ([], [])
     for _ in range(count):
         for act, times in zip((first, second), durations, strict=True):
@@ -171,8 +179,10 @@ def paired(first: Callable[[], object], second: Callable[[], object], count: int
 
 
 def test_emitters_under_a_stuck_relay(lab: Lab, receiver: Receiver, tmp_path: Path) -> None:
-    """With a relay that was stopped by SIGSTOP and holds all its locks, emitters are as fast as where there is none:
-    processes and calls, side by side."""
+    """Emitters are about as fast beside a stopped relay that holds all its locks as without any relay.
+
+    The test compares processes and calls, side by side.
+    """
     receiver.answer = lambda _: HANG
     lab.emit("TASK_STARTED", "first")
     wait_until(lambda: receiver.arrivals)
@@ -207,7 +217,7 @@ LONG = 1000.0
 
 
 def waiting_session(lab: Lab) -> subprocess.Popen[str]:
-    """Start a session, and return it when it waits for a webhook that hangs."""
+    """Start a session, and return it once it waits for a hanging webhook."""
     (lab.root / "test_it.py").write_text("def test_a(): pass\n")
     options = ["-q", "-p", "no:cacheprovider", f"--swarmtask-drain-timeout={LONG}"]
     process = subprocess.Popen(
@@ -225,8 +235,7 @@ def waiting_session(lab: Lab) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_while_it_waits(lab: Lab, receiver: Receiver, times: int) -> None:
-    """Ctrl-C ends the wait for delivery, and leaves the exit code as it was; the second one ends pytest itself, at
-    once. Nothing is lost."""
+    """Ctrl-C ends the wait and keeps the exit code, a second Ctrl-C ends pytest at once, and no event is lost."""
     receiver.answer = lambda _: HANG
     process = waiting_session(lab)
     for _ in range(times):
@@ -245,7 +254,7 @@ def test_ctrl_c_while_it_waits(lab: Lab, receiver: Receiver, times: int) -> None
 
 
 def test_ctrl_c_twice_in_flush(lab: Lab, receiver: Receiver) -> None:
-    """Ctrl-C ends `swarmtask flush`, too, and a second one changes nothing."""
+    """Ctrl-C ends `swarmtask flush` without a traceback, and a second Ctrl-C changes nothing."""
     receiver.answer = lambda _: HANG
     lab.emit("TASK_STARTED", "a")
     lab.kill()

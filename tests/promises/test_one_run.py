@@ -1,4 +1,4 @@
-"""A whole `make ci`: what the receiver gets is one run, and its tree can be built from the parents alone."""
+"""The receiver gets a whole `make ci` as one run, and can build its tree from the parent spans alone."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ CI = {
 }
 
 Tree = dict[str, Any]
-"""Kind and task id of a span to what is below it."""
+"""The kind and task id of each span, with the tree below it."""
 
 
 @pytest.fixture
@@ -96,12 +96,12 @@ def make(lab: Lab, *arguments: str, **environ: str) -> subprocess.CompletedProce
 
 
 def arrived(lab: Lab, receiver: Receiver) -> list[Json]:
-    """Return what the receiver has of all that was recorded."""
+    """Wait for all recorded events, and return them as the receiver got them."""
     return receiver.wait(len(lab.events()))
 
 
 def tree(events: Iterable[Json]) -> Tree:
-    """Build the tree of spans from nothing but the events' spans and parents."""
+    """Build the tree of spans from the span ids and parents of the events alone."""
     below: dict[str | None, dict[str, str]] = {}
     ends: dict[str, int] = {}
     for event in events:
@@ -121,7 +121,7 @@ def tree(events: Iterable[Json]) -> Tree:
 
 
 def test_make_ci(project: Lab, receiver: Receiver) -> None:
-    """Setup, build, tests on two workers and a deployment in sub-makes: one trace, and each span at its place."""
+    """A `make ci` with sub-makes and xdist workers is one trace, and each span has the right parent."""
     done = make(project, "ci")
     assert done.returncode == 0, done.stderr
     events = arrived(project, receiver)
@@ -142,7 +142,7 @@ def test_make_ci(project: Lab, receiver: Receiver) -> None:
 
 
 def _take(spans: Tree, name: str) -> Tree | None:
-    """Take a span out of a tree, wherever it is, and return what is below it."""
+    """Remove a span from any level of the tree, and return the tree below it, or None if there is no such span."""
     if name in spans:
         taken: Tree = spans.pop(name)
         return taken
@@ -150,7 +150,7 @@ def _take(spans: Tree, name: str) -> Tree | None:
 
 
 def test_jobs_of_a_ci_run(project: Lab, receiver: Receiver) -> None:
-    """Jobs that know nothing of each other but the CI run: one trace, and spans are told apart."""
+    """Independent jobs of one CI run share a trace, and their spans stay distinct."""
     for job in ("build", "lint"):
         assert make(project, "setup", **CI, GITHUB_JOB=job).returncode == 0
         for event_type in ("BUILD_STARTED", "BUILD_COMPLETED"):
@@ -167,7 +167,7 @@ def test_jobs_of_a_ci_run(project: Lab, receiver: Receiver) -> None:
 
 
 def test_a_trace_around(project: Lab, receiver: Receiver) -> None:
-    """A surrounding trace, as of OpenTelemetry, goes on through make, also under CI."""
+    """A surrounding trace, such as one from OpenTelemetry, continues through make, also under CI."""
     trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     make(project, "test", TRACEPARENT=f"00-{trace}-{span}-01", **CI)
     events = arrived(project, receiver)
@@ -176,14 +176,14 @@ def test_a_trace_around(project: Lab, receiver: Receiver) -> None:
 
 
 def test_status_shows_it(project: Lab, receiver: Receiver) -> None:
-    """`swarmtask status` shows the last run as this tree: passed tests as a number, failed ones each."""
+    """`swarmtask status` shows the last run as this tree: passed tests as a number, failed tests by name."""
     make(project, "ci")
     arrived(project, receiver)
     project.wait_for_end()
     shown = project.run("status").stdout
     lines = shown[shown.index("last run") :].splitlines()[1:]
     found = [((len(line) - len(line.lstrip("│├└─ "))) // 4, line.lstrip("│├└─ ").split("  ")[0]) for line in lines]
-    deepest = {entry for entry in found if entry[0] == 3}  # workers are at their tests at the same time
+    deepest = {entry for entry in found if entry[0] == 3}  # xdist workers run tests at the same time
     assert [entry for entry in found if entry not in deepest] == [
         (1, "task dev_setup"),
         (2, "build install_dependencies"),

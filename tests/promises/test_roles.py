@@ -1,4 +1,4 @@
-"""What a role does not allow is not done, wherever it is asked for, and harms nothing else."""
+"""An action without permission is refused everywhere, and the refusal affects nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFUSAL = (
 
 @pytest.fixture
 def roles(lab: Lab) -> Lab:
-    """A project in which a developer may report tasks and tests, and a deployer everything."""
+    """A project in which a developer may report tasks and tests, and a deployer may report everything."""
     configure(lab, ["emit:TASK_*", "emit:TEST_*"])
     return lab
 
@@ -154,13 +154,13 @@ class TestPytest:
     def test_the_closing_line_knows_whether_the_end_may_be_told(
         self, roles: Lab, allow: list[str], count: int, lost: int
     ) -> None:
-        """The session's end follows the closing line, which counts it as what will become of it, and says why."""
+        """The closing line already counts the session's end event as recorded or lost, and gives the reason."""
         configure(roles, allow)
         (roles.root / "test_it.py").write_text("def test_it(): pass\n")
         done = roles.pytest("-v")
         assert done.returncode == 0
         assert re.search(f"swarmtask: {count} events( delivered)?, {lost} lost", done.stdout)
-        roles.wait_for_end()  # it takes nobody for dead whose end may not be told
+        roles.wait_for_end()  # no process is reported as crashed if its role may not emit the end
         assert len(roles.events()) == count
         assert done.stdout.count("not permitted") == 1
 
@@ -204,11 +204,11 @@ class TestPython:
 
 
 class TestKeys:
-    """Events of a role with a key of its own are signed with it, and others are not, also side by side."""
+    """Events of a role with its own key are signed with that key, and events of other roles are not."""
 
     @pytest.fixture
     def signed(self, roles: Lab, receiver: Receiver) -> list[tuple[str, tuple[str, ...]]]:
-        """Event types with the roles that have signed them, filled as they arrive."""
+        """Event types with the roles that have signed them, in order of arrival."""
         verifier = Verifier(roles={"developer": (SECRET, ["emit:*"]), "deployer": (KEY, ["emit:*"])})
         found: list[tuple[str, tuple[str, ...]]] = []
         take = receiver.take
@@ -233,7 +233,7 @@ class TestKeys:
         ]
 
     def test_flush_signs_each_with_its_own(self, roles: Lab, receiver: Receiver, signed: list[Any]) -> None:
-        """One process that delivers for both takes the key of the role, not of whoever is first."""
+        """A single process that delivers for two roles signs the events of each role with that role's key."""
         nowhere = {"TASKMASTER_WEBHOOK_URL": "http://127.0.0.1:9/"}
         deployer = {"DEPLOY_TOKEN": TOKEN, "DEPLOY_KEY": KEY}
         roles.record(2, **nowhere)
@@ -270,7 +270,7 @@ class TestKeys:
     def test_a_receiver_with_roles_refuses_what_a_role_may_not_say(
         self, roles: Lab, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Somebody who talks the machine round, by editing the file, is stopped by the receiver."""
+        """A receiver that checks roles refuses forbidden events, even if somebody edits the sender's configuration."""
         verifier = Verifier(roles={"developer": (SECRET, ["emit:TASK_*"]), "deployer": (KEY, ["emit:*"])})
         take = receiver.take
 

@@ -1,4 +1,4 @@
-"""Whatever a webhook does: a run ends with its own exit code within its time, and not one event is lost."""
+"""Whatever a webhook does, a run ends in time with its own exit code, and no event is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORMS = {"hangs": HANG, "resets": RESET, "closes": CLOSE, "answers 500": 500}
 
 @contextmanager
 def raw(kind: str) -> Iterator[str]:
-    """Run a server that does not even read a request, and give its URL."""
+    """Run a server that does not read requests properly, and return its URL."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         held: list[socket.socket] = []
 
@@ -70,7 +70,7 @@ def raw(kind: str) -> Iterator[str]:
 
 
 def run_suite(lab: Lab, **environ: str) -> str:
-    """Run 200 tests, see that the run was its own, and return its closing line."""
+    """Run 200 tests, check that the run is not affected, and return its closing line."""
     (lab.root / "test_suite.py").write_text(SUITE)
     begun = time.monotonic()
     done = lab.pytest(f"--swarmtask-drain-timeout={DRAIN}", **environ)
@@ -84,7 +84,7 @@ def run_suite(lab: Lab, **environ: str) -> str:
 
 
 def flush_to_a_healthy_one(lab: Lab, receiver: Receiver) -> None:
-    """Send what is left to a healthy receiver at another address, and see that each event arrives."""
+    """Send the pending events to a healthy receiver at another address, and check that each event arrives."""
     done = lab.run("flush", TASKMASTER_WEBHOOK_URL=receiver.url)
     assert done.returncode == 0, done.stdout + lab.log()
     assert set(receiver.ids) == set(lab.ids())
@@ -96,7 +96,7 @@ def flush_to_a_healthy_one(lab: Lab, receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_webhook_that(lab: Lab, receiver: Receiver, form: str) -> None:
-    """A webhook that takes a request and misbehaves costs the run no more than its drain timeout, and no event."""
+    """A misbehaving webhook costs the run at most its drain timeout, and no event."""
     receiver.answer = lambda _: FORMS[form]
     closing = run_suite(lab)
     assert f"{EVENTS} not delivered yet" in closing
@@ -106,7 +106,7 @@ def test_a_webhook_that(lab: Lab, receiver: Receiver, form: str) -> None:
 
 
 def test_a_closed_port(lab: Lab, receiver: Receiver) -> None:
-    """The same where nobody listens at all."""
+    """A closed port costs the run at most its drain timeout, and no event."""
     closing = run_suite(lab, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
     assert f"{EVENTS} not delivered yet" in closing
     flush_to_a_healthy_one(lab, receiver)
@@ -114,14 +114,14 @@ def test_a_closed_port(lab: Lab, receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("kind", ["accepts and says nothing", "resets at once", "closes at once", "speaks nonsense"])
 def test_a_server_that(lab: Lab, receiver: Receiver, kind: str) -> None:
-    """A server that is not even one for HTTP takes no event, and none is lost."""
+    """A server that does not speak HTTP accepts no event, and no event is lost."""
     with raw(kind) as url:
         lab.emit("TASK_STARTED", "a", TASKMASTER_WEBHOOK_URL=url)
         flush_to_a_healthy_one(lab, receiver)
 
 
 def test_an_answer_that_breaks_off(lab: Lab) -> None:
-    """A server that has said 200 has taken the event, whatever becomes of the rest of its answer."""
+    """A server that answers 200 has accepted the event, even if the rest of its answer is missing."""
     with raw("promises more than it sends") as url:
         lab.emit("TASK_STARTED", "a", TASKMASTER_WEBHOOK_URL=url)
         lab.wait_for_end()
@@ -134,13 +134,13 @@ def test_an_answer_that_breaks_off(lab: Lab) -> None:
     ids=["does not exist", "is no URL", "is a metadata service", "refuses TLS"],
 )
 def test_an_address_that(lab: Lab, receiver: Receiver, url: str) -> None:
-    """Nor is an event lost to an address that does not exist, that is none, or that must not be asked."""
+    """No event is lost if the address does not exist, is invalid, or is forbidden."""
     lab.emit("TASK_STARTED", "a", TASKMASTER_WEBHOOK_URL=url.format(port=free_port()))
     flush_to_a_healthy_one(lab, receiver)
 
 
 def test_the_database_is_locked(lab: Lab, receiver: Receiver) -> None:
-    """While somebody holds the relay's database the run ends in its time; afterwards everything is delivered."""
+    """A run ends in time while the relay's database is locked, and its events are delivered afterwards."""
     import sqlite3
 
     lab.emit("TASK_STARTED", "first")
@@ -157,7 +157,7 @@ def test_the_database_is_locked(lab: Lab, receiver: Receiver) -> None:
     assert set(receiver.ids) == set(lab.ids())
 
 
-# -- where no process can be started -------------------------------------------------------------------------------
+# -- no process can be started -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def recorder_in(lab: Lab) -> Recorder:
 
 
 def test_in_the_foreground(lab: Lab, receiver: Receiver, no_process: None) -> None:
-    """Where no process can be started, what was recorded is delivered in the foreground at the end."""
+    """If no process can be started, the events are delivered in the foreground at the end."""
     recorder = recorder_in(lab)
     for number in range(20):
         assert recorder.trigger("TASK_STARTED", f"{number}", None, {}) is not None
@@ -185,7 +185,7 @@ def test_in_the_foreground(lab: Lab, receiver: Receiver, no_process: None) -> No
 
 
 def test_in_the_foreground_in_time(lab: Lab, receiver: Receiver, no_process: None) -> None:
-    """In the foreground, too, a webhook that hangs costs no more than the drain timeout."""
+    """In the foreground, too, a hanging webhook costs at most the drain timeout."""
     receiver.answer = lambda _: HANG
     recorder = recorder_in(lab)
     recorder.trigger("TASK_STARTED", "a", None, {})
@@ -197,7 +197,7 @@ def test_in_the_foreground_in_time(lab: Lab, receiver: Receiver, no_process: Non
 
 
 def test_a_run_in_the_foreground(lab: Lab, receiver: Receiver) -> None:
-    """A pytest run where no process can be started says so once, and is delivered."""
+    """A pytest run that cannot start a process says so once, and its events are delivered."""
     (lab.root / "conftest.py").write_text(
         "from pytest_swarmtask.recording import relay_launcher\n"
         "def refuse(*_): raise OSError('no more processes')\n"
@@ -213,7 +213,7 @@ def test_a_run_in_the_foreground(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_no_shell(lab: Lab, receiver: Receiver) -> None:
-    """An emitter that can start no relay says so, returns 0, and its event waits for the next who can."""
+    """An emitter that cannot start a relay says so and returns 0, and the next emitter's relay delivers its event."""
     program = (
         "import os, sys\n"
         "def refuse(*_, **__): raise OSError('no more processes')\n"
@@ -231,7 +231,7 @@ def test_no_shell(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_a_relay_folder_that_cannot_be_made(lab: Lab) -> None:
-    """Where the relay's folder cannot be made the events are in the journal all the same, and nothing is raised."""
+    """If the relay's folder cannot be created, the events are still in the journal, and nothing is raised."""
     lab.journal.mkdir(mode=0o700)
     (lab.journal / "relay").write_text("in the way")
     (lab.root / "test_a.py").write_text("def test(): pass")
@@ -244,7 +244,7 @@ def test_a_relay_folder_that_cannot_be_made(lab: Lab) -> None:
 
 
 def test_a_vanished_journal(lab: Lab) -> None:
-    """A suite that removes the journal under the run keeps its exit code, and is told that the events are lost."""
+    """A suite that removes the journal keeps its exit code, and the run reports that the events are lost."""
     (lab.root / "test_a.py").write_text("import shutil\ndef test(): shutil.rmtree('.taskmaster/events')\n")
     done = lab.pytest(f"--swarmtask-drain-timeout={DRAIN}")
     assert done.returncode == 0

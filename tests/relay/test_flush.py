@@ -1,4 +1,4 @@
-"""What waits is sent when somebody asks for it, and what the receivers' answers make of it is what `status` tells."""
+"""`flush` sends the pending events, and `status` shows the results of the receivers' answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.lab import HANG, Answer, Arrival, Lab, Receiver, free_port, no_relay,
 
 
 def journal(lab: Lab, count: int, event_type: str = "TASK_STARTED", **environ: str) -> list[str]:
-    """Record so many events that are owed to the webhook, start no relay, and return their ids."""
+    """Record `count` events for the webhook without starting a relay, and return their ids."""
     recorder = Recorder(read_settings(Project(str(lab.root)), {**lab.environ, **environ}), {**lab.environ, **environ})
     no_relay(recorder)
     events = [recorder.trigger(event_type, f"{number}", None, {}) for number in range(count)]
@@ -36,7 +36,7 @@ def endpoint(lab: Lab, name: str = "default") -> EndpointSurvey:
 
 
 def counts(lab: Lab, name: str = "default") -> tuple[int, int, int]:
-    """Return how many events are delivered, waiting and dead."""
+    """Return the numbers of delivered, waiting and dead events."""
     found = endpoint(lab, name)
     return found.delivered, found.waiting, found.dead
 
@@ -47,7 +47,7 @@ def batching(lab: Lab, receiver: Receiver, **more: Any) -> None:
 
 
 def test_everything_is_sent(lab: Lab, receiver: Receiver) -> None:
-    """What was left by any number of runs is sent, each run in its order, and another time there is nothing to send."""
+    """`flush` sends the pending events of all runs, each run in its order, and a second `flush` sends nothing."""
     first, second = journal(lab, 5), journal(lab, 3)
     assert counts(lab) == (0, 8, 0)
     assert flush(lab)
@@ -59,14 +59,14 @@ def test_everything_is_sent(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_nothing_to_send(lab: Lab, receiver: Receiver) -> None:
-    """Where nothing is owed, there is nothing to do."""
+    """If no event is pending, `flush` sends nothing."""
     journal(lab, 2, TASKMASTER_WEBHOOK_URL="")
     assert flush(lab)
     assert receiver.arrivals == []
 
 
 def test_progress_is_told(lab: Lab, receiver: Receiver) -> None:
-    """Who watches is told how far it is, up to the end."""
+    """`flush` reports its progress, up to the end."""
     journal(lab, 20)
     told: list[tuple[int, int]] = []
     assert process.flush(lab.project, lab.environ, 30, lambda *now: told.append(now))
@@ -78,7 +78,7 @@ def test_progress_is_told(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_ids_are_stable(lab: Lab, receiver: Receiver) -> None:
-    """However often an event is tried, its webhook-id is the event's own; each attempt is signed anew."""
+    """Each attempt for an event has the event's id as its webhook-id, and a valid signature."""
     tries: dict[str, int] = {}
 
     def third_time(arrival: Arrival) -> Answer:
@@ -94,7 +94,7 @@ def test_ids_are_stable(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_ids_of_batches_are_stable(lab: Lab, receiver: Receiver) -> None:
-    """A batch that is tried again has the same webhook-id and the same events."""
+    """A retried batch has the same webhook-id and the same events."""
     batching(lab, receiver)
     receiver.answer = lambda _: 200 if len(receiver.arrivals) > 2 else 502
     ids = journal(lab, 10)
@@ -105,7 +105,7 @@ def test_ids_of_batches_are_stable(lab: Lab, receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 422])
 def test_refused_for_good(lab: Lab, receiver: Receiver, status: int) -> None:
-    """An event that is refused for good becomes a dead letter with the reason; all others are delivered."""
+    """A refused event becomes a dead letter with the reason, and all other events are delivered."""
     receiver.answer = lambda arrival: status if arrival.events[0]["task_id"] == "2" else 200
     ids = journal(lab, 5)
     assert flush(lab)
@@ -121,7 +121,7 @@ def test_refused_for_good(lab: Lab, receiver: Receiver, status: int) -> None:
 @pytest.mark.parametrize("status", [400, 413])
 @pytest.mark.parametrize("guilty", [{"0"}, {"7"}, {"19"}, {"3", "4"}], ids=lambda names: " ".join(sorted(names)))
 def test_the_guilty_event_of_a_batch(lab: Lab, receiver: Receiver, status: int, guilty: set[str]) -> None:
-    """A refused batch is split until the events that are to blame are alone: they die, the others arrive in order."""
+    """A refused batch is split until only the guilty events become dead letters, and the others arrive in order."""
     batching(lab, receiver)
     receiver.answer = lambda arrival: status if guilty & {event["task_id"] for event in arrival.events} else 200
     ids = journal(lab, 20)
@@ -132,7 +132,7 @@ def test_the_guilty_event_of_a_batch(lab: Lab, receiver: Receiver, status: int, 
 
 @pytest.mark.parametrize("status", [401, 403, 407, 301, 302])
 def test_stopped(lab: Lab, receiver: Receiver, status: int) -> None:
-    """Where a person must mend something one attempt is made; nothing is dropped, and then all is delivered."""
+    """If a person must fix an endpoint, it gets one attempt, keeps its events, and gets them after the fix."""
     receiver.answer = lambda _: (status, {"Location": "http://127.0.0.1:9/"})
     ids = journal(lab, 5)
     assert not flush(lab)
@@ -148,7 +148,7 @@ def test_stopped(lab: Lab, receiver: Receiver, status: int) -> None:
 
 
 def test_another_secret(lab: Lab, receiver: Receiver) -> None:
-    """With the wrong secret nothing is taken and nothing dropped; with the right one flush delivers."""
+    """With a wrong secret no event is accepted or dropped, and with the right secret `flush` delivers all events."""
     ids = journal(lab, 3)
     assert not flush(lab, AUTOMATION_SECRET_KEY="whsec_" + "B" * 43 + "=")
     assert receiver.refused == 1
@@ -158,7 +158,7 @@ def test_another_secret(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_gone(lab: Lab, receiver: Receiver) -> None:
-    """An endpoint that answers 410 gets nothing more by itself, also of later runs, until somebody asks."""
+    """An endpoint that answers 410 gets nothing more, also from later runs, until a person runs `flush`."""
     receiver.answer = lambda _: 410
     ids = journal(lab, 3)
     assert not flush(lab)
@@ -175,7 +175,7 @@ def test_gone(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_asked_to_wait(lab: Lab, receiver: Receiver) -> None:
-    """`Retry-After` is kept, also by the relay of a later run; `status` says when; flush does not wait for it."""
+    """The relay of a later run respects `Retry-After`, and `status` shows the time. `flush` does not wait for it."""
     receiver.answer = lambda _: (429, {"Retry-After": "600"})
     lab.emit("TASK_STARTED", "first")
     wait_until(lambda: (lab.journal / "relay" / "relay.db").exists() and endpoint(lab).state.state == "retrying")
@@ -194,7 +194,7 @@ def test_asked_to_wait(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_other_endpoints_are_unharmed(lab: Lab, receiver: Receiver) -> None:
-    """While one endpoint hangs, refuses or is stopped, each other gets everything."""
+    """Endpoints that hang, refuse or are stopped do not affect another endpoint."""
     with receiving() as hanging, receiving() as stopped:
         hanging.answer = lambda _: HANG
         stopped.answer = lambda _: 401
@@ -222,7 +222,7 @@ def test_other_endpoints_are_unharmed(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_it_gives_up_in_time(lab: Lab, receiver: Receiver) -> None:
-    """With a receiver that never answers it ends soon after its time is over, and nothing is dropped."""
+    """If a receiver never answers, `flush` ends soon after its timeout, and no event is dropped."""
     receiver.answer = lambda _: HANG
     journal(lab, 3)
     begun = time.monotonic()
@@ -232,7 +232,7 @@ def test_it_gives_up_in_time(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_it_does_not_wait_for_the_hopeless(lab: Lab) -> None:
-    """Where nobody listens it gives up after a few attempts, long before a generous time is over."""
+    """If nobody listens, `flush` gives up after a few attempts, long before a generous timeout."""
     journal(lab, 3)
     begun = time.monotonic()
     assert not flush(lab, 300, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
@@ -241,7 +241,7 @@ def test_it_does_not_wait_for_the_hopeless(lab: Lab) -> None:
 
 
 def test_it_relieves_a_relay_that_lingers(lab: Lab, receiver: Receiver) -> None:
-    """A relay that waits for a later attempt of a run that is over makes way, and flush delivers now."""
+    """A relay that waits for a retry after its run has ended makes way, and `flush` delivers now."""
     receiver.answer = lambda _: (503, {"Retry-After": "600"})
     lab.record(3)
     wait_until(lambda: receiver.arrivals)
@@ -254,7 +254,7 @@ def test_it_relieves_a_relay_that_lingers(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_it_waits_for_the_relay_of_a_run_under_way(lab: Lab, receiver: Receiver) -> None:
-    """What belongs to a run under way is left to its relay, and waited for."""
+    """`flush` leaves the events of an active run to the run's relay, and waits for their delivery."""
     program = (
         "from pytest_swarmtask import *\n"
         "for n in range(50): trigger_task_event('TASK_STARTED', str(n))\n"
@@ -273,7 +273,7 @@ def test_it_waits_for_the_relay_of_a_run_under_way(lab: Lab, receiver: Receiver)
 
 
 def test_two_at_once(lab: Lab, receiver: Receiver) -> None:
-    """Two who flush at the same time deliver everything, and nothing twice."""
+    """Two simultaneous `flush` commands deliver every event, and none twice."""
     ids = journal(lab, 100)
     both = [
         subprocess.Popen(
@@ -287,11 +287,11 @@ def test_two_at_once(lab: Lab, receiver: Receiver) -> None:
     assert counts(lab) == (100, 0, 0)
 
 
-# -- many ----------------------------------------------------------------------------------------------------------
+# -- many runs -----------------------------------------------------------------------------------------------------
 
 
 def test_many_runs(lab: Lab, receiver: Receiver) -> None:
-    """What hundreds of runs with different secrets have left is delivered with few files open."""
+    """`flush` delivers the events of many runs with different settings while few files are open."""
     batching(lab, receiver)
     lab.webhooks({"name": "hook", "url": receiver.url, "batch": True, "headers": {"x-build": "${BUILD}"}})
     ids = []

@@ -1,4 +1,4 @@
-"""Each kind that the configuration knows has exactly one class that carries it out."""
+"""Each kind in the configuration has exactly one class that implements it."""
 
 from __future__ import annotations
 

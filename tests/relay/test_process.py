@@ -1,4 +1,4 @@
-"""The relay as a process: started by real runs, delivering to a live receiver, and gone when its work is done."""
+"""Real runs start the relay as a process. It delivers to a live receiver, and ends when its work is done."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_suite(lab: Lab, count: int) -> None:
 
 
 def test_a_pytest_run(lab: Lab, receiver: Receiver) -> None:
-    """Every event of a run arrives verified, once, in the journal's order; the run says so, and the relay ends."""
+    """Every event of a run arrives verified, once and in order, the run says so, and the relay ends."""
     write_suite(lab, 20)
     done = lab.pytest(CI="1")
     assert done.returncode == 1
@@ -54,21 +54,21 @@ def test_a_pytest_run(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_nothing_configured_no_relay(lab: Lab) -> None:
-    """Where nothing is owed to anybody no relay is started."""
+    """No relay is started if no event must be delivered."""
     lab.emit("TASK_STARTED", "a", TASKMASTER_WEBHOOK_URL="")
     assert not (lab.journal / "relay").exists()
     assert lab.relays() == []
 
 
 def test_emitters(lab: Lab, receiver: Receiver) -> None:
-    """What a short process has recorded arrives although that process is long gone."""
+    """The event of a short process arrives although that process has already ended."""
     event = lab.emit("BUILD_COMPLETED", "make_build", '{"success": true}')
     assert receiver.wait(1) == [event]
     lab.wait_for_end()
 
 
 def test_forty_at_once(lab: Lab, receiver: Receiver) -> None:
-    """Forty emitters at the same time share a relay, and each one's event arrives once."""
+    """The events of forty simultaneous emitters each arrive once."""
     command = lab.command("emit", "TASK_STARTED")
     emitters = [
         subprocess.Popen([*command, f"{n}"], cwd=lab.root, env=lab.environ, stderr=subprocess.PIPE) for n in range(40)
@@ -82,17 +82,17 @@ def test_forty_at_once(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_one_after_the_other(lab: Lab, receiver: Receiver) -> None:
-    """Emitters that come while a relay is about to end lose nothing: the last word of each is heard."""
+    """No event is lost if an emitter starts while a relay is about to end."""
     for number in range(12):
         lab.emit("TASK_STARTED", f"{number}")
         if number in (2, 3):
-            time.sleep(1.15)  # about when it ends
+            time.sleep(1.15)  # about the time when the relay ends
     receiver.wait(12)
     assert [event["task_id"] for event in receiver.accepted] == [f"{n}" for n in range(12)]
 
 
 def test_two_runs_at_once(lab: Lab, receiver: Receiver) -> None:
-    """Two runs in the same checkout at the same time are both delivered, each event once, each run in its order."""
+    """Two simultaneous runs in one checkout are both delivered, each event once and each run in its order."""
     write_suite(lab, 25)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     runs = [subprocess.Popen(command, cwd=lab.root, env=lab.environ, stdout=subprocess.DEVNULL) for _ in range(2)]
@@ -106,7 +106,7 @@ def test_two_runs_at_once(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_other_secrets_another_relay(lab: Lab, receiver: Receiver) -> None:
-    """A run with another webhook and secret in its environment is served with those."""
+    """A run with another webhook and secret in its environment gets its own relay, which uses them."""
     other_secret = "whsec_" + "A" * 43 + "="
     with receiving(other_secret) as other:
         release = subprocess.Popen(
@@ -130,7 +130,7 @@ def test_other_secrets_another_relay(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_nobody_s_child(lab: Lab, receiver: Receiver) -> None:
-    """A suite that waits for all of its children, or ignores their end, never meets the relay, and finds no zombie."""
+    """A suite that waits for all its children, or ignores their end, never sees the relay or a zombie."""
     program = """
 import os, signal, sys
 from pytest_swarmtask import AutomationIntegrator
@@ -159,7 +159,7 @@ except ChildProcessError:
 
 
 def test_the_relay_holds_nothing_open(lab: Lab, receiver: Receiver) -> None:
-    """Whoever reads a run's output to its end is not kept waiting by the relay; it holds nothing that it inherited."""
+    """The relay keeps no inherited file open, so a reader of the run's output does not wait for the relay."""
     receiver.answer = lambda _: HANG
     with (lab.root / "held").open("w") as held:
         os.set_inheritable(held.fileno(), True)
@@ -182,7 +182,7 @@ def test_the_relay_holds_nothing_open(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_another_project_s_modules(lab: Lab, receiver: Receiver) -> None:
-    """A project whose folder holds modules named like the library's does not break the relay."""
+    """Modules in the project's folder that have the names of library modules do not break the relay."""
     for name in ("email", "http", "json", "httpx", "msgspec", "logging", "sqlite3", "ssl"):
         (lab.root / f"{name}.py").write_text("raise SystemExit('the wrong one')")
     program = "import sys; sys.path.pop(0); from pytest_swarmtask.emit import main; main(['TASK_STARTED', 'a'])"
@@ -192,7 +192,7 @@ def test_another_project_s_modules(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_the_whole_group_is_killed(lab: Lab, receiver: Receiver) -> None:
-    """What kills a run with its whole group of processes, as CI services do, leaves the relay alone."""
+    """The relay survives if a run is killed with its whole process group, as CI services do."""
     program = (
         "import os, signal; from pytest_swarmtask import *\n"
         "for n in range(3): trigger_task_event('TASK_STARTED', str(n))\n"
@@ -204,11 +204,11 @@ def test_the_whole_group_is_killed(lab: Lab, receiver: Receiver) -> None:
     assert receiver.ids == lab.ids()
 
 
-# -- death ---------------------------------------------------------------------------------------------------------
+# -- killed relays -------------------------------------------------------------------------------------------------
 
 
 def test_killed_in_the_middle(lab: Lab, receiver: Receiver) -> None:
-    """A relay that is killed in the middle loses nothing: flush delivers every event at least once, ids stable."""
+    """If a relay is killed, `flush` delivers every event at least once, with stable ids."""
     seen = 0
 
     def slow(_: Arrival) -> int:
@@ -230,7 +230,7 @@ def test_killed_in_the_middle(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_terminated(lab: Lab, receiver: Receiver) -> None:
-    """A relay that is terminated keeps its cursors: what it has delivered is not delivered again."""
+    """A terminated relay saves its cursors, so that no event is delivered again."""
     receiver.answer = lambda arrival: 200 if arrival.events[0]["task_id"] != "30" else (503, {"Retry-After": "600"})
     lab.record(60)
     wait_until(lambda: len(receiver.arrivals) > 30)
@@ -242,7 +242,7 @@ def test_terminated(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_the_next_run_takes_over(lab: Lab, receiver: Receiver) -> None:
-    """What a dead relay has left is delivered by the relay of the next run, without anybody asking."""
+    """The relay of the next run delivers the pending events of a killed relay."""
     receiver.answer = lambda _: HANG
     lab.record(5)
     wait_until(lambda: receiver.arrivals)
@@ -254,7 +254,7 @@ def test_the_next_run_takes_over(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_the_next_run_takes_over_what_had_other_secrets(lab: Lab, receiver: Receiver) -> None:
-    """Also what was owed at another address: the next run delivers it to where the webhook is now."""
+    """The relay of the next run delivers events that were pending for an old address to the new address."""
     lab.emit("TASK_STARTED", "before", TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
     wait_until(lab.relays)
     lab.kill()
@@ -264,7 +264,7 @@ def test_the_next_run_takes_over_what_had_other_secrets(lab: Lab, receiver: Rece
 
 
 def test_a_run_whose_relay_dies(lab: Lab, receiver: Receiver) -> None:
-    """A run whose relay was killed under it starts another at its end, and is delivered."""
+    """A run whose relay was killed starts another relay at its end, and all its events are delivered."""
     write_suite(lab, 20)
     (lab.root / "conftest.py").write_text(
         "import os, signal, time\nfrom tests_helper import lab_relays\n"
@@ -289,7 +289,7 @@ def test_a_run_whose_relay_dies(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_a_corrupt_database(lab: Lab, receiver: Receiver) -> None:
-    """A damaged database is moved aside, which the log says, and every event is delivered again: none is lost."""
+    """A damaged database is moved aside, the log says so, and every event is delivered again."""
     lab.record(3)
     receiver.wait(3)
     lab.wait_for_end()
@@ -304,7 +304,7 @@ def test_a_corrupt_database(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_a_database_of_a_newer_version(lab: Lab, receiver: Receiver) -> None:
-    """With a database of a later version the run goes on, and it is said why nothing is delivered; no relay lingers."""
+    """With a database of a newer version, the run goes on and says why nothing is delivered, and no relay remains."""
     import sqlite3
 
     lab.emit("TASK_STARTED", "a")
@@ -327,7 +327,7 @@ def test_a_database_of_a_newer_version(lab: Lab, receiver: Receiver) -> None:
     assert len(receiver.accepted) == 1
 
 
-# -- what an endpoint wants ----------------------------------------------------------------------------------------
+# -- options of endpoints ------------------------------------------------------------------------------------------
 
 
 def webhook(receiver: Receiver, name: str = "hook", **more: object) -> dict[str, object]:
@@ -335,7 +335,7 @@ def webhook(receiver: Receiver, name: str = "hook", **more: object) -> dict[str,
 
 
 def test_filters(lab: Lab, receiver: Receiver) -> None:
-    """An endpoint gets the types that it asked for and no others; a run that ends with others is drained, too."""
+    """An endpoint gets only the types that it asks for, and a run that ends with other types is drained, too."""
     lab.webhooks(webhook(receiver, events=["TEST_FAILED", "BUILD_*"]))
     write_suite(lab, 10)
     done = lab.pytest(TASKMASTER_WEBHOOK_URL="", CI="1")
@@ -345,7 +345,7 @@ def test_filters(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_batches(lab: Lab, receiver: Receiver) -> None:
-    """An endpoint that takes batches gets them, in order, no larger than it said, and each event once."""
+    """An endpoint with batches gets each event once and in order, in batches within its limit."""
     lab.webhooks(webhook(receiver, batch=True, max_events=25))
     write_suite(lab, 60)
     done = lab.pytest(TASKMASTER_WEBHOOK_URL="", CI="1")
@@ -359,7 +359,7 @@ def test_batches(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_two_endpoints(lab: Lab, receiver: Receiver) -> None:
-    """Each endpoint gets everything in its own format; one that hangs holds up no other."""
+    """Each endpoint gets all events in its own format, and a hanging endpoint delays no other."""
     with receiving() as other:
         other.answer = lambda _: HANG
         lab.webhooks(webhook(receiver, format="plain"), webhook(other, "stuck", timeout=60))
@@ -377,7 +377,7 @@ def test_two_endpoints(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_one_that_waits_for_a_person_keeps_no_relay_alive(lab: Lab, receiver: Receiver) -> None:
-    """A relay ends when one endpoint is through and the other is stopped: going on would change nothing."""
+    """A relay ends although an endpoint is stopped, since more attempts would change nothing."""
     with receiving() as other:
         other.answer = lambda _: 401
         lab.webhooks(webhook(receiver), webhook(other, "stopped"))
@@ -399,7 +399,7 @@ def test_one_that_waits_for_a_person_keeps_no_relay_alive(lab: Lab, receiver: Re
 
 
 def test_environments(lab: Lab, receiver: Receiver) -> None:
-    """What was recorded in one environment is delivered by its own definitions, also when another's run comes after."""
+    """Events of an environment are delivered by its own definitions, even if a run of another environment follows."""
     with receiving() as production:
         overlay = {"task_integration": {"webhooks": [webhook(production)]}}
         lab.webhooks(webhook(receiver), environments={"prod": overlay, "dev": {}})
@@ -421,7 +421,7 @@ def test_environments(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_a_route_that_is_gone(lab: Lab, receiver: Receiver) -> None:
-    """Events of which nobody can say any more whom they are owed to wait, where everybody can see it."""
+    """If the route of events is missing, the events wait, and `status` shows them."""
     receiver.answer = lambda _: HANG
     lab.record(3)
     wait_until(lambda: receiver.arrivals)
@@ -435,7 +435,7 @@ def test_a_route_that_is_gone(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_a_webhook_that_is_gone(lab: Lab, receiver: Receiver) -> None:
-    """Events of a webhook that the configuration has no more wait, with a reason, until it is there again."""
+    """Events of a removed webhook wait, with a reason, until the webhook is configured again."""
     lab.webhooks(webhook(receiver))
     receiver.answer = lambda _: HANG
     lab.record(2, TASKMASTER_WEBHOOK_URL="")
@@ -454,7 +454,7 @@ def test_a_webhook_that_is_gone(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_what_is_settled_is_not_looked_at_again(lab: Lab, receiver: Receiver) -> None:
-    """A relay serves what is owed, not the whole past: its progress names none of what was delivered long ago."""
+    """A relay serves only segments with pending events, and ignores segments that were delivered long ago."""
     for number in range(2):
         lab.emit("TASK_STARTED", f"{number}")
         receiver.wait(number + 1)
@@ -464,7 +464,7 @@ def test_what_is_settled_is_not_looked_at_again(lab: Lab, receiver: Receiver) ->
 
 
 def test_a_torn_segment(lab: Lab, receiver: Receiver) -> None:
-    """Of a segment whose writer died in the middle of a line the whole lines are delivered; the torn one is told."""
+    """If a writer died in the middle of a line, the whole lines are delivered, and the torn line is reported."""
     lab.record(3, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
     lab.kill()
     (segment,) = lab.segments()
@@ -482,7 +482,7 @@ def test_a_torn_segment(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_foreign_lines(lab: Lab, receiver: Receiver) -> None:
-    """Lines in a segment that are no events are counted and hold nothing up."""
+    """Lines of a segment that are not events are counted, and delay nothing."""
     lab.record(2, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
     lab.kill()
     (segment,) = lab.segments()
@@ -494,7 +494,7 @@ def test_foreign_lines(lab: Lab, receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("how", ["pytest", "script"])
 def test_no_secret_on_disk(lab: Lab, receiver: Receiver, how: str) -> None:
-    """Neither secret nor address of the webhook stands in any file of the journal, or in the relay's command line."""
+    """Neither the journal nor the relay's command line contains the secret or the address of the webhook."""
     receiver.answer = lambda _: 500
     url = receiver.url.replace("/hook", "/very-secret-path?key=very-secret-key")
     write_suite(lab, 2)
@@ -513,7 +513,7 @@ def test_no_secret_on_disk(lab: Lab, receiver: Receiver, how: str) -> None:
         assert secret.encode() not in everything
 
 
-# -- by a hair -----------------------------------------------------------------------------------------------------
+# -- races at the end of a relay -----------------------------------------------------------------------------------
 
 
 def hair(lab: Lab, receiver: Receiver, timing: Timing = DEFAULTS) -> tuple[Recorder, Relay]:
@@ -530,7 +530,7 @@ def hair(lab: Lab, receiver: Receiver, timing: Timing = DEFAULTS) -> tuple[Recor
 
 @pytest.mark.parametrize("how", ["the same segment", "a new segment"])
 def test_a_last_word_while_the_relay_lets_go(lab: Lab, receiver: Receiver, how: str) -> None:
-    """What is written while a relay ends, by somebody who still saw its lock, is noticed by it."""
+    """A relay that ends notices an event whose writer still saw the relay's lock."""
     recorder, relay = hair(lab, receiver)
     recorder.trigger("TASK_STARTED", "first", None, {})
     assert relay.run(30)
@@ -545,7 +545,7 @@ def test_a_last_word_while_the_relay_lets_go(lab: Lab, receiver: Receiver, how: 
 def test_an_event_after_the_last_look_is_delivered(
     lab: Lab, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event that is written after a relay's last look at the journal, and before it ends, is delivered by it."""
+    """An event that is written between a relay's last look at the journal and its end is delivered by that relay."""
     recorder, relay = hair(lab, receiver)
     recorder.trigger("TASK_STARTED", "first", None, {})
     look_once_more = relay.has_unread_events
@@ -564,7 +564,7 @@ def test_an_event_after_the_last_look_is_delivered(
 
 @pytest.mark.parametrize("tick", [60.0, 0.0], ids=["at once", "when the relay was held up longer than that"])
 def test_two_segments_in_one_tick_of_the_clock(lab: Lab, receiver: Receiver, tick: float) -> None:
-    """A segment that is begun while the folder's time of change still stands, as coarse clocks make it, is found."""
+    """A new segment is found even if a coarse clock leaves the folder's modification time unchanged."""
     recorder, relay = hair(lab, receiver, Timing(tick=tick))
     recorder.trigger("TASK_STARTED", "first", None, {})
     assert relay._serve_new_segments()

@@ -1,4 +1,4 @@
-"""The journal stays within its age and its size, and only what is settled is ever removed."""
+"""The journal stays within its age and size, and only settled segments are removed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAY = 86400.0
 
 
 def kept(lab: Lab, **limits: float) -> None:
-    """Configure how much is kept."""
+    """Configure the limits of retention."""
     lab.webhooks(monitoring={"retention": limits})
 
 
@@ -32,7 +32,7 @@ def age(paths: Sequence[Path], days: float) -> None:
 
 
 def emit(lab: Lab, *names: str, days: float = 0.0) -> list[Path]:
-    """Record an event in a run of its own for each name, as if it was so many days ago; return their segments."""
+    """Record one event for each name, each in its own run, aged by `days`, and return the new segments."""
     before = set(lab.segments())
     for name in names:
         lab.emit("TASK_STARTED", name)
@@ -42,13 +42,13 @@ def emit(lab: Lab, *names: str, days: float = 0.0) -> list[Path]:
 
 
 def looked(lab: Lab, days: float = 0.0) -> None:
-    """Have somebody have looked after the journal as of that day, a day or longer ago (see `relay.clock`)."""
+    """Let ages be measured as of `days` ago, as if a check had happened then (see `RetentionClock`)."""
     now = time.time()
     (lab.journal / "relay" / "clock").write_text(f"{now - days * DAY - 1} {now}")
 
 
 def shifted(lab: Lab, days: float) -> dict[str, str]:
-    """Return variables with which the clock of our processes is so many days ahead; that of the files is not."""
+    """Return variables that set the clock of our processes ahead by `days`. File times are not changed."""
     program = "import os, time\nreal = time.time\ntime.time = lambda: real() + float(os.environ['SHIFT'])\n"
     (lab.root / "sitecustomize.py").write_text(program)
     return {"PYTHONPATH": str(lab.root), "SHIFT": str(days * DAY)}
@@ -60,7 +60,7 @@ def lone(tmp_path: Path) -> Lab:
 
 
 def test_age(lone: Lab) -> None:
-    """What is older than the limit is removed by the next reader, what is younger is kept; thirty days by default."""
+    """The next reader removes segments older than the limit, thirty days by default, and keeps younger ones."""
     emit(lone, "old", days=31)
     young = emit(lone, "young", days=29)
     lone.status()
@@ -71,7 +71,7 @@ def test_age(lone: Lab) -> None:
 
 
 def test_size(lone: Lab) -> None:
-    """Where the journal is too big the oldest go, until it is not."""
+    """If the journal is too big, the oldest segments are removed until it fits."""
     paths = [path for days in (3, 5, 1, 4, 2) for path in emit(lone, f"{days}", days=days)]
     sizes = {path: path.stat().st_size for path in paths}
     by_age = [paths[n] for n in (1, 3, 0, 4, 2)]
@@ -84,7 +84,7 @@ def test_size(lone: Lab) -> None:
 
 
 def test_the_living_are_left_alone(lone: Lab) -> None:
-    """Of a run in which a process lives nothing is removed, however old and big: not of its dead processes either."""
+    """Nothing is removed of a run with a living process, not even the segments of its dead processes."""
     program = (
         "import os, subprocess, sys; from pytest_swarmtask import AutomationIntegrator as A; h = A()\n"
         "h.trigger_event('TASK_STARTED', 'x'); print(h._pipeline.recorder.traceparent(), flush=True); sys.stdin.read()"
@@ -104,7 +104,7 @@ def test_the_living_are_left_alone(lone: Lab) -> None:
 
 
 def test_what_waits_is_kept_until_it_is_too_old(lab: Lab, receiver: Receiver) -> None:
-    """What a webhook has not taken is kept, then is a dead letter for everybody to see, and can be replayed."""
+    """A pending event is kept until it is too old. Then it becomes a visible dead letter that can be replayed."""
     url = f"http://127.0.0.1:{free_port()}/"
     lab.record(3, TASKMASTER_WEBHOOK_URL=url)
     wait_until(lambda: "cannot connect" in lab.run("status", TASKMASTER_WEBHOOK_URL=url).stdout)
@@ -128,8 +128,10 @@ def test_what_waits_is_kept_until_it_is_too_old(lab: Lab, receiver: Receiver) ->
 
 
 def test_a_clock_that_jumps_ahead(lab: Lab, receiver: Receiver) -> None:
-    """With a clock that is suddenly ten days, or ten years, ahead relays and readers make no dead letters of what
-    waits, and drop none; when it is set right all is delivered."""
+    """If the clock jumps ahead by days or years, no waiting event expires and no dead letter is dropped.
+
+    Once the clock is right again, all waiting events are delivered.
+    """
     receiver.answer = lambda arrival: 422 if arrival.events[0]["task_id"] == "0" else 401
     lab.record(3)
     lab.wait_for_end()
@@ -141,14 +143,14 @@ def test_a_clock_that_jumps_ahead(lab: Lab, receiver: Receiver) -> None:
         assert lab.run("flush", **clock).returncode == 1
         found = lab.status(**clock)["endpoints"]["default"]
         assert (found["delivered"], found["waiting"], found["dead"], found["expired"]) == (0, count - 1, 1, 0)
-        lab.status()  # the clock is right again
+        lab.status()  # this check uses the right time again
     receiver.answer = lambda _: 200
     assert lab.run("flush").returncode == 0
     assert receiver.ids == lab.ids()[1:]
 
 
 def test_a_week_goes_by(lab: Lab, receiver: Receiver) -> None:
-    """Day after day somebody looks: what nobody took is given up when it was a week old the day before, not sooner."""
+    """With daily checks, a pending event expires once it was a week old at the previous check, not sooner."""
     receiver.answer = lambda _: 401
     emit(lab, "late")
     lab.wait_for_end()
@@ -160,7 +162,7 @@ def test_a_week_goes_by(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_dead_letters_are_bounded(lab: Lab, receiver: Receiver) -> None:
-    """The oldest go while there are too many, and what is older than the limit; they are counted, and told of."""
+    """Dead letters that are too old or too many are removed, the oldest first, and are counted and reported."""
     receiver.answer = lambda _: 422
     ids = [event["id"] for event in lab.record(5)]
     wait_until(lambda: lab.status()["endpoints"]["default"]["dead"] == 5)
@@ -180,7 +182,7 @@ def test_dead_letters_are_bounded(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_the_relay_prunes_when_it_ends(lab: Lab, receiver: Receiver) -> None:
-    """The relay removes what it has delivered long ago, and the cursors with it; counts go on from what is kept."""
+    """A relay that ends removes old delivered segments and their cursors, and counts only the kept segments."""
     old = emit(lab, "old")
     receiver.wait(1)
     lab.wait_for_end()
@@ -194,7 +196,7 @@ def test_the_relay_prunes_when_it_ends(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_a_relay_at_work_is_not_disturbed(lab: Lab, receiver: Receiver) -> None:
-    """What a relay still tries to deliver is not taken from it."""
+    """A segment is not removed while a relay still tries to deliver its events."""
     receiver.answer = lambda _: 500
     segments = emit(lab, "late")
     wait_until(lambda: lab.status()["endpoints"]["default"]["state"]["reason"])
@@ -205,7 +207,7 @@ def test_a_relay_at_work_is_not_disturbed(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_leftovers(lab: Lab, receiver: Receiver) -> None:
-    """Routes, starts of spans and the like go once nothing has used them for as long as the journal is kept."""
+    """Routes, span files and other leftovers are removed once they are unused for the journal's maximum age."""
     emit(lab, "x")
     lab.emit("TASK_STARTED", "y", TRACEPARENT=f"00-{'ab' * 16}-{'cd' * 8}-01")
     receiver.wait(2)
@@ -231,7 +233,7 @@ def test_leftovers(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_an_invalid_configuration_removes_nothing(lone: Lab) -> None:
-    """Who cannot be understood may have wanted to keep everything."""
+    """An invalid configuration removes nothing, since its author may have wanted to keep everything."""
     emit(lone, "old", days=1000)
     (lone.root / ".taskmaster" / "config").mkdir(exist_ok=True)
     (lone.root / ".taskmaster" / "config" / "workflow.yaml").write_text("monitoring: {retention: {journal_age: ever}}")
@@ -240,7 +242,7 @@ def test_an_invalid_configuration_removes_nothing(lone: Lab) -> None:
 
 
 def test_a_pruner_is_killed_in_the_middle(lone: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a process that wrote several segments the starts go first: what is left never looks like a death."""
+    """The oldest segment of a process is removed first, so that a killed pruner never leaves a false crash."""
     (lone.root / "test_it.py").write_text(
         "from pytest_swarmtask import AutomationIntegrator as A\n"
         "def test():\n    h = A()\n    h.register_webhook('http://127.0.0.1:9/')\n"

@@ -1,4 +1,7 @@
-"""Each condition holds where it should, is resolved, and is silent where it should be: one real relay, all kinds."""
+"""Each kind of alert becomes active when its condition is met, is resolved later, and is silent otherwise.
+
+One real relay evaluates all kinds.
+"""
 
 from __future__ import annotations
 
@@ -90,13 +93,13 @@ STORY = [
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Json]]:
-    """What a relay has told of the story, in order."""
+    """The messages that a relay has sent about the story, in order."""
     with receiving() as receiver:
         world = World(tmp_path_factory.mktemp("story") / "shop", receiver)
         world.watch(*({**alert, "notify": []} for alert in ALERTS))
         world.play(*STORY)
         world.kill()
-        # Runs that begin within a millisecond may be delivered in any order; from now on the whole story is there.
+        # Runs that begin in one millisecond may arrive in any order, so deliver again now that the story is complete.
         shutil.rmtree(world.journal / "relay")
         (world.journal / "history.sqlite").unlink(missing_ok=True)
         world.watch(*ALERTS, chat={"most": 1000})
@@ -121,14 +124,17 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Json]]:
     ],
 )
 def test_it_is_told_once_and_resolved(told: list[Json], alert: str, subject: str | None, states: list[str]) -> None:
-    """Only of the subject that it is about, however often the same is found, and not of those that are well."""
+    """An alert notifies once about each affected subject, is resolved once, and ignores healthy subjects."""
     messages = [message for message in told if message["name"] == alert]
     assert {message["subject"] for message in messages} == ({subject} if subject else set())
     assert [message["state"] for message in messages] == states
 
 
 def test_flaky(told: list[Json]) -> None:
-    """On one clean commit on one branch, or by repetition; neither what was fixed nor what is being worked on."""
+    """A test is flaky if it fails and passes on one clean commit of one branch, or passes on a rerun.
+
+    Fixed tests are not flaky. Uncommitted work does not make a test flaky.
+    """
     found = {(message["subject"], message["state"]) for message in told if message["name"] == "flaky"}
     assert found == {(f"tests/t.py::{name} on main", "firing") for name in ("flaky_same", "flaky_again")}
 
@@ -138,7 +144,7 @@ def of(told: list[Json], alert: str, state: str = "firing") -> Json:
 
 
 def test_the_text_is_one_that_you_would_want_to_get(told: list[Json]) -> None:
-    """What, how it compares, where, since when, link, next step, and why you get it."""
+    """A message contains the event, the comparison, the location, the time, a link, the next step and the alert."""
     message = of(told, "new")
     what = "tests/t.py::new_one failed (it passed before)"
     assert message["title"] == f"shop: {what}"

@@ -1,4 +1,4 @@
-"""The part of `docs/automation.md` about alerts, notifiers and metrics: its examples are valid and acted on."""
+"""The examples about alerts, notifiers and metrics in `docs/automation.md` are valid and work."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_kind_is_shown() -> None:
 
 
 def test_alerts_and_metrics_as_shown(world: World) -> None:
-    """A deployment that fails is told in the chat, and the figures are written."""
+    """The documented configuration notifies the chat of a failed deployment, and writes the metrics."""
     chat, _, metrics = EXAMPLES
     secret = chat.replace("https://chat.example/hooks/${CHAT_TOKEN}", world.receiver.url)
     configure(world, secret + metrics.replace("monitoring:\n", ""))

@@ -1,4 +1,4 @@
-"""The figures are what Prometheus reads, grow over relays, and are never half a file."""
+"""Prometheus can read the metrics file. Its numbers grow across relays, and it is never half written."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def event_count(path: Path, event_type: str, outcome: str) -> float | None:
 
 
 def test_figures(world: World) -> None:
-    """Counts by type and outcome, durations, deliveries, alerts that hold; readable by the collector's user."""
+    """The file contains counts, durations, deliveries and active alerts, and the collector's user can read it."""
     world.watch({**BROKEN, "when": {"task_id": "*test_b"}}, metrics={"textfile": "swarm.prom"})
     path = world.root / "swarm.prom"
     (world.root / "test_it.py").write_text(SUITE)
@@ -65,7 +65,7 @@ def test_figures(world: World) -> None:
 
 
 def test_figures_alone(world: World) -> None:
-    """Without any alert, and with names that need escaping."""
+    """Metrics are written without any alert, also to a path that contains a variable."""
     hook: Json = {"name": "board", "url": "http://127.0.0.1:9/", "events": ["TASK_*"]}
     world.watch(webhooks=(hook,), metrics={"textfile": "${OUT}/swarm.prom"})
     world.environ["OUT"] = str(world.root)
@@ -79,7 +79,7 @@ def test_figures_alone(world: World) -> None:
 
 
 def test_a_file_that_cannot_be_written(world: World) -> None:
-    """The log says so once, and alerts are told all the same."""
+    """If the metrics file cannot be written, the log says so once, and alerts are still sent."""
     world.watch(BROKEN, metrics={"textfile": "no/such/folder/swarm.prom"})
     world.fail("one")
     world.fail("two")

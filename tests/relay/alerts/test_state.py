@@ -1,4 +1,4 @@
-"""People are told once, again after a while, not at night, not too often, and never silently not at all."""
+"""An alert is sent once, repeated after a while, respects quiet hours and limits, and is never dropped silently."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.relay.alerts.world import BROKEN, World
 
 
 def test_what_still_holds_is_told_again_after_a_while_and_not_before(world: World) -> None:
-    """Also by other relays: what was told is remembered."""
+    """A lasting failure is reported again only after the time in `repeat`, also by another relay."""
     world.watch({**BROKEN, "repeat": 600})
     world.fail()
     world.told(1)
@@ -29,7 +29,7 @@ def test_what_still_holds_is_told_again_after_a_while_and_not_before(world: Worl
 
 
 def test_what_is_well_again_is_told_only_of_what_was_told(world: World) -> None:
-    """Where `resolved` is not wanted, the alert holds no longer, silently."""
+    """A resolution is reported once and only for a reported alert; with `resolved: false` it is silent."""
     world.watch(
         BROKEN, {**BROKEN, "name": "quietly", "resolved": False, "message": "{{name}}: {{task_id}} <{{since}}>"}
     )
@@ -51,12 +51,15 @@ def test_what_is_well_again_is_told_only_of_what_was_told(world: World) -> None:
 
 
 def around_now(first: float, last: float) -> str:
-    """Return local hours around this moment, given in seconds from now."""
+    """Return a range of local hours, given in seconds from now."""
     return "-".join(time.strftime("%H:%M", time.localtime(time.time() + offset)) for offset in (first, last))
 
 
 def test_quiet_hours(world: World) -> None:
-    """What is critical is told at once; the rest when they are over, by the next run or `flush`, if it holds still."""
+    """During quiet hours only critical alerts are sent, and the others follow later if they are still active.
+
+    The next run or `flush` after the quiet hours sends them.
+    """
     alerts = [BROKEN, {**BROKEN, "name": "worst", "severity": "critical"}]
     world.watch(*alerts, quiet_hours=around_now(-7200, 7200))
     world.fail("build")
@@ -75,7 +78,10 @@ def test_quiet_hours(world: World) -> None:
 
 
 def test_too_much_for_an_hour_is_summed_up(world: World) -> None:
-    """The last message of an hour stands for the rest; what comes later waits for the next hour, whoever is killed."""
+    """The last message that is allowed in an hour sums up the rest, and later messages wait for the next hour.
+
+    This holds even if the relay is killed.
+    """
     world.watch(BROKEN, chat={"most": 3})
     world.failures(8)
     world.told(3)
@@ -94,7 +100,7 @@ def test_too_much_for_an_hour_is_summed_up(world: World) -> None:
 
 
 def test_a_notifier_that_fails_is_tried_a_few_times(world: World) -> None:
-    """Then the message stands in the log, and `status` counts it; the next one is told as if nothing had been."""
+    """After five failed attempts a message counts as failed in `status`, and the next message is sent as usual."""
     world.receiver.answer = lambda _: 500
     world.watch(BROKEN)
     world.fail()
@@ -114,12 +120,12 @@ def test_a_notifier_that_fails_is_tried_a_few_times(world: World) -> None:
 
 
 def test_what_a_relay_has_not_told_yet_another_tells(world: World) -> None:
-    """The relay is killed while a message waits for its next attempt."""
+    """If a relay is killed while a message waits for its next attempt, another relay sends the message."""
     world.receiver.answer = lambda _: 503
     world.watch(BROKEN)
     world.fail()
     wait_until(lambda: world.receiver.arrivals, "the first attempt")
-    world.rest()  # a relay that is killed before it has stored the alert has it told twice
+    world.rest()  # a relay that is killed before it has stored the alert would send the alert twice
     world.receiver.answer = lambda _: 200
     world.set_back("notify", "due", WAIT)
     world.run("flush")
@@ -143,7 +149,7 @@ def test_each_environment_holds_for_itself(world: World, environ: dict[str, str]
 
 
 def test_what_is_not_found_again_for_a_month_is_forgotten(world: World) -> None:
-    """Of a test that was deleted nobody will hear that it is well."""
+    """An alert that is not found again for a month is closed without a message, such as one about a deleted test."""
     world.watch(BROKEN)
     world.fail()
     world.told(1)

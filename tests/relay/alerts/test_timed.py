@@ -1,4 +1,4 @@
-"""Silence and deliveries are noticed though no event says so: while a relay lives, and by `flush` without a run."""
+"""A living relay, or a `flush` without a run, notices silence and late deliveries without any event."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def ago(seconds: float) -> str:
 
 
 def test_a_start_without_its_end(world: World) -> None:
-    """It is told while the relay lives, once, and resolved by its end; what ends in time is not."""
+    """A start without an end is reported once by a living relay, and the end resolves the alert.
+
+    A span that ends in time is not reported.
+    """
     world.watch({**HANG, "when": {"task_id": ["slow", "quick"]}})
     world.environ["TRACEPARENT"] = f"00-{'a' * 32}-{'b' * 16}-01"
     program = "from pytest_swarmtask import AutomationIntegrator as A; h = A()\n"
@@ -33,7 +36,7 @@ def test_a_start_without_its_end(world: World) -> None:
 
 
 def test_a_start_without_its_end_is_noticed_without_a_run(world: World) -> None:
-    """By `flush`, such as from cron, though no relay was there when the time was over."""
+    """A `flush`, such as one from cron, reports a start without an end although no relay ran at the deadline."""
     world.watch({**HANG, "unfinished": 60})
     event = world.emit("BUILD_STARTED", "slow")
     world.rest()
@@ -50,7 +53,10 @@ def test_a_start_without_its_end_is_noticed_without_a_run(world: World) -> None:
 
 
 def test_an_expected_start_that_does_not_come(world: World) -> None:
-    """Its time counts from the last one, and at first from when somebody looked; the next one resolves it."""
+    """A missing start is reported once, and the next start resolves the alert.
+
+    The time counts from the last start, or from the first check if there was no start yet.
+    """
     world.watch(NIGHTLY)
     world.emit("BUILD_COMPLETED", "unrelated")
     world.run("flush")
@@ -67,7 +73,7 @@ def test_an_expected_start_that_does_not_come(world: World) -> None:
 
 
 def test_deliveries_that_are_refused_or_wait(world: World) -> None:
-    """Of the webhooks that are asked for; resolved once there is nothing left to complain of."""
+    """A delivery alert covers only its own webhooks, and is resolved once nothing waits any more."""
     with receiving() as board:
         board.answer = lambda _: 404
         hook = {"name": "board", "url": board.url, "events": ["TASK_*"]}

@@ -1,4 +1,4 @@
-"""Alerts cost the watched process nothing: it loads nothing of them, waits for none, and prints nothing."""
+"""Alerts cost the watched process nothing: it imports none of their code, never waits for them, and prints nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def test_a():
 
 
 def test_ten_alerts(world: World) -> None:
-    """The first session compiles the configuration, and those after it know nothing of it."""
+    """With ten alerts, the first session compiles the configuration, and later sessions import no alert code."""
     world.watch(*ALERTS, {"name": "silence", "kind": "silence", "unfinished": 600}, metrics={"textfile": "swarm.prom"})
     (world.root / "test_it.py").write_text("def test_a(): pass\n")
-    world.environ["COVERAGE_PROCESS_CONFIG"] = ""  # it needs SQLite itself
+    world.environ["COVERAGE_PROCESS_CONFIG"] = ""  # coverage itself needs SQLite
     world.pytest()
     (world.root / "test_it.py").write_text(SUITE)
     done = world.pytest()
@@ -27,7 +27,7 @@ def test_ten_alerts(world: World) -> None:
 
 
 def test_nothing_to_wait_for(world: World) -> None:
-    """A notifier that hangs delays nobody but the relay."""
+    """A hanging notifier delays only the relay, not the session."""
     world.receiver.answer = lambda _: -1
     world.watch({"name": "all", "kind": "failure", "events": ["TEST_*"]})
     (world.root / "test_it.py").write_text("def test_a(): pass\n")

@@ -1,4 +1,4 @@
-"""A project whose alerts go to a live webhook, and runs of its past that are journaled by the real recorder."""
+"""A project that sends its alerts to a live webhook, and past runs that the real recorder writes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ recorder.close()
 
 
 class Run(NamedTuple):
-    """A run of the past: its facts, its coverage, and what ended in it, as event type, task id and metadata."""
+    """A past run: its facts, its coverage, and its ended spans as event type, task id and metadata."""
 
     facts: Json
     coverage: float | None
@@ -47,7 +47,7 @@ class Run(NamedTuple):
 
 
 class World(Lab):
-    """A project whose alerts are told to a webhook by the notifier `chat`."""
+    """A project that sends its alerts to a webhook through the notifier `chat`."""
 
     def __init__(self, root: Path, receiver: Receiver) -> None:
         super().__init__(root)
@@ -56,7 +56,7 @@ class World(Lab):
     def watch(
         self, *alerts: Json, chat: Json | None = None, webhooks: tuple[Json, ...] = (), **monitoring: Any
     ) -> None:
-        """Configure alerts, which tell `chat` where they do not say whom. The receiver gets no events."""
+        """Configure alerts, which notify `chat` unless they name another notifier. The receiver gets no events."""
         notifiers = [{"name": "chat", "kind": "webhook", "webhook": "chat", **(chat or {})}]
         notifiers += monitoring.pop("notifiers", [])
         section = {"alerts": [{"notify": ["chat"], **alert} for alert in alerts], "notifiers": notifiers, **monitoring}
@@ -64,7 +64,7 @@ class World(Lab):
         self.webhooks(hook, *webhooks, monitoring=section)
 
     def play(self, *runs: Run) -> None:
-        """Record runs, one after the other, as of an hour ago."""
+        """Record runs one after the other, starting an hour ago."""
         done = subprocess.run(
             [sys.executable, "-c", PLAY],
             cwd=self.root,
@@ -78,44 +78,44 @@ class World(Lab):
         assert (done.returncode, done.stderr) == (0, "")
 
     def told(self, count: int = 0) -> list[Json]:
-        """Return what has been told, in order, once there are so many messages."""
+        """Wait for `count` messages, and return all messages so far, in order."""
         return list(self.receiver.wait(count))
 
     def said(self) -> list[tuple[str, str, str]]:
-        """Return alert, state and subject of what has been told."""
+        """Return the alert, state and subject of each message so far."""
         return [(message["name"], message["state"], message["subject"]) for message in self.told()]
 
     def handled(self) -> None:
-        """Wait until the alerts are through with all that is in the journal."""
+        """Wait until the alerts have processed all events in the journal."""
         self.wait_for_settled()
 
     def rest(self) -> None:
-        """Have the relay killed once it has written down that all is handled."""
+        """Wait until the relay has stored that all events are processed, then kill the relay."""
         self.handled()
         self.kill()
 
     @contextlib.contextmanager
     def memory(self) -> Iterator[Memory]:
-        """Open what the relays remember."""
+        """Open the memory of the relays."""
         with contextlib.closing(Memory(self.project.database)) as memory:
             yield memory
 
     def remembered(self, scope: str, change: Callable[[Json], Json]) -> None:
-        """Change all that is remembered in a scope, such as its times."""
+        """Change every remembered value in a scope, such as its times."""
         with self.memory() as memory:
             for key, value in memory.items(scope):
                 memory.put(scope, key, change(value))
 
     def set_back(self, scope: str, name: str, seconds: float) -> None:
-        """Set a remembered time back, as if that time had passed."""
+        """Move a remembered time back, as if that time had passed."""
         self.remembered(scope, lambda value: {**value, name: value[name] - seconds})
 
     def fail(self, task_id: str = "build", **environ: str) -> Json:
-        """Have a task fail."""
+        """Record the failure of a task."""
         return self.emit("TASK_FAILED", task_id, '{"error": "out of luck"}', **environ)
 
     def failures(self, count: int) -> None:
-        """Have one process tell of so many failures."""
+        """Record `count` failures from one process."""
         program = (
             "from pytest_swarmtask import AutomationIntegrator as A; h = A()\n"
             f"for n in range({count}): h.trigger_event('TASK_FAILED', f'task {{n}}')"
@@ -124,7 +124,7 @@ class World(Lab):
         assert (done.returncode, done.stderr) == (0, "")
 
     def wait_for_log(self, text: str) -> None:
-        """Wait until the relays' log holds a text."""
+        """Wait until the relays' log contains a text."""
         wait_until(lambda: text in self.log(), lambda: f"{text!r} in\n{self.log()}")
 
 

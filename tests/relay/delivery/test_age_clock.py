@@ -1,4 +1,4 @@
-"""Ages are judged so that a clock that jumps makes nothing old at once."""
+"""Ages are measured so that a jump of the clock expires nothing at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Look = Callable[[float], float]
 
 @pytest.fixture
 def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look:
-    """Return a function that looks so many days after the start, and returns as of which day a week is judged."""
+    """Return a function that makes a check on a given day, and returns the day by which ages are measured."""
 
     def look(days: float) -> float:
         monkeypatch.setattr(time, "time", lambda: START + days * DAY)
@@ -43,7 +43,7 @@ def test_who_looks_seldom(look: Look) -> None:
 
 
 def test_a_jump_ahead(look: Look) -> None:
-    """Until a day after it everything is as old as before it."""
+    """For a day after a jump ahead, ages are measured by a check before the jump."""
     for days in (0, 1, 2, 2.5):
         look(days)
     assert [round(look(days)) for days in (300, 300.5, 300.9)] == [2, 2, 2]
@@ -59,18 +59,18 @@ def test_a_jump_ahead_that_is_mended(look: Look) -> None:
 
 
 def test_less_than_a_day(tmp_path: Path) -> None:
-    """Who lets things go within a day wants them gone."""
+    """An age limit below a day is measured by the present time."""
     assert RetentionClock(str(tmp_path / "clock")).limit(3600.0) == pytest.approx(time.time() - 3600, abs=60)
 
 
 @pytest.mark.parametrize("content", ["", "x y", "1", "nan nan", "9 1", "-1 5", "inf 1e999", "\0"])
 def test_damaged_notes(tmp_path: Path, look: Look, content: str) -> None:
-    """They are as none, and made anew."""
+    """Damaged notes count as missing, and are replaced."""
     (tmp_path / "clock").write_text(content)
     assert look(0) == pytest.approx(NEVER)
     assert round(look(1)) == 0
 
 
 def test_where_nothing_can_be_noted(tmp_path: Path) -> None:
-    """Nothing is old, and nothing raises."""
+    """If the notes cannot be stored, nothing expires and nothing raises."""
     assert RetentionClock(str(tmp_path / "none")).limit(7 * DAY) == -7 * DAY

@@ -1,4 +1,4 @@
-"""A delivery carries each event to its sink, and knows what each verdict asks of it."""
+"""A delivery carries each event to its sink, and acts on each result of the sink."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = [f"{number}" for number in range(1000)]
 
 
 class Scripted:
-    """A sink that remembers what it got, and answers as a test tells it."""
+    """A sink that remembers its events, and returns the results that a test chooses."""
 
     name = "scripted"
 
@@ -55,7 +55,7 @@ class Scripted:
 
 
 class Bench:
-    """A segment, a database, and deliveries of them."""
+    """A segment, a database, and deliveries of the segment."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,7 +84,7 @@ class Bench:
         return delivery.position("a.jsonl").offset == self.segment.stat().st_size
 
     def finish(self, delivery: Delivery) -> None:
-        """Wait until everything is settled, and end."""
+        """Wait until every event is settled, then end the delivery."""
         wait_until(lambda: self.settled(delivery), lambda: f"{delivery.position('a.jsonl')} {delivery.state}")
         self.end(delivery)
 
@@ -117,7 +117,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_each_once_in_order(bench: Bench) -> None:
-    """What is written before and while it runs is sent once, in order; at the end the sink is closed."""
+    """Events written before and during a delivery are sent once, in order, and the sink is closed at the end."""
     sink = Scripted()
     bench.write(20)
     delivery = bench.deliver(sink)
@@ -131,7 +131,7 @@ def test_each_once_in_order(bench: Bench) -> None:
 
 
 def test_a_later_one_goes_on(bench: Bench) -> None:
-    """Another process goes on where the first one ended: nothing is sent twice."""
+    """A later process continues after the last delivered event, and sends nothing twice."""
     bench.write(10)
     first, second = Scripted(), Scripted()
     bench.finish(bench.deliver(first))
@@ -141,7 +141,7 @@ def test_a_later_one_goes_on(bench: Bench) -> None:
 
 
 def test_it_rests(bench: Bench) -> None:
-    """When everything is sent it is idle, and says so."""
+    """A delivery is idle once every event is sent."""
     bench.write(3)
     delivery = bench.deliver(Scripted())
     wait_until(lambda: not delivery.busy)
@@ -162,7 +162,7 @@ def batching(
 
 
 def test_batches_by_count(bench: Bench) -> None:
-    """Full batches go at once, the rest when somebody waits for it."""
+    """A full batch is sent at once, and a partial batch as soon as somebody waits for it."""
     sink = batching(age=3600.0)
     bench.write(25)
     delivery = bench.deliver(sink)
@@ -175,7 +175,7 @@ def test_batches_by_count(bench: Bench) -> None:
 
 
 def test_batches_by_bytes(bench: Bench) -> None:
-    """A batch is full when its bytes are enough, and it goes at once."""
+    """A batch is full once it reaches its size in bytes, and a full batch is sent at once."""
     sink = batching(size=100, age=3600.0)
     bench.write(10)
     sink.max_bytes = 3 * (bench.segment.stat().st_size // 10)
@@ -188,7 +188,7 @@ def test_batches_by_bytes(bench: Bench) -> None:
 
 
 def test_batches_by_age(bench: Bench) -> None:
-    """A batch that is not full goes when its first event has waited long enough, not earlier."""
+    """A partial batch is sent once its first event has reached the maximum age, not earlier."""
     sink = batching(age=0.5)
     begun = time.monotonic()
     bench.write(3)
@@ -197,11 +197,11 @@ def test_batches_by_age(bench: Bench) -> None:
     assert sink.times[0] - begun >= 0.5
 
 
-# -- verdicts ------------------------------------------------------------------------------------------------------
+# -- send results --------------------------------------------------------------------------------------------------
 
 
 def test_retry(bench: Bench) -> None:
-    """After a failure the same event is tried again after a wait, later ones not before it; then all is well."""
+    """After a failure the same event is retried after a wait, and later events are sent after it."""
     answers = [Retry("refused"), Retry("refused")]
     sink = Scripted(lambda _: answers.pop(0) if answers else Delivered())
     bench.write(3)
@@ -213,7 +213,7 @@ def test_retry(bench: Bench) -> None:
 
 
 def test_retry_after(bench: Bench) -> None:
-    """The wait that the receiver asks for is kept."""
+    """A delivery waits as long as its receiver asks."""
     answers = [Retry("too many", 1.0)]
     sink = Scripted(lambda _: answers.pop(0) if answers else Delivered())
     bench.write(1)
@@ -222,7 +222,7 @@ def test_retry_after(bench: Bench) -> None:
 
 
 def test_the_schedule_outlives_the_process(bench: Bench) -> None:
-    """Another process knows how often it has failed, and waits until it is time; a person may ask it not to."""
+    """Another process knows the failures and keeps the scheduled wait, unless a person asks for an attempt now."""
     bench.write(1)
     sink = Scripted(lambda _: Retry("too many", 600.0))
     first = bench.deliver(sink)
@@ -245,7 +245,7 @@ def test_the_schedule_outlives_the_process(bench: Bench) -> None:
 
 @pytest.mark.parametrize("jump", [-86400 * 365, 86400 * 365])
 def test_the_clock_is_set(bench: Bench, monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
-    """A clock that jumps while an endpoint is waited for, by years, changes nothing about the wait."""
+    """A jump of the clock by a year does not change the wait for an endpoint."""
     real = time.time
     answers = [Retry("refused")]
 
@@ -262,7 +262,7 @@ def test_the_clock_is_set(bench: Bench, monkeypatch: pytest.MonkeyPatch, jump: f
 
 
 def test_a_schedule_from_the_future(bench: Bench) -> None:
-    """A schedule that was made before the clock was set back by years is at most an hour away."""
+    """If the clock was set back by years after a retry was scheduled, the wait is at most an hour."""
     store = Store(str(bench.folder / "relay.db"))
     store.set_state("hook", EndpointState("retrying", "refused", 1, time.time() + 10**9))
     store.close()
@@ -273,7 +273,7 @@ def test_a_schedule_from_the_future(bench: Bench) -> None:
 
 
 def test_refused_for_good(bench: Bench) -> None:
-    """An event that is refused becomes a dead letter with the reason; those before and after are delivered."""
+    """A refused event becomes a dead letter with the reason, and all other events are delivered."""
     sink = Scripted(lambda names: Rejected("it answered 404") if names == ["1"] else Delivered())
     bench.write(3)
     delivery = bench.deliver(sink)
@@ -288,8 +288,10 @@ def test_refused_for_good(bench: Bench) -> None:
     "guilty", [{"0"}, {"5"}, {"9"}, {"4", "5"}, {"0", "9"}, set(NAMES[:10])], ids=lambda names: "+".join(sorted(names))
 )
 def test_a_batch_that_is_refused(bench: Bench, count: int, guilty: set[str]) -> None:
-    """A refused batch is split until the guilty events are alone: they become dead letters, all others are
-    delivered in order, and then whole batches are sent again."""
+    """A refused batch is split until only the guilty events become dead letters.
+
+    All other events are delivered in order. Later batches are sent whole again.
+    """
 
     def judge(names: list[str]) -> SendResult:
         return Split("it answered 400") if guilty.intersection(names) else Delivered()
@@ -308,7 +310,7 @@ def test_a_batch_that_is_refused(bench: Bench, count: int, guilty: set[str]) -> 
 
 
 def test_too_large_together(bench: Bench) -> None:
-    """A batch that is only too large goes in parts, and nothing becomes a dead letter."""
+    """A batch that is too large is sent in parts, and no event becomes a dead letter."""
     sink = batching(lambda names: Split("it answered 413") if len(names) > 3 else Delivered(), 10)
     bench.write(40)
     bench.finish(bench.deliver(sink))
@@ -320,7 +322,7 @@ def test_too_large_together(bench: Bench) -> None:
     ("verdict", "state"), [(Stopped("it answered 401"), "stopped"), (Disabled("it answered 410"), "disabled")]
 )
 def test_no_more_attempts(bench: Bench, verdict: Stopped | Disabled, state: str) -> None:
-    """Where it cannot go on by itself it sends nothing more, drops nothing, keeps the reason, and is idle."""
+    """A stopped or disabled endpoint gets nothing more, keeps its events and the reason, and is idle."""
     sink = Scripted(lambda names: verdict if names == ["2"] else Delivered())
     bench.write(5)
     delivery = bench.deliver(sink)
@@ -340,7 +342,7 @@ def test_no_more_attempts(bench: Bench, verdict: Stopped | Disabled, state: str)
 
 
 def test_stopped_is_tried_once_in_each_run(bench: Bench) -> None:
-    """The next run finds out by one attempt whether somebody has mended what was wrong."""
+    """Each run tries a stopped endpoint once, to find out whether a person has fixed the cause."""
     bench.write(3)
     for _ in range(2):
         sink = Scripted(lambda _: Stopped("it answered 401"))
@@ -353,7 +355,7 @@ def test_stopped_is_tried_once_in_each_run(bench: Bench) -> None:
 
 
 def test_disabled_is_not_tried_again(bench: Bench) -> None:
-    """An endpoint that wants no more events is left alone by later runs."""
+    """Later runs do not try a disabled endpoint."""
     bench.write(1)
     delivery = bench.deliver(Scripted(lambda _: Disabled("it answered 410")))
     wait_until(lambda: not delivery.busy)
@@ -366,7 +368,7 @@ def test_disabled_is_not_tried_again(bench: Bench) -> None:
 
 
 def test_another_endpoint_hangs(bench: Bench) -> None:
-    """One endpoint that never answers holds up no other."""
+    """A hanging endpoint delays no other endpoint."""
     release = threading.Event()
 
     def hang(_: list[str]) -> SendResult:
@@ -391,7 +393,7 @@ def test_another_endpoint_hangs(bench: Bench) -> None:
 
 
 def test_a_database_of_a_newer_version(bench: Bench) -> None:
-    """With a database that it must not touch it delivers nothing, says why, and keeps nobody waiting for it."""
+    """With a database of a newer version, a delivery sends nothing, gives the reason, and blocks nobody."""
     Store(str(bench.folder / "relay.db")).close()
     db = sqlite3.connect(str(bench.folder / "relay.db"))
     db.execute("PRAGMA user_version = 99")
@@ -408,7 +410,7 @@ def test_a_database_of_a_newer_version(bench: Bench) -> None:
 
 
 def test_a_sink_that_breaks_its_word(bench: Bench) -> None:
-    """A sink that raises ends its own delivery with the reason, and keeps nobody waiting."""
+    """A sink that raises ends its own delivery with the reason, and blocks nobody."""
 
     def broken(_: list[str]) -> SendResult:
         raise ZeroDivisionError
@@ -422,7 +424,7 @@ def test_a_sink_that_breaks_its_word(bench: Bench) -> None:
 
 
 def test_a_segment_with_foreign_lines(bench: Bench) -> None:
-    """Lines that are no events, of whatever kind, end no delivery."""
+    """Lines that are not events do not end a delivery."""
     bench.segment.write_bytes(b'{"event_type": {}}\n' + os.urandom(500).replace(b"\n", b"") + b"\n[]\n")
     bench.write(2)
     sink = Scripted()

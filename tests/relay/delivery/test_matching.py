@@ -1,4 +1,4 @@
-"""Whether an event is what a rule or an alert asks for, and the words where it is not."""
+"""An event matches the conditions of a rule or an alert, or the mismatch has a readable reason."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def event(task_id: str | None = "release_1", **metadata: Any) -> Event:
 
 
 def unmet(when: dict[str, Any], found: Event | None = None, **around: str) -> str | None:
-    """Return why an event does not match, with `when` as it stands in a file."""
+    """Return why an event does not match, or None if it matches. `when` has the form of the configuration file."""
     return mismatch(msgspec.convert(when, When), found or event(), around.get("environment", ""), around.get("branch"))
 
 
@@ -79,7 +79,7 @@ def test_what_does_not(when: dict[str, Any], words: str) -> None:
 
 
 def test_branch_and_environment_come_from_the_run() -> None:
-    """What the event itself says comes first."""
+    """Branch and environment come from the run, unless the event itself states them."""
     assert unmet({"branch": "main", "environment": "prod"}, environment="prod", branch="main") is None
     assert unmet({"branch": "main"}, event(branch="topic"), branch="main") == "branch is topic, expected main"
 

@@ -1,4 +1,4 @@
-"""The outbox hands out each event that is owed, once and in order, and knows how far it is."""
+"""The outbox returns each pending event once and in order, and knows its position."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def outbox_of(store: Store, *paths: Path, accepts: Callable[[str], bool] = every
 
 
 def drain(outbox: Outbox, count: int = 3) -> list[str]:
-    """Take out everything there is, in batches, and return the task ids in order."""
+    """Take all pending events in batches, and return their task ids in order."""
     out: list[str] = []
     while outbox.read_ahead(count):
         batch = outbox.next_batch(count, 10**9)
@@ -69,7 +69,7 @@ def drain(outbox: Outbox, count: int = 3) -> list[str]:
 
 
 def test_in_order(store: Store, segment: Path) -> None:
-    """Everything comes out in the order in which it stands, each with its line and where that ends."""
+    """Events come out in the order of the segment, each with its line and the end of the line."""
     segment.write_bytes(lines(*range(20)))
     outbox = outbox_of(store, segment)
     assert outbox.read_ahead(1) > 0
@@ -81,7 +81,7 @@ def test_in_order(store: Store, segment: Path) -> None:
 
 
 def test_what_was_taken_stays_until_it_is_settled(store: Store, segment: Path) -> None:
-    """Taking changes nothing: what was not settled is handed out again."""
+    """An event that was taken but not settled is returned again."""
     segment.write_bytes(lines(0, 1, 2))
     outbox = outbox_of(store, segment)
     outbox.read_ahead(3)
@@ -90,7 +90,7 @@ def test_what_was_taken_stays_until_it_is_settled(store: Store, segment: Path) -
 
 
 def test_it_goes_on_where_it_stopped(store: Store, segment: Path) -> None:
-    """A later process goes on after what was kept, and the counts go on, too."""
+    """A later process continues after the saved position, and continues the counts."""
     segment.write_bytes(lines(*range(5)))
     outbox = outbox_of(store, segment)
     outbox.read_ahead(2)
@@ -102,7 +102,7 @@ def test_it_goes_on_where_it_stopped(store: Store, segment: Path) -> None:
 
 
 def test_it_follows(store: Store, segment: Path) -> None:
-    """What is written later comes out later; half a line only when it is whole."""
+    """Later lines come out later, and half a line comes out once it is complete."""
     segment.write_bytes(lines(0) + line(1)[:20])
     outbox = outbox_of(store, segment)
     assert drain(outbox) == ["0"]
@@ -112,7 +112,7 @@ def test_it_follows(store: Store, segment: Path) -> None:
 
 
 def test_bounds_of_a_batch(store: Store, segment: Path) -> None:
-    """A batch has at most so many events and about so many bytes, and always one, however large."""
+    """A batch respects its limits of events and bytes, but always holds at least one event."""
     segment.write_bytes(lines(*range(8)) + line(8, x="y" * 5000) + lines(9))
     outbox = outbox_of(store, segment)
     outbox.read_ahead(10)
@@ -125,7 +125,7 @@ def test_bounds_of_a_batch(store: Store, segment: Path) -> None:
 
 
 def test_a_batch_of_many(store: Store, segment: Path) -> None:
-    """An endpoint that takes more events at once than are read ahead gets that many."""
+    """An endpoint that accepts more events than are usually read ahead gets that many."""
     segment.write_bytes(lines(*range(1500)))
     outbox = outbox_of(store, segment)
     assert outbox.read_ahead(1200) >= 1200
@@ -133,7 +133,7 @@ def test_a_batch_of_many(store: Store, segment: Path) -> None:
 
 
 def test_refused_for_good(store: Store, segment: Path) -> None:
-    """What is refused becomes a dead letter, with reason and line, in the same moment as the cursor moves."""
+    """A refused event becomes a dead letter, with its reason and line, in the same step that moves the cursor."""
     segment.write_bytes(lines(0, 1, 2))
     outbox = outbox_of(store, segment)
     outbox.read_ahead(3)
@@ -151,7 +151,7 @@ def test_refused_for_good(store: Store, segment: Path) -> None:
 
 
 def test_foreign_lines_are_skipped(store: Store, segment: Path) -> None:
-    """Lines that are no events are passed over and counted, wherever they stand."""
+    """Lines that are not events are skipped and counted, wherever they are."""
     segment.write_bytes(b"garbage\n\n" + lines(0) + b'{"event_type": []}\n' + lines(1) + b"\xff\xfe\n")
     outbox = outbox_of(store, segment)
     assert drain(outbox) == ["0", "1"]
@@ -170,7 +170,7 @@ MIXES = {
 @pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("count", [1, 2, 100])
 def test_what_is_not_for_the_endpoint(store: Store, segment: Path, mix: str, count: int) -> None:
-    """Events that the filter leaves out hold nothing up: wherever they stand, the segment is settled to its end."""
+    """Events that the filter excludes delay nothing: wherever they are, the segment is settled to its end."""
     types = MIXES[mix]
     segment.write_bytes(b"".join(line(number, event_type) for number, event_type in enumerate(types)))
     outbox = outbox_of(store, segment, accepts=only("TASK_*"))
@@ -183,7 +183,7 @@ def test_what_is_not_for_the_endpoint(store: Store, segment: Path, mix: str, cou
 
 
 def test_several_segments(store: Store, tmp_path: Path) -> None:
-    """Each segment's events come out in their order, none is starved, and each has its own cursor."""
+    """Each segment keeps its order and has its own cursor, and no segment is starved."""
     paths = [tmp_path / f"{n}.jsonl" for n in range(3)]
     for number, path in enumerate(paths):
         path.write_bytes(lines(*range(number * 1000, number * 1000 + 700)))
@@ -199,19 +199,19 @@ def test_several_segments(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_segment_that_is_gone(store: Store, tmp_path: Path, segment: Path) -> None:
-    """A segment that was removed holds up no other."""
+    """A removed segment delays no other segment."""
     segment.write_bytes(lines(0))
     assert drain(outbox_of(store, tmp_path / "gone.jsonl", segment)) == ["0"]
 
 
 def test_added_twice(store: Store, segment: Path) -> None:
-    """A segment that is added again is not delivered again."""
+    """A segment that is added twice is delivered once."""
     segment.write_bytes(lines(0))
     assert drain(outbox_of(store, segment, segment)) == ["0"]
 
 
 def test_memory_is_bounded(store: Store, segment: Path) -> None:
-    """Of a long segment only a part is held at a time."""
+    """The outbox holds only a part of a long segment in memory."""
     segment.write_bytes(lines(*range(5000)))
     outbox = outbox_of(store, segment)
     assert outbox.read_ahead(1) <= 1000
@@ -219,7 +219,7 @@ def test_memory_is_bounded(store: Store, segment: Path) -> None:
 
 
 def test_age_of_what_waits(store: Store, segment: Path) -> None:
-    """It is known since when something waits, and that nothing does."""
+    """The outbox knows since when an event has been waiting, and whether none waits."""
     segment.write_bytes(lines(0, 1))
     outbox = outbox_of(store, segment)
     assert outbox.since == 0.0
@@ -245,8 +245,10 @@ LINES = st.sampled_from([b"garbage\n", b"\n", b"TASK", b"TEST"])
 def test_any_mix_any_interruption(
     tmp_path: Path, contents: list[list[bytes]], count: int, ahead: int, seed: int
 ) -> None:
-    """Whatever stands in the segments, however little is read ahead, wherever the relay is killed: each event that is
-    wanted comes out at least once, the rest is counted, and in the end every segment is settled to its last byte."""
+    """Each wanted event comes out at least once, whatever the segments contain and wherever the relay is killed.
+
+    This holds for any read-ahead. Other lines are counted. In the end every segment is settled to its last byte.
+    """
     luck = random.Random(seed)
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
     paths, wanted = [], []
@@ -269,7 +271,7 @@ def test_any_mix_any_interruption(
             outbox.settle(batch)
             if luck.random() < 0.3:
                 outbox.save()
-            if luck.random() < 0.2:  # killed
+            if luck.random() < 0.2:  # the relay is killed
                 outbox = outbox_of(store, *paths, accepts=only("TASK_*"))
         outbox.save()
         positions = {path.name: store.position("hook", path.name) for path in paths}

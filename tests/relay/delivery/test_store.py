@@ -1,4 +1,4 @@
-"""What the relay remembers survives, and where it cannot be read it is made anew: nothing is lost by that."""
+"""The relay's memory survives restarts, and an unreadable database is replaced without losing an event."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fill(path: str, count: int = 300) -> None:
 
 
 def test_nothing_is_known_at_first(path: str) -> None:
-    """Of what was never begun nothing is settled, and an endpoint that was never tried is well."""
+    """For a new segment nothing is settled, and the state of a new endpoint is ok."""
     store = Store(path)
     assert store.position("hook", "a") == Position(0, 0, 0, 0, 0)
     assert store.state("hook") == EndpointState("ok", "", 0, 0.0)
@@ -44,7 +44,7 @@ def test_nothing_is_known_at_first(path: str) -> None:
 
 
 def test_it_is_remembered(path: str) -> None:
-    """Positions, states and dead letters are there for the next process, each endpoint and segment for itself."""
+    """Positions, states and dead letters survive the process, separately for each endpoint and segment."""
     store = Store(path)
     letter = DeadLetter("hook", "w-1", b'{"id":"w-1"}', "it answered 404", 5.0)
     store.settle("hook", {"a": Position(10, 2, 1, 1, 0)}, [letter])
@@ -65,7 +65,7 @@ def test_it_is_remembered(path: str) -> None:
 
 
 def test_a_dead_letter_is_kept_once(path: str) -> None:
-    """The same event refused twice by an endpoint is one dead letter."""
+    """An event that an endpoint refuses twice is one dead letter."""
     store = Store(path)
     for at in (1.0, 2.0):
         store.settle("hook", {}, [DeadLetter("hook", "w-1", b"{}", "no", at)])
@@ -74,13 +74,13 @@ def test_a_dead_letter_is_kept_once(path: str) -> None:
 
 
 def letters(store: Store, count: int) -> None:
-    """Keep dead letters of ten bytes, w0-0 the oldest."""
+    """Store dead letters of ten bytes each. The oldest is w0-0."""
     made = [DeadLetter("hook", f"w{n}-{n}", b"0123456789", "no", float(n)) for n in range(count)]
     store.settle("hook", {}, made)
 
 
 def test_the_oldest_letters_are_in_excess(path: str) -> None:
-    """What is from before the time, and the oldest of what is more than there may be."""
+    """A dead letter is in excess if it is too old, or among the oldest beyond the size limit."""
     with closing(Store(path)) as store:
         assert store.excess_letters(1.0, 0) == []
         letters(store, 6)
@@ -90,7 +90,7 @@ def test_the_oldest_letters_are_in_excess(path: str) -> None:
 
 
 def test_what_is_dropped_is_counted(path: str) -> None:
-    """Only what was there, by writer for as long as the journal holds something of the writer."""
+    """Dropped dead letters are counted, by writer as long as the journal holds segments of the writer."""
     with closing(Store(path)) as store:
         letters(store, 4)
         assert store.drop([("hook", "w0-0"), ("hook", "w9-9"), ("other", "w1-1")], PURGED) == 1
@@ -108,7 +108,7 @@ def test_what_is_dropped_is_counted(path: str) -> None:
 
 @pytest.mark.parametrize("damage", ["dropped SET letters = 'many'", "dead_letters SET line = 5, event_id = x'ff'"])
 def test_damaged_counts_and_letters(path: str, damage: str) -> None:
-    """What is of no kind that it can be is found when the database is opened, which is set aside."""
+    """Values of a wrong type are found when the database is opened, and the database is moved aside."""
     with closing(Store(path)) as store:
         letters(store, 2)
         store.drop([("hook", "w0-0")], PURGED)
@@ -120,7 +120,7 @@ def test_damaged_counts_and_letters(path: str, damage: str) -> None:
 
 
 def test_a_database_of_the_first_version(path: str) -> None:
-    """It gets the table that is new, and keeps what it holds."""
+    """A database of the first version gets the new table, and keeps its content."""
     fill(path, 3)
     with closing(sqlite3.connect(path)) as db:
         db.executescript("DROP TABLE dropped; PRAGMA user_version = 1")
@@ -131,7 +131,7 @@ def test_a_database_of_the_first_version(path: str) -> None:
 
 
 def test_it_is_private(path: str) -> None:
-    """The database and its companions are only for their owner, under any umask."""
+    """Only the owner can access the database and its companion files, under any umask."""
     mask = os.umask(0)
     try:
         store = Store(path)
@@ -148,7 +148,7 @@ def test_it_is_private(path: str) -> None:
 
 
 def test_threads_and_connections(path: str) -> None:
-    """Several connections write at once, and all of it is kept."""
+    """Several connections can write at once, and all their data is kept."""
 
     def write(name: str) -> None:
         store = Store(path)
@@ -175,7 +175,7 @@ def _open_and_write(path: str, name: str) -> None:
 
 
 def test_processes_make_it_at_once(path: str) -> None:
-    """Relays that find no database at the same moment make one together."""
+    """Relays that create the database at the same moment share one database."""
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_open_and_write, args=(path, f"hook {n}")) for n in range(12)]
     for worker in workers:
@@ -202,7 +202,7 @@ def aside(path: str) -> list[str]:
     ids=["text", "zeros", "noise"],
 )
 def test_what_is_no_database(path: str, content: bytes) -> None:
-    """A file that is no database is moved aside, kept, and a new one takes its place."""
+    """A file that is not a database is moved aside and kept, and a new database replaces it."""
     Path(path).write_bytes(content)
     store = Store(path)
     store.settle("hook", {"a": Position(1)})
@@ -212,14 +212,14 @@ def test_what_is_no_database(path: str, content: bytes) -> None:
 
 
 def test_an_empty_file_is_a_new_database(path: str) -> None:
-    """A file of no bytes, as a full disk leaves behind, becomes a database."""
+    """An empty file, as a full disk leaves behind, becomes a database."""
     Path(path).touch()
     Store(path).close()
     assert aside(path) == []
 
 
 def test_damage_inside(path: str) -> None:
-    """Damage in the middle of a database, behind a sound beginning, is found when it is opened."""
+    """Damage in the middle of a database is found when the database is opened, even if the beginning is intact."""
     fill(path)
     content = bytearray(Path(path).read_bytes())
     for page in range(1, len(content) // 4096):
@@ -234,7 +234,7 @@ def test_damage_inside(path: str) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 16, 99, 100, 1000, 4096, 5000, 8192, 12_000])
 def test_cut_off(path: str, length: int) -> None:
-    """However a database was cut off, one can work on: with what is left of it, or anew."""
+    """A truncated database stays usable, with the rest of its content or as a new database."""
     fill(path)
     os.truncate(path, length)
     store = Store(path)
@@ -245,7 +245,10 @@ def test_cut_off(path: str, length: int) -> None:
 
 
 def test_one_mends_what_another_is_opening(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The slow one must not come by the old file with the log of the new one, and write what nobody finds again."""
+    """If one process replaces a damaged database while another opens it, the writes of both are kept.
+
+    The slow process must not combine the old file with the log of the new one, since its writes would be lost.
+    """
     Path(path).write_bytes(b"no database " * 1000)
 
     def slowly(db: sqlite3.Connection, timeout: float) -> None:
@@ -273,7 +276,10 @@ def test_one_mends_what_another_is_opening(path: str, monkeypatch: pytest.Monkey
 
 
 def test_one_makes_it_while_another_opens_it(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The slow one must not take the locks of the quick one: a process that closes it would remove the log in use."""
+    """If one process creates the database while another opens it, the log in use is not removed.
+
+    The slow process must not get the locks of the quick one, since its close would remove the log.
+    """
     has_looked, is_open = threading.Event(), threading.Event()
     slow = threading.Thread(target=lambda: Store(path).close())
 
@@ -301,7 +307,7 @@ def test_one_makes_it_while_another_opens_it(path: str, monkeypatch: pytest.Monk
 
 
 def test_two_find_the_damage(path: str) -> None:
-    """Deliveries of one relay that open a damaged database at the same moment all get the same new one."""
+    """Deliveries of one relay that open a damaged database at once all get the same new database."""
     for attempt in range(10):
         Path(path).write_bytes(b"no database " * 1000)
         ready = threading.Barrier(4)
@@ -328,7 +334,7 @@ def test_two_find_the_damage(path: str) -> None:
 
 
 def test_a_newer_version(path: str) -> None:
-    """A database of a later version of the package is left alone, and the message says so."""
+    """A database of a newer version stays untouched, and the message says so."""
     fill(path, 1)
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 99")
@@ -341,6 +347,6 @@ def test_a_newer_version(path: str) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    """Where the database cannot be made the error is one that the deliveries know, and nothing is moved."""
+    """If the database cannot be created, the store raises an error that the deliveries handle."""
     with pytest.raises((sqlite3.Error, OSError)):
         Store(str(tmp_path / "none" / "relay.db"))

@@ -1,4 +1,4 @@
-"""An endpoint is only connected to at an address that was checked, whatever its name says."""
+"""A connection goes only to an address that was checked, whatever the name of the endpoint."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class TestRules:
         assert address.resolve(found, 80, allow_private=False, allow_http=False) == [found]
 
     def test_an_address_written_in_another_way_is_the_same_address(self) -> None:
-        """A resolver takes these for 169.254.169.254."""
+        """Other spellings of a forbidden address are refused too. A resolver reads these as 169.254.169.254."""
         for host in ("0xa9fea9fe", "2852039166", "0251.0376.0251.0376"):
             with pytest.raises(EndpointError, match="never allowed"):
                 address.resolve(host, 80, allow_private=True)
@@ -148,6 +148,6 @@ class TestProxy:
 
 
 def test_every_listed_address_is_of_its_kind() -> None:
-    """Guards the lists above against a typing error, which would make a test prove nothing."""
+    """The lists above contain only valid addresses, since a test with a typing error would prove nothing."""
     for one in (*NEVER, *PRIVATE, *PUBLIC, *LOOPBACK):
         ip_address(one)

@@ -1,4 +1,4 @@
-"""TLS with real servers and a real proxy: verified by default, otherwise only as the configuration says."""
+"""TLS with real servers and a real proxy is verified by default, and otherwise follows the configuration."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_CONNECT(self) -> None:
-        """Be a proxy: open the tunnel that is asked for, to the one server that there is."""
+        """Act as a proxy: open the requested tunnel, always to the same server."""
         proxy: Proxy = self.server  # type: ignore[assignment]
         proxy.served.append(self.path)
         proxy.credentials.append(self.headers["proxy-authorization"])
@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """A server on loopback that speaks TLS where it has a context."""
+    """A server on loopback that uses TLS if it has a context."""
 
     daemon_threads = True
     block_on_close = False
@@ -91,7 +91,7 @@ class Proxy(Server):
 
 
 class Authority:
-    """An authority, its certificates, and the servers that show them; what is trusted is in the project's folder."""
+    """A certificate authority and its servers. The project's folder contains the trusted certificate."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -116,7 +116,7 @@ class Authority:
         return self.servers[-1]  # type: ignore[return-value]
 
     def client(self, name: str = "client", ca: trustme.CA | None = None) -> None:
-        """Write certificate and key of a client: apart, and together."""
+        """Write the certificate and key of a client, both as separate files and as one file."""
         issued = (ca or self.ca).issue_cert("client@example")
         issued.cert_chain_pems[0].write_to_path(str(self.root / f"{name}.crt"))
         issued.private_key_pem.write_to_path(str(self.root / f"{name}.key"))
@@ -134,7 +134,7 @@ def authority(tmp_path: Path) -> Iterator[Authority]:
 
 @pytest.fixture
 def send(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Send:
-    """Send one event to a URL, or to a server by name, with the options of a webhook."""
+    """Return a function that sends one event to a URL or a server, with the options of a webhook."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -202,7 +202,7 @@ class TestClients:
 
 @pytest.fixture
 def bad_files(authority: Authority) -> Authority:
-    """A folder with all kinds of files that cannot be used."""
+    """An authority whose folder contains all kinds of unusable files."""
     authority.client()
     authority.client("other")
     root = authority.root
@@ -261,7 +261,7 @@ class TestFiles:
         assert lab.run("doctor", "--no-ping").returncode == 0
 
     def test_a_missing_file_does_not_make_a_run_go_by_the_defaults(self, lab: Lab) -> None:
-        """Events are owed to the endpoint all the same, and wait for the file."""
+        """If a file of a webhook is missing, its events stay pending until the file exists."""
         lab.environ.pop("TASKMASTER_WEBHOOK_URL")
         lab.webhooks({"name": "a", "url": "https://a.example/", "ca_file": "gone.pem"})
         lab.emit("TASK_STARTED", "x")
@@ -339,7 +339,7 @@ class TestProxy:
 
 
 def test_a_relay_delivers_through_proxy_and_tls_as_configured(lab: Lab, authority: Authority) -> None:
-    """The whole way: from `emit` through a relay of its own, with paths that count from the project."""
+    """A relay delivers through the configured proxy and TLS, with paths relative to the project."""
     authority.client()
     for name in ("ca.pem", "client.crt", "client.key"):
         shutil.copy(authority.root / name, lab.root)

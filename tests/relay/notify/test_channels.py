@@ -1,4 +1,4 @@
-"""The ways of telling: what arrives, signed where it can be, and without a secret in it or in the log."""
+"""Each notifier delivers its message, signed if possible, without a secret in the message or the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKEN = "Zx81kQ0vTbbWq7Lm"
 
 
 class Service:
-    """A service that takes what Apprise's JSON notifier posts."""
+    """A service that accepts the posts of Apprise's JSON notifier."""
 
     def __init__(self) -> None:
         self.posts: list[tuple[str, Json]] = []
@@ -57,7 +57,7 @@ def watch_by(world: World, notifier: Json, **alert: object) -> None:
 
 
 def test_apprise(world: World, service: Service) -> None:
-    """Title and text arrive at a service; its URL is told to nobody else."""
+    """Apprise sends the title and text to a service, and the service's URL appears nowhere else."""
     watch_by(world, {"name": "room", "kind": "apprise", "urls": [f"json://{service.place}/${{ROOM_TOKEN}}"]})
     world.environ["ROOM_TOKEN"] = TOKEN
     world.fail(TOKEN)
@@ -72,7 +72,7 @@ def test_apprise(world: World, service: Service) -> None:
 
 
 def test_apprise_does_not_say_where_it_failed(world: World) -> None:
-    """Nor does Apprise's own log, or that of the libraries below it."""
+    """After a failure, neither our log nor Apprise's own messages reveal the URL."""
     watch_by(world, {"name": "room", "kind": "apprise", "urls": ["json://127.0.0.1:9/${ROOM_TOKEN}"]})
     world.environ["ROOM_TOKEN"] = TOKEN
     world.fail()
@@ -82,7 +82,7 @@ def test_apprise_does_not_say_where_it_failed(world: World) -> None:
 
 
 def test_apprise_that_is_not_installed(world: World, tmp_path: Path) -> None:
-    """The log says what to install, and the message stands there."""
+    """If Apprise is not installed, the log names the package to install and contains the message."""
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "sitecustomize.py").write_text("import sys; sys.modules['apprise'] = None")
     watch_by(world, {"name": "room", "kind": "apprise", "urls": ["json://127.0.0.1:9"]})
@@ -92,7 +92,7 @@ def test_apprise_that_is_not_installed(world: World, tmp_path: Path) -> None:
 
 
 def test_the_webhooks_body_is_a_template(world: World) -> None:
-    """It is signed like any delivery: the receiver takes nothing else."""
+    """The body of a webhook notifier is a template, and the request is signed like any delivery."""
     body = {"text": "{{title}} [{{severity}}]", "card": [{"task": "{{task_id}}", "why": "{{metadata.error}}"}]}
     world.watch(BROKEN, chat={"body": body})
     world.fail()
@@ -103,14 +103,14 @@ def test_the_webhooks_body_is_a_template(world: World) -> None:
 
 
 def test_the_log_is_told_where_no_notifier_is_named(world: World) -> None:
-    """In one line that moves no cursor."""
+    """An alert without a notifier goes to the log, as one line without control characters."""
     world.watch({**BROKEN, "notify": []})
     world.emit("TASK_FAILED", "build", json.dumps({"error": "a\x1b[2Jb"}))
     world.wait_for_log("warning: project: build failed: a\\x1b[2Jb | compared: ")
 
 
 def test_annotations_reach_the_log_of_the_job(world: World) -> None:
-    """Once, by `flush`; only under GitHub Actions, and not where others run."""
+    """`flush` prints an annotation once, only under GitHub Actions, and only for runs there."""
     watch_by(world, {"name": "job", "kind": "github"}, severity="critical")
     world.fail("here", GITHUB_ACTIONS="true")
     world.handled()
@@ -126,7 +126,7 @@ def test_annotations_reach_the_log_of_the_job(world: World) -> None:
 
 
 def test_annotations_reach_the_log_by_the_next_session(world: World) -> None:
-    """With the file and line of a test; nothing is printed elsewhere."""
+    """The next session under GitHub Actions prints the annotation, with the file and line of the test."""
     watch_by(world, {"name": "job", "kind": "github"}, events=["TEST_FAILED"])
     (world.root / "test_it.py").write_text("def test_a():\n    assert 1 == 2\n")
     world.pytest("-q", GITHUB_ACTIONS="true")
@@ -137,7 +137,7 @@ def test_annotations_reach_the_log_by_the_next_session(world: World) -> None:
 
 
 def test_annotations_are_escaped() -> None:
-    """No text can end the command, or begin another."""
+    """The text of an annotation can neither end the command nor begin another one."""
     message = Message(name="a", title="x: a,b\n::error::", text="100 %\r\n::error::boo", place="c,d.py:3")
     assert annotation(message) == (
         "::warning file=c%2Cd.py,line=3,title=x%3A a%2Cb%0A%3A%3Aerror%3A%3A::100 %25%0D%0A::error::boo"
@@ -165,7 +165,7 @@ def swarmtask_notifier(name, options):
 
 @pytest.fixture
 def plugin(world: World, tmp_path: Path) -> Path:
-    """A plug-in as it is installed: a module and its entry point."""
+    """An installed plug-in: a module and its entry point."""
     folder = tmp_path / "installed"
     (folder / "pager-1.0.dist-info").mkdir(parents=True)
     (folder / "pager.py").write_text(PLUGIN)
@@ -196,7 +196,7 @@ def test_what_a_plugin_cannot_tell_is_tried_again(world: World, plugin: Path) ->
 
 
 def test_a_condition_that_no_plugin_has(world: World, plugin: Path) -> None:
-    """The events wait, and `status` says what is missing."""
+    """If no plug-in has the condition, the events wait, and `status` names the missing condition."""
     watch_names(world, "longer-name", str(plugin))
     world.emit("TASK_COMPLETED", "a")
     what = "alert names: no installed plug-in has the condition 'longer-name'"

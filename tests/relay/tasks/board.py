@@ -20,31 +20,31 @@ OLD = "2026-01-01T00:00:00.000Z"
 
 
 def task(id_: int | str, status: str = "pending", subtasks: Sequence[Json] = (), **more: Any) -> Json:
-    """Return a task as Task Master has it."""
+    """Return a task in Task Master's form."""
     described: Json = {"id": id_, "title": f"Löse {id_}", "description": "…", "status": status, "dependencies": []}
     return {**described, "priority": "high", "subtasks": list(subtasks), **more}
 
 
 def subtask(id_: int | str, status: str = "pending", **more: Any) -> Json:
-    """Return a subtask as Task Master has it."""
+    """Return a subtask in Task Master's form."""
     return {"id": id_, "title": f"Teil {id_}", "description": "…", "status": status, "dependencies": [], **more}
 
 
 def now() -> str:
-    """Return the present as Task Master writes it."""
+    """Return the current time in Task Master's format."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def desired(status: str, timestamp: str | None = None) -> DesiredStatus:
-    """Return a status that is desired since now, or since another time."""
+    """Return a desired status, with the current time or another time."""
     return DesiredStatus(status, timestamp or now(), {})
 
 
 class Board:
-    """The file of a project.
+    """The task file of a project.
 
     Attributes:
-        path: where it is.
+        path: the path of the file.
     """
 
     def __init__(self, root: Path) -> None:
@@ -53,22 +53,22 @@ class Board:
         self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, *tasks: Json, tag: str = "master", **others: Any) -> Board:
-        """Write tasks under a tag, formatted as Task Master does."""
+        """Write tasks under a tag, in Task Master's formatting."""
         metadata = {"version": "1.0.0", "lastModified": OLD, "taskCount": len(tasks), "tags": [tag]}
         return self.dump({tag: {"tasks": list(tasks), "metadata": metadata}, **others})
 
     def dump(self, content: Any) -> Board:
-        """Write anything, formatted as Task Master does."""
+        """Write any content, in Task Master's formatting."""
         self.path.write_text(json.dumps(content, indent=2, ensure_ascii=False), "utf-8")
         return self
 
     def load(self) -> Json:
-        """Return the whole content."""
+        """Return the whole content of the file."""
         content: Json = json.loads(self.path.read_text("utf-8"))
         return content
 
     def file(self, tag: str | None = None, **environ: str) -> TaskMasterFile:
-        """Return it as our code sees it."""
+        """Return the file as our code opens it."""
         return TaskMasterFile(str(self.path), tag, str(self.root / ".taskmaster" / "state.json"), environ)
 
     def statuses(self, tag: str = "master") -> dict[str, str]:
@@ -81,11 +81,13 @@ class Board:
 
 
 class StandIn:
-    """Sets the status of a task as Task Master 0.43 does: it reads the file, takes the lock up to 2.5 seconds later,
-    and writes all tasks of the tag as it has read them.
+    """Sets the status of a task as Task Master 0.43 does.
+
+    It reads the file and acquires the lock up to 2.5 seconds later. Then it writes all tasks of the tag as it read
+    them.
 
     Args:
-        board: whose file.
+        board: the task file to change.
         between: called between reading and locking.
     """
 
@@ -95,7 +97,7 @@ class StandIn:
         self._between = between
 
     def set_status(self, task_id: str, status: str) -> None:
-        """Give a task a status."""
+        """Set the status of a task."""
         tasks = self._read()["master"]["tasks"]
         own, _, part = task_id.partition(".")
         (found,) = [one for one in tasks if str(one["id"]) == own]
@@ -122,7 +124,7 @@ class StandIn:
         return content
 
     def _acquire(self) -> None:
-        patience = [0.1, 0.2, 0.4, 0.8, *[1.0] * 5]  # four seconds more than the real one, for a machine under load
+        patience = [0.1, 0.2, 0.4, 0.8, *[1.0] * 5]  # four seconds longer than Task Master, for a busy machine
         for pause in (*patience, None):
             with contextlib.suppress(FileExistsError):
                 self._lock.mkdir()

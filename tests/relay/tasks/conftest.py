@@ -1,4 +1,4 @@
-"""A project with a `tasks.json`, and a project whose relays are gone when a test is over."""
+"""A project with a `tasks.json`, whose relays are killed at the end of each test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.relay.tasks.board import Board
 
 @pytest.fixture
 def board(tmp_path: Path) -> Board:
-    """A project's file of tasks, still to be written."""
+    """The project's task file, not written yet."""
     return Board(tmp_path / "project")
 
 

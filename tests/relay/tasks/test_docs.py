@@ -1,4 +1,4 @@
-"""`docs/tasks.md`: its examples are taken from the document and run."""
+"""The examples in `docs/tasks.md` work as documented."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def project(lab: Lab, board: Board) -> Lab:
-    """A project with task 5.2, the marked test of the document, and its first configuration."""
+    """A project with task 5.2, and with the marked test and the first configuration of the document."""
     board.write(task(5, subtasks=[subtask(1), subtask(2)]))
     (lab.root / ".taskmaster" / "config").mkdir()
     (lab.root / ".taskmaster" / "config" / "workflow.yaml").write_text(blocks("yaml")[0])
@@ -31,13 +31,13 @@ def project(lab: Lab, board: Board) -> Lab:
 
 
 def test_the_marked_test_and_the_configuration(project: Lab, board: Board) -> None:
-    """Together they are all that it takes."""
+    """The marked test and the configuration are enough to complete the task."""
     assert project.pytest().returncode == 0
     wait_until(lambda: board.statuses() == {"5": "in-progress", "5.1": "pending", "5.2": "done"}, "the status")
 
 
 def test_the_commands(project: Lab, board: Board) -> None:
-    """They do what the document says they do, one after the other."""
+    """The documented commands do what the document says, one after the other."""
     commands = re.findall(r"^\$ (swarmtask .*)$", "\n".join(blocks("console")), re.MULTILINE)
     assert len(commands) == TEXT.count("$ swarmtask") == 3
     (project.root / ".taskmaster" / "config" / "workflow.yaml").unlink()
@@ -67,7 +67,7 @@ def test_the_python_example(project: Lab) -> None:
 
 @pytest.mark.parametrize("example", blocks("yaml"))
 def test_the_configurations(lab: Lab, board: Board, example: str) -> None:
-    """They are valid, and acted on."""
+    """`swarmtask config validate` accepts the documented configurations without a note."""
     assert yaml.safe_load(example)
     (lab.root / ".taskmaster" / "config").mkdir()
     (lab.root / ".taskmaster" / "config" / "workflow.yaml").write_text(example)

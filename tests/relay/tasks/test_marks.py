@@ -1,4 +1,4 @@
-"""Which runs of marked tests begin and complete their task. Without a relay: the journal alone is asked."""
+"""Only complete runs of marked tests begin and complete a task. The tests read the journal, without a relay."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ FAILING = ELSEWHERE.replace("pass", "assert 0")
 
 
 class Marked(Suite):
-    """A project with two modules of tests of task 3."""
+    """A project with two test modules for task 3."""
 
     def status(self, *arguments: str, before: str = "pending") -> str:
-        """Return what a session with these arguments makes of the task."""
+        """Run a session with these arguments, and return the resulting status of the task."""
         board = Board(self.root).write(task(3, before))
         assert "3" in [event["task_id"] for event in self.pytest("-q", *arguments).events]
         synchronize(Project(str(self.root)), os.environ)
@@ -43,7 +43,7 @@ class Marked(Suite):
 
 @pytest.fixture
 def marked(tmp_path: os.PathLike[str]) -> Marked:
-    """The project, with nothing but these tests."""
+    """The project, with only these tests."""
     made = Marked(tmp_path)  # type: ignore[arg-type]
     made.write(test_marked=MARKED, test_elsewhere=ELSEWHERE)
     return made
@@ -76,25 +76,25 @@ def test_a_complete_run(marked: Marked, arguments: tuple[str, ...]) -> None:
     ids=words,
 )
 def test_a_partial_run(marked: Marked, arguments: tuple[str, ...]) -> None:
-    """It neither completes a task nor begins it: one that is done stays so while a part of its tests is tried."""
+    """A partial run neither begins nor completes a task."""
     assert marked.status(*arguments) == "pending"
 
 
 def test_a_partial_run_that_fails(marked: Marked) -> None:
-    """It shows all the same that the task is not done."""
+    """A partial run that fails still shows that the task is not done."""
     marked.write(test_elsewhere=FAILING)
     assert marked.status("test_elsewhere.py", before="done") == "pending"
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n1",)], ids=words)
 def test_tests_that_a_plugin_leaves_out_without_a_word(marked: Marked, arguments: tuple[str, ...]) -> None:
-    """Such as one that gives each of several machines a part of the suite."""
+    """A run is partial if a plug-in silently removes tests, such as a plug-in that splits a suite over machines."""
     marked.write(conftest=SILENT)
     assert marked.status(*arguments) == "pending"
 
 
 def test_what_the_suite_itself_always_leaves_out(marked: Marked) -> None:
-    """Its own `addopts` make no run a partial one: what they leave out of a task does."""
+    """The suite's own `addopts` make a run partial only if they exclude tests of the task."""
     marked.file("pytest.ini", '[pytest]\naddopts = -m "not slow" --ignore nothing\nmarkers = slow\n')
     marked.write(test_slow=SLOW)
     assert marked.status() == "pending"
@@ -103,7 +103,7 @@ def test_what_the_suite_itself_always_leaves_out(marked: Marked) -> None:
 
 
 def test_last_failed(marked: Marked) -> None:
-    """`--lf` leaves tests out without deselecting them."""
+    """A run with `--lf` is partial, although it deselects no test."""
     marked.write(test_elsewhere=FAILING)
     assert marked.status() == "pending"
     marked.write(test_elsewhere=ELSEWHERE)
@@ -111,20 +111,20 @@ def test_last_failed(marked: Marked) -> None:
 
 
 def test_stopped_at_the_first_failure(marked: Marked) -> None:
-    """With -x, a task whose tests did not all get their turn is not done."""
+    """With -x, a task is not done if some of its tests did not run."""
     marked.write(test_marked=MARKED + "\n    def test_two():\n        assert 0\n", test_n=ELSEWHERE)
     assert marked.status("-x", before="review") == "pending"
 
 
 @pytest.mark.parametrize("arguments", [("-x",), ("--maxfail=1", "-n1"), ("--stepwise",)], ids=words)
 def test_stopped_after_its_tests(marked: Marked, arguments: tuple[str, ...]) -> None:
-    """A run that breaks off completes no task, not even one whose tests had all passed before."""
+    """A run that stops early completes no task, even if all tests of the task have passed."""
     marked.write(test_z="def test_z():\n    assert 0\n", test_zz=ELSEWHERE.replace("3", "4"))
     assert marked.status(*arguments) == "in-progress"
 
 
 def test_a_module_that_cannot_be_imported(marked: Marked) -> None:
-    """Nobody knows of which tasks it has tests."""
+    """A module that cannot be imported prevents completion, since it may contain tests of any task."""
     marked.write(test_elsewhere="import nothing_of_this_name\n")
     assert marked.status("--continue-on-collection-errors") == "pending"
 
@@ -140,7 +140,7 @@ def test_a_module_that_cannot_be_imported(marked: Marked) -> None:
     ],
 )
 def test_folders(marked: Marked, testpaths: str, arguments: tuple[str, ...], status: str) -> None:
-    """Given folders make a complete run where they hold all of `testpaths`, or lie right in the root."""
+    """A run of given folders is complete if they contain all of `testpaths`, or are directly below the root."""
     (marked.root / "tests" / "a").mkdir(parents=True)
     (marked.root / "test_marked.py").rename(marked.root / "tests" / "test_marked.py")
     (marked.root / "test_elsewhere.py").rename(marked.root / "tests" / "a" / "test_elsewhere.py")

@@ -1,4 +1,4 @@
-"""A task manager behind a REST interface, with a real server on the other end."""
+"""A task manager with a REST interface follows events. The tests use a real server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.relay.tasks.board import Board, desired, now
 
 
 class Request(NamedTuple):
-    """What the service got."""
+    """A request that the service has received."""
 
     method: str
     path: str
@@ -31,8 +31,8 @@ class Service:
     """A task manager over HTTP.
 
     Attributes:
-        requests: what it got.
-        answer: the status of its answers, by path.
+        requests: the received requests.
+        answer: returns the status of the answer for a path.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Service:
                 self.send_header("Retry-After", "7")
                 self.end_headers()
 
-            do_PATCH = do_PUT = handle_one  # noqa: N815 - the library's names
+            do_PATCH = do_PUT = handle_one  # noqa: N815 - the library requires these names
 
             def log_message(self, *args: object) -> None: ...
 
@@ -63,7 +63,7 @@ class Service:
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    """A live service."""
+    """A running service."""
     made = Service()
     yield made
     made.server.shutdown()
@@ -71,7 +71,7 @@ def service() -> Iterator[Service]:
 
 
 def test_one_request(service: Service) -> None:
-    """Method, address, headers and body are those of the configuration, with the event put in."""
+    """A request has the configured method, URL, headers and body, with the values of the event."""
     body = {"state": "{{status}}", "by": {"who": "{{source}}", "n": 1, "on": ["{{metadata.ci.name}} {{metadata.no}}"]}}
     definition = Rest(
         url="${BASE}/tasks/{{task_id}}?at={{timestamp}}",
@@ -95,7 +95,7 @@ def test_one_request(service: Service) -> None:
 
 
 def test_later_events_win(service: Service) -> None:
-    """The oldest first, and nothing that is older than what was told before."""
+    """Statuses are sent in the order of their events, and a status older than a sent one is not sent."""
     rest = RestService(Rest(url=service.url + "/{{task_id}}", body={"s": "{{status}}"}), {})
     late, early = "2026-01-01T00:00:01.000Z", "2026-01-01T00:00:00.000Z"
     rest.set_status({"2": desired("done", late), "1": desired("review", early)})
@@ -106,7 +106,7 @@ def test_later_events_win(service: Service) -> None:
 
 
 def test_a_task_that_it_does_not_know(service: Service) -> None:
-    """404 and 410 are no trouble: not everything that reports is a task."""
+    """Answers of 404 and 410 are no errors, since a task id in an event need not be a task."""
     service.answer = lambda path: {"/1": 404, "/2": 410}.get(path, 204)
     rest = RestService(Rest(url=service.url + "/{{task_id}}"), {})
     outcome = rest.set_status({"1": desired("done"), "2": desired("done"), "3": desired("done")})
@@ -145,7 +145,7 @@ def test_answers(service: Service, status: int, passing: bool, refused: bool, wo
     ],
 )
 def test_where_it_may_not_or_cannot_go(url: str, passing: bool, words: str) -> None:
-    """The rules for addresses are those of webhooks."""
+    """The address rules of webhooks also apply to a task service."""
     rest = RestService(Rest(url=url.replace("{port}", str(free_port()))), {})
     with pytest.raises(TaskManagerError, match=words) as caught:
         rest.set_status({"1": desired("done")})
@@ -153,7 +153,7 @@ def test_where_it_may_not_or_cannot_go(url: str, passing: bool, words: str) -> N
 
 
 def test_through_the_relay(lab: Lab, board: Board, service: Service) -> None:
-    """A service follows events as Task Master does; what it refuses for good is a dead letter."""
+    """A REST service follows events through the relay, and a refused event becomes a dead letter."""
     service.answer = lambda path: {"/make_test": 404, "/bad": 400}.get(path, 200)
     rest = {"url": "${TASKS_API}/{{task_id}}", "body": {"status": "{{status}}"}}
     lab.webhooks(task_integration={"task_manager": {"enabled": True, "kind": "rest", "rest": rest}})
@@ -173,7 +173,7 @@ def test_through_the_relay(lab: Lab, board: Board, service: Service) -> None:
 
 
 def test_by_hand(lab: Lab, board: Board, service: Service) -> None:
-    """What would be told is listed; the service itself is not asked."""
+    """`swarmtask sync --dry-run` lists the changes without a request to the service."""
     lab.emit("TASK_COMPLETED", "1")
     lab.webhooks(task_integration={"task_manager": {"kind": "rest", "rest": {"url": f"{service.url}/{{{{task_id}}}}"}}})
     assert lab.run("sync", "--dry-run").stdout == "1  done\n1 task would change\n"

@@ -1,4 +1,4 @@
-"""The sink alone: which events are its own, in which order, and what it says of trouble."""
+"""The sink accepts the right events, applies them in the right order, and reports trouble."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.relay.tasks.board import Board, task
 
 
 def record(event_type: str, task_id: str | None, second: int = 0, **metadata: Any) -> PendingEvent:
-    """Return an event of a second of some day."""
+    """Return an event at a given second of a fixed minute."""
     at = f"2026-05-05T10:00:{second:02}.000Z"
     event = Event(f"e-{second}", event_type, task_id, "s", at, "app", 32 * "a", 16 * "b", None, metadata)
     return PendingEvent(event.encode().rstrip(), event, "segment", 0)
@@ -32,14 +32,14 @@ def sink(board: Board) -> TaskManagerSink:
 
 
 def test_it_takes_what_changes_a_status(board: Board) -> None:
-    """Tests change none, and what the map leaves unchanged does not."""
+    """The sink accepts only events that change a status: neither test events nor events mapped to `unchanged`."""
     sink = TaskManagerSink("task:sync", board.file(), StatusMap(build_started="unchanged"))
     taken = {kind for kind in EVENT_TYPES if sink.accepts(kind)}
     assert taken == {kind for kind in EVENT_TYPES if not kind.startswith("TEST_")} - {"BUILD_STARTED"}
 
 
 def test_later_events_win_in_whatever_order_they_come(sink: TaskManagerSink, board: Board) -> None:
-    """Segments of several processes are read one after the other."""
+    """Later events win in any order of arrival, since the segments of several processes are read in turn."""
     assert sink.send([record("TASK_COMPLETED", "1", 5), record("TASK_STARTED", "1", 3)]) == Delivered()
     sink.send([record("TASK_STARTED", "1", 4), record("TASK_STARTED", "2", 9)])
     assert board.statuses() == {"1": "done", "2": "in-progress"}
@@ -48,7 +48,7 @@ def test_later_events_win_in_whatever_order_they_come(sink: TaskManagerSink, boa
 
 
 def test_what_was_right_already_counts_as_said(sink: TaskManagerSink, board: Board) -> None:
-    """An event that changes nothing is all the same the last word against an earlier one that comes later."""
+    """An event that changes nothing still wins against an earlier event that arrives later."""
     board.write(task(1, "done"))
     sink.send([record("TASK_COMPLETED", "1", 5)])
     sink.send([record("TASK_STARTED", "1", 4)])
@@ -56,7 +56,7 @@ def test_what_was_right_already_counts_as_said(sink: TaskManagerSink, board: Boa
 
 
 def test_partial_runs(sink: TaskManagerSink, board: Board) -> None:
-    """They cannot begin or complete a task, and can fail it."""
+    """A partial run cannot begin or complete a task, but can fail it."""
     board.write(task(1, "review"))
     sink.send([record("TASK_STARTED", "1", 1, partial=True), record("TASK_COMPLETED", "1", 2, partial=True)])
     assert board.statuses() == {"1": "review"}
@@ -65,7 +65,7 @@ def test_partial_runs(sink: TaskManagerSink, board: Board) -> None:
 
 
 def test_an_unknown_mark_is_reported_once(sink: TaskManagerSink, caplog: pytest.LogCaptureFixture) -> None:
-    """And what is no mark never: much reports that is no task."""
+    """An unknown mark is reported once, and an unknown task id without a mark never."""
     for second in range(3):
         marked = record("TASK_STARTED", "7", second, workflow="pytest", action="task")
         sink.send([marked, record("TASK_STARTED", "make_test", second), record("TASK_STARTED", None, second)])
@@ -86,7 +86,7 @@ def test_a_lock_that_is_held_is_tried_again(
 
 
 def test_what_nobody_has_thought_of(sink: TaskManagerSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stops this sink with a word, and nothing else."""
+    """An unexpected exception stops only this sink, with a reason."""
 
     def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
@@ -96,7 +96,7 @@ def test_what_nobody_has_thought_of(sink: TaskManagerSink, monkeypatch: pytest.M
 
 
 def test_it_looks_after_what_it_has_set_and_then_rests(sink: TaskManagerSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The relay may end when nothing was set lately."""
+    """The sink watches its changes for a while, and then lets the relay end."""
     assert sink.run_pending() == float("inf")
     sink.send([record("TASK_COMPLETED", "1")])
     assert sink.run_pending() < 1

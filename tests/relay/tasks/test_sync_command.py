@@ -1,4 +1,4 @@
-"""`swarmtask sync` and `AutomationIntegrator.sync_tasks`: the journal's word, by hand."""
+"""`swarmtask sync` and `AutomationIntegrator.sync_tasks` update the tasks from the journal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.relay.tasks.board import Board, subtask, task
 
 @pytest.fixture
 def recorded(lab: Lab, board: Board) -> Board:
-    """Three tasks of which the journal says something, and nobody who has followed it."""
+    """Three tasks with events in the journal that no relay has applied."""
     board.write(task(1), task(2, subtasks=[subtask(1)]), task(3, "review"))
     program = (
         "from pytest_swarmtask import trigger_task_event as event\n"
@@ -24,7 +24,7 @@ def recorded(lab: Lab, board: Board) -> Board:
 
 
 def test_sync(lab: Lab, recorded: Board) -> None:
-    """Each task gets the status of its last event; a second time there is nothing to do."""
+    """Each task gets the status of its last event, and a second `sync` changes nothing."""
     done = lab.run("sync")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
@@ -38,7 +38,7 @@ def test_sync(lab: Lab, recorded: Board) -> None:
 
 
 def test_dry_run(lab: Lab, recorded: Board) -> None:
-    """The diff is the one that follows, and nothing is written."""
+    """`--dry-run` shows the changes as a diff, and writes nothing."""
     before = recorded.path.read_text("utf-8")
     done = lab.run("sync", "--dry-run")
     assert done.returncode == 0
@@ -50,7 +50,7 @@ def test_dry_run(lab: Lab, recorded: Board) -> None:
 
 
 def test_check(lab: Lab, recorded: Board) -> None:
-    """Exit code 1 while file and journal disagree, 0 once they agree; it writes nothing."""
+    """`--check` exits with 1 while file and journal differ and with 0 once they agree, and writes nothing."""
     before = recorded.path.read_text("utf-8")
     done = lab.run("sync", "--check")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "3 tasks would change")
@@ -62,7 +62,7 @@ def test_check(lab: Lab, recorded: Board) -> None:
 
 
 def test_who_spoke_last(lab: Lab, recorded: Board) -> None:
-    """What was changed after the event stays, is said, and is no disagreement."""
+    """A task changed after its event keeps its status. It is listed, but does not count as a difference."""
     recorded.write(task(1, "cancelled", updatedAt="2900-01-01T00:00:00.000Z"), task(2, "done", [subtask(1, "done")]))
     assert lab.run("sync", "--check").returncode == 1, "a time in the future proves nothing"
     later = lab.emit("TASK_STARTED", "nothing")["timestamp"]
@@ -81,7 +81,7 @@ def test_json(lab: Lab, recorded: Board) -> None:
 
 
 def test_marks_of_no_task_are_named(lab: Lab, recorded: Board) -> None:
-    """Whatever else reports without being a task is none of its business."""
+    """`sync` names marks of unknown tasks, and ignores other unknown task ids."""
     text = "import pytest\n@pytest.mark.task('5.7')\ndef test_it():\n    pass\n"
     (lab.root / "test_it.py").write_text(text)
     lab.pytest()
@@ -92,7 +92,7 @@ def test_marks_of_no_task_are_named(lab: Lab, recorded: Board) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--check",)])
 def test_a_file_that_cannot_be_used(lab: Lab, board: Board, arguments: tuple[str, ...]) -> None:
-    """A message and exit code 2, no traceback, and nothing written."""
+    """An unusable file causes a message and exit code 2, without a traceback, and nothing is written."""
     board.path.write_text("{oops")
     done = lab.run("sync", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -108,7 +108,7 @@ def test_a_configuration_that_cannot_be_used(lab: Lab, board: Board) -> None:
 
 
 def test_foreign_lines_of_the_journal(lab: Lab, recorded: Board) -> None:
-    """They are skipped one by one."""
+    """Lines of the journal that are not events are skipped one by one."""
     for segment in lab.segments():
         segment.write_bytes(b"not JSON\n" + segment.read_bytes() + b'{"torn')
     lab.run("sync")
@@ -116,7 +116,7 @@ def test_foreign_lines_of_the_journal(lab: Lab, recorded: Board) -> None:
 
 
 def test_from_python(lab: Lab, recorded: Board) -> None:
-    """The integrator returns what has changed, its own events included, and raises what is wrong."""
+    """`sync_tasks` returns the changes, includes the integrator's own events, and raises errors."""
     program = (
         "from pytest_swarmtask import AutomationIntegrator\n"
         "integrator = AutomationIntegrator(); integrator.trigger_event('TASK_COMPLETED', '3')\n"
@@ -133,7 +133,7 @@ def test_from_python(lab: Lab, recorded: Board) -> None:
 
 
 def test_only_who_may(lab: Lab, recorded: Board) -> None:
-    """The control `task:sync` holds for the command, the integrator, and what the relay is owed."""
+    """The command, the integrator and the relay all require the permission `task:sync`."""
     lab.webhooks(
         task_integration={"task_manager": {"enabled": True}},
         access_control={"default_role": "guest", "roles": {"guest": {"allow": ["emit:*"]}}},

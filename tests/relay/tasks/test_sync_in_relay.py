@@ -1,4 +1,4 @@
-"""Real sessions and emitters, a real relay, and what becomes of the tasks."""
+"""Real sessions and emitters change tasks through a real relay."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write(lab: Lab, **modules: str) -> None:
 
 @pytest.fixture
 def marked(lab: Lab, board: Board) -> Board:
-    """Five tasks, and tests of them."""
+    """Five tasks, and tests that are marked with tasks."""
     configure(lab)
     write(lab, test_marked=MARKED)
     return board.write(task(1), task("2", subtasks=[subtask(1, "done")]), task(3), task(4), task(5, "review"))
@@ -58,7 +58,10 @@ def marked(lab: Lab, board: Board) -> Board:
 
 @pytest.mark.parametrize("xdist", [(), ("-n2",)], ids=["plain", "xdist"])
 def test_a_complete_run(lab: Lab, marked: Board, xdist: tuple[str, ...]) -> None:
-    """Done is what passed as a whole, pending what failed, in progress what was skipped; the rest is as it was."""
+    """A task is done if all its tests pass, pending if one fails, and in progress if they are skipped.
+
+    Other tasks stay as they were.
+    """
     assert lab.pytest(*xdist).returncode == 1
     wait_until(lambda: marked.statuses()["3"] == "done", "the end of task 3")
     lab.wait_for_settled()
@@ -76,7 +79,7 @@ def test_a_complete_run(lab: Lab, marked: Board, xdist: tuple[str, ...]) -> None
 
 class TestEvents:
     def test_any_reporter_counts(self, lab: Lab, board: Board) -> None:
-        """Builds, deployments and calls by hand change tasks by the map; what is unchanged or unknown is let be."""
+        """Builds, deployments and manual events set statuses by the map, and other events change nothing."""
         configure(lab, status_map={"BUILD_STARTED": "unchanged", "DEPLOYMENT_FAILED": "blocked"})
         board.write(task(1), task(2), task(3), task(4))
         for event, task_id in [
@@ -101,7 +104,7 @@ class TestEvents:
         wait_until(lambda: board.statuses() == {"1": "done"}, "the status")
 
     def test_each_environment_has_its_own(self, lab: Lab, board: Board) -> None:
-        """What was recorded in one goes to that one's tag, whoever delivers it."""
+        """Events of an environment change the tasks of its own tag, whichever relay delivers them."""
         own = {"task_integration": {"task_manager": {"enabled": True, "tag": "release"}}}
         lab.webhooks(environments={"prod": own, "dev": {}})
         board.write(task(1), release={"tasks": [task(1)]})
@@ -111,7 +114,7 @@ class TestEvents:
         assert (board.statuses("master"), board.statuses("release")) == ({"1": "pending"}, {"1": "done"})
 
     def test_a_killed_relay(self, lab: Lab, board: Board) -> None:
-        """The next one says the same again, and nothing is changed back by it."""
+        """The next relay repeats the changes of a killed relay, and undoes none of them."""
         configure(lab)
         board.write(task(1))
         lab.emit("TASK_STARTED", "1")
@@ -125,7 +128,7 @@ class TestEvents:
         assert board.path.read_bytes() == before
 
     def test_a_missing_file(self, lab: Lab, board: Board) -> None:
-        """Events wait for it, with a message; it is not made."""
+        """Events wait for a missing task file, with a message, and the file is not created."""
         configure(lab)
         lab.emit("TASK_COMPLETED", "1")
         done = lab.run("flush")
@@ -137,7 +140,7 @@ class TestEvents:
         assert board.statuses() == {"1": "done"}
 
     def test_switched_off_meanwhile(self, lab: Lab, board: Board) -> None:
-        """What was owed before waits, visibly: nobody's tasks change against their will."""
+        """If the task manager is disabled, pending events wait visibly, and no task changes."""
         configure(lab)
         lab.emit("TASK_COMPLETED", "1")
         lab.wait_for_end()
@@ -148,7 +151,7 @@ class TestEvents:
         assert "task_manager is not enabled in the configuration any more" in done.stdout
 
     def test_a_missing_file_holds_up_nobody(self, lab: Lab, board: Board) -> None:
-        """A session does not wait for what only a person can mend."""
+        """A session does not wait for a missing task file, since only a person can fix that."""
         configure(lab)
         write(lab, test_it="def test_it():\n    pass\n")
         done = lab.pytest("--swarmtask-drain-timeout=50")
@@ -156,7 +159,7 @@ class TestEvents:
         assert "not delivered yet (task:sync: " in done.stdout
 
     def test_overwritten_by_task_master(self, lab: Lab, board: Board) -> None:
-        """What Task Master undoes, because it had read the file before, the relay sets again."""
+        """If Task Master overwrites a status because it read the file before, the relay sets the status again."""
         configure(lab)
         board.write(task(1), task(2))
 
@@ -169,7 +172,7 @@ class TestEvents:
         wait_until(lambda: "task:sync: 1 was overwritten, and is done again" in lab.log(), "a word of it in the log")
 
     def test_a_race(self, lab: Lab, board: Board) -> None:
-        """200 changes by one program, through the relay, beside another that keeps Task Master's protocol."""
+        """200 changes through the relay, beside a program with Task Master's protocol, end with the right statuses."""
         configure(lab)
         board.write(*(task(n) for n in range(1, 31)))
         program = (
@@ -196,7 +199,7 @@ class TestTitles:
     def test_events_carry_the_title_of_their_task(
         self, lab: Lab, board: Board, receiver: Receiver, format_: str
     ) -> None:
-        """What a webhook gets does; the journal stays as it was written."""
+        """Events for a webhook carry the title of their task, and the journal stays as written."""
         board.write(task(1), task(2, title='Say "hi" 😀 ghp_16C7e42F292c6912E7710c838347Ae178B4a'))
         self.configure(lab, receiver, format_)
         lab.emit("TASK_STARTED", "1")
@@ -237,7 +240,7 @@ class TestTitles:
 
 
 def test_no_webhook_can_take_the_reserved_name(lab: Lab, board: Board) -> None:
-    """Neither in the file nor in a program."""
+    """No webhook can have the reserved name, neither in the file nor in a program."""
     lab.webhooks({"name": "task:sync", "url": "https://a.example"})
     done = lab.run("config", "validate")
     assert done.returncode == 2
@@ -249,7 +252,7 @@ def test_no_webhook_can_take_the_reserved_name(lab: Lab, board: Board) -> None:
 
 
 def test_what_the_user_sees(lab: Lab, board: Board) -> None:
-    """The header says that a task manager follows, and `status` counts for it."""
+    """The header mentions the task manager, and `status` counts its deliveries."""
     configure(lab)
     board.write(task(1))
     write(lab, test_it="def test_it():\n    pass\n")

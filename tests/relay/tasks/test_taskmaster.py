@@ -1,4 +1,4 @@
-"""Task Master's file, read and changed: what is written, and what is left as it was."""
+"""A status change writes Task Master's file as Task Master would, and leaves everything else as it was."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LATER = "2026-05-05T10:00:00.001Z"
 
 
 def test_a_change_is_what_task_master_would_write(board: Board) -> None:
-    """A subtask gets its status and time, its task the status that follows and the time; nothing else is touched."""
+    """A subtask gets its status and time, its task gets the derived status and the time, and nothing else changes."""
     board.write(task(1, subtasks=[subtask(1), subtask(2)]), task(2))
     expected = board.load()
     first = expected["master"]["tasks"][0]
@@ -41,7 +41,7 @@ ODD = """ {"feature":{"tasks":[ ]},\t"master" : {"x": 1.50e+3, "x": "\\u00e9\\ud
 
 
 def test_everything_else_stays_byte_for_byte(board: Board) -> None:
-    """Whatever the formatting, numbers, escapes and doubled keys: only the values that change do."""
+    """Only the changed values differ: formatting, numbers, escapes and duplicate keys stay byte for byte."""
     board.path.write_bytes(ODD.encode())
     board.file().set_status({"7": desired("done", AT), "8": desired("review", AT)})
     expected = ODD.replace('"status":"pending","id":"7"', '"status":"done","id":"7"', 1)
@@ -71,7 +71,7 @@ def test_the_status_of_a_task_follows_its_subtasks(
 
 
 def test_a_task_does_not_change_its_subtasks(board: Board) -> None:
-    """As with Task Master, where the status of a task itself is set."""
+    """The status of a task does not change its subtasks, as in Task Master."""
     board.write(task(5, "pending", [subtask(1)]))
     board.file().set_status({"5": desired("done")})
     assert board.statuses() == {"5": "done", "5.1": "pending"}
@@ -86,7 +86,7 @@ def test_ids_are_compared_as_text_and_keep_their_type(board: Board, id_: int | s
 
 
 def test_read(board: Board) -> None:
-    """Tasks and subtasks by id; a status that is missing is Task Master's default."""
+    """Reading returns tasks and subtasks by id, with Task Master's default for a missing status."""
     board.write(task(1, "done", [subtask(2)]), {"id": "x"})
     assert board.file().read() == {
         "1": Task("1", "Löse 1", "done"),
@@ -129,7 +129,7 @@ def test_the_old_format_without_tags(board: Board) -> None:
 
 
 class TestWhoSpokeLast:
-    """`updatedAt` decides between an event and whoever else changed the task."""
+    """`updatedAt` decides between an event and any other change of the task."""
 
     @pytest.mark.parametrize(
         ("updated", "status"),
@@ -147,7 +147,7 @@ class TestWhoSpokeLast:
         assert board.statuses() == {"1": "done"}
 
     def test_the_order_of_events_is_that_of_their_times(self, board: Board) -> None:
-        """The parent is what the later of two events makes of it."""
+        """The later of two events decides the status of the parent task."""
         board.write(task(1, subtasks=[subtask(1)]))
         board.file().set_status({"1.1": desired("done", AT), "1": desired("review", LATER)})
         assert board.statuses() == {"1": "review", "1.1": "done"}
@@ -156,7 +156,7 @@ class TestWhoSpokeLast:
         assert board.statuses() == {"1": "done", "1.1": "done"}
 
     def test_the_time_of_a_task_never_goes_back(self, board: Board) -> None:
-        """An event of a subtask does not hide that its task was changed later."""
+        """An event of a subtask does not hide a later change of its task."""
         board.write(task(1, "review", [subtask(1)], updatedAt=LATER))
         board.file().set_status({"1.1": desired("done", AT)})
         assert board.load()["master"]["tasks"][0]["updatedAt"] == LATER
@@ -170,7 +170,7 @@ class TestWhoSpokeLast:
 
 
 class TestOverwritten:
-    """Task Master reads the file before it takes the lock, and so undoes what was written in between."""
+    """Task Master reads the file before it takes the lock, and so undoes changes made in between."""
 
     def test_what_was_undone_is_set_again(self, board: Board) -> None:
         board.write(task(1, subtasks=[subtask(1)]), task(2))
@@ -182,7 +182,7 @@ class TestOverwritten:
         assert file.restore(ours) is None
 
     def test_what_was_undone_before_another_change_of_ours(self, board: Board) -> None:
-        """That our own last change is in place says nothing of those before it."""
+        """An undone change is restored even if our own last change is still in place."""
         board.write(task(1), task(2), task(3))
         file, ours = board.file(), {"1": desired("done")}
         file.restore({})
@@ -212,7 +212,7 @@ class TestOverwritten:
         assert (outcome.changes, board.statuses()) == ([], {"1": "review"})
 
     def test_what_somebody_wrote_by_hand_stays(self, board: Board) -> None:
-        """Whoever leaves our time in place has seen what we wrote."""
+        """A change by hand that keeps our time stays, since its author has seen our change."""
         board.write(task(1))
         file, ours = board.file(), {"1": desired("done")}
         file.set_status(ours)
@@ -229,7 +229,7 @@ class TestTheFile:
         assert board.path.stat().st_mode & 0o7777 == 0o640
 
     def test_a_link_is_followed(self, board: Board, tmp_path: Path) -> None:
-        """The target changes, the link stays one, and the lock is where Task Master looks for it."""
+        """The target of a link changes, the link stays a link, and the lock is where Task Master expects it."""
         board.write(task(1))
         target = tmp_path / "elsewhere.json"
         board.path.rename(target)
@@ -288,7 +288,7 @@ class TestTheFile:
         assert not Path(f"{board.path}.lock").exists()
 
     def test_one_that_is_just_being_written(self, board: Board) -> None:
-        """An editor that truncates and writes is waited for."""
+        """A file that an editor is still writing is read once it is complete."""
         board.write(task(1))
         content = board.path.read_bytes()
         board.path.write_bytes(content[:50])
@@ -314,7 +314,7 @@ class TestTheLock:
 
     @pytest.mark.parametrize("kind", ["folder", "file"])
     def test_one_left_behind_is_taken_over(self, board: Board, kind: str) -> None:
-        """Both of Task Master's kinds of lock; ten seconds without a sign of life are its own limit."""
+        """A lock of either kind is taken over after ten seconds without a sign of life, as in Task Master."""
         board.write(task(1))
         lock = Path(f"{board.path}.lock")
         lock.mkdir() if kind == "folder" else lock.write_text("{}")
@@ -324,7 +324,7 @@ class TestTheLock:
         assert not lock.exists()
 
     def test_one_that_is_held_all_the_time(self, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-        """That is no reason to write without it, but one to try later."""
+        """If the lock is never free, nothing is written, and the caller may try again later."""
         monkeypatch.setattr(locks, "_PATIENCE", 0.1)
         board.write(task(1))
         Path(f"{board.path}.lock").mkdir()
@@ -334,7 +334,7 @@ class TestTheLock:
         assert Path(f"{board.path}.lock").exists()
 
     def test_who_lost_it_writes_nothing(self, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Somebody took it over while we were asleep: what we have read is no longer what is there."""
+        """If another program has taken the lock over, nothing is written, since the file may have changed."""
         board.write(task(1))
         lock = Path(f"{board.path}.lock")
         file = board.file()
@@ -356,7 +356,7 @@ class TestTheLock:
 
 
 def test_a_race(board: Board) -> None:
-    """200 changes by us while another program works by Task Master's protocol: both sides' final statuses stay."""
+    """Our 200 changes, beside a program with Task Master's protocol, end with the final statuses of both."""
     board.write(*(task(n, subtasks=[subtask(1), subtask(2)]) for n in range(1, 21)), task(99))
     file, ours = board.file(), {f"{n}.{m}": desired("pending", AT) for n in range(1, 11) for m in (1, 2)}
     failures: list[BaseException] = []
@@ -366,7 +366,7 @@ def test_a_race(board: Board) -> None:
             for round_ in range(30):
                 status = "done" if round_ == 29 else "review"
                 StandIn(board, between=lambda: time.sleep(0.01)).set_status(f"{11 + round_ % 10}.1", status)
-        except BaseException as error:  # noqa: BLE001 - told below
+        except BaseException as error:  # noqa: BLE001 - reported below
             failures.append(error)
 
     thread = threading.Thread(target=other)
@@ -374,7 +374,7 @@ def test_a_race(board: Board) -> None:
     for round_ in range(200):
         task_id = list(ours)[round_ % 20]
         status = "done" if round_ >= 180 else ["in-progress", "blocked"][round_ % 2]
-        ours[task_id] = desired(status, f"2026-05-05T10:00:01.{round_:03}Z")  # a clock that is set back would undo them
+        ours[task_id] = desired(status, f"2026-05-05T10:00:01.{round_:03}Z")  # fixed, as a clock may be set back
         file.set_status({task_id: ours[task_id]})
         time.sleep(0.003)
     thread.join()
@@ -387,7 +387,7 @@ def test_a_race(board: Board) -> None:
 
 
 def test_the_lock_is_held_for_moments_only(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes long with a large file is done before: under the lock it is only compared and written."""
+    """The lock is held only to compare and write the file. Slow work is done before."""
     parsed: list[bool] = []
     monkeypatch.setattr(taskmaster, "Document", counting(parsed, Path(f"{board.path}.lock")))
     board.write(*(task(n) for n in range(100)))
@@ -397,7 +397,7 @@ def test_the_lock_is_held_for_moments_only(board: Board, monkeypatch: pytest.Mon
 
 
 def counting(parsed: list[bool], lock: Path) -> type[Document]:
-    """Return a document that notes whether the lock is held when one is made."""
+    """Return a document class that notes whether the lock is held when a document is created."""
 
     class Counting(Document):
         def __init__(self, text: str, tag: str) -> None:

@@ -1,4 +1,4 @@
-"""The receiver and project of the relay's tests, and a file of tasks."""
+"""The receiver and project of the relay's tests, and a task file."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from tests.relay.tasks.board import Board
 
 @pytest.fixture
 def board(lab: Lab) -> Board:
-    """The project's file of tasks, still to be written."""
+    """The project's task file, not written yet."""
     return Board(lab.root)

@@ -1,4 +1,4 @@
-"""Rules for tests, and a command that writes down how it was called."""
+"""Rules for tests, and a command that notes how it was called."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def rule(*do: Json, on: str = "TASK_COMPLETED", name: str = "rule", **more: Any)
 
 
 def python(program: str, *arguments: str, **more: Any) -> Json:
-    """Return the action that runs a program."""
+    """Return an action that runs a Python program."""
     return {"action": "run", "command": [sys.executable, "-c", program, *arguments], **more}
 
 
 def configure(lab: Lab, *rules: Json, **sections: Any) -> None:
-    """Give a project rules, beside the webhook of its environment."""
+    """Write the rules of a project. Its webhook still comes from the environment."""
     content = {"automation_triggers": {"rules": list(rules)}, "monitoring": {"notifiers": LOG}, **sections}
     path = lab.root / ".taskmaster" / "config" / "workflow.yaml"
     path.parent.mkdir(exist_ok=True)
@@ -38,39 +38,39 @@ def configure(lab: Lab, *rules: Json, **sections: Any) -> None:
 
 
 class Notes:
-    """What commands have written down."""
+    """The notes that commands have written."""
 
     def __init__(self, lab: Lab) -> None:
         self.path: Path = lab.root / "notes.jsonl"
 
     def action(self, *arguments: str, **more: Any) -> Json:
-        """Return the action that writes down how it was called."""
+        """Return an action that notes how it was called."""
         return python(NOTE, str(self.path), *arguments, **more)
 
     def read(self) -> list[Json]:
-        """Return what is there."""
+        """Return the notes so far."""
         return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
 
     def wait(self, count: int = 1) -> list[Json]:
-        """Wait until there are so many, and return them."""
+        """Wait for `count` notes, and return all notes so far."""
         wait_until(lambda: len(self.read()) >= count, f"{count} notes")
         return self.read()
 
 
 def summary(lab: Lab, name: str = "rule") -> Json:
-    """Return what `status` says of a rule; nothing where it has never fired."""
+    """Return the data of `status` about a rule, or an empty object if the rule has never fired."""
     found = summaries(lab.project).get(name)
     return found._asdict() if found else {}
 
 
 def wait_for_failure(lab: Lab, name: str = "rule") -> str:
-    """Wait until something that a rule does has failed, and return why."""
+    """Wait until an action of a rule has failed, and return the reason."""
     wait_until(lambda: summary(lab, name).get("failed"), f"a failure\n{lab.log()}")
     return str(summary(lab, name)["reason"])
 
 
 def wait_for_triggers(lab: Lab) -> None:
-    """Wait until the triggers are through with all that is in the journal."""
+    """Wait until the triggers have processed all events in the journal."""
 
     def through() -> bool:
         endpoints = survey(lab.project, lab.environ).endpoints
@@ -80,5 +80,5 @@ def wait_for_triggers(lab: Lab) -> None:
 
 
 def cause_of(lab: Lab) -> Json:
-    """Return the last event that no trigger has led to: the relay may have been fast, and its own come after it."""
+    """Return the last event that no trigger has caused. A fast relay may have added its own events after it."""
     return next(event for event in reversed(lab.events()) if "caused_by" not in event["metadata"])

@@ -1,4 +1,4 @@
-"""Each action, by a real relay with real events: it does what it says, and nothing where its rule says nothing."""
+"""A real relay runs each action for real events, and runs nothing for events that match no rule."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def notes(lab: Lab) -> Notes:
 
 class TestRun:
     def test_a_command_is_told_of_the_event(self, lab: Lab, notes: Notes) -> None:
-        """By arguments and variables; in the project or another folder of it."""
+        """A command gets the event as arguments and variables, and runs in the project or in one of its folders."""
         (lab.root / "sub").mkdir()
         action = notes.action("{{event_type}}", "n={{metadata.ci.job}}", cwd="sub", env={"MINE": "<{{name}} ${LANE}>"})
         configure(lab, rule(action))
@@ -53,7 +53,7 @@ class TestRun:
         assert (len(notes.read()), summary(lab)["fired"], summary(lab)["failed"]) == (1, 1, 0)
 
     def test_what_an_event_says_stays_one_argument(self, lab: Lab, notes: Notes) -> None:
-        """It becomes neither shell nor further arguments, and names no variable or template of its own."""
+        """Text from an event stays one argument. It is never read as shell code, as a variable or as a template."""
         configure(lab, rule(notes.action("{{task_id}}", "--name={{metadata.said}}", env={"SAID": "{{metadata.said}}"})))
         lab.emit("TASK_COMPLETED", HOSTILE, json.dumps({"said": HOSTILE}))
         (note,) = notes.wait()
@@ -69,7 +69,7 @@ class TestRun:
         assert notes.read() == []
 
     def test_its_output_goes_to_the_log(self, lab: Lab) -> None:
-        """Line by line, without secrets and without what a terminal obeys."""
+        """The output of a command goes to the log line by line, without secrets and terminal escapes."""
         program = (
             "import os; print('one\\x1b[2J'); print('key', os.environ['AUTOMATION_SECRET_KEY']); print('x' * 99999)"
         )
@@ -77,7 +77,7 @@ class TestRun:
         lab.emit("TASK_COMPLETED", "5")
         wait_until(lambda: "trigger rule | xxx" in lab.log(), "the output")
         log = lab.log()
-        assert "trigger rule | one\\x1b[2J\n" not in log  # only the last 64 KiB of so much are kept
+        assert "trigger rule | one\\x1b[2J\n" not in log  # only the last 64 KiB of the output are kept
         assert SECRET not in log
         lab.wait_for_end()
         configure(lab, rule(python(program.replace("99999", "9"))))
@@ -108,7 +108,7 @@ class TestRun:
         ids=["missing", "exit code", "variable"],
     )
     def test_a_failure_is_counted_and_ends_the_rule(self, lab: Lab, notes: Notes, action: object, words: str) -> None:
-        """What comes after relies on it; other rules go on."""
+        """A failed action is counted and ends its rule, since later actions rely on it. Other rules go on."""
         configure(
             lab,
             {**rule(notes.action("after")), "do": [action, notes.action("after")]},
@@ -156,7 +156,7 @@ class TestWebhook:
 
 class TestSetStatus:
     def test_it_has_the_last_word(self, lab: Lab, board: Board) -> None:
-        """Also where the event itself gives its task a status."""
+        """The action `set_status` overrides the status that the event itself sets."""
         board.write(task(5), task(6))
         configure(
             lab,
@@ -238,7 +238,7 @@ class TestNotify:
 
 
 def test_status_counts_and_shows_the_last_failure(lab: Lab, notes: Notes) -> None:
-    """In words and as JSON; what has failed makes it no less well delivered."""
+    """`status` counts firings and shows the last failure, and the event still counts as delivered."""
     configure(lab, rule(python("raise SystemExit(3)")), rule(notes.action(), name="good"))
     lab.emit("TASK_COMPLETED", "5")
     assert notes.wait()
@@ -252,7 +252,7 @@ def test_status_counts_and_shows_the_last_failure(lab: Lab, notes: Notes) -> Non
 
 
 def test_the_watched_process_knows_only_that_there_are_triggers(lab: Lab, receiver: Receiver) -> None:
-    """Ten rules cost it what none cost: a name among its endpoints."""
+    """Ten rules cost the watched process no more than one name among its endpoints."""
     configure(lab, *(rule(python("pass"), name=f"rule-{number}") for number in range(10)))
     lab.emit("TASK_STARTED", "5")
     compiled = Path(lab.journal, "config.json").read_text()

@@ -1,4 +1,4 @@
-"""`swarmtask triggers test`: what would fire, what it would do, why not, and that nothing is done."""
+"""`swarmtask triggers test` shows which rules would fire, with their actions or the reason, and runs nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def notes(lab: Lab) -> Notes:
 
 
 def tried(lab: Lab, *arguments: str, **environ: str) -> list[Json]:
-    """Return what the command says of each event."""
+    """Return the result of the command for each event."""
     done = lab.run("triggers", "test", "--json", "--event", *arguments, **environ)
     assert (done.returncode, done.stderr) == (0, "")
     events: list[Json] = json.loads(done.stdout)["events"]
@@ -25,7 +25,7 @@ def tried(lab: Lab, *arguments: str, **environ: str) -> list[Json]:
 
 
 def test_each_action_is_shown_and_none_is_done(lab: Lab, notes: Notes) -> None:
-    """With its templates filled; variables stay as they are written, as they may hold secrets."""
+    """Each action is shown with filled templates, and none is run. Variables stay unexpanded, as they may be secret."""
     webhook = {"name": "chat", "url": "http://127.0.0.1:9/"}
     actions: list[Json] = [
         {"action": "run", "command": ["touch", "{{task_id}}", "${AUTOMATION_SECRET_KEY}"]},
@@ -71,7 +71,7 @@ def test_why_not(lab: Lab, notes: Notes, more: dict[str, Any], words: str) -> No
 
 
 def test_the_journal_as_if_it_came_now(lab: Lab, notes: Notes) -> None:
-    """Event after event; what has fired already is known."""
+    """The command tests the journal event by event, and knows which events have already fired a rule."""
     lab.record(3)
     configure(lab, rule(notes.action(), on="TASK_STARTED", once_per="run"))
     (segment,) = lab.segments()
@@ -105,7 +105,7 @@ def test_a_section_that_is_off(lab: Lab, notes: Notes) -> None:
     ],
 )
 def test_bad_input(lab: Lab, arguments: list[str], words: str) -> None:
-    """Named, with exit code 2 and without a traceback."""
+    """Bad input is named in a message, with exit code 2 and without a traceback."""
     (lab.root / "bad.json").write_text("{}")
     (lab.root / "empty.json").write_text("\n")
     done = lab.run("triggers", "test", *arguments)

@@ -1,4 +1,4 @@
-"""The half of `docs/automation.md` that is about triggers: its examples are taken from the document and run."""
+"""The examples about triggers in `docs/automation.md` work as documented."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def configure(lab: Lab, example: str) -> None:
 
 @pytest.mark.parametrize("example", blocks("yaml"))
 def test_the_configurations(lab: Lab, example: str) -> None:
-    """They are valid, and acted on."""
+    """`swarmtask config validate` accepts the documented configurations without a note."""
     configure(lab, example)
     done = lab.run("config", "validate")
     assert (done.returncode, "note:" in done.stdout) == (0, False), done.stderr
@@ -45,7 +45,7 @@ def test_failed_deployments_are_told(lab: Lab) -> None:
 
 
 def test_what_would_happen(lab: Lab) -> None:
-    """The command says what the document says."""
+    """The documented command prints the documented output."""
     configure(lab, blocks("yaml")[0])
     command, _, expected = blocks("console")[0].partition("\n")
     done = lab.run(*shlex.split(command)[2:])
@@ -53,7 +53,7 @@ def test_what_would_happen(lab: Lab) -> None:
 
 
 def test_builds_are_announced(lab: Lab) -> None:
-    """And what an event says is data, also where a shell is named."""
+    """The documented rule announces a build, and text from the event stays data even in a shell command."""
     configure(lab, blocks("yaml")[1])
     customer = '$(touch pwned) "`touch pwned`"'
     lab.emit("BUILD_COMPLETED", "app; touch pwned", json.dumps({"customer": customer}), LANE="fast")

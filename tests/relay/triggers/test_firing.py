@@ -1,4 +1,4 @@
-"""When rules fire and when not: once for each event, run, task or day, not too soon, never without end, as a role."""
+"""Rules fire once for each event, run, task or day, not too soon, never endlessly, and with a role's permissions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def notes(lab: Lab) -> Notes:
 
 
 def emit(lab: Lab, *task_ids: str, trace: str | None = None) -> None:
-    """Complete tasks, each in a run of its own or all in one; and wait until the triggers have seen it."""
+    """Complete tasks, each in its own run or all in one run, and wait until the triggers have processed them."""
     for task_id in task_ids:
         more = {"TRACEPARENT": f"00-{trace}-00f067aa0ba902b7-01"} if trace else {}
         lab.emit("TASK_COMPLETED", task_id, **more)
@@ -43,7 +43,7 @@ def emit(lab: Lab, *task_ids: str, trace: str | None = None) -> None:
     [("run", ["a", "c"]), ("task", ["a", "b", "c"]), ("day", ["a"]), (None, ["a", "b", "a", "c", "a"])],
 )
 def test_once_per(lab: Lab, notes: Notes, once_per: str | None, expected: list[str]) -> None:
-    """Also when another relay takes over."""
+    """`once_per` limits how often a rule fires, also if another relay takes over."""
     more = {"once_per": once_per} if once_per else {}
     configure(lab, rule(notes.action("{{task_id}}"), **more))
     emit(lab, "a", "b", "a", trace="1" * 32)
@@ -53,7 +53,7 @@ def test_once_per(lab: Lab, notes: Notes, once_per: str | None, expected: list[s
 
 
 def test_cooldown(lab: Lab, notes: Notes) -> None:
-    """It goes on when another relay takes over, and it ends."""
+    """A cooldown continues when another relay takes over, and it ends."""
     configure(
         lab, rule(notes.action("{{task_id}}"), cooldown=3600), rule(notes.action("short"), name="b", cooldown=0.01)
     )
@@ -66,7 +66,7 @@ def test_cooldown(lab: Lab, notes: Notes) -> None:
 
 
 def test_a_killed_relay_does_nothing_twice(lab: Lab, notes: Notes) -> None:
-    """A command was under way when it died: the next relay sees the event again, and leaves it alone."""
+    """If a relay dies while a command runs, the next relay does not run the command again."""
     configure(lab, rule(python(f"{NOTE}\nimport time; time.sleep(600)", str(notes.path)), timeout=900))
     event = lab.emit("TASK_COMPLETED", "5")
     (note,) = notes.wait()
@@ -85,7 +85,7 @@ class TestLoops:
         assert [event["metadata"].get("caused_by") for event in lab.events()] == [None, ["rule"]]
 
     def test_rules_that_set_each_other_off_come_to_an_end(self, lab: Lab) -> None:
-        """No chain is longer than five, however many rules there are."""
+        """Rules that fire each other come to an end: no chain is longer than five rules."""
         emit = {"action": "emit", "event_type": "TASK_COMPLETED"}
         configure(lab, *(rule(emit, name=f"r{number}", once_per="run") for number in range(7)))
         lab.emit("TASK_COMPLETED", "5")
@@ -102,7 +102,10 @@ class TestLoops:
         )
 
     def test_a_command_that_reports_itself_does_not_set_its_rule_off(self, lab: Lab) -> None:
-        """What it starts knows which triggers led to it: an emitter, `run`, and a whole pytest session."""
+        """Events from a rule's own command do not fire the rule again.
+
+        This holds for an emitter, for `run`, and for a whole pytest session.
+        """
         (lab.root / "test_it.py").write_text("def test_it():\n    pass\n")
         ours = [sys.executable, "-m", "pytest_swarmtask"]
         commands = [
@@ -121,7 +124,10 @@ class TestLoops:
         assert (summary(lab)["fired"], summary(lab)["failed"]) == (1, 0)
 
     def test_nor_does_one_that_dies(self, lab: Lab) -> None:
-        """A session that is killed is ended as failed in its stead, which is what the rule listens to."""
+        """A session that dies within a rule's command does not fire the rule again.
+
+        The relay closes its open spans as failed, and the rule listens to failures.
+        """
         (lab.root / "test_it.py").write_text("def test_it():\n    import time\n    time.sleep(600)\n")
         program = (
             "import os, signal, subprocess, sys, time\n"
@@ -164,7 +170,7 @@ class TestRoles:
     def test_what_the_role_may_not_do_is_refused_and_counted(
         self, lab: Lab, notes: Notes, action: dict[str, object], words: str
     ) -> None:
-        """All of the rule: half of what it should do may be worse than nothing."""
+        """If the role lacks a permission, the whole rule is refused and counted, since half a rule may do harm."""
         self.configure(lab, ["*"], rule(notes.action(), action, role="robot"))
         lab.emit("TASK_COMPLETED", "5")
         assert wait_for_failure(lab) == words
@@ -179,7 +185,10 @@ class TestRoles:
         assert summary(lab)["failed"] == 0
 
     def test_runs_whose_role_may_not_trigger_anything(self, lab: Lab, notes: Notes, receiver: Receiver) -> None:
-        """Their events go everywhere else; with the token of a role that may, the rule fires."""
+        """Events of a role without the permission fire no rule, but are delivered as usual.
+
+        With the token of a permitted role, the rule fires.
+        """
         self.configure(lab, ["emit:*"], rule(notes.action("{{task_id}}")))
         lab.emit("TASK_COMPLETED", "theirs")
         receiver.wait(1)
@@ -190,12 +199,12 @@ class TestRoles:
 
 
 def test_a_long_command_holds_up_nobody(lab: Lab, receiver: Receiver) -> None:
-    """Neither the webhooks nor the end of a session, which says that all is delivered."""
+    """A long command delays neither the webhooks nor the end of a session."""
     go = lab.root / "go"
     waiting = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.05)"
     configure(lab, rule(python(waiting), on="TASK_STARTED"))
     (lab.root / "test_it.py").write_text("def test_it():\n    pass\n")
-    done = lab.pytest(CI="1")  # ten seconds are there to wait in
+    done = lab.pytest(CI="1")  # the session may wait for ten seconds
     assert "4 events delivered" in done.stdout
     assert len(receiver.wait(4)) == 4
     assert not go.exists()
@@ -206,7 +215,7 @@ def test_a_long_command_holds_up_nobody(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_events_of_python_code_and_of_tests_set_rules_off(lab: Lab, notes: Notes) -> None:
-    """As those of recipes do; handlers in the process work beside them."""
+    """Events from Python code and from tests fire rules, and handlers in the process still work."""
     rules = (rule(notes.action("{{task_id}}"), on=kind, name=kind) for kind in ("TASK_COMPLETED", "TEST_FAILED"))
     configure(lab, *rules)
     program = (
@@ -222,7 +231,7 @@ def test_events_of_python_code_and_of_tests_set_rules_off(lab: Lab, notes: Notes
 
 
 def test_rules_that_are_off(lab: Lab, notes: Notes, receiver: Receiver) -> None:
-    """Neither one that is not enabled fires, nor any when the section is not."""
+    """A disabled rule does not fire, and no rule fires if the section is disabled."""
     configure(lab, rule(notes.action("a"), enabled=False), rule(notes.action("b"), name="b"))
     lab.emit("TASK_COMPLETED", "5")
     assert [note["argv"] for note in notes.wait()] == [["b"]]
@@ -234,7 +243,7 @@ def test_rules_that_are_off(lab: Lab, notes: Notes, receiver: Receiver) -> None:
 
 
 def test_branch_and_environment_are_those_of_the_run(lab: Lab, notes: Notes) -> None:
-    """Also for events that do not say them."""
+    """Rules use the branch and environment of the run if the event does not state them."""
     git = lab.root / ".git"
     git.mkdir()
     (git / "HEAD").write_text("ref: refs/heads/release/7\n")

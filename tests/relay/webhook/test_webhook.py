@@ -1,4 +1,4 @@
-"""A webhook sends signed requests to a real server, and makes the right thing of whatever comes back."""
+"""A webhook sends signed requests to a real server, and reads every answer correctly."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ BATCH = [record(f"ab-{n}") for n in range(3)]
 
 
 class Request:
-    """What the server read."""
+    """A request that the server has read."""
 
     def __init__(self, head: bytes, body: bytes) -> None:
         lines = head.decode("latin-1").split("\r\n")
@@ -73,7 +73,7 @@ class Request:
 
 
 class Server:
-    """A server on loopback that answers each request with what its script writes to the socket."""
+    """A server on loopback whose script writes the answer to each request to the socket."""
 
     def __init__(self, script: Script, host: str = "127.0.0.1") -> None:
         self.script = script
@@ -366,7 +366,7 @@ def took(action: Callable[[], object]) -> float:
 
 
 class TestFaultyServers:
-    """Nothing that a server does makes `send` raise, hang, or take back what a status line said."""
+    """No fault of a server makes `send` raise or hang, or changes the result of a complete status line."""
 
     def test_refused(self, sink_to: SinkTo) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -422,7 +422,7 @@ class TestFaultyServers:
         over.set()
 
     def test_dripping_headers_hit_the_total_deadline(self, serve: Serve, sink_to: SinkTo) -> None:
-        """Every single read is quick, so only the sum can end it."""
+        """Headers that arrive byte by byte end at the total deadline, although every single read is quick."""
         server = serve(drip(b"HTTP/1.1 200 OK\r\n" + b"X-Slow: very\r\n" * 99, 30))
         sink = sink_to(server.url, timeout=0.6)
         began = time.monotonic()
@@ -461,9 +461,9 @@ class TestFaultyServers:
         ],
     )
     def test_a_wrong_length_does_not_take_back_the_status(self, serve: Serve, sink_to: SinkTo, answer: bytes) -> None:
-        """The receiver said 2xx: sending again would only make duplicates.
+        """A wrong length of the body does not change the status: another attempt would only make duplicates.
 
-        What comes too much may spoil the next answer on that connection, but only that one.
+        Surplus bytes may spoil the next answer on that connection, but no later answer.
         """
 
         def script(connection: socket.socket) -> bool:
@@ -490,7 +490,7 @@ class TestFaultyServers:
         sink = sink_to(serve(script).url)
         assert sink.send(ONE) == Delivered()
         time.sleep(0.1)
-        assert len(sent) < 500  # some hundred lie in the buffers of the system
+        assert len(sent) < 500  # the buffers of the system hold a few hundred
 
     def test_a_gzip_bomb_stays_packed(self, serve: Serve, sink_to: SinkTo, monkeypatch: pytest.MonkeyPatch) -> None:
         bomb = gzip.compress(b"\0" * 40_000_000)
@@ -582,7 +582,7 @@ class TestAddresses:
     def test_a_name_that_changes_its_mind_cannot_slip_through(
         self, serve: Serve, sink_to: SinkTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The address that was checked is the one connected to: nobody asks the resolver a second time."""
+        """The connection goes to the checked address, since no second lookup takes place."""
         server = serve()
         asked = naming(monkeypatch, {"rebind.example": ["127.0.0.1"]})
         sink = sink_to(f"http://rebind.example:{server.port}/")
@@ -650,7 +650,7 @@ class TestAddresses:
 
 
 def naming(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> list[str]:
-    """Let names resolve as given; return the list in which the names that are asked for appear."""
+    """Let names resolve as given, and return a list that records the requested names."""
     asked: list[str] = []
     real = socket.getaddrinfo
 
@@ -786,7 +786,7 @@ class TestNeverLeak:
 
 
 def test_the_transport_serves_httpx_as_any_other(serve: Serve) -> None:
-    """It is a public kind of httpx part, so it has to behave like one."""
+    """The transport works in any httpx client, since it is a public kind of httpx part."""
     server = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
     ours = transport.Transport(5.0, lambda host, _port, _timeout: [host], None)
     with httpx.Client(transport=ours) as client:
