@@ -1,1 +1,1 @@
-"""What it costs: `make bench`."""
+"""The costs of this package: `make bench`."""

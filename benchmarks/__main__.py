@@ -1,7 +1,7 @@
-"""`make bench`: what it costs, in one table of ratios; ``python -m benchmarks [SECTION…] [--quick]``.
+"""`make bench`: all costs in one table of ratios; ``python -m benchmarks [SECTION…] [--quick]``.
 
-All that is compared runs in turn, within minutes, on the same machine; a ratio is the median of the turns. A whole run
-is written to `benchmarks/results.md`. With `--quick`, the ratios are shown beside those of `reference.json`.
+All compared commands run in turn, within minutes, on the same machine. A ratio is the median of the turns. A whole run
+is written to `benchmarks/results.md`. With `--quick`, the ratios are shown beside the ratios of `reference.json`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ QUICK = ("tests", "startup", "recipes", "relay")
 
 
 def measured(names: list[str], *, quick: bool) -> Iterator[Row]:
-    """Measure the sections and give their rows; one that cannot be measured says why and is left out."""
+    """Measure the sections and return their rows; a section that cannot be measured gives the reason and is omitted."""
     for name in names:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
@@ -58,7 +58,7 @@ def measured(names: list[str], *, quick: bool) -> Iterator[Row]:
 
 
 def machine() -> str:
-    """Return what was measured with what, in one line."""
+    """Return the machine and the versions used, in one line."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("pytest", "pluggy", "httpx", "msgspec"))
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
     today = f"{dt.datetime.now(dt.timezone.utc):%Y-%m-%d}"
@@ -66,7 +66,7 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """Return the short name of the commit that is checked out."""
+    """Return the short name of the checked-out commit."""
     asked = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=lab.ROOT, capture_output=True, text=True, check=False
     )
@@ -74,7 +74,7 @@ def commit() -> str:
 
 
 def beside_reference(rows: list[Row]) -> str:
-    """Return a table of the ratios beside those that were kept."""
+    """Return a table of the ratios beside the stored ones."""
     kept: dict[str, Any] = json.loads(REFERENCE.read_text()) if REFERENCE.exists() else {"commit": "none", "ratios": {}}
     lines = [f"| what | against | ratio | at {kept['commit']} | change |", "| --- | --- | --- | --- | --- |"]
     for row in rows:

@@ -1,7 +1,7 @@
-"""The floor: a pytest plugin that does for each test the least that two events need, with none of what makes them safe.
+"""The floor: a pytest plugin with the minimum of work for two events per test, without any protection.
 
-For each event one dictionary, its JSON, one write. No redaction, no reruns or subtests, no workers, no ids that are
-unique beyond this file; it is what the cost of ours is measured in.
+For each event it makes one dictionary, its JSON, and one write. It has no redaction, reruns, subtests, workers, or ids
+that are unique beyond this file. The cost of our plugin is measured relative to this cost.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Floor:
         self._write("TEST_STARTED", "started", nodeid, {"test_type": "pytest"})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add up."""
+        """Add the duration of this phase."""
         self._duration += report.duration
         if report.outcome != "passed":
             self._outcome = report.outcome
@@ -63,5 +63,5 @@ class Floor:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin."""
+    """Register the plugin."""
     config.pluginmanager.register(Floor())

@@ -1,6 +1,6 @@
-"""What the history costs: taking in a million events, and reporting over them. Time and peak memory of each.
+"""The cost of the history: time and peak memory of importing a million events, and of reports on them.
 
-Run with ``python benchmarks/history.py [events]``. Each step is a process of its own, so that its peak is its own.
+Run with ``python benchmarks/history.py [events]``. Each step runs in a process of its own, so that its peak is its own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _INGEST = (
 
 
 class Step(NamedTuple):
-    """How a step went: seconds, and megabytes at its peak."""
+    """The cost of a step: seconds, and megabytes at its peak."""
 
     name: str
     seconds: float
@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
 
 class Suite:
-    """Runs of one suite, written as the plugin writes them: mostly green, some failing, slow and flaky tests."""
+    """Runs of one suite in the plugin's format: mostly passing, with some failing, slow and flaky tests."""
 
     def __init__(self, journal: Path, tests: int) -> None:
         self._journal = journal
@@ -47,7 +47,7 @@ class Suite:
         self._clock = Clock()
 
     def write(self, number: int) -> int:
-        """Write the segment of one run and return how many events it has."""
+        """Write the segment of one run and return its number of events."""
         ids, trace_id = Ids(), new_trace_id()
         now = self._clock.now() - (RUNS - number) * _DAY / 4
         session = ids.span()
@@ -104,7 +104,7 @@ class Suite:
 
 
 def measure(name: str, *command: str) -> Step:
-    """Run a command and return how it went.
+    """Run a command and return its cost.
 
     Raises:
         RuntimeError: it failed.
@@ -119,7 +119,7 @@ def measure(name: str, *command: str) -> Step:
 
 
 def steps(folder: Path, wanted: int) -> tuple[int, list[Step]]:
-    """Make a journal of so many events, return how many, and how each step went; the first takes them in."""
+    """Write a journal of about this many events; return their number and the cost of each step, the import first."""
     journal = folder / ".taskmaster" / "events"
     journal.mkdir(parents=True)
     suite = Suite(journal, wanted // RUNS // 2)

@@ -1,6 +1,6 @@
-"""The cost of a test counted in instructions, by callgrind: nothing else that the machine does disturbs that.
+"""The cost of a test in instructions, counted by callgrind, which is independent of the machine's other work.
 
-What other processes do for it (git, the relay) is not in it.
+Work in other processes (git, the relay) is not included.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _LOCAL = ("junitxml", "reportlog", "html", "json-report")
 
 
 class _Counted(NamedTuple):
-    """Instructions of a test, and of all the rest."""
+    """Instructions of one test, and of everything else."""
 
     each: float
     rest: float
 
 
 def instructions(place: Place) -> Iterator[Row]:
-    """What a test and a start cost more, beside the floor and the peers that write a file.
+    """The additional instructions of a test and of a start, beside the floor and the peers that write a file.
 
     Raises:
         OSError: valgrind is not installed.
@@ -62,7 +62,7 @@ def _counted(commands: list[Command], folder: Path) -> _Counted:
 
 
 def _collected(command: Command, folder: Path) -> int:
-    """Return how many instructions a command takes, once what it caches is there.
+    """Return how many instructions a command takes once its caches exist.
 
     Raises:
         RuntimeError: it failed.

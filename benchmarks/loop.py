@@ -1,4 +1,4 @@
-"""The least that a delivery takes: httpx posts the bodies of a file in turn. ``python -m benchmarks.loop FILE URL``."""
+"""The minimum cost of a delivery: httpx posts the bodies of a file in turn. ``python -m benchmarks.loop FILE URL``."""
 
 from __future__ import annotations
 

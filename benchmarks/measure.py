@@ -1,4 +1,4 @@
-"""How a figure is made: commands that take turns, so that what else the machine does meets all of them alike."""
+"""Measurement of commands that take turns, so that other work of the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 _LEFT_OUT = ("PYTEST_", "PYTHON", "COV_", "COVERAGE_", "TASKMASTER_", "SWARMTASK_", "WORKFLOW_", "TRACEPARENT", "CI")
-"""Variables that would change what is measured; PYTHONDONTWRITEBYTECODE would have every module compiled each time."""
+"""Variables that would change the results; PYTHONDONTWRITEBYTECODE would make Python compile every module each time."""
 _LONGEST = 900.0
 
 
 class Command(NamedTuple):
-    """A command line with what it needs in the environment, and what is done before each run, which is not measured."""
+    """A command line with its variables, and a step before each run that is not measured."""
 
     arguments: Sequence[str]
     environ: Mapping[str, str] = {}
@@ -26,7 +26,7 @@ class Command(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What one run took: seconds of CPU, of it and of all it waited for; seconds that passed; megabytes at its peak."""
+    """The cost of one run: CPU seconds of it and all its children, seconds of wall time, and megabytes at its peak."""
 
     cpu: float
     wall: float
@@ -38,9 +38,9 @@ class Row(NamedTuple):
 
     Attributes:
         section: the section it belongs to.
-        what, against: what was measured, and what it is compared with.
-        ratios: one for each turn, or what else the row tells in such a way.
-        bar: what the design asks for, where it does.
+        what, against: the measured thing, and the thing it is compared with.
+        ratios: one for each turn, or other numbers of this row.
+        bar: the limit of the design, if there is one.
         added: the difference in words.
     """
 
@@ -53,7 +53,7 @@ class Row(NamedTuple):
 
     @property
     def median(self) -> float:
-        """The ratio that is shown."""
+        """The ratio shown in the table."""
         return statistics.median(self.ratios)
 
     def line(self) -> str:
@@ -67,12 +67,12 @@ HEAD = "| section | what | against | ratio | spread, turns | added | bar |\n| --
 
 
 def surroundings(command: Command) -> dict[str, str]:
-    """Return the environment of a command: its own, and of ours what changes nothing."""
+    """Return the environment of a command: its own variables, and ours without those that change the results."""
     return {**{name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}, **command.environ}
 
 
 def run(command: Command, folder: Path) -> Run:
-    """Run a command and return what it took.
+    """Run a command and return its cost.
 
     Raises:
         RuntimeError: it failed.
@@ -108,10 +108,10 @@ def turns(commands: Mapping[str, Command], folder: Path, count: int) -> dict[str
 
 
 def ratios(ours: Sequence[Run], theirs: Sequence[Run]) -> list[float]:
-    """Return the ratios of CPU, turn by turn."""
+    """Return the ratios of CPU time, turn by turn."""
     return [one.cpu / other.cpu for one, other in zip(ours, theirs, strict=True)]
 
 
 def added(ours: Sequence[Run], theirs: Sequence[Run]) -> float:
-    """Return the CPU that the one takes more, in seconds: the median of the differences in each turn."""
+    """Return the additional CPU seconds of the first command: the median of the differences in each turn."""
     return statistics.median(one.cpu - other.cpu for one, other in zip(ours, theirs, strict=True))

@@ -1,4 +1,4 @@
-"""Sections about what is not a pytest session: recipes, the relay, redaction, the history, and how all of it grows."""
+"""Sections other than pytest sessions: recipes, the relay, redaction, the history, and how their costs grow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORKFLOW = "task_integration:\n  metadata: {team: core}\n"
 
 
 def recipes(place: Place) -> Iterator[Row]:
-    """What an event of a recipe, and a watched command, take."""
+    """The cost of an event of a recipe, and of a watched command."""
     folder = place.project("recipes")
     workflow = folder / ".taskmaster" / "config" / "workflow.yaml"
     workflow.parent.mkdir()
@@ -90,11 +90,11 @@ class Outgoing:
         )
 
     def write(self, events: int) -> None:
-        """Write so many events, of runs of 10,000 at most."""
+        """Write this many events, in runs of at most 10,000."""
         content = b'{"endpoints": ["bench"], "environment": null, "registered": {}, "relay": "0000"}'
         (self.journal / "routes").mkdir(parents=True)
         (self.journal / "routes" / f"{route_of(content)}.json").write_bytes(content)
-        stamp = f"{dt.datetime.now(dt.timezone.utc):%Y%m%dT%H%M%S}000"  # of today: nothing is old enough to be removed
+        stamp = f"{dt.datetime.now(dt.timezone.utc):%Y%m%dT%H%M%S}000"  # today: too young to be removed
         for start in range(0, events, 10_000):
             trace = f"{start + 1:032x}"
             name = f"{stamp}-{trace}-{start + 1:016x}-{route_of(content)}.jsonl"
@@ -102,7 +102,7 @@ class Outgoing:
                 file.writelines(_line(number, trace) for number in range(start, min(start + 10_000, events)))
 
     def flush(self, url: str) -> Command:
-        """Return the command that delivers all of it, as if nothing had been yet."""
+        """Return the command that delivers all events, as if none had been delivered yet."""
         command = [sys.executable, "-m", "pytest_swarmtask", "flush", "--timeout", "800"]
         secrets = {"BENCH_URL": url, "BENCH_SECRET": "whsec_" + "c3dhcm10" * 4}
         return Command(command, secrets, before=self._forget)
@@ -120,7 +120,7 @@ def _line(number: int, trace: str) -> bytes:
 
 
 def redaction(_: Place) -> Iterator[Row]:
-    """What a text costs, and whether hostile ones cost more than their length."""
+    """The cost of redacting a text, and whether hostile texts cost more than in proportion to their length."""
     for what, work, bar in (("a test's texts", redactions.event, "3 µs"), ("all fields", redactions.with_facts, "")):
         taken = redactions.microseconds(work, 500)
         yield Row("redaction", what, "1 µs", [taken], bar, f"{taken:.2f} µs")
@@ -130,7 +130,7 @@ def redaction(_: Place) -> Iterator[Row]:
 
 
 def history(place: Place) -> Iterator[Row]:
-    """A million events, imported and reported on: seconds and memory, since there is nothing to compare them with."""
+    """The import of a million events and reports on them: seconds and memory, with nothing to compare them with."""
     yield from _history(place, 50_000 if place.quick else 1_000_000)
 
 
@@ -144,7 +144,7 @@ def _history(_: Place, events: int) -> Iterator[Row]:
 
 
 def growth(place: Place) -> Iterator[Row]:
-    """Whether what one costs stays the same when there are ten and a hundred times as many."""
+    """Whether the cost of one event or test stays the same for ten and a hundred times as many."""
     yield from _growing_session(place)
     each = [_delivered(place, events) / events for events in (1_000, 10_000, 100_000)]
     yield from _straight("an event of the relay", each)
@@ -172,7 +172,7 @@ def _with_and_without(folder: Path, count: int) -> dict[str, Command]:
 
 
 def _delivered(place: Place, events: int) -> float:
-    """Return the CPU seconds that so many events take, without the start of the relay."""
+    """Return the CPU seconds that the delivery of this many events takes, without the start of the relay."""
     folder = place.project(f"growth-{events}")
     journal = Outgoing(folder, batch=True)
     journal.write(events)

@@ -1,4 +1,4 @@
-"""Where it is measured: suites, environments, receivers."""
+"""The surroundings of the measurements: suites, environments, receivers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FLOOR = ("-p", "benchmarks.floor")
 
 
 class Place(NamedTuple):
-    """A folder to measure in, and how thoroughly.
+    """A folder for measurements, and their thoroughness.
 
     Attributes:
         folder: an empty one.
-        quick: few turns of little, for a look.
+        quick: whether a few turns of small runs are enough.
     """
 
     folder: Path
@@ -33,13 +33,13 @@ class Place(NamedTuple):
         return max(3, thorough // 2) if self.quick else thorough
 
     def project(self, name: str) -> Path:
-        """Return a folder that is the root of a project of its own."""
+        """Return a folder that is the root of a separate project."""
         (self.folder / name / ".taskmaster").mkdir(parents=True)
         return self.folder / name
 
 
 def suite(folder: Path, tests: int, *, fails: int = 0, name: str = "suite") -> str:
-    """Write a suite of empty tests, 100 to a file, of which each `fails`-th fails, and return its folder's name."""
+    """Write a suite of empty tests, 100 per file, in which each `fails`-th test fails; return its folder's name."""
     (folder / name).mkdir()
     for start in range(0, tests, 100):
         numbers = range(start, min(start + 100, tests))
@@ -50,14 +50,14 @@ def suite(folder: Path, tests: int, *, fails: int = 0, name: str = "suite") -> s
 
 
 def pytest(python: str, *arguments: str, environ: Mapping[str, str] | None = None, failing: bool = False) -> Command:
-    """Return a pytest command that loads no plugins but those that are named."""
+    """Return a pytest command that loads only the named plugins."""
     base = [python, "-m", "pytest", "-q", "-rN", "--no-header", "-p", "no:cacheprovider"]
     environ = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(lab.ROOT), **(environ or {})}
     return Command([*base, *arguments], environ, exit_codes=(1,) if failing else (0,))
 
 
 def with_peers() -> str:
-    """Return the Python of an environment with the peers, and ours as it is here."""
+    """Return the Python of an environment with the peers and the present version of this package."""
     python = lab.venv(lab.CACHE / "bench", ["-r", str(REQUIREMENTS)])
     lab.must([python, "-m", "pip", "install", "-qq", "--editable", str(lab.ROOT)])
     return python
@@ -65,7 +65,7 @@ def with_peers() -> str:
 
 @contextlib.contextmanager
 def receiver(mode: str, kept: Path | None = None) -> Iterator[str]:
-    """Run a receiver and give its URL."""
+    """Run a receiver and yield its URL."""
     command = [sys.executable, "-m", "benchmarks.server", mode, *([str(kept)] if kept else [])]
     process = subprocess.Popen(command, cwd=lab.ROOT, stdout=subprocess.PIPE, text=True)
     if process.stdout is None:

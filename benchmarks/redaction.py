@@ -1,8 +1,8 @@
-"""What redaction costs: an ordinary test event in microseconds, and how time grows on hostile texts.
+"""The cost of redaction: microseconds for an ordinary test event, and the growth of time on hostile texts.
 
-Run with ``python benchmarks/redaction.py``. Times are the least of many repetitions, on fresh texts each time, since
-short texts that come again cost next to nothing. Growth is CPU time for eight times the length over that for the
-length itself: 8 is linear, 64 quadratic.
+Run with ``python benchmarks/redaction.py``. Times are the minimum of many repetitions. Each repetition uses fresh
+texts, because repeated short texts cost next to nothing. Growth is the CPU time for eight times the length divided by
+the CPU time for the length: 8 is linear, 64 quadratic.
 """
 
 from __future__ import annotations
@@ -67,20 +67,20 @@ HOSTILE = {
 
 
 def event(redactor: Redactor, number: int) -> None:
-    """Redact what an ordinary failed test has."""
+    """Redact the texts of an ordinary failed test."""
     redactor.text(f"{TASK_ID[:-1]}{number}]")
     redactor.text(f"{ERROR}{number}")
 
 
 def with_facts(redactor: Redactor, number: int) -> None:
-    """The same through the Python call, where all fields are looked at."""
+    """Redact the same event as recorded by a Python call, which checks all fields."""
     task_id = f"{TASK_ID[:-1]}{number}]"
     redactor.text(task_id)
     redactor.metadata({**FACTS, "specific_test": task_id, "error": f"{ERROR}{number}"})
 
 
 def microseconds(work: object, count: int = 2_000) -> float:
-    """Return the least time of one call, with texts that have not been seen before, less that of making them."""
+    """Return the minimum time of one call with new texts, without the time of making them."""
     redactor = Redactor(ENVIRON)
     numbers = iter(range(10**9))
     names = {"work": work, "redactor": redactor, "numbers": numbers, "ID": TASK_ID, "ERROR": ERROR}
@@ -98,7 +98,7 @@ def microseconds(work: object, count: int = 2_000) -> float:
 
 
 def growth(unit: str, length: int = LENGTH, times: int = TIMES) -> tuple[float, float]:
-    """Return milliseconds of CPU for a text of this length, and how many times that a longer one takes."""
+    """Return the CPU milliseconds for a text of this length, and the ratio for a longer one."""
     short, long = (unit * (size // len(unit) + 1) for size in (length, length * times))
     small, large = (min(_cpu(text) for _ in range(5)) for text in (short, long))
     return small * 1000, large / small

@@ -1,7 +1,7 @@
-"""A receiver on loopback that does next to nothing: ``python -m benchmarks.server MODE [FILE]`` prints its port.
+"""A receiver on loopback with next to no work: ``python -m benchmarks.server MODE [FILE]`` prints its port.
 
 Modes: ``ok`` answers at once, ``slow`` after 50 ms, ``error`` with 500, ``hung`` never. With a file, each request's
-body is kept there, after its length and content type. What the peers expect in an answer is in it.
+body is kept there, after its length and content type. The answers contain the fields that the peers expect.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep where answers go."""
+        """Keep the transport for answers."""
         if isinstance(transport, asyncio.WriteTransport):
             self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request that is whole."""
+        """Answer each complete request."""
         self._data += data
         while (end := self._data.find(b"\r\n\r\n")) >= 0:
             head = self._data[:end].lower()
@@ -88,7 +88,7 @@ def _content(path: str) -> object:
 
 
 async def _serve(mode: str, file: str | None) -> None:
-    kept = open(file, "wb") if file else None  # noqa: SIM115, ASYNC230 - for as long as the process lives
+    kept = open(file, "wb") if file else None  # noqa: SIM115, ASYNC230 - open as long as the process lives
     server = await asyncio.get_running_loop().create_server(lambda: Connection(mode, kept), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

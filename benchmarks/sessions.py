@@ -1,4 +1,4 @@
-"""Sections about pytest sessions: the cost of a test, of a start, of a receiver that is not well, and of the peers."""
+"""Sections about pytest sessions: the cost of a test, of a start, of a receiver in trouble, and of the peers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.place import FLOOR, OURS, Place, pytest, receiver, suite, with_p
 from scripts import lab
 
 DRAIN_TIMEOUT = 2.0
-"""Seconds that a session waits for delivery at its end, unless it is told otherwise."""
+"""Seconds that a session waits for delivery at its end, unless it is configured otherwise."""
 ALONE = "pytest alone"
 
 
 def tests(place: Place) -> Iterator[Row]:
-    """The cost of a test, beside the floor and what pytest itself brings."""
+    """The cost of a test, beside the floor and pytest's own JUnit XML."""
     count = 1000 if place.quick else 5000
     folder = place.project("tests")
     name = suite(folder, count)
@@ -58,7 +58,7 @@ def _against_alone(
 
 
 def failing(place: Place) -> Iterator[Row]:
-    """The cost of a test where one of twenty fails."""
+    """The cost of a test in a suite where one of twenty fails."""
     folder = place.project("failing")
     name = suite(folder, 5000, fails=20)
     commands = {
@@ -69,7 +69,7 @@ def failing(place: Place) -> Iterator[Row]:
 
 
 def attrs(place: Place) -> Iterator[Row]:
-    """The cost on a real suite, that of attrs."""
+    """The cost on a real suite, the one of attrs."""
     from scripts.acceptance import SUITES
 
     chosen = next(one for one in SUITES if one.name == "attrs")
@@ -80,14 +80,14 @@ def attrs(place: Place) -> Iterator[Row]:
     (folder / ".taskmaster").mkdir(exist_ok=True)
     seeded = ("-p", "no:randomly", "--hypothesis-seed=0", "-p", "_hypothesis_pytestplugin", "tests")
     commands = {ALONE: pytest(python, *seeded), "journal on": pytest(python, *OURS, *seeded)}
-    # Of some versions a test fails with newer Pythons or pytests; with and without us.
+    # With newer Pythons or pytests, a test of some attrs versions fails, with our plugin and without it.
     commands = {name: command._replace(exit_codes=(0, 1)) for name, command in commands.items()}
     taken = turns(commands, folder, place.turns(5))
     yield Row("attrs", "the suite of attrs, journal on", ALONE, ratios(taken["journal on"], taken[ALONE]))
 
 
 def startup(place: Place) -> Iterator[Row]:
-    """What a run of one test takes more."""
+    """The additional cost of a run with one test."""
     folder = place.project("startup")
     name = suite(folder, 1)
     with receiver("ok") as url:
@@ -106,7 +106,7 @@ def startup(place: Place) -> Iterator[Row]:
 
 
 def webhooks(place: Place) -> Iterator[Row]:
-    """How much longer a session lasts when a receiver is not well: the time that passes, less `drain_timeout`."""
+    """The additional duration of a session when its receiver is in trouble: wall time without `drain_timeout`."""
     count, names = 1000, ("hung", "refused", "slow", "error")
     alone = place.project("webhooks")
     name = suite(alone, count)
@@ -128,7 +128,7 @@ def webhooks(place: Place) -> Iterator[Row]:
 
 
 def peers(place: Place) -> Iterator[Row]:
-    """What others add to the same suite, each switched on as its manual says."""
+    """The cost of other plugins on the same suite, each activated according to its manual."""
     count = 1000
     folder = place.project("peers")
     name = suite(folder, count)
@@ -148,7 +148,7 @@ def peers(place: Place) -> Iterator[Row]:
 
 
 def peers_options(url: str) -> dict[str, tuple[tuple[str, ...], dict[str, str]]]:
-    """Return options and environment of each peer, reporting to a file or to the receiver."""
+    """Return the options and the environment of each peer, reporting to a file or to the receiver."""
     otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
     otlp |= {"OTEL_TRACES_EXPORTER": "otlp_proto_http", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
     ddtrace = {f"DD_{name}_ENABLED": "0" for name in ("INSTRUMENTATION_TELEMETRY", "REMOTE_CONFIGURATION")}

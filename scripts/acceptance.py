@@ -1,12 +1,12 @@
 """`make acceptance`: test suites of other projects, from their PyPI sources, without and with the plugin.
 
-Each suite runs plain and with two xdist workers; each of these twice without the plugin and once with it, its
-events going to a live receiver. The plugin must not show in what pytest says (outcome of every test, order,
-exit code), and its events must agree with it: one ending for each test, the same counts as the JUnit XML, and
-all of the journal received, with verified signatures.
+Each suite runs plain and with two xdist workers. Each of these runs twice without the plugin and once with it, and the
+plugin sends its events to a live receiver. The plugin must not change pytest's results (outcome of every test, order,
+exit code). Its events must agree with them: one end event for each test, the same counts as the JUnit XML, and the
+whole journal received with verified signatures.
 
-A test whose outcome differs between the two runs without the plugin is unsteady by itself: it is named and
-left out of the comparison.
+A test whose outcome differs between the two runs without the plugin is unstable by itself. It is named and excluded
+from the comparison.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scripts import lab
 TIMEOUT = 300.0
 PYTEST = "pytest==9.2.0"
 
-# httpx serves its tests from one fixed port, so all that use it must share a worker.
+# httpx serves its tests from one fixed port, so all tests that use it must share a worker.
 ONE_SERVER = """
 
 @pytest.hookimpl(tryfirst=True)
@@ -35,13 +35,13 @@ def pytest_collection_modifyitems(items):
 
 
 class Suite(NamedTuple):
-    """A project and how its tests are run.
+    """A project and the way to run its tests.
 
     Attributes:
         source: the source distribution, pinned.
-        needs: what its tests need beside pytest and xdist.
+        needs: packages that its tests need besides pytest and xdist.
         extras: extras of its own that its tests need.
-        arguments: for pytest.
+        arguments: arguments for pytest.
         distribution: further arguments under xdist.
         conftest: text to add to its `tests/conftest.py`.
     """
@@ -67,11 +67,11 @@ SUITES = (
     Suite(
         "httpx==0.28.1",
         extras="[brotli,cli,http2,socks,zstd]",
-        # The versions that its tests were written with: later ones log and detect differently.
+        # The tests were written for these versions: later ones log and detect differently.
         needs=("chardet==5.2.0", "click==8.1.7", "uvicorn==0.32.1", "cryptography", "trio", "trustme"),
         pytest="pytest==8.4.2",
-        # "network" needs the internet. A socket that a test left open is complained of in whatever test is running
-        # when the garbage collector comes by.
+        # "network" needs the internet. pytest reports a socket left open by one test in whatever test is running when
+        # the garbage collector finds it.
         arguments=("-m", "not network", "-W", "ignore::pytest.PytestUnraisableExceptionWarning"),
         distribution=("--dist", "loadgroup"),
         conftest=ONE_SERVER,
@@ -80,13 +80,13 @@ SUITES = (
 
 
 class Outcomes(NamedTuple):
-    """What pytest said of a run: its exit code, and each test's outcome in order."""
+    """The results of a pytest run: its exit code, and each test's outcome in order."""
 
     exit_code: int
     tests: list[tuple[lab.Test, str]]
 
     def count(self, outcome: str | None = None) -> int:
-        """Return how many tests there were, with that outcome if one is given."""
+        """Return the number of tests, or of tests with the given outcome."""
         return sum(outcome in (None, word) for _, word in self.tests)
 
 
@@ -95,7 +95,7 @@ class Trial:
 
     Attributes:
         suite: the suite.
-        folder: its sources, a project of its own to the plugin.
+        folder: its sources, which are a separate project for the plugin.
         python: the Python of its environment.
     """
 
@@ -116,11 +116,11 @@ class Trial:
         lab.install_wheel(self.python)
 
     def pytest(self, *arguments: str, **environ: str) -> Outcomes:
-        """Run the suite and return what pytest said."""
+        """Run the suite and return pytest's results."""
         xml = self.folder / "outcomes.xml"
         xml.unlink(missing_ok=True)
         options = ["-q", "-p", "no:cacheprovider", f"--junitxml={xml}", *self.suite.arguments, *arguments]
-        # Under CI hypothesis takes its time, and so does our drain.
+        # With CI set, hypothesis sets no deadlines, and the plugin waits longer for delivery.
         env = lab.environ(CI="1", **environ)
         done = lab.run([self.python, "-m", "pytest", *options], self.folder, TIMEOUT, env)
         if not xml.exists():
@@ -128,7 +128,7 @@ class Trial:
         return Outcomes(done.returncode, list(lab.junit(xml)))
 
     def reporting(self, *arguments: str) -> tuple[Outcomes, list[lab.Event], list[lab.Event]]:
-        """Run the suite with the plugin and a receiver; return what pytest said, the journal, and what arrived."""
+        """Run the suite with the plugin and a receiver; return pytest's results, the journal and the deliveries."""
         lab.fresh_journal(self.folder)
         with lab.receiver(self.python, self.folder) as receiver:
             outcomes = self.pytest(*arguments, **receiver.environ)
@@ -139,13 +139,13 @@ class Trial:
 
 
 def unsteady(first: Outcomes, second: Outcomes) -> set[lab.Test]:
-    """Return the tests that do not always end the same way, even without the plugin."""
+    """Return the tests whose outcome varies even without the plugin."""
     differing = Counter(first.tests) - Counter(second.tests) + (Counter(second.tests) - Counter(first.tests))
     return {test for test, _ in differing}
 
 
 def plugin_shows(without: Outcomes, plugin: Outcomes, leave_out: set[lab.Test], *, ordered: bool) -> Iterator[str]:
-    """Yield each way in which a run with the plugin differs from one without."""
+    """Yield each difference between a run with the plugin and a run without it."""
     if plugin.exit_code != without.exit_code and not leave_out:
         yield f"exit code {plugin.exit_code}, without the plugin {without.exit_code}"
     before = [entry for entry in without.tests if entry[0] not in leave_out]
@@ -171,7 +171,7 @@ WORD_OF_JUNIT = {
 
 
 def junit_name(task_id: str) -> lab.Test:
-    """Return what JUnit XML calls a node id."""
+    """Return the name of a node id in JUnit XML."""
     path, bracket, parameters = task_id.partition("[")
     *names, last = path.split("::")
     names[0] = names[0].replace("/", ".").removesuffix(".py")
@@ -179,12 +179,12 @@ def junit_name(task_id: str) -> lab.Test:
 
 
 def without_parameters(test: lab.Test) -> lab.Test:
-    """Return a test's name up to its parameters."""
+    """Return a test's name without its parameters."""
     return test[0], test[1].partition("[")[0]
 
 
 def events_disagree(outcomes: Outcomes, journal: list[lab.Event]) -> Iterator[str]:
-    """Yield each way in which the journal does not say what pytest said."""
+    """Yield each disagreement between the journal and pytest's results."""
     tests = [event for event in journal if event["event_type"].startswith("TEST_")]
     started = Counter(event["span_id"] for event in tests if event["event_type"] == "TEST_STARTED")
     endings = [event for event in tests if event["event_type"] != "TEST_STARTED"]
@@ -193,7 +193,7 @@ def events_disagree(outcomes: Outcomes, journal: list[lab.Event]) -> Iterator[st
         missing, excess = (sum(difference.values()) for difference in (started - ended, ended - started))
         yield f"{missing} tests without an ending, {excess} endings too many"
     told = [(junit_name(event["task_id"]), WORD_OF_JUNIT[event["metadata"]["outcome"]]) for event in endings]
-    # A parameter may hold what looks like a password: such a test is compared without its parameters.
+    # A parameter that looks like a password is redacted, so such a test is compared without its parameters.
     masked = {without_parameters(test) for test, _ in told if MASK in test[1]}
     said, pytest_said = (
         Counter((bare if (bare := without_parameters(test)) in masked else test, outcome) for test, outcome in tests)
@@ -210,7 +210,7 @@ def events_disagree(outcomes: Outcomes, journal: list[lab.Event]) -> Iterator[st
 
 
 def deliveries_disagree(journal: list[lab.Event], arrivals: list[lab.Event]) -> Iterator[str]:
-    """Yield each way in which what arrived is not the journal."""
+    """Yield each disagreement between the received events and the journal."""
     verified = {arrival["event"]["id"] for arrival in arrivals if arrival["verified"]}
     recorded = {event["id"] for event in journal}
     if len(recorded) != len(journal):
@@ -222,7 +222,7 @@ def deliveries_disagree(journal: list[lab.Event], arrivals: list[lab.Event]) -> 
 
 
 def compare(trial: Trial, label: str, *arguments: str) -> list[str]:
-    """Run one suite one way, print the row of the table, and return what is wrong."""
+    """Compare one suite in one mode, print the row of the table, and return the problems."""
     began = time.monotonic()
     without, again = (trial.pytest("-p", "no:swarmtask", *arguments) for _ in range(2))
     plugin, journal, arrivals = trial.reporting(*arguments)
@@ -246,7 +246,7 @@ def row(source: object, label: object, *figures: object) -> None:
 
 
 def main() -> int:
-    """Run all suites, or those that are named, and return 1 if anything differs."""
+    """Run all suites or the named ones, and return 1 if anything differs."""
     parser = argparse.ArgumentParser(description="Suites of other projects, without and with the plugin.")
     parser.add_argument(
         "names", nargs="*", metavar="SUITE", help=f"default: {' '.join(suite.name for suite in SUITES)}"

@@ -1,9 +1,9 @@
-# What .ci/run and `make check-all` share. To be sourced by bash, in the root of the repository.
+# Functions and variables of .ci/run and `make check-all`. Bash sources this file in the root of the repository.
 
 set -euo pipefail
 exec </dev/null
 
-# Variables that the machine has set for other work must not change what is checked here.
+# Variables that the machine sets for other work must not change the checks.
 for name in $(compgen -e); do
     case $name in
         AUTOMATION_* | COVERAGE_* | MAKEFLAGS | MAKELEVEL | MFLAGS | PYTEST_* | PYTHON* | SWARMTASK_* | TASK* | TRACE* | VIRTUAL_ENV | \
@@ -12,7 +12,7 @@ for name in $(compgen -e); do
 done
 export CI=true SWARMTASK_BROWSER=required PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
-# step COMMAND…: run it, and print how long it took.
+# step COMMAND…: run the command, and print how long it took.
 step() {
     local began=$SECONDS
     printf '\n=== %s\n' "$*"
@@ -20,7 +20,7 @@ step() {
     printf '=== done in %d s: %s\n' $((SECONDS - began)) "$*"
 }
 
-# The tests use real shells, a real make, a real browser, and npm for tools that are packages of it.
+# The tests use real shells, a real make, a real browser, and npm for tools that are npm packages.
 install_missing_commands() {
     local missing=() command
     for command in make git dash openssl npm chromium; do

@@ -1,6 +1,6 @@
-"""`make demo`: a real test suite and a real build report themselves to a live receiver, and the numbers are compared.
+"""`make demo`: record a real test suite and a real build, send the events to a live receiver, and compare the numbers.
 
-The suite is pluggy's own, its sources from PyPI; where those cannot be had, only the bundled example runs.
+The suite is pluggy's own, with its sources from PyPI. Without access to PyPI, only the bundled example runs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ SHOWN = 4
 
 
 class Part(NamedTuple):
-    """What ran in one folder.
+    """The results of the commands in one folder.
 
     Attributes:
-        name: for the table.
-        tests: how many tests pytest says it ran.
-        journal: what was recorded.
+        name: name in the table.
+        tests: number of tests that pytest ran.
+        journal: the recorded events.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Part(NamedTuple):
     journal: list[lab.Event]
 
     def endings(self) -> int:
-        """Return how many tests ended, by the events."""
+        """Return the number of ended tests according to the events."""
         return sum(event["event_type"] in {"TEST_PASSED", "TEST_FAILED", "TEST_SKIPPED"} for event in self.journal)
 
 
@@ -42,7 +42,7 @@ def say(text: str) -> None:
 
 
 def pluggy(home: Path) -> Path | None:
-    """Return the sources of the pluggy that pytest runs with, or None where PyPI cannot be reached."""
+    """Return the sources of the pluggy that pytest uses, or None if PyPI cannot be reached."""
     wanted = f"pluggy=={importlib.metadata.version('pluggy')}"
     say(f"The sources of {wanted}, from PyPI, with its own test suite:")
     try:
@@ -53,7 +53,7 @@ def pluggy(home: Path) -> Path | None:
 
 
 def work(name: str, command: Sequence[str], folder: Path, receiver: lab.Receiver) -> Part:
-    """Run a command in a folder, its output shown, and see its events off.
+    """Run a command in a folder with its output shown, and wait until its events are delivered.
 
     Raises:
         LabError: the command failed.
@@ -69,7 +69,7 @@ def work(name: str, command: Sequence[str], folder: Path, receiver: lab.Receiver
 
 
 def show(arrivals: list[lab.Event]) -> None:
-    """Print the first, some middle and the last few of what arrived."""
+    """Show the first, some middle and the last few of the received events."""
     middle = len(arrivals) // 2
     for number, arrival in enumerate(arrivals):
         if min(number, abs(number - middle), len(arrivals) - 1 - number) >= SHOWN:

@@ -1,4 +1,4 @@
-"""What the scripts share: environments, sources from PyPI, a live receiver, and reading a journal."""
+"""Common parts of the scripts: environments, sources from PyPI, a live receiver, and reading a journal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 Event = dict[str, Any]
 Test = tuple[str, str]
-"""What JUnit XML calls a test: class name and name."""
+"""The name of a test in JUnit XML: class name and name."""
 
-# Ours, pytest's and make's own: what the present run has set must not reach the runs inside it.
+# Variables of this package, pytest and make: their values in the present run must not reach the runs inside it.
 _OWN = (
     "AUTOMATION_",
     "COVERAGE_",
@@ -39,11 +39,11 @@ _OWN = (
 
 
 class LabError(Exception):
-    """Something needed for the trial could not be had; the message says what and why."""
+    """A trial cannot run because something is missing; the message names it and the reason."""
 
 
 def environ(**more: str) -> dict[str, str]:
-    """Return the present environment without what steers us, pytest or make, and with `more`."""
+    """Return the present environment without variables that affect us, pytest or make, and with `more`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
     return {**kept, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more}
 
@@ -81,7 +81,7 @@ def must(command: Sequence[str], folder: Path = ROOT, timeout: float = 600) -> s
     """Run a command that has to succeed and return its output.
 
     Raises:
-        LabError: it did not, or took longer than `timeout` seconds.
+        LabError: it failed, or took longer than `timeout` seconds.
     """
     done = run(command, folder, timeout)
     if done.returncode:
@@ -107,7 +107,7 @@ def wheel() -> Path:
 
 
 def venv(folder: Path, requirements: Sequence[str], python: str = sys.executable) -> str:
-    """Return the Python of a virtual environment that holds `requirements`; one from an earlier call serves again."""
+    """Return the Python of a virtual environment with `requirements`; an environment of an earlier call is reused."""
     inside = str(folder / "bin" / "python")
     stamp = folder / "requirements.txt"
     wanted = "\n".join([python, *requirements])
@@ -119,7 +119,7 @@ def venv(folder: Path, requirements: Sequence[str], python: str = sys.executable
 
 
 def install_wheel(python: str) -> None:
-    """Install our wheel, as it is now, into the environment of that Python."""
+    """Install the present wheel into the environment of that Python."""
     built = str(wheel())
     must([python, "-m", "pip", "install", "-qq", built])
     must([python, "-m", "pip", "install", "-qq", "--force-reinstall", "--no-deps", built])
@@ -145,16 +145,16 @@ def sdist(requirement: str, folder: Path) -> Path:
 def _extract(file: tarfile.TarFile, folder: Path) -> None:
     if hasattr(tarfile, "data_filter"):
         file.extractall(folder, filter="data")
-    else:  # an early 3.10 or 3.11; pip has checked what it unpacked to read the metadata
+    else:  # an early 3.10 or 3.11; pip has already unpacked and checked the file to read its metadata
         file.extractall(folder)  # noqa: S202
 
 
 class Receiver:
-    """`swarmtask listen` in a process of its own, on loopback, and what it said.
+    """`swarmtask listen` in a process of its own, on loopback, and its output.
 
     Attributes:
-        url: where to send events to.
-        environ: the variables that make a run send its events there.
+        url: the URL for events.
+        environ: variables that make a run send its events to this receiver.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], output: Path, secret: str) -> None:
@@ -174,18 +174,18 @@ class Receiver:
         raise LabError("the receiver did not start")
 
     def _said(self) -> list[Event]:
-        # A line is whole only with its end.
+        # A line without its newline is still incomplete.
         whole = self._output.read_text(errors="replace").rpartition("\n")[0]
         return [json.loads(line) for line in whole.splitlines()]
 
     def arrivals(self) -> list[Event]:
-        """Return what came so far: objects with `verified`, `webhook_id` and the plain `event`."""
+        """Return the events received so far: objects with `verified`, `webhook_id` and the plain `event`."""
         return self._said()[1:]
 
 
 @contextlib.contextmanager
 def receiver(python: str, folder: Path) -> Iterator[Receiver]:
-    """Run a receiver with a fresh secret for as long as the context lasts."""
+    """Run a receiver with a fresh secret until the context ends."""
     secret = must([python, "-m", "pytest_swarmtask", "secret"], folder).split()[-1]
     output = folder / "received.jsonl"
     with output.open("wb") as file:
@@ -205,7 +205,7 @@ def receiver(python: str, folder: Path) -> Iterator[Receiver]:
 
 
 def fresh_journal(folder: Path) -> None:
-    """Make a folder the root of a project of its own, with nothing recorded yet."""
+    """Make a folder the root of a separate project with an empty journal."""
     shutil.rmtree(folder / ".taskmaster" / "events", ignore_errors=True)
     (folder / ".taskmaster").mkdir(exist_ok=True)
 
@@ -214,7 +214,7 @@ def relays_end(folder: Path) -> None:
     """Wait until no relay serves a project's folder any more.
 
     Raises:
-        LabError: one is still there after half a minute.
+        LabError: a relay still runs after half a minute.
     """
     for _ in range(600):
         if not any(is_locked(str(lock)) for lock in (folder / ".taskmaster" / "events" / "relay").glob("*.lock")):
@@ -224,13 +224,13 @@ def relays_end(folder: Path) -> None:
 
 
 def journal(folder: Path) -> list[Event]:
-    """Return all events that were recorded in a project's folder, segment by segment."""
+    """Return all recorded events of a project's folder, segment by segment."""
     segments = sorted((folder / ".taskmaster" / "events").glob("*.jsonl"))
     return [json.loads(line) for segment in segments for line in segment.read_bytes().splitlines()]
 
 
 def junit(xml: Path) -> Iterator[tuple[Test, str]]:
     """Yield each test of a JUnit XML file with its outcome: passed, failure, error or skipped."""
-    for case in ET.parse(xml).iter("testcase"):  # noqa: S314 - pytest wrote it just now
+    for case in ET.parse(xml).iter("testcase"):  # noqa: S314 - pytest has just written it
         words = [child.tag for child in case if child.tag in {"failure", "error", "skipped"}]
         yield (case.get("classname", ""), case.get("name", "")), words[0] if words else "passed"

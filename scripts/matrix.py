@@ -1,6 +1,6 @@
 """`make matrix`: our suite, against the built wheel, on each supported Python with each supported pytest.
 
-What is on the machine is used; what is missing is said. Two cells run at a time.
+The script uses the interpreters on the machine and names the missing ones. Two cells run at a time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TIMEOUT = 2400.0
 
 
 class Cell(NamedTuple):
-    """One Python with one pytest, and how it went."""
+    """One Python with one pytest, and the result."""
 
     python: str
     pytest: str
@@ -38,7 +38,7 @@ class Cell(NamedTuple):
 
 
 def candidates(version: str) -> Iterator[Path]:
-    """Yield where an interpreter of a version such as 3.12 may be: on PATH, and among pyenv's versions."""
+    """Yield possible paths of an interpreter of a version such as 3.12: on PATH, and among pyenv's versions."""
     for place in os.get_exec_path():
         yield Path(place) / f"python{version}"
     root = os.environ.get("PYENV_ROOT") or _pyenv_root()
@@ -59,7 +59,7 @@ def interpreter(version: str) -> str | None:
     for path in candidates(version):
         if not os.access(path, os.X_OK):
             continue
-        # A shim of pyenv may be there without a version behind it.
+        # A shim of pyenv may exist without an installed version.
         answer = subprocess.run([path, "-c", ask], capture_output=True, text=True, check=False).stdout.split(maxsplit=1)
         if answer and answer[0] == version:
             return answer[1].strip()
@@ -67,7 +67,7 @@ def interpreter(version: str) -> str | None:
 
 
 def sources() -> Path:
-    """Copy what the tests need, without the package, to where only the wheel can provide it."""
+    """Copy the files that the tests need to a folder without the package, so that only the wheel provides it."""
     folder = lab.CACHE / "matrix" / "sources"
     shutil.rmtree(folder, ignore_errors=True)
     left_out = shutil.ignore_patterns(
@@ -101,7 +101,7 @@ def _cell(text: str) -> tuple[str, str]:
 
 
 def main() -> int:
-    """Run every cell that can be run and return 1 if one failed or there was none."""
+    """Run every possible cell and return 1 if a cell failed or none could run."""
     parser = argparse.ArgumentParser(description="The suite on each supported Python with each supported pytest.")
     parser.add_argument("--python", action="append", metavar="VERSION", help=f"default: {' '.join(PYTHONS)}")
     parser.add_argument("--cell", action="append", type=_cell, metavar="PYTHON:PYTEST", help="only these, as 3.13:8.4")

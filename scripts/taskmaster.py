@@ -1,7 +1,8 @@
-"""`make taskmaster`: the real Task Master, from npm, and the tests of its tasks.
+"""`make taskmaster`: the real Task Master, from npm, and tests of its tasks.
 
-A project that it has initialised, tests marked with its tasks, a pytest run: then it says itself what the statuses
-are. After that 200 changes by us race with as many `set-status` of its own as fit beside them.
+The first trial lets Task Master initialise a project, runs pytest on tests marked with its tasks, and asks Task Master
+for the statuses. The second trial makes 200 changes while Task Master runs as many `set-status` commands as possible at
+the same time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ OURS = [str(number) for number in range(101, 121)]
 THEIRS = [str(number) for number in range(201, 211)]
 CHANGES = 200
 SECONDS = 32
-"""How long our changes take; a call of Task Master takes 5 to 10."""
+"""Seconds that all our changes take together; one call of Task Master takes 5 to 10."""
 STATUSES = ("review", "in-progress", "blocked", "deferred", "done")
 WAIT = 60.0
 
@@ -59,7 +60,7 @@ for number in range({CHANGES}):
 
 
 def installed() -> str:
-    """Return the command of Task Master; installed once, then kept under `.cache`."""
+    """Return the command of Task Master; it is installed once and kept under `.cache`."""
     kept = lab.CACHE / PACKAGE
     command = kept / "node_modules" / ".bin" / "task-master"
     if not command.exists():
@@ -74,11 +75,11 @@ def installed() -> str:
 
 
 class Project:
-    """A project of Task Master's.
+    """A project of Task Master.
 
     Args:
         root: its folder.
-        command: Task Master's.
+        command: the command of Task Master.
     """
 
     def __init__(self, root: Path, command: str) -> None:
@@ -88,7 +89,7 @@ class Project:
         self._environ = lab.environ(TASKMASTER_SKIP_AUTO_UPDATE="1")
 
     def task_master(self, *arguments: str) -> str:
-        """Run a command of Task Master, and return what it says."""
+        """Run a command of Task Master, and return its output."""
         done = lab.run([self._command, *arguments], self.root, 120, self._environ)
         if done.returncode:
             raise lab.LabError(
@@ -97,12 +98,12 @@ class Project:
         return done.stdout
 
     def json(self, *arguments: str) -> Any:
-        """Return the JSON object in what a command of Task Master says."""
+        """Return the JSON object in the output of a Task Master command."""
         said = self.task_master(*arguments)
         return json.JSONDecoder().raw_decode(said, said.index("{"))[0]
 
     def begin(self) -> None:
-        """Have it initialised, and write tasks, which otherwise only a language model would."""
+        """Let Task Master initialise the project, and write tasks, which otherwise need a language model."""
         self.task_master("init", "-y", "--no-git", "--no-aliases", "--rules=cursor")
         tasks = [
             _task("1"),
@@ -123,7 +124,7 @@ class Project:
         return _statuses(self.json("list", "--json", "--with-subtasks")["tasks"])
 
     def written(self) -> dict[str, str]:
-        """Return the same as it stands in the file."""
+        """Return the status of each task and subtask, as the file contains them."""
         return _statuses(json.loads(self._file.read_text("utf-8"))["master"]["tasks"])
 
     def overwritten(self) -> int:
@@ -132,7 +133,7 @@ class Project:
         return log.read_text().count("was overwritten") if log.exists() else 0
 
     def python(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start Python with the present package in it."""
+        """Start Python with the present package on its path."""
         return subprocess.Popen(
             [sys.executable, *arguments], cwd=self.root, env=self._environ, stdin=subprocess.DEVNULL
         )
@@ -152,7 +153,7 @@ def _statuses(tasks: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def check(what: str, found: object, expected: object) -> None:
-    """Print that something is as expected.
+    """Print whether a value is as expected.
 
     Raises:
         LabError: it is not.
@@ -163,14 +164,14 @@ def check(what: str, found: object, expected: object) -> None:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something holds, or long enough."""
+    """Wait until a condition is true, but not forever."""
     deadline = time.monotonic() + WAIT
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
 def marked_tests(project: Project) -> None:
-    """Run tests of tasks, and ask Task Master what it makes of that."""
+    """Run tests of tasks, and ask Task Master for the resulting statuses."""
     check("the exit code of pytest", project.python("-m", "pytest", "-q").wait(120), 1)
     expected = {"1": "done", "2": "in-progress", "2.1": "done", "2.2": "pending", "3": "pending"}
     wait_for(lambda: expected.items() <= project.written().items())
@@ -183,7 +184,7 @@ def marked_tests(project: Project) -> None:
 
 
 def race(project: Project) -> None:
-    """Change tasks from both sides at once; what each side wanted last must hold."""
+    """Change tasks from both sides at once; the last change of each side must remain."""
     racer = project.python("-c", RACER)
     wanted: dict[str, str] = {}
     while racer.poll() is None:
@@ -200,7 +201,7 @@ def race(project: Project) -> None:
 
 
 def main() -> int:
-    """Run both trials and return 0 if all is as it should be."""
+    """Run both trials and return 0 if all checks succeed."""
     began = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as folder:

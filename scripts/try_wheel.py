@@ -1,7 +1,7 @@
-"""`make try-wheel`: what a new user does first, with nothing installed but the wheel and what it requires.
+"""`make try-wheel`: a new user's first steps, with only the wheel and its requirements installed.
 
-A clean environment gets the wheel. A copy of the bundled example then runs pytest, where the entry point activates the
-plugin, a Makefile that includes `tasks.mk`, and the commands that a new user tries.
+A clean environment gets the wheel. A copy of the bundled example then runs pytest with the plugin activated by its
+entry point, a Makefile that includes `tasks.mk`, and the commands that a new user tries.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ all:
 
 
 def example() -> Path:
-    """Return a fresh copy of the example, as a project of its own."""
+    """Return a fresh copy of the example, as a separate project."""
     folder = HOME / "wordcount"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".taskmaster", "build", "__pycache__"))
@@ -47,16 +47,16 @@ def swarmtask(folder: Path, *arguments: str, expected: int = 0) -> str:
 
 
 def expect(*, fact: bool, what: str) -> None:
-    """Raise `LabError` where a fact is not one."""
+    """Raise `LabError` unless the fact is true."""
     if not fact:
         raise lab.LabError(f"expected {what}")
 
 
 def use(python: str, folder: Path) -> None:
-    """Do what a new user does.
+    """Take a new user's first steps.
 
     Raises:
-        LabError: something of it did not work.
+        LabError: a step failed.
     """
     print("$ pytest", flush=True)
     xml = folder / "junit.xml"

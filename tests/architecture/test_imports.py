@@ -1,7 +1,7 @@
-"""The shape of the package: no circles of imports, one class a name, few files at the root, paths in one place.
+"""The shape of the package: no import circles, one class per name, few files at the root, one place for paths.
 
-`make imports` checks the layers. What it cannot see is here: imports inside of functions and under `TYPE_CHECKING`
-count, and so do modules that are only named in a string.
+`make imports` checks the layers. These tests check what `make imports` cannot see: they also count imports inside
+functions, imports under `TYPE_CHECKING`, and modules that are only named in a string.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FOLDER = Path(pytest_swarmtask.__file__).parent
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    """Return the package's modules by name, parsed."""
+    """Return the package's parsed modules by name."""
     found = {}
     for file in sorted(FOLDER.rglob("*.py")):
         parts = (PACKAGE, *file.relative_to(FOLDER).with_suffix("").parts)
@@ -32,7 +32,7 @@ def modules() -> dict[str, ast.Module]:
 
 
 def imports(module: str, tree: ast.Module) -> set[str]:
-    """Return the modules of the package that a module imports or names in a string, wherever it does so."""
+    """Return every module of the package that a module imports or names in a string, anywhere in its code."""
     docstrings = _docstrings(tree)
     named = {name for node in ast.walk(tree) for name in (*_imported(node), *_in_string(node, docstrings))}
     return (named & set(modules())) - {module}
@@ -58,7 +58,7 @@ def _docstrings(tree: ast.Module) -> set[ast.AST]:
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """Return the groups of modules that import each other, directly or not (Tarjan's algorithm)."""
+    """Return the groups of modules that import each other directly or indirectly (Tarjan's algorithm)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -86,7 +86,7 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def test_no_circle_of_modules() -> None:
-    """No two modules import each other, however late, for checkers only, or by a string."""
+    """No two modules import each other, not even lazily, under `TYPE_CHECKING`, or by a string."""
     graph = {name: imports(name, tree) for name, tree in modules().items()}
     assert sum(map(len, graph.values())) > 500
     assert circles(graph) == []
@@ -97,7 +97,7 @@ def test_no_circle_of_modules() -> None:
     ["import a", "from a import x", "def f():\n    from a import x", "if TYPE_CHECKING:\n    import a"],
 )
 def test_a_circle_would_be_found(second: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test above can fail: each way of importing is seen."""
+    """The test above can fail: it detects each way of importing."""
     made = {"a": ast.parse("from b import y"), "b": ast.parse(second), "c": ast.parse("import a, b")}
     monkeypatch.setitem(globals(), "modules", lambda: made)
     assert circles({name: imports(name, tree) for name, tree in made.items()}) == [["a", "b"]]
@@ -114,7 +114,7 @@ def test_one_class_a_name() -> None:
 
 
 def test_few_files_at_the_root() -> None:
-    """The root holds the paths that users, make and pytest know, and nothing else."""
+    """The root only holds the modules whose paths users, make and pytest know."""
     assert sorted(file.name for file in FOLDER.glob("*.py")) == [
         "__init__.py",
         "__main__.py",
@@ -126,18 +126,18 @@ def test_few_files_at_the_root() -> None:
 
 
 def test_no_module_is_imported_by_a_string() -> None:
-    """What a string names cannot be checked; only plug-ins, which other packages bring, are loaded that way."""
+    """Only plug-ins of other packages are imported by a string, because the layer checks cannot see such an import."""
     calls: defaultdict[str, int] = defaultdict(int)
     for module, tree in modules().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
                 calls[module.removeprefix(f"{PACKAGE}.")] += 1
-    # The package's own names are loaded when they are first used, and so are plug-ins.
+    # The package loads its public names on first use, and `plugins.registry` loads plug-ins.
     assert dict(calls) == {PACKAGE: 1, "plugins.registry": 1}
 
 
 def test_no_bare_journal_paths() -> None:
-    """Functions that need a project's files and its variables take a `Project`."""
+    """A function that needs a project's files and its variables takes a `Project`."""
     bare = [
         f"{module}.{node.name}"
         for module, tree in modules().items()
@@ -149,7 +149,7 @@ def test_no_bare_journal_paths() -> None:
 
 
 def test_packages_do_nothing_when_imported() -> None:
-    """An `__init__.py` holds a docstring and no more, so that importing a module loads only what it names."""
+    """An `__init__.py` contains only a docstring, so importing a module loads only the modules that it names."""
     packages = {str(file.parent.relative_to(FOLDER)) for file in FOLDER.glob("*/**/__init__.py")}
     full = [name for name in packages if len(modules()[f"{PACKAGE}.{name.replace('/', '.')}"].body) != 1]
     assert packages

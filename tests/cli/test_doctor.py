@@ -1,4 +1,4 @@
-"""`swarmtask doctor` finds what is wrong, and says what to do."""
+"""`swarmtask doctor` finds problems and says how to fix them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.lab import Lab, Receiver, free_port
 
 
 def findings(lab: Lab, *arguments: str, code: int, **environ: str) -> dict[str, str]:
-    """Return what was found, with its advice, by the mark before it; see the exit code."""
+    """Return the findings and their advice by mark, after checking the exit code."""
     done = lab.run("doctor", *arguments, **environ)
     assert done.returncode == code, done.stdout
     assert done.stderr == ""
@@ -24,7 +24,7 @@ def findings(lab: Lab, *arguments: str, code: int, **environ: str) -> dict[str, 
 
 
 def test_all_is_well(lab: Lab, receiver: Receiver) -> None:
-    """With everything in place each thing is looked at, a signed ping is taken, and the exit code is 0."""
+    """If everything works, `doctor` checks each part, gets a signed ping accepted, and exits with 0."""
     found = findings(lab, code=0)
     assert found["BAD"] == found["note"] == ""
     for words in ("pytest-swarmtask", "configuration", "webhook default: accepted a test event", "journal"):
@@ -37,19 +37,19 @@ def test_all_is_well(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_without_a_ping(lab: Lab, receiver: Receiver) -> None:
-    """`--no-ping` asks no webhook."""
+    """`--no-ping` sends no request to a webhook."""
     assert "webhook default: configured" in findings(lab, "--no-ping", code=0)["ok"]
     assert receiver.arrivals == []
 
 
 def test_no_webhook(lab: Lab) -> None:
-    """Without a webhook that is worth a note and no failure, and it says how to get one."""
+    """A missing webhook is a note, not a failure, and the note says how to add a webhook."""
     found = findings(lab, code=0, TASKMASTER_WEBHOOK_URL="")
     assert "TASKMASTER_WEBHOOK_URL" in found["note"]
 
 
 def test_an_inactive_webhook(lab: Lab) -> None:
-    """A webhook whose variables are not set is a note that names them."""
+    """A webhook whose variables are not set is a note that names the variables."""
     lab.webhooks({"name": "chat", "url": "https://chat.example/${CHAT_ID}"})
     found = findings(lab, code=0, TASKMASTER_WEBHOOK_URL="")
     assert "chat" in found["note"]
@@ -57,7 +57,7 @@ def test_an_inactive_webhook(lab: Lab) -> None:
 
 
 def test_unsigned(lab: Lab) -> None:
-    """A webhook that takes what is not signed is a note that says how to sign."""
+    """A webhook that accepts unsigned events is a note that says how to sign."""
     import subprocess
 
     listener = subprocess.Popen(
@@ -88,7 +88,7 @@ def test_unsigned(lab: Lab) -> None:
     ],
 )
 def test_a_bad_configuration(lab: Lab, text: str, words: str) -> None:
-    """A configuration that cannot be followed is a failure that says where and what, and what happens meanwhile."""
+    """An invalid configuration is a failure that names the position, the error, and the defaults used meanwhile."""
     (lab.root / ".taskmaster" / "config").mkdir()
     (lab.root / ".taskmaster" / "config" / "workflow.yaml").write_text(text)
     found = findings(lab, code=1)
@@ -100,7 +100,7 @@ def test_a_bad_configuration(lab: Lab, text: str, words: str) -> None:
     ("status", "words"), [(401, "401"), (404, "404"), (410, "410"), (500, "500"), (302, "redirect")]
 )
 def test_a_webhook_that_refuses(lab: Lab, receiver: Receiver, status: int, words: str) -> None:
-    """A webhook that does not take the ping is a failure, with its answer."""
+    """A webhook that rejects the ping is a failure that shows the webhook's answer."""
     receiver.answer = lambda _: status
     found = findings(lab, code=1)
     assert "webhook default: " in found["BAD"]
@@ -108,7 +108,7 @@ def test_a_webhook_that_refuses(lab: Lab, receiver: Receiver, status: int, words
 
 
 def test_a_webhook_that_is_down(lab: Lab) -> None:
-    """A webhook that cannot be reached is a failure; events wait meanwhile."""
+    """An unreachable webhook is a failure, and events wait meanwhile."""
     found = findings(lab, code=1, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/secret-path")
     assert "cannot connect" in found["BAD"]
     assert "events wait" in found["BAD"]
@@ -116,14 +116,14 @@ def test_a_webhook_that_is_down(lab: Lab) -> None:
 
 
 def test_a_secret_that_is_malformed(lab: Lab) -> None:
-    """A secret that cannot be signed with is a failure that does not quote it."""
+    """A malformed signing secret is a failure, and the message does not quote the secret."""
     found = findings(lab, code=1, AUTOMATION_SECRET_KEY="whsec_%%%not-base64%%%")
     assert "AUTOMATION_SECRET_KEY" in found["BAD"]
     assert "%%%" not in "".join(found.values())
 
 
 def test_what_waits(lab: Lab) -> None:
-    """Events that wait are a failure, with the way to send them and to the log."""
+    """Pending events are a failure that names the command to send them and the log."""
     nowhere = f"http://127.0.0.1:{free_port()}/"
     lab.record(2, TASKMASTER_WEBHOOK_URL=nowhere)
     lab.kill()
@@ -134,7 +134,7 @@ def test_what_waits(lab: Lab) -> None:
 
 
 def test_what_is_no_event(lab: Lab) -> None:
-    """Lines of the journal that are no events are a note."""
+    """Lines of the journal that are not events are a note."""
     lab.record(1, TASKMASTER_WEBHOOK_URL="")
     (segment,) = lab.segments()
     segment.write_bytes(b"garbage\n" + segment.read_bytes())
@@ -142,13 +142,13 @@ def test_what_is_no_event(lab: Lab) -> None:
 
 
 def test_a_journal_that_cannot_be_written(lab: Lab) -> None:
-    """A journal whose place is taken by something else is a failure."""
+    """A file in the place of the journal's folder is a failure."""
     lab.journal.write_text("in the way")
     assert "journal" in findings(lab, code=1)["BAD"]
 
 
 def test_a_database_that_cannot_be_read(lab: Lab, receiver: Receiver) -> None:
-    """A database of a newer version is a failure, and the rest is looked at all the same."""
+    """A history database of a newer version is a failure, and `doctor` still checks everything else."""
     lab.emit("TASK_STARTED")
     receiver.wait(1)
     lab.wait_for_end()

@@ -1,4 +1,4 @@
-"""`swarmtask init` and `make-include`: a project is set up in one command, and nobody's work is written over."""
+"""`swarmtask init` and `make-include` set up a project in one command and never overwrite a user's work."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ EVERYTHING = [WORKFLOW, SCHEMA, CONFIG, "Makefile", "make/tasks.mk"]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """An empty folder with a name that shells and make would split."""
+    """An empty folder whose name contains characters that shells and make would split."""
     folder = tmp_path / "my project"
     folder.mkdir()
     return folder
 
 
 def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process, as that takes a tenth of the time."""
+    """Run a command in this process, which takes a tenth of the time of a new process."""
     output, errors = io.StringIO(), io.StringIO()
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -76,13 +76,13 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 def said(output: str) -> dict[str, str]:
-    """Return the word that was said of each file."""
+    """Return the word that the output gives for each file."""
     pattern = r"^(created|unchanged|overwritten|kept|would create|would overwrite) +(\S+)"
     return {path: word for word, path in re.findall(pattern, output, re.MULTILINE)}
 
 
 def on_path(folder: Path) -> str:
-    """Return a PATH whose first `swarmtask` is the one that is tested."""
+    """Return a PATH whose first `swarmtask` is the one under test."""
     folder.mkdir()
     script = folder / "swarmtask"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pytest_swarmtask "$@"\n')
@@ -197,7 +197,7 @@ def test_a_root_that_is_no_folder_is_bad_usage(root: Path) -> None:
 
 @pytest.mark.parametrize("link", [CONFIG, ".github", "make"])
 def test_a_link_out_of_the_project_is_not_followed(root: Path, tmp_path: Path, link: str) -> None:
-    """A checkout from elsewhere must not be able to name a file of ours that `--force` writes to."""
+    """A link in a foreign checkout must not redirect the writes of `--force` to a file outside the project."""
     outside = tmp_path / "outside"
     (root / link).parent.mkdir(parents=True, exist_ok=True)
     if link == CONFIG:
@@ -257,7 +257,7 @@ def test_writing_that_fails_leaves_what_was_there(root: Path, monkeypatch: pytes
     assert files(root) == before
 
 
-# --- what is in the files ---------------------------------------------------------------------------------------------
+# --- contents of the files --------------------------------------------------------------------------------------------
 
 
 def test_the_configuration_is_valid_without_any_variable_and_in_each_environment(root: Path) -> None:
@@ -337,7 +337,7 @@ def test_a_copy_is_created_and_then_unchanged(root: Path) -> None:
 
 
 def aged(root: Path, version: str = "0.0.9", body: bytes = b"# of old\n") -> Path:
-    """Put a faithful copy of another version in its place."""
+    """Write an unmodified `tasks.mk` of another version into the project."""
     path = root / "make" / "tasks.mk"
     path.parent.mkdir(exist_ok=True)
     digest = tasksmk._digest(body)

@@ -1,4 +1,4 @@
-"""`listen` verifies, shows and counts whatever is sent to it, and survives whatever is thrown at it."""
+"""`listen` verifies, shows and counts every request, and survives malformed ones."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def record(number: int = 0, event_type: str = "TEST_PASSED", **metadata: Any) ->
 
 
 class Listening:
-    """`listen` as a process of its own."""
+    """`listen` in a process of its own."""
 
     def __init__(self, *options: str, key: str | None = KEY) -> None:
         environ = {name: value for name, value in os.environ.items() if name != "AUTOMATION_SECRET_KEY"}
@@ -74,7 +74,7 @@ class Listening:
         self.port = int(re.fullmatch(r"http://127\.0\.0\.1:(\d+)/", self.url)[1])  # type: ignore[index]
 
     def end(self, with_signal: signal.Signals = signal.SIGINT) -> tuple[list[str], str]:
-        """Return the lines printed after the first, and what went to standard error."""
+        """Stop the process; return the lines printed after the first, and the standard error."""
         self.process.send_signal(with_signal)
         return self.wait()
 
@@ -113,7 +113,7 @@ def sink_to() -> Iterator[SinkTo]:
 
 
 def test_a_signal_at_the_worst_moment() -> None:
-    """Ctrl-C ends it also while it is about to wait for that, and holds the lock for it."""
+    """Ctrl-C also stops `listen` at the moment when it is about to wait and already has the lock for waiting."""
     program = (
         "import os, signal, threading; from pytest_swarmtask.cli.local_server import _signals\n"
         "stop = threading.Event()\n"
@@ -248,7 +248,7 @@ class TestEndToEnd:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[listen_server.ListenServer]:
-    """The receiver within this process, without a secret."""
+    """The receiver in this process, without a secret."""
     receiver = listen_server.Receiver(Printer(as_json=False), [], None, None, hang=False)
     server = listen_server.ListenServer(("127.0.0.1", 0), listen_server.ListenHandler, receiver)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -268,7 +268,7 @@ def post(server: listen_server.ListenServer, body: bytes, **headers: str) -> int
 
 
 def exchange(server: listen_server.ListenServer, data: bytes) -> bytes:
-    """Send raw bytes, and return all that comes back."""
+    """Send raw bytes and return the whole answer."""
     with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as connection:
         try:
             connection.sendall(data)
@@ -377,7 +377,7 @@ class TestHostileInput:
             connection.getresponse().read()
             seconds.append(time.monotonic() - began)
         connection.close()
-        assert min(seconds) < 0.04  # what each takes where packets wait for an acknowledgement
+        assert min(seconds) < 0.04  # the minimum with delayed acknowledgements
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "BREW"])
     def test_other_methods_are_answered(self, server: listen_server.ListenServer, method: str) -> None:
@@ -459,9 +459,7 @@ class TestUsage:
         assert run("secret") == 0
         printed = capsys.readouterr()
         assert "AUTOMATION_SECRET_KEY" in printed.err
-        assert (
-            printed.out.strip() not in printed.err
-        )  # standard output is a pipe here, so it may be on its way to a file
+        assert printed.out.strip() not in printed.err  # standard output is a pipe here and may end in a file
 
 
 def run(*arguments: str) -> int:

@@ -1,4 +1,4 @@
-"""The command itself: what it says of itself, its exit codes, and a reader that goes away."""
+"""The command itself: its version and help, its exit codes, and closed or full outputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.lab import Lab
 
 
 def test_version(lab: Lab) -> None:
-    """`--version` names the package and its version."""
+    """`--version` prints the name of the package and its version."""
     done = lab.run("--version")
     assert (done.returncode, done.stdout) == (0, f"pytest-swarmtask {pytest_swarmtask.__version__}\n")
 
@@ -44,7 +44,7 @@ def test_help_names_every_command(lab: Lab) -> None:
     ids=" ".join,
 )
 def test_bad_usage(lab: Lab, arguments: list[str]) -> None:
-    """An unknown command, option or value is exit code 2, with a message on stderr and no traceback."""
+    """An unknown command, option or value exits with 2 and prints a message on stderr, without a traceback."""
     done = lab.run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr
@@ -55,14 +55,14 @@ def test_bad_usage(lab: Lab, arguments: list[str]) -> None:
     "command", [["status"], ["flush"], ["doctor"], ["config", "validate"], ["config", "show"]], ids=" ".join
 )
 def test_a_folder_that_is_not_there(lab: Lab, command: list[str]) -> None:
-    """`--root` that names no folder is exit code 2, and the message names it."""
+    """`--root` with a folder that does not exist exits with 2, and the message names the folder."""
     done = lab.run(*command, "--root", "/no/such/folder")
     assert (done.returncode, done.stdout) == (2, "")
     assert "/no/such/folder" in done.stderr
 
 
 def test_the_console_script(lab: Lab) -> None:
-    """`swarmtask` is the same as `python -m pytest_swarmtask`."""
+    """`swarmtask` does the same as `python -m pytest_swarmtask`."""
     script = Path(sysconfig.get_path("scripts"), "swarmtask")
     if not script.exists():
         pytest.skip("the package is not installed")
@@ -73,7 +73,7 @@ def test_the_console_script(lab: Lab) -> None:
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("command", ["status --json", "config schema", "doctor --no-ping", "--help"])
 def test_a_reader_that_goes_away(lab: Lab, command: str, unbuffered: str) -> None:
-    """Whose output is no longer read, as by `head`, ends without a traceback and without a failure of its own."""
+    """A command whose output is closed early, as by `head`, exits normally and without a traceback."""
     script = f'{{ "$0" -m pytest_swarmtask {command}; echo $? >&2; }} | true'
     environ = {**lab.environ, "PYTHONUNBUFFERED": unbuffered}
     done = subprocess.run(
@@ -91,7 +91,7 @@ def test_a_reader_that_goes_away(lab: Lab, command: str, unbuffered: str) -> Non
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_output(lab: Lab, unbuffered: str) -> None:
-    """Output that cannot be written is a failure that is told, without a traceback."""
+    """If the output cannot be written, the command reports the failure without a traceback."""
     environ = {**lab.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -113,7 +113,7 @@ def test_a_full_output(lab: Lab, unbuffered: str) -> None:
     "arguments", [("status", "--nonsense"), ("config", "validate", "missing"), ("emit", "not a type")]
 )
 def test_nobody_can_be_told(lab: Lab, redirect: str, arguments: tuple[str, ...]) -> None:
-    """A mistake has its exit code though standard error takes nothing."""
+    """A usage error has its exit code even if standard error cannot be written."""
     script = f'"$0" -m pytest_swarmtask "$@" >/dev/null {redirect}'
     done = subprocess.run(
         ["/bin/sh", "-c", script, sys.executable, *arguments], cwd=lab.root, env=lab.environ, timeout=60, check=False
@@ -143,7 +143,7 @@ def test_interrupted(lab: Lab) -> None:
 
 
 def test_found_from_below(lab: Lab) -> None:
-    """A command finds its project from a folder below, and by `--root` from anywhere."""
+    """A command finds its project from a subfolder, and with `--root` from anywhere."""
     lab.emit("TASK_STARTED", TASKMASTER_WEBHOOK_URL="")
     below = lab.root / "a" / "b"
     below.mkdir(parents=True)

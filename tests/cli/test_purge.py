@@ -1,4 +1,4 @@
-"""`swarmtask purge`: dead letters are dropped when somebody asks for it, and never counted as delivered."""
+"""`swarmtask purge` drops dead letters only on request and never counts them as delivered."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def counts(lab: Lab) -> tuple[int, int, int, int]:
 
 
 def test_nothing_goes_unasked(lab: Lab, refused: list[str]) -> None:
-    """Without `--yes` it says what would go, and drops nothing."""
+    """Without `--yes`, `purge` lists what it would drop and drops nothing."""
     done = lab.run("purge")
     assert (done.returncode, done.stderr) == (0, "")
     *listed, last = done.stdout.splitlines()
@@ -28,7 +28,7 @@ def test_nothing_goes_unasked(lab: Lab, refused: list[str]) -> None:
 
 
 def test_what_is_purged_is_counted(lab: Lab, receiver: Receiver, refused: list[str]) -> None:
-    """What is dropped is gone and counted as purged; the sum stays what was journaled, also when more is replayed."""
+    """Dropped events count as purged, and the total always equals the journaled events, also after a replay."""
     assert lab.run("purge", "--yes", "--id", refused[0]).stdout == "1 dropped\n"
     assert counts(lab) == (3, 0, 1, 1)
     receiver.answer = lambda _: 200
@@ -44,7 +44,7 @@ def test_what_is_purged_is_counted(lab: Lab, receiver: Receiver, refused: list[s
 
 
 def test_only_some(lab: Lab, refused: list[str]) -> None:
-    """By age and by webhook; what is no number of days, or no dead letter, is a mistake, and nothing is dropped."""
+    """`purge` selects by age and webhook; an invalid age or an unknown id is a usage error that drops nothing."""
     assert lab.run("purge", "--yes", "--endpoint", "other").stdout == "0 dropped\n"
     assert lab.run("purge", "--yes", "--older-than", "1").stdout == "0 dropped\n"
     assert lab.run("purge", "--yes", "--older-than", "soon").returncode == 2
@@ -58,7 +58,7 @@ def test_only_some(lab: Lab, refused: list[str]) -> None:
 
 
 def test_counts_outlive_the_journal(lab: Lab, refused: list[str]) -> None:
-    """When the journal no longer holds the events, it is known that dead letters were purged, and nothing more."""
+    """Once the journal's events are deleted, `status` still counts the purged dead letters and nothing else."""
     assert lab.run("purge", "--yes").stdout == "2 dropped\n"
     lab.webhooks(monitoring={"retention": {"journal_bytes": 1}})
     assert counts(lab) == (0, 0, 0, 2)
@@ -67,7 +67,7 @@ def test_counts_outlive_the_journal(lab: Lab, refused: list[str]) -> None:
 
 @pytest.mark.parametrize("allowed", [[], ["delivery:replay"], ["delivery:purge"]])
 def test_the_control(lab: Lab, refused: list[str], allowed: list[str]) -> None:
-    """Dropping needs the control `delivery:purge`; looking does not."""
+    """Dropping needs the permission `delivery:purge`; listing needs none."""
     roles: Json = {"someone": {"allow": ["emit:*", *allowed]}}
     lab.webhooks(access_control={"default_role": "someone", "roles": roles})
     assert lab.run("purge").returncode == 0

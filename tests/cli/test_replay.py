@@ -1,4 +1,4 @@
-"""`swarmtask replay`: what a webhook refused is listed, and sent again once the webhook is mended."""
+"""`swarmtask replay` lists the events that a webhook refused, and sends them again once the webhook is fixed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def counts(lab: Lab) -> tuple[int, int, int]:
 
 @pytest.fixture
 def refused(lab: Lab, receiver: Receiver) -> list[str]:
-    """Have a webhook refuse 1 and 3 of five events for good; return their ids."""
+    """Let a webhook refuse events 1 and 3 of five permanently; return their ids."""
     receiver.answer = lambda arrival: 422 if arrival.events[0]["task_id"] in ("1", "3") else 200
     events = lab.record(5)
     wait_until(lambda: counts(lab) == (3, 0, 2))
@@ -26,7 +26,7 @@ def refused(lab: Lab, receiver: Receiver) -> list[str]:
 
 
 def test_the_round_trip(lab: Lab, receiver: Receiver, refused: list[str]) -> None:
-    """Refused, listed, refused once more, delivered by a mended webhook with the same ids."""
+    """A refused event is listed, is refused once more, and finally reaches the fixed webhook with the same id."""
     assert counts(lab) == (3, 0, 2)
     assert "with: swarmtask replay" in lab.run("status").stdout
     listed = lab.run("replay")
@@ -54,7 +54,7 @@ def test_the_round_trip(lab: Lab, receiver: Receiver, refused: list[str]) -> Non
 
 
 def test_one_of_them(lab: Lab, receiver: Receiver, refused: list[str]) -> None:
-    """Of several the one that is named is sent."""
+    """`replay` with an id sends only the dead letter with that id."""
     receiver.answer = lambda _: 200
     assert lab.run("replay", "--endpoint", "default", "--id", refused[1]).stdout == "1 of 1 delivered\n"
     assert receiver.ids[-1] == refused[1]
@@ -62,7 +62,7 @@ def test_one_of_them(lab: Lab, receiver: Receiver, refused: list[str]) -> None:
 
 
 def test_json(lab: Lab, refused: list[str]) -> None:
-    """The list as JSON holds everything that is known: webhook, reason, when, and the event."""
+    """`--json` lists every known fact of a dead letter: webhook, reason, time, and event."""
     letters = json.loads(lab.run("replay", "--json").stdout)
     assert [letter["id"] for letter in letters] == refused
     assert {letter["endpoint"] for letter in letters} == {"default"}
@@ -73,7 +73,7 @@ def test_json(lab: Lab, refused: list[str]) -> None:
 
 
 def test_trouble_stops_the_rest(lab: Lab, refused: list[str]) -> None:
-    """Where the webhook cannot be reached one attempt is made, and the letters are kept."""
+    """If the webhook cannot be reached, `replay` stops after one attempt and keeps the dead letters."""
     done = lab.run("replay", "--all", TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 2
@@ -82,14 +82,14 @@ def test_trouble_stops_the_rest(lab: Lab, refused: list[str]) -> None:
 
 
 def test_another_address(lab: Lab, receiver: Receiver, refused: list[str]) -> None:
-    """As everywhere an endpoint is its name: letters go to where it is now."""
+    """An endpoint is identified by its name: `replay` sends dead letters to its current URL."""
     with receiving() as other:
         assert lab.run("replay", "--all", TASKMASTER_WEBHOOK_URL=other.url).returncode == 0
         assert other.ids == refused
 
 
 def test_an_unknown_id(lab: Lab, refused: list[str]) -> None:
-    """An id that is no dead letter's is a mistake, and nothing is sent."""
+    """An id that is not a dead letter's is a usage error, and nothing is sent."""
     done = lab.run("replay", "--id", "nonsense", "--id", refused[0])
     assert done.returncode == 2
     assert "--id: found nonsense, expected ids of dead letters: see swarmtask replay" in done.stderr
@@ -97,7 +97,7 @@ def test_an_unknown_id(lab: Lab, refused: list[str]) -> None:
 
 
 def test_a_damaged_letter(lab: Lab, receiver: Receiver, refused: list[str]) -> None:
-    """A letter that is no event any more is said to be damaged; the others are sent."""
+    """A dead letter that is no longer a valid event is reported as damaged, and the others are sent."""
     db = sqlite3.connect(lab.journal / "relay" / "relay.db")
     with db:
         db.execute("UPDATE dead_letters SET line = x'00ff' WHERE event_id = ?", (refused[0],))

@@ -1,4 +1,4 @@
-"""`swarmtask status` and `swarmtask flush` tell the truth, and their exit codes too."""
+"""`swarmtask status` and `swarmtask flush` report the truth in their output and their exit codes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.lab import Lab, Receiver, free_port, wait_until
 
 
 def nobody() -> str:
-    """Return a webhook where nobody listens."""
+    """Return the URL of a webhook without a server."""
     return f"http://127.0.0.1:{free_port()}/"
 
 
 def leave(lab: Lab, count: int) -> None:
-    """Record events that are not delivered, and leave no relay behind."""
+    """Record events that stay pending, and stop their relay."""
     lab.record(count, TASKMASTER_WEBHOOK_URL=nobody())
     lab.kill()
 
@@ -30,7 +30,7 @@ def leave(lab: Lab, count: int) -> None:
 
 
 def test_status_of_nothing(lab: Lab) -> None:
-    """Where nothing was recorded that is what it says, kindly, and all is well."""
+    """In a project without events, `status` says so kindly and exits with 0."""
     done = lab.run("status")
     assert (done.returncode, done.stderr) == (0, "")
     assert "nothing has been recorded here yet" in done.stdout
@@ -39,7 +39,7 @@ def test_status_of_nothing(lab: Lab) -> None:
 
 
 def test_status_without_a_webhook(lab: Lab) -> None:
-    """Events that are owed to nobody are counted, and nothing is wrong."""
+    """Events without an endpoint are counted and are not a problem."""
     lab.record(3, TASKMASTER_WEBHOOK_URL="")
     lab.emit("TASK_STARTED", TASKMASTER_WEBHOOK_URL="")
     done = lab.run("status")
@@ -49,7 +49,7 @@ def test_status_without_a_webhook(lab: Lab) -> None:
 
 
 def test_status_of_what_was_delivered(lab: Lab, receiver: Receiver) -> None:
-    """Everything delivered: exit code 0 and the count."""
+    """If every event was delivered, `status` counts the events and exits with 0."""
     lab.record(5)
     receiver.wait(5)
     lab.wait_for_end()
@@ -60,7 +60,7 @@ def test_status_of_what_was_delivered(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_status_of_what_waits(lab: Lab) -> None:
-    """Events that wait: exit code 1, how many, why, and how to send them."""
+    """If events are pending, `status` exits with 1 and says how many, why, and how to send them."""
     lab.record(2, TASKMASTER_WEBHOOK_URL=nobody())
     wait_until(lambda: lab.status()["endpoints"]["default"]["state"]["reason"])
     done = lab.run("status")
@@ -72,7 +72,7 @@ def test_status_of_what_waits(lab: Lab) -> None:
 
 
 def test_status_of_dead_letters(lab: Lab, receiver: Receiver) -> None:
-    """Dead letters: exit code 1, also when nothing waits."""
+    """Dead letters make `status` exit with 1, even if nothing is pending."""
     receiver.answer = lambda _: 404
     lab.record(2)
     lab.wait_for_end()
@@ -82,7 +82,7 @@ def test_status_of_dead_letters(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
-    """`--json` gives one object with everything that the text tells, for other programs to go by."""
+    """`--json` prints one object with every fact of the text, so that other programs can use it."""
     lab.record(3)
     receiver.wait(3)
     lab.wait_for_end()
@@ -115,7 +115,7 @@ def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_status_counts_what_is_no_event(lab: Lab) -> None:
-    """Foreign lines and torn ends are told."""
+    """`status` counts lines that are not events and torn ends."""
     lab.record(2, TASKMASTER_WEBHOOK_URL="")
     (segment,) = lab.segments()
     segment.write_bytes(b"garbage\n" + segment.read_bytes()[:-5])
@@ -125,7 +125,7 @@ def test_status_counts_what_is_no_event(lab: Lab) -> None:
 
 
 def test_status_counts_only_what_is_new(lab: Lab) -> None:
-    """What the history has counted is not read again; what was added is, and all of a file that is another one."""
+    """`status` only reads the lines that are new since the history counted a file, and all lines of a replaced file."""
     lab.record(2, TASKMASTER_WEBHOOK_URL="")
     (segment,) = lab.segments()
     first, second = segment.read_bytes().splitlines(keepends=True)
@@ -150,7 +150,7 @@ def test_status_counts_only_what_is_new(lab: Lab) -> None:
 
 
 def test_flush_of_nothing(lab: Lab) -> None:
-    """If nothing was recorded, or there is nothing to send, it says so and ends."""
+    """If nothing was recorded, or nothing is pending, `flush` says so and exits."""
     done = lab.run("flush")
     assert (done.returncode, done.stdout) == (0, "nothing has been recorded here yet\n")
     lab.emit("TASK_STARTED", TASKMASTER_WEBHOOK_URL="")
@@ -159,7 +159,7 @@ def test_flush_of_nothing(lab: Lab) -> None:
 
 
 def test_flush_says_what_it_did(lab: Lab, receiver: Receiver) -> None:
-    """It tells for each webhook how many events it has sent; when everything was sent before, none."""
+    """`flush` reports for each webhook how many events it sent, and zero if all were sent before."""
     leave(lab, 4)
     done = lab.run("flush")
     assert (done.returncode, done.stderr) == (0, "")
@@ -169,7 +169,7 @@ def test_flush_says_what_it_did(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_flush_that_does_not_succeed(lab: Lab) -> None:
-    """What could not be sent: exit code 1, how many, and why."""
+    """If events could not be sent, `flush` exits with 1 and says how many, and why."""
     leave(lab, 2)
     done = lab.run("flush", "--timeout", "5", TASKMASTER_WEBHOOK_URL=nobody())
     assert done.returncode == 1
@@ -179,7 +179,7 @@ def test_flush_that_does_not_succeed(lab: Lab) -> None:
 
 @pytest.mark.parametrize("timeout", ["0", "0.5"])
 def test_flush_in_its_time(lab: Lab, timeout: str) -> None:
-    """`--timeout` bounds it."""
+    """`flush` stops after `--timeout` seconds."""
     leave(lab, 1)
     begun = time.monotonic()
     assert lab.run("flush", "--timeout", timeout, TASKMASTER_WEBHOOK_URL=nobody()).returncode == 1
@@ -187,7 +187,7 @@ def test_flush_in_its_time(lab: Lab, timeout: str) -> None:
 
 
 def test_flush_shows_progress_on_a_terminal(lab: Lab, receiver: Receiver) -> None:
-    """On a terminal, and only when it takes longer, there is a progress bar, on stderr; the result is on stdout."""
+    """On a terminal, a slow `flush` shows a progress bar on stderr; the result goes to stdout."""
 
     def slowly(_: object) -> int:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The configuration: what is read, what is refused and how, what is shown."""
+"""The configuration: which files are read, which are refused with which message, and how it is shown."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def problems(write: Write) -> Callable[..., list[str]]:
-    """Return what is said of a text that cannot be followed, without the path of the file."""
+    """Return the problems reported for an invalid text, without the path of the file."""
 
     def found(text: str, environ: Mapping[str, str] | None = None) -> list[str]:
         root = write(text)
@@ -442,7 +442,7 @@ class TestSecrets:
 
 
 class TestLaterSections:
-    """Their behaviour comes later; what they may hold is fixed now."""
+    """Sections of later versions: their behaviour comes later, but their keys and types are fixed now."""
 
     @pytest.mark.parametrize(
         ("rule", "expected"),
@@ -522,7 +522,7 @@ class TestLaterSections:
 
 
 class TestExample:
-    """This repository's own file."""
+    """The workflow.yaml of this repository."""
 
     @pytest.mark.parametrize("environment", ["", "dev", "staging", "prod"])
     def test_it_is_valid_and_sends_nothing_by_itself(self, environment: str) -> None:
@@ -538,7 +538,10 @@ class TestExample:
 
     @pytest.mark.skipif(OLD_MSGSPEC, reason="an older msgspec writes the same schema in other words")
     def test_its_schema_file_is_the_models(self) -> None:
-        """After a change of the model: `swarmtask config schema > .taskmaster/config/workflow.schema.json`."""
+        """The schema file equals the model's schema.
+
+        After a change of the model, run `swarmtask config schema > .taskmaster/config/workflow.schema.json`.
+        """
         assert json.loads(SCHEMA_FILE.read_text(encoding="utf-8")) == schema()
 
 
@@ -554,7 +557,7 @@ class TestSchema:
     def test_it_accepts_the_example(self) -> None:
         content = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
         for rule in content["automation_triggers"]["rules"]:
-            rule["on"] = rule.pop(True)  # PyYAML alone reads the key as YAML 1.1 does
+            rule["on"] = rule.pop(True)  # PyYAML alone follows YAML 1.1 and reads the key `on` as True
         assert [error.message for error in self.validator.iter_errors(content)] == []
 
     @pytest.mark.parametrize(
@@ -599,12 +602,15 @@ class TestSchema:
         assert bare == []
 
     def test_no_field_uses_msgspecs_pattern(self) -> None:
-        """In a union with a list it crashes the process at its exit (msgspec 0.22)."""
+        """No field uses a pattern of msgspec, because a pattern in a union with a list crashes the process at exit.
+
+        Seen with msgspec 0.22.
+        """
         assert list(patterns(msgspec.inspect.type_info(workflow.Workflow), set())) == []
 
 
 def patterns(info: Any, seen: set[type]) -> Any:
-    """Give every pattern within a type that msgspec describes."""
+    """Yield every pattern in a type that msgspec describes."""
     if isinstance(info, msgspec.inspect.StructType):
         if info.cls in seen:
             return
@@ -628,7 +634,7 @@ class TestDocumentation:
 
 
 def run(*arguments: str) -> int:
-    """Run `config` as the command line does."""
+    """Run `config` in the way the command line runs it."""
     parser = argparse.ArgumentParser()
     cli.register(parser.add_subparsers())
     args = parser.parse_args(["config", *arguments])

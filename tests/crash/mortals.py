@@ -1,4 +1,4 @@
-"""Processes that are there to be killed."""
+"""Processes for the tests to kill."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wait_for(name):
 
 @contextmanager
 def started(lab: Lab, command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Start a command in a process group of its own, all of which is gone afterwards."""
+    """Start a command in a process group of its own, and kill the whole group at the end."""
     process = subprocess.Popen(
         command,
         cwd=lab.root,
@@ -56,13 +56,13 @@ def session(*arguments: str) -> list[str]:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """Kill a process that we started, and wait until it is gone."""
+    """Kill a process that the test started, and wait until it is gone."""
     process.kill()
     process.wait(WAIT)
 
 
 def wait_for_events(lab: Lab, event_type: str, count: int) -> list[Json]:
-    """Wait until so many events of a type are in the journal."""
+    """Wait until the journal contains this number of events of a type."""
     wait_until(lambda: len(of(lab, event_type)) >= count, f"{count} {event_type}")
     return of(lab, event_type)
 
@@ -73,15 +73,15 @@ def of(lab: Lab, *event_types: str) -> list[Json]:
 
 
 def ends(lab: Lab) -> list[Json]:
-    """Return the events that were written in the stead of the dead."""
+    """Return the end events that were written on behalf of crashed processes."""
     return [event for event in lab.events() if "_end-" in event["id"]]
 
 
 def told(events: Sequence[Json]) -> list[tuple[str, str]]:
-    """Return type and task id of events."""
+    """Return the type and the task id of each event."""
     return [(event["event_type"], event["task_id"]) for event in events]
 
 
 def endings(events: Sequence[Json]) -> Counter[str]:
-    """Return how often each span has ended."""
+    """Return the number of end events of each span."""
     return Counter(event["span_id"] for event in events if not event["event_type"].endswith("_STARTED"))

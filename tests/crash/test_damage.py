@@ -1,6 +1,6 @@
-"""What is intact of damaged files is delivered, the rest is skipped and counted; nothing raises, nothing hangs.
+"""Intact events in damaged files are delivered, damaged lines are skipped and counted, nothing raises or hangs.
 
-With ``KILLS`` set, as for the kill loop, every length and many more flipped bits are tried.
+With ``KILLS`` set, as for the kill loop, the tests try every length and many more flipped bits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SUITE = "import pytest\n@pytest.mark.task('5.2')\ndef test(): pass"
 
 
 def recorded(lab: Lab, receiver: Receiver) -> Path:
-    """Record a small session, and return its segment once all of it has arrived."""
+    """Record a small session, and return its segment after all its events were delivered."""
     lab.environ["TASKMASTER_WEBHOOK_URL"] = ""
     lab.webhooks({"name": "hook", "url": receiver.url, "batch": True, "max_events": 200, "format": "plain"})
     (lab.root / "test_it.py").write_text(SUITE)
@@ -40,7 +40,7 @@ def recorded(lab: Lab, receiver: Receiver) -> Path:
 
 
 def copies(segment: Path, contents: Iterator[bytes]) -> list[tuple[Path, bytes]]:
-    """Write segments with these contents, as if other processes had; return them with the contents that were meant."""
+    """Write segments with these contents under other processes' names; return each path with its contents."""
     stamp, trace_id, writer, route = segment.stem.split("-")
     made = []
     for number, content in enumerate(contents):
@@ -52,7 +52,7 @@ def copies(segment: Path, contents: Iterator[bytes]) -> list[tuple[Path, bytes]]
 
 
 def events_of(path: Path) -> list[Event]:
-    """Return what can be read of a segment; what has no newline at its end is none of it."""
+    """Return the readable events of a segment, without a last line that has no newline."""
     found = []
     for line in path.read_bytes().split(b"\n")[:-1]:
         with suppress(JournalError):
@@ -67,7 +67,7 @@ def flushed(lab: Lab) -> None:
 
 
 def test_cut_off_at_any_length(lab: Lab, receiver: Receiver) -> None:
-    """Wherever a segment is cut off, each whole line of it is delivered, and each span it has begun is ended once."""
+    """At whatever byte a segment is cut off, each whole line is delivered, and each open span is closed once."""
     segment = recorded(lab, receiver)
     whole = segment.read_bytes()
     ends = {n + more for n, byte in enumerate(whole) if byte == 10 for more in (0, 1, 2)}
@@ -99,7 +99,7 @@ def flips(content: bytes, count: int, choose: random.Random) -> Iterator[bytes]:
 
 
 def test_flipped_bits_in_segments(lab: Lab, receiver: Receiver) -> None:
-    """A damaged line costs itself, and at most its neighbour: all others are delivered as they were."""
+    """A damaged line loses at most itself and one neighbour; all other events are delivered unchanged."""
     segment = recorded(lab, receiver)
     whole = segment.read_bytes()
     made = copies(segment, flips(whole, 3000 if LONG else 100, random.Random(1)))
@@ -118,7 +118,7 @@ def test_flipped_bits_in_segments(lab: Lab, receiver: Receiver) -> None:
 
 @pytest.fixture
 def half(lab: Lab, receiver: Receiver) -> set[str]:
-    """Have a run delivered, another one waiting behind a dead letter; return the ids of what was delivered."""
+    """Deliver one run and leave another pending after a dead letter; return the ids of the delivered events."""
     lab.record(12)
     delivered = {event["id"] for event in receiver.wait(12)}
     wait_until(lambda: lab.status()["endpoints"]["default"]["delivered"] == 12)
@@ -129,13 +129,13 @@ def half(lab: Lab, receiver: Receiver) -> set[str]:
     lab.kill()
     wait_until(lambda: not lab.busy())
     receiver.answer = lambda arrival: 400 if arrival.events[0]["task_id"] == "0" else 200
-    Store(lab.project.database).close()  # what was killed leaves its log behind
+    Store(lab.project.database).close()  # the killed relay left its write-ahead log behind
     assert lab.status()["endpoints"]["default"]["dead"] == 1
     return delivered
 
 
 def settles(lab: Lab, receiver: Receiver, delivered: set[str]) -> None:
-    """See that a flush leaves nothing out; what was refused is a dead letter, which is nowhere but in the database."""
+    """Check that a flush skips no event, except refused ones: their dead letters exist only in the database."""
     receiver.accepted.clear()
     process.flush(lab.project, lab.environ, timeout=30)
     assert survey(lab.project, lab.environ).endpoints["default"].waiting == 0
@@ -144,10 +144,10 @@ def settles(lab: Lab, receiver: Receiver, delivered: set[str]) -> None:
 
 
 def test_flipped_bits_in_the_database(lab: Lab, receiver: Receiver, half: set[str]) -> None:
-    """Whatever is damaged of cursors and states, nothing is left out: at worst it is delivered again."""
+    """Damaged cursors and states lose no event; at worst events are delivered again."""
     path = Path(lab.project.database)
     whole = path.read_bytes()
-    places = [place for place, byte in enumerate(whole) if byte and place != 18]  # there it says who may write
+    places = [place for place, byte in enumerate(whole) if byte and place != 18]  # byte 18 is SQLite's write version
     choose = random.Random(2)
     newer = 0
     for place in places[::2] if LONG else choose.sample(places, 12):
@@ -157,7 +157,7 @@ def test_flipped_bits_in_the_database(lab: Lab, receiver: Receiver, half: set[st
         try:
             settles(lab, receiver, half)
         except sqlite3.OperationalError as error:
-            assert "newer version" in str(error)  # noqa: PT017 - it need not be raised
+            assert "newer version" in str(error)  # noqa: PT017 - most damages raise nothing
             newer += 1
     assert newer <= 4
 
@@ -183,7 +183,7 @@ DAMAGES = {
 
 
 def test_what_sqlite_takes_for_sound(lab: Lab, receiver: Receiver, half: set[str]) -> None:
-    """Values that cannot be make everything be delivered again."""
+    """If SQLite accepts a damaged database with impossible values, all events are delivered again."""
     path = Path(lab.project.database)
     whole = path.read_bytes()
     for damage in DAMAGES.values():
@@ -197,7 +197,7 @@ def test_what_sqlite_takes_for_sound(lab: Lab, receiver: Receiver, half: set[str
 
 
 def test_flipped_bits_in_a_route(lab: Lab, receiver: Receiver) -> None:
-    """A damaged route owes its events to nobody else: they wait, and the next run that needs it mends it."""
+    """Events with a damaged route go to no other endpoint: they stay pending until the next run fixes the route."""
     url = f"http://127.0.0.1:{free_port()}/"
     lab.record(2, TASKMASTER_WEBHOOK_URL=url)
     lab.kill()
@@ -217,7 +217,7 @@ def test_flipped_bits_in_a_route(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_a_request_of_the_dead(lab: Lab, receiver: Receiver) -> None:
-    """That a reader was killed while it asked a relay to go makes no later relay go early."""
+    """A yield request left by a killed reader does not make a later relay stop early."""
     receiver.answer = lambda _: 500
     lab.record(3)
     wait_until(lambda: receiver.arrivals)

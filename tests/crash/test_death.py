@@ -1,4 +1,4 @@
-"""A process that dies without telling is told of: what it had begun is ended as failed, once, and nothing else is."""
+"""The spans of a process that dies without an end event are closed as failed, once each, and no other span is."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def suite(lab: Lab, text: str = IN_FLIGHT) -> None:
 
 
 def died(lab: Lab, text: str = IN_FLIGHT, *arguments: str) -> None:
-    """Have a session killed in its second test."""
+    """Run a session that is killed in its second test."""
     suite(lab, text)
     with started(lab, session(*arguments)) as process:
         wait_for_events(lab, "TEST_STARTED", 2)
@@ -61,7 +61,7 @@ def grave(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dead(lone: Lab, grave: Path) -> Lab:
-    """A project whose only session was killed, and that nobody has looked at since."""
+    """A project whose only session was killed, and whose journal nobody has read since."""
     shutil.copytree(grave, lone.journal)
     return lone
 
@@ -70,7 +70,7 @@ def dead(lone: Lab, grave: Path) -> Lab:
     ("how", "reader"), [("SIGKILL", "status"), ("os._exit", "flush"), ("segfault", "doctor"), ("abort", "status")]
 )
 def test_whatever_kills_a_session(lone: Lab, how: str, reader: str) -> None:
-    """However a session dies, the next reader ends its tests in flight, its tasks and itself, with what is known."""
+    """However a session dies, the next reader closes its running tests, its tasks and the session itself."""
     text = IN_FLIGHT.replace('wait_for("go")', f"\n    import ctypes\n    time.sleep(0.05)\n    {DIE[how]}")
     suite(lone, text)
     dead = lone._run(session("-p", "no:faulthandler"), {})
@@ -126,8 +126,10 @@ def test_a(n):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="limits of memory are those of Linux")
 def test_lack_of_memory(lone: Lab) -> None:
-    """A session that runs out of memory, and mostly dies of it, has all that was promised in the journal, and each of
-    its spans is ended once."""
+    """A session that runs out of memory keeps all promised events, and each of its spans ends once.
+
+    Running out of memory usually kills the session.
+    """
     suite(lone, NO_MEMORY)
     done = lone._run(session("-s"), {})
     lone.run("status")
@@ -144,7 +146,7 @@ def test_lack_of_memory(lone: Lab) -> None:
 
 
 def test_it_is_told_once(dead: Lab) -> None:
-    """However often the journal is read, the deaths are told once, in a file as private as the others."""
+    """However often the journal is read, a crash is recorded once, in a file as private as the others."""
     for reader in ("status", "flush", "doctor"):
         dead.run(reader)
     assert told(ends(dead)) == DEATHS
@@ -153,7 +155,7 @@ def test_it_is_told_once(dead: Lab) -> None:
 
 
 def test_the_relay_tells_at_once(lab: Lab, receiver: Receiver) -> None:
-    """The receiver learns of a death from the relay, without any reader; each end arrives, and the session's last."""
+    """The relay reports a crash without any reader; every end event arrives, and the session's arrives last."""
     died(lab)
     receiver.wait(8)
     lab.wait_for_end()
@@ -164,12 +166,12 @@ def test_the_relay_tells_at_once(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_the_next_relay_tells(lab: Lab, receiver: Receiver) -> None:
-    """When the relay was killed, too, after it had delivered everything, the next one tells of the session's death."""
+    """If the relay was killed too, after it delivered everything, the next relay reports the session's crash."""
     suite(lab)
     with started(lab, session()) as process:
         wait_for_events(lab, "TEST_STARTED", 2)
         receiver.wait(5)
-        time.sleep(0.3)  # the cursors are kept now and then
+        time.sleep(0.3)  # the relay saves its cursors only from time to time
         os.kill(process.pid, signal.SIGSTOP)
         lab.kill()
         kill(process)
@@ -179,7 +181,7 @@ def test_the_next_relay_tells(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_xdist_controller(lab: Lab, receiver: Receiver) -> None:
-    """When the controller of xdist dies, every test in flight is ended, whichever worker ran it."""
+    """If the controller of xdist dies, every running test is closed, on whichever worker it ran."""
     suite(lab, WAITING + "@pytest.mark.parametrize('n', range(6))\ndef test(n): wait_for('go')")
     with started(lab, session("-n2", "-p", "xdist")) as process:
         starts = wait_for_events(lab, "TEST_STARTED", 2)
@@ -195,7 +197,7 @@ def test_xdist_controller(lab: Lab, receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("kind", ["task", "build", "deployment", "test"])
 def test_run(lone: Lab, kind: str) -> None:
-    """A killed `swarmtask run` is ended as what it was, with its command; also while the command lives on."""
+    """A killed `swarmtask run` is closed with its own kind and command, even while its command still runs."""
     program = "import time; print('up', flush=True); time.sleep(60)"
     with started(lone, lone.command("run", "--kind", kind, "--", sys.executable, "-c", program)) as process:
         assert process.stdout is not None
@@ -209,17 +211,17 @@ def test_run(lone: Lab, kind: str) -> None:
     assert end["metadata"].get("outcome") == ("crashed" if kind == "test" else None)
 
 
-# -- the innocent ------------------------------------------------------------------------------------------------------
+# -- processes that are still alive ------------------------------------------------------------------------------------
 
 
 def test_the_suspended_are_innocent(lab: Lab, receiver: Receiver) -> None:
-    """A process that is stopped is not dead, for the relay as for readers; it goes on and ends as it would have."""
+    """A stopped process is not dead for relays and readers; it resumes and ends normally."""
     suite(lab)
     with started(lab, session()) as process:
         wait_for_events(lab, "TEST_STARTED", 2)
         receiver.wait(5)
         os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(1.5)  # in which the relay looks dozens of times
+        time.sleep(1.5)  # enough for the relay to look dozens of times
         lab.status()
         assert not ends(lab)
         assert lab.busy()
@@ -248,7 +250,7 @@ STILL_THERE = {
 
 @pytest.mark.parametrize("what", STILL_THERE)
 def test_the_living_are_innocent(lone: Lab, what: str) -> None:
-    """A session lives for as long as its process does, also when its segment ends in the middle of a test."""
+    """A session is alive as long as its process is, even if its segment ends in the middle of a test."""
     suite(lone, f"{WAITING}\ndef test():{STILL_THERE[what]}\n    pathlib.Path('there').touch()\n    wait_for('go')")
     with started(lone, session("-p", "no:logging")) as process:
         wait_until((lone.root / "there").exists)
@@ -262,7 +264,7 @@ def test_the_living_are_innocent(lone: Lab, what: str) -> None:
 
 
 def test_ends_go_where_the_living_would_have_sent_them(lone: Lab) -> None:
-    """A session that had come to be owed to a webhook is ended there, though it began as nobody's."""
+    """If a webhook was registered during a session, the end events of the crashed session are delivered to it."""
     with receiving() as hook:
         registered = f"""
     from pytest_swarmtask import AutomationIntegrator
@@ -283,7 +285,7 @@ def test_ends_go_where_the_living_would_have_sent_them(lone: Lab) -> None:
 
 
 def test_what_others_may_end_stays_open(lone: Lab) -> None:
-    """What the emitter or `trigger_event` began is never ended for them: another process may still do so."""
+    """Spans begun by the emitter or `trigger_event` stay open, because another process may still end them."""
     lone.emit("DEPLOYMENT_STARTED", "prod")
     lone.python("import pytest_swarmtask as p, os; p.trigger_task_event('TASK_STARTED', 't'); os._exit(1)")
     trigger = "import pytest_swarmtask; pytest_swarmtask.trigger_task_event('BUILD_STARTED', 'b'); "
@@ -293,7 +295,7 @@ def test_what_others_may_end_stays_open(lone: Lab) -> None:
 
 
 def test_a_child_is_no_sign_of_life(lone: Lab) -> None:
-    """Neither a forked child nor a started one holds on to the session that made it."""
+    """Child processes, forked or started, do not keep a killed session alive."""
     text = f"{WAITING}\ndef test_one(): pass\ndef test_two():\n    import subprocess\n"
     text += "    subprocess.Popen(['sleep', '60'])\n    pid = os.fork()\n"
     text += "    pathlib.Path('child').touch()\n    wait_for('go')\n    if not pid: os._exit(0)"
@@ -308,7 +310,7 @@ def test_a_child_is_no_sign_of_life(lone: Lab) -> None:
 
 
 def test_pids_do_not_matter(dead: Lab) -> None:
-    """That the pid of the dead belongs to somebody else by now makes it no less dead."""
+    """A crashed process counts as dead even if another process has its pid now."""
     (segment,) = dead.segments()
     segment.write_bytes(re.sub(rb'"pid":\d+', b'"pid":%d' % os.getpid(), segment.read_bytes()))
     dead.status()
@@ -324,7 +326,7 @@ READER = (
 
 
 def test_readers_at_once(dead: Lab) -> None:
-    """Any number of readers at the same moment tell of a death once."""
+    """If many readers find a crash at the same moment, it is recorded once."""
     program = READER + (
         "import os, sys, time\nprint(flush=True)\nwhile not os.path.exists('start'): pass\n"
         "close_orphaned_spans(Project(os.getcwd()))"
@@ -344,7 +346,7 @@ def test_readers_at_once(dead: Lab) -> None:
 
 
 def test_who_is_first_holds(tmp_path: Path) -> None:
-    """What one reader has written another never replaces: it may have been delivered already."""
+    """A reader never replaces the end events of another reader, because they may already have been delivered."""
     path = str(tmp_path / "ends")
     for content in (b"first", b"second"):
         orphans._create_whole(path, content)
@@ -354,7 +356,7 @@ def test_who_is_first_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("moment", ["os.fsync", "os.link", "os.unlink"])
 def test_a_reader_is_killed_in_the_middle(dead: Lab, moment: str) -> None:
-    """A reader that dies on the way leaves nothing half; the next one does the rest."""
+    """A reader that is killed midway leaves no partial file, and the next reader finishes the work."""
     reader = dead.python(
         READER + f"import os, signal\n{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "close_orphaned_spans(Project(os.getcwd()))"
@@ -367,7 +369,7 @@ def test_a_reader_is_killed_in_the_middle(dead: Lab, moment: str) -> None:
 
 
 def test_a_file_system_without_links(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there are no hard links the ends are written all the same."""
+    """End events are also written on a file system without hard links."""
 
     def refuse(*_: str) -> None:
         raise PermissionError
@@ -379,24 +381,24 @@ def test_a_file_system_without_links(dead: Lab, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_where_locks_are_unknown_nobody_is_dead(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that knows no locks gives no proof of a death."""
+    """On a file system without locks no process counts as dead, because nothing proves it."""
     monkeypatch.setattr(locks, "_lock", lambda *_, **__: None)
     orphans.close_orphaned_spans(dead.project)
     assert not ends(dead)
 
 
 def test_a_journal_of_another_user_is_left_alone(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its owner could not read what we would write."""
+    """A journal of another user is not written to, because its owner could not read the new file."""
     monkeypatch.setattr(os, "geteuid", lambda: os.stat(dead.journal).st_uid + 1)
     orphans.close_orphaned_spans(dead.project)
     assert not ends(dead)
 
 
-# -- what is not there -------------------------------------------------------------------------------------------------
+# -- missing and damaged events ----------------------------------------------------------------------------------------
 
 
 def test_a_damaged_end_is_no_death(lone: Lab) -> None:
-    """A test whose end cannot be read has not crashed when its session has ended: that is all that is known."""
+    """A test with an unreadable end event does not count as crashed if its session has ended."""
     suite(lone, "def test_one(): pass\ndef test_two(): pass")
     assert lone._run(session(), {}).returncode == 0
     (segment,) = lone.segments()
@@ -408,7 +410,7 @@ def test_a_damaged_end_is_no_death(lone: Lab) -> None:
 
 
 def test_a_session_whose_end_was_lost_is_ended(lone: Lab) -> None:
-    """A last word that did not fit on the disk makes a session end as failed: nobody can know better."""
+    """A session whose end event was lost is closed as failed, because its real outcome is unknown."""
     suite(lone, "def test_one(): pass")
     lone._run(session(), {})
     (segment,) = lone.segments()
@@ -419,7 +421,7 @@ def test_a_session_whose_end_was_lost_is_ended(lone: Lab) -> None:
 
 
 def test_the_end_of_a_start_as_long_as_can_be(tmp_path: Path) -> None:
-    """An end stays as short as events are, though it repeats its start."""
+    """An end event stays within the size limit, although it repeats the facts of a start event of maximum size."""
     ids = ("ab" * 16, "cd" * 8)
     metadata = {"workflow": "pytest", "action": "test", "long": "x" * (16 * 1024 - 400)}
     start = Event("w-1", "TEST_STARTED", "t", "started", "2026-01-31T10:15:00.858Z", "s", *ids, None, metadata)

@@ -1,6 +1,6 @@
-"""Producers, relays and readers are killed again and again, at random moments; in the end nothing is missing.
+"""Producers, relays and readers are killed at random moments again and again, and no event is lost.
 
-The short form is part of the suite. ``KILLS=300`` makes it a long one; ``SEED=…`` repeats a run's choices.
+The suite runs a short form. ``KILLS=300`` makes a long one; ``SEED=…`` repeats a run's random choices.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 KILLS = int(os.environ.get("KILLS", "16"))
 SEED = int(os.environ.get("SEED", "20260131"))
 MOST_SECONDS = 1.0 * KILLS
-"""When to stop killing, on a slow machine."""
+"""Seconds after which the killing stops on a slow machine."""
 
 SUITE = """
 import pytest, time
@@ -62,10 +62,10 @@ READERS = {name: [sys.executable, "-m", "pytest_swarmtask", name] for name in ("
 
 
 class Killer:
-    """Starts things and kills them.
+    """Starts processes and kills them.
 
     Attributes:
-        kills: how many of what were killed.
+        kills: how many processes of each kind were killed.
         promised: the ids of events whose call had returned.
     """
 
@@ -77,7 +77,7 @@ class Killer:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def round(self) -> None:
-        """Have one producer at work, perhaps with a reader, and kill some of them and the relay."""
+        """Start one producer and perhaps a reader, and kill some of them and the relay."""
         choose = self._random
         kind = choose.choice(list(PRODUCERS))
         producer = self._start(PRODUCERS[kind])
@@ -109,12 +109,12 @@ class Killer:
 
     def _kill(self, what: str, pids: list[int]) -> None:
         for pid in pids:
-            with suppress(ProcessLookupError):  # it has just ended
+            with suppress(ProcessLookupError):  # the process has just ended
                 os.kill(pid, signal.SIGKILL)
                 self.kills[what] += 1
 
     def _finish(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait a moment for its end, take down what it has left, and remember what it was promised."""
+        """Wait briefly for the end of a process, kill the rest of its group, and keep the event ids that it printed."""
         with suppress(subprocess.TimeoutExpired):
             process.wait(self._random.uniform(0, 0.5))
         with suppress(ProcessLookupError, PermissionError):
@@ -125,7 +125,7 @@ class Killer:
 
 
 def moody(choose: random.Random) -> object:
-    """Return how a webhook answers that mostly works."""
+    """Return the answers of a webhook that works most of the time."""
 
     def answer(_: Arrival) -> Answer:
         mood = choose.random()
@@ -145,7 +145,7 @@ def lines(lab: Lab) -> list[Json]:
 
 
 def check_history(lab: Lab, journaled: dict[str, Json]) -> None:
-    """See that the history, whose readers were killed, holds each event once, and is as one that is made anew."""
+    """Check that the history has each event once and equals a newly built history, although its readers were killed."""
     assert lab.run("report", "--json").returncode in (0, 1)
     held = [json.loads(line) for (line,) in rows(lab.journal, "SELECT line FROM event")]
     assert {event["id"]: event for event in held} == journaled
@@ -158,10 +158,9 @@ def check_history(lab: Lab, journaled: dict[str, Json]) -> None:
 
 @pytest.mark.parametrize("batch", [False, True], ids=["single", "batch"])
 def test_nothing_is_lost(lab: Lab, receiver: Receiver, batch: bool) -> None:
-    """Whatever was killed: each event was kept, was delivered, unchanged, is in the history once; each span of the dead
-    was ended once."""
+    """Every event is kept, delivered unchanged and in the history once, and each span of a dead process ends once."""
     (lab.root / "test_it.py").write_text(SUITE)
-    lab.environ["TASKMASTER_WEBHOOK_URL"] = ""  # a second endpoint would deliver what the first one has lost
+    lab.environ["TASKMASTER_WEBHOOK_URL"] = ""  # a second endpoint could hide losses of the first
     lab.webhooks({"name": "hook", "url": receiver.url, "batch": batch, "max_events": 20, "max_age": 0.05})
     receiver.answer = moody(random.Random(SEED))  # type: ignore[assignment]
     killer = Killer(lab, SEED + batch)

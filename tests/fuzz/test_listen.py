@@ -1,4 +1,4 @@
-"""Whatever bytes come over whatever connection, `listen` goes on serving those who mean it."""
+"""`listen` keeps serving honest senders, whatever bytes arrive on other connections."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WAIT = 30.0
 
 
 class Listening:
-    """`listen` within this process, with a secret; what its threads raise is kept."""
+    """`listen` in this process, with a secret; it keeps the exceptions of its threads."""
 
     def __init__(self) -> None:
         receiver = server.Receiver(Printer(as_json=False), [KEY], None, None, hang=False)
@@ -42,11 +42,11 @@ class Listening:
         return socket.create_connection(("127.0.0.1", self.server.server_port), timeout=WAIT)
 
     def exchange(self, data: bytes) -> bytes:
-        """Send raw bytes and no more, and return all that comes back."""
+        """Send raw bytes, close the sending side, and return the whole answer."""
         answer = b""
         with self.connect() as connection, suppress(ConnectionError):
             connection.sendall(data)
-            with suppress(OSError):  # it has been reset already
+            with suppress(OSError):  # the server has already reset the connection
                 connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65536):
                 answer += piece
@@ -140,10 +140,13 @@ class TestHostileBodies:
         ids=lambda data: repr(data[:6]),
     )
     def test_chunks_are_not_taken(self, there: Listening, data: bytes) -> None:
-        """The length is wanted beforehand, so that nothing is read that is refused in the end."""
+        """Chunked bodies are refused: `listen` needs the length first, so it reads no body that it later rejects."""
         for more in ((), (("content-length", "5"),)):
             start = head(("transfer-encoding", "chunked"), *more)
-            assert there.exchange(start + data)[9:12] in (b"411", b"")  # nothing, where what we still sent reset it
+            assert there.exchange(start + data)[9:12] in (
+                b"411",
+                b"",
+            )  # empty if the unread rest of our bytes reset the connection
         assert there.post(HONEST) == b"200"
 
     def test_a_body_too_large_is_refused_before_it_is_sent(self, there: Listening) -> None:
@@ -160,7 +163,10 @@ class TestHostileBodies:
 
 class TestSlowClients:
     def test_they_hold_up_nobody(self, there: Listening) -> None:
-        """Each waits in a thread of its own: within the first line, the headers, the body."""
+        """Slow connections block no other sender, because each waits in its own thread.
+
+        The connections stop in the first line, in the headers, and in the body.
+        """
         whole = request(HONEST)
         with ExitStack() as stack:
             slow = [stack.enter_context(there.connect()) for _ in range(60)]

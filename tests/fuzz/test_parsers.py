@@ -1,4 +1,4 @@
-"""What others write never makes our parsers raise anything but the error that they promise."""
+"""On any foreign input, our parsers raise no exception other than their documented error."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BODIES: st.SearchStrategy[dict[str, Any]] = st.deferred(
         {}, optional={"event_type": SAID, "type": SAID, "id": JSON, "data": BODIES | JSON, "customData": BODIES}
     )
 )
-"""Objects that look like events, CloudEvents and CDEvents, or nearly."""
+"""Objects that are, or almost are, events, CloudEvents and CDEvents."""
 anything = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 

@@ -1,4 +1,4 @@
-"""Journals made by hand, as processes would have written them, and what a history holds of them."""
+"""Journals written by hand as processes would write them, and the contents of their history."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pytest_swarmtask.history.ingest import Ingested, ingest
 from tests.lab import project_of
 
 BASE = time.time() - 200_000
-"""When the first things happened: lately, or retention would find them too old."""
+"""Time of the first events; recent, because retention would delete older ones."""
 ENDINGS = {"passed": "TEST_PASSED", "failed": "TEST_FAILED", "skipped": "TEST_SKIPPED"}
 
 
 class Process:
-    """A process that writes one segment of a run; each event comes a second after the one before."""
+    """A process that writes one segment of a run; each event comes a second after the previous one."""
 
     def __init__(self, journal: Path, trace_id: str, began: float = BASE) -> None:
         journal.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -34,7 +34,7 @@ class Process:
         self.path = journal / f"{stamp}-{trace_id}-{self.ids.writer}-local.jsonl"
 
     def event(self, event_type: str, task: str, span: str, parent: str | None = None, **metadata: Any) -> Event:
-        """Return one event, a second later than the one before."""
+        """Return one event, a second later than the previous one."""
         self.now += 1
         at = self._clock.timestamp(self.now)
         status = event_type.partition("_")[2].lower()
@@ -46,7 +46,7 @@ class Process:
             file.writelines(event.encode() for event in events)
 
     def session(self, tests: dict[str, str], **facts: Any) -> list[Event]:
-        """Return the events of a pytest session with tests that end like this."""
+        """Return the events of a pytest session whose tests have these outcomes."""
         session = self.ids.span()
         events = [self.event("TASK_STARTED", "pytest_run", session, None, action="session", **facts)]
         for test, outcome in tests.items():
@@ -60,26 +60,26 @@ class Process:
 
 
 def run(journal: Path, number: int, tests: dict[str, str], **facts: Any) -> Process:
-    """Write the session of one run; a later number is a later run."""
+    """Write the session of one run; a higher number is a later run."""
     process = Process(journal, f"{number:032x}", BASE + number * 1000)
     process.write(process.session(tests, **facts))
     return process
 
 
 def take_in(journal: Path) -> Ingested:
-    """Take a journal into its history."""
+    """Import a journal into its history."""
     with closing(connect(project_of(journal).history)) as db:
         return ingest(db, project_of(journal))
 
 
 def rows(journal: Path, query: str) -> list[tuple[Any, ...]]:
-    """Ask a history as any other program would: with nothing but SQLite."""
+    """Query a history with plain SQLite, as any other program would."""
     with closing(sqlite3.connect(f"file:{project_of(journal).history}?mode=ro", uri=True)) as db:
         return db.execute(query).fetchall()
 
 
 def content(journal: Path) -> list[object]:
-    """Return all that a history tells, without its own numbers."""
+    """Return the rows of all views of a history."""
     views = ("runs", "spans", "events", "tests", "failures", "flaky", "slowest")
     return [sorted(map(repr, rows(journal, f"SELECT * FROM {view}"))) for view in views]
 

@@ -1,4 +1,4 @@
-"""The file of the history: private, of a known schema, and no reader's trouble when it is damaged, newer or locked."""
+"""The history's file is private, has a known schema, and serves readers if it is damaged, newer or locked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TESTS = {f"test_{n}": "passed" for n in range(200)}
 
 
 def told(journal: Path, timeout: float = 10.0) -> tuple[int, list[str]]:
-    """Ask for the last runs; return how many there are, and what a person is told."""
+    """Query the last runs; return their number and the messages for the user."""
     notes: list[str] = []
     found = query_history(
         project_of(journal), lambda db: last_runs(db, 100), environ={}, timeout=timeout, say=notes.append
@@ -49,7 +49,7 @@ def test_it_is_private_and_readers_do_not_wait_for_writers(journal: Path) -> Non
 
 
 def test_a_newer_version_is_refused(journal: Path) -> None:
-    """It is left as it is, and the message says what to do."""
+    """A history of a newer version stays unchanged, and the message says what to do."""
     run(journal, 1, TESTS)
     take_in(journal)
     with closing(sqlite3.connect(project_of(journal).history)) as db:
@@ -67,7 +67,7 @@ def test_a_newer_version_is_refused(journal: Path) -> None:
 
 
 def test_an_older_one_is_brought_forward(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in it stays, and what comes with the new schema is there."""
+    """A history of an older version is migrated: its rows stay, and it gets the columns of the new schema."""
     run(journal, 1, TESTS)
     take_in(journal)
     before = event_ids(journal)
@@ -103,7 +103,7 @@ def damage(path: Path, where: str) -> None:
 
 @pytest.mark.parametrize("where", ["all of it", "its first page", "its pages", "its end"])
 def test_a_corrupt_one_is_moved_aside(journal: Path, where: str) -> None:
-    """It is kept, and the history is made anew from the journal."""
+    """A corrupt history is moved aside, and a new one is built from the journal."""
     for number in range(3):
         run(journal, number, TESTS)
     take_in(journal)
@@ -121,7 +121,7 @@ def test_a_corrupt_one_is_moved_aside(journal: Path, where: str) -> None:
 
 
 def test_many_find_it_corrupt_at_once(journal: Path) -> None:
-    """It is moved aside once, and all of them get their answer."""
+    """If several readers find the history corrupt at once, it is moved aside once, and all readers get their answer."""
     for number in range(3):
         run(journal, number, TESTS)
     take_in(journal)
@@ -137,7 +137,7 @@ def test_many_find_it_corrupt_at_once(journal: Path) -> None:
 
 
 def test_one_that_is_locked_is_waited_for_within_bounds(journal: Path) -> None:
-    """A reader tells what is there already and that there is more to come; where nothing can be told, it says why."""
+    """A reader of a locked history waits briefly, then shows the imported runs and a note, or fails with a reason."""
     run(journal, 1, TESTS)
     take_in(journal)
     run(journal, 2, TESTS)
@@ -168,7 +168,7 @@ def test_looking_at_nothing_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_written(journal: Path) -> None:
-    """What the journal holds is told nevertheless."""
+    """In a read-only journal, reports still show the events of the journal."""
     run(journal, 1, TESTS)
     command = [*bound_by_modes(), sys.executable, "-m", "pytest_swarmtask", "report", "--json"]
     journal.chmod(0o500)
@@ -183,7 +183,7 @@ def test_where_nothing_can_be_written(journal: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
 def test_the_journal_of_another_user(journal: Path) -> None:
-    """Root looks at it, and leaves nothing that its owner could not read."""
+    """Root can read another user's journal and leaves no file there that its owner could not read."""
     run(journal, 1, TESTS)
     os.chown(journal, 12345, 12345)
     assert told(journal) == (1, [])

@@ -1,4 +1,4 @@
-"""docs/history.md: its commands run, and its views, fields and options are those that there are."""
+"""The commands in docs/history.md run, and its views, fields and options are exactly the existing ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMANDS = re.findall(r"^\$ (.*)$", TEXT, re.MULTILINE)
 
 
 def columns(first: str) -> dict[str, list[str]]:
-    """Return what the last column of a table names in code, by its rows."""
+    """Return the code words in the last column of a table, by row."""
     table = TEXT.partition(f"\n| {first} |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", table, re.MULTILINE)
     return {name: re.findall(r"`(\w+)`", rest.rpartition(" | ")[2] if first == "view" else rest) for name, rest in rows}
@@ -31,8 +31,8 @@ def columns(first: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[:60])
 def test_a_command(shop: Shop, command: str, tmp_path: Path) -> None:
-    """It does what it says: it ends well, and has something to tell."""
-    shop.swarmtask("report")  # there is a history
+    """A documented command succeeds and prints something."""
+    shop.swarmtask("report")  # creates the history
     tool = command.split(maxsplit=1)[0]
     if tool == "sqlite3" and shutil.which(tool) is None:
         pytest.skip("sqlite3 is not installed")

@@ -1,4 +1,4 @@
-"""Who fills the history besides readers: the relay at its end, and whoever prunes the journal, before that."""
+"""Besides readers, two others fill the history: a relay at its end, and the retention of the journal beforehand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DAY = 86400.0
 
 
 def test_the_relay_at_its_end(lab: Lab, receiver: Receiver) -> None:
-    """Nobody has asked anything yet, and the run is there."""
+    """A relay imports its run into the history at its end, before any reader asks."""
     lab.record(3)
     receiver.wait(3)
     lab.wait_for_end()
@@ -20,7 +20,7 @@ def test_the_relay_at_its_end(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_before_the_journal_is_pruned(lab: Lab) -> None:
-    """What retention takes away has been taken into the history first."""
+    """Retention imports events into the history before it deletes them from the journal."""
     lab.record(3, TASKMASTER_WEBHOOK_URL="")
     config = lab.root / ".taskmaster" / "config" / "workflow.yaml"
     config.parent.mkdir(exist_ok=True)

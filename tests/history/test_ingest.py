@@ -1,4 +1,4 @@
-"""Each event of the journal is in the history exactly once, whatever is killed, and whoever reads at the same time."""
+"""The history has each journaled event exactly once, even with killed or simultaneous readers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TESTS = {f"tests/test_a.py::test_{n}": ("passed", "failed", "skipped")[n % 3] fo
 
 
 def reader(journal: Path, batch: int) -> subprocess.Popen[bytes]:
-    """Start a process that takes the journal in, in small transactions."""
+    """Start a process that imports the journal in small transactions."""
     command = [sys.executable, "-c", READER, str(journal.parents[1]), str(batch)]
     return subprocess.Popen(command, env=clean_environ(), stdout=subprocess.PIPE)
 
@@ -46,7 +46,7 @@ def reader(journal: Path, batch: int) -> subprocess.Popen[bytes]:
 
 
 def test_each_event_once(journal: Path) -> None:
-    """What was taken in is not taken in again; what comes later is."""
+    """An imported event is not imported again, and later events are imported."""
     process = run(journal, 1, TESTS)
     count = 2 * len(TESTS) + 2
     assert take_in(journal) == Ingested(count, 0)
@@ -58,7 +58,7 @@ def test_each_event_once(journal: Path) -> None:
 
 
 def test_a_segment_that_was_copied(journal: Path) -> None:
-    """A copy of a segment under another name, as when journals are gathered, doubles nothing."""
+    """A copied segment under another name, as when journals are collected, doubles no event."""
     process = run(journal, 1, TESTS)
     take_in(journal)
     before = content(journal)
@@ -69,7 +69,7 @@ def test_a_segment_that_was_copied(journal: Path) -> None:
 
 
 def test_a_line_that_is_still_being_written(journal: Path) -> None:
-    """A last line without its newline is left until it has one."""
+    """A last line without a newline is not imported until the newline is there."""
     process = Process(journal, "1" * 32)
     first, second = (process.event("TASK_STARTED", name, process.ids.span()).encode() for name in "ab")
     process.path.write_bytes(first + second[:40])
@@ -79,7 +79,7 @@ def test_a_line_that_is_still_being_written(journal: Path) -> None:
 
 
 def test_lines_that_are_no_events(journal: Path) -> None:
-    """They are counted, and what is around them is taken in."""
+    """Lines that are not events are counted, and the lines around them are imported."""
     process = Process(journal, "1" * 32)
     good = process.event("TASK_STARTED", "good", process.ids.span()).encode()[:-1]
     foreign = [b"", b"{", b"[]", b"\xff\xfe", good[:60], good.replace(b"TASK_", b"TUSK_"), good.replace(b"{}", b"[]")]
@@ -100,7 +100,7 @@ def test_segments_that_retention_has_removed_stay(journal: Path) -> None:
 
 
 def test_nothing_new_writes_nothing(journal: Path) -> None:
-    """A reader that finds nothing new waits for nobody who writes, and keeps nobody from it."""
+    """A reader without new events neither waits for a writer nor blocks one."""
     run(journal, 1, TESTS)
     take_in(journal)
     path = project_of(journal).history
@@ -109,13 +109,13 @@ def test_nothing_new_writes_nothing(journal: Path) -> None:
         assert ingest(db, project_of(journal)) == Ingested(0, 0)
 
 
-# -- whatever the order --------------------------------------------------------------------------------------------
+# -- any order -----------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(12)), batch=st.integers(1, 5))
 def test_the_order_does_not_matter(tmp_path_factory: pytest.TempPathFactory, order: list[int], batch: int) -> None:
-    """In whichever order, segments and transactions the events arrive, the same history comes of them."""
+    """Any order of events, segments and transactions results in the same history."""
     events = _two_processes()
     histories = []
     for arrangement, size in ((list(range(12)), 100), (order, batch)):
@@ -145,7 +145,7 @@ LINE = Process(Path(os.devnull).parent, "3" * 32).event("TEST_PASSED", "t", "4" 
 
 
 def with_metadata(value: object) -> bytes:
-    """Return a line that has a value wherever something is kept of the metadata."""
+    """Return a line with this value in every metadata field that the history stores."""
     fields = json.loads(LINE)
     names = ("outcome", "error", "duration", "attempt", "exit_code", "worker", "command", "arguments", "coverage")
     facts = {"action": "session", "dirty": value, "commit": value, "branch": value, "host": value}
@@ -168,7 +168,7 @@ def with_metadata(value: object) -> bytes:
     )
 )
 def test_any_line_is_taken(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    """Whatever stands in the journal, every line is an event or counted as none, and nothing is raised."""
+    """Every line of the journal, whatever it contains, is imported or counted as no event, and nothing is raised."""
     journal = tmp_path_factory.mktemp("project") / ".taskmaster" / "events"
     process = Process(journal, "3" * 32)
     process.path.write_bytes(data.replace(b"\n", b" ") + b"\n" + LINE)
@@ -177,11 +177,11 @@ def test_any_line_is_taken(tmp_path_factory: pytest.TempPathFactory, data: bytes
     assert found.events >= 1
 
 
-# -- whatever is killed --------------------------------------------------------------------------------------------
+# -- killed readers ------------------------------------------------------------------------------------------------
 
 
 def test_killed_at_any_point(journal: Path) -> None:
-    """A reader that is killed in the middle, again and again, has neither lost nor doubled anything."""
+    """A reader that is killed again and again midway neither loses nor doubles an event."""
     for number in range(40):
         run(journal, number, TESTS, branch="main")
     chance = random.Random(6)
@@ -238,7 +238,7 @@ for statement in itertools.count(1):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_killed_at_each_statement(journal: Path) -> None:
-    """Whichever statement is the last one of a reader, the next one leaves nothing out and doubles nothing."""
+    """If a reader is killed at any SQL statement, the next reader completes the import and doubles nothing."""
     run(journal, 1, dict(list(TESTS.items())[:4]))
     command = [sys.executable, "-c", DYING, str(journal.parents[1])]
     done = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, timeout=120, check=True)
@@ -249,7 +249,7 @@ def test_killed_at_each_statement(journal: Path) -> None:
 
 
 def test_two_readers_at_once(journal: Path) -> None:
-    """Both succeed, and each event is there once."""
+    """If two readers import at once, both succeed, and each event is there once."""
     for number in range(30):
         run(journal, number, TESTS)
     readers = [reader(journal, 11) for _ in range(3)]

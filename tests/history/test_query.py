@@ -1,4 +1,4 @@
-"""Since when, how long as a rule, and what a run is: answers from pasts made by hand."""
+"""Failure streaks, usual durations and the state of a run, computed from journals written by hand."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ENDINGS = (("TEST_FAILED", "crashed"), ("TEST_PASSED", "passed"))
 
 
 def asked(journal: Path, question: Callable[..., Any], *arguments: Any) -> Any:
-    """Take the journal in, and ask."""
+    """Import the journal, and query the history."""
     take_in(journal)
     with closing(connect(project_of(journal).history)) as db:
         return question(db, *arguments)
 
 
 def past(journal: Path, outcomes: Iterable[tuple[str, str]]) -> query.Failure:
-    """Write runs in which one test ended like this on these branches, and return what the last one tells of it."""
+    """Write runs of one test with these outcomes and branches, and return the failure that the last run reports."""
     for number, (outcome, branch) in enumerate(outcomes):
         run(journal, number, {"test_a": outcome}, branch=branch, commit=f"c{number}")
     (last,) = asked(journal, query.last_runs, 1)
@@ -51,7 +51,7 @@ def past(journal: Path, outcomes: Iterable[tuple[str, str]]) -> query.Failure:
     ],
 )
 def test_since_when(journal: Path, outcomes: str, streak: int, since: str, *, new: bool) -> None:
-    """Failures in a row on this branch (small letters); skips neither end nor lengthen them, nor do other branches."""
+    """A failure streak counts failures on this branch (lower case); skips and other branches do not change it."""
     words = {"p": "passed", "f": "failed", "s": "skipped"}
     told = past(journal, [(words[o.lower()], "main" if o.islower() else "other") for o in outcomes])
     assert (told.streak, told.since_commit, told.new) == (streak, since, new)
@@ -59,7 +59,7 @@ def test_since_when(journal: Path, outcomes: str, streak: int, since: str, *, ne
 
 
 def test_what_failed_besides_tests(journal: Path) -> None:
-    """A build that failed is told of; the make target around it is not, nor the session around a failed test."""
+    """A failed build is listed as a failure; its make target and the session of a failed test are not."""
     process = Process(journal, "a" * 32)
     outer, build = process.ids.span(), process.ids.span()
     process.write([process.event("TASK_STARTED", "ci", outer), process.event("BUILD_STARTED", "app", build, outer)])
@@ -75,7 +75,7 @@ def test_what_failed_besides_tests(journal: Path) -> None:
 
 
 def test_a_run_that_is_not_over(journal: Path) -> None:
-    """It is unfinished until its outermost task has ended; then it has a duration."""
+    """A run is unfinished until its outermost task has ended; then it has a duration."""
     process = Process(journal, "b" * 32)
     events = process.session({"test_a": "passed", "test_b": "passed"}, branch="main", python="3.12.1")
     process.write(events[:4])
@@ -88,7 +88,7 @@ def test_a_run_that_is_not_over(journal: Path) -> None:
 
 
 def test_a_run_that_was_killed(journal: Path) -> None:
-    """It lasted until its last sign of life, however late somebody notices."""
+    """The duration of a killed run ends with its last sign of life, however late its crash is noticed."""
     process = Process(journal, "c" * 32)
     process.write(process.session({"test_a": "passed", "test_b": "passed"})[:4])
     os.utime(process.path, (process.now - 2, process.now - 2))
@@ -98,7 +98,7 @@ def test_a_run_that_was_killed(journal: Path) -> None:
 
 
 def test_what_a_test_usually_takes(journal: Path) -> None:
-    """The median of the last ten earlier durations of the test; a build of the same name does not count."""
+    """A test's usual duration is the median of its last ten earlier ones, without a build of the same name."""
     for number, seconds in enumerate([999.0, *[100.0] * 5, 1.0, *[2.0] * 4, 30.0]):
         process = Process(journal, f"{number:032x}", 1.7e9 + number)
         events = [process.event("BUILD_COMPLETED", "app", process.ids.span(), duration=0.0)] * 2
@@ -111,7 +111,7 @@ def test_what_a_test_usually_takes(journal: Path) -> None:
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_an_ending_that_comes_twice(journal: Path, order: tuple[int, int]) -> None:
-    """The later one holds, in whichever order they are read."""
+    """If a span has two end events, the later one counts, whichever is read first."""
     process = Process(journal, "c" * 32)
     span = process.ids.span()
     endings = [process.event(kind, "test_a", span, outcome=word) for kind, word in ENDINGS]

@@ -1,4 +1,4 @@
-"""History is kept as long as the configuration says, and what is too old or too much goes run by run."""
+"""The history keeps runs as long as configured; old and excess runs are deleted one whole run at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TESTS = {f"test_{n}": "passed" for n in range(300)}
 
 
 def test_what_is_too_old_goes(journal: Path) -> None:
-    """With all that belongs to it; and it does not come back from the journal, where it still stands."""
+    """An old run is deleted with all its rows, and is not imported again from the journal, which still has it."""
     for number in range(4):
         run(journal, number, {"test_a": "passed", f"test_{number}": "passed"})
     take_in(journal)
@@ -37,7 +37,7 @@ def test_what_is_too_old_goes(journal: Path) -> None:
 
 
 def test_what_is_too_much_goes(journal: Path) -> None:
-    """The file becomes smaller; the newest run stays, however small the limit."""
+    """Deleting excess runs makes the file smaller, and the newest run stays however small the limit is."""
     for number in range(6):
         run(journal, number, TESTS)
     take_in(journal)
@@ -52,7 +52,7 @@ def test_what_is_too_much_goes(journal: Path) -> None:
 
 
 def test_it_follows_the_configuration_now_and_then(journal: Path) -> None:
-    """Readers apply it when they take something in, at most once an hour."""
+    """Readers apply the configured retention when they import events, at most once an hour."""
     config = journal.parent / "config" / "workflow.yaml"
     config.parent.mkdir()
     config.write_text(f"monitoring:\n  retention:\n    history_age: {int(time.time() - BASE - 2000)}\n")
@@ -67,7 +67,7 @@ def test_it_follows_the_configuration_now_and_then(journal: Path) -> None:
 
 
 def test_a_configuration_that_cannot_be_followed(journal: Path) -> None:
-    """It keeps nobody from the history."""
+    """An invalid configuration does not stop readers from using the history."""
     config = journal.parent / "config" / "workflow.yaml"
     config.parent.mkdir()
     config.write_text("monitoring: [")

@@ -1,4 +1,4 @@
-"""The relay's quick way to read a line reads what the ordinary one does."""
+"""The relay's fast decoder of a line returns the same as the ordinary decoder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINE = Event(
 
 
 def made_of(line: bytes, way: Callable[[bytes], Event]) -> list[str]:
-    """Return what a way makes of a line: the event's fields, or the words of the error."""
+    """Return a decoder's result for a line: the fields of the event, or the message of the error."""
     try:
         event = way(line)
     except JournalError as error:
@@ -50,13 +50,13 @@ def made_of(line: bytes, way: Callable[[bytes], Event]) -> list[str]:
     ],
 )
 def test_alike(old: bytes, new: bytes) -> None:
-    """Whatever stands in a line, both ways find the same, or the same to complain of."""
+    """For any line, both decoders return the same event or the same error message."""
     line = LINE.replace(old, new)
     assert made_of(line, decode) == made_of(line, Event.decode)
 
 
 @given(st.binary(max_size=40), st.integers(0, len(LINE)))
 def test_alike_when_damaged(noise: bytes, place: int) -> None:
-    """So they do when a line was damaged in any place."""
+    """Both decoders also agree on a line with damage at any position."""
     line = LINE[:place] + noise + LINE[place + len(noise) :]
     assert made_of(line, decode) == made_of(line, Event.decode)

@@ -1,4 +1,4 @@
-"""Locks that tell the living from the dead."""
+"""Locks that distinguish live processes from dead ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> str:
 
 
 def hold(path: str) -> subprocess.Popen[str]:
-    """Start a process that holds the lock until its stdin ends."""
+    """Start a process that keeps the lock until its stdin ends."""
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -42,13 +42,13 @@ def end(holder: subprocess.Popen[str]) -> None:
 
 
 def test_a_file_that_is_not_there_is_not_locked(path: str) -> None:
-    """Asking makes no file."""
+    """Checking the lock of a missing file creates no file."""
     assert not locks.is_locked(path)
     assert not os.path.exists(path)
 
 
 def test_one_holder(path: str) -> None:
-    """Only one gets the lock, until it closes; asking disturbs nobody."""
+    """Only one process gets the lock until it closes the file, and checking a lock does not disturb its owner."""
     fd = locks.open_locked(path)
     assert fd is not None
     assert locks.is_locked(path)
@@ -61,7 +61,7 @@ def test_one_holder(path: str) -> None:
 
 
 def test_another_process_holds_it(path: str) -> None:
-    """What another process holds is seen as held, and free as soon as it has ended."""
+    """A lock of another process is seen as locked, and is free as soon as that process ends."""
     holder = hold(path)
     assert locks.is_locked(path)
     assert locks.open_locked(path) is None
@@ -70,7 +70,7 @@ def test_another_process_holds_it(path: str) -> None:
 
 
 def test_death_lets_go(path: str) -> None:
-    """A holder that is killed holds nothing any more."""
+    """Killing a process releases its locks."""
     holder = hold(path)
     holder.send_signal(signal.SIGKILL)
     end(holder)
@@ -78,7 +78,7 @@ def test_death_lets_go(path: str) -> None:
 
 
 def test_an_unlinked_lock_is_none(path: str) -> None:
-    """The lock of a file that was removed does not count for the file that has its name now."""
+    """A lock on a removed file does not count for a new file of the same name."""
     old = locks.open_locked(path)
     assert old is not None
     os.unlink(path)
@@ -90,7 +90,7 @@ def test_an_unlinked_lock_is_none(path: str) -> None:
 
 
 def test_who_only_looks_is_not_taken_for_a_holder(path: str) -> None:
-    """While others keep asking whether it is held, whoever wants the lock gets it."""
+    """A process gets a free lock even while others keep checking whether the file is locked."""
     stop = threading.Event()
 
     def ask() -> None:
@@ -113,7 +113,7 @@ def test_who_only_looks_is_not_taken_for_a_holder(path: str) -> None:
 
 
 def test_only_we_can_read_it(path: str) -> None:
-    """A lock file is private and not inherited by children."""
+    """A lock file is private, and child processes do not inherit it."""
     fd = locks.open_locked(path)
     assert fd is not None
     assert os.stat(path).st_mode & 0o777 == 0o600

@@ -1,4 +1,4 @@
-"""The journal: what is written stands, whole, under whatever happens to the writer."""
+"""The journal: written events stay whole, whatever happens to the writer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def write(recorder: Recorder, task_id: str = "a", **metadata: object) -> bool:
 
 
 def owe(recorder: Recorder) -> None:
-    """Deliver to a webhook what is written from now on, without a relay that would do it."""
+    """Make the events written from now on pending for a webhook, without a relay that would deliver them."""
     recorder.register_webhook({"name": "hook", "url": "https://example.com"}, [])
     no_relay(recorder)
 
@@ -65,7 +65,7 @@ def task_ids(root: Path) -> list[str]:
 
 
 def in_child(act: Callable[[], object]) -> int:
-    """Fork, act in the child, and return its exit code; the child leaves without the parent's clean-up."""
+    """Fork, act in the child, and return its exit code; the child exits without the parent's clean-up."""
     pid = os.fork()
     if not pid:
         code = 1
@@ -81,13 +81,13 @@ def in_child(act: Callable[[], object]) -> int:
 
 
 def test_nothing_is_made_before_the_first_event(tmp_path: Path) -> None:
-    """A recorder that records nothing leaves no trace in a project."""
+    """A recorder that records nothing leaves no file in a project."""
     make(tmp_path).close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_write_for_each_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each event reaches its segment in one write of the whole line, and a process has one segment."""
+    """Each event is written to the segment as a whole line in one write, and a process has one segment."""
     written: list[bytes] = []
     real = os.write
 
@@ -108,7 +108,7 @@ def test_one_write_for_each_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_name_of_a_segment(tmp_path: Path, recorder: Recorder) -> None:
-    """A segment's name tells when it was begun, its run, its writer and its route, and can be taken apart again."""
+    """The name of a segment contains its start time, run, writer and route, and can be parsed again."""
     write(recorder)
     (segment,) = segments(str(folder(tmp_path)))
     (event,) = read_events(tmp_path)
@@ -132,13 +132,13 @@ def test_the_name_of_a_segment(tmp_path: Path, recorder: Recorder) -> None:
     ],
 )
 def test_other_files_are_no_segments(name: str) -> None:
-    """Whatever else lies in the folder is not taken for a segment."""
+    """Other files in the folder do not count as segments."""
     assert Segment.parse(name) is None
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
 def test_private_under_any_umask(tmp_path: Path, mask: int) -> None:
-    """Folders are 0700 and files 0600 also where the umask would let everybody in; the folder ignores itself in git."""
+    """Folders are 0700 and files 0600 under any umask, and the folder tells git to ignore it."""
     before = os.umask(mask)
     try:
         recorder = make(tmp_path)
@@ -155,7 +155,7 @@ def test_private_under_any_umask(tmp_path: Path, mask: int) -> None:
 
 
 def test_git_does_not_see_it(tmp_path: Path) -> None:
-    """In a repository the journal shows up in no `git status`."""
+    """The journal does not appear in `git status`."""
     if shutil.which("git") is None:
         pytest.skip("needs git")
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
@@ -167,7 +167,7 @@ def test_git_does_not_see_it(tmp_path: Path) -> None:
 
 
 def test_a_writer_holds_its_segment(tmp_path: Path) -> None:
-    """The segment is locked from its first moment until it is closed, so that readers know a living writer."""
+    """A segment is locked from its creation until it is closed, so readers know that its writer is alive."""
     recorder = make(tmp_path)
     write(recorder)
     (segment,) = files(tmp_path)
@@ -189,7 +189,7 @@ def test_after_closing_another_segment_begins(tmp_path: Path, recorder: Recorder
 
 
 def test_threads_write_whole_lines(tmp_path: Path) -> None:
-    """Sixteen threads with 200 events each, from the very first on: one segment, every line whole and once."""
+    """Sixteen threads write 200 events each: there is one segment, and it contains every line whole and once."""
     recorder = make(tmp_path)
     ready = threading.Barrier(16)
 
@@ -212,7 +212,7 @@ def test_threads_write_whole_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("attempt", range(10))
 def test_threads_begin_one_segment(tmp_path: Path, attempt: int) -> None:
-    """Threads whose first events come at the same moment share one segment, and none is left open."""
+    """Threads whose first events come at the same moment share one segment, and no extra file stays open."""
     recorder = make(tmp_path)
     owe(recorder)
     ready = threading.Barrier(8)
@@ -232,7 +232,7 @@ def test_threads_begin_one_segment(tmp_path: Path, attempt: int) -> None:
 
 
 def test_a_forked_child_has_its_own_segment(tmp_path: Path) -> None:
-    """A child of fork without exec writes a segment of its own, with its own ids; the parent's stays locked."""
+    """A child forked without exec writes its own segment with its own ids, and the parent's segment stays locked."""
     from pytest_swarmtask.recording import recorder as recorders
 
     recorder = recorders.get_recorder(Project(str(tmp_path)))
@@ -254,7 +254,7 @@ def test_a_forked_child_has_its_own_segment(tmp_path: Path) -> None:
 
 
 def test_a_forked_child_owes_only_its_own(tmp_path: Path) -> None:
-    """What the parent wrote is not what its child waits for."""
+    """A forked child does not wait for the delivery of its parent's events."""
     from pytest_swarmtask.recording import recorder as recorders
 
     recorder = recorders.get_recorder(Project(str(tmp_path)))
@@ -270,7 +270,7 @@ def test_a_forked_child_owes_only_its_own(tmp_path: Path) -> None:
 def test_a_signal_while_a_segment_begins(
     recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """The handler of a signal that writes while the first segment is made: both events are in it."""
+    """If a signal handler writes while the first segment is created, both events are in that segment."""
     create = journals._create_locked
 
     def interrupted(path: str) -> int:
@@ -298,7 +298,7 @@ def test_a_signal_while_a_segment_begins(
 
 
 def test_a_fork_while_a_thread_writes(tmp_path: Path) -> None:
-    """A child that is forked while another thread is in the middle of writing can write at once."""
+    """A child that is forked while another thread is writing can write at once."""
     from pytest_swarmtask.recording import recorder as recorders
 
     recorder = recorders.get_recorder(Project(str(tmp_path)))
@@ -312,7 +312,7 @@ def test_a_fork_while_a_thread_writes(tmp_path: Path) -> None:
     thread.start()
 
     def child() -> None:
-        signal.alarm(20)  # ends a child that has locked itself out
+        signal.alarm(20)  # kills a child that waits for its own lock
         write(recorder, "child")
 
     try:
@@ -334,7 +334,7 @@ def _work(root: str, name: str) -> None:
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_multiprocessing(tmp_path: Path, method: str) -> None:
-    """Processes of every start method write at once, each its own segment, and nothing is lost or doubled."""
+    """With every start method, processes write at once to a segment each, and no event is lost or doubled."""
     context = multiprocessing.get_context(method)
     workers = [context.Process(target=_work, args=(str(tmp_path), f"{n}")) for n in range(3)]  # type: ignore[attr-defined]
     for worker in workers:
@@ -347,7 +347,7 @@ def test_multiprocessing(tmp_path: Path, method: str) -> None:
 
 
 def test_what_is_written_survives_a_kill(tmp_path: Path) -> None:
-    """Every event whose call has returned is in the journal after SIGKILL, and its writer is known to be dead."""
+    """After SIGKILL the journal contains every event whose call returned, and readers know that the writer is dead."""
     program = (
         "from pytest_swarmtask import AutomationIntegrator as A\n"
         "import itertools\n"
@@ -371,11 +371,11 @@ def test_what_is_written_survives_a_kill(tmp_path: Path) -> None:
     assert not locks.is_locked(str(segment))
 
 
-# -- surroundings that fail ----------------------------------------------------------------------------------------
+# -- failing surroundings ------------------------------------------------------------------------------------------
 
 
 def test_a_suite_that_closes_our_file(tmp_path: Path, recorder: Recorder) -> None:
-    """Where somebody has closed our descriptor the next event goes into another segment, and both are waited for."""
+    """If a suite closes our descriptor, the next event begins another segment, and both segments must be delivered."""
     owe(recorder)
     write(recorder, "before")
     assert recorder._journal._fd is not None
@@ -388,7 +388,7 @@ def test_a_suite_that_closes_our_file(tmp_path: Path, recorder: Recorder) -> Non
 
 
 def test_closing_what_somebody_has_closed(tmp_path: Path) -> None:
-    """A descriptor that was closed behind our back neither raises at the end nor counts as a loss."""
+    """If a suite closes our descriptor, closing the journal neither raises nor counts a loss."""
     recorder = make(tmp_path)
     write(recorder)
     assert recorder._journal._fd is not None
@@ -398,7 +398,7 @@ def test_closing_what_somebody_has_closed(tmp_path: Path) -> None:
 
 
 def test_our_descriptor_is_out_of_reach(recorder: Recorder) -> None:
-    """Our file has a high number: a suite that closes the low ones and opens its own does not get ours."""
+    """Our descriptor has a high number, so a suite that closes and opens low ones does not touch it."""
     write(recorder)
     assert recorder._journal._fd is not None
     assert recorder._journal._fd >= 900
@@ -406,7 +406,7 @@ def test_our_descriptor_is_out_of_reach(recorder: Recorder) -> None:
 
 
 def limited(size: int, act: Callable[[], None]) -> int:
-    """Act in a forked child that can make no file longer than `size` bytes."""
+    """Act in a forked child whose files cannot grow beyond `size` bytes."""
 
     def child() -> None:
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -422,7 +422,7 @@ def raise_limit() -> None:
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    """Where a file can grow no more: what does not fit is counted as lost with the reason, and nothing is raised."""
+    """On a full disk an event is counted as lost, with the reason, and nothing is raised."""
 
     def child() -> None:
         recorder = make(tmp_path)
@@ -440,7 +440,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_after_a_torn_line_a_fresh_one(tmp_path: Path) -> None:
-    """Once there is room again the next line starts on a fresh line: only the torn one is lost."""
+    """When a full disk has space again, the next event starts on a fresh line, so only the torn one is lost."""
 
     def child() -> None:
         recorder = make(tmp_path)
@@ -461,7 +461,7 @@ def test_after_a_torn_line_a_fresh_one(tmp_path: Path) -> None:
 
 
 def test_a_torn_end_is_not_waited_for(tmp_path: Path) -> None:
-    """What is owed ends with the last whole line: nobody waits for the torn one to be delivered."""
+    """Only whole lines must be delivered, so nothing waits for the delivery of a torn line."""
 
     def child() -> None:
         recorder = make(tmp_path)
@@ -480,8 +480,8 @@ def test_a_torn_end_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_to() -> None:
-    """In a read-only checkout nothing is raised and the loss is counted."""
-    with tempfile.TemporaryDirectory() as root:  # where somebody else than root can get to
+    """In a read-only checkout nothing is raised, and the loss is counted."""
+    with tempfile.TemporaryDirectory() as root:  # a folder that other users can reach
         os.chmod(root, 0o555)
 
         def child() -> None:
@@ -498,7 +498,7 @@ def test_a_folder_that_cannot_be_written_to() -> None:
 
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
-    """Where the journal's folder cannot be made nothing is raised, the loss is counted, and the reason is kept."""
+    """If a file is in the place of the journal's folder, nothing is raised, and the loss and its reason are kept."""
     (tmp_path / ".taskmaster").write_text("in the way")
     recorder = make(tmp_path)
     owe(recorder)
@@ -509,7 +509,7 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_vanishes(tmp_path: Path) -> None:
-    """A journal that is removed under a running writer is a loss that is told, not an exception."""
+    """A journal that is removed under a running writer is a reported loss, not an exception."""
     recorder = make(tmp_path)
     write(recorder)
     shutil.rmtree(folder(tmp_path))
@@ -523,7 +523,7 @@ def test_a_folder_that_vanishes(tmp_path: Path) -> None:
 
 
 def test_no_descriptors_left(tmp_path: Path) -> None:
-    """Without a descriptor to open the segment with, the event is counted as lost; the next one is written."""
+    """If there is no descriptor left for the segment, the event counts as lost, and the next event is written."""
 
     def child() -> None:
         recorder = make(tmp_path)
@@ -540,7 +540,7 @@ def test_no_descriptors_left(tmp_path: Path) -> None:
 
 
 def test_half_of_a_file_is_never_put_in_place(tmp_path: Path) -> None:
-    """A whole file that does not fit replaces nothing and leaves nothing behind."""
+    """If a new file does not fit on the disk, the old one stays unchanged, and no temporary file is left."""
     path = tmp_path / "file"
     path.write_bytes(b"as it was")
 
@@ -558,7 +558,7 @@ def test_half_of_a_file_is_never_put_in_place(tmp_path: Path) -> None:
 
 
 def test_every_truncation(tmp_path: Path) -> None:
-    """Cut off at any byte, a segment gives exactly its whole lines, with where they end."""
+    """A segment that is cut off at any byte gives exactly its whole lines, with their end offsets."""
     recorder = make(tmp_path)
     for number in range(3):
         write(recorder, f"täsk {number}")
@@ -575,7 +575,7 @@ def test_every_truncation(tmp_path: Path) -> None:
 
 
 def test_reading_on(tmp_path: Path) -> None:
-    """From each line's end a reader can go on as if it had never stopped."""
+    """A reader can continue from the end of any line and gets the same remaining lines."""
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"one\n\ntwo\nthree\ntorn")
     everything = list(read(str(path)))
@@ -585,7 +585,7 @@ def test_reading_on(tmp_path: Path) -> None:
 
 
 def test_a_long_foreign_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line longer than any event is given cut, what follows it whole, and the offsets stay true."""
+    """A foreign line longer than any event is returned truncated; the lines after it and all offsets are right."""
     monkeypatch.setattr(journals, "MAX_LINE", 1000)
     monkeypatch.setattr(journals, "_CHUNK", 300)
     path = tmp_path / "a.jsonl"
@@ -598,7 +598,7 @@ def test_a_long_foreign_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_lines_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However the reads fall, the lines come out the same."""
+    """The size of the reads does not change the lines."""
     path = tmp_path / "a.jsonl"
     content = b"\n".join(b"x" * n for n in range(30)) + b"\n"
     path.write_bytes(content)
@@ -609,14 +609,14 @@ def test_lines_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_journal_has_no_segments(tmp_path: Path) -> None:
-    """Where there is no folder, or a file instead, there are no segments."""
+    """A missing folder, or a file in its place, has no segments."""
     assert segments(str(tmp_path / "none")) == []
     (tmp_path / "file").touch()
     assert segments(str(tmp_path / "file")) == []
 
 
 def test_each_segment_has_a_name_of_its_own(tmp_path: Path) -> None:
-    """One writer may begin any number of segments within one millisecond; each is found again."""
+    """One writer can begin many segments in one millisecond, and each gets its own name and is found again."""
     writer = Journal(str(tmp_path), new_trace_id(), Ids(), Clock())
     begun = []
     for _ in range(30):

@@ -1,4 +1,4 @@
-"""The watcher: new segments are found once, and what a dead writer left open is closed."""
+"""The watcher reports each new segment once and closes the open spans of dead writers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def recorder(project: Project) -> Iterator[Recorder]:
 
 
 def test_a_segment_is_new_once(project: Project, recorder: Recorder) -> None:
-    """Each segment is returned by one call, the first of a journal too."""
+    """Each segment is returned by exactly one call, including the first segment of a journal."""
     watcher = SegmentWatcher(project)
     assert watcher.new_segments() == []
     for _ in range(2):
@@ -45,7 +45,7 @@ def test_a_segment_is_new_once(project: Project, recorder: Recorder) -> None:
 
 @pytest.mark.parametrize("tick", [60.0, 0.0], ids=["at once", "when the watcher was held up longer than that"])
 def test_two_segments_in_one_tick(project: Project, recorder: Recorder, tick: float) -> None:
-    """A segment is found although the folder's modification time stayed the same, as coarse clocks make it."""
+    """A new segment is found even if the folder's modification time did not change, as with a coarse clock."""
     watcher = SegmentWatcher(project, Timing(tick=tick))
     recorder.trigger("TASK_STARTED", "first", None, {})
     assert len(watcher.new_segments()) == 1
@@ -59,7 +59,7 @@ def test_two_segments_in_one_tick(project: Project, recorder: Recorder, tick: fl
 def test_an_unchanged_folder_is_not_listed(
     project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once the tick is over, a look at an unchanged journal costs one stat."""
+    """After one clock tick, checking an unchanged journal costs a single stat."""
     watcher = SegmentWatcher(project, Timing(tick=0.0))
     recorder.trigger("TASK_STARTED", "a", None, {})
     watcher.new_segments()
@@ -69,7 +69,7 @@ def test_an_unchanged_folder_is_not_listed(
 
 
 def test_a_living_writer_is_left_alone(project: Project, recorder: Recorder) -> None:
-    """A writer that let go of one segment and holds another has not died."""
+    """A writer that closed one segment and has another one locked is not dead."""
     watcher = SegmentWatcher(project, Timing(dead_after=0.0))
     begin(recorder)
     (first,) = watcher.new_segments()
@@ -85,7 +85,7 @@ def test_a_living_writer_is_left_alone(project: Project, recorder: Recorder) -> 
 def test_a_dead_writer(
     project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, *, presumed: bool
 ) -> None:
-    """A dead writer's spans are closed once, only after a while where it might go on in another segment."""
+    """A dead writer's spans are closed once, after a delay if the writer might continue in another segment."""
     watcher = SegmentWatcher(project)
     begin(recorder)
     recorder.close()

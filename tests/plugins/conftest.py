@@ -1,4 +1,4 @@
-"""A project, and a folder on the path into which plug-ins are installed."""
+"""A project, and a folder on the import path for installing plug-ins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.lab import Lab
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder."""
+    """The folder for installed plug-ins."""
     made = tmp_path / "site"
     made.mkdir()
     return made
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lab(tmp_path: Path, folder: Path) -> Iterator[Lab]:
-    """The project; its relays are gone when a test is over."""
+    """The project; its relays are stopped after the test."""
     made = Lab(tmp_path / "project", PYTHONPATH=str(folder))
     made.webhooks()
     yield made
@@ -29,7 +29,7 @@ def lab(tmp_path: Path, folder: Path) -> Iterator[Lab]:
 
 @pytest.fixture
 def install(folder: Path) -> Callable[[str, str], None]:
-    """What installs a plug-in of one module, as an installer leaves it: module, metadata, entry point."""
+    """Return a function that installs a one-module plug-in as an installer does: module, metadata, entry point."""
 
     def installed(name: str, code: str) -> None:
         module = f"swarmtask_{name}"

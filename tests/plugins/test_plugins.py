@@ -1,4 +1,4 @@
-"""Packages of others: what they add, what they get, and that one that fails harms nobody."""
+"""Plug-ins of other packages: what they can add, what they receive, and that a failing plug-in does no harm."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Install = Callable[[str, str], None]
 
 
 def block(language: str) -> str:
-    """Return the example in a language."""
+    """Return the example in this language from the document."""
     (found,) = re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     return str(found)
 
 
 @pytest.fixture
 def archive(lab: Lab, install: Install) -> Path:
-    """The example of the document, installed, and the file that it keeps events in."""
+    """Install the example plug-in of the document, and return the file in which it keeps events."""
     entry = re.search(r'^archive = "(.*)"$', block("toml"), re.MULTILINE)
     assert entry is not None
     assert entry[1] == "swarmtask_archive"
@@ -46,7 +46,10 @@ def read(path: Path) -> list[Json]:
 
 class TestTheExample:
     def test_its_sink_gets_events_in_a_real_relay(self, lab: Lab, archive: Path) -> None:
-        """From every way in, with what it added itself; an endpoint like any other."""
+        """A plug-in's sink gets events from pytest and from `emit`, with the metadata that the plug-in adds.
+
+        It has a status like any other endpoint.
+        """
         (lab.root / "test_it.py").write_text(TESTS)
         assert lab.pytest(ROOM="7").returncode == 1
         lab.emit("BUILD_STARTED", "b", ROOM="7")
@@ -71,9 +74,9 @@ class TestTheExample:
         assert lab.status()["endpoints"] == {}
 
     def test_the_emitter_of_recipes_finds_it(self, lab: Lab, archive: Path) -> None:
-        """Which starts without `site`."""
+        """The emitter of recipes finds a plug-in although it starts without `site`."""
         recipe = str(Path(pytest_swarmtask.__file__).parent / "recipe.py")
-        for _ in range(2):  # compiling, and with the compiled form
+        for _ in range(2):  # the first run compiles the configuration, the second uses the compiled form
             done = subprocess.run(
                 [sys.executable, "-S", recipe, "emit", "TASK_STARTED", "t"],
                 cwd=lab.root,
@@ -91,7 +94,10 @@ class TestTheExample:
         assert "BAD  plug-in broken: swarmtask-broken 1.0, swarmtask_broken: ModuleNotFoundError" in told
 
     def test_it_is_gone_when_it_is_uninstalled(self, lab: Lab, archive: Path, folder: Path) -> None:
-        """The compiled configuration notices; what was owed to it waits, and says for whom."""
+        """After an uninstall, the compiled configuration is renewed: new events get no metadata from the plug-in.
+
+        Its endpoint has no pending events.
+        """
         lab.emit("BUILD_STARTED", "b")
         lab.wait_for_settled()
         lab.kill()
@@ -101,7 +107,7 @@ class TestTheExample:
         assert lab.status()["endpoints"]["archive:file"]["waiting"] == 0
 
     def test_its_condition_and_its_notifier(self, lab: Lab, archive: Path) -> None:
-        """What it warns of is told by its own means."""
+        """An alert of a plug-in's condition is sent by the plug-in's own notifier."""
         (lab.root / ".taskmaster" / "config" / "workflow.yaml").write_text(block("yaml"))
         assert lab.run("config", "validate").returncode == 0
         lab.emit("TASK_COMPLETED", "12")
@@ -120,13 +126,13 @@ STRANGE = "def swarmtask_event_metadata():\n    return 7\n"
 
 @pytest.mark.parametrize("code", [RAISES, HANGS, EXITS, STRANGE], ids=["raises", "hangs", "exits", "no mapping"])
 def test_a_hook_that_fails_changes_nothing(lab: Lab, install: Install, code: str) -> None:
-    """Same outcomes, same events, and one warning; and another plug-in goes on."""
+    """A failing hook causes one warning; outcomes and events stay the same, and other plug-ins continue."""
     (lab.root / "test_it.py").write_text(TESTS)
     plain = lab.pytest()
     before = len(lab.events())
     install("bad", HOOK + code)
     install("good", HOOK + "def swarmtask_event_metadata(event_type):\n    return {'added': event_type}\n")
-    lab.webhooks()  # a change of the configuration, with which a folder of PYTHONPATH is looked through
+    lab.webhooks()  # a changed configuration makes the plug-in manager search a folder of PYTHONPATH again
     done = lab.pytest()
     assert (done.returncode, re.findall(r"\d (?:passed|failed)", done.stdout)) == (
         plain.returncode,
@@ -139,7 +145,7 @@ def test_a_hook_that_fails_changes_nothing(lab: Lab, install: Install, code: str
 
 
 def test_what_a_hook_adds_is_redacted_and_replaces_nothing(lab: Lab, install: Install) -> None:
-    """Nor does what it does to its copy change the event."""
+    """Metadata from a hook is redacted and overwrites nothing, and changes to its copy do not reach the event."""
     code = (
         "def swarmtask_event_metadata(metadata):\n    metadata['mine'] = 'theirs'\n"
         "    return {'mine': 'theirs', 'password': 'hunter2', 'note': 'Bearer ' + 'x1Y2' * 10}\n"
@@ -152,7 +158,7 @@ def test_what_a_hook_adds_is_redacted_and_replaces_nothing(lab: Lab, install: In
 
 
 def test_children_of_a_fork(lab: Lab, install: Install) -> None:
-    """They have none of the threads in which hooks run, and make their own."""
+    """A forked child starts its own threads for hooks, because it has none of its parent's threads."""
     install("good", HOOK + "def swarmtask_event_metadata():\n    import os\n    return {'process': os.getpid()}\n")
     program = (
         "import os; from pytest_swarmtask import trigger_task_event as t\n"
@@ -167,7 +173,7 @@ def test_children_of_a_fork(lab: Lab, install: Install) -> None:
 
 
 def test_a_foreign_name_for_an_endpoint(lab: Lab, install: Install) -> None:
-    """A plug-in cannot take the place of a webhook, or of another plug-in."""
+    """A plug-in cannot take the name of a webhook or of another plug-in."""
     install("rude", HOOK + "def swarmtask_endpoints():\n    return [Endpoint('default')]\n")
     done = lab.run("emit", "TASK_STARTED", "t")
     assert done.returncode == 0
@@ -176,7 +182,7 @@ def test_a_foreign_name_for_an_endpoint(lab: Lab, install: Install) -> None:
 
 
 def test_one_that_is_installed_later_is_noticed(lab: Lab, install: Install) -> None:
-    """Beside another, with a configuration that is compiled already."""
+    """A plug-in installed later is found, even with a compiled configuration and another plug-in."""
     install("one", HOOK + "def swarmtask_event_metadata():\n    return {'one': 1}\n")
     assert "two" not in lab.emit("TASK_STARTED", "t")["metadata"]
     install("two", HOOK + "def swarmtask_event_metadata():\n    return {'two': 2}\n")
@@ -185,7 +191,7 @@ def test_one_that_is_installed_later_is_noticed(lab: Lab, install: Install) -> N
 
 
 def test_without_plug_ins_nothing_of_theirs_is_loaded(lab: Lab) -> None:
-    """With the compiled configuration an emitter knows neither pluggy nor entry points."""
+    """Without plug-ins and with a compiled configuration, an emitter imports neither pluggy nor entry points."""
     lab.emit("TASK_STARTED", "t")
     package = os.path.dirname(os.path.dirname(pytest_swarmtask.__file__))
     program = (

@@ -1,4 +1,4 @@
-"""The receivers in `docs/webhooks.md` work as they stand, in the frameworks that they are for."""
+"""The receivers in `docs/webhooks.md` work unchanged in their frameworks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Post = Callable[[bytes, dict[str, str]], tuple[int, str]]
 
 
 def example(sign: str) -> str:
-    """Return the one block of Python that holds this text."""
+    """Return the only Python block that contains this text."""
     (found,) = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if sign in block]
     return str(found)
 
@@ -57,7 +57,7 @@ def fastapi() -> Post:
 def test_a_receiver(
     framework: Callable[[], Post], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It takes an event once, says 2xx to it again, takes a ping, and refuses what is forged or broken."""
+    """A receiver handles an event once, accepts repetitions and pings with 2xx, and refuses forged or invalid ones."""
     monkeypatch.setenv("AUTOMATION_SECRET_KEY", NEW)
     post = framework()
     body = body_of(record())

@@ -1,4 +1,4 @@
-"""The verifier lets in what is genuine, fresh and permitted, knows what came before, and says why not."""
+"""The verifier accepts genuine, fresh and permitted events, recognises duplicates, and gives reasons for refusals."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ class TestTwice:
         assert [seen.add(name) for name in ("a", "b", "a", "c")] == [True, True, False, True]
         assert seen.add("d")
         assert len(seen) == 3
-        assert seen.add("b")  # had to make room
+        assert seen.add("b")  # `b` was the oldest id and was removed for `d`
         now[0] = 10.0
         assert seen.add("a")
         assert len(seen) == 1
@@ -251,7 +251,10 @@ class TestRoles:
             Verifier(roles=ROLES).verify(signed(body), body)
 
     def test_what_two_roles_have_signed_either_may_send(self) -> None:
-        """As the relay signs: with the webhook's secret, and with that of the role."""
+        """An event signed by two roles is accepted if either role has the permission.
+
+        The relay signs in this way, with the webhook's secret and with the role's.
+        """
         body = body_of(record(1, "DEPLOYMENT_STARTED"))
         received = Verifier(roles=ROLES).verify(signed(body, NEW, DEPLOYER), body)
         assert (received.roles, len(received.new)) == (("developer", "deployer"), 1)

@@ -1,4 +1,4 @@
-"""How much of what is secret is found, how much of what is not is left alone, and that time grows with length only."""
+"""Redaction finds most secrets, leaves most harmless text unchanged, and takes time proportional to the length."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNSEEN = (
     "unseen_jvm_and_go",
     "unseen_rails_and_digests",
 )
-"""Corpora that the rules had not seen when each was first tried. Their random secrets depend on their place here."""
+"""Corpora that were new to the rules when first tried. The position in this list determines their random secrets."""
 CORPORA = [
     rules_own,
     other_services,
@@ -43,7 +43,7 @@ LOOKS_SECRET = re.compile("pass(?!ed)|token|secret|key|auth|cred|cookie|://", re
 
 
 def redacted(given: Any) -> Any:
-    """Return a text, a list or metadata as it would be written."""
+    """Return a text, a list or metadata in its redacted form."""
     redactor = Redactor({})
     if isinstance(given, str):
         return redactor.text(given, 100_000)
@@ -52,7 +52,7 @@ def redacted(given: Any) -> Any:
 
 @pytest.mark.parametrize("corpus", CORPORA, ids=lambda corpus: corpus.__name__.rpartition(".")[2])
 def test_secrets_are_found(corpus: Any) -> None:
-    """At least 99 of 100 secrets in realistic surroundings are gone."""
+    """At least 99 of 100 secrets in realistic surroundings are removed."""
     secrets = corpus.secrets()
     shown = [(secret.given, redacted(secret.given)) for secret in secrets]
     missed = [
@@ -75,7 +75,7 @@ def test_what_only_looks_like_it_is_left_alone(corpus: Any) -> None:
 
 
 def test_code_is_left_alone() -> None:
-    """Few lines of Python's own library that speak of passwords, tokens and keys are changed: 4 of 1000."""
+    """Redaction changes few of the standard library's lines about passwords, tokens and keys: 4 of 1000."""
     library = Path(sysconfig.get_path("stdlib"))
     files = [library / f"{name}.py" for name in SOURCES]
     files += [file for name in PACKAGES for file in (library / name).rglob("*.py")]
@@ -83,12 +83,12 @@ def test_code_is_left_alone() -> None:
     lines = sorted({line.strip() for text in texts for line in text.splitlines() if LOOKS_SECRET.search(line)})
     changed = [line for line in lines if redacted(line) != line]
     assert len(lines) > 500
-    assert len(changed) <= len(lines) * 7 / 1000, changed  # other versions of Python have other lines
+    assert len(changed) <= len(lines) * 7 / 1000, changed  # the lines differ between versions of Python
 
 
 @pytest.fixture(scope="module")
 def finished() -> None:
-    """Every hostile text is through at all, or this fails: in a process of its own, which can be ended."""
+    """Fail unless every hostile text is processed in time; a process of its own can be killed."""
     code = "from benchmarks.redaction import *; [growth(unit, 500) for unit in HOSTILE.values()]"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=180, cwd=REPOSITORY)  # takes about a second
 
@@ -96,7 +96,8 @@ def finished() -> None:
 @pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE)
 def test_time_grows_with_length(unit: str) -> None:
-    """Eight times the length of a hostile text takes about eight times the CPU time, never its square."""
+    """For eight times the length, a hostile text takes about eight times the CPU time, never 64 times."""
     _, first_try = growth(unit)
-    # 64 if it were quadratic. A busy machine gets a second chance, as does what begins to cost between the two lengths.
+    # Quadratic growth would give 64. The second try is for a busy machine, and for fixed costs that only begin between
+    # the two lengths.
     assert first_try < 24 or growth(unit, LENGTH * 4)[1] < 24

@@ -1,4 +1,4 @@
-"""What is written tells no secret, is bounded, and can be carried by JSON."""
+"""Redacted events contain no secret, have a bounded size, and can be encoded as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def redactor(**environ: str) -> Redactor:
 
 
 def fake(prefix: str, size: int) -> str:
-    """Return something of the form of a key, put together here so that no scanner takes this file for a leak."""
+    """Return a text in the form of a key, assembled here so that scanners do not report this file as a leak."""
     return prefix + ("a1B2c3D4e5F6g7H8i9J0" * 10)[:size]
 
 
@@ -52,7 +52,7 @@ def fake(prefix: str, size: int) -> str:
     ],
 )
 def test_a_key_that_names_a_secret(key: str) -> None:
-    """A value under such a key is hidden, in any case and style of the key, and the event says where."""
+    """A value under a secret-looking key is hidden, in any case and style of the key, and the event lists its path."""
     assert redactor().metadata({"ok": 1, key: "hunter2"}) == {"ok": 1, key: MASK, "redacted": [key]}
 
 
@@ -72,7 +72,7 @@ def test_a_key_that_names_a_secret(key: str) -> None:
     ids=repr,
 )
 def test_a_secret_of_any_type(value: Any) -> None:
-    """Under a key that names a secret no type of value is shown."""
+    """Under a secret-looking key, a value of any type is hidden."""
     assert redactor().metadata({"password": value}) == {"password": MASK, "redacted": ["password"]}
 
 
@@ -94,12 +94,12 @@ def test_a_secret_of_any_type(value: Any) -> None:
     ],
 )
 def test_a_key_that_only_looks_like_it(key: str, value: Any) -> None:
-    """Harmless look-alikes, truth values and empty ones stay as they are."""
+    """Harmless look-alikes, truth values and empty values stay unchanged."""
     assert redactor().metadata({key: value}) == {key: value}
 
 
 def test_where_it_was_is_listed() -> None:
-    """What was hidden is listed by its path, through mappings and lists."""
+    """Hidden values are listed by their path, through mappings and lists."""
     found = redactor(MY_TOKEN="literal-secret").metadata(
         {
             "db": {"password": "x"},
@@ -123,7 +123,7 @@ def test_the_caller_s_own_redacted_stays() -> None:
 
 
 def test_additions_and_exceptions() -> None:
-    """The configuration can name further keys and exempt harmless ones, in any style."""
+    """The configuration can add secret keys and exempt harmless ones, in any style."""
     own = Redactor({}, keys=["pin-code"], allow=["csrf_token"])
     assert own.metadata({"customerPinCode": "1234", "csrfToken": "public", "other_token": "x"}) == {
         "customerPinCode": MASK,
@@ -159,13 +159,13 @@ SECRETS = [
     "around", ["{}", "error: {} was refused", "'{}'", "(x={})", "first line\n{}\nlast line", "ü {}"]
 )
 def test_a_known_format(secret: str, around: str) -> None:
-    """What has the form of a known kind of key is hidden wherever it stands, and what stands around it is kept."""
+    """A text in the form of a known kind of key is hidden anywhere, and the text around it stays."""
     before, after = around.split("{}")
     assert redactor().text(around.format(secret)) == f"{before}{MASK}{after}"
 
 
 def test_headers_and_urls() -> None:
-    """Credentials of headers and of URLs are hidden, the rest of the header or URL stays."""
+    """Credentials in headers and URLs are hidden, and the rest of the header or URL stays."""
     assert redactor().text("Authorization: Bearer abcdef1234567890") == f"Authorization: {MASK}"
     assert redactor().text("get https://bob:s3cret@example.com/x?y=1") == f"get https://{MASK}@example.com/x?y=1"
     assert redactor().text("https://hooks.slack.com/services/T0/B0/XYZ") == f"https://hooks.slack.com/services/{MASK}"
@@ -190,7 +190,7 @@ def test_headers_and_urls() -> None:
     ],
 )
 def test_harmless_text(text: str) -> None:
-    """Hashes, identifiers, node ids, addresses and prose stay as they are."""
+    """Hashes, identifiers, node ids, addresses and prose stay unchanged."""
     assert redactor(PATH="/usr/bin:/bin").text(text) == text
 
 
@@ -198,7 +198,7 @@ def test_harmless_text(text: str) -> None:
 
 
 def test_literal_values_of_the_environment() -> None:
-    """The value of a secret-looking variable is hidden wherever it turns up: in keys, values, bytes and exceptions."""
+    """The value of a secret-looking variable is hidden everywhere: in keys, values, bytes and exceptions."""
     own = redactor(MY_API_KEY="correct-horse-battery")
     found = own.metadata(
         {
@@ -214,20 +214,20 @@ def test_literal_values_of_the_environment() -> None:
 
 
 def test_short_values_and_other_variables_are_no_literals() -> None:
-    """A value too short to be a secret, or of a variable with a harmless name, hides nothing."""
+    """A variable hides nothing if its value is too short for a secret or its name is harmless."""
     own = redactor(MY_TOKEN="test", EDITOR="some-editor")
     assert own.text("a test with some-editor") == "a test with some-editor"
 
 
 def test_the_working_directory_is_no_secret() -> None:
-    """`PWD` is the shell's working directory, not a password: paths stay readable."""
+    """`PWD` is the shell's working directory, not a password, so paths stay readable."""
     own = redactor(PWD="/home/me/project", OLDPWD="/home/me/elsewhere", DB_PWD="a-real-password")
     assert own.text("/home/me/project/a.py, /home/me/elsewhere") == "/home/me/project/a.py, /home/me/elsewhere"
     assert own.text("a-real-password") == MASK
 
 
 def test_the_longer_of_two_literals() -> None:
-    """Where one secret is the beginning of another nothing of the longer one is left."""
+    """If one secret is the beginning of another, no part of the longer one remains."""
     assert redactor(A_TOKEN="abcdefgh", B_TOKEN="abcdefgh-and-more").text("x abcdefgh-and-more y") == f"x {MASK} y"
 
 
@@ -235,14 +235,14 @@ def test_the_longer_of_two_literals() -> None:
 
 
 def test_long_text_is_cut() -> None:
-    """A long text is cut, and says how much is missing."""
+    """A long text is truncated and says how much is missing."""
     cut = redactor().text("x" * 10_000)
     assert cut.startswith("x" * 2048)
     assert cut.endswith("… (7952 more characters)")
 
 
 def test_a_secret_across_the_cut() -> None:
-    """A secret that lies across the cut leaves no part of itself."""
+    """If the truncation falls inside a secret, no part of the secret remains."""
     secret = fake("ghp_", 36)
     for position in range(2000, 2060):
         assert "a1B2" not in redactor().text("x" * position + " " + secret + " " + "y" * 100)
@@ -256,7 +256,7 @@ class Hostile:
 
 
 class Endless(Mapping[str, Any]):
-    """A mapping that goes on for ever."""
+    """An infinite mapping."""
 
     def __getitem__(self, key: str) -> Any:
         return self
@@ -272,7 +272,7 @@ class Endless(Mapping[str, Any]):
 
 
 def test_endless_values_are_bounded() -> None:
-    """A mapping without end, a cycle and a deep nest come out finite, and in a moment."""
+    """An infinite mapping, a cycle and a deep nest become finite in a moment."""
     cycle: list[Any] = []
     cycle.append(cycle)
     deep: Any = "end"
@@ -287,18 +287,18 @@ def test_endless_values_are_bounded() -> None:
 
 
 def test_what_was_left_out_is_told() -> None:
-    """Where a list or a mapping was cut short, it says by how much."""
+    """A truncated list or mapping says how many items are missing."""
     found = redactor().metadata({"list": list(range(250)), "mapping": {f"{n}": n for n in range(150)}})
     assert found["list"][-1] == "… (150 more)"
     assert len(found["list"]) == 101
     assert found["mapping"]["…"] == "50 more"
 
 
-# -- what JSON can carry -------------------------------------------------------------------------------------------
+# -- values for JSON -----------------------------------------------------------------------------------------------
 
 
 def test_keys_of_any_type() -> None:
-    """Keys that are no strings become ones, and none takes another's place."""
+    """Keys that are not strings become strings, and no key replaces another."""
     found = redactor().metadata(
         {1: "x", "1": "str", None: "none", (1, 2): "tuple", b"b": "bytes", Hostile(): "hostile"}
     )
@@ -307,20 +307,20 @@ def test_keys_of_any_type() -> None:
 
 
 def test_long_keys_that_begin_alike() -> None:
-    """Two keys that are the same once they are cut keep both values."""
+    """If two long keys become equal by truncation, both values are kept."""
     found = redactor().metadata({"k" * 300 + "a": 1, "k" * 300 + "b": 2})
     assert sorted(found.values()) == [1, 2]
 
 
 @given(st.text(alphabet=st.characters(codec=None)))
 def test_any_text_can_be_encoded(text: str) -> None:
-    """Also lone surrogates come out as text that UTF-8 can carry."""
+    """Any text, even with lone surrogates, becomes a text that UTF-8 can encode."""
     redactor().text(text).encode()
 
 
 @given(st.text(max_size=300))
 def test_plain_text_is_left_alone(text: str) -> None:
-    """Text without a secret in it comes out as it is, to the character."""
+    """Text without a secret stays exactly as it is."""
     if not any(mark in text for mark in ("://", "earer", "asic")):
         assert redactor().text(text) == text
 
@@ -341,7 +341,7 @@ def test_plain_text_is_left_alone(text: str) -> None:
     ids=lambda text: text[:8],
 )
 def test_hostile_text_takes_no_time(hostile: str) -> None:
-    """Text made to send the patterns astray is through in a moment."""
+    """A text designed to make the patterns slow is processed in a moment."""
     begun = time.thread_time()
     redactor().text(hostile, 10_000)
     assert time.thread_time() - begun < 0.5
@@ -372,19 +372,19 @@ def test_hostile_text_takes_no_time(hostile: str) -> None:
     ],
 )
 def test_what_a_text_names(text: str, left: str) -> None:
-    """The value that a text names as a secret is hidden, and nothing else of the text."""
+    """In a text, redaction hides the value after a secret's name and nothing else."""
     assert redactor().text(text) == left
 
 
 def test_redacting_again_changes_nothing() -> None:
-    """A text that has been through once comes out of a second time as it is."""
+    """Redacting a redacted text again changes nothing."""
     for text in ("password=hunter2", "Authorization: Bearer a1b2c3d4e5f6", '{"token": "a1b2c3d4"}', "x://u:p@h"):
         once = redactor().text(text)
         assert redactor().text(once) == once
 
 
 def test_json_in_a_text() -> None:
-    """A text that is JSON as a whole is treated as what it says: so is what is nested under a secret's name."""
+    """A text that is JSON is redacted by its structure, so values nested under a secret's name are hidden."""
     text = json.dumps({"credentials": {"user": "bob", "value": "swordfish"}, "n": [1, {"auth": "bob:a1b2c3"}]})
     found = redactor().metadata({"body": text})
     assert json.loads(found["body"]) == {"credentials": MASK, "n": [1, {"auth": MASK}]}
@@ -392,7 +392,7 @@ def test_json_in_a_text() -> None:
 
 
 def test_command_lines_as_lists() -> None:
-    """In a list an item that announces a secret hides the next one."""
+    """In a list, an item that announces a secret hides the next item."""
     command = ["tool", "--password", "swordfish", "--user", "bob:swordfish", "--verbose", "x"]
     assert redactor().metadata({"command": command}) == {
         "command": ["tool", "--password", MASK, "--user", MASK, "--verbose", "x"],
@@ -401,7 +401,7 @@ def test_command_lines_as_lists() -> None:
 
 
 def test_a_value_named_beside_it() -> None:
-    """In `{"name": …, "value": …}` the one says what the other is."""
+    """In `{"name": …, "value": …}`, the name decides whether the value is hidden."""
     found = redactor().metadata({"env": [{"name": "DB_PASSWORD", "value": "x1"}, {"name": "HOME", "value": "/root"}]})
     assert found["env"] == [{"name": "DB_PASSWORD", "value": MASK}, {"name": "HOME", "value": "/root"}]
 
@@ -411,12 +411,12 @@ def test_a_value_named_beside_it() -> None:
     ["SECRET_KEY_BASE", "DB_PASSWORD_PROD", "GITHUB_TOKEN_2", "passwordConfirmation", "SMTP_PASS", "user.password"],
 )
 def test_words_within_keys(key: str) -> None:
-    """What only says which secret it is does not make a key harmless."""
+    """Words that only tell one secret from another do not make its key harmless."""
     assert redactor().metadata({key: "hunter2"})[key] == MASK
 
 
 def test_keys_that_leave_it_to_the_value() -> None:
-    """Some names are of secrets only where the value looks like one."""
+    """Under some keys a value is hidden only if it looks like a secret."""
     plain = {"tokens": 512, "stripe_key": "default", "auth": "none", "token": 5, "api_keys": 3, "pass": 12}
     assert redactor().metadata(plain) == plain
     made = {"tokens": ["a1b2c3d4e5"], "stripe_key": "a1B2c3D4e5F6g7H8i9", "auth": "bob:a1b2c3", "token": 123456}
@@ -427,7 +427,7 @@ def test_keys_that_leave_it_to_the_value() -> None:
 
 
 def test_forms_of_a_literal() -> None:
-    """A variable's value is known also as it stands in a URL, in JSON, in a repr, and by its lines."""
+    """A variable's value is also hidden in its forms in a URL, in JSON and in a repr, and line by line."""
     value = 'p&ss "w/rd"\nsecond-line-of-the-secret'
     own = redactor(MY_SECRET=value)
     forms = ["p%26ss%20%22w%2Frd%22%0Asecond-line-of-the-secret", json.dumps(value), repr(value), value.split("\n")[1]]
@@ -436,7 +436,7 @@ def test_forms_of_a_literal() -> None:
 
 
 def test_variables_that_hold_urls() -> None:
-    """Of a URL only what is secret in it is hidden where it stands alone; of a webhook's also parts of its path."""
+    """Only the secret parts of a variable's URL are hidden elsewhere; of a webhook's URL also parts of the path."""
     own = redactor(
         DATABASE_URL="postgres://app:swordfish-1@db/app",
         MY_WEBHOOK_URL="https://example.com/hooks/a1b2c3d4e5f6g7h8?key=topsecret",
@@ -446,7 +446,7 @@ def test_variables_that_hold_urls() -> None:
 
 
 def test_configured_variables() -> None:
-    """What a webhook's configuration names is a secret, whatever it is called, also when it is registered later."""
+    """Values configured for a webhook are secrets under any name, even if the webhook is registered later."""
     environ = {"SIGNING": "swordfish-1", "LATER": "swordfish-2"}
     own = Redactor(environ, variables=["SIGNING"])
     assert own.text("swordfish-1 swordfish-2") == f"{MASK} swordfish-2"
@@ -455,12 +455,12 @@ def test_configured_variables() -> None:
 
 
 def test_common_words_are_no_literals() -> None:
-    """A password that is a word of many texts does not hide that word everywhere."""
+    """A password that is a common word does not hide that word everywhere."""
     assert redactor(DB_PASSWORD="postgres").text("postgres is up") == "postgres is up"
 
 
 @pytest.mark.parametrize("value", ["Pa$$w0rd", "!QAZ2wsx", "Ab$cd", "#Summer24", "p@ss.w0rd", "c0rrect-horse"])
 @pytest.mark.parametrize("text", ["DB_PASSWORD={}", "password={}", "password: {}", "--password {}", "password='{}'"])
 def test_passwords_that_look_like_code(value: str, text: str) -> None:
-    """Signs that code has too do not save a password."""
+    """A password with characters that also occur in code is hidden."""
     assert value not in redactor().text(text.format(value))

@@ -1,6 +1,6 @@
-"""The HTML report in a real browser: Chromium, without a window.
+"""The HTML report in a real browser: Chromium without a window.
 
-Where there is none the tests are skipped, unless SWARMTASK_BROWSER=required says that there has to be one.
+Without Chromium the tests are skipped, unless SWARMTASK_BROWSER=required says that it must be installed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.shop import Shop, swarmtask
 from tests.suite import Suite
 
 sync_api = pytest.importorskip("playwright.sync_api")
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402 - where it is not installed, skip
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402 - the line above skips without it
 
 __all__ = ["hostile"]
 
@@ -32,7 +32,7 @@ PATIENCE = 60_000
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A browser; not for longer than this module, since its event loop would be in the way of other tests."""
+    """A browser, closed after this module because its event loop would disturb other tests."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:
@@ -49,7 +49,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def looking(chromium: Browser, address: str, **options: Any) -> Iterator[Page]:
-    """Open an address; at the end there must have been no error, no dialog, and no request for anything else."""
+    """Open an address; at the end check that there was no error, no dialog, and no request to another address."""
     troubles: list[str] = []
     requests: list[str] = []
     context = chromium.new_context(**options)
@@ -76,24 +76,24 @@ def written(root: Path, folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def address(shop: Shop, tmp_path: Path) -> str:
-    """Where the report of the shop's last run is."""
+    """The address of the report of the shop's last run."""
     return written(shop.suite.root, tmp_path)
 
 
 def in_seconds(duration: str) -> float:
-    """Return how long that is: ``0.25 s``, ``1.5 ms``."""
+    """Return a duration such as ``0.25 s`` or ``1.5 ms`` in seconds."""
     number, unit = duration.split()
     return float(number) / {"s": 1, "ms": 1000}[unit]
 
 
 def is_wide(page: Page) -> bool:
-    """Tell whether the page has to be scrolled sideways."""
+    """Whether the page has to be scrolled sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_person_reads_it(chromium: Browser, address: str, width: int) -> None:
-    """Search, choose outcomes, order, follow a failure, switch the theme: on a phone, a tablet, a desktop."""
+    """A user can search, filter, sort, open a failure and switch the theme on a phone, a tablet and a desktop."""
     with looking(chromium, address, viewport={"width": width, "height": 900}, color_scheme="light") as page:
         assert not is_wide(page)
         rows = page.locator("#rows tr")
@@ -123,7 +123,7 @@ def test_a_person_reads_it(chromium: Browser, address: str, width: int) -> None:
 
 
 def test_with_the_keyboard_alone(chromium: Browser, address: str) -> None:
-    """The first stop leads to the report; what has the focus is seen."""
+    """With the keyboard alone, the first stop is a link to the report, and the focused element is visible."""
     with looking(chromium, address) as page:
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the report")).to_be_in_viewport()
@@ -134,7 +134,7 @@ def test_with_the_keyboard_alone(chromium: Browser, address: str) -> None:
 
 
 def test_without_a_script(chromium: Browser, address: str) -> None:
-    """All that matters is there; what would not work is not."""
+    """Without JavaScript, the page shows all important facts and hides the controls that would not work."""
     with looking(chromium, address, java_script_enabled=False) as page:
         expect(page.get_by_role("heading", name="failed pytest_run")).to_be_visible()
         expect(page.locator("#failures article")).to_have_count(2)
@@ -146,7 +146,7 @@ def test_without_a_script(chromium: Browser, address: str) -> None:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("light", 1280), ("dark", 1280)])
 def test_for_everybody(chromium: Browser, axe: str, address: str, scheme: str, width: int) -> None:
-    """axe has nothing serious to say, with all that can be opened open."""
+    """axe finds no serious accessibility problem, even with all sections expanded."""
     with looking(chromium, address, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         page.evaluate(axe)
@@ -165,7 +165,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize("width", [390, 1440])
 def test_hostile_texts_are_inert(chromium: Browser, hostile: Path, tmp_path: Path, width: int) -> None:
-    """Markup, templates, escape sequences and turned texts are shown as what they are; long ones keep their place."""
+    """Markup, templates, escape sequences and bidirectional texts are shown literally; long texts do not overflow."""
     with looking(chromium, written(hostile, tmp_path), viewport={"width": width, "height": 900}) as page:
         assert page.evaluate("typeof hacked") == "undefined"
         assert page.title().startswith("failed: pytest_run, ")
@@ -179,7 +179,7 @@ def test_hostile_texts_are_inert(chromium: Browser, hostile: Path, tmp_path: Pat
 
 
 def test_twenty_thousand_tests(chromium: Browser, journal: Path, tmp_path: Path) -> None:
-    """All are searched; few are drawn."""
+    """The search covers all of 20,000 tests, and the page draws few of them."""
     run(
         journal, 1, {f"tests/test_{n % 99}.py::test_case[{n}]": "failed" if n == 7 else "passed" for n in range(20_000)}
     )
@@ -196,7 +196,7 @@ def test_twenty_thousand_tests(chromium: Browser, journal: Path, tmp_path: Path)
 
 
 def test_live(chromium: Browser, project: Suite) -> None:
-    """While it is served, a new run is shown by itself; what somebody searches for, and the theme, stay."""
+    """A served page shows a new run by itself, and the user's search and theme stay."""
     project.write(test_it="def test_a(): pass\ndef test_b(): pass")
     project.pytest()
     with serving(project.root) as (_, port), looking(chromium, f"http://127.0.0.1:{port}/") as page:

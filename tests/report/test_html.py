@@ -1,4 +1,4 @@
-"""`report --html` and `--serve`: one page that needs nothing else, tells what is so, and obeys nothing in it."""
+"""`report --html` and `--serve` give one self-contained page with true figures that runs no code from the events."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HOSTILE = [
 
 @pytest.fixture
 def hostile(journal: Path) -> Path:
-    """A project whose names and messages try everything."""
+    """A project whose names and messages attempt every kind of injection."""
     process = Process(journal, "f" * 32)
     events = process.session(
         dict.fromkeys(HOSTILE, "failed"),
@@ -52,7 +52,7 @@ def hostile(journal: Path) -> Path:
 
 
 class Read(HTMLParser):
-    """What a page consists of: its tags with their attributes, its texts, and what scripts and styles hold."""
+    """The parts of a page: tags with their attributes, texts, and the contents of scripts and styles."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -74,25 +74,25 @@ class Read(HTMLParser):
 
     @property
     def text(self) -> str:
-        """What is to be read, with single spaces."""
+        """The readable text, with single spaces."""
         return " ".join(" ".join(self.texts).split())
 
     @property
     def data(self) -> dict[str, Any]:
-        """The tests that the script shows."""
+        """The data of the tests in the page's script."""
         found: dict[str, Any] = json.loads(self.raw["script"][0])
         return found
 
 
 def page(root: Path, *arguments: str) -> Read:
-    """Return the page on a run."""
+    """Return the page of a run."""
     done = swarmtask(root, "report", "--html", "-", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return Read(done.stdout)
 
 
 def test_a_file_that_needs_nothing_else(shop: Shop, tmp_path: Path) -> None:
-    """Nothing is loaded from elsewhere, and the page's policy allows only the style and script that are in it."""
+    """The page loads nothing from elsewhere, and its policy only allows its own style and script."""
     target = tmp_path / "new folder" / "report.html"
     done = shop.swarmtask("report", "--html", str(target))
     assert done.returncode == 0
@@ -113,7 +113,7 @@ def test_a_file_that_needs_nothing_else(shop: Shop, tmp_path: Path) -> None:
 
 
 def test_what_it_says(shop: Shop) -> None:
-    """Without a script: totals, failures with message, place and since when, slowest, flaky, the list of tests."""
+    """Without JavaScript, the page shows totals, failures with details and streaks, slowest, flaky and all tests."""
     found = page(shop.suite.root).text
     assert "✕ failed pytest_run" in found
     assert "✕ failed test_shop.py::test_total since " in found
@@ -131,7 +131,7 @@ def test_what_it_says(shop: Shop) -> None:
 
 
 def test_comparing(shop: Shop) -> None:
-    """`--compare` names the run that it is compared with; else that is the one before."""
+    """`--compare` chooses the run to compare with; the default is the previous run."""
     runs = [session.start["trace_id"] for session in shop.sessions]
     assert f"Changed since run {runs[3][:12]}" in page(shop.suite.root).text
     found = page(shop.suite.root, "--compare", runs[0]).text
@@ -141,7 +141,7 @@ def test_comparing(shop: Shop) -> None:
 
 
 def test_the_tests_in_it(shop: Shop) -> None:
-    """The script is given every test with its outcome, and where its failure is told."""
+    """The page's script gets every test with its outcome and the place of its failure on the page."""
     found = page(shop.suite.root)
     data = found.data
     told = {data["files"][row[1]] + row[2]: data["outcomes"][row[0]][0] for row in data["tests"]}
@@ -154,7 +154,7 @@ def test_the_tests_in_it(shop: Shop) -> None:
 
 
 def test_the_timeline(shop: Shop) -> None:
-    """A session has its tests below it, each xdist worker in a lane; what failed is told and drawn higher."""
+    """In the timeline, tests are below their session, workers have lanes, and failures are named and drawn higher."""
     parallel = shop.sessions[3]
     found = page(shop.suite.root, "--run", parallel.start["trace_id"])
     workers = {event["metadata"].get("worker") for event in parallel.events} - {None}
@@ -166,7 +166,7 @@ def test_the_timeline(shop: Shop) -> None:
 
 
 def test_make_targets_are_in_the_timeline(journal: Path) -> None:
-    """Targets, sessions and tests, each below what is around it; what has not ended goes on to the end."""
+    """The timeline nests targets, sessions and tests, and draws an unfinished span up to the end."""
     process = Process(journal, "a" * 32)
     outer, inner = process.ids.span(), process.ids.span()
     session = process.session({"t.py::test_a": "passed", "t.py::test_b": "failed"})
@@ -181,7 +181,7 @@ def test_make_targets_are_in_the_timeline(journal: Path) -> None:
 
 
 def test_hostile_texts_are_text(hostile: Path) -> None:
-    """Names and messages add no tag and no attribute, and nothing is in the page that turns or hides what is shown."""
+    """Names and messages add no tag or attribute, and no character reverses or hides the page's text."""
     done = swarmtask(hostile, "report", "--html", "-")
     found = Read(done.stdout)
     assert [tag for tag, _ in found.tags].count("script") == 2
@@ -197,7 +197,7 @@ def test_hostile_texts_are_text(hostile: Path) -> None:
 
 
 def test_twenty_thousand_tests(journal: Path) -> None:
-    """Less than 5 MB, of which a browser draws little at first; and the timeline does not grow with them."""
+    """The page of 20,000 tests is below 5 MB, draws few rows at first, and has a timeline of limited size."""
     tests = {
         f"tests/unit/test_module_{n % 200}.py::TestSomething::test_case[{n}-value]": "passed" for n in range(19_990)
     }
@@ -213,7 +213,7 @@ def test_twenty_thousand_tests(journal: Path) -> None:
 
 
 def test_nothing_recorded_yet(tmp_path: Path) -> None:
-    """A page that says so, and exit code 0."""
+    """Without a run, the page says so, and the exit code is 0."""
     (tmp_path / ".taskmaster").mkdir()
     done = swarmtask(tmp_path, "report", "--html", str(tmp_path / "r.html"))
     assert (done.returncode, done.stderr) == (0, "")
@@ -247,7 +247,7 @@ def serving(root: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str]
 
 
 def get(port: int, path: str = "/", host: str | None = None) -> tuple[int, str, dict[str, str]]:
-    """Return status, body and headers of an answer."""
+    """Return the status, body and headers of an answer."""
     with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request("GET", path, headers={"Host": host or f"127.0.0.1:{port}"})
         answer = connection.getresponse()
@@ -255,7 +255,7 @@ def get(port: int, path: str = "/", host: str | None = None) -> tuple[int, str, 
 
 
 def test_serving(project: Suite) -> None:
-    """The page comes with its policy; its version changes when something has happened; Ctrl-C ends it with 0."""
+    """The served page has its policy, its version changes after new events, and Ctrl-C ends the server with 0."""
     project.write(test_it="def test_a(): pass")
     with serving(project.root) as (process, port):
         status, body, _ = get(port)
@@ -276,7 +276,7 @@ def test_serving(project: Suite) -> None:
 
 
 def test_serving_this_machine_alone(shop: Shop) -> None:
-    """A page elsewhere whose name leads here gets nothing; nonsense is refused without a word on our side."""
+    """The server refuses requests for other host names and invalid requests, without printing anything."""
     with serving(shop.suite.root) as (process, port):
         for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1:{port}.evil.example"):
             status, body, _ = get(port, "/", host)
@@ -313,7 +313,7 @@ def test_a_port_that_is_taken(shop: Shop) -> None:
 
 
 def test_serving_a_run_that_is_not_there(shop: Shop) -> None:
-    """The answer says so."""
+    """For an unknown run, the served page says that the run does not exist."""
     with serving(shop.suite.root, "--run", "zzz") as (_, port):
         status, body, _ = get(port)
     assert (status, "no run begins with 'zzz'" in body) == (503, True)

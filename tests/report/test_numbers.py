@@ -1,4 +1,4 @@
-"""All forms of the report give the same numbers, and these are pytest's own."""
+"""All forms of the report give the same numbers, equal to pytest's own."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ COLUMNS = ("passed", "failed", "errors", "crashed", "skipped", "xfailed", "xpass
 
 
 def numbers(text: str) -> Counter[str]:
-    """Return the numbers of the line `5 tests: 3 passed, 2 failed`."""
+    """Return the numbers of a line such as `5 tests: 3 passed, 2 failed`."""
     found = re.findall(r"([\d,]+) ([a-z ]+?)(?=,|$)", text.partition(": ")[2])
     return Counter({word: int(number.replace(",", "")) for number, word in found})
 
 
 @pytest.mark.parametrize("number", range(5), ids=["green", "flaky", "bug", "crash", "teardown"])
 def test_every_form_says_the_same(shop: Shop, number: int) -> None:
-    """JUnit XML of the session itself and from the history, terminal, Markdown, JSON, SQL, and HTML: what is read in
-    it, and what its script shows."""
+    """The session's JUnit XML and all forms of the report give the same numbers.
+
+    The forms are JUnit XML, terminal, Markdown, JSON, SQL, and HTML with its text and its script.
+    """
     session = shop.sessions[number]
     run = session.start["trace_id"]
     command = ["report", "--run", run]
@@ -53,7 +55,7 @@ def test_every_form_says_the_same(shop: Shop, number: int) -> None:
     assert data == Counter(session.outcomes().values())
     assert +data == +Counter({word: n for word, n in told_counts.items() if word != "error in teardown"})
 
-    junit = Counter(result for _, result in set(session.cases))  # rerunfailures has it list each attempt
+    junit = Counter(result for _, result in set(session.cases))  # pytest-rerunfailures lists each attempt
     again = ET.fromstring(shop.swarmtask(*command, "--junit").stdout)
     assert junit == Counter(next((child.tag for child in case), "passed") for case in again.iter("testcase"))
     assert junit["passed"] == told_counts["passed"] + told_counts["xpassed"]

@@ -1,4 +1,4 @@
-"""What `swarmtask report` and `tests` say is what pytest said, in each form, and nothing in it steers a terminal."""
+"""All forms of `swarmtask report` and `tests` agree with pytest, and no text in them controls a terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OUTCOME_OF = {"errors": "error"}
 
 
 def report(shop: Shop, *arguments: str) -> dict[str, Any]:
-    """Return what `report --json` gives."""
+    """Return the object that `report --json` prints."""
     done = shop.swarmtask("report", "--json", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     found: dict[str, Any] = json.loads(done.stdout)
@@ -37,7 +37,7 @@ def report(shop: Shop, *arguments: str) -> dict[str, Any]:
 
 
 def test_all_agree_with_pytest(shop: Shop) -> None:
-    """Session, JUnit XML, JSON, SQL and text count the same for each run."""
+    """Session, JUnit XML, JSON, SQL and text have the same counts for each run."""
     shown = report(shop)["trend"]
     assert len(shown) == len(shop.sessions)
     stored = rows(shop.journal, f"SELECT run, {', '.join(COLUMNS)} FROM runs")
@@ -55,7 +55,7 @@ def test_all_agree_with_pytest(shop: Shop) -> None:
 
 
 def test_junit_is_as_pytest_writes_it(shop: Shop) -> None:
-    """The same cases with the same results, of every kind that there is."""
+    """Our JUnit XML has the same cases and results as pytest's, for every kind of result."""
     last = ET.parse(shop.sessions[-1].junit).getroot()
     done = shop.swarmtask("report", "--junit")
     assert done.returncode == 0
@@ -67,12 +67,12 @@ def test_junit_is_as_pytest_writes_it(shop: Shop) -> None:
 
     assert cases(ours) == cases(last)
     (suite,), (other,) = ours.iter("testsuite"), last.iter("testsuite")
-    for name in ("failures", "errors", "skipped"):  # `tests` is another number from pytest to pytest
+    for name in ("failures", "errors", "skipped"):  # the number `tests` differs between versions of pytest
         assert suite.get(name) == other.get(name), name
 
 
 def test_the_report_of_a_run(shop: Shop) -> None:
-    """Failures with message, place and since when; what is slow; the trend."""
+    """A report shows failures with message, place and streak, slow tests, and the trend."""
     text = shop.swarmtask("report").stdout
     lines = [line.rstrip() for line in text.splitlines()]
     assert lines[0].endswith("  pytest_run  failed")
@@ -94,7 +94,7 @@ def test_the_report_of_a_run(shop: Shop) -> None:
 
 
 def test_flaky_tests(shop: Shop) -> None:
-    """One that passed only when repeated; and those that failed and passed on one commit."""
+    """A test is flaky if it passed only on rerun, or if it failed and passed on one commit."""
     found = {test["test"].partition("::")[2]: test["why"] for test in report(shop)["flaky"]}
     assert found == {
         "test_flaky": "passed when repeated",
@@ -106,7 +106,7 @@ def test_flaky_tests(shop: Shop) -> None:
 
 
 def test_changes_that_are_not_committed_make_nothing_flaky(journal: Path) -> None:
-    """While somebody works on a bug, tests fail and pass on one commit, and that is no wonder."""
+    """With uncommitted changes, a test that fails and passes on one commit is not flaky."""
     for number, (outcome, dirty) in enumerate([("passed", False), ("failed", True), ("passed", True)]):
         run(journal, number, {"test_a": outcome}, commit="c0ffee", dirty=dirty)
     take_in(journal)
@@ -142,7 +142,7 @@ def test_choosing_a_run(shop: Shop) -> None:
     ],
 )
 def test_bad_usage(shop: Shop, arguments: list[str], message: str) -> None:
-    """Exit code 2, and a message that helps."""
+    """A usage error exits with 2 and a helpful message."""
     done = shop.swarmtask("report", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
@@ -189,7 +189,7 @@ def test_a_test_that_is_not_named_well(shop: Shop) -> None:
 
 
 def test_markdown(shop: Shop) -> None:
-    """Tables for people, in which no name or message is more than text."""
+    """The Markdown report has tables for people, and every name and message in them is plain text."""
     text = shop.swarmtask("report", "--markdown").stdout
     assert (
         "| <code>test_shop.py::test_total</code> | <code>assert 4 == 3</code> | <code>test_shop.py:12</code> |" in text
@@ -204,7 +204,7 @@ HOSTILE = "tests/test_a.py::test_it[\x1b[31mred\x1b]0;title\x07\u202eevil\n\r\x9
 
 @pytest.fixture
 def hostile(journal: Path) -> Path:
-    """A project whose names and messages try everything."""
+    """A project whose names and messages attempt every kind of injection."""
     process = Process(journal, "f" * 32)
     events = process.session({HOSTILE: "failed", "x" * 10_000: "failed"}, branch="\x1b[2J", commit="\x07" * 40)
     events[2].metadata |= {"error": f"{HOSTILE}\n[bold]markup[/bold]\n" * 50, "location": HOSTILE}
@@ -231,7 +231,7 @@ def test_nothing_steers_the_terminal(hostile: Path, arguments: list[str]) -> Non
 
 
 def on_terminal(root: Path, columns: int, *arguments: str, **environ: str) -> str:
-    """Return what our command writes to a terminal of this width."""
+    """Return the output of our command on a terminal of this width."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(root)
@@ -242,7 +242,7 @@ def on_terminal(root: Path, columns: int, *arguments: str, **environ: str) -> st
     while True:
         try:
             chunk = os.read(terminal, 65536)
-        except OSError:  # Linux's way to say that nobody is at the other end any more
+        except OSError:  # Linux raises it when the other end is closed
             break
         if not chunk:
             break
@@ -254,7 +254,7 @@ def on_terminal(root: Path, columns: int, *arguments: str, **environ: str) -> st
 
 @pytest.mark.parametrize("columns", [30, 80, 120])
 def test_narrow_terminals(shop: Shop, columns: int) -> None:
-    """Nothing is wider than the terminal, and nothing is lost."""
+    """No line is wider than the terminal, and no content is lost."""
     text = on_terminal(shop.suite.root, columns, "report", NO_COLOR="1")
     lines = re.sub(r"\x1b\[[0-9;]*m|\r", "", text).splitlines()
     assert max(map(len, lines)) <= columns
@@ -269,7 +269,7 @@ def test_colours_only_where_they_are_wanted(shop: Shop) -> None:
 
 
 def test_without_unicode(shop: Shop) -> None:
-    """Where the output can carry no more than ASCII, there is no more, and no error."""
+    """On an output with ASCII only, the report uses ASCII only and raises no error."""
     done = shop.swarmtask("report", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
     assert (done.returncode, done.stderr) == (0, "")
     assert "  failed    __=##  2" in done.stdout
@@ -278,7 +278,7 @@ def test_without_unicode(shop: Shop) -> None:
 
 @pytest.mark.parametrize("command", [["export", "--jsonl"], ["report"]], ids=["export", "report"])
 def test_a_pipe_that_closes(shop: Shop, command: list[str]) -> None:
-    """`swarmtask export --jsonl | head` ends quietly, and well."""
+    """A command whose output is closed early, as in `export --jsonl | head`, exits with 0 and prints no error."""
     export = [sys.executable, "-m", "pytest_swarmtask", *command]
     with subprocess.Popen(export, cwd=shop.suite.root, env=clean_environ(), stdout=-1, stderr=-1) as process:
         assert process.stdout is not None
@@ -292,7 +292,7 @@ def test_a_pipe_that_closes(shop: Shop, command: list[str]) -> None:
 
 
 def test_export(shop: Shop) -> None:
-    """The lines of the journal as they are; and a table of them."""
+    """`export` prints the lines of the journal unchanged, or as a table."""
     lines = shop.swarmtask("export", "--jsonl").stdout.splitlines()
     assert sorted(lines) == sorted(
         line for path in shop.journal.glob("*.jsonl") for line in path.read_text("utf-8").splitlines()
@@ -305,11 +305,11 @@ def test_export(shop: Shop) -> None:
     assert json.loads(table[0]["metadata"]) == events[0]["metadata"]
 
 
-# -- what was killed -----------------------------------------------------------------------------------------------
+# -- killed sessions -----------------------------------------------------------------------------------------------
 
 
 def test_a_session_that_was_killed(project: Suite) -> None:
-    """The next reader ends what it has left open, and the report tells of it."""
+    """The next reader closes the spans of a killed session, and the report shows the crash."""
     project.write(test_it="import os\ndef test_ok(): pass\ndef test_bad(): os.kill(os.getpid(), 9)\n")
     project.pytest()
     lines = swarmtask(project.root, "report").stdout.splitlines()

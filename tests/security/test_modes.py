@@ -1,4 +1,4 @@
-"""What we put on disk is for its owner alone, whatever the umask."""
+"""Files that we create are readable for their owner only, under any umask."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ for command in {commands}:
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_for_the_owner_alone(lab: Lab, receiver: Receiver, umask: int) -> None:
-    """After pytest, make's emitter, a watched command, delivery and readers: folders are 0700, files 0600."""
+    """After pytest, `emit`, `run`, delivery and readers, our folders are 0700 and our files 0600."""
     (lab.root / "test_one.py").write_text("def test_one():\n    pass\n")
-    os.rmdir(lab.root / ".taskmaster")  # so that it is ours, too
+    os.rmdir(lab.root / ".taskmaster")  # we then create the folder ourselves
     (lab.root / ".git").mkdir()
     commands = [
         ["pytest", "-q", "-p", "no:cacheprovider"],

@@ -1,4 +1,4 @@
-"""Secrets planted wherever a run can meet them turn up nowhere: not on disk, not in the air, not at a terminal."""
+"""Secrets planted everywhere in a run appear in no file, no request, and no terminal output."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SUITE = f"""
 
 @pytest.fixture
 def planted(lab: Lab, receiver: Receiver) -> Lab:
-    """A project with secrets in its environment, its address and its suite."""
+    """A project with secrets in its environment, its webhook's URL and its suite."""
     place = receiver.url.replace("http://", f"http://relay:{PLANTED['address']}@")
     lab.environ |= {
         "SERVICE_TOKEN": PLANTED["environment"],
@@ -72,7 +72,7 @@ def planted(lab: Lab, receiver: Receiver) -> Lab:
 
 
 def work(lab: Lab) -> dict[str, subprocess.CompletedProcess[str]]:
-    """Do all that writes events, and return what was printed by what is ours."""
+    """Run everything that writes events, and return the output of our commands."""
     metadata = {"apiKey": PLANTED["metadata"], "a": [{"b": {"Authorization": f"Bearer {PLANTED['nested']}"}}]}
     given = json.dumps({**metadata, "text": json.dumps(metadata), "env": f"x {PLANTED['environment']} y"})
     hook = f"https://example.invalid/{PLANTED['path of the address']}"
@@ -99,17 +99,17 @@ def work(lab: Lab) -> dict[str, subprocess.CompletedProcess[str]]:
 
 
 def found_in(text: str) -> list[str]:
-    """Return which of the secrets stand in a text, as they are or as JSON writes them."""
+    """Return the secrets that a text contains, plain or as encoded in JSON."""
     return [name for name, secret in PLANTED.items() if secret in text]
 
 
 def contents(root: Path) -> dict[str, str]:
-    """Return all that is on disk, by path."""
+    """Return the contents of all files by path."""
     return {str(path): path.read_bytes().decode("latin-1") for path in root.rglob("*") if path.is_file()}
 
 
 def test_no_secret_gets_out(planted: Lab, receiver: Receiver) -> None:
-    """Not in a file, an event, a request's body, a message, a command line of the relay, or what our commands show."""
+    """No secret appears in a file, event, request body, message, relay command line, or output of our commands."""
     looked = threading.Event()
 
     def answer(arrival: Arrival) -> int:
@@ -135,24 +135,22 @@ def test_no_secret_gets_out(planted: Lab, receiver: Receiver) -> None:
         "export": planted.run("export"),
         "replay": planted.run("replay"),
     }
-    # what the suite itself prints is the suite's own: here it was told to be silent about failures
+    # Of pytest's output, only our lines are searched, because we do not redact the suite's own output.
     texts = {name: one.stderr + one.stdout for name, one in done.items() if name not in ("run", "pytest")}
-    texts["run"] = done["run"].stdout + done["run"].stderr.replace(PLANTED["output"], "", 1)  # the command's own
+    texts["run"] = done["run"].stdout + done["run"].stderr.replace(PLANTED["output"], "", 1)  # the command's own output
     texts["pytest"] = "".join(line for line in done["pytest"].stdout.splitlines() if "swarmtask" in line)
     texts["the relay's command line"] = relay
     texts["received"] = "\n".join(json.dumps(event) for event in receiver.accepted)
     texts |= contents(planted.root / ".taskmaster")
     leaks = {name: found_in(text) for name, text in texts.items()}
     own = next(name for name in leaks if "registered" in texts[name] and "routes" in name and leaks[name])
-    assert leaks.pop(own) == [
-        "path of the address"
-    ]  # an address given in code is kept for the relay: docs/redaction.md
+    assert leaks.pop(own) == ["path of the address"]  # the relay needs a URL that is given in code: docs/redaction.md
     assert {name: found for name, found in leaks.items() if found} == {}
     _check_where(planted.events())
 
 
 def _check_where(events: list[Any]) -> None:
-    """Each event from which something was taken says so, with the paths, also of its task id and its error."""
+    """Each event with hidden values lists their paths, including its task id and its error."""
     masked = [event for event in events if "[REDACTED]" in json.dumps({**event, "metadata": _without_list(event)})]
     assert masked
     assert all(event["metadata"].get("redacted") for event in masked)

@@ -1,4 +1,4 @@
-"""What comes from events, endpoints and other machines cannot work the terminal of who looks at it."""
+"""Texts from events, endpoints and other machines cannot control the user's terminal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ EVIL = "evil\x1b[2J\x1b]0;title\x07\u202e"
 
 
 def owe(name: str) -> str:
-    """Return code that owes events to an endpoint of any name: `register_webhook` of an integrator is choosy."""
+    """Return code that makes events pending for an endpoint of any name.
+
+    `register_webhook` of an integrator would refuse most of these names.
+    """
     webhook = {"name": name, "url": f"http://127.0.0.1:{free_port()}/"}
     return f"AutomationIntegrator()._pipeline.recorder.register_webhook({webhook!r}, [])"
 
 
 @pytest.fixture
 def owing(lab: Lab) -> Lab:
-    """A project that owes an event to an endpoint with a name that would clear the screen."""
+    """A project with an event pending for an endpoint whose name would clear the screen."""
     done = lab.python(
         "from pytest_swarmtask import AutomationIntegrator\n"
         f"{owe(EVIL)}\n"
@@ -32,14 +35,14 @@ def owing(lab: Lab) -> Lab:
 
 @pytest.mark.parametrize("command", [["status"], ["flush", "--timeout", "0.5"], ["doctor", "--no-ping"]])
 def test_commands(owing: Lab, command: list[str]) -> None:
-    """`status`, `flush` and `doctor` write such characters out."""
+    """`status`, `flush` and `doctor` escape control characters."""
     shown = owing.run(*command, TASKMASTER_WEBHOOK_URL="")
     assert "evil\\x1b[2J" in shown.stdout
     assert harmless(shown.stdout + shown.stderr)
 
 
 def test_dead_letters(lab: Lab, receiver: Receiver) -> None:
-    """So do `replay` and `purge`, of what was refused and why."""
+    """`replay` and `purge` escape control characters in dead letters and their reasons."""
     receiver.answer = lambda _: 404
     lab.emit("TASK_FAILED", EVIL, json.dumps({"error": EVIL}))
     lab.wait_for_end()
@@ -50,7 +53,7 @@ def test_dead_letters(lab: Lab, receiver: Receiver) -> None:
 
 
 def test_errors(lab: Lab) -> None:
-    """So do messages about what the user typed, and of `run`."""
+    """Messages about the user's arguments, and those of `run`, escape control characters."""
     for arguments in (["status", "--root", EVIL], ["run", "--", EVIL], ["config", "show", "--root", EVIL]):
         done = lab.run(*arguments)
         assert done.returncode != 0
@@ -59,7 +62,7 @@ def test_errors(lab: Lab) -> None:
 
 
 def test_the_closing_line_of_pytest(lab: Lab) -> None:
-    """The plugin's own lines are harmless, whatever an endpoint is called."""
+    """The plugin's own lines in pytest's output are harmless, whatever the name of an endpoint is."""
     (lab.root / "test_one.py").write_text(
         f"from pytest_swarmtask import AutomationIntegrator\ndef test_one():\n    {owe(EVIL)}\n"
     )
@@ -69,5 +72,5 @@ def test_the_closing_line_of_pytest(lab: Lab) -> None:
 
 
 def harmless(text: str) -> bool:
-    """Tell whether a terminal would only show this."""
+    """Whether a terminal would only display this text."""
     return all(character.isprintable() for line in text.split("\n") for character in line)

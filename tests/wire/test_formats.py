@@ -1,4 +1,4 @@
-"""Every event, however odd its values, becomes a body that the standards' own schemas and libraries accept."""
+"""Every event, even with odd values, becomes a body that the standards' own schemas and libraries accept."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ ODD_VALUES: list[Any] = [*HOSTILE, None, 1, 3, 1.5, True, [], ["failed"], {}, {"
 
 
 def record(event: Event) -> PendingEvent:
-    """Return a record whose line a journal could hold: lone surrogates are written as escapes."""
+    """Return a pending event with a line as in a journal, where lone surrogates are written as escapes."""
     fields = {name: getattr(event, name) for name in ("id", "event_type", "task_id", "status", "timestamp", "source")}
     fields |= {name: getattr(event, name) for name in ("trace_id", "span_id", "parent_span_id", "metadata")}
     line = json.dumps(fields, separators=(",", ":")).encode()
@@ -112,7 +112,10 @@ def cdevents_schema(content: dict[str, Any]) -> str:
 
 
 def read_by_library(body: bytes, content_type: str = formats.CLOUDEVENT) -> BaseCloudEvent:
-    """Read with the official library, which would invent an id or a time where one is missing."""
+    """Read with the official library.
+
+    The library would invent a missing id or time, so their presence is checked first.
+    """
     assert {"specversion", "id", "source", "type"} <= json.loads(body).keys()
     return from_http_event(HTTPMessage({"content-type": content_type}, body))
 
@@ -124,7 +127,7 @@ def forbidden_in_attributes(text: str) -> bool:
 
 
 def test_the_schemas_are_checked_with_their_formats() -> None:
-    """Without its optional packages jsonschema would let every text pass as a URI or a time."""
+    """jsonschema checks URIs and times; without its optional packages it would accept any text for them."""
     for name, wrong in (("uri", "no"), ("uri-reference", "a b"), ("date-time", "yesterday")):
         with pytest.raises(jsonschema.exceptions.FormatError):
             CHECKER.check(wrong, name)

@@ -1,4 +1,4 @@
-"""Signatures follow Standard Webhooks: its own libraries accept what we sign, and nothing that was changed."""
+"""Signatures follow Standard Webhooks: its own libraries accept our signatures and reject every change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def signed(
 
 
 def changed(headers: dict[str, str], **changes: str) -> dict[str, str]:
-    """Return the headers with some replaced; a value like ``+7`` is added to the number that is there."""
+    """Return the headers with some replaced; a value like ``+7`` is added to the present number."""
     replaced = dict(headers)
     for name, value in changes.items():
         header = name.replace("_", "-")
@@ -94,7 +94,7 @@ class TestOfficialLibraries:
 
 
 class TestDocumentation:
-    """What `docs/webhooks.md` tells receivers to write works as it stands."""
+    """The code for receivers in `docs/webhooks.md` works unchanged."""
 
     @staticmethod
     def snippet(language: str) -> str:

@@ -1,4 +1,4 @@
-"""A corpus by somebody who wanted the rules to fail, written when the rules were finished."""
+"""A corpus that tries to defeat the rules, written after the rules were finished."""
 
 from __future__ import annotations
 
@@ -361,5 +361,5 @@ PLAIN: list[dict[str, Any]] = [
 
 
 def harmless() -> list[Any]:
-    """Return the look-alikes."""
+    """Return the harmless look-alikes."""
     return [*LOOKALIKES, *PLAIN]

@@ -1,4 +1,4 @@
-"""Each of many names in each of many surroundings: names of secrets with secrets, others with what they would hold."""
+"""Many names combined with many surroundings: secret names with secrets, harmless names with their usual values."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ SURROUNDINGS: list[Callable[[str, str], Any]] = [
 
 
 def secrets() -> list[Secret]:
-    """Return each name of a secret in each of the surroundings, with a secret of its own."""
+    """Return each secret name in each of the surroundings, with a secret of its own."""
     make = Maker(12)
     named = [(name, make.pick(MADE_UP), around) for name in PASSWORDS for around in SURROUNDINGS]
     named += [(name, _made(make), around) for name in TOKENS for around in SURROUNDINGS]
@@ -95,5 +95,5 @@ def _made(make: Maker) -> str:
 
 
 def harmless() -> list[Any]:
-    """Return each name that is none of a secret, and values that only stand for one, in the same surroundings."""
+    """Return each harmless name, and placeholder values, in the same surroundings."""
     return [around(name, value) for name, values in HARMLESS.items() for value in values for around in SURROUNDINGS]

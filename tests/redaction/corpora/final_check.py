@@ -1,4 +1,4 @@
-"""The last hand-made corpus, one more check on the rules."""
+"""The last corpus written by hand, as one more check of the rules."""
 
 from __future__ import annotations
 
@@ -207,5 +207,5 @@ LOOKALIKES = [
 
 
 def harmless() -> list[Any]:
-    """Return the look-alikes."""
+    """Return the harmless look-alikes."""
     return [text for value in LOOKALIKES for text in (value, f"note: {value}")]

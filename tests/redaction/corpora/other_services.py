@@ -1,4 +1,4 @@
-"""A corpus written after the rules: other services, other surroundings, other prose."""
+"""A corpus written after the rules, with other services, other surroundings and other prose."""
 
 from __future__ import annotations
 
@@ -568,5 +568,5 @@ PLAIN: list[dict[str, Any]] = [
 
 
 def harmless() -> list[Any]:
-    """Return the look-alikes."""
+    """Return the harmless look-alikes."""
     return [*(text.replace("{}", value) for value, text in spread(VALUES, SURROUNDINGS, 2)), *PLAIN]

@@ -1,4 +1,4 @@
-"""Made-up secrets: of the form of real ones, put together here so that no scanner takes this repository for a leak."""
+"""Made-up secrets in the form of real ones, assembled here so that scanners do not report this repository as a leak."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BASE64 = ALNUM + "+/"
 
 
 class Secret(NamedTuple):
-    """Something with a secret in it.
+    """A text, command line or metadata with a secret in it.
 
     Attributes:
         given: a text, a command line as a list, or metadata.
-        secret: what must not be left of it.
+        secret: the text that redaction must remove completely.
     """
 
     given: Any
@@ -39,7 +39,7 @@ class Maker:
         return "".join(self._random.choices(alphabet, k=size))
 
     def of(self, *parts: str) -> str:
-        """Return a secret from its parts: fixed ones, and `SIZE:NAME OF ALPHABET` for random ones."""
+        """Return a secret made of parts: fixed texts, and `SIZE:NAME OF ALPHABET` for random characters."""
         return "".join(self._part(part) for part in parts)
 
     def _part(self, part: str) -> str:
@@ -55,7 +55,7 @@ class Maker:
         return self.text(size, HEX)
 
     def uuid(self) -> str:
-        """Return something like a UUID."""
+        """Return a random text in the form of a UUID."""
         return "-".join(self.hex(size) for size in (8, 4, 4, 4, 12))
 
     def jwt(self, algorithm: str = "HS256", **claims: object) -> str:
@@ -92,7 +92,7 @@ ALPHABETS = {
 
 
 def spread(values: list[Any], surroundings: list[str], each: int) -> Iterator[tuple[Any, str]]:
-    """Pair each value with `each` of the surroundings, in turn, so that all of them are used."""
+    """Pair each value with `each` of the surroundings in rotation, so that all surroundings are used."""
     position = 0
     for value in values:
         for _ in range(each):

@@ -1,6 +1,6 @@
-"""The corpus that the rules were made with: secrets in what surrounds them in real life, and what only looks like them.
+"""The corpus used to write the rules: secrets in realistic surroundings, and harmless look-alikes.
 
-In surroundings `{}` is where the secret stands.
+In the surroundings, `{}` marks the place of the secret.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ NAMED = [
     "GITHUB_TOKEN_2={}",
     "DB_PASSWORD_PROD={}",
 ]
-"""Where a name says that what follows is a secret."""
+"""Surroundings in which a name says that the next text is a secret."""
 
 LONG_ONLY = [
     "aws_secret_access_key = {}",
@@ -582,7 +582,7 @@ PLAIN: list[dict[str, Any]] = [
 
 
 def harmless() -> list[Any]:
-    """Return the look-alikes."""
+    """Return the harmless look-alikes."""
     texts = [text.format(value) for value, text in spread(_escaped(VALUES), HARMLESS_TEXTS, 2)]
     return [*texts, *PLAIN]
 

@@ -1,6 +1,6 @@
-"""Corpora that are text files: one text a line, each in surroundings of its own.
+"""Corpora in text files: one text per line, each in its own surroundings.
 
-`@SIZE:ALPHABET@` stands for random characters, `«…»` is around the secret, `⏎` is a new line, and after `meta: ` is
+`@SIZE:ALPHABET@` stands for random characters, `«…»` encloses the secret, `⏎` is a new line, and `meta: ` precedes
 metadata or a command line as JSON.
 """
 
@@ -18,7 +18,7 @@ _RANDOM = re.compile(r"@(\d+:\w+)@")
 
 
 class Written:
-    """A corpus in a text file: `# harmless` and `# secrets` are above its halves."""
+    """A corpus in a text file: the lines `# harmless` and `# secrets` head its two parts."""
 
     def __init__(self, name: str, seed: int) -> None:
         self.__name__ = name
@@ -28,11 +28,11 @@ class Written:
         self._harmless, self._secrets = text.removeprefix("# harmless\n").split("# secrets\n")
 
     def harmless(self) -> list[Any]:
-        """Return what only looks like a secret."""
+        """Return the harmless look-alikes."""
         return [_read(line) for line in self._harmless.splitlines()]
 
     def secrets(self) -> list[Secret]:
-        """Return texts and metadata with a secret each."""
+        """Return texts and metadata with one secret each."""
         return [
             Secret(_read(re.sub("[«»]", "", line)), re.split("[«»]", line)[1]) for line in self._secrets.splitlines()
         ]

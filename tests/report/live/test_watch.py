@@ -1,4 +1,4 @@
-"""`swarmtask watch` beside real runs: at a terminal, piped, as JSON, and when processes die."""
+"""`swarmtask watch` follows real runs: at a terminal, piped, as JSON, and when processes die."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FIELDS = {
     name: re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", fields))
     for name, fields in re.findall(r"^\| `(\w+)` \| [^|]* \| ?(.*)\|$", TEXT, re.MULTILINE)
 }
-"""What docs/terminal.md says that each change has."""
+"""The fields of each change according to docs/terminal.md."""
 TESTS = """
 import os, time
 import pytest
@@ -45,7 +45,7 @@ def test_left_out(): pass
 
 
 class Beside:
-    """Runs in a project, and those who watch them."""
+    """Runs in a project, and processes that watch them."""
 
     def __init__(self, watched: Watched) -> None:
         self.watched = watched
@@ -62,7 +62,7 @@ class Beside:
         return done
 
     def session(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
-        """Start a pytest session, and wait until it waits for `open`."""
+        """Start a pytest session, and wait until its test waits for `open`."""
         session = self.start(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, **environ)
         count = self._gates()
         wait_for(lambda: self._gates() > count)
@@ -73,18 +73,18 @@ class Beside:
         return sum(event["task_id"].endswith("test_gate") for event in starts)
 
     def watch(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
-        """Start `watch`, and wait for the first line that it tells."""
+        """Start `watch`, and wait for its first line."""
         watch = self.start(*WATCH, *arguments, **environ)
         assert watch.stdout is not None
         assert watch.stdout.readline(), watch.communicate(timeout=60)
         return watch
 
     def open(self) -> None:
-        """Let the sessions go on."""
+        """Let the sessions continue."""
         self.watched.file("open", "")
 
     def stop(self) -> None:
-        """End what still runs."""
+        """Stop all processes that still run."""
         for process in self._started:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -94,14 +94,14 @@ class Beside:
 
 @pytest.fixture
 def beside(watched: Watched) -> Iterator[Beside]:
-    """A project with a test that fails, and one that waits until it may go on."""
+    """A project with a failing test, and a test that waits until it may continue."""
     found = Beside(watched)
     yield found
     found.stop()
 
 
 def changes_of(output: bytes) -> list[dict[str, Any]]:
-    """Return what `--json` has told."""
+    """Return the changes that `--json` printed."""
     return [json.loads(line) for line in output.splitlines()]
 
 
@@ -109,7 +109,7 @@ def changes_of(output: bytes) -> list[dict[str, Any]]:
 
 
 def test_a_live_picture(beside: Beside, terminal: Callable[..., Terminal]) -> None:
-    """It waits for a run and says so, shows what runs and what has failed, and ends with the run and its outcome."""
+    """`watch` says that it waits for a run, shows running and failed tests, and ends with the outcome of the run."""
     watch = terminal(*WATCH, "--until-done")
     watch.until(b"nothing is running here: waiting for a run")
     beside.session()
@@ -129,7 +129,7 @@ def test_a_live_picture(beside: Beside, terminal: Callable[..., Terminal]) -> No
 
 
 def test_nothing_moves_where_nothing_changes(beside: Beside, terminal: Callable[..., Terminal]) -> None:
-    """A picture is drawn again only when it is another one; while nothing runs that is never."""
+    """`watch` only redraws its picture when it changes, so it draws nothing while nothing runs."""
     watch = terminal(*WATCH)
     watch.until(b"waiting for a run")
     time.sleep(1)
@@ -143,10 +143,10 @@ def test_nothing_moves_where_nothing_changes(beside: Beside, terminal: Callable[
 def test_small_and_plain_terminals(
     beside: Beside, terminal: Callable[..., Terminal], columns: int, environ: dict[str, str]
 ) -> None:
-    """Nothing is wider than the terminal; no colours and nothing but ASCII where these are not wanted."""
+    """No line is wider than the terminal, and a plain terminal gets no colours and only ASCII."""
     beside.session()
     watch = terminal(*WATCH, "--until-done", columns=columns, rows=8, **environ)
-    watch.until(b" s  test_it.py" if environ else b" s  \x1b[0m\x1b[39mtest_it.py")  # cut, not broken into lines
+    watch.until(b" s  test_it.py" if environ else b" s  \x1b[0m\x1b[39mtest_it.py")  # truncated, not wrapped
     beside.open()
     assert watch.end() == 1
     lines = ESCAPE.sub(b"", watch.shown).decode().replace("\r", "\n").splitlines()
@@ -158,7 +158,7 @@ def test_small_and_plain_terminals(
 
 
 def test_killed_by_term(beside: Beside, terminal: Callable[..., Terminal]) -> None:
-    """Whoever ends it from outside leaves a terminal with a cursor."""
+    """SIGTERM leaves the terminal with a visible cursor."""
     del beside
     watch = terminal(*WATCH)
     watch.until(b"\x1b[?25l")
@@ -173,7 +173,7 @@ def test_killed_by_term(beside: Beside, terminal: Callable[..., Terminal]) -> No
 
 @pytest.mark.parametrize("dumb", [False, True], ids=["piped", "dumb"])
 def test_one_line_for_each_change(beside: Beside, terminal: Callable[..., Terminal], *, dumb: bool) -> None:
-    """Where nothing can be drawn it tells line by line what starts, ends and fails, and nothing of what is well."""
+    """If it cannot draw, `watch` prints a line for each start, end and failure, and none for passing tests."""
     if dumb:
         at = terminal(*WATCH, "--until-done", TERM="dumb")
         at.until(b"waiting for a run")
@@ -195,7 +195,7 @@ def test_one_line_for_each_change(beside: Beside, terminal: Callable[..., Termin
 
 
 def test_json_tells_what_the_journal_holds(beside: Beside) -> None:
-    """Each start and end once, and counts that are those of the session itself."""
+    """`--json` prints each start and end once, and its counts equal those of the session."""
     watch = beside.watch("--json", "--until-done")
     session = beside.session()
     beside.open()
@@ -216,7 +216,7 @@ def test_json_tells_what_the_journal_holds(beside: Beside) -> None:
 
 
 def test_well_is_zero(beside: Beside) -> None:
-    """`--until-done` ends with 0 where the run went well, make and what it starts included."""
+    """`--until-done` exits with 0 if the whole run succeeded, including make and everything it started."""
     makefile = (
         f"include {tasksmk.installed()}\nci:\n\t@$(call task-run,ci,$(MAKE) a)\na:\n\t@$(call task-run,a,sleep 0.3)\n"
     )
@@ -233,7 +233,7 @@ def test_well_is_zero(beside: Beside) -> None:
 
 
 def test_several_runs_at_once(beside: Beside, terminal: Callable[..., Terminal]) -> None:
-    """Runs that go on at once are shown together, and it ends with the last of them; `--run` shows one alone."""
+    """Simultaneous runs are shown together, and `watch` ends with the last; `--run` shows only one run."""
     beside.session()
     beside.session("-k", "gate")
     runs = list(dict.fromkeys(event["trace_id"] for event in beside.watched.events()))
@@ -248,7 +248,7 @@ def test_several_runs_at_once(beside: Beside, terminal: Callable[..., Terminal])
 
 
 def test_a_killed_session_is_over(beside: Beside) -> None:
-    """A run whose process was killed is told as crashed, and does not run for ever."""
+    """A run whose process was killed is reported as crashed and does not stay running."""
     watch = beside.watch("--json", "--until-done")
     session = beside.session()
     session.kill()
@@ -259,7 +259,7 @@ def test_a_killed_session_is_over(beside: Beside) -> None:
 
 
 def test_a_run_between_two_looks(tmp_path: Path) -> None:
-    """What is over before it is seen is told all the same, also where it is the first in a journal."""
+    """A run that ends between two polls is reported, even if it is the first in its journal."""
     journal = tmp_path / ".taskmaster" / "events"
     follower = Follower(project_of(journal))
     assert not list(follower.read())
@@ -269,7 +269,7 @@ def test_a_run_between_two_looks(tmp_path: Path) -> None:
 
 
 def test_what_waits_for_delivery(beside: Beside) -> None:
-    """Deliveries in trouble are told, and how many events are left in the end."""
+    """Failing deliveries are reported, and at the end the number of pending events."""
     url = f"http://127.0.0.1:{free_port()}/"
     watch = beside.watch("--json", "--until-done")
     session = beside.session("--swarmtask-drain-timeout=0", TASKMASTER_WEBHOOK_URL=url)
@@ -287,7 +287,7 @@ def test_what_waits_for_delivery(beside: Beside) -> None:
     ("run", "words"), [("abc", "no run in the journal begins with 'abc'; the last ones are 0000"), ("0", "several")]
 )
 def test_a_run_that_is_not_there(beside: Beside, run: str, words: str) -> None:
-    """An unknown run, or one of many, is a mistake that is told with the runs there are."""
+    """An unknown or ambiguous run is a usage error whose message lists the existing runs."""
     for number in (1, 2):
         made.Process(beside.root / ".taskmaster" / "events", f"{number:032x}").write([])
     watch = beside.start(*WATCH, "--run", run)
@@ -295,22 +295,22 @@ def test_a_run_that_is_not_there(beside: Beside, run: str, words: str) -> None:
     assert (watch.returncode, words in errors.decode()) == (2, True), errors
 
 
-# -- what it does not do -------------------------------------------------------------------------------------------
+# -- limits of the watcher -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """A journal's folder."""
+    """The folder of a journal."""
     return tmp_path / ".taskmaster" / "events"
 
 
 def names(changes: Iterator[LiveChange]) -> list[str]:
-    """Return which changes there were."""
+    """Return the names of the changes."""
     return [change.change for change in changes]
 
 
 def test_a_line_is_read_once(journal: Path) -> None:
-    """Only what is new is read; a segment that is removed while it is read is no trouble."""
+    """Each line is read once, and the removal of a segment during reading is no problem."""
     process = made.Process(journal, "1" * 32)
     process.write(process.session({"t.py::test_a": "passed"}))
     with process.path.open("ab") as held:
@@ -329,14 +329,14 @@ def test_a_line_is_read_once(journal: Path) -> None:
 
 
 def lock(fd: int) -> None:
-    """Hold a segment as its living writer does."""
+    """Lock a segment as its live writer does."""
     from pytest_swarmtask.journal.locks import try_lock
 
     assert try_lock(fd)
 
 
 def test_old_runs_are_left_alone(journal: Path) -> None:
-    """What was over before it came is not told."""
+    """Runs that ended before `watch` started are not reported, unless the user asks for them by id."""
     process = made.Process(journal, "1" * 32)
     process.write(process.session({"t.py::test_a": "failed"}))
     assert names(RunWatcher(project_of(journal)).poll()) == ["idle"]
@@ -344,7 +344,7 @@ def test_old_runs_are_left_alone(journal: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_run(journal: Path) -> None:
-    """Of a run with a thousand tasks and tests the last tasks are remembered, and of the tests how many there were."""
+    """Of a run with thousands of spans, the watcher keeps only the last tasks and the number of its tests."""
     process = made.Process(journal, "1" * 32, time.time())
     session = process.ids.span()
     events = [process.event("TASK_STARTED", "all", session)]
@@ -361,7 +361,7 @@ def test_memory_does_not_grow_with_the_run(journal: Path) -> None:
 
 
 def test_a_span_that_others_end_keeps_a_run_going(journal: Path) -> None:
-    """Between two calls of `emit` nobody lives, and the run goes on; but not for ever."""
+    """An open span of `emit` keeps its run going without a live process, but not forever."""
     process = made.Process(journal, "1" * 32, time.time())
     start = process.event("TASK_STARTED", "deploy", process.ids.span())
     start.id += "-s"
@@ -377,7 +377,7 @@ def test_a_span_that_others_end_keeps_a_run_going(journal: Path) -> None:
 
 
 def test_a_run_that_goes_on_is_not_told_as_another(journal: Path) -> None:
-    """Between two steps of a make there may be nobody for a while: its numbers go on where they were."""
+    """A run that pauses between two steps of make continues with its old counts and is not reported as a new run."""
     watcher = RunWatcher(project_of(journal), "1" * 32)
     for count in (1, 2):
         process = made.Process(journal, "1" * 32, time.time() + count)
@@ -392,11 +392,11 @@ def test_a_run_that_goes_on_is_not_told_as_another(journal: Path) -> None:
 
 
 def test_nobody_can_end_it(journal: Path) -> None:
-    """What a dead process has left open counts as crashed also where its end cannot be written."""
+    """An open span of a dead process counts as crashed even if its end event cannot be written."""
     process = made.Process(journal, "1" * 32, time.time())
     process.write(process.session({"t.py::test_a": "passed"})[:2])
     end = process.path.name.replace(process.ids.writer, f"{process.ids.writer}_end")
-    (journal / end).touch()  # as if somebody had tried, and the disk was full
+    (journal / end).touch()  # as if a reader had tried while the disk was full
     watcher = RunWatcher(project_of(journal), "1" * 32)
     list(watcher.poll())
     if watcher.runs:
