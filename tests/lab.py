@@ -297,6 +297,9 @@ class ProjectFolder:
         wait_until(lambda: not any(map(_is_alive, pids)) and not self.relays(), "the relay's death")
 
 
+UNRELATED = [f"-pno:{name}" for name in ("hypothesispytest", "pytest_cov", "anyio", "time_machine")]
+"""Options that disable unrelated plugins. Loading them would take most of the time of a short session."""
+
 QUICK = {
     "linger": 0.3,
     "backoff_first": 0.05,
@@ -348,7 +351,7 @@ class Lab(ProjectFolder):
 
     def pytest(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a pytest session to its end."""
-        options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+        options = ["-q", "-p", "no:cacheprovider", *UNRELATED]
         return self._run([sys.executable, "-m", "pytest", *options, *arguments], environ)
 
     def _run(self, command: Sequence[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:

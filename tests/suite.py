@@ -10,13 +10,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.lab import ProjectFolder, clean_environ
+from tests.lab import UNRELATED, ProjectFolder, clean_environ
 
 Event = dict[str, Any]
 
 ENDINGS = ("TEST_PASSED", "TEST_FAILED", "TEST_SKIPPED")
-UNRELATED = [f"-pno:{name}" for name in ("hypothesispytest", "pytest_cov", "anyio", "time_machine")]
-"""Options that disable unrelated plugins. Loading them would take most of the time of a short session."""
 
 
 def words(value: object) -> str | None:

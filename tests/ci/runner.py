@@ -13,7 +13,6 @@ import importlib.util
 import os
 import re
 import shutil
-import site
 import subprocess
 import sys
 import venv
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.requirements import Requirement
 
 import pytest_swarmtask
 from pytest_swarmtask.cli import tasksmk
@@ -305,13 +305,29 @@ class Machine:
 
 
 def _libraries() -> Iterator[Path]:
-    """Yield the packages that are installed beside our package: importable modules and pip's metadata about them."""
-    seen: set[str] = set()
-    for folder in (*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])):
-        for entry in sorted(Path(folder).glob("*")):
-            if entry.suffix != ".pth" and "swarmtask" not in entry.name and entry.name not in {*seen, "__pycache__"}:
-                seen.add(entry.name)
+    """Yield what our package requires, as it is installed here: importable modules and pip's metadata about them."""
+    seen: set[Path] = set()
+    for name in _requirements("pytest-swarmtask") | {"pip"}:
+        distribution = importlib.metadata.distribution(name)
+        for file in distribution.files or ():
+            entry = Path(str(distribution.locate_file(file.parts[0])))
+            if file.parts[0] not in ("..", "__pycache__") and entry not in seen:
+                seen.add(entry)
                 yield entry
+
+
+def _requirements(name: str) -> set[str]:
+    """Return the distributions that a distribution requires, directly or not, without those of extras."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        for text in importlib.metadata.requires(left.pop()) or ():
+            requirement = Requirement(text)
+            wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if wanted and requirement.name not in found:
+                found.add(requirement.name)
+                left.append(requirement.name)
+    return found
 
 
 def pack(folder: Path) -> Path:

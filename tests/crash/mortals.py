@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from tests.lab import WAIT, Json, Lab, wait_until
+from tests.lab import UNRELATED, WAIT, Json, Lab, wait_until
 
 DIE = {
     "SIGKILL": "os.kill(os.getpid(), 9)",
@@ -51,7 +51,7 @@ def started(lab: Lab, command: Sequence[str]) -> Iterator[subprocess.Popen[str]]
 
 def session(*arguments: str) -> list[str]:
     """Return the command of a pytest session."""
-    plain = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--swarmtask-drain-timeout=0"]
+    plain = ["-q", "-p", "no:cacheprovider", *UNRELATED, "--swarmtask-drain-timeout=0"]
     return [sys.executable, "-m", "pytest", *plain, *arguments]
 
 

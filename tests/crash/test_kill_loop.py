@@ -22,7 +22,7 @@ from pytest_swarmtask.core.event import SHARED
 from pytest_swarmtask.journal import locks
 from tests.crash.mortals import endings
 from tests.history.made import content, rows, take_in
-from tests.lab import RESET, WAIT, Answer, Arrival, Json, Lab, Receiver, wait_until
+from tests.lab import RESET, UNRELATED, WAIT, Answer, Arrival, Json, Lab, Receiver, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -51,7 +51,7 @@ for n in range(4000):
     os.write(1, (integrator.trigger_event("TASK_STARTED", str(n), metadata=padding) + "\\n").encode())
     time.sleep(0.002)
 """
-PLAIN = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--swarmtask-drain-timeout=1"]
+PLAIN = ["-q", "-p", "no:cacheprovider", *UNRELATED, "--swarmtask-drain-timeout=1"]
 PRODUCERS = {
     "pytest": [sys.executable, "-m", "pytest", *PLAIN, "-p", "no:xdist"],
     "xdist": [sys.executable, "-m", "pytest", *PLAIN, "-n2"],

@@ -15,8 +15,8 @@ import pytest
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.journal.segments import read
-from tests.lab import Lab, Receiver, clean_environ
-from tests.suite import UNRELATED, Suite
+from tests.lab import UNRELATED, Lab, Receiver, clean_environ
+from tests.suite import Suite
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and mounts are those of POSIX")
 

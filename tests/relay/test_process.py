@@ -23,7 +23,19 @@ from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay.builtin_plugins import relay_plugins
 from pytest_swarmtask.relay.delivery.loop import Relay
 from pytest_swarmtask.relay.delivery.routes import Routes
-from tests.lab import HANG, REPOSITORY, WAIT, Arrival, Lab, Receiver, free_port, no_relay, receiving, wait_until
+from tests.lab import (
+    HANG,
+    REPOSITORY,
+    UNRELATED,
+    WAIT,
+    Arrival,
+    Lab,
+    Receiver,
+    free_port,
+    no_relay,
+    receiving,
+    wait_until,
+)
 
 SUITE = """
 import pytest
@@ -94,7 +106,7 @@ def test_one_after_the_other(lab: Lab, receiver: Receiver) -> None:
 def test_two_runs_at_once(lab: Lab, receiver: Receiver) -> None:
     """Two simultaneous runs in one checkout are both delivered, each event once and each run in its order."""
     write_suite(lab, 25)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *UNRELATED]
     runs = [subprocess.Popen(command, cwd=lab.root, env=lab.environ, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [run.wait(120) for run in runs] == [1, 1]
     receiver.wait(2 * 52)

@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from tests.suite import UNRELATED, Suite, words
+from tests.lab import UNRELATED
+from tests.suite import Suite, words
 
 ONE = "def test_a(): pass"
 QUIET_CONFIG = """
