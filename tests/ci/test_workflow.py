@@ -24,6 +24,7 @@ ROOT = REPOSITORY
 NAME = ".github/workflows/task_management_integration.yml"
 TEMPLATE = Path(pytest_swarmtask.__file__).parent / "templates" / "task_management_integration.yml"
 WORKFLOWS = [pytest.param(ROOT / NAME, id="ours"), pytest.param(TEMPLATE, id="template")]
+ALL_WORKFLOWS = [*WORKFLOWS, pytest.param(ROOT / ".github/workflows/check_all.yml", id="check all")]
 STAGES = ("setup", "test", "build", "deploy")
 
 PINNED = {
@@ -47,7 +48,7 @@ def steps(workflow: Path) -> Iterator[Json]:
         yield from job["steps"]
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.parametrize("workflow", ALL_WORKFLOWS)
 def test_it_is_valid_by_the_published_schema(workflow: Path) -> None:
     check_schema("vendor.github-workflows", workflow)
 
@@ -62,7 +63,7 @@ def test_it_runs_on_pushes_and_pull_requests_and_deploys_only_on_pushes(workflow
     assert all("environment" in job for name, job in jobs(workflow).items() if name.startswith("deploy"))
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.parametrize("workflow", ALL_WORKFLOWS)
 def test_it_may_read_and_nothing_else_unless_a_job_says_why(workflow: Path) -> None:
     text = workflow.read_text()
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
@@ -72,7 +73,7 @@ def test_it_may_read_and_nothing_else_unless_a_job_says_why(workflow: Path) -> N
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.parametrize("workflow", ALL_WORKFLOWS)
 def test_actions_are_pinned_by_commit_with_the_version_beside_it(workflow: Path) -> None:
     used = re.findall(r"uses: (\S+)@(\S+)(?: # (\S+))?$", workflow.read_text(), re.MULTILINE)
     assert used
@@ -93,7 +94,7 @@ def test_every_job_names_its_environment_sends_what_is_left_and_keeps_its_journa
         assert journal["with"]["include-hidden-files"] is True
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.parametrize("workflow", ALL_WORKFLOWS)
 def test_nothing_that_others_can_choose_gets_into_a_script(workflow: Path) -> None:
     """A `run:` script never contains `${{ }}`, because a branch name could inject a command through it."""
     assert not [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")]
