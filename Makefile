@@ -28,14 +28,14 @@ demo: $(READY) ## a real suite and a real build, reporting to a live receiver
 	@$(PY) -m scripts.demo
 
 test: $(READY) ## the whole test suite
-	@$(call task-run,make_test,$(PY) -m pytest -n auto)
+	@$(call task-run,make_test,$(PY) -m pytest -n auto --dist worksteal)
 
 test-verbose: $(READY) ## the same, test by test
 	@$(call task-run,make_test_verbose,$(PY) -m pytest --verbose)
 
 test-coverage: $(READY) ## the same, with branch coverage
 	@rm -f .coverage .coverage.*
-	@$(call task-run,make_test_coverage,$(PY) -m coverage run -m pytest -n auto)
+	@$(call task-run,make_test_coverage,$(PY) -m coverage run -m pytest -n auto --dist worksteal)
 	@$(PY) -m coverage combine --quiet && $(PY) -m coverage report
 
 test-single: a-test-is-named $(READY) ## one file or test: make test-single TEST=tests/make/test_task_event.py

@@ -29,6 +29,12 @@ for _name in ("SIGINT", "SIGQUIT"):
         signal.signal(getattr(signal, _name), signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of workers of ``-n auto``: two a core, because most tests wait for processes they started."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """A live webhook that verifies every request."""
