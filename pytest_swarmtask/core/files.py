@@ -30,13 +30,21 @@ def private_folder(path: str) -> None:
         replace_file(ignore, b"*\n")
 
 
-def replace_file(path: str, content: bytes, *, mode: int = PRIVATE, temporary: str | None = None) -> None:
+def replace_file(
+    path: str,
+    content: bytes,
+    *,
+    mode: int = PRIVATE,
+    owner: tuple[int, int] | None = None,
+    temporary: str | None = None,
+) -> None:
     """Write a whole file in one step: a reader sees the old content or the new, never a part.
 
     Args:
         path: the file. A symbolic link is replaced, not followed.
         content: all of its content.
         mode: its permissions.
+        owner: its user and group id, kept if the system permits; only root may give files away.
         temporary: where the content is written first, in the same folder. By default a name of its own, so that
             processes that write at the same time do not meet. A fixed name needs a lock around the call, and leaves
             no second file behind when the process is killed.
@@ -50,14 +58,23 @@ def replace_file(path: str, content: bytes, *, mode: int = PRIVATE, temporary: s
     try:
         try:
             _write_all(fd, content)
-            if mode != PRIVATE:
+            if mode != PRIVATE or temporary:  # a killed process may have left a fixed name behind, with another mode
                 os.chmod(beside, mode)
+            if owner is not None:
+                _give(beside, owner)
         finally:
             os.close(fd)
         os.replace(beside, path)
     except BaseException:
         os.unlink(beside)
         raise
+
+
+def _give(path: str, owner: tuple[int, int]) -> None:
+    try:
+        os.chown(path, *owner)
+    except (OSError, AttributeError):  # not permitted, or Windows
+        pass
 
 
 def _write_all(fd: int, content: bytes) -> None:

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import TaskManagerError
-from pytest_swarmtask.core.files import mode_of, replace_file
+from pytest_swarmtask.core.files import replace_file
 from pytest_swarmtask.relay.tasks.document import DEFAULT_TAG, Document, UnknownShapeError
 from pytest_swarmtask.relay.tasks.lock import locked
 from pytest_swarmtask.relay.tasks.manager import Outcome, StatusChange, Task
@@ -168,9 +168,8 @@ class TaskMasterFile:
         folder, name = os.path.split(target)
         temporary = os.path.join(folder, f".{name}.swarmtask")  # a fixed name: only the owner of the lock writes it
         try:
-            owner = os.stat(target)
-            replace_file(target, text.encode(), mode=mode_of(target), temporary=temporary)
-            with contextlib.suppress(OSError, AttributeError):  # only root may change the owner
-                os.chown(target, owner.st_uid, owner.st_gid)
+            stat = os.stat(target)
+            owner = (stat.st_uid, stat.st_gid)
+            replace_file(target, text.encode(), mode=stat.st_mode & 0o7777, owner=owner, temporary=temporary)
         except OSError as error:
             raise TaskManagerError(f"{self.path} cannot be written: {error.strerror}") from None

@@ -228,6 +228,16 @@ class TestTheFile:
         board.file().set_status({"1": desired("done")})
         assert board.path.stat().st_mode & 0o7777 == 0o640
 
+    def test_what_a_killed_process_left_does_not_change_its_mode(self, board: Board) -> None:
+        """The temporary file of a killed process is written again, with the mode of the file that it replaces."""
+        board.write(task(1))
+        board.path.chmod(0o600)
+        left = board.path.with_name(".tasks.json.swarmtask")
+        left.write_text("half")
+        left.chmod(0o644)
+        board.file().set_status({"1": desired("done")})
+        assert board.path.stat().st_mode & 0o7777 == 0o600
+
     def test_a_link_is_followed(self, board: Board, tmp_path: Path) -> None:
         """The target of a link changes, the link stays a link, and the lock is where Task Master expects it."""
         board.write(task(1))
