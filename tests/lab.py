@@ -300,33 +300,22 @@ class ProjectFolder:
 UNRELATED = [f"-pno:{name}" for name in ("hypothesispytest", "pytest_cov", "anyio", "time_machine")]
 """Options that disable unrelated plugins. Loading them would take most of the time of a short session."""
 
-QUICK = {
-    "linger": 0.3,
-    "backoff_first": 0.05,
-    "notify_first": 0.2,
-    "alerts_look": 0.1,
-    "alerts_retry": 0.5,
-    "tasks_watch": 2.0,
-    "tasks_look": 0.1,
-    "command_grace": 0.5,
-}
-"""The waiting times of relays in tests. `Timing` has the production values. A test can name a value to override it."""
-
-
-def timing(**seconds: float) -> dict[str, str]:
-    """Return the variable that sets the short waiting times of tests, with these values replaced."""
-    return {VARIABLE: ",".join(f"{name}={value}" for name, value in {**QUICK, **seconds}.items())}
+QUICK = (
+    "linger=0.3,backoff_first=0.05,notify_first=0.2,alerts_look=0.1,alerts_retry=0.5,"
+    "tasks_watch=2,tasks_look=0.1,command_grace=0.5"
+)
+"""Waiting times of relays in tests. `Timing` has those of production; a test that needs them sets `VARIABLE` itself."""
 
 
 class Lab(ProjectFolder):
     """A project whose commands have the webhook and the secret in their environment.
     Attributes:
-        environ: the environment of the project's commands. Relays are quick, see `timing`.
+        environ: the environment of the project's commands. Relays are quick, see `QUICK`.
     """
 
     def __init__(self, root: Path, **environ: str) -> None:
         super().__init__(root)
-        self.environ = clean_environ(AUTOMATION_SECRET_KEY=SECRET, **{**timing(), **environ})
+        self.environ = clean_environ(AUTOMATION_SECRET_KEY=SECRET, **{VARIABLE: QUICK, **environ})
 
     def webhooks(self, *definitions: Json, **others: Any) -> None:
         """Write a configuration with these webhooks. It is written as JSON, which is valid YAML."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.plugins import registry
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pluggy
 
 
+@functools.cache  # a search for entry points takes milliseconds, and what is installed does not change meanwhile
 def relay_plugins() -> pluggy.PluginManager:
     """Return a plug-in manager with the relay's own plug-ins and all installed ones."""
     return registry.plugin_manager([webhooks, tasks, triggers, alerts])[0]
