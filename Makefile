@@ -10,7 +10,7 @@ TASKS_PYTHON := $(PY)
 include make/tasks.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster bench bench-quick build clean
+.PHONY: help setup demo test test-slow test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster bench bench-quick build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -27,13 +27,16 @@ $(READY): pyproject.toml
 demo: $(READY) ## a real suite and a real build, reporting to a live receiver
 	@$(PY) -m scripts.demo
 
-test: $(READY) ## the whole test suite
-	@$(call task-run,make_test,$(PY) -m pytest -n auto --dist worksteal)
+test: $(READY) ## the test suite, but for its slow tests
+	@$(call task-run,make_test,$(PY) -m pytest -n auto --dist worksteal -m "not slow")
 
-test-verbose: $(READY) ## the same, test by test
+test-slow: $(READY) ## the slow tests: whole workflows, hundreds of processes, a real browser
+	@$(call task-run,make_test_slow,$(PY) -m pytest -n auto --dist worksteal -m slow)
+
+test-verbose: $(READY) ## all tests, one by one
 	@$(call task-run,make_test_verbose,$(PY) -m pytest --verbose)
 
-test-coverage: $(READY) ## the same, with branch coverage
+test-coverage: $(READY) ## all tests, with branch coverage
 	@rm -f .coverage .coverage.*
 	@$(call task-run,make_test_coverage,$(PY) -m coverage run -m pytest -n auto --dist worksteal)
 	@$(PY) -m coverage combine --quiet && $(PY) -m coverage report
@@ -56,7 +59,7 @@ types: $(READY) ## mypy, strict
 imports: $(READY) ## the import contracts
 	@$(VENV)/bin/lint-imports
 
-check: lint types imports test ## what every change has to pass
+check: lint types imports test test-slow ## what every change has to pass
 
 check-all: ## the long check: all of it, in about an hour
 	@bash scripts/check-all

@@ -105,7 +105,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The suite on each supported Python with each supported pytest.")
     parser.add_argument("--python", action="append", metavar="VERSION", help=f"default: {' '.join(PYTHONS)}")
     parser.add_argument("--cell", action="append", type=_cell, metavar="PYTHON:PYTEST", help="only these, as 3.13:8.4")
-    parser.add_argument("--full", action="store_true", help="slow tests too")
     parser.add_argument("arguments", nargs="*", help="for pytest, after --")
     args = parser.parse_args()
     chosen = args.cell or [(version, pytest) for version in args.python or PYTHONS for pytest in PYTESTS]
@@ -114,11 +113,10 @@ def main() -> int:
     for version in wanted:
         print(f"Python {version}: {found.get(version, 'not on this machine')}", flush=True)
     folder = sources()
-    arguments = [*([] if args.full else ["-m", "not slow"]), *args.arguments]
     failed = []
     with ThreadPoolExecutor(2) as pool:
         cells = [
-            pool.submit(try_cell, version, path, pytest, folder, arguments)
+            pool.submit(try_cell, version, path, pytest, folder, args.arguments)
             for version, pytest in chosen
             if (path := found.get(version))
         ]

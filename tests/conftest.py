@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pickle
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +11,14 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests.lab import Lab, Receiver, receiving
+from tests.lab import Lab, Receiver, once, receiving
 from tests.relay.alerts.world import World
 from tests.shop import Shop
 from tests.suite import Suite
 from tests.watched import Terminal, Watched
 
-# Hypothesis tries fifty examples of each property, which keeps the suite quick. `make check-all` asks for 2,000.
-hypothesis.settings.register_profile("suite", max_examples=int(os.environ.get("SWARMTASK_FUZZ", "50")), deadline=None)
+# Hypothesis tries 25 examples of each property, which keeps the suite quick. `make check-all` asks for 200 and 2,000.
+hypothesis.settings.register_profile("suite", max_examples=int(os.environ.get("SWARMTASK_FUZZ", "25")), deadline=None)
 hypothesis.settings.load_profile("suite")
 
 # A script that starts the suite in the background makes the suite ignore Ctrl-C, and its commands inherit that.
@@ -77,17 +75,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A project with a past. Tests only read it, so all xdist workers share the one that the first of them builds."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return Shop(Suite(tmp_path_factory.mktemp("shop")))
-    shared = tmp_path_factory.getbasetemp().parent
-    built = shared / "shop.pickle"
-    with (shared / "shop.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not built.exists():
-            built.write_bytes(pickle.dumps(Shop(Suite(shared / "shop"))))
-    found: Shop = pickle.loads(built.read_bytes())
-    return found
+    """A project with a past, which tests only read."""
+    return once(tmp_path_factory, "shop", lambda folder: Shop(Suite(folder)))
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -17,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 import standardwebhooks
@@ -27,6 +29,8 @@ from pytest_swarmtask.core.timing import VARIABLE
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.relay.survey import survey
+
+_T = TypeVar("_T")
 
 REPOSITORY = Path(__file__).parents[1]
 _OURS = ("PYTEST_", "TASKMASTER_", "AUTOMATION_", "SWARMTASK_", "WORKFLOW_", "TASKS_", "GITHUB_", "MAKE")
@@ -57,6 +61,22 @@ def read_events(root: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the events in a project's journal: oldest segment first, in the order written."""
     segments = sorted(Path(root, ".taskmaster", "events").glob("*.jsonl"))
     return [json.loads(line) for segment in segments for line in segment.read_bytes().splitlines()]
+
+
+def once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], _T]) -> _T:
+    """Return what `build` makes in an empty folder. All xdist workers share what the first of them has built."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return build(factory.mktemp(name))
+    shared = factory.getbasetemp().parent
+    built = shared / f"{name}.pickle"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            folder = shared / name
+            folder.mkdir()
+            built.write_bytes(pickle.dumps(build(folder)))
+    found: _T = pickle.loads(built.read_bytes())
+    return found
 
 
 def no_relay(recorder: Recorder) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.ci.runner import Machine
+from tests.lab import once
 
 MAKEFILE = """\
 include make/tasks.mk
@@ -34,8 +36,14 @@ deploy:
 
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """The machine on which jobs run."""
-    return Machine(tmp_path_factory.mktemp("machine"))
+    """A machine on which each job installs our wheel."""
+    return once(tmp_path_factory, "machine", Machine)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """A machine on which our wheel is installed, for tests of anything but the installation."""
+    return once(tmp_path_factory, "prepared", partial(Machine, prepared=True))
 
 
 @pytest.fixture

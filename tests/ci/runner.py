@@ -214,10 +214,10 @@ class Runner:
         return 0
 
 
-def check_schema(schema: str, path: Path) -> None:
-    """Check a definition against a schema that check-jsonschema has built in."""
+def check_schema(schema: str, *paths: Path) -> None:
+    """Check definitions against a schema that check-jsonschema has built in."""
     options = ["--regex-variant", "nonunicode", "--builtin-schema", schema]  # the schema of Azure has needless escapes
-    command = [sys.executable, "-m", "check_jsonschema", *options, str(path)]
+    command = [sys.executable, "-m", "check_jsonschema", *options, *map(str, paths)]
     done = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -277,8 +277,15 @@ class Machine:
         tasks_mk: the tasks.mk that belongs to the wheel.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, prepared: bool = False) -> None:
+        """Make a machine.
+        Args:
+            folder: an empty folder for the machine's files.
+            prepared: whether all jobs share one Python with the wheel, and with a pip that does nothing. Otherwise
+                each job gets a Python of its own, and pip installs the wheel, which takes seconds.
+        """
         self.tasks_mk = tasksmk.installed()
+        self._shared: str | None = None
         self._wheels = folder / "wheels"
         self._wheels.mkdir(parents=True)
         self._libraries = folder / "libraries"
@@ -292,9 +299,20 @@ class Machine:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_NO_CACHE_DIR": "1",
         }
+        if prepared:
+            programs = self.python(folder)
+            install = [f"{programs}/python", "-m", "pip", "install", "--quiet", "pytest-swarmtask"]
+            subprocess.run(install, env=clean_environ(**self.environ), check=True)
+            (packages,) = (folder / "python").glob("lib/python*/site-packages")
+            (packages / "pip").mkdir()
+            for name in ("__init__.py", "__main__.py"):
+                (packages / "pip" / name).touch()
+            self._shared = programs
 
     def python(self, folder: Path) -> str:
-        """Create a Python in a folder, unless the folder has one, and return the folder of its programs."""
+        """Create a Python in a folder, unless there is one to use, and return the folder of its programs."""
+        if self._shared:
+            return self._shared
         place = folder / "python"
         if place.exists():
             return str(place / "bin")

@@ -67,8 +67,8 @@ def test_the_three_lines_set_a_project_up_and_a_copy_is_updated_by_one(tiny: Pat
     assert done.stdout.startswith("updated    make/tasks.mk (0.0.1 →")
 
 
-def test_the_table_of_jobs_is_that_of_the_workflow(tiny: Path, machine: Machine) -> None:
-    shell("python -m pip install --quiet pytest-swarmtask; swarmtask init", tiny, machine)
+def test_the_table_of_jobs_is_that_of_the_workflow(tiny: Path, prepared: Machine) -> None:
+    shell("swarmtask init", tiny, prepared)
     workflow = yaml.safe_load((tiny / ".github/workflows/task_management_integration.yml").read_text())
     rows = re.findall(
         r"^\| `([a-z]+)` \| (.*?) \| `([a-z]+)` \|", section("GitHub Actions, in three lines"), re.MULTILINE
@@ -81,9 +81,9 @@ def test_the_table_of_jobs_is_that_of_the_workflow(tiny: Path, machine: Machine)
         assert environment in job["env"]["WORKFLOW_ENVIRONMENT"]
 
 
-def test_what_init_include_writes_is_shown(tiny: Path, machine: Machine) -> None:
+def test_what_init_include_writes_is_shown(tiny: Path, prepared: Machine) -> None:
     (tiny / "Makefile").unlink()
-    shell("python -m pip install --quiet pytest-swarmtask; swarmtask init --include", tiny, machine)
+    shell("swarmtask init --include", tiny, prepared)
     assert block("make", section("Why tasks.mk is copied")) in (tiny / "Makefile").read_text()
 
 
@@ -148,18 +148,18 @@ def check_run(commands: list[str], environ: dict[str, str], tiny: Path, machine:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.title)
-def test_what_is_shown_is_valid_and_runs(tiny: Path, machine: Machine, service: Service) -> None:
+def test_what_is_shown_is_valid_and_runs(tiny: Path, prepared: Machine, service: Service) -> None:
     text = block("yaml", section(service.title))
     shown = tiny.parent / "shown.yml"
     shown.write_text(text)
     check_schema(service.schema, shown)
     commands, environ = service.read(yaml.safe_load(text))
     assert environ["WORKFLOW_ENVIRONMENT"] == "dev"
-    output = check_run(commands, {service.marker: "true", **environ}, tiny, machine)
+    output = check_run(commands, {service.marker: "true", **environ}, tiny, prepared)
     assert ("10 waiting" in output) is (environ.get("TASKMASTER_WEBHOOK_URL") == LITERAL)
 
 
 @pytest.mark.slow
-def test_the_commands_for_jenkins_run(tiny: Path, machine: Machine) -> None:
+def test_the_commands_for_jenkins_run(tiny: Path, prepared: Machine) -> None:
     commands = re.findall(r"sh '([^']*)'", block("groovy", section("Jenkins")))
-    check_run(commands, {"JENKINS_URL": "https://jenkins.example/", "WORKFLOW_ENVIRONMENT": "dev"}, tiny, machine)
+    check_run(commands, {"JENKINS_URL": "https://jenkins.example/", "WORKFLOW_ENVIRONMENT": "dev"}, tiny, prepared)

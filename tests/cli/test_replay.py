@@ -25,6 +25,7 @@ def refused(lab: Lab, receiver: Receiver) -> list[str]:
     return [event["id"] for event in events if event["task_id"] in ("1", "3")]
 
 
+@pytest.mark.slow
 def test_the_round_trip(lab: Lab, receiver: Receiver, refused: list[str]) -> None:
     """A refused event is listed, is refused once more, and finally reaches the fixed webhook with the same id."""
     assert counts(lab) == (3, 0, 2)

@@ -24,7 +24,7 @@ from tests.crash.mortals import endings
 from tests.history.made import content, rows, take_in
 from tests.lab import RESET, UNRELATED, WAIT, Answer, Arrival, Json, Lab, Receiver, wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
 
 KILLS = int(os.environ.get("KILLS", "16"))
 SEED = int(os.environ.get("SEED", "20260131"))

@@ -7,6 +7,8 @@ import pytest
 from tests.lab import SECRET, Lab, read_events, receiving
 from tests.make.lab import Event, MakeProject, paths
 
+pytestmark = pytest.mark.slow
+
 COUNT = 200
 EVENTS = (
     '\t@$(call task-event,TASK_STARTED,$@,\'{"name":"$@","list":[1,2]}\') && '
@@ -45,7 +47,6 @@ def test_events(project: MakeProject) -> None:
             assert event["metadata"].items() >= {"name": name, "list": [1, 2]}.items()
 
 
-@pytest.mark.slow
 def test_wrappers_with_a_live_webhook(project: MakeProject) -> None:
     """Wrapped commands, one of which fails, report all events, and the relay delivers each event once."""
     names = write(project, WRAPPED)

@@ -124,6 +124,7 @@ EXITS = "def swarmtask_event_metadata():\n    raise SystemExit(7)\n"
 STRANGE = "def swarmtask_event_metadata():\n    return 7\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [RAISES, HANGS, EXITS, STRANGE], ids=["raises", "hangs", "exits", "no mapping"])
 def test_a_hook_that_fails_changes_nothing(lab: Lab, install: Install, code: str) -> None:
     """A failing hook causes one warning; outcomes and events stay the same, and other plug-ins continue."""

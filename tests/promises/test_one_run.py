@@ -12,6 +12,8 @@ import pytest
 from pytest_swarmtask.cli import tasksmk
 from tests.lab import Json, Lab, Receiver, clean_environ
 
+pytestmark = pytest.mark.slow
+
 MAKEFILE = f"""
 TASKS_PYTHON = "{sys.executable}"
 TASKS_STANDARD_TARGETS := 1

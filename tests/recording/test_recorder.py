@@ -261,9 +261,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None, max_examples=80
-)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.text(alphabet=st.characters(codec=None)), ANYTHING), ANYTHING, ANYTHING)
 def test_any_value_at_all(recorder: Recorder, metadata: dict[str, Any], task_id: Any, status: Any) -> None:
     """Any values give an event of at most 16 KiB that any JSON reader can read."""

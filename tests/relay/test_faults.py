@@ -20,6 +20,8 @@ from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
 from tests.lab import CLOSE, HANG, RESET, Lab, Receiver, free_port, receiving
 
+pytestmark = pytest.mark.slow
+
 TESTS = 200
 EVENTS = 2 * TESTS + 2
 DRAIN = 1.0

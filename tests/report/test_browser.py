@@ -26,6 +26,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: 
 
 __all__ = ["hostile"]
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = (390, 768, 1440)
 PATIENCE = 60_000
 

@@ -21,6 +21,7 @@ for command in {commands}:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_for_the_owner_alone(lab: Lab, receiver: Receiver, umask: int) -> None:
     """After pytest, `emit`, `run`, delivery and readers, our folders are 0700 and our files 0600."""

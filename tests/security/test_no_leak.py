@@ -108,6 +108,7 @@ def contents(root: Path) -> dict[str, str]:
     return {str(path): path.read_bytes().decode("latin-1") for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_no_secret_gets_out(planted: Lab, receiver: Receiver) -> None:
     """No secret appears in a file, event, request body, message, relay command line, or output of our commands."""
     looked = threading.Event()

@@ -12,6 +12,8 @@ import pytest
 from tests.lab import clean_environ
 from tests.suite import Session, Suite, words
 
+pytestmark = pytest.mark.slow
+
 APP = """
     def sign(number):
         if number > 0:

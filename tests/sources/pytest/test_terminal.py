@@ -103,6 +103,7 @@ def details(session: Session) -> str:
     return re.sub(r'(time|timestamp|hostname)="[^"]*"|0x[0-9a-f]+', "", session.junit.read_text("utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -134,6 +135,7 @@ def test_no_effect(project: Suite, arguments: tuple[str, ...]) -> None:
     assert details(on) == off_details
 
 
+@pytest.mark.slow
 def test_no_effect_under_xdist(project: Suite) -> None:
     """Under xdist, the plugin changes neither outcomes nor the exit code."""
     project.write(test_suite=SUITE.replace("test_threads", "threads"))
