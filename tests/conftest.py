@@ -21,8 +21,9 @@ from tests.watched import Terminal, Watched
 hypothesis.settings.register_profile("suite", max_examples=int(os.environ.get("SWARMTASK_FUZZ", "25")), deadline=None)
 hypothesis.settings.load_profile("suite")
 
-# A script that starts the suite in the background makes the suite ignore Ctrl-C, and its commands inherit that.
-for _name in ("SIGINT", "SIGQUIT"):
+# A script that starts the suite in the background makes the suite ignore Ctrl-C, and `nohup` makes it ignore the end of
+# its terminal. The commands of the tests would inherit that.
+for _name in ("SIGINT", "SIGQUIT", "SIGHUP"):
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) == signal.SIG_IGN:
         signal.signal(getattr(signal, _name), signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 

@@ -10,9 +10,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.lab import UNRELATED, ProjectFolder, clean_environ
 
 Event = dict[str, Any]
+
+WITH_WORKER = pytest.param(("-n1",), marks=pytest.mark.slow)
+WITH_WORKERS = pytest.param(("-n2",), marks=pytest.mark.slow)
+"""The variants of a test under xdist. They are slow tests, because they start two or three more processes each."""
 
 ENDINGS = ("TEST_PASSED", "TEST_FAILED", "TEST_SKIPPED")
 

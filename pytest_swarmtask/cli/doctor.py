@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask import __version__
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.common import add_root, project_of, survey_of
-from pytest_swarmtask.config.load import Loaded, is_active, load, references
 from pytest_swarmtask.core.errors import ConfigError, UsageError
 from pytest_swarmtask.core.text import neutral, plural
-from pytest_swarmtask.plugins import registry
 from pytest_swarmtask.recording.settings import read_settings
 
 if TYPE_CHECKING:
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_swarmtask.cli.common import Subparsers
+    from pytest_swarmtask.config.load import Loaded
     from pytest_swarmtask.config.workflow import Webhook
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.core.roles import Access
@@ -64,6 +62,8 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> Iterator[CheckResult]:
+    from pytest_swarmtask.config.load import load
+
     project = project_of(arguments)
     root = Path(project.root)
     yield from _installation()
@@ -84,6 +84,10 @@ def _check(arguments: argparse.Namespace) -> Iterator[CheckResult]:
 
 
 def _installation() -> Iterator[CheckResult]:
+    from importlib import metadata
+
+    from pytest_swarmtask.plugins import registry
+
     yield CheckResult("ok", f"pytest-swarmtask {__version__} on Python {sys.version.split()[0]}")
     if any(entry.name == "swarmtask" for entry in metadata.entry_points(group="pytest11")):
         yield CheckResult("ok", "pytest finds the plugin by itself")
@@ -123,6 +127,8 @@ def _role(access: Access) -> Iterator[CheckResult]:
 
 
 def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> CheckResult:
+    from pytest_swarmtask.config.load import is_active, references
+
     if not is_active(webhook, os.environ):
         unset = [name for name in references(webhook.url) if not os.environ.get(name)]
         return CheckResult("note", f"webhook {webhook.name}: inactive", f"set {', '.join(unset)} to use it")

@@ -49,6 +49,7 @@ def shell(script: str, folder: Path, machine: Machine, **environ: str) -> subpro
     )
 
 
+@pytest.mark.slow
 def test_the_three_lines_set_a_project_up_and_a_copy_is_updated_by_one(tiny: Path, machine: Machine) -> None:
     commands = re.findall(r"^\$ (.*)$", TEXT, re.MULTILINE)
     assert len(commands) == 4
@@ -67,6 +68,7 @@ def test_the_three_lines_set_a_project_up_and_a_copy_is_updated_by_one(tiny: Pat
     assert done.stdout.startswith("updated    make/tasks.mk (0.0.1 →")
 
 
+@pytest.mark.slow
 def test_the_table_of_jobs_is_that_of_the_workflow(tiny: Path, prepared: Machine) -> None:
     shell("swarmtask init", tiny, prepared)
     workflow = yaml.safe_load((tiny / ".github/workflows/task_management_integration.yml").read_text())
@@ -81,6 +83,7 @@ def test_the_table_of_jobs_is_that_of_the_workflow(tiny: Path, prepared: Machine
         assert environment in job["env"]["WORKFLOW_ENVIRONMENT"]
 
 
+@pytest.mark.slow
 def test_what_init_include_writes_is_shown(tiny: Path, prepared: Machine) -> None:
     (tiny / "Makefile").unlink()
     shell("swarmtask init --include", tiny, prepared)

@@ -49,6 +49,7 @@ def steps(workflow: Path) -> Iterator[Json]:
         yield from job["steps"]
 
 
+@pytest.mark.slow
 def test_all_are_valid_by_the_published_schema() -> None:
     check_schema("vendor.github-workflows", ROOT / NAME, TEMPLATE, ROOT / LONG_CHECK)
 

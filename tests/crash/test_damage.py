@@ -23,6 +23,8 @@ from pytest_swarmtask.relay.survey import survey
 from tests.crash.mortals import endings, session
 from tests.lab import Lab, Receiver, free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 LONG = "KILLS" in os.environ
 SUITE = "import pytest\n@pytest.mark.task('5.2')\ndef test(): pass"
 

@@ -18,6 +18,8 @@ import pytest
 from tests.lab import REPOSITORY, clean_environ
 from tests.shop import Shop
 
+pytestmark = pytest.mark.slow
+
 TEXT = (REPOSITORY / "docs" / "history.md").read_text("utf-8")
 COMMANDS = re.findall(r"^\$ (.*)$", TEXT, re.MULTILINE)
 

@@ -12,6 +12,8 @@ from tests.lab import REPOSITORY
 from tests.make.lab import paths
 from tests.watched import Watched
 
+pytestmark = pytest.mark.slow
+
 TEXT = (REPOSITORY / "docs" / "make.md").read_text("utf-8")
 
 REPORTED: dict[str, list[list[str]]] = {

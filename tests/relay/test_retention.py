@@ -103,6 +103,7 @@ def test_the_living_are_left_alone(lone: Lab) -> None:
     assert lone.segments() == []
 
 
+@pytest.mark.slow
 def test_what_waits_is_kept_until_it_is_too_old(lab: Lab, receiver: Receiver) -> None:
     """A pending event is kept until it is too old. Then it becomes a visible dead letter that can be replayed."""
     url = f"http://127.0.0.1:{free_port()}/"

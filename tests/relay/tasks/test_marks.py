@@ -9,7 +9,7 @@ import pytest
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.relay.tasks.sync import synchronize
 from tests.relay.tasks.board import Board, task
-from tests.suite import Suite, words
+from tests.suite import WITH_WORKER, Suite, words
 
 MARKED = """
     import pytest
@@ -56,7 +56,7 @@ SILENT = """
 """
 
 
-@pytest.mark.parametrize("arguments", [(), (".",), ("-x", "-n2")], ids=words)
+@pytest.mark.parametrize("arguments", [(), (".",), pytest.param(("-x", "-n2"), marks=pytest.mark.slow)], ids=words)
 def test_a_complete_run(marked: Marked, arguments: tuple[str, ...]) -> None:
     assert marked.status(*arguments) == "done"
 
@@ -86,7 +86,7 @@ def test_a_partial_run_that_fails(marked: Marked) -> None:
     assert marked.status("test_elsewhere.py", before="done") == "pending"
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n1",)], ids=words)
+@pytest.mark.parametrize("arguments", [(), WITH_WORKER], ids=words)
 def test_tests_that_a_plugin_leaves_out_without_a_word(marked: Marked, arguments: tuple[str, ...]) -> None:
     """A run is partial if a plug-in silently removes tests, such as a plug-in that splits a suite over machines."""
     marked.write(conftest=SILENT)

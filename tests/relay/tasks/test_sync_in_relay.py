@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab import Lab, Receiver, receiving, wait_until
 from tests.relay.tasks.board import Board, StandIn, subtask, task
+from tests.suite import WITH_WORKERS
 
 MARKED = """
     import pytest
@@ -56,7 +57,7 @@ def marked(lab: Lab, board: Board) -> Board:
     return board.write(task(1), task("2", subtasks=[subtask(1, "done")]), task(3), task(4), task(5, "review"))
 
 
-@pytest.mark.parametrize("xdist", [(), ("-n2",)], ids=["plain", "xdist"])
+@pytest.mark.parametrize("xdist", [(), WITH_WORKERS], ids=["plain", "xdist"])
 def test_a_complete_run(lab: Lab, marked: Board, xdist: tuple[str, ...]) -> None:
     """A task is done if all its tests pass, pending if one fails, and in progress if they are skipped.
 

@@ -139,6 +139,7 @@ def test_nothing_moves_where_nothing_changes(beside: Beside, terminal: Callable[
     assert not (beside.root / ".taskmaster" / "events").exists(), "looking has left something behind"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "environ"), [(28, {}), (80, {"NO_COLOR": "1", "PYTHONIOENCODING": "ascii"})])
 def test_small_and_plain_terminals(
     beside: Beside, terminal: Callable[..., Terminal], columns: int, environ: dict[str, str]
@@ -232,6 +233,7 @@ def test_well_is_zero(beside: Beside) -> None:
     assert re.search(r"run completed  [0-9.]+ s$", output.strip())
 
 
+@pytest.mark.slow
 def test_several_runs_at_once(beside: Beside, terminal: Callable[..., Terminal]) -> None:
     """Simultaneous runs are shown together, and `watch` ends with the last; `--run` shows only one run."""
     beside.session()

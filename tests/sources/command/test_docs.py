@@ -12,6 +12,8 @@ from tests.lab import REPOSITORY
 from tests.sources.command.test_events import tree
 from tests.watched import Watched
 
+pytestmark = pytest.mark.slow
+
 TEXT = (REPOSITORY / "docs" / "scripts.md").read_text("utf-8")
 
 TOOLS: dict[str, tuple[str, list[list[str]]]] = {

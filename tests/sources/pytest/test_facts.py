@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.suite import Suite, words
+from tests.suite import WITH_WORKER, Suite, words
 
 FORBIDDEN = """
     import os, subprocess
@@ -25,7 +25,7 @@ def commit(project: Suite) -> None:
         subprocess.run([*git, *arguments], cwd=project.root, check=True)
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n1",)], ids=words)
+@pytest.mark.parametrize("arguments", [(), WITH_WORKER], ids=words)
 def test_dirty(project: Suite, arguments: tuple[str, ...]) -> None:
     """The start event shows changes of tracked files. Files that the session itself writes do not count."""
     project.write(test_it="def test(): pass")

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.suite import ENDINGS, Event, Suite, words
+from tests.suite import ENDINGS, WITH_WORKER, Event, Suite, words
 
 FREEZE = {
     "freezegun": "import freezegun; frozen = freezegun.freeze_time('1999-01-01')",
@@ -43,7 +43,7 @@ def moment(event: Event) -> datetime:
     [
         ("freezegun", "test", ()),
         ("freezegun", "session", ()),
-        ("freezegun", "session", ("-n1",)),
+        pytest.param("freezegun", "session", ("-n1",), marks=pytest.mark.slow),
         ("time_machine", "test", ()),
         ("time_machine", "session", ()),
     ],
@@ -274,7 +274,7 @@ HOSTILE = """
 """
 
 
-@pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
+@pytest.mark.parametrize("xdist", [(), WITH_WORKER], ids=words)
 def test_hostile_names_and_errors(project: Suite, xdist: tuple[str, ...]) -> None:
     """Extremely long ids and errors, control characters and secrets give events below 16 KiB without the secret."""
     unescaped = "disable_test_id_escaping_and_forfeit_all_rights_to_community_support"
@@ -354,7 +354,7 @@ def test_reports_with_a_node_of_their_own(project: Suite) -> None:
     assert "warning" not in session.output
 
 
-@pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
+@pytest.mark.parametrize("xdist", [(), WITH_WORKER], ids=words)
 def test_foreign_marker_of_our_name(project: Suite, xdist: tuple[str, ...]) -> None:
     """The `task` marker of another tool, with other kinds of arguments, creates no task and breaks nothing."""
     project.write(

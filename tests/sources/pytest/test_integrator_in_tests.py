@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from tests.suite import Suite, words
+from tests.suite import WITH_WORKER, Suite, words
 
-XDIST = pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
+XDIST = pytest.mark.parametrize("xdist", [(), WITH_WORKER], ids=words)
 HANDLERS = """
     import json
 

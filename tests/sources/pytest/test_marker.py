@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.suite import Event, Session, Suite, words
+from tests.suite import WITH_WORKER, Event, Session, Suite, words
 
 SUITE = """
     import pytest
@@ -118,7 +118,7 @@ def test_partial(session: Session) -> None:
     assert "partial" not in ending(session, "4")["metadata"]
 
 
-@pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
+@pytest.mark.parametrize("xdist", [(), WITH_WORKER], ids=words)
 def test_deselected(project: Suite, xdist: tuple[str, ...]) -> None:
     """A task with deselected tests is partial. A task without any selected test has no events."""
     session = project.write(test_suite=SUITE).pytest("-k", "two and not 2] or one_a", *xdist)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.suite import Session, Suite
+from tests.suite import WITH_WORKERS, Session, Suite
 
 SUITE = "def test_a(): pass\ndef test_b(): assert 0"
 
@@ -17,7 +17,7 @@ def said(session: Session) -> list[str]:
     return [line for line in session.output.splitlines() if "report" in line and line.startswith("swarmtask: ")]
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n2",)], ids=["alone", "xdist"])
+@pytest.mark.parametrize("arguments", [(), WITH_WORKERS], ids=["alone", "xdist"])
 def test_the_report_of_this_session(project: Suite, arguments: tuple[str, ...]) -> None:
     """The report covers the whole session including its end, and one line shows its path."""
     session = project.write(test_it=SUITE).pytest("--swarmtask-report=out/r.html", *arguments)

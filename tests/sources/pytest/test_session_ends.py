@@ -11,10 +11,10 @@ import time
 import pytest
 
 from tests.lab import clean_environ
-from tests.suite import Session, Suite, words
+from tests.suite import WITH_WORKER, WITH_WORKERS, Session, Suite, words
 
-XDIST = pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
-TWO_WORKERS = pytest.mark.parametrize("xdist", [(), ("-n2",)], ids=words)
+XDIST = pytest.mark.parametrize("xdist", [(), WITH_WORKER], ids=words)
+TWO_WORKERS = pytest.mark.parametrize("xdist", [(), WITH_WORKERS], ids=words)
 THREE = """
     def test_a():
         pass

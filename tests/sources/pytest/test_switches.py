@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.lab import UNRELATED
-from tests.suite import Suite, words
+from tests.suite import WITH_WORKER, Suite, words
 
 ONE = "def test_a(): pass"
 QUIET_CONFIG = """
@@ -21,12 +21,11 @@ QUIET_CONFIG = """
     ("switch", "xdist"),
     [
         ("-pno:swarmtask", ()),
-        ("-pno:swarmtask", ("-n1",)),
         ("--no-swarmtask", ()),
-        ("variable", ("-n1",)),
+        ("variable", ()),
         ("ini", ()),
         ("file", ()),
-        ("file", ("-n1",)),
+        *(pytest.param(switch, ("-n1",), marks=pytest.mark.slow) for switch in ("-pno:swarmtask", "variable", "file")),
     ],
     ids=words,
 )
@@ -142,7 +141,7 @@ def nested(project: Suite, arguments: list[str], *options: str) -> list[str]:
     return [event["task_id"].partition("::")[2] for event in session.of("TEST_STARTED")]
 
 
-@pytest.mark.parametrize("xdist", [(), ("-n1",)], ids=words)
+@pytest.mark.parametrize("xdist", [(), WITH_WORKER], ids=words)
 def test_nested_sessions_are_silent(project: Suite, xdist: tuple[str, ...]) -> None:
     """Sessions inside a test, in process and as a subprocess, record nothing and do not affect the outer session."""
     assert sorted(nested(project, [], *xdist)) == ["test_after", "test_as_subprocess", "test_in_process"]

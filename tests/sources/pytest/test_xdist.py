@@ -137,6 +137,7 @@ def test_dist_each(project: Suite) -> None:
     assert {e["span_id"] for e in session.of("TEST_STARTED")} == {e["span_id"] for e in session.of(*ENDINGS)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dist", ["loadfile", "worksteal"])
 def test_other_schedulers(project: Suite, dist: str) -> None:
     """With any scheduler of xdist, each test has one start and one end."""
