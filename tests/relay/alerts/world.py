@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay.delivery.memory import Memory
-from tests.lab import WAIT, Json, Lab, Receiver, wait_until
+from tests.lab import WAIT, Json, Lab, Receiver, no_relay, wait_until
 
 PLAY = """
 import json, sys, uuid
@@ -115,13 +117,12 @@ class World(Lab):
         return self.emit("TASK_FAILED", task_id, '{"error": "out of luck"}', **environ)
 
     def failures(self, count: int) -> None:
-        """Record `count` failures from one process."""
-        program = (
-            "from pytest_swarmtask import AutomationIntegrator as A; h = A()\n"
-            f"for n in range({count}): h.trigger_event('TASK_FAILED', f'task {{n}}')"
-        )
-        done = self.python(program)
-        assert (done.returncode, done.stderr) == (0, "")
+        """Record `count` failures without starting a relay, so that the next relay finds all of them at once."""
+        recorder = Recorder(read_settings(self.project, self.environ), self.environ)
+        no_relay(recorder)
+        for number in range(count):
+            recorder.trigger("TASK_FAILED", f"task {number}", None, {})
+        recorder.close()
 
     def wait_for_log(self, text: str) -> None:
         """Wait until the relays' log contains a text."""
