@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import pytest_swarmtask
+from pytest_swarmtask.core.project import Project
 from tests.ci.runner import Job, Machine, Runner, check_schema
 from tests.lab import REPOSITORY, SECRET, Receiver, clean_environ, read_events, receiving
 
@@ -143,7 +144,12 @@ def results(done: dict[str, Job]) -> dict[str, str]:
 
 
 def said(done: dict[str, Job]) -> str:
-    return "\n".join(f"--- {job.name}\n{job.output}" for job in done.values())
+    """Return the output of all jobs, and the logs of their relays, which say why an event was sent again."""
+    texts = []
+    for job in done.values():
+        log = Path(Project(str(job.workspace)).relay_log)
+        texts += [f"--- {job.name}", job.output, log.read_text() if log.exists() else ""]
+    return "\n".join(texts)
 
 
 def kinds(job: Job) -> Counter[str]:
