@@ -242,10 +242,17 @@ def receiving(secret: str = SECRET) -> Iterator[Receiver]:
         receiver.close()
 
 
-def free_port() -> int:
-    """Return a port that is not in use."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+_closed: list[socket.socket] = []
+
+
+def closed_port() -> int:
+    """Return a port on which nobody listens. It stays bound as long as this process lives.
+
+    A port that is only free now may be that of another test's receiver a moment later, which then gets our events.
+    """
+    _closed.append(socket.socket())
+    _closed[-1].bind(("127.0.0.1", 0))
+    return int(_closed[-1].getsockname()[1])
 
 
 def wait_until(condition: Callable[[], object], what: str | Callable[[], str] = "it", timeout: float = WAIT) -> None:

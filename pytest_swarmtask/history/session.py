@@ -26,6 +26,9 @@ Answer = TypeVar("Answer")
 _ATTEMPTS = 3
 """Attempts to get a sound database. Other processes may move one aside and make a new one at the same time."""
 
+NOT_UP_TO_DATE = "another process is filling the history: shown is what it holds so far"
+"""What `query_history` says if the newest events are missing in the history."""
+
 
 def query_history(
     project: Project,
@@ -92,7 +95,7 @@ def _bring_up_to_date(
     except sqlite3.OperationalError as error:
         if not _is_busy(error):
             raise
-        say("another process is filling the history: shown is what it holds so far")
+        say(NOT_UP_TO_DATE)
 
 
 def _close_orphaned_spans(db: sqlite3.Connection, project: Project) -> None:

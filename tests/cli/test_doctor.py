@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from tests.lab import Lab, Receiver, free_port
+from tests.lab import Lab, Receiver, closed_port
 
 
 def findings(lab: Lab, *arguments: str, code: int, **environ: str) -> dict[str, str]:
@@ -109,7 +109,7 @@ def test_a_webhook_that_refuses(lab: Lab, receiver: Receiver, status: int, words
 
 def test_a_webhook_that_is_down(lab: Lab) -> None:
     """An unreachable webhook is a failure, and events wait meanwhile."""
-    found = findings(lab, code=1, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/secret-path")
+    found = findings(lab, code=1, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{closed_port()}/secret-path")
     assert "cannot connect" in found["BAD"]
     assert "events wait" in found["BAD"]
     assert "secret-path" not in "".join(found.values())
@@ -124,7 +124,7 @@ def test_a_secret_that_is_malformed(lab: Lab) -> None:
 
 def test_what_waits(lab: Lab) -> None:
     """Pending events are a failure that names the command to send them and the log."""
-    nowhere = f"http://127.0.0.1:{free_port()}/"
+    nowhere = f"http://127.0.0.1:{closed_port()}/"
     lab.record(2, TASKMASTER_WEBHOOK_URL=nowhere)
     lab.kill()
     found = findings(lab, code=1)

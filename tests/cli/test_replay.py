@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from tests.lab import Lab, Receiver, free_port, receiving, wait_until
+from tests.lab import Lab, Receiver, closed_port, receiving, wait_until
 
 
 def counts(lab: Lab) -> tuple[int, int, int]:
@@ -75,7 +75,7 @@ def test_json(lab: Lab, refused: list[str]) -> None:
 
 def test_trouble_stops_the_rest(lab: Lab, refused: list[str]) -> None:
     """If the webhook cannot be reached, `replay` stops after one attempt and keeps the dead letters."""
-    done = lab.run("replay", "--all", TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
+    done = lab.run("replay", "--all", TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{closed_port()}/")
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 2
     assert "cannot connect" in done.stdout

@@ -12,12 +12,12 @@ from contextlib import suppress
 
 import pytest
 
-from tests.lab import Lab, Receiver, free_port, wait_until
+from tests.lab import Lab, Receiver, closed_port, wait_until
 
 
 def nobody() -> str:
     """Return the URL of a webhook without a server."""
-    return f"http://127.0.0.1:{free_port()}/"
+    return f"http://127.0.0.1:{closed_port()}/"
 
 
 def leave(lab: Lab, count: int) -> None:

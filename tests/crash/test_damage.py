@@ -21,7 +21,7 @@ from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.delivery.store import Store
 from pytest_swarmtask.relay.survey import survey
 from tests.crash.mortals import endings, session
-from tests.lab import Lab, Receiver, free_port, wait_until
+from tests.lab import Lab, Receiver, closed_port, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -200,7 +200,7 @@ def test_what_sqlite_takes_for_sound(lab: Lab, receiver: Receiver, half: set[str
 
 def test_flipped_bits_in_a_route(lab: Lab, receiver: Receiver) -> None:
     """Events with a damaged route go to no other endpoint: they stay pending until the next run fixes the route."""
-    url = f"http://127.0.0.1:{free_port()}/"
+    url = f"http://127.0.0.1:{closed_port()}/"
     lab.record(2, TASKMASTER_WEBHOOK_URL=url)
     lab.kill()
     (path,) = (lab.journal / "routes").glob("*.json")

@@ -26,7 +26,7 @@ from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 from pytest_swarmtask.relay.delivery.worker import Delivery
 from pytest_swarmtask.relay.webhook.sink import WebhookSink
-from tests.lab import free_port, wait_until
+from tests.lab import closed_port, wait_until
 
 Fault = Callable[[socket.socket], bool]
 """A function that misbehaves on a connection, and returns whether the event counts as accepted."""
@@ -382,7 +382,7 @@ def test_who_cannot_be_reached(bench: Bench, kind: str) -> None:
     fault = {"an untrusted certificate": tls(stranger()), "a broken handshake": tls(None)}.get(kind, answer(400))
     faulty = bench.receiver(fault, good=0)
     url = {
-        "nobody listens": f"http://127.0.0.1:{free_port()}/",
+        "nobody listens": f"http://127.0.0.1:{closed_port()}/",
         "no such name": "https://no-such-host.invalid/",
     }.get(kind, faulty.url.replace("http:", "https:"))
     delivery = bench.deliver("faulty", url, timeout=1.0)

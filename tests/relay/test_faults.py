@@ -18,7 +18,7 @@ from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.recording import relay_launcher
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
-from tests.lab import CLOSE, HANG, RESET, Lab, Receiver, free_port, receiving
+from tests.lab import CLOSE, HANG, RESET, Lab, Receiver, closed_port, receiving
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +109,7 @@ def test_a_webhook_that(lab: Lab, receiver: Receiver, form: str) -> None:
 
 def test_a_closed_port(lab: Lab, receiver: Receiver) -> None:
     """A closed port costs the run at most its drain timeout, and no event."""
-    closing = run_suite(lab, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
+    closing = run_suite(lab, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{closed_port()}/")
     assert f"{EVENTS} not delivered yet" in closing
     flush_to_a_healthy_one(lab, receiver)
 
@@ -137,7 +137,7 @@ def test_an_answer_that_breaks_off(lab: Lab) -> None:
 )
 def test_an_address_that(lab: Lab, receiver: Receiver, url: str) -> None:
     """No event is lost if the address does not exist, is invalid, or is forbidden."""
-    lab.emit("TASK_STARTED", "a", TASKMASTER_WEBHOOK_URL=url.format(port=free_port()))
+    lab.emit("TASK_STARTED", "a", TASKMASTER_WEBHOOK_URL=url.format(port=closed_port()))
     flush_to_a_healthy_one(lab, receiver)
 
 

@@ -15,7 +15,7 @@ from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay import process
 from pytest_swarmtask.relay.delivery.store import Store
 from pytest_swarmtask.relay.survey import EndpointSurvey, survey
-from tests.lab import HANG, Answer, Arrival, Lab, Receiver, free_port, no_relay, receiving, wait_until
+from tests.lab import HANG, Answer, Arrival, Lab, Receiver, closed_port, no_relay, receiving, wait_until
 
 
 def journal(lab: Lab, count: int, event_type: str = "TASK_STARTED", **environ: str) -> list[str]:
@@ -202,7 +202,7 @@ def test_other_endpoints_are_unharmed(lab: Lab, receiver: Receiver) -> None:
             {"name": "well", "url": receiver.url},
             {"name": "hanging", "url": hanging.url, "timeout": 1},
             {"name": "stopped", "url": stopped.url},
-            {"name": "refusing", "url": f"http://127.0.0.1:{free_port()}/"},
+            {"name": "refusing", "url": f"http://127.0.0.1:{closed_port()}/"},
         )
         lab.environ["TASKMASTER_WEBHOOK_URL"] = ""
         ids = journal(lab, 20)
@@ -235,7 +235,7 @@ def test_it_does_not_wait_for_the_hopeless(lab: Lab) -> None:
     """If nobody listens, `flush` gives up after a few attempts, long before a generous timeout."""
     journal(lab, 3)
     begun = time.monotonic()
-    assert not flush(lab, 300, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
+    assert not flush(lab, 300, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{closed_port()}/")
     assert time.monotonic() - begun < 60
     assert endpoint(lab).state.state == "retrying"
 

@@ -31,7 +31,7 @@ from tests.lab import (
     Arrival,
     Lab,
     Receiver,
-    free_port,
+    closed_port,
     no_relay,
     receiving,
     wait_until,
@@ -267,7 +267,7 @@ def test_the_next_run_takes_over(lab: Lab, receiver: Receiver) -> None:
 
 def test_the_next_run_takes_over_what_had_other_secrets(lab: Lab, receiver: Receiver) -> None:
     """The relay of the next run delivers events that were pending for an old address to the new address."""
-    lab.emit("TASK_STARTED", "before", TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
+    lab.emit("TASK_STARTED", "before", TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{closed_port()}/")
     wait_until(lab.relays)
     lab.kill()
     lab.emit("TASK_STARTED", "after")
@@ -477,7 +477,7 @@ def test_what_is_settled_is_not_looked_at_again(lab: Lab, receiver: Receiver) ->
 
 def test_a_torn_segment(lab: Lab, receiver: Receiver) -> None:
     """If a writer died in the middle of a line, the whole lines are delivered, and the torn line is reported."""
-    lab.record(3, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
+    lab.record(3, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{closed_port()}/")
     lab.kill()
     (segment,) = lab.segments()
     os.truncate(segment, segment.stat().st_size - 20)
@@ -495,7 +495,7 @@ def test_a_torn_segment(lab: Lab, receiver: Receiver) -> None:
 
 def test_foreign_lines(lab: Lab, receiver: Receiver) -> None:
     """Lines of a segment that are not events are counted, and delay nothing."""
-    lab.record(2, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/")
+    lab.record(2, TASKMASTER_WEBHOOK_URL=f"http://127.0.0.1:{closed_port()}/")
     lab.kill()
     (segment,) = lab.segments()
     segment.write_bytes(b"garbage\n" + segment.read_bytes() + b'{"event_type": []}\n')

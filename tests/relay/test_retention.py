@@ -16,7 +16,7 @@ import pytest
 
 from pytest_swarmtask.journal import orphans
 from pytest_swarmtask.relay import retention
-from tests.lab import Lab, Receiver, free_port, wait_until
+from tests.lab import Lab, Receiver, closed_port, wait_until
 
 DAY = 86400.0
 
@@ -106,7 +106,7 @@ def test_the_living_are_left_alone(lone: Lab) -> None:
 @pytest.mark.slow
 def test_what_waits_is_kept_until_it_is_too_old(lab: Lab, receiver: Receiver) -> None:
     """A pending event is kept until it is too old. Then it becomes a visible dead letter that can be replayed."""
-    url = f"http://127.0.0.1:{free_port()}/"
+    url = f"http://127.0.0.1:{closed_port()}/"
     lab.record(3, TASKMASTER_WEBHOOK_URL=url)
     wait_until(lambda: "cannot connect" in lab.run("status", TASKMASTER_WEBHOOK_URL=url).stdout)
     lab.kill()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.lab import Lab, Receiver, free_port
+from tests.lab import Lab, Receiver, closed_port
 
 EVIL = "evil\x1b[2J\x1b]0;title\x07\u202e"
 
@@ -16,7 +16,7 @@ def owe(name: str) -> str:
 
     `register_webhook` of an integrator would refuse most of these names.
     """
-    webhook = {"name": name, "url": f"http://127.0.0.1:{free_port()}/"}
+    webhook = {"name": name, "url": f"http://127.0.0.1:{closed_port()}/"}
     return f"AutomationIntegrator()._pipeline.recorder.register_webhook({webhook!r}, [])"
 
 

@@ -10,7 +10,7 @@ from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history import past
 from pytest_swarmtask.history.query import Run, find_runs
-from pytest_swarmtask.history.session import query_history
+from pytest_swarmtask.history.session import NOT_UP_TO_DATE, query_history
 from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def query_past(project: Project, environ: Mapping[str, str], question: Callable[
 
     def query(db: sqlite3.Connection) -> Answer:
         # Elsewhere a history without the newest events will do; a condition must see the event that it evaluates.
-        if any("another process" in note for note in notes):
-            raise HistoryError(notes[-1])
+        if NOT_UP_TO_DATE in notes:
+            raise HistoryError(NOT_UP_TO_DATE)
         return question(Past(db))
 
     return query_history(project, query, environ=environ, timeout=5.0, say=notes.append)

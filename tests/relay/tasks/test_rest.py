@@ -14,7 +14,7 @@ from pytest_swarmtask.config.workflow import Rest
 from pytest_swarmtask.core.errors import TaskManagerError
 from pytest_swarmtask.relay.tasks.manager import DesiredStatus, StatusChange
 from pytest_swarmtask.relay.tasks.rest import RestService
-from tests.lab import Lab, free_port, wait_until
+from tests.lab import Lab, closed_port, wait_until
 from tests.relay.tasks.board import Board, desired, now
 
 
@@ -146,7 +146,7 @@ def test_answers(service: Service, status: int, passing: bool, refused: bool, wo
 )
 def test_where_it_may_not_or_cannot_go(url: str, passing: bool, words: str) -> None:
     """The address rules of webhooks also apply to a task service."""
-    rest = RestService(Rest(url=url.replace("{port}", str(free_port()))), {})
+    rest = RestService(Rest(url=url.replace("{port}", str(closed_port()))), {})
     with pytest.raises(TaskManagerError, match=words) as caught:
         rest.set_status({"1": desired("done")})
     assert caught.value.passing is passing

@@ -28,6 +28,7 @@ from pytest_swarmtask.core.event import EVENT_TYPES, Event
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, PendingEvent, Rejected, Retry, Sink, Split, Stopped
 from pytest_swarmtask.relay.http import answers, transport
 from pytest_swarmtask.relay.webhook.sink import WebhookSink
+from tests.lab import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -369,9 +370,7 @@ class TestFaultyServers:
     """No fault of a server makes `send` raise or hang, or changes the result of a complete status line."""
 
     def test_refused(self, sink_to: SinkTo) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        verdict = sink_to(f"http://127.0.0.1:{port}/").send(ONE)
+        verdict = sink_to(f"http://127.0.0.1:{closed_port()}/").send(ONE)
         assert isinstance(verdict, Retry)
         assert "cannot connect" in verdict.reason
 

@@ -20,7 +20,7 @@ from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.report.live.follow import QUIET, Follower
 from pytest_swarmtask.report.live.runs import LINGER, LiveChange, RunWatcher
 from tests.history import made
-from tests.lab import REPOSITORY, free_port, project_of
+from tests.lab import REPOSITORY, closed_port, project_of
 from tests.watched import Terminal, Watched, wait_for
 
 WATCH = [sys.executable, "-m", "pytest_swarmtask", "watch"]
@@ -272,7 +272,7 @@ def test_a_run_between_two_looks(tmp_path: Path) -> None:
 
 def test_what_waits_for_delivery(beside: Beside) -> None:
     """Failing deliveries are reported, and at the end the number of pending events."""
-    url = f"http://127.0.0.1:{free_port()}/"
+    url = f"http://127.0.0.1:{closed_port()}/"
     watch = beside.watch("--json", "--until-done")
     session = beside.session("--swarmtask-drain-timeout=0", TASKMASTER_WEBHOOK_URL=url)
     beside.open()
