@@ -65,13 +65,23 @@ def test_cooldown(lab: Lab, notes: Notes) -> None:
     assert "rule: no: cooldown: 3" in shown
 
 
+UNTIL_TOLD = """
+import time
+for _ in range(600):
+    if os.path.exists("go-on"):
+        break
+    time.sleep(0.1)
+"""
+
+
 def test_a_killed_relay_does_nothing_twice(lab: Lab, notes: Notes) -> None:
     """If a relay dies while a command runs, the next relay does not run the command again."""
-    configure(lab, rule(python(f"{NOTE}\nimport time; time.sleep(600)", str(notes.path)), timeout=900))
+    configure(lab, rule(python(NOTE + UNTIL_TOLD, str(notes.path)), timeout=900))
     event = lab.emit("TASK_COMPLETED", "5")
     (note,) = notes.wait()
     lab.kill()
     assert lab.run("flush").returncode == 0
+    (lab.root / "go-on").touch()  # the command outlives its relay
     assert (len(notes.read()), summary(lab)["fired"]) == (1, 1)
     assert note["environ"]["SWARMTASK_EVENT_ID"] == event["id"]
 
