@@ -113,6 +113,18 @@ def test_one_class_a_name() -> None:
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
+def test_no_class_is_a_thread() -> None:
+    """A class has a thread instead: `Thread` has other private attributes in each Python, such as `_handle` in 3.13."""
+    bases = {(name, ast.unparse(base)) for name, tree in modules().items() for base in _bases(tree)}
+    assert not [name for name, base in bases if base.rpartition(".")[2] in ("Thread", "Timer", "Process")]
+
+
+def _bases(tree: ast.Module) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield from node.bases
+
+
 def test_few_files_at_the_root() -> None:
     """The root only holds the modules whose paths users, make and pytest know."""
     assert sorted(file.name for file in FOLDER.glob("*.py")) == [

@@ -183,8 +183,7 @@ class Bench:
 
     def end(self, delivery: Delivery) -> Position:
         delivery.stop()
-        delivery.join(60)
-        assert not delivery.is_alive()
+        assert delivery.join(60)
         return delivery.position("a.jsonl")
 
     def state(self, name: str) -> EndpointState:

@@ -35,7 +35,7 @@ _UNTIL_WOKEN = 3600.0
 _TRYING = ("ok", "retrying")
 
 
-class Delivery(threading.Thread):
+class Delivery:
     """Sends the events of one endpoint to its sink, in order. An endpoint that hangs delays no other.
 
     Args:
@@ -53,7 +53,8 @@ class Delivery(threading.Thread):
     """
 
     def __init__(self, name: str, sink: Sink, database: str, *, eager: bool, timing: Timing = DEFAULTS) -> None:
-        super().__init__(name=f"swarmtask-delivery-{name}", daemon=True)
+        # Not a subclass: a private name of `Thread` in some version of Python could be one of ours.
+        self._thread = threading.Thread(target=self._run, name=f"swarmtask-delivery-{name}", daemon=True)
         self._sink = sink
         self._database = database
         self._eager = eager
@@ -73,6 +74,15 @@ class Delivery(threading.Thread):
         self.busy = True
 
     # -- called by the relay's loop ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to deliver, in a thread of its own."""
+        self._thread.start()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until the thread has ended, for at most `timeout` seconds. Return whether it has."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def add(self, path: str) -> None:
         """Deliver one more segment."""
@@ -108,7 +118,7 @@ class Delivery(threading.Thread):
 
     # -- the thread --------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
+    def _run(self) -> None:
         """Deliver until stopped."""
         try:
             with contextlib.closing(Store(self._database)) as store, contextlib.closing(self._sink):

@@ -90,8 +90,7 @@ class Bench:
 
     def end(self, delivery: Delivery) -> None:
         delivery.stop()
-        delivery.join(30)
-        assert not delivery.is_alive()
+        assert delivery.join(30)
 
     def state(self) -> EndpointState:
         store = Store(str(self.folder / "relay.db"))
