@@ -110,10 +110,10 @@ def webhooks(place: Place) -> Iterator[Row]:
     count, names = 1000, ("hung", "refused", "slow", "error")
     alone = place.project("webhooks")
     name = suite(alone, count)
-    closed = socket.create_server(("127.0.0.1", 0))
+    closed = socket.socket()
+    closed.bind(("127.0.0.1", 0))  # bound until the end, so that no receiver gets this port; nobody listens
     refused = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    closed.close()
-    with receiver("hung") as hung, receiver("slow") as slow, receiver("error") as error:
+    with closed, receiver("hung") as hung, receiver("slow") as slow, receiver("error") as error:
         urls = dict(zip(names, (hung, refused, slow, error), strict=True))
         commands = {ALONE: pytest(sys.executable, name)}
         for which, url in urls.items():

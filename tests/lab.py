@@ -15,7 +15,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,6 +28,7 @@ from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.timing import VARIABLE
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.recording.recorder import Recorder
+from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay.survey import survey
 
 _T = TypeVar("_T")
@@ -350,6 +351,15 @@ class Lab(ProjectFolder):
         path = self.root / ".taskmaster" / "config" / "workflow.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content))
+
+    def record_unsent(self, event_type: str, task_ids: Iterable[str], **environ: str) -> list[str]:
+        """Record events in this process without starting a relay, and return their ids."""
+        whole = {**self.environ, **environ}
+        recorder = Recorder(read_settings(self.project, whole), whole)
+        no_relay(recorder)
+        events = [recorder.trigger(event_type, task_id, None, {}) for task_id in task_ids]
+        recorder.close()
+        return [event.id for event in events if event is not None]
 
     # -- commands --------------------------------------------------------------------------------------------------
 

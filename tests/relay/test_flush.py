@@ -9,22 +9,15 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.core.project import Project
-from pytest_swarmtask.recording.recorder import Recorder
-from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay import process
 from pytest_swarmtask.relay.delivery.store import Store
 from pytest_swarmtask.relay.survey import EndpointSurvey, survey
-from tests.lab import HANG, Answer, Arrival, Lab, Receiver, closed_port, no_relay, receiving, wait_until
+from tests.lab import HANG, Answer, Arrival, Lab, Receiver, closed_port, receiving, wait_until
 
 
 def journal(lab: Lab, count: int, event_type: str = "TASK_STARTED", **environ: str) -> list[str]:
     """Record `count` events for the webhook without starting a relay, and return their ids."""
-    recorder = Recorder(read_settings(Project(str(lab.root)), {**lab.environ, **environ}), {**lab.environ, **environ})
-    no_relay(recorder)
-    events = [recorder.trigger(event_type, f"{number}", None, {}) for number in range(count)]
-    recorder.close()
-    return [event.id for event in events if event is not None]
+    return lab.record_unsent(event_type, map(str, range(count)), **environ)
 
 
 def flush(lab: Lab, timeout: float = 30.0, **environ: str) -> bool:

@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_swarmtask.recording.recorder import Recorder
-from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay.delivery.memory import Memory
-from tests.lab import WAIT, Json, Lab, Receiver, no_relay, wait_until
+from tests.lab import WAIT, Json, Lab, Receiver, wait_until
 
 PLAY = """
 import json, sys, uuid
@@ -118,11 +116,7 @@ class World(Lab):
 
     def failures(self, count: int) -> None:
         """Record `count` failures without starting a relay, so that the next relay finds all of them at once."""
-        recorder = Recorder(read_settings(self.project, self.environ), self.environ)
-        no_relay(recorder)
-        for number in range(count):
-            recorder.trigger("TASK_FAILED", f"task {number}", None, {})
-        recorder.close()
+        self.record_unsent("TASK_FAILED", (f"task {number}" for number in range(count)))
 
     def wait_for_log(self, text: str) -> None:
         """Wait until the relays' log contains a text."""
