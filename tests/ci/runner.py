@@ -303,10 +303,10 @@ class Machine:
             programs = self.python(folder)
             install = [f"{programs}/python", "-m", "pip", "install", "--quiet", "pytest-swarmtask"]
             subprocess.run(install, env=clean_environ(**self.environ), check=True)
-            (packages,) = (folder / "python").glob("lib/python*/site-packages")
-            (packages / "pip").mkdir()
+            pip = _packages(folder / "python") / "pip"
+            pip.mkdir()
             for name in ("__init__.py", "__main__.py"):
-                (packages / "pip" / name).touch()
+                (pip / name).touch()
             self._shared = programs
 
     def python(self, folder: Path) -> str:
@@ -317,9 +317,14 @@ class Machine:
         if place.exists():
             return str(place / "bin")
         venv.create(place, symlinks=True, with_pip=importlib.util.find_spec("pip") is None)
-        (packages,) = place.glob("lib/python*/site-packages")
-        (packages / "requirements.pth").write_text(f"{self._libraries}\n")
+        (_packages(place) / "requirements.pth").write_text(f"{self._libraries}\n")
         return str(place / "bin")
+
+
+def _packages(python: Path) -> Path:
+    """Return the folder of the packages that are installed in a Python."""
+    (found,) = python.glob("lib/python*/site-packages")
+    return found
 
 
 def _libraries() -> Iterator[Path]:
