@@ -410,6 +410,19 @@ def test_one_that_waits_for_a_person_keeps_no_relay_alive(lab: Lab, receiver: Re
     assert lab.status(TASKMASTER_WEBHOOK_URL="")["endpoints"]["stopped"]["waiting"] == 3
 
 
+def test_a_webhook_that_is_added_while_a_relay_runs(lab: Lab, receiver: Receiver) -> None:
+    """A running relay delivers to a webhook that was not in the configuration when it started."""
+    lingering = {"SWARMTASK_TEST_TIMING": "linger=600"}
+    lab.emit("TASK_STARTED", "a", **lingering)
+    receiver.wait(1)
+    (relay,) = lab.relays()
+    lab.webhooks({"name": "added", "url": "${TASKMASTER_WEBHOOK_URL}"})
+    lab.emit("TASK_COMPLETED", "a", **lingering)
+    receiver.wait(2)
+    assert lab.relays() == [relay]
+    wait_until(lambda: lab.status()["endpoints"]["added"]["delivered"] == 1)
+
+
 def test_environments(lab: Lab, receiver: Receiver) -> None:
     """Events of an environment are delivered by its own definitions, even if a run of another environment follows."""
     with receiving() as production:

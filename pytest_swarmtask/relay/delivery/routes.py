@@ -142,6 +142,8 @@ class Routes:
         known = self._routes.get(route)
         if known is None:
             known = self._routes[route] = self._read(route)
+            # The route's writer may have seen a newer configuration, with endpoints that the one read before lacks.
+            self._workflows.clear()
         return known
 
     def _read(self, route: str) -> dict[str, Any]:
