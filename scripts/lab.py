@@ -1,4 +1,4 @@
-"""Common parts of the scripts: environments, sources from PyPI, a live receiver, and reading a journal."""
+"""Common parts of the scripts: interpreters, environments, sources from PyPI, a live receiver, reading a journal."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from pytest_swarmtask.journal.locks import is_locked
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+"""The supported versions of Python, the oldest first."""
 Event = dict[str, Any]
 Test = tuple[str, str]
 """The name of a test in JUnit XML: class name and name."""
@@ -77,13 +79,15 @@ def run(
         raise LabError(f"not done after {timeout:.0f} s: {' '.join(command)}\n{tail(output)}") from None
 
 
-def must(command: Sequence[str], folder: Path = ROOT, timeout: float = 600) -> str:
+def must(
+    command: Sequence[str], folder: Path = ROOT, timeout: float = 600, env: Mapping[str, str] | None = None
+) -> str:
     """Run a command that has to succeed and return its output.
 
     Raises:
         LabError: it failed, or took longer than `timeout` seconds.
     """
-    done = run(command, folder, timeout)
+    done = run(command, folder, timeout, env)
     if done.returncode:
         raise LabError(f"exit code {done.returncode}: {' '.join(command)}\n{tail(done.stdout)}")
     return done.stdout
@@ -92,6 +96,35 @@ def must(command: Sequence[str], folder: Path = ROOT, timeout: float = 600) -> s
 def tail(output: str, lines: int = 15) -> str:
     """Return the last lines of an output, indented."""
     return "\n".join(f"    {line}" for line in output.rstrip().splitlines()[-lines:])
+
+
+def candidates(version: str) -> Iterator[Path]:
+    """Yield possible paths of an interpreter of a version such as 3.12: on PATH, and among pyenv's versions."""
+    for place in os.get_exec_path():
+        yield Path(place) / f"python{version}"
+    root = os.environ.get("PYENV_ROOT") or _pyenv_root()
+    if root:
+        for folder in sorted(Path(root, "versions").glob(f"{version}*"), reverse=True):
+            yield folder / "bin" / "python"
+
+
+def _pyenv_root() -> str:
+    if not shutil.which("pyenv"):
+        return ""
+    return subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def interpreter(version: str) -> str | None:
+    """Return the path of a working interpreter of that version, or None."""
+    ask = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2], sys.executable)"
+    for path in candidates(version):
+        if not os.access(path, os.X_OK):
+            continue
+        # A shim of pyenv may exist without an installed version.
+        answer = subprocess.run([path, "-c", ask], capture_output=True, text=True, check=False).stdout.split(maxsplit=1)
+        if answer and answer[0] == version:
+            return answer[1].strip()
+    return None
 
 
 def wheel() -> Path:

@@ -6,19 +6,15 @@ The script uses the interpreters on the machine and names the missing ones. Two 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts import lab
 
-PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 PYTESTS = {
     "7.4": ["pytest==7.4.*", "pytest-subtests"],
     "8.4": ["pytest==8.4.*", "pytest-subtests"],
@@ -35,35 +31,6 @@ class Cell(NamedTuple):
     verdict: str
     seconds: float
     output: str = ""
-
-
-def candidates(version: str) -> Iterator[Path]:
-    """Yield possible paths of an interpreter of a version such as 3.12: on PATH, and among pyenv's versions."""
-    for place in os.get_exec_path():
-        yield Path(place) / f"python{version}"
-    root = os.environ.get("PYENV_ROOT") or _pyenv_root()
-    if root:
-        for folder in sorted(Path(root, "versions").glob(f"{version}*"), reverse=True):
-            yield folder / "bin" / "python"
-
-
-def _pyenv_root() -> str:
-    if not shutil.which("pyenv"):
-        return ""
-    return subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=False).stdout.strip()
-
-
-def interpreter(version: str) -> str | None:
-    """Return the path of a working interpreter of that version, or None."""
-    ask = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2], sys.executable)"
-    for path in candidates(version):
-        if not os.access(path, os.X_OK):
-            continue
-        # A shim of pyenv may exist without an installed version.
-        answer = subprocess.run([path, "-c", ask], capture_output=True, text=True, check=False).stdout.split(maxsplit=1)
-        if answer and answer[0] == version:
-            return answer[1].strip()
-    return None
 
 
 def sources() -> Path:
@@ -103,13 +70,13 @@ def _cell(text: str) -> tuple[str, str]:
 def main() -> int:
     """Run every possible cell and return 1 if a cell failed or none could run."""
     parser = argparse.ArgumentParser(description="The suite on each supported Python with each supported pytest.")
-    parser.add_argument("--python", action="append", metavar="VERSION", help=f"default: {' '.join(PYTHONS)}")
+    parser.add_argument("--python", action="append", metavar="VERSION", help=f"default: {' '.join(lab.PYTHONS)}")
     parser.add_argument("--cell", action="append", type=_cell, metavar="PYTHON:PYTEST", help="only these, as 3.13:8.4")
     parser.add_argument("arguments", nargs="*", help="for pytest, after --")
     args = parser.parse_args()
-    chosen = args.cell or [(version, pytest) for version in args.python or PYTHONS for pytest in PYTESTS]
+    chosen = args.cell or [(version, pytest) for version in args.python or lab.PYTHONS for pytest in PYTESTS]
     wanted = dict(chosen)
-    found = {version: path for version in wanted if (path := interpreter(version))}
+    found = {version: path for version in wanted if (path := lab.interpreter(version))}
     for version in wanted:
         print(f"Python {version}: {found.get(version, 'not on this machine')}", flush=True)
     folder = sources()
