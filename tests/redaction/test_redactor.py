@@ -278,11 +278,11 @@ def test_endless_values_are_bounded() -> None:
     deep: Any = "end"
     for _ in range(100_000):
         deep = [deep]
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = redactor().metadata(
         {"endless": Endless(), "cycle": cycle, "deep": deep, "wide": [["y" * 3000] * 100] * 100}
     )
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
     assert len(json.dumps(found)) < 5_000_000
 
 

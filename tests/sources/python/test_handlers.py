@@ -198,7 +198,7 @@ def test_a_handler_that_hangs(handlers: Handlers, form: str) -> None:
     for _ in range(100):
         handlers.dispatch(event())
     assert not handlers.wait(0.2)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < WAIT / 2
     deadline = time.monotonic() + WAIT
     while len(calls.calls) < 200 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -219,7 +219,7 @@ def test_a_coroutine_that_blocks(handlers: Handlers) -> None:
     begun = time.monotonic()
     for _ in range(20):
         handlers.dispatch(event())
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < WAIT / 2
     deadline = time.monotonic() + WAIT
     while len(calls.calls) < 20 and time.monotonic() < deadline:
         time.sleep(0.01)
