@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sqlite3
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -167,48 +166,36 @@ def test_it_waits_once_and_only_at_the_end(lab: Lab, receiver: Receiver, workers
 # -- a relay that is stuck -----------------------------------------------------------------------------------------
 
 
-def paired(first: Callable[[], object], second: Callable[[], object], count: int) -> tuple[float, float]:
-    """Call two functions in turn, and return the median duration of each."""
-    durations: tuple[list[float], list[float]] = ([], [])
-    for _ in range(count):
-        for act, times in zip((first, second), durations, strict=True):
-            begun = time.perf_counter()
-            act()
-            times.append(time.perf_counter() - begun)
-    return statistics.median(durations[0]), statistics.median(durations[1])
+def test_emitters_under_a_stuck_relay(lab: Lab, receiver: Receiver) -> None:
+    """Emitters do not wait for a stopped relay that holds all its locks.
 
-
-def test_emitters_under_a_stuck_relay(lab: Lab, receiver: Receiver, tmp_path: Path) -> None:
-    """Emitters are about as fast beside a stopped relay that holds all its locks as without any relay.
-
-    The test compares processes and calls, side by side.
+    A thread that waits gives up the processor, which the system counts. A thread that is only slow does not.
     """
     receiver.answer = lambda _: HANG
     lab.emit("TASK_STARTED", "first")
     wait_until(lambda: receiver.arrivals)
     (relay,) = lab.relays()
     os.kill(relay, signal.SIGSTOP)
-    free = Lab(tmp_path / "free")
-    stuck_hub, free_hub = (
-        Recorder(read_settings(Project(str(one.root)), one.environ), one.environ) for one in (lab, free)
-    )
+    recorder = Recorder(read_settings(Project(str(lab.root)), lab.environ), lab.environ)
     try:
-        stuck, alone = paired(lambda: lab.run("emit", "TASK_STARTED"), lambda: free.run("emit", "TASK_STARTED"), 7)
-        assert stuck < 3 * alone
-        stuck, alone = paired(lambda: burst(stuck_hub), lambda: burst(free_hub), 15)
-        assert stuck < 3 * alone
+        for _ in range(5):
+            assert lab.run("emit", "TASK_STARTED").returncode == 0
+        before = waits()
+        for number in range(3000):
+            recorder.trigger("TASK_STARTED", f"{number}", None, {})
+        waited = waits() - before
         assert lab.relays() == [relay]
     finally:
         os.kill(relay, signal.SIGCONT)
-        stuck_hub.close()
-        free_hub.close()
-    assert len(lab.ids()) == 1 + 7 + 15 * 200
-    assert stuck_hub.lost == 0
+        recorder.close()
+    assert waited < 300  # a wait for each event would be 3,000; the disk and other threads cause a few
+    assert len(lab.ids()) == 1 + 5 + 3000
+    assert recorder.lost == 0
 
 
-def burst(integrator: Recorder) -> None:
-    for number in range(200):
-        integrator.trigger("TASK_STARTED", f"{number}", None, {})
+def waits() -> int:
+    """Return how often this thread has given up the processor to wait for something, since it began."""
+    return resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)).ru_nvcsw
 
 
 # -- Ctrl-C --------------------------------------------------------------------------------------------------------

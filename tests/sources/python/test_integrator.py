@@ -287,7 +287,7 @@ def test_a_handler_that_hangs(lab: Lab, handler: str) -> None:
         "integrator.register_handler('*', lambda *e: print(e[0], flush=True))\n"
         "begun = time.monotonic()\n"
         "for _ in range(50): integrator.trigger_event('TASK_STARTED')\n"
-        "assert time.monotonic() - begun < 5\n",
+        "assert time.monotonic() - begun < 15\n",  # waiting for the handler would take half a second for each event
         TASKMASTER_WEBHOOK_URL="",
     )
     assert time.monotonic() - begun < 30
