@@ -98,7 +98,7 @@ def tail(output: str, lines: int = 15) -> str:
     return "\n".join(f"    {line}" for line in output.rstrip().splitlines()[-lines:])
 
 
-def candidates(version: str) -> Iterator[Path]:
+def _candidates(version: str) -> Iterator[Path]:
     """Yield possible paths of an interpreter of a version such as 3.12: on PATH, and among pyenv's versions."""
     for place in os.get_exec_path():
         yield Path(place) / f"python{version}"
@@ -117,7 +117,7 @@ def _pyenv_root() -> str:
 def interpreter(version: str) -> str | None:
     """Return the path of a working interpreter of that version, or None."""
     ask = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2], sys.executable)"
-    for path in candidates(version):
+    for path in _candidates(version):
         if not os.access(path, os.X_OK):
             continue
         # A shim of pyenv may exist without an installed version.
