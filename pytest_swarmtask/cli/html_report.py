@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.common import write_file
-from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer, listening
+from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer, listening, wait_for
 from pytest_swarmtask.core.errors import SwarmtaskError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report.html import html, policy
@@ -85,7 +85,7 @@ def serve(reporter: Reporter, port: int) -> int:
     stop = threading.Event()
     with listening(lambda address: PageServer(address, reporter), ("127.0.0.1", port), stop) as server:
         print(f"{server.url} shows the report until Ctrl-C", flush=True)
-        stop.wait()
+        wait_for(stop)
     return 0
 
 

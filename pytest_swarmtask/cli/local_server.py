@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 IDLE_TIMEOUT = 60.0
 """Seconds before a silent connection is closed. Each connection has a thread, and a client may simply vanish."""
 
+_POLL = 0.25
+"""Seconds after which the main thread looks for a signal that did not wake it. Nobody notices so short a delay."""
+
 
 class LocalServer(ThreadingHTTPServer):
     """An HTTP server with one thread for each connection.
@@ -82,6 +85,17 @@ def listening(
         yield server
     server.shutdown()
     server.server_close()
+
+
+def wait_for(stop: threading.Event) -> None:
+    """Wait until `stop` is set, by a signal or by another thread.
+
+    Python runs the handler of a signal in the main thread, once that thread goes on. A signal that comes just before
+    the wait begins does not interrupt it, nor does one that the system gives to another thread. So the wait is cut into
+    short ones.
+    """
+    while not stop.wait(_POLL):
+        pass
 
 
 @contextlib.contextmanager

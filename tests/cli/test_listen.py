@@ -125,6 +125,24 @@ def test_a_signal_at_the_worst_moment() -> None:
     subprocess.run([sys.executable, "-c", program], timeout=60, check=True)
 
 
+def test_a_signal_that_wakes_nobody() -> None:
+    """Ctrl-C also stops `listen` if the system gives the signal to another thread while the main thread waits.
+
+    A signal that comes a moment before the wait has the same effect: the main thread does not notice it.
+    """
+    program = (
+        "import signal, threading; from pytest_swarmtask.cli.local_server import _signals, wait_for\n"
+        "stop = threading.Event()\n"
+        "def interrupt():\n"
+        "    while not stop._cond._waiters: pass\n"
+        "    signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n"
+        "with _signals(stop):\n"
+        "    threading.Thread(target=interrupt).start()\n"
+        "    wait_for(stop)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], timeout=60, check=True)
+
+
 class TestEndToEnd:
     @pytest.mark.parametrize("batch", [False, True])
     @pytest.mark.parametrize("format_", ["cloudevents", "cdevents", "plain"])

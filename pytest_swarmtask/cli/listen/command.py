@@ -62,7 +62,7 @@ def listen(args: argparse.Namespace) -> int:
     """
     from pytest_swarmtask.cli.listen.printer import Printer
     from pytest_swarmtask.cli.listen.server import ListenHandler, ListenServer, Receiver
-    from pytest_swarmtask.cli.local_server import listening
+    from pytest_swarmtask.cli.local_server import listening, wait_for
 
     secrets = _secrets(args.secret_env)
     if not secrets:
@@ -72,7 +72,7 @@ def listen(args: argparse.Namespace) -> int:
         lambda address: ListenServer(address, ListenHandler, receiver), (args.host, args.port), receiver.stop
     ) as server:
         receiver.printer.greet(server.url)
-        receiver.stop.wait()
+        wait_for(receiver.stop)
     receiver.printer.farewell(receiver.total())
     return 0
 
