@@ -21,18 +21,24 @@ EVENT_OF = {
 """The event that ends a test, by its outcome."""
 
 _SUBTEST_REPORTS = ("SubtestReport", "SubTestReport")
+_OUTCOMES_OF_PYTEST = ("passed", "failed", "skipped")
+"""What pytest itself reports. Plugins that try a test again report its failed attempts as "rerun" or "retried"."""
 
 
 class TestRun:
     """One test from its start to its one end, through setup, call, teardown, subtests and reruns.
 
     Attributes:
+        nodeid: the node id of its item.
         task_id: the node id, redacted.
         span_id: its span.
         started: when it started, seconds since the epoch.
         worker: the xdist worker that runs it, or None.
         attempt: 1 for the first attempt, and one more for each rerun.
-        rerunning: whether the attempt that just ended will be followed by another.
+        is_announced: whether `pytest_runtest_logstart` or a protocol in this process began it, and so something other
+            than its teardown ends it.
+        is_finished: whether `pytest_runtest_logfinish` was called in this attempt.
+        rerunning: whether another attempt follows the one that was reported last.
         outcome: one of the keys of `EVENT_OF`, or None while only setup or teardown has been reported, as passed.
         phase: the phase that decided the outcome; before that, the phase that is running.
         duration: seconds of all phases and attempts together.
@@ -43,6 +49,7 @@ class TestRun:
         torn_down: whether the teardown of this attempt was reported.
         tasks: ids of the tasks that it belongs to.
         called: whether the call of the test function was reported in this attempt.
+        reported: whether anything was reported.
     """
 
     __test__ = False  # pytest would collect it for its name where a test module imports it
@@ -52,9 +59,13 @@ class TestRun:
         "duration",
         "error",
         "failed_subtests",
+        "is_announced",
+        "is_finished",
         "location",
+        "nodeid",
         "outcome",
         "phase",
+        "reported",
         "rerunning",
         "span_id",
         "started",
@@ -65,7 +76,8 @@ class TestRun:
         "worker",
     )
 
-    def __init__(self, task_id: str, span_id: str, started: float) -> None:
+    def __init__(self, nodeid: str, task_id: str, span_id: str, started: float) -> None:
+        self.nodeid = nodeid
         self.task_id = task_id
         self.span_id = span_id
         self.started = started
@@ -73,6 +85,9 @@ class TestRun:
         self.attempt = 1
         self.called = False
         self.torn_down = False
+        self.is_announced = True
+        self.is_finished = False
+        self.reported = False
         self.rerunning = False
         self.outcome: str | None = None
         self.phase = "setup"
@@ -86,30 +101,34 @@ class TestRun:
     def add(self, report: Any) -> None:
         """Add one report."""
         when = report.when
+        self.reported = True
+        if self.rerunning and when != "teardown":
+            self.next_attempt()  # it was not announced by another `pytest_runtest_logstart`
         if type(report).__name__ in _SUBTEST_REPORTS:
             self._add_subtest(report)
             return
         self.duration += getattr(report, "duration", 0.0)
+        if when == "teardown":
+            self.torn_down = True
+        if report.outcome not in _OUTCOMES_OF_PYTEST:
+            self.rerunning = True
+            return
         if when == "call":
             self.called = True
-        elif when == "teardown":
-            self.torn_down = True
         if report.outcome == "passed":
             if when == "call":
                 self._decide("xpassed" if hasattr(report, "wasxfail") else "passed", report)
             elif when == "setup":
                 self.phase = "call"  # the phase that runs now, in case no further report comes
-        elif report.outcome == "rerun":
-            self.rerunning = True
         elif report.outcome == "skipped":
             self._decide("xfailed" if hasattr(report, "wasxfail") else "skipped", report)
-        elif report.outcome == "failed":
+        else:
             self._add_failure(report)
 
     def next_attempt(self) -> None:
         """Start the next attempt, and forget what the failed one decided."""
         self.attempt += 1
-        self.rerunning = self.called = self.torn_down = False
+        self.rerunning = self.called = self.torn_down = self.is_finished = False
         self.outcome = self.error = self.location = self.teardown_error = None
         self.phase = "setup"
         self.failed_subtests = 0
@@ -120,16 +139,19 @@ class TestRun:
         self.error = reason
 
     def settle(self) -> str:
-        """Return the outcome. If no report has decided it, a test whose body never ran counts as skipped."""
+        """Return the outcome. If no report has decided it, the test counts as skipped."""
         if self.outcome is None:
-            self.outcome = "passed" if self.called else "skipped"
-            self.error = None if self.called else "only its fixtures were set up"
+            self.outcome = "skipped"
+            if self.rerunning:
+                self.error = "its next attempt was not reported"
+            else:
+                self.error = "only its fixtures were set up" if self.reported else "pytest got no report of it"
         return self.outcome
 
     @property
-    def is_undecided(self) -> bool:
-        """Whether teardown was reported, and nothing about the body of the test."""
-        return self.torn_down and self.outcome is None and not self.called
+    def is_over(self) -> bool:
+        """Whether its last attempt has run, so that the end of the session does not interrupt it."""
+        return self.outcome is not None or ((self.torn_down or self.is_finished) and not self.rerunning)
 
     @property
     def _has_failed(self) -> bool:
@@ -146,14 +168,14 @@ class TestRun:
             if self.failed_subtests == 0:
                 self._decide("failed", report)
             self.outcome = "failed"
-        elif report.when == "teardown" and self.outcome in ("failed", "error"):
+        elif report.when != "setup" and self._has_failed:
             self.teardown_error = message(report)
         else:
             self._decide("error" if report.when in ("setup", "teardown") else "crashed", report)
 
     def _decide(self, outcome: str, report: Any) -> None:
-        if self._has_failed and EVENT_OF[outcome] != "TEST_FAILED":
-            return  # after a failed subtest its test may still pass or skip, and so may the teardown of a failed test
+        if self._has_failed:
+            return  # nothing that is reported later changes a failure
         self.outcome = outcome
         if report.when != "???":  # what xdist reports for a worker that died
             self.phase = report.when

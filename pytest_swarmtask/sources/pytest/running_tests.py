@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import get_ident
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_swarmtask.sources.pytest.outcome import TestRun
@@ -10,38 +12,73 @@ if TYPE_CHECKING:
 class RunningTests:
     """The tests that have started and not ended, by node id.
 
-    One node id can belong to several of them, because ``--dist=each`` of xdist runs each test on every worker.
+    Some plugins change the node ids of reports. A report with an unknown node id is about the test whose protocol
+    (`pytest_runtest_protocol`) runs in the same thread. xdist allows no other node ids.
+
+    Args:
+        has_twins: whether one node id can belong to several running tests: with ``--dist=each`` of xdist, which runs
+            each test on every worker, and with ``--keep-duplicates``.
+
+    Attributes:
+        collected: the node ids of the tests that this process will run itself.
     """
 
-    __slots__ = ("_runs",)
+    __slots__ = ("_has_twins", "_protocols", "_runs", "collected")
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_twins: bool) -> None:
+        self._has_twins = has_twins
         self._runs: dict[str, list[TestRun]] = {}
+        self._protocols: dict[int, list[str]] = {}  # thread to the items whose protocols it is in, innermost last
+        self.collected: set[str] = set()
 
-    def add(self, nodeid: str, run: TestRun) -> None:
+    def enter_protocol(self, nodeid: str) -> None:
+        """Note that the protocol of an item begins in this thread."""
+        self._protocols.setdefault(get_ident(), []).append(nodeid)
+
+    def leave_protocol(self) -> list[TestRun]:
+        """Note that the protocol that began last in this thread ends, and return the tests that have ended with it."""
+        nodeid = self._protocols[get_ident()].pop()
+        return [run for run in self._runs.get(nodeid, ()) if not run.rerunning]
+
+    def is_in_protocol(self, nodeid: str) -> bool:
+        """Whether this thread runs the protocol of that item."""
+        return self._innermost("") == nodeid
+
+    def _innermost(self, nodeid: str) -> str:
+        """Return the item whose protocol runs in this thread, or the given one if there is none."""
+        nested = self._protocols.get(get_ident())
+        return nested[-1] if nested else nodeid
+
+    def add(self, run: TestRun) -> None:
         """Add a test that starts."""
-        self._runs.setdefault(nodeid, []).append(run)
+        self._runs.setdefault(run.nodeid, []).append(run)
 
-    def remove(self, nodeid: str, run: TestRun) -> None:
+    def remove(self, run: TestRun) -> None:
         """Remove a test that has ended."""
-        runs = self._runs[nodeid]
+        runs = self._runs[run.nodeid]
         runs.remove(run)
         if not runs:
-            del self._runs[nodeid]
+            del self._runs[run.nodeid]
 
-    def all(self) -> list[tuple[str, TestRun]]:
-        """Return every running test with its node id."""
-        return [(nodeid, run) for nodeid, runs in self._runs.items() for run in runs]
+    def all(self) -> list[TestRun]:
+        """Return every running test."""
+        return [run for runs in self._runs.values() for run in runs]
 
-    def awaiting_rerun(self, nodeid: str) -> TestRun | None:
-        """Return the test with this node id whose next attempt is about to start, or None."""
+    def item_of(self, nodeid: str) -> str:
+        """Return the node id of the item that a hook call is about: the given one, unless no test of ours has it."""
+        if nodeid in self._runs or nodeid in self.collected:
+            return nodeid
+        return self._innermost(nodeid)
+
+    def started_before(self, nodeid: str) -> TestRun | None:
+        """Return the running test that another `pytest_runtest_logstart` is about, or None if a new test starts."""
         for run in self._runs.get(nodeid, ()):
-            if run.rerunning:
+            if run.rerunning or run.is_finished or not self._has_twins:
                 return run
         return None
 
     def reported(self, nodeid: str, worker: str | None) -> TestRun | None:
-        """Return the test that a report from a worker is about, or None if none with this node id is running.
+        """Return the test that a report from a worker is about, or None if no running test fits.
 
         The first report about a test assigns the test to the worker.
 
@@ -58,8 +95,8 @@ class RunningTests:
                 return run
         return runs[0]
 
-    def ended_attempt(self, nodeid: str) -> TestRun | None:
-        """Return the test whose attempt `pytest_runtest_logfinish` ends, or None.
+    def finished(self, nodeid: str) -> TestRun | None:
+        """Return the test that `pytest_runtest_logfinish` is about, or None.
 
         That hook is not told the worker. If several tests have this node id, it is the one whose teardown was reported.
         """

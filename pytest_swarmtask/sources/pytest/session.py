@@ -58,7 +58,9 @@ class SessionCapture:
         self._outer_span_id = recorder.parent_span_id
         self._span_id = recorder.span_id()
         self._facts = SessionFacts(config, recorder, nested=nested)
-        self._running = RunningTests()
+        option: Any = config.option
+        has_twins = getattr(option, "dist", "no") == "each" or option.keepduplicates
+        self._running = RunningTests(has_twins=has_twins)
         self._tally = Tally()
         self._uncollected: set[str] = set()
         self._has_collection_errors = self._was_broken_off = False
@@ -67,7 +69,6 @@ class SessionCapture:
         self._exit_code = _USAGE_ERROR
         self._stopped: str | None = None
         self._is_parallel = False
-        option: Any = config.option
         self._runs_no_bodies = bool(option.setuponly or option.setupplan)
         may_break_off = bool(option.maxfail or getattr(option, "stepwise", False))
         self._tasks = TaskEvents(recorder, self._record, self._may_lack_tests, at_end=may_break_off)
@@ -150,51 +151,84 @@ class SessionCapture:
     @never_raises
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look up the tasks of the tests that will run. An xdist controller has no tests: the reports tell it."""
-        self._tasks.select(getattr(session, "items", ()))
+        items = getattr(session, "items", ())
+        self._running.collected.update(item.nodeid for item in items)
+        self._tasks.select(items)
 
     # -- a test runs -------------------------------------------------------------------------------------------
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """End a test when all that pytest and plugins do with it is over, whatever they report, and in which order.
+
+        An exception ends the session, and then the end of the session ends the test.
+        """
+        self._enter_protocol(item)
+        result = yield
+        self._leave_protocol(item)
+        return result
+
+    @never_raises
+    def _enter_protocol(self, item: pytest.Item) -> None:
+        self._running.enter_protocol(item.nodeid)
+
+    @never_raises
+    def _leave_protocol(self, _: pytest.Item) -> None:
+        for run in self._running.leave_protocol():
+            self._finish_test(run)
+
+    @pytest.hookimpl(tryfirst=True)
     @never_raises
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Record the start of a test, unless it is a further attempt at a test that has started."""
-        run = self._running.awaiting_rerun(nodeid)
-        if run is None:
-            self._start_test(nodeid)
-        else:
+        nodeid = self._running.item_of(nodeid)
+        run = self._running.started_before(nodeid)
+        if run is not None and (run.rerunning or run.outcome is None):
             run.next_attempt()
+            return
+        if run is not None:
+            self._finish_test(run)
+        self._start_test(nodeid)
 
+    @pytest.hookimpl(tryfirst=True)
     @never_raises
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add a report to the test that it is about."""
         gateway = getattr(getattr(report, "node", None), "gateway", None)  # a suite may have put its own node there
         worker = None if gateway is None else gateway.id
-        nodeid = report.nodeid
+        nodeid = self._running.item_of(report.nodeid)
         run = self._running.reported(nodeid, worker)
         if run is None:
             run = self._start_test(nodeid)
             run.worker = worker
+            run.is_announced = self._running.is_in_protocol(nodeid)
         run.add(report)
         if worker is not None:
             self._tasks.learn_from_worker(run, report)
-        if str(report.when) == "???":  # how xdist reports that the worker died; no logfinish follows
-            self._finish_test(nodeid, run)
+        if str(report.when) == "???" or self._ends_with_teardown(run):  # "???": the worker of xdist died
+            self._finish_test(run)
 
+    @pytest.hookimpl(tryfirst=True)
     @never_raises
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Record the end of a test, unless another attempt follows."""
-        run = self._running.ended_attempt(nodeid)
+        """Record the end of a test of another process, unless its outcome is still to come."""
+        run = self._running.finished(nodeid)
         if run is None:
             return
-        if run.is_undecided and not self._runs_no_bodies:
-            run.rerunning = True  # a plugin such as flaky has kept the failure to itself and will try again
-        else:
-            self._finish_test(nodeid, run)
+        run.is_finished = True
+        if not self._running.is_in_protocol(run.nodeid) and (run.outcome is not None or self._runs_no_bodies):
+            self._finish_test(run)
+
+    def _ends_with_teardown(self, run: TestRun) -> bool:
+        """Whether a test whose teardown was reported is over, because nothing else will say so."""
+        awaits_nothing = run.is_finished or not run.is_announced
+        return awaits_nothing and run.torn_down and run.is_over and not self._running.is_in_protocol(run.nodeid)
 
     def _start_test(self, nodeid: str) -> TestRun:
         run = self._new_test(nodeid)
-        self._running.add(nodeid, run)
+        self._running.add(run)
         if nodeid in self._tasks.by_test:
-            self._tasks.start_test(run, nodeid)
+            self._tasks.start_test(run)
         self._record(
             "TEST_STARTED", run.task_id, start_metadata(run), span_id=run.span_id, now=run.started, cleaned=True
         )
@@ -205,10 +239,10 @@ class SessionCapture:
     def _new_test(self, nodeid: str) -> TestRun:
         recorder = self._recorder
         now = recorder.clock.now()
-        return TestRun(recorder.redactor.text(nodeid), recorder.span_id(), now)
+        return TestRun(nodeid, recorder.redactor.text(nodeid), recorder.span_id(), now)
 
-    def _finish_test(self, nodeid: str, run: TestRun) -> None:
-        self._running.remove(nodeid, run)
+    def _finish_test(self, run: TestRun) -> None:
+        self._running.remove(run)
         self._recorder.parent_span_id = self._span_id
         self._record_end(run)
         if run.tasks:
@@ -285,10 +319,10 @@ class SessionCapture:
     @never_raises
     def _end_running_tests(self, session: pytest.Session) -> None:
         stopped = self._stopped or session.shouldstop or session.shouldfail
-        for nodeid, run in self._running.all():
-            if not run.is_undecided:
-                run.interrupt(str(stopped or "the session ended first"))
-            self._finish_test(nodeid, run)
+        for run in self._running.all():
+            if stopped and not run.is_over:
+                run.interrupt(str(stopped))
+            self._finish_test(run)
         self._was_broken_off = bool(stopped)
         self._tasks.end_all()
 

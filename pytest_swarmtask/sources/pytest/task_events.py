@@ -55,12 +55,12 @@ class TaskEvents:
         """Read the tasks of a test from a report of an xdist worker, since the controller has not collected it."""
         described = getattr(report, REPORT_ATTRIBUTE, None)
         if described and not run.tasks:
-            self._index.add_described(report.nodeid, described)
-            self.start_test(run, report.nodeid)
+            self._index.add_described(run.nodeid, described)
+            self.start_test(run)
 
-    def start_test(self, run: TestRun, nodeid: str) -> None:
+    def start_test(self, run: TestRun) -> None:
         """Start those tasks of a test that starts which have not started yet."""
-        run.tasks = self.by_test[nodeid]
+        run.tasks = self.by_test[run.nodeid]
         for name in run.tasks:
             task = self._index.task(name)
             if task.span_id is None:

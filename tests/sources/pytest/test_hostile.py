@@ -407,9 +407,11 @@ BROKEN = """
     [
         ("task_events", "TaskEvents", "collect"),
         ("task_events", "TaskEvents", "select"),
-        ("running_tests", "RunningTests", "awaiting_rerun"),
+        ("running_tests", "RunningTests", "started_before"),
         ("running_tests", "RunningTests", "reported"),
-        ("running_tests", "RunningTests", "ended_attempt"),
+        ("running_tests", "RunningTests", "finished"),
+        ("running_tests", "RunningTests", "enter_protocol"),
+        ("running_tests", "RunningTests", "leave_protocol"),
         ("tally", "Tally", "add"),
     ],
 )
