@@ -1,13 +1,14 @@
 """Files that are written whole or not at all, and folders that only their owner can read.
 
-`replace_file` is the one way to write a whole file. Only `journal.orphans` writes in its own way: there the first of
-several writers wins, while here the last one does.
+`read_file` reads what others may have put in place of a file. `replace_file` is the one way to write a whole file. Only
+`journal.orphans` writes in its own way: there the first of several writers wins, while here the last one does.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 
 PRIVATE = 0o600
 """The mode of files that only their owner may read and write."""
@@ -28,6 +29,25 @@ def private_folder(path: str) -> None:
     ignore = os.path.join(path, ".gitignore")
     if not os.path.exists(ignore):
         replace_file(ignore, b"*\n")
+
+
+def read_file(path: str, most: int) -> bytes:
+    """Read a file that others may have put there: never wait for it, and take no more than `most` bytes.
+
+    Raises:
+        OSError: it cannot be read, or it is not a regular file. A named pipe without a writer would block the reader.
+    """
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        parts = []
+        while most > 0 and (part := os.read(fd, min(most, 1 << 20))):
+            parts.append(part)
+            most -= len(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 def replace_file(

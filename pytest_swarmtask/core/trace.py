@@ -24,7 +24,7 @@ _SPAN_PRIME = 2**64 - 59
 """The largest prime that fits into the 64 bits of a span id. A remainder by a prime depends on all bytes of a text."""
 _NO_SPAN = "00000000"
 """The first half of a parent id that is not a span, see `run_context`. One of 2**32 real ids begins so by chance."""
-_CI_MARKERS = ("CI", "TF_BUILD", "JENKINS_URL")
+_CI_MARKERS = ("CI", "TF_BUILD", "JENKINS_URL", "TEAMCITY_VERSION")
 """One of these variables is set by each service that `core.facts.ci` knows."""
 CAUSES = "SWARMTASK_CAUSED_BY"
 """The variable that names the triggers that led to a command, oldest first."""

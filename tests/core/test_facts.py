@@ -50,12 +50,31 @@ def test_github() -> None:
             ("buildkite", "https://b", "x"),
         ),
         ({"CIRCLECI": "true", "CIRCLE_BUILD_URL": "https://c", "CIRCLE_BRANCH": "x"}, ("circleci", "https://c", "x")),
+        (
+            {
+                "BITBUCKET_BUILD_NUMBER": "3",
+                "BITBUCKET_GIT_HTTP_ORIGIN": "https://bitbucket.org/a/b",
+                "BITBUCKET_BRANCH": "x",
+            },
+            ("bitbucket", "https://bitbucket.org/a/b/pipelines/results/3", "x"),
+        ),
     ],
 )
 def test_other_services(environ: dict[str, str], expected: tuple[str, str, str]) -> None:
     """Each CI service is recognized by its variables, and the branch has its plain name."""
     facts = ci.facts(environ)
     assert (facts["ci"], facts["ci_url"], facts["branch"]) == expected
+
+
+def test_teamcity() -> None:
+    """TeamCity is recognized without `CI`, which it does not set. It has no variable for the branch."""
+    assert ci.facts({"TEAMCITY_VERSION": "2024", "BUILD_VCS_NUMBER": "c"}) == {"ci": "teamcity", "commit": "c"}
+
+
+def test_the_address_of_an_attempt() -> None:
+    """On GitHub the address leads to the attempt, if the service tells it."""
+    url = ci.facts({**GITHUB, "GITHUB_RUN_ATTEMPT": "2"})["ci_url"]
+    assert url == "https://github.example/a/b/actions/runs/17/attempts/2"
 
 
 def test_a_service_without_all_its_variables() -> None:

@@ -127,6 +127,20 @@ GITHUB = {
             {"BUILD_BUILDID": "6"},
         ),
         ({"JENKINS_URL": "http://j/", "BUILD_URL": "http://j/job/a/5/"}, {"BUILD_URL": "http://j/job/a/6/"}),
+        ({name: value for name, value in GITHUB.items() if "ATTEMPT" not in name}, {"GITHUB_RUN_ID": "78"}),  # Gitea
+        (
+            {"CI": "true", "BITBUCKET_BUILD_NUMBER": "5", "BITBUCKET_REPO_FULL_NAME": "o/r"},
+            {"BITBUCKET_BUILD_NUMBER": "6"},
+        ),
+        (
+            {
+                "TEAMCITY_VERSION": "2024",
+                "TEAMCITY_PROJECT_NAME": "p",
+                "TEAMCITY_BUILDCONF_NAME": "c",
+                "BUILD_NUMBER": "5",
+            },
+            {"BUILD_NUMBER": "6"},
+        ),
     ],
 )
 def test_a_ci_run_is_one_run(environ: dict[str, str], other_run: dict[str, str]) -> None:
@@ -289,3 +303,8 @@ def test_timestamps_from_many_threads() -> None:
     finally:
         sys.setswitchinterval(interval)
     assert not wrong
+
+
+def test_runs_of_act_are_runs_of_their_own() -> None:
+    """nektos/act gives every run of a workflow the same number, so its number does not name a run."""
+    assert run_context({**GITHUB, "ACT": "true"})[0] != run_context({**GITHUB, "ACT": "true"})[0]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from pytest_swarmtask.core.facts import change_request
 from pytest_swarmtask.core.facts.process import host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Provider:
@@ -15,34 +18,50 @@ class Provider:
     Attributes:
         name: the service's name in events.
         marker: the variable that only this service sets.
-        url: template of the run's address, with variables in braces.
-        run: template of a name that all jobs and shards of one run share; another attempt at the run has another.
+        url: templates of the run's address, with variables in braces. The first one that can be filled counts.
+        run: templates of a name that all jobs and shards of one run share; another attempt at the run has another.
         job, commit, branch: the variables for these. The first one that is set counts.
+        change: what `change_request` knows of a pull request of this service.
     """
 
-    __slots__ = ("branch", "commit", "job", "marker", "name", "run", "url")
+    __slots__ = ("branch", "change", "commit", "job", "marker", "name", "run", "url")
 
     def __init__(  # noqa: PLR0913 - one row of the table below
-        self, name: str, marker: str, *, url: str, run: str, job: str, commit: str, branch: str
+        self,
+        name: str,
+        marker: str,
+        *,
+        url: str,
+        run: str,
+        job: str,
+        commit: str,
+        branch: str,
+        change: Callable[[Mapping[str, str]], dict[str, str]],
     ) -> None:
         self.name = name
         self.marker = marker
-        self.url = url
-        self.run = run
+        self.url = url.split()
+        self.run = run.split()
         self.job = job.split()
         self.commit = commit.split()
         self.branch = branch.split()
+        self.change = change
 
+
+_GITHUB_RUN = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"
 
 PROVIDERS = (
     Provider(
         "github",
         "GITHUB_ACTIONS",
-        url="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",
-        run="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/{GITHUB_RUN_ID}/{GITHUB_RUN_ATTEMPT}",
+        url=f"{_GITHUB_RUN}/attempts/{{GITHUB_RUN_ATTEMPT}} {_GITHUB_RUN}",
+        # Gitea has no attempts.
+        run="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/{GITHUB_RUN_ID}/{GITHUB_RUN_ATTEMPT} "
+        "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/{GITHUB_RUN_ID}",
         job="GITHUB_JOB",
         commit="GITHUB_SHA",
-        branch="GITHUB_HEAD_REF GITHUB_REF_NAME",
+        branch="GITHUB_REF_NAME",
+        change=change_request.on_github,
     ),
     Provider(
         "gitlab",
@@ -51,7 +70,8 @@ PROVIDERS = (
         run="{CI_SERVER_URL}/{CI_PIPELINE_ID}",
         job="CI_JOB_NAME",
         commit="CI_COMMIT_SHA",
-        branch="CI_MERGE_REQUEST_SOURCE_BRANCH_NAME CI_COMMIT_REF_NAME",
+        branch="CI_COMMIT_REF_NAME",
+        change=change_request.on_gitlab,
     ),
     Provider(
         "buildkite",
@@ -61,6 +81,7 @@ PROVIDERS = (
         job="BUILDKITE_LABEL BUILDKITE_STEP_KEY",
         commit="BUILDKITE_COMMIT",
         branch="BUILDKITE_BRANCH",
+        change=change_request.on_buildkite,
     ),
     Provider(
         "circleci",
@@ -70,6 +91,7 @@ PROVIDERS = (
         job="CIRCLE_JOB",
         commit="CIRCLE_SHA1",
         branch="CIRCLE_BRANCH CIRCLE_TAG",
+        change=change_request.on_circleci,
     ),
     Provider(
         "azure",
@@ -78,7 +100,8 @@ PROVIDERS = (
         run="{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}{SYSTEM_TEAMPROJECT}/{BUILD_BUILDID}",
         job="AGENT_JOBNAME",
         commit="BUILD_SOURCEVERSION",
-        branch="SYSTEM_PULLREQUEST_SOURCEBRANCH BUILD_SOURCEBRANCH",
+        branch="BUILD_SOURCEBRANCH",
+        change=change_request.on_azure,
     ),
     Provider(
         "jenkins",
@@ -87,7 +110,28 @@ PROVIDERS = (
         run="{BUILD_URL}",
         job="STAGE_NAME JOB_NAME",
         commit="GIT_COMMIT",
-        branch="CHANGE_BRANCH BRANCH_NAME GIT_BRANCH",
+        branch="BRANCH_NAME GIT_BRANCH",
+        change=change_request.on_jenkins,
+    ),
+    Provider(
+        "bitbucket",
+        "BITBUCKET_BUILD_NUMBER",
+        url="{BITBUCKET_GIT_HTTP_ORIGIN}/pipelines/results/{BITBUCKET_BUILD_NUMBER}",
+        run="{BITBUCKET_REPO_FULL_NAME}/{BITBUCKET_BUILD_NUMBER}",
+        job="BITBUCKET_STEP_UUID",
+        commit="BITBUCKET_COMMIT",
+        branch="BITBUCKET_BRANCH BITBUCKET_TAG",
+        change=change_request.on_bitbucket,
+    ),
+    Provider(
+        "teamcity",
+        "TEAMCITY_VERSION",
+        url="{BUILD_URL}",
+        run="{TEAMCITY_PROJECT_NAME}/{TEAMCITY_BUILDCONF_NAME}/{BUILD_NUMBER}",
+        job="TEAMCITY_BUILDCONF_NAME",
+        commit="BUILD_VCS_NUMBER",
+        branch="",
+        change=change_request.unknown,
     ),
 )
 
@@ -101,7 +145,11 @@ def provider(environ: Mapping[str, str]) -> Provider | None:
 
 
 def facts(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return those of ``ci``, ``ci_url``, ``ci_job``, ``commit`` and ``branch`` that the CI service gives."""
+    """Return those of ``ci``, ``ci_url``, ``ci_job``, ``commit``, ``merge_commit`` and ``branch`` that are known.
+
+    In a pull request, ``commit`` is the newest of the pull request. The one that the service made by merging it, and
+    checked out, is ``merge_commit``.
+    """
     known = provider(environ)
     if known is None:
         return {"ci": "unknown"} if environ.get("CI", "").lower() not in ("", "0", "false", "no") else {}
@@ -112,14 +160,17 @@ def facts(environ: Mapping[str, str]) -> dict[str, str]:
         "commit": _first(known.commit, environ),
         "branch": _first(known.branch, environ).removeprefix("refs/heads/").removeprefix("origin/"),
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in {**found, **known.change(environ)}.items() if value}
 
 
 def run_name(environ: Mapping[str, str]) -> str | None:
     """Return the name of the CI run, which is the same on all its machines; None if there is none."""
     known = provider(environ)
-    filled = "" if known is None else _filled(known.run, environ)
-    return f"{known.name}:{filled}" if known is not None and filled else None
+    # nektos/act, which runs workflows of GitHub on one's own machine, calls each run number 1.
+    if known is None or environ.get("ACT", "").lower() == "true":
+        return None
+    filled = _filled(known.run, environ)
+    return f"{known.name}:{filled}" if filled else None
 
 
 def trace_id(name: str) -> str:
@@ -134,11 +185,13 @@ def job_name(environ: Mapping[str, str]) -> str:
     return f"{facts(environ).get('ci_job', '')}@{host()}"
 
 
-def _filled(template: str, environ: Mapping[str, str]) -> str:
-    try:
-        return template.format_map(environ)
-    except KeyError:
-        return ""
+def _filled(templates: list[str], environ: Mapping[str, str]) -> str:
+    """Return the first template whose variables are all set, filled; empty if there is none."""
+    known = {name: value for name, value in environ.items() if value}
+    for template in templates:
+        with suppress(KeyError):
+            return template.format_map(known)
+    return ""
 
 
 def _first(names: list[str], environ: Mapping[str, str]) -> str:

@@ -252,6 +252,18 @@ def test_rules_that_are_off(lab: Lab, notes: Notes, receiver: Receiver) -> None:
     assert len(notes.read()) == 1
 
 
+def test_the_branch_of_a_fork_is_no_branch_of_ours(lab: Lab, notes: Notes) -> None:
+    """A rule for `main` does nothing in a pull request from the `main` of a fork."""
+    configure(lab, rule(notes.action("{{task_id}}"), when={"branch": "main"}))
+    ours = {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_REF_NAME": "main"}
+    lab.emit("TASK_COMPLETED", "theirs", **ours, GITHUB_HEAD_REF="main", GITHUB_REF="refs/pull/5/merge")
+    lab.wait_for_end()
+    lab.emit("TASK_COMPLETED", "ours", **ours)
+    assert [note["argv"] for note in notes.wait()] == [["ours"]]
+    lab.wait_for_end()
+    assert len(notes.read()) == 1
+
+
 def test_branch_and_environment_are_those_of_the_run(lab: Lab, notes: Notes) -> None:
     """Rules use the branch and environment of the run if the event does not state them."""
     git = lab.root / ".git"
