@@ -31,17 +31,37 @@ def host() -> str:
     return os.uname().nodename
 
 
-def usage() -> dict[str, float]:
-    """Return CPU seconds of this process and its ended children, and its peak memory in bytes if known."""
-    times = os.times()
-    used: dict[str, float] = {"cpu_seconds": round(sum(times[:4]), 3)}
-    if sys.platform == "win32":
-        return used
-    import resource
+def usage_reader() -> Callable[[], dict[str, float]]:
+    """Return a function that returns CPU seconds of this process and its ended children, and its peak memory in bytes.
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
-    used["peak_memory"] = peak if sys.platform == "darwin" else peak * 1024
-    return used
+    The peak is left out where it is unknown. All that the function needs is bound now, before tests can change it.
+    """
+    getrusage = _getrusage()
+    times = os.times
+    unit = 1 if sys.platform == "darwin" else 1024
+
+    def usage() -> dict[str, float]:
+        used: dict[str, float] = {"cpu_seconds": round(sum(times()[:4]), 3)}
+        if getrusage is not None:
+            used["peak_memory"] = getrusage(0).ru_maxrss * unit  # 0 is RUSAGE_SELF
+        return used
+
+    return usage
+
+
+def _getrusage() -> Callable[[int], Any] | None:
+    """Return the function of the system's own `resource`. A project may have a `resource.py`, which must not be run."""
+    from importlib import machinery, util
+
+    library = os.path.dirname(os.__file__)
+    spec = machinery.BuiltinImporter.find_spec("resource") or machinery.PathFinder.find_spec(
+        "resource", [os.path.join(library, "lib-dynload"), library]
+    )
+    if spec is None or spec.loader is None:  # Windows
+        return None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, "getrusage", None)
 
 
 def without_secrets(arguments: Iterable[str], is_secret_key: Callable[[str], bool]) -> list[str]:

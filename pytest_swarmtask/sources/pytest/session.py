@@ -57,7 +57,7 @@ class SessionCapture:
         self._forks = recorder.forks
         self._outer_span_id = recorder.parent_span_id
         self._span_id = recorder.span_id()
-        self._facts = SessionFacts(config, recorder, nested=nested)
+        self._facts = SessionFacts(config, recorder, self.remember_problem, nested=nested)
         option: Any = config.option
         has_twins = getattr(option, "dist", "no") == "each" or option.keepduplicates
         self._running = RunningTests(has_twins=has_twins)
@@ -73,6 +73,7 @@ class SessionCapture:
         may_break_off = bool(option.maxfail or getattr(option, "stepwise", False))
         self._tasks = TaskEvents(recorder, self._record, self._may_lack_tests, at_end=may_break_off)
         self._problem: str | None = None
+        self._has_warned = False
 
     @classmethod
     def create(cls, config: pytest.Config) -> SessionCapture | None:
@@ -95,6 +96,7 @@ class SessionCapture:
     # -- the session begins ------------------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
+    @never_raises_while_waiting
     def pytest_sessionstart(self) -> None:
         """Record the start of the session."""
         self._recorder.hold()
@@ -282,9 +284,7 @@ class SessionCapture:
             result = yield
         except BaseException as error:
             self._stopped = self._stopped or f"{type(error).__name__}: {error}"
-            # `pytest.exit` can bring an exit code. With any other exception Python ends with 1.
-            code = getattr(error, "returncode", 1)
-            self._end(session.exitstatus if code is None else code)
+            self._end(_exit_code_of(error, session.exitstatus))
             raise
         self._end(session.exitstatus)
         return result
@@ -305,6 +305,7 @@ class SessionCapture:
         refusal = self._closing_line.refusal(next_event)
         summary_problem = self.step_summary and self.step_summary.problem()
         problem = self._problem or self._recorder.problem or refusal or summary_problem
+        self._has_warned = bool(problem)
         terminalreporter.write_sep("-", line, yellow=bool(problem))
         if problem:
             terminalreporter.write_line(f"swarmtask: warning: {problem}", yellow=True)
@@ -326,46 +327,69 @@ class SessionCapture:
         self._was_broken_off = bool(stopped)
         self._tasks.end_all()
 
-    @never_raises_while_waiting
     def _end(self, exit_code: int | None) -> None:
+        """Record the end of the session and do what follows it. No failed step keeps the next from being taken."""
         if self._is_forked_child():
             return
         self._ended = True
-        exit_code = int(exit_code or 0)
+        self._record_session_end(int(exit_code or 0))
+        self._wait_for_delivery()
+        self._append_step_summary()
+        self._release_spans()
+        self._write_report()
+        self._warn_late()
+
+    @never_raises_while_waiting
+    def _record_session_end(self, exit_code: int) -> None:
         self._recorder.parent_span_id = self._outer_span_id
-        metadata = self._facts.collect_end(exit_code, self._stopped, self._tally)
         self._recorder.record(
             _end_type(exit_code),
             self._task_id,
-            metadata,
+            self._facts.collect_end(exit_code, self._stopped, self._tally),
             span_id=self._span_id,
             parent_span_id=self._outer_span_id,
             cleaned=True,
         )
-        self._closing_line.wait_for_delivery()
-        self._append_step_summary(metadata)
-        self._recorder.release()
-        self._write_report()
 
-    @never_raises
-    def _append_step_summary(self, end: dict[str, Any]) -> None:
+    @never_raises_while_waiting
+    def _wait_for_delivery(self) -> None:
+        self._closing_line.wait_for_delivery()
+
+    @never_raises_while_waiting
+    def _release_spans(self) -> None:
+        self._recorder.release()
+
+    @never_raises_while_waiting
+    def _append_step_summary(self) -> None:
         if self.step_summary is not None:
             self.step_summary.append(
                 start=self._recorder.redactor.metadata(self._facts.start),
-                end=self._recorder.redactor.metadata(end),
+                end=self._recorder.redactor.metadata(self._facts.end),
                 failures=self._tally.failures,
                 events=self._closing_line.summarize_events(""),
                 root=str(self._config.rootpath),
             )
 
+    @never_raises_while_waiting
     def _write_report(self) -> None:
         """Have the report written and say where it is, below pytest's own last line: the report needs the end event."""
         if self.report_file is None:
             return
         line, written = self.report_file.write(self._recorder.settings.project.root, self._recorder.trace_id)
+        if self._config.option.verbose > -2 or not written:
+            self._write_line(line, is_warning=not written)
+
+    @never_raises_while_waiting
+    def _warn_late(self) -> None:
+        """Tell what went wrong after the closing line."""
+        problem = self._problem or self._recorder.problem
+        if problem and not self._has_warned and self._config.option.verbose > -2:
+            self._write_line(f"warning: {problem}", is_warning=True)
+
+    def _write_line(self, line: str, *, is_warning: bool) -> None:
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None and (self._config.option.verbose > -2 or not written):
-            terminal.write_line(f"swarmtask: {line}", yellow=not written)
+        if terminal is not None:
+            terminal.write_line(f"swarmtask: {line}", yellow=is_warning)
 
     # -- helpers of the hooks ----------------------------------------------------------------------------------
 
@@ -411,6 +435,14 @@ class SessionCapture:
 
 def _end_type(exit_code: int) -> str:
     return "TASK_FAILED" if exit_code else "TASK_COMPLETED"
+
+
+def _exit_code_of(error: BaseException, exit_status: int) -> int:
+    """Return the exit code of a process that an exception ends while the session ends, see `sys.exit`."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    code = getattr(error, "returncode", 1)  # `pytest.exit` can bring an exit code
+    return exit_status if code is None else int(code)
 
 
 def _drain_timeout(config: pytest.Config, default: float) -> float:

@@ -7,11 +7,12 @@ import os
 import pytest
 
 from pytest_swarmtask.core.facts import ci, git
-from pytest_swarmtask.core.facts.process import process_facts, usage, without_secrets
+from pytest_swarmtask.core.facts.process import process_facts, usage_reader, without_secrets
 from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pytest_swarmtask.recording.recorder import Recorder
@@ -40,8 +41,13 @@ class SessionFacts:
         nested: whether the session runs inside of a test, as with `pytester`.
     """
 
-    def __init__(self, config: pytest.Config, recorder: Recorder, *, nested: bool) -> None:
+    def __init__(
+        self, config: pytest.Config, recorder: Recorder, report_problem: Callable[[Exception], None], *, nested: bool
+    ) -> None:
         self.start: dict[str, Any] = {}
+        self.end: dict[str, Any] = {}
+        self._report_problem = report_problem
+        self._usage = usage_reader()
         self._config = config
         self._recorder = recorder
         self._nested = nested
@@ -56,7 +62,7 @@ class SessionFacts:
             map(str, self._config.invocation_params.args), self._recorder.redactor.is_secret_key
         )
         facts = {**self._common(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
-        facts |= {**git.head(root), **ci.facts(os.environ)}
+        facts |= {**self._extra(lambda: git.head(root)), **self._extra(lambda: ci.facts(os.environ))}
         # Git is asked once in a process, and a session inside of a test would get the answer for the outer session.
         is_dirty = None if self._nested else git.dirty(root)
         if is_dirty is not None:
@@ -83,11 +89,23 @@ class SessionFacts:
         facts["exit_code"] = exit_code
         duration = self._duration()
         facts["duration"] = round(duration, 6)
-        return {**facts, **tally.metadata(), **self._coverage.result(duration), **usage()}
+        facts |= self._extra(tally.metadata)
+        facts |= self._extra(lambda: self._coverage.result(duration))
+        facts |= self._extra(self._usage)
+        self.end = facts
+        return facts
 
     def coverage_text(self) -> str:
         """Return the coverage as the closing line shows it, or an empty string."""
         return self._coverage.closing_text(self._duration())
+
+    def _extra(self, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return facts without which the event is recorded all the same."""
+        try:
+            return read()
+        except Exception as error:  # noqa: BLE001 - any failure of ours
+            self._report_problem(error)
+            return {}
 
     def _common(self) -> dict[str, Any]:
         return {"workflow": "pytest", "action": "session", "test_type": "pytest", "coverage": self._coverage.active}

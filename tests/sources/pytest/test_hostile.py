@@ -423,3 +423,87 @@ def test_a_hook_of_ours_that_fails(project: Suite, module: str, name: str, metho
     assert "1 passed" in session.output
     assert session.output.count("swarmtask: warning: LookupError: our own mistake") == 1
     assert session.end["event_type"] == "TASK_COMPLETED"
+
+
+def test_a_module_of_the_project_with_the_name_of_ours(project: Suite) -> None:
+    """A project may have modules with names of the standard library: they are not run, and the end is recorded."""
+    project.file("resource.py", "raise RuntimeError('this is about forests')")
+    project.file("importlib_metadata.py", "raise RuntimeError")
+    session = project.write(test_it="def test_a(): pass").pytest("--swarmtask-report=report.html")
+    assert session.exit_code == 0
+    assert session.end["event_type"] == "TASK_COMPLETED"
+    assert session.end["metadata"]["peak_memory"] > 1_000_000
+    assert (project.root / "report.html").exists()
+    assert "warning" not in session.output
+
+
+SABOTAGE = {
+    "path": "sys.path[:] = []",
+    "meta path": "sys.meta_path[:] = []",
+    "import": "builtins.__import__ = refuse",
+    "path hooks": "sys.path_hooks[:] = []; sys.path_importer_cache.clear()",
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+def test_imports_that_a_test_breaks(project: Suite, name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A test that leaves the import system broken loses nothing: all that the end needs was bound at the start.
+
+    `__import__` is broken for our modules only, since pytest itself needs it at its end.
+    """
+    summary = tmp_path_factory.mktemp("summary") / "summary.md"
+    project.write(
+        test_it=f"""
+        import builtins, sys
+
+        imports = builtins.__import__
+
+        def refuse(name, globals=None, *rest):
+            if (globals or {{}}).get("__name__", "").startswith("pytest_swarmtask"):
+                raise ImportError(name)
+            return imports(name, globals, *rest)
+
+        def test_a():
+            {SABOTAGE[name]}
+
+        def test_b():
+            assert 1 == 2, "the end needs more than this"
+        """
+    )
+    session = project.pytest("--swarmtask-report=report.html", GITHUB_STEP_SUMMARY=str(summary))
+    assert session.exit_code == 1
+    assert session.end["metadata"]["peak_memory"] > 1_000_000
+    assert session.end["metadata"]["counts"] == {"failed": 1, "passed": 1}
+    assert session.ending("test_b")["metadata"]["outcome"] == "failed"
+    assert (project.root / "report.html").exists()
+    assert "test_b" in summary.read_text()
+    assert "warning" not in session.output
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "method"),
+    [
+        ("tally", "Tally", "metadata"),
+        ("coverage", "CoverageMeasurement", "result"),
+        ("session_facts", "SessionFacts", "collect_end"),
+    ],
+)
+def test_an_end_that_fails(project: Suite, module: str, name: str, method: str) -> None:
+    """What fails at the very end, after the closing line, is told below it, and what can be recorded is."""
+    project.write(conftest=BROKEN.format(module=module, name=name, method=method), test_it="def test_a(): pass")
+    session = project.pytest("--swarmtask-report=report.html")
+    assert session.exit_code == 0
+    assert session.output.count("swarmtask: warning: LookupError: our own mistake") == 1
+    assert (project.root / "report.html").exists()
+    if method != "collect_end":
+        assert session.end["event_type"] == "TASK_COMPLETED"
+
+
+@pytest.mark.parametrize(("code", "expected"), [("0", 0), ("", 0), ("11", 11), ("'no'", 1)])
+def test_sys_exit_at_the_end(project: Suite, code: str, expected: int) -> None:
+    """`sys.exit` in a hook at the end decides the exit code of the process, and that of the session's end event."""
+    conftest = f"import sys\ndef pytest_sessionfinish(): sys.exit({code})"
+    session = project.write(conftest=conftest, test_it="def test_a(): assert 0").pytest()
+    assert session.exit_code == expected
+    assert session.end["metadata"]["exit_code"] == expected
+    assert session.end["event_type"] == ("TASK_FAILED" if expected else "TASK_COMPLETED")
