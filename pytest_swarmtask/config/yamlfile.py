@@ -40,6 +40,8 @@ def read_text(path: Path) -> str | None:
     """
     try:
         if not path.exists():
+            if path.is_symlink() or path.parent.is_symlink():
+                raise ConfigError([f"{path}: found a link to nothing, expected a YAML file"])
             return None
         if not path.is_file():
             raise ConfigError([f"{path}: found something that is no regular file, expected a YAML file"])

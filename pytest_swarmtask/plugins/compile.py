@@ -64,6 +64,28 @@ def compile_settings(project: Project, environ: Mapping[str, str]) -> dict[str, 
     }
 
 
+def compile_invalid(project: Project, environ: Mapping[str, str], problem: str) -> dict[str, Any]:
+    """Return in what the compiled form of a configuration that is not valid differs from that of the defaults.
+
+    It sends nothing. What the file switches off, and the keys that it calls secret, hold as far as they can be read.
+
+    Args:
+        project: the project.
+        environ: the environment variables.
+        problem: why the configuration is not valid.
+    """
+    from pytest_swarmtask.config.salvage import readable_values
+
+    values = readable_values(project.workflow_file, environ.get("WORKFLOW_ENVIRONMENT"))
+    return {
+        "enabled": values.enabled,
+        "redact_keys": values.redact_keys,
+        "endpoints": [],
+        "installed": installed_packages(),
+        "problem": problem,
+    }
+
+
 def _compiled_access(control: AccessControl) -> dict[str, Any]:
     roles = [
         {

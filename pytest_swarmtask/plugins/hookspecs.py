@@ -56,7 +56,7 @@ class SinkRequest(NamedTuple):
             uses it as its own name.
         project: the project: its root and the paths of its files.
         environ: the environment variables of the run, in which the sink looks up addresses and secrets.
-        workflow: the configuration in the environment of the events, or None if it is not valid.
+        workflow: the configuration in the environment of the events. While it is not valid, no sink is made.
         registered: the definition of a webhook that was registered from Python, or None.
         role: the role whose secret signs deliveries, or None.
         environment: the `WORKFLOW_ENVIRONMENT` of the events, empty without one.
@@ -68,7 +68,7 @@ class SinkRequest(NamedTuple):
     identity: str
     project: Project
     environ: Mapping[str, str]
-    workflow: Workflow | None
+    workflow: Workflow
     registered: Mapping[str, Any] | None
     role: str | None
     environment: str

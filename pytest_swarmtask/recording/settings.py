@@ -123,8 +123,15 @@ An endpoint is its name, the variables that must be set, and the variables that 
 """
 
 
+_NOTHING_IS_SENT = "events are only recorded until that is mended, and nothing is sent"
+
+
 def read_settings(project: Project, environ: Mapping[str, str]) -> Settings:
-    """Return the settings of a project. Never raises: if the configuration is invalid, `problem` says why."""
+    """Return the settings of a project.
+
+    Never raises. If the configuration is not valid, `problem` says why. It may say that less is to be recorded or sent
+    than the defaults do, so events are only recorded then, and nothing is sent.
+    """
     key = _key(project, environ)
     if key is None:
         return Settings(project, environ, DEFAULTS, None)
@@ -135,9 +142,10 @@ def read_settings(project: Project, environ: Mapping[str, str]) -> Settings:
         try:
             compiled = compiler.compile_settings(project, environ)
         except ConfigError as error:
-            compiled = {**DEFAULTS, "problem": str(error), "installed": compiler.installed_packages()}
+            compiled = {**DEFAULTS, **compiler.compile_invalid(project, environ, f"{error}; {_NOTHING_IS_SENT}")}
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the watched work goes on
-            return Settings(project, environ, DEFAULTS, f"{project.workflow_file}: {type(error).__name__}: {error}")
+            problem = f"{project.workflow_file}: {type(error).__name__}: {error}; {_NOTHING_IS_SENT}"
+            return Settings(project, environ, {**DEFAULTS, "endpoints": []}, problem)
         if os.access(project.workflow_file, os.R_OK):  # an unreadable file has the same key when it becomes readable
             _store(project, key, compiled)
     return Settings(project, environ, compiled, compiled["problem"])
@@ -148,7 +156,9 @@ def _key(project: Project, environ: Mapping[str, str]) -> list[Any] | None:
     try:
         stat = os.stat(project.workflow_file)
     except FileNotFoundError:
-        return None
+        if not any(map(os.path.islink, (project.workflow_file, os.path.dirname(project.workflow_file)))):
+            return None
+        return [_FORMAT]  # a link to nothing is a file that cannot be read
     except OSError:
         return [_FORMAT]  # compiling says why the file cannot be used
     environment = environ.get("WORKFLOW_ENVIRONMENT", "")

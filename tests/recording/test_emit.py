@@ -264,7 +264,7 @@ def test_nobody_to_tell(root: Path) -> None:
 
 
 def test_an_invalid_configuration(root: Path) -> None:
-    """With an invalid configuration, the emitter prints the reason and records the event with the defaults."""
+    """With an invalid configuration, the emitter prints the reason and records the event."""
     (root / ".taskmaster" / "config").mkdir()
     (root / ".taskmaster" / "config" / "workflow.yaml").write_text("nonsense: 1\n")
     done = emit(root, "TASK_STARTED", "a")

@@ -183,12 +183,36 @@ def test_a_flipped_byte_in_the_cache(tmp_path: Path) -> None:
     ],
 )
 def test_a_configuration_that_cannot_be_followed(tmp_path: Path, text: str, said: str) -> None:
-    """With an invalid file the defaults are used, the problem is reported each time, and no error is raised."""
+    """With an invalid file nothing is sent, the problem is reported each time, and no error is raised."""
     write(tmp_path, text)
     for _ in range(2):
-        found = read_settings(Project(str(tmp_path)), {})
+        found = read_settings(Project(str(tmp_path)), {"TASKMASTER_WEBHOOK_URL": "https://a.example"})
+        assert found.enabled
+        assert found.endpoints == []
         assert found.drain_timeout == 2.0
+        assert "nothing is sent" in (found.problem or "")
         assert said in (found.problem or "")
+
+
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_a_link_to_nothing(tmp_path: Path, place: str) -> None:
+    """A configuration behind a broken link is one that cannot be read, not none."""
+    path = write(tmp_path)
+    path.unlink()
+    if place == "folder":
+        path.parent.rmdir()
+    (path if place == "file" else path.parent).symlink_to(tmp_path / "nowhere")
+    found = read_settings(Project(str(tmp_path)), {"TASKMASTER_WEBHOOK_URL": "https://a.example"})
+    assert found.endpoints == []
+    assert "found a link to nothing" in (found.problem or "")
+
+
+def test_what_is_switched_off_beside_a_mistake(tmp_path: Path) -> None:
+    """A mistake elsewhere does not switch recording on again, nor uncover what the file calls secret."""
+    write(tmp_path, "task_integration: {enabled: false, redact: {keys: [pet]}}\ntypo: 1")
+    found = read_settings(Project(str(tmp_path)), {})
+    assert not found.enabled
+    assert found.redact_keys == ["pet"]
 
 
 def test_what_is_wrong_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -410,6 +410,30 @@ def test_one_that_waits_for_a_person_keeps_no_relay_alive(lab: Lab, receiver: Re
     assert lab.status(TASKMASTER_WEBHOOK_URL="")["endpoints"]["stopped"]["waiting"] == 3
 
 
+def test_an_invalid_configuration_sends_nothing(lab: Lab, receiver: Receiver) -> None:
+    """While the configuration is not valid nothing is sent, neither new events nor those that wait."""
+    receiver.answer = lambda _: HANG
+    lab.emit("TASK_STARTED", "before")
+    wait_until(lambda: receiver.arrivals)
+    lab.kill()
+    receiver.answer = lambda _: 200
+    (lab.root / ".taskmaster" / "config").mkdir()
+    (lab.root / ".taskmaster" / "config" / "workflow.yaml").write_text("task_integration: {webhoks: []}")
+    assert "nothing is sent" in lab.run("emit", "TASK_STARTED", "meanwhile").stderr
+    program = (
+        "from pytest_swarmtask import *\nAutomationIntegrator().register_webhook('w', '${TASKMASTER_WEBHOOK_URL}')"
+    )
+    lab.python(program + "\ntrigger_task_event('TASK_STARTED', 'registered')")
+    done = lab.run("flush")
+    assert "the configuration is not valid, see: swarmtask config validate" in done.stdout
+    assert done.returncode == 1
+    assert len(receiver.arrivals) == 1
+    lab.webhooks()
+    lab.run("flush")
+    assert receiver.accepted[0]["task_id"] == "before"
+    assert "meanwhile" not in {event["task_id"] for event in receiver.accepted}
+
+
 def test_a_webhook_that_is_added_while_a_relay_runs(lab: Lab, receiver: Receiver) -> None:
     """A running relay delivers to a webhook that was not in the configuration when it started."""
     lingering = {"SWARMTASK_TEST_TIMING": "linger=600"}

@@ -76,7 +76,7 @@ class AlertsSink:
         eager: send waiting messages at once, whatever has failed before, as a person asked for them.
 
     Raises:
-        ConfigError: the configuration is not valid, or an alert needs a plug-in that is not installed.
+        ConfigError: an alert needs a plug-in that is not installed.
     """
 
     max_events = 500
@@ -85,8 +85,6 @@ class AlertsSink:
 
     def __init__(self, request: SinkRequest, *, eager: bool = False) -> None:
         workflow = request.workflow
-        if workflow is None:
-            raise ConfigError("the configuration is not valid, see: swarmtask config validate")
         monitoring = workflow.monitoring
         self.name = request.identity
         self._project, self._environ = request.project, request.environ

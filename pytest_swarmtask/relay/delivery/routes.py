@@ -106,12 +106,15 @@ class Routes:
         content = self._route(route)
         name = endpoint.removesuffix(self._suffix(route))
         environment = content.get("environment") or ""
+        workflow = self._workflow(environment)
+        if workflow is None:  # it may say that nothing is to be sent there
+            return MissingSink(endpoint, "the configuration is not valid, see: swarmtask config validate")
         request = SinkRequest(
             name=name,
             identity=endpoint,
             project=self._project,
             environ=self._environ,
-            workflow=self._workflow(environment),
+            workflow=workflow,
             registered=content.get("registered", {}).get(name),
             role=content.get("role"),
             environment=environment,
@@ -127,7 +130,7 @@ class Routes:
         return sink
 
     def _workflow(self, environment: str) -> Workflow | None:
-        """Return the configuration of an environment, or None if it is invalid: events were recorded by defaults."""
+        """Return the configuration of an environment, or None if it is not valid."""
         if environment not in self._workflows:
             environ = {**self._environ, "WORKFLOW_ENVIRONMENT": environment}
             try:

@@ -34,8 +34,6 @@ def swarmtask_sink(request: SinkRequest) -> TaskManagerSink | None:
     """Return the sink of the task manager."""
     if request.name != TASKS:
         return None
-    if request.workflow is None:
-        raise ConfigError("the configuration is not valid, see: swarmtask config validate")
     definition = request.workflow.task_integration.task_manager
     if not definition.enabled:
         raise ConfigError("task_manager is not enabled in the configuration any more")

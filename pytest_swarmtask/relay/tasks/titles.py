@@ -91,8 +91,8 @@ class TitledSink:
 
 def titled(sink: Sink, request: SinkRequest) -> Sink:
     """Return the sink, with titles added to its events if the project has a file of tasks."""
-    tasks = request.workflow.task_integration.task_manager if request.workflow else None
-    if tasks is None or not (tasks.enabled and tasks.titles and tasks.kind == "taskmaster"):
+    tasks = request.workflow.task_integration.task_manager
+    if not (tasks.enabled and tasks.titles and tasks.kind == "taskmaster"):
         return sink
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 

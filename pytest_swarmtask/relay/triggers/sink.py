@@ -46,8 +46,6 @@ def swarmtask_sink(request: SinkRequest) -> Sink | None:
     """Return the sink of the triggers, whose events carry the titles of their tasks."""
     if request.name != TRIGGERS:
         return None
-    if request.workflow is None:
-        raise ConfigError("the configuration is not valid, see: swarmtask config validate")
     return titled(TriggersSink(request, request.workflow), request)
 
 

@@ -43,29 +43,26 @@ def definition(request: SinkRequest) -> Webhook:
         found = named(request.name, workflow)
     if not request.role:
         return found
-    role = workflow.access_control.roles.get(request.role) if workflow else None
+    role = workflow.access_control.roles.get(request.role)
     if role is None:
-        raise _unknown("role", request.role, workflow)
+        raise _unknown("role", request.role)
     # The webhook's own secret signs, too, so receivers that know nothing of roles can verify the request.
     return found.also_signed(role.secrets())
 
 
-def named(name: str, workflow: Workflow | None) -> Webhook:
+def named(name: str, workflow: Workflow) -> Webhook:
     """Return the webhook of the configuration that has this name; ``default`` exists without a definition, too.
 
     Raises:
         ConfigError: there is none.
     """
-    webhooks = workflow.task_integration.webhooks if workflow else []
-    found = next((webhook for webhook in webhooks if webhook.name == name), None)
+    found = next((webhook for webhook in workflow.task_integration.webhooks if webhook.name == name), None)
     if found is not None:
         return found
     if name == _DEFAULT.name:
         return _DEFAULT
-    raise _unknown("webhook", name, workflow)
+    raise _unknown("webhook", name)
 
 
-def _unknown(noun: str, name: str, workflow: Workflow | None) -> ConfigError:
-    if workflow is None:
-        return ConfigError(f"{noun} {name!r}: the configuration is not valid, see: swarmtask config validate")
+def _unknown(noun: str, name: str) -> ConfigError:
     return ConfigError(f"no {noun} is named {name!r} in the configuration any more")

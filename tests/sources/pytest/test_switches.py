@@ -97,7 +97,7 @@ def test_bad_drain_timeout(project: Suite, value: str) -> None:
 
 
 def test_invalid_configuration(project: Suite) -> None:
-    """An invalid workflow.yaml gives one warning in the header, and events are recorded with the defaults."""
+    """An invalid workflow.yaml gives one warning in the header, and events are recorded but not sent."""
     project.file(".taskmaster/config/workflow.yaml", "task_integration:\n  enabeld: false\n")
     session = project.write(test_it=ONE).pytest("-W", "error")
     assert session.exit_code == 0
