@@ -26,6 +26,10 @@ TOLERANCE = 300
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets start with, not a secret
 SECRET_BYTES = 32
 """The standard demands 24 to 64 bytes. RFC 2104 recommends as many as the hash has, which are 32."""
+_LEAST_SECRET_BYTES = 8
+"""A shorter key is found by trying all of them, in days at most."""
+_NEVER_AROUND = " \t\r\n\ufeff\"'"
+"""What files and shells leave around a secret: spaces, line breaks, a byte order mark, the quotes of an `.env` file."""
 _MAX_SIGNATURES = 32
 """Signatures in one header that are compared: more than a rotation needs, and few enough for a hostile header."""
 
@@ -41,20 +45,30 @@ def decode_secret(text: str) -> bytes:
     After ``whsec_`` the text is base64, with or without padding. Any other text is the key itself, in UTF-8.
 
     Raises:
-        ConfigError: the text is empty, or what follows ``whsec_`` is not base64. The message does not quote the text.
+        ConfigError: the text is empty, too short or has something around it that does not belong to it, or what follows
+            ``whsec_`` is not base64. The message does not quote the text.
     """
+    if not text.strip(_NEVER_AROUND):
+        raise ConfigError("the secret is empty; make one with `swarmtask secret`")
+    if text != text.strip(_NEVER_AROUND):
+        raise ConfigError(
+            "the secret starts or ends with a space, a line break, a quote or a byte order mark: remove it"
+        )
+    if SECRET_PREFIX in text[1:]:
+        raise ConfigError(f"the secret has something before {SECRET_PREFIX}: remove it")
     if not text.startswith(SECRET_PREFIX):
         key = text.encode("utf-8", "surrogateescape")
     else:
-        encoded = text[len(SECRET_PREFIX) :].strip().rstrip("=")
+        encoded = text[len(SECRET_PREFIX) :].rstrip("=")
         try:
             key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
         except (binascii.Error, ValueError):
             raise ConfigError(
                 f"a secret that starts with {SECRET_PREFIX} must go on in base64; make one with `swarmtask secret`"
             ) from None
-    if not key:
-        raise ConfigError("the secret is empty; make one with `swarmtask secret`")
+    if len(key) < _LEAST_SECRET_BYTES:
+        found = f"the secret has {len(key)} bytes, expected at least {_LEAST_SECRET_BYTES}"
+        raise ConfigError(f"{found}; make one with `swarmtask secret`")
     return key
 
 

@@ -185,7 +185,7 @@ class TestEndToEnd:
 
     def test_a_wrong_signature_is_refused_and_shown(self, listening: Start, sink_to: SinkTo) -> None:
         there = listening()
-        verdict = sink_to(there.url, {"AUTOMATION_SECRET_KEY": "another"}).send([record()])
+        verdict = sink_to(there.url, {"AUTOMATION_SECRET_KEY": "another long secret"}).send([record()])
         assert isinstance(verdict, Stopped)
         assert isinstance(sink_to(there.url, {}).send([record()]), Stopped)
         lines, _ = there.end()
@@ -206,7 +206,7 @@ class TestEndToEnd:
     def test_several_secrets_may_be_named(
         self, listening: Start, sink_to: SinkTo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("KEY_A", "a")
+        monkeypatch.setenv("KEY_A", "a passphrase")
         monkeypatch.setenv("KEY_B", signing.new_secret())
         there = listening("--secret-env", "KEY_A", "--secret-env", "KEY_B")
         for name in ("KEY_A", "KEY_B"):

@@ -153,9 +153,27 @@ class TestSecrets:
         assert signing.decode_secret(SECRET.rstrip("=")) == bytes(range(32))
 
     def test_any_other_text_is_taken_as_it_is(self) -> None:
-        assert signing.decode_secret("pässword") == "pässword".encode()
+        assert signing.decode_secret("a long pässword") == "a long pässword".encode()
 
-    @pytest.mark.parametrize("text", ["whsec_", "whsec_!!!", "whsec_abcde", "", "whsec_ä"])
+    @pytest.mark.parametrize("around", ['"{}"', "'{}'", " {}", "{} ", "{}\n", "\ufeff{}", "\r\n{}"])
+    @pytest.mark.parametrize("text", [SECRET, "a long password"])
+    def test_what_stands_around_a_secret_is_an_error(self, text: str, around: str) -> None:
+        with pytest.raises(
+            ConfigError, match="starts or ends with a space, a line break, a quote or a byte order mark"
+        ):
+            signing.decode_secret(around.format(text))
+
+    @pytest.mark.parametrize("before", ["v1,", "export KEY=", "whsec_"])
+    def test_what_stands_before_the_prefix_is_an_error(self, before: str) -> None:
+        with pytest.raises(ConfigError, match="has something before whsec_"):
+            signing.decode_secret(before + SECRET)
+
+    @pytest.mark.parametrize("text", ["a", "1234567", "whsec_MDEyMzQ1Ng=="])
+    def test_a_secret_that_can_be_guessed_is_an_error(self, text: str) -> None:
+        with pytest.raises(ConfigError, match="bytes, expected at least 8"):
+            signing.decode_secret(text)
+
+    @pytest.mark.parametrize("text", ["whsec_", "whsec_!!!", "whsec_abcde", "", '""', " ", "whsec_ä"])
     def test_a_malformed_secret_is_an_error_that_does_not_show_it(self, text: str) -> None:
         with pytest.raises(ConfigError) as caught:
             signing.decode_secret(text)

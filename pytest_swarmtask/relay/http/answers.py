@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import email.utils
+import re
 import time
+from datetime import timezone
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -76,18 +78,22 @@ def retry_after(text: str | None, now: float | None = None) -> float | None:
     """Return the seconds that a `Retry-After` header asks for, from 0 to `MAX_RETRY_AFTER`; None if it is invalid.
 
     Args:
-        text: the value of the header, a number of seconds or an HTTP date (RFC 9110, section 10.2.3).
+        text: the value of the header, a number of seconds or one of the three forms of an HTTP date, which are all
+            in UTC (RFC 9110, sections 10.2.3 and 5.6.7).
         now: seconds since the epoch; the present if None.
     """
     if text is None:
         return None
-    try:
-        seconds = float(int(text[:20]))  # cut, as a number with hundreds of digits overflows a float
-    except ValueError:
+    if re.fullmatch(r"\s*-?[0-9]+\s*", text):
+        seconds = float(text[:20])  # cut, as a number with hundreds of digits overflows a float
+    else:
         try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - (time.time() if now is None else now)
+            at = email.utils.parsedate_to_datetime(text)
         except (ValueError, TypeError, IndexError, OverflowError):
             return None
+        # A form without a zone, or with -0000, gives a time that Python would read as local.
+        at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+        seconds = at.timestamp() - (time.time() if now is None else now)
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 

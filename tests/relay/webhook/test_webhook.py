@@ -186,7 +186,7 @@ class TestWhatIsSent:
 
     def test_the_request_is_the_one_that_the_endpoint_was_configured_for(self, serve: Serve, sink_to: SinkTo) -> None:
         server = serve()
-        environ = {"HOST": f"127.0.0.1:{server.port}", "TOKEN": "t0ken", "A": "k1", "B": "k2"}
+        environ = {"HOST": f"127.0.0.1:{server.port}", "TOKEN": "t0ken", "A": "first key", "B": "second key"}
         sink = sink_to(
             "http://user:p%40ss@${HOST}/in?key=${TOKEN}#part",
             environ,
@@ -201,7 +201,7 @@ class TestWhatIsSent:
         assert request.headers["x-api-key"] == "t0ken"
         assert request.headers["user-agent"] == "own"
         assert request.headers["content-type"] == "application/cloudevents+json"
-        for key in (b"k1", b"k2"):
+        for key in (b"first key", b"second key"):
             standardwebhooks.Webhook(key).verify(request.body, request.headers)
 
     def test_it_says_who_sends(self, serve: Serve, sink_to: SinkTo) -> None:
@@ -339,6 +339,9 @@ class TestAnswers:
             ("Sun, 06 Nov 9999 08:49:37 GMT", 3600.0),
             ("", None),
             ("soon", None),
+            ("6_0", None),
+            ("60.5", None),
+            ("60, 120", None),
             ("1.5e3", None),
             ("Sun, 99 Nov 9999 08:49:37 GMT", None),
             (None, None),
@@ -346,6 +349,23 @@ class TestAnswers:
     )
     def test_retry_after_is_seconds_or_a_date_within_an_hour(self, text: str | None, seconds: float | None) -> None:
         assert answers.retry_after(text, now=1_000_000) == seconds
+
+    @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+    def test_all_forms_of_a_date_are_in_utc(self, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        at = time.gmtime(1_000_060)
+        forms = [
+            email.utils.formatdate(1_000_060, usegmt=True),
+            email.utils.formatdate(1_000_060),
+            time.strftime("%A, %d-%b-%y %H:%M:%S GMT", at),
+            time.asctime(at),
+        ]
+        try:
+            assert [answers.retry_after(form, now=1_000_000) for form in forms] == [60.0] * 4
+        finally:
+            monkeypatch.undo()
+            time.tzset()
 
 
 def drip(data: bytes, seconds: float = 10) -> Script:
