@@ -330,7 +330,7 @@ def _packages(python: Path) -> Path:
 def _libraries() -> Iterator[Path]:
     """Yield what our package requires, as it is installed here: importable modules and pip's metadata about them."""
     seen: set[Path] = set()
-    for name in _requirements("pytest-swarmtask") | {"pip"}:
+    for name in requirements("pytest-swarmtask") | {"pip"}:
         distribution = importlib.metadata.distribution(name)
         for file in distribution.files or ():
             entry = Path(str(distribution.locate_file(file.parts[0])))
@@ -339,7 +339,7 @@ def _libraries() -> Iterator[Path]:
                 yield entry
 
 
-def _requirements(name: str) -> set[str]:
+def requirements(name: str) -> set[str]:
     """Return the distributions that a distribution requires, directly or not, without those of extras."""
     found: set[str] = set()
     left = [name]

@@ -1,4 +1,4 @@
-"""The meaning of an endpoint's answer, or of its absence, for the events that were sent."""
+"""The meaning of an endpoint's answer for the events that were sent."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import time
 from datetime import timezone
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-
-import httpx
+from urllib.parse import urlsplit
 
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, Rejected, Retry, Split, Stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_swarmtask.plugins.sink import SendResult
+    from pytest_swarmtask.relay.http.transport import Answer
 
 MAX_RETRY_AFTER = 3600.0
 """The longest wait in seconds that a receiver may ask for."""
@@ -28,22 +30,24 @@ _STOPPING = {
 }
 
 
-def result_of(response: httpx.Response, count: int, where: str) -> SendResult:
+def result_of(answer: Answer, count: int, where: str) -> SendResult:
     """Return the meaning of an answer. Only its status and headers count.
 
     Args:
-        response: the answer.
+        answer: the answer.
         count: how many events were sent.
         where: the endpoint for messages, without secrets.
     """
-    status = response.status_code
+    status = answer.status
     said = f"{where} answered {_phrase(status)}"
     if 200 <= status < 300:
         return Delivered()
     if status in _RETRIED or not 300 <= status < 500:
-        return Retry(said, retry_after(response.headers.get("retry-after")))
+        return Retry(said, retry_after(answer.headers.get("retry-after")))
     if status < 400:
-        return Stopped(f"{said}, a redirect{_target(response)}; it is not followed: put the final address into url")
+        return Stopped(
+            f"{said}, a redirect{_target(answer.headers)}; it is not followed: put the final address into url"
+        )
     return _refusal(status, count, said)
 
 
@@ -65,11 +69,11 @@ def _phrase(status: int) -> str:
         return str(status)
 
 
-def _target(response: httpx.Response) -> str:
+def _target(headers: Mapping[str, str]) -> str:
     """Return the target of a redirect: only its host, because the rest may contain a secret."""
     try:
-        host = httpx.URL(response.headers.get("location", "")).host
-    except (httpx.InvalidURL, ValueError):
+        host = urlsplit(headers.get("location", "")).hostname or ""
+    except ValueError:
         return ""
     return f" to {host[:100]}" if host.isprintable() and host else ""
 
@@ -95,24 +99,3 @@ def retry_after(text: str | None, now: float | None = None) -> float | None:
         at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
         seconds = at.timestamp() - (time.time() if now is None else now)
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
-
-
-def failure(error: httpx.TransportError, where: str, timeout: float) -> Retry:
-    """Return the result of a request without an answer; its reason never quotes headers or a URL."""
-    if isinstance(error, httpx.ConnectTimeout):
-        return Retry(f"{where}: no connection in time")
-    if isinstance(error, httpx.TimeoutException):
-        return Retry(f"{where}: no answer within {timeout:g} s")
-    if isinstance(error, (httpx.NetworkError, httpx.ProxyError)):
-        return Retry(f"{where}: {_words(error)}")
-    if "disconnected" in str(error):
-        return Retry(f"{where}: closed the connection without an answer")
-    return Retry(f"{where}: the answer is not valid HTTP")
-
-
-def _words(error: Exception) -> str:
-    words = "".join(c if c.isprintable() else " " for c in str(error))[:300]
-    kind = "cannot connect" if isinstance(error, httpx.ConnectError) else "the connection broke"
-    if isinstance(error, httpx.ProxyError):
-        kind = "the proxy refuses"
-    return f"{kind}: {words}" if words else kind

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import time
 from importlib import metadata
-from urllib.parse import unquote
-
-import httpx
 
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, EndpointError
-from pytest_swarmtask.plugins.sink import Stopped
+from pytest_swarmtask.plugins.sink import Retry, Stopped
 from pytest_swarmtask.relay.http import address, answers, tls
-from pytest_swarmtask.relay.http.transport import Transport
+from pytest_swarmtask.relay.http.head import NoAnswerError
+from pytest_swarmtask.relay.http.transport import Transport, basic
+from pytest_swarmtask.relay.http.url import Url, parse_url
 from pytest_swarmtask.wire import signing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    import ssl
     from collections.abc import Mapping
 
     from pytest_swarmtask.config.workflow import Webhook
@@ -27,12 +26,6 @@ if TYPE_CHECKING:
 
 
 DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
-
-MAX_ANSWER = 64 * 1024
-"""Bytes of an answer's body that are read. A connection can only be used again after the whole body was read."""
-
-ANSWER_TIME = 1.0
-"""Seconds that the body of an answer may take after its status line. It is only read to use the connection again."""
 
 _OURS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 """Headers that every request sets, or that belong to the connection."""
@@ -59,11 +52,10 @@ class HttpEndpoint:
     """
 
     def __init__(self, definition: Webhook, environ: Mapping[str, str], root: str | os.PathLike[str]) -> None:
-        self._url = usable_url(expand(definition.url, environ))
-        self.where = f"{self._url.scheme}://{self._url.netloc.decode('ascii')}"
-        self._timeout = definition.timeout
+        self._url = parse_url(expand(definition.url, environ))
+        self.where = self._url.origin
         self._secrets = _secrets(definition.secrets(), environ)
-        self._headers = request_headers(definition.headers, environ, self._url.userinfo)
+        self._headers = request_headers(definition.headers, environ, self._url)
         self._transport = transport(definition, self._url, environ, root)
 
     def post(self, message_id: str, content_type: str, body: bytes, count: int) -> SendResult:
@@ -85,53 +77,16 @@ class HttpEndpoint:
         if self._secrets:
             headers.append(("webhook-signature", signing.sign(self._secrets, message_id, timestamp, body)))
         try:
-            response = self._transport.handle_request(httpx.Request("POST", self._url, headers=headers, content=body))
+            answer = self._transport.request("POST", self._url, headers, body)
         except EndpointError as error:
             return Stopped(str(error))
-        except httpx.TransportError as error:
-            return answers.failure(error, self.where, self._timeout)
-        finish(self._transport, response)
-        return answers.result_of(response, count, self.where)
+        except NoAnswerError as error:
+            return Retry(f"{self.where}: {error}")
+        return answers.result_of(answer, count, self.where)
 
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
-
-
-def finish(connection: Transport, response: httpx.Response) -> None:
-    """Read the body of an answer, so that the connection can be used again, or close the connection if it is too long.
-
-    The status line is the whole result, so errors are ignored here. The body is not decompressed, so a small answer
-    cannot become a large one.
-    """
-    connection.hurry(ANSWER_TIME)
-    size = 0
-    try:
-        for chunk in response.stream:  # type: ignore[union-attr] # ours is a synchronous one
-            size += len(chunk)
-            if size > MAX_ANSWER:
-                break
-    except httpx.TransportError:
-        pass
-    finally:
-        response.close()
-
-
-def usable_url(text: str) -> httpx.URL:
-    """Return a URL whose variables are expanded.
-
-    Raises:
-        ConfigError: it is no URL for HTTP; the message does not quote it.
-    """
-    try:
-        url = httpx.URL(text.strip())
-    except (httpx.InvalidURL, ValueError):
-        raise ConfigError("url is not a valid URL once its variables are filled in") from None
-    if url.scheme not in ("http", "https") or not url.raw_host:
-        raise ConfigError("url must start with https:// or http:// and a host once its variables are filled in")
-    if url.port is not None and not 0 < url.port < 65536:
-        raise ConfigError(f"url names the port {url.port}, expected 1 to 65535")
-    return url
 
 
 def _secrets(names: list[str], environ: Mapping[str, str]) -> list[bytes]:
@@ -149,24 +104,21 @@ def _secrets(names: list[str], environ: Mapping[str, str]) -> list[bytes]:
     return keys
 
 
-def request_headers(
-    configured: Mapping[str, str], environ: Mapping[str, str], userinfo: bytes
-) -> list[tuple[str, str]]:
+def request_headers(configured: Mapping[str, str], environ: Mapping[str, str], url: Url) -> list[tuple[str, str]]:
     """Return the headers of every request to an endpoint.
 
     Args:
         configured: names, and values with variables.
         environ: where variables are looked up.
-        userinfo: ``user:password`` of the URL, percent-encoded, which becomes an `Authorization` header.
+        url: whose user and password become an `Authorization` header.
 
     Raises:
         ConfigError: a configured header cannot be used; the message does not quote its value.
     """
     headers = {"user-agent": f"pytest-swarmtask/{_version()}", "accept": "*/*", "accept-encoding": "identity"}
-    if userinfo:
-        user, _, password = userinfo.decode("ascii").partition(":")
-        token = f"{unquote(user)}:{unquote(password)}".encode()
-        headers["authorization"] = "Basic " + base64.b64encode(token).decode()
+    credentials = url.credentials()
+    if credentials:
+        headers["authorization"] = basic(*credentials)
     for name, template in configured.items():
         lowered = name.lower()
         if lowered in _OURS or lowered.startswith("webhook-"):
@@ -185,9 +137,7 @@ def _version() -> str:
         return "unknown"
 
 
-def transport(
-    definition: Webhook, url: httpx.URL, environ: Mapping[str, str], root: str | os.PathLike[str]
-) -> Transport:
+def transport(definition: Webhook, url: Url, environ: Mapping[str, str], root: str | os.PathLike[str]) -> Transport:
     """Return a connection to the host of a URL, as the webhook's definition allows it.
 
     Raises:
@@ -207,7 +157,12 @@ def transport(
     if proxy and not allow_http:
         raise EndpointError(f"{url.host} would get the events unencrypted: use https, or set allow_http: true")
     context = tls.context(definition, environ, root) if url.scheme == "https" else None
+    return Transport(definition.timeout, resolve, context, _proxy(proxy) if proxy else None)
+
+
+def _proxy(text: str) -> tuple[Url, ssl.SSLContext | None]:
     try:
-        return Transport(definition.timeout, resolve, context, proxy)
-    except (httpx.InvalidURL, ValueError):
+        url = parse_url(text)
+    except ConfigError:
         raise EndpointError("the URL of the proxy is not valid") from None
+    return url, tls.trusting_usual() if url.scheme == "https" else None

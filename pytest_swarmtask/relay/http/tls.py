@@ -6,7 +6,7 @@ import os
 import ssl
 from typing import TYPE_CHECKING
 
-import httpx
+import certifi
 
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError
@@ -43,7 +43,7 @@ def context(webhook: Webhook, environ: Mapping[str, str], root: str | os.PathLik
         UnsetVariableError: a path needs a variable that is not set.
     """
     files = {key: _path(key, path, environ, root) for key, path in webhook.files().items() if path}
-    settings = _trusting(files["ca_file"]) if "ca_file" in files else httpx.create_ssl_context()
+    settings = _trusting(files["ca_file"]) if "ca_file" in files else trusting_usual()
     if "client_cert" in files:
         _add_certificate(settings, files["client_cert"], files.get("client_key"))
     return settings
@@ -66,6 +66,12 @@ def _path(key: str, path: str, environ: Mapping[str, str], root: str | os.PathLi
             return found
     except OSError as error:
         raise FileError(key, f"{found} cannot be read: {error.strerror}") from None
+
+
+def trusting_usual() -> ssl.SSLContext:
+    """Return the TLS settings that trust the authorities of `SSL_CERT_FILE` or `SSL_CERT_DIR`, or else certifi's."""
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    return ssl.create_default_context(cafile=file or (None if folder else certifi.where()), capath=folder or None)
 
 
 def _trusting(path: str) -> ssl.SSLContext:

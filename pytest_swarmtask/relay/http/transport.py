@@ -1,50 +1,66 @@
 """The connection of an endpoint: only to a checked address, and with a deadline for the whole request.
 
-It is an httpx transport, used without an `httpx.Client`: the client's cookies, redirects and authentication are not for
-webhooks, and it would cost time in each request.
+The sockets are httpcore's, and h11 speaks HTTP. A pool or a client would do too much: cookies, redirects and
+authentication are not for webhooks. And it would do too little: it gives up where a header of an answer is not valid,
+and takes bytes after the end of an answer for the next one.
 """
 
 from __future__ import annotations
 
+import base64
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
+import h11
 import httpcore
-import httpx
 
 from pytest_swarmtask.relay.http import address
+from pytest_swarmtask.relay.http.head import Head, NoAnswerError, read_head
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pytest_swarmtask.relay.http.url import Url
 
     Resolve = Callable[[str, int, float], list[str]]
+    Headers = Sequence[tuple[str, str]]
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for connecting, at most; less if the endpoint's timeout is shorter."""
 
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer's body that are read. A connection can only be used again after the whole body was read."""
+
+ANSWER_TIME = 1.0
+"""Seconds that the body of an answer may take after its head. It is only read to use the connection again."""
+
 _WRITE_SIZE = 16 * 1024
 """Bytes after which the deadline is checked while a body is written, for receivers that read slowly."""
+
+_READ_SIZE = 64 * 1024
+
+_IDLE = 5.0
+"""Seconds after which a connection is not used again: many receivers close it at about that time."""
 
 _REMEMBER = 60.0
 """Seconds for which the addresses of a host are used again without asking the resolver."""
 
-# From specific to general classes: the first match counts.
-_ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
-    (httpcore.ConnectTimeout, httpx.ConnectTimeout),
-    (httpcore.WriteTimeout, httpx.WriteTimeout),
-    (httpcore.TimeoutException, httpx.ReadTimeout),
-    (httpcore.ConnectError, httpx.ConnectError),
-    (httpcore.WriteError, httpx.WriteError),
-    (httpcore.NetworkError, httpx.ReadError),
-    (httpcore.ProxyError, httpx.ProxyError),
-    (httpcore.LocalProtocolError, httpx.LocalProtocolError),
-    (httpcore.ProtocolError, httpx.RemoteProtocolError),
-)
+
+class Answer(NamedTuple):
+    """The answer to a request. Nobody needs its body.
+
+    Attributes:
+        status: the status code.
+        headers: values by name in lower case, the last one of a name.
+    """
+
+    status: int
+    headers: dict[str, str]
 
 
-class Transport(httpx.BaseTransport):
+class Transport:
     """One kept-alive HTTP/1.1 connection to one endpoint, directly or through a proxy.
 
     Args:
@@ -52,83 +68,176 @@ class Transport(httpx.BaseTransport):
         resolve: returns the addresses of a host that may be connected to; gets host, port and the seconds that it may
             take. Not used with a proxy.
         tls: how certificates are verified; None for an endpoint without TLS.
-        proxy: URL of an HTTP proxy, which then resolves the name and connects.
+        proxy: the URL of an HTTP proxy, which then resolves the name and connects, and how its own certificate is
+            verified if it has one.
     """
 
-    def __init__(self, timeout: float, resolve: Resolve, tls: ssl.SSLContext | None, proxy: str | None = None) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        resolve: Resolve,
+        tls: ssl.SSLContext | None,
+        proxy: tuple[Url, ssl.SSLContext | None] | None = None,
+    ) -> None:
         self._timeout = timeout
+        self._tls = tls
+        self._proxy = proxy
         self._deadline = Deadline()
-        limit = {"connect": min(CONNECT_TIMEOUT, timeout), "read": timeout, "write": timeout, "pool": timeout}
-        self._extensions = {"timeout": limit}
-        if proxy is None:
-            backend = Backend(self._deadline, resolve)
-            self._pool = httpcore.ConnectionPool(tls, max_connections=1, keepalive_expiry=5, network_backend=backend)
-        else:
-            self._pool = _proxy_pool(httpx.Proxy(proxy), tls, Backend(self._deadline, address.resolve_proxy))
+        self._backend = Backend(self._deadline, resolve if proxy is None else address.resolve_proxy)
+        self._stream: httpcore.NetworkStream | None = None
+        self._http = h11.Connection(h11.CLIENT)
+        self._used_at = 0.0
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its answer, whose body is not read yet.
+    def request(self, method: str, url: Url, headers: Headers, body: bytes) -> Answer:
+        """Send a request and return its answer.
 
         Raises:
             EndpointError: the address may not be connected to.
-            httpx.TransportError: there is no answer.
+            NoAnswerError: there is no answer.
         """
         self._deadline.start(self._timeout)
-        url = request.url
-        sent = httpcore.Request(
-            request.method,
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=request.content,
-            extensions=self._extensions,
+        try:
+            stream = self._connected(url)
+            answer = self._exchange(stream, method, url, headers, body)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, (httpcore.TimeoutException, httpcore.NetworkError)):
+                raise NoAnswerError(self._why(error)) from None
+            raise
+        return answer
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
+
+    # -- connecting ------------------------------------------------------------------------------------------------
+
+    def _connected(self, url: Url) -> httpcore.NetworkStream:
+        """Return the connection: the one that is open, if the receiver keeps it open and is silent, or a new one."""
+        stream = self._stream
+        if stream is not None and (self._is_stale() or stream.get_extra_info("is_readable")):
+            self.close()  # bytes without a request are the end of the connection, or belong to no answer
+        if self._stream is None:
+            self._stream = self._open(url)
+            self._http = h11.Connection(h11.CLIENT)
+        return self._stream
+
+    def _is_stale(self) -> bool:
+        return time.monotonic() - self._used_at > _IDLE
+
+    def _open(self, url: Url) -> httpcore.NetworkStream:
+        limit = min(CONNECT_TIMEOUT, self._timeout)
+        if self._proxy is None:
+            stream = self._backend.connect_tcp(url.host, url.port, limit)
+        else:
+            stream = self._open_proxy(*self._proxy, url, limit)
+        if self._tls is not None:
+            stream = _secured(stream, self._tls, url.host, limit)
+        return stream
+
+    def _open_proxy(self, proxy: Url, tls: ssl.SSLContext | None, url: Url, limit: float) -> httpcore.NetworkStream:
+        stream = self._backend.connect_tcp(proxy.host, proxy.port, limit)
+        if tls is not None:
+            stream = _secured(stream, tls, proxy.host, limit)
+        if self._tls is not None:
+            target = f"{url.bracketed_host}:{url.port}"
+            tunnel = h11.Connection(h11.CLIENT)
+            headers = [("host", target), *self._proxy_credentials()]
+            stream.write(tunnel.send(h11.Request(method="CONNECT", target=target, headers=headers)) or b"", limit)
+            head = self._read_head(stream)
+            if not 200 <= head.status < 300:
+                stream.close()
+                raise NoAnswerError(f"the proxy refuses: {head.status_line}")
+        return stream
+
+    def _proxy_credentials(self) -> list[tuple[str, str]]:
+        credentials = self._proxy[0].credentials() if self._proxy else None
+        return [("proxy-authorization", basic(*credentials))] if credentials else []
+
+    # -- one request and its answer ----------------------------------------------------------------------------------
+
+    def _exchange(self, stream: httpcore.NetworkStream, method: str, url: Url, headers: Headers, body: bytes) -> Answer:
+        is_forwarded = self._proxy is not None and self._tls is None
+        sent = h11.Request(
+            method=method,
+            target=url.absolute if is_forwarded else url.target,
+            headers=[
+                ("host", url.netloc),
+                *(self._proxy_credentials() if is_forwarded else ()),
+                *headers,
+                ("content-length", str(len(body))),
+            ],
         )
-        with _as_httpx():
-            received = self._pool.handle_request(sent)
-        return httpx.Response(received.status, headers=received.headers, stream=_Body(received))
+        http = self._http
+        data = (
+            (http.send(sent) or b"") + (http.send(h11.Data(data=body)) or b"") + (http.send(h11.EndOfMessage()) or b"")
+        )
+        with suppress(httpcore.WriteError):  # a receiver may answer and close before it has read everything
+            stream.write(data, self._timeout)
+        head = self._read_head(stream)
+        self._deadline.start(min(ANSWER_TIME, self._deadline.left()))
+        if self._read_body(stream, head):
+            self._used_at = time.monotonic()
+        else:
+            self.close()
+        return Answer(head.status, dict(head.headers))
 
-    def hurry(self, seconds: float) -> None:
-        """Limit the rest of the present request to this many seconds."""
-        self._deadline.start(min(seconds, self._deadline.left()))
+    def _read_head(self, stream: httpcore.NetworkStream) -> Head:
+        """Read the head of the answer, which follows those that only say that there will be one (1xx)."""
+        return read_head(lambda: stream.read(_READ_SIZE, self._timeout))
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._pool.close()
+    def _read_body(self, stream: httpcore.NetworkStream, head: Head) -> bool:
+        """Read the body of an answer; return whether the connection can be used again.
+
+        The head is the whole result, so no error is one here. The body is not decompressed, so a small answer cannot
+        become a large one.
+        """
+        http = self._http
+        size = 0
+        try:
+            http.receive_data(head.valid + head.rest)
+            while size <= MAX_ANSWER:
+                event = http.next_event()
+                if event is h11.NEED_DATA:
+                    http.receive_data(stream.read(_READ_SIZE, self._timeout))
+                elif isinstance(event, h11.Data):
+                    size += len(event.data)
+                elif isinstance(event, h11.EndOfMessage):
+                    return self._can_go_on()
+        except (h11.ProtocolError, httpcore.NetworkError, httpcore.TimeoutException):
+            pass
+        return False
+
+    def _can_go_on(self) -> bool:
+        """Begin another cycle of request and answer, unless the receiver closes, or has said more than its answer."""
+        http = self._http
+        if http.our_state is not h11.DONE or http.their_state is not h11.DONE or http.trailing_data[0]:
+            return False
+        http.start_next_cycle()
+        return True
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, httpcore.ConnectTimeout):
+            return "no connection in time"
+        if isinstance(error, httpcore.TimeoutException):
+            return f"no answer within {self._timeout:g} s"
+        words = "".join(c if c.isprintable() else " " for c in str(error))[:300]
+        kind = "cannot connect" if isinstance(error, httpcore.ConnectError) else "the connection broke"
+        return f"{kind}: {words}" if words else kind
 
 
-def _proxy_pool(proxy: httpx.Proxy, tls: ssl.SSLContext | None, backend: Backend) -> httpcore.HTTPProxy:
-    return httpcore.HTTPProxy(
-        httpcore.URL(
-            scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=proxy.url.raw_path
-        ),
-        proxy_auth=proxy.raw_auth,
-        ssl_context=tls,
-        max_connections=1,
-        keepalive_expiry=5,
-        network_backend=backend,
-    )
+def basic(user: str, password: str) -> str:
+    """Return the value of a header with a name and a password (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        with _as_httpx():
-            yield from self._response.iter_stream()
-
-    def close(self) -> None:
-        with _as_httpx():
-            self._response.close()
-
-
-@contextmanager
-def _as_httpx() -> Iterator[None]:
+def _secured(stream: httpcore.NetworkStream, tls: ssl.SSLContext, host: str, timeout: float) -> httpcore.NetworkStream:
     try:
-        yield
-    except Exception as error:
-        for theirs, ours in _ERRORS:
-            if isinstance(error, theirs):
-                raise ours(str(error)) from error
+        return stream.start_tls(tls, host, timeout)
+    except BaseException:
+        stream.close()
         raise
 
 

@@ -8,22 +8,22 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import httpx
-
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.config.workflow import Webhook
 from pytest_swarmtask.core.errors import ConfigError, EndpointError, TaskManagerError
 from pytest_swarmtask.plugins.sink import Delivered, Rejected, Retry
 from pytest_swarmtask.relay.delivery.templates import fill, fill_all
 from pytest_swarmtask.relay.http import answers
-from pytest_swarmtask.relay.http.endpoint import finish, request_headers, transport, usable_url
+from pytest_swarmtask.relay.http.endpoint import request_headers, transport
+from pytest_swarmtask.relay.http.head import NoAnswerError
+from pytest_swarmtask.relay.http.url import parse_url
 from pytest_swarmtask.relay.tasks.manager import Outcome, StatusChange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_swarmtask.config.workflow import Rest
-    from pytest_swarmtask.relay.http.transport import Transport
+    from pytest_swarmtask.relay.http.transport import Answer, Transport
     from pytest_swarmtask.relay.tasks.manager import DesiredStatus
 
 _NO_SUCH_TASK = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -106,12 +106,9 @@ class _Service:
         self._template = expand(definition.url, environ)
         if "{{" in self._template.partition("//")[2].partition("/")[0]:
             raise ConfigError("url has {{…}} in its host, where a task must not decide")
-        url = usable_url(fill(self._template, {}))
-        self._where = f"{url.scheme}://{url.netloc.decode('ascii')}"
-        self._headers = [
-            *request_headers(definition.headers, environ, url.userinfo),
-            ("content-type", "application/json"),
-        ]
+        url = parse_url(fill(self._template, {}))
+        self._where = url.origin
+        self._headers = [*request_headers(definition.headers, environ, url), ("content-type", "application/json")]
         self._transport: Transport = transport(_as_webhook(definition), url, environ, os.curdir)
 
     def send(self, task_id: str, desired: DesiredStatus) -> bool:
@@ -123,32 +120,28 @@ class _Service:
         status = self._definition.statuses.get(desired.status, desired.status)
         values = {**desired.variables, "task_id": task_id, "status": status}
         # Quoted, so that a task id stays one part of the path.
-        url = usable_url(fill(self._template, values, lambda text: quote(text, safe="")))
+        url = parse_url(fill(self._template, values, lambda text: quote(text, safe="")))
         body = json.dumps(fill_all(self._definition.body, values), ensure_ascii=False).encode("utf-8", "replace")
-        request = httpx.Request(self._definition.method, url, headers=self._headers, content=body)
         try:
-            response = self._transport.handle_request(request)
+            answer = self._transport.request(self._definition.method, url, self._headers, body)
         except EndpointError as error:
             raise TaskManagerError(f"task_manager.rest: {error}") from None
-        except httpx.TransportError as error:
-            raise TaskManagerError(
-                answers.failure(error, self._where, self._definition.timeout).reason, passing=True
-            ) from None
-        finish(self._transport, response)
-        return self._is_known(response)
+        except NoAnswerError as error:
+            raise TaskManagerError(f"{self._where}: {error}", passing=True) from None
+        return self._is_known(answer)
 
-    def _is_known(self, response: httpx.Response) -> bool:
+    def _is_known(self, answer: Answer) -> bool:
         """Whether the service knows the task, according to its answer.
 
         Raises:
             TaskManagerError: the answer is an error.
         """
-        status = response.status_code
+        status = answer.status
         if status in _NO_SUCH_TASK:
             return False
         if status in _NOT_AUTHORIZED:
             raise TaskManagerError(f"{self._where} answered {status}: it wants other headers in task_manager.rest")
-        result = answers.result_of(response, 1, self._where)
+        result = answers.result_of(answer, 1, self._where)
         if isinstance(result, Delivered):
             return True
         raise TaskManagerError(

@@ -18,7 +18,6 @@ import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import standardwebhooks
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
@@ -414,8 +413,7 @@ class TestFaultyServers:
             b"\x16\x03\x01\x02\x00",
             b"hello\r\n\r\n",
             b"HTTP/1.1 abc\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            b"HTTP/2 200 OK\r\n\r\n",
             b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 50_000,
             b"\r\n" * 100,
             b"\x00" * 200_000,
@@ -430,6 +428,85 @@ class TestFaultyServers:
         assert isinstance(verdict, Retry)
         assert len(verdict.reason) < 500
         assert verdict.reason.isprintable()
+
+    def test_a_reason_quotes_the_line_that_is_not_http(self, serve: Serve, sink_to: SinkTo) -> None:
+        verdict = sink_to(serve(b"ICY 200 OK\x1b[2J\r\n\r\n").url).send(ONE)
+        assert isinstance(verdict, Retry)
+        assert verdict.reason.endswith("the answer is not valid HTTP: its first line is 'ICY 200 OK?[2J'")
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            b"Server : in-house/1.0\r\nContent-Length: 0\r\n",
+            b"My Server: x\r\nContent-Length: 0\r\n",
+            b": nameless\r\nContent-Length: 0\r\n",
+            b"no colon\r\nContent-Length: 0\r\n",
+            b"Folded: a\r\n  b\r\nContent-Length: 0\r\n",
+            b"Control: a\x00b\x7f\r\nContent-Length: 0\r\n",
+            b"Name\xe9: x\r\nValue: \xff\r\nContent-Length: 0\r\n",
+            b"Content-Length : 0\r\n",
+            b"Content-Length: abc\r\n",
+            b"Content-Length: -1\r\n",
+            b"Content-Length: 1\r\nContent-Length: 2\r\n",
+            b"Transfer-Encoding: gzip, chunked\r\n",
+            b"Transfer-Encoding: gzip\r\nContent-Length: 0\r\n",
+            b"",
+        ],
+    )
+    def test_the_status_line_counts_whatever_headers_follow(
+        self, serve: Serve, sink_to: SinkTo, headers: bytes
+    ) -> None:
+        def script(connection: socket.socket) -> bool:
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n")
+            return b"Content-Length: 0" in headers  # else the end of the connection is the end of the answer
+
+        server = serve(script)
+        sink = sink_to(server.url)
+        assert [sink.send([record(event)]) for event in ("a", "b")] == [Delivered()] * 2
+        assert [request.headers["webhook-id"] for request in server.requests] == ["a", "b"]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            OK + OK,
+            OK + b"{}",
+            b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + OK,
+            b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"\n",
+        ],
+    )
+    @pytest.mark.parametrize("late", [False, True])
+    def test_bytes_beyond_an_answer_are_no_answer(
+        self, serve: Serve, sink_to: SinkTo, answer: bytes, late: bool
+    ) -> None:
+        refused = status(500)
+
+        def script(connection: socket.socket) -> None:
+            if len(server.requests) > 1:
+                connection.sendall(refused)
+            else:
+                connection.sendall(answer)
+                if late:
+                    time.sleep(0.1)
+                    with suppress(OSError):
+                        connection.sendall(OK)
+
+        server = serve(script)
+        sink = sink_to(server.url)
+        assert sink.send([record("a")]) == Delivered()
+        if late:
+            time.sleep(0.2)
+        for _ in range(3):
+            assert isinstance(sink.send([record("b")]), Retry)
+        assert [request.headers["webhook-id"] for request in server.requests] == ["a", "b", "b", "b"]
+        assert server.connections == 2
+
+    def test_a_body_after_204_costs_no_second_request(self, serve: Serve, sink_to: SinkTo) -> None:
+        server = serve(b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok")
+        sink = sink_to(server.url)
+        events = [f"{number}" for number in range(10)]
+        assert [sink.send([record(event)]) for event in events] == [Delivered()] * 10
+        assert [request.headers["webhook-id"] for request in server.requests] == events
 
     def test_never_answering_ends_with_the_timeout(self, serve: Serve, sink_to: SinkTo) -> None:
         over = threading.Event()
@@ -560,7 +637,7 @@ class TestFaultyServers:
         def broken(*_: object) -> None:
             raise ZeroDivisionError(KEY)
 
-        monkeypatch.setattr(transport.Transport, "handle_request", broken)
+        monkeypatch.setattr(transport.Transport, "request", broken)
         verdict = sink_to("http://127.0.0.1:1/").send(ONE)
         assert isinstance(verdict, Retry)
         assert KEY not in verdict.reason
@@ -802,11 +879,3 @@ class TestNeverLeak:
         told.append(str(sink_to("http://user:p4ssword@127.0.0.1:1/p4th-t0ken", environ).send(ONE)))
         for secret in (KEY, "t0ken", "p4ssword", "p4th"):
             assert not [one for one in told if secret in one]
-
-
-def test_the_transport_serves_httpx_as_any_other(serve: Serve) -> None:
-    """The transport works in any httpx client, since it is a public kind of httpx part."""
-    server = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-    ours = transport.Transport(5.0, lambda host, _port, _timeout: [host], None)
-    with httpx.Client(transport=ours) as client:
-        assert client.post(server.url, content=b"x").text == "hello"
