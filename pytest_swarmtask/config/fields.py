@@ -67,6 +67,7 @@ PositiveSeconds = Annotated[float, Meta(gt=0, extra={"expected": "a number of se
 Count = Annotated[int, Meta(ge=1)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Text = Annotated[str, Meta(min_length=1, extra={"expected": "text that is not empty"})]
+Expanded = Annotated[str, Meta(min_length=1, extra={"rule": rules.expanded, "expected": "text that is not empty"})]
 TaskId = Annotated[
     str,
     Meta(min_length=1, extra={"expected": "a task id", "number": True}, extra_json_schema={"$comment": ALSO_NUMBER}),
@@ -81,7 +82,7 @@ TaskStatus = Literal["pending", "in-progress", "done", "deferred", "cancelled", 
 EventGlob = Annotated[str, Meta(extra={"rule": rules.event_glob})]
 Argument = Annotated[
     str,
-    Meta(extra={"rule": rules.template, "number": True}, extra_json_schema={"$comment": ALSO_NUMBER}),
+    Meta(extra={"rule": rules.argument, "number": True}, extra_json_schema={"$comment": ALSO_NUMBER}),
 ]
 Events = Annotated[list[EventGlob], Meta(min_length=1)]
 ControlGlob = Annotated[str, Meta(extra={"rule": rules.control_glob})]
@@ -90,7 +91,12 @@ Url = Annotated[str, Meta(min_length=1, extra={"rule": rules.url, "sensitive": T
 UrlTemplate = Annotated[str, Meta(extra={"rule": rules.url_template, "sensitive": True})]
 ServiceUrl = Annotated[str, Meta(min_length=1, extra={"rule": rules.service_url, "sensitive": True})]
 Headers = Annotated[dict[str, str], Meta(extra={"item_rule": rules.header, "sensitive": True})]
-Texts = Annotated[dict[str, str], Meta(extra={"item_rule": rules.named_secret})]
-TemplateTexts = Annotated[dict[str, Template], Meta(extra={"item_rule": rules.named_secret})]
+Texts = Annotated[
+    dict[str, Annotated[str, Meta(extra={"rule": rules.expanded})]], Meta(extra={"item_rule": rules.named_secret})
+]
+TemplateTexts = Annotated[
+    dict[str, Annotated[str, Meta(extra={"rule": rules.expanded_template})]],
+    Meta(extra={"item_rule": rules.named_secret}),
+]
 _Anything = Annotated[Any, Meta(extra={"rule": rules.template, "item_rule": rules.named_secret})]
 Body = Annotated[dict[str, _Anything], Meta(extra={"item_rule": rules.named_secret})]

@@ -13,6 +13,7 @@ from pytest_swarmtask.config.fields import (
     Body,
     Count,
     Events,
+    Expanded,
     Name,
     Percent,
     PositiveSeconds,
@@ -196,7 +197,7 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Metrics for Prometheus."""
 
     textfile: Annotated[
-        Text | None, about("File for node_exporter's textfile collector. Default: none is written.")
+        Expanded | None, about("File for node_exporter's textfile collector. Default: none is written.")
     ] = None
 
 

@@ -11,7 +11,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.config.variables import REFERENCE, literal_part
+from pytest_swarmtask.config.variables import has_defaults, literal_part, mentioned, unknown_reference
 from pytest_swarmtask.core.event import EVENT_TYPES, MASK
 from pytest_swarmtask.core.roles import CONTROLS
 from pytest_swarmtask.redaction.redactor import Redactor
@@ -47,7 +47,7 @@ BY_NAME_ONLY = "no secret in the file: put it into an environment variable and w
 # Without environment variables: whether a file is valid must not depend on who reads it.
 _redactor = Redactor({})
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
-_BROKEN_REFERENCE = re.compile(r"\$\{(?!" + REFERENCE.pattern.removeprefix(r"\$\{") + ")")
+_REFERENCE = "${NAME}, ${NAME:-default}, or $$ for a plain dollar sign"
 # A token of RFC 9110, section 5.6.2.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NETWORK_LOCATION = re.compile(r"//([^/?#]*)@")
@@ -74,6 +74,22 @@ def control_glob(text: str) -> str | None:
     return _matching(text, CONTROLS, "a control or a glob over")
 
 
+def expanded(text: str) -> str | None:
+    """A text in which every dollar sign belongs to a reference, or is a plain one."""
+    return _REFERENCE if unknown_reference(text) else None
+
+
+def expanded_template(text: str) -> str | None:
+    """A template that may also contain references."""
+    return expanded(text) or template(text)
+
+
+def argument(text: str) -> str | None:
+    """A template that may also contain references, and `$NAME`, which is for a shell that the command starts."""
+    unknown = unknown_reference(text) or ""
+    return _REFERENCE if unknown.startswith("${") else template(text)
+
+
 def template(text: str) -> str | None:
     """A text in which every `{{…}}` is a known name."""
     for name in _PLACEHOLDER.findall(text):
@@ -84,8 +100,8 @@ def template(text: str) -> str | None:
 
 def url(text: str) -> str | None:
     """A URL for HTTP, possibly with `${NAME}`, that contains no credentials."""
-    if _BROKEN_REFERENCE.search(text):
-        return "${NAME} or ${NAME:-default}"
+    if unknown_reference(text):
+        return _REFERENCE
     literal = literal_part(text)
     if re.search(r"[\s\x00-\x20\x7f]", literal):
         return "a URL without spaces"
@@ -102,8 +118,8 @@ def url_template(text: str) -> str | None:
 
 def service_url(text: str) -> str | None:
     """A URL of a notification service, with any scheme, that contains no credentials."""
-    if _BROKEN_REFERENCE.search(text):
-        return "${NAME} or ${NAME:-default}"
+    if unknown_reference(text):
+        return _REFERENCE
     return BY_NAME_ONLY if _has_credential(literal_part(text)) else None
 
 
@@ -113,8 +129,8 @@ def header(name: str, value: str) -> str | None:
         return "the name of an HTTP header"
     if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):  # all control characters but the tab
         return "a header value on one line"
-    if _BROKEN_REFERENCE.search(value):
-        return "${NAME} or ${NAME:-default}"
+    if unknown_reference(value):
+        return _REFERENCE
     return named_secret(name, value)
 
 
@@ -122,9 +138,8 @@ def named_secret(name: str, value: str) -> str | None:
     """A value that, if the key's name marks a secret, is written as `${NAME}` without a default."""
     if not _redactor.is_secret_key(name):
         return None
-    found = list(REFERENCE.finditer(value))
     # A default would be the secret itself. Other text beside the reference is allowed, such as `Bearer ${TOKEN}`.
-    named = bool(found) and not any(match[2] for match in found)
+    named = bool(mentioned(value)) and not has_defaults(value)
     return None if named or not value else BY_NAME_ONLY
 
 

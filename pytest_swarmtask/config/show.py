@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pytest_swarmtask.config.tree import join
-from pytest_swarmtask.config.variables import REFERENCE, UnsetVariableError, expand, references
+from pytest_swarmtask.config.variables import UnsetVariableError, expand, literal_part, mentioned, references
 from pytest_swarmtask.core.event import MASK
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.redaction.redactor import Redactor
@@ -100,7 +100,7 @@ class _View:
             return ""
         if keys[-1].endswith("_env"):  # the name of a variable, whose value is a secret
             return "set" if self.environ.get(value) else "not set"
-        names = [match[1] for match in REFERENCE.finditer(value)]
+        names = mentioned(value)
         if not names:
             return ""
         missing = [name for name in references(value) if not self.environ.get(name)]
@@ -132,8 +132,8 @@ def _values(loaded: Loaded) -> dict[str, Any]:
 
 def _references_only(value: str) -> str:
     """Return the references in a text, and a mask for everything else."""
-    named = [f"${{{match[1]}}}" for match in REFERENCE.finditer(value)]
-    literal = REFERENCE.sub(lambda match: match[2] or "", value).strip()
+    named = [f"${{{name}}}" for name in mentioned(value)]
+    literal = literal_part(value).strip()
     return " ".join([MASK, *named] if literal else named)
 
 

@@ -13,6 +13,7 @@ from pytest_swarmtask.config.fields import (
     Argument,
     Body,
     Events,
+    Expanded,
     Glob,
     Name,
     PositiveSeconds,
@@ -21,7 +22,6 @@ from pytest_swarmtask.config.fields import (
     TaskStatus,
     Template,
     TemplateTexts,
-    Text,
     about,
 )
 from pytest_swarmtask.core.event_types import AutomationEventType  # noqa: TC001 - msgspec looks it up
@@ -82,7 +82,8 @@ class RunCommand(Action, tag="run", frozen=True, kw_only=True):
         about("Program and arguments, without a shell. Arguments are templates."),
     ]
     cwd: Annotated[
-        Text | None, about("Folder in which the command runs, relative to the project. Default: the project's folder.")
+        Expanded | None,
+        about("Folder in which the command runs, relative to the project. Default: the project's folder."),
     ] = None
     env: Annotated[TemplateTexts, about("Additional environment variables. Their values are templates.")] = field(
         default_factory=dict

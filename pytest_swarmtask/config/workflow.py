@@ -15,6 +15,7 @@ from pytest_swarmtask.config.fields import (
     ControlGlob,
     Count,
     EventGlob,
+    Expanded,
     Headers,
     Name,
     PositiveSeconds,
@@ -69,14 +70,15 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allow_http: Annotated[bool, about("Whether http without TLS is allowed to other machines.")] = False
     allow_private: Annotated[bool, about("Whether addresses in private networks are allowed.")] = False
     ca_file: Annotated[
-        Text | None,
+        Expanded | None,
         about("PEM file of certificate authorities to trust instead of the usual ones, relative to the project."),
     ] = None
     client_cert: Annotated[
-        Text | None, about("PEM file of the client certificate (mutual TLS), relative to the project.")
+        Expanded | None, about("PEM file of the client certificate (mutual TLS), relative to the project.")
     ] = None
     client_key: Annotated[
-        Text | None, about("PEM file of the client certificate's key, relative to the project. Default: the same file.")
+        Expanded | None,
+        about("PEM file of the client certificate's key, relative to the project. Default: the same file."),
     ] = None
     proxy: Annotated[
         Url | None, about("HTTP proxy, such as ${PROXY_URL}. Default: the proxy that the environment names.")
@@ -160,7 +162,7 @@ class TaskIntegration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What is recorded, and where events are delivered."""
 
     enabled: Annotated[bool, about("Whether events are recorded at all.")] = True
-    source: Annotated[Text | None, about("Name of the project in events. Default: the name of its folder.")] = None
+    source: Annotated[Expanded | None, about("Name of the project in events. Default: the name of its folder.")] = None
     session_task_id: Annotated[TaskId, about("Task id of a pytest session.")] = "pytest_run"
     drain_timeout: Annotated[
         Seconds | None, about("Seconds for which the end of a run waits for deliveries. Default: 2, in CI 10.")

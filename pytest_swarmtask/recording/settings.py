@@ -93,7 +93,7 @@ class Settings:
 
 def _filled(text: str, environ: Mapping[str, str]) -> str:
     """Return the text with the values of its variables; unchanged if one of them is not set."""
-    if "${" not in text:
+    if "$" not in text:
         return text
     from pytest_swarmtask.config.variables import expand
 

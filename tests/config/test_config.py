@@ -257,7 +257,7 @@ class TestProblems:
             ("secret_env: []", "found an empty list, expected at least one item"),
             ("headers: {'a b': x}", "expected the name of an HTTP header"),
             ('headers: {a: "x\\r\\ny: z"}', "expected a header value on one line"),
-            ("headers: {X-Team: '${TEAM'}", "expected ${NAME} or ${NAME:-default}"),
+            ("headers: {X-Team: '${TEAM'}", "expected ${NAME}, ${NAME:-default}, or $$"),
             ("formt: plain", "expected name, url, secret_env, format, events, batch"),
         ],
     )
