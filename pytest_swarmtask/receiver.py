@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,7 @@ from pytest_swarmtask.core.errors import (
     WebhookError,
 )
 from pytest_swarmtask.core.roles import allows
-from pytest_swarmtask.wire import signing
+from pytest_swarmtask.wire import cdevents, signing
 from pytest_swarmtask.wire.cloudevents import CLOUDEVENT_TYPES, PING
 from pytest_swarmtask.wire.signing import TOLERANCE
 
@@ -54,10 +56,15 @@ __all__ = [
 
 MAX_BODY = 5_000_000
 """Bytes that a body may have."""
+MOST_EVENTS = 10_000
+"""Events that a body may have. A body of empty objects has 1.6 million, and each would be looked at."""
 REMEMBER = 86_400.0
 """Seconds for which the ids of events are remembered."""
 MOST_REMEMBERED = 100_000
 """Ids that are remembered, at most; each takes about 200 bytes."""
+_CDEVENTS = "dev.cdevents."
+# What an event type looks like, also one of a later version. A glob such as `TASK_*` matches a line break, too.
+_EVENT_TYPE = re.compile("[A-Z][A-Z0-9_]*")
 _EVENT_TYPES = {cloudevent_type: event_type for event_type, cloudevent_type in CLOUDEVENT_TYPES.items()}
 
 
@@ -97,7 +104,8 @@ class Seen:
         self._most = most
         self._clock = clock
         self._lock = threading.Lock()
-        self._until: dict[bytes, float] = {}  # in the order of their expiry
+        # In the order of their expiry. A plain dict would pass over all that it has forgotten to find its first key.
+        self._until: OrderedDict[bytes, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._until)
@@ -174,7 +182,7 @@ class Verifier:
             body: the bytes received, before any parsing.
 
         Raises:
-            SizeError: the body is too large.
+            SizeError: the body is too large, or has too many events.
             SignatureError: no secret has signed the request, or a header is missing or malformed.
             AgeError: the timestamp is too old or in the future.
             BodyError: the body is not a JSON object or an array of objects.
@@ -184,6 +192,8 @@ class Verifier:
             raise SizeError(f"the body has {len(body)} bytes, at most {self._max_body} are accepted")
         webhook_id, signers = signing.verify(headers, body, self._keys, tolerance=self._tolerance)
         objects = _objects(body)
+        if len(objects) > MOST_EVENTS:
+            raise SizeError(f"the body has {len(objects)} events, at most {MOST_EVENTS} are accepted")
         for content in objects:
             self._check_permission(signers, content)
         events = [_plain(content) for content in objects]
@@ -250,17 +260,28 @@ def _plain(content: dict[str, Any]) -> dict[str, Any]:
 def _claimed_types(content: dict[str, Any]) -> list[str]:
     """Return every event type that an object claims, inside and outside; none for a ping.
 
-    All must be allowed, because it is unknown which of them the receiver looks at. A missing type, or one that is not
-    a text, is ``?``, which only a role that may emit everything may send.
+    All must be allowed, because it is unknown which of them the receiver looks at. A missing type, or one that no
+    event has, is ``?``, which only a role that may emit everything may send.
     """
     plain, outer = _plain(content), content.get("type")
-    is_cdevent = plain is not content and isinstance(outer, str) and outer.startswith("dev.cdevents.")
-    if outer == PING or is_cdevent:  # several event types become the same CDEvent, so its type says nothing
-        outer = None
+    if outer == PING or _is_cdevent_of(outer, plain.get("event_type")):
+        outer = None  # several event types become the same CDEvent, so its type says no more
     found = [
         plain.get("event_type"),
         content.get("event_type"),
         _EVENT_TYPES.get(outer, outer) if isinstance(outer, str) else outer,
     ]
-    claimed = [event_type if isinstance(event_type, str) else "?" for event_type in found if event_type is not None]
+    claimed = [_as_event_type(event_type) for event_type in found if event_type is not None]
     return claimed or ([] if content.get("type") == PING else ["?"])
+
+
+def _is_cdevent_of(outer: Any, event_type: Any) -> bool:
+    """Whether a type of CDEvent is one that this type of event becomes, in any version of CDEvents."""
+    if not isinstance(outer, str) or not outer.startswith(_CDEVENTS) or not isinstance(event_type, str):
+        return False
+    kind = ".".join(outer.removeprefix(_CDEVENTS).split(".")[:2])
+    return kind in cdevents.KINDS.get(event_type, ())
+
+
+def _as_event_type(claimed: Any) -> str:
+    return claimed if isinstance(claimed, str) and _EVENT_TYPE.fullmatch(claimed) else "?"

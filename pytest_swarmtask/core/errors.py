@@ -16,7 +16,7 @@
         │   └── AgeError      401: the request was signed too long ago, or in the future
         ├── SenderError       403: the role that signed it may not send such events
         ├── BodyError         400: the body is not JSON, or not an object or array
-        └── SizeError         413: the body is too large
+        └── SizeError         413: the body is too large, or has too many events
 
 Recording must not break the watched process, so only calls that are wrong in themselves raise there: `EventTypeError`,
 `UsageError` and `ConfigError` for wrong arguments, `AccessError` for registering a webhook without the permission.

@@ -33,6 +33,22 @@ _VERSIONS = {
     "testsuiterun.started": "0.3.0",
     "testsuiterun.finished": "0.3.0",
 }
+KINDS = {
+    "TASK_STARTED": ("taskrun.started", "testsuiterun.started"),
+    "TASK_COMPLETED": ("taskrun.finished", "testsuiterun.finished"),
+    "TASK_FAILED": ("taskrun.finished", "testsuiterun.finished"),
+    "BUILD_STARTED": ("build.started",),
+    "BUILD_COMPLETED": ("build.finished",),
+    "BUILD_FAILED": ("taskrun.finished",),
+    "TEST_STARTED": ("testcaserun.started",),
+    "TEST_PASSED": ("testcaserun.finished",),
+    "TEST_FAILED": ("testcaserun.finished",),
+    "TEST_SKIPPED": ("testcaserun.skipped",),
+    "DEPLOYMENT_STARTED": ("taskrun.started",),
+    "DEPLOYMENT_COMPLETED": ("taskrun.finished",),
+    "DEPLOYMENT_FAILED": ("taskrun.finished",),
+}
+"""The kinds of CDEvent that each type of event becomes. A session's task is a test suite."""
 _UNKNOWN_TIME = "1970-01-01T00:00:00.000Z"  # the schemas demand a timestamp
 
 _SESSION = ("pytest", "session")

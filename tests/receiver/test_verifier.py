@@ -29,10 +29,10 @@ OLD, NEW, DEPLOYER = (signing.new_secret() for _ in range(3))
 ROLES = {"developer": (NEW, ["emit:TASK_*", "emit:TEST_*"]), "deployer": ([DEPLOYER, OLD], ["*"])}
 
 
-def record(number: int = 0, event_type: str = "TASK_STARTED", event_id: str = "") -> PendingEvent:
+def record(number: int = 0, event_type: str = "TASK_STARTED", event_id: str = "", **metadata: str) -> PendingEvent:
     event = Event(
         event_id or f"ab-{number}", event_type, f"task {number}", "started", "2024-01-15T10:30:00.250Z", "project",
-        "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", None, {},
+        "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", None, metadata,
     )  # fmt: skip
     line = event.encode().rstrip(b"\n")
     return PendingEvent(line, event, "segment", len(line) + 1)
@@ -230,6 +230,12 @@ class TestTwice:
             thread.join()
         assert sorted(found) == [0] * 7 + [1]
 
+    def test_a_body_of_very_many_objects_is_refused(self) -> None:
+        body = b"[" + b",".join([b"{}"] * 10_001) + b"]"
+        with pytest.raises(SizeError, match="has 10001 events, at most 10000 are accepted") as caught:
+            Verifier(NEW).verify(signed(body), body)
+        assert caught.value.status == 413
+
 
 class TestRoles:
     @pytest.mark.parametrize("form", ["cloudevents", "cdevents", "plain"])
@@ -273,6 +279,13 @@ class TestRoles:
             {"event_type": "TASK_STARTED", "type": "dev.swarmtask.build.started"},
             {"type": "dev.cdevents.taskrun.started.0.3.0", "data": {"customData": {"event_type": "BUILD_STARTED"}}},
             {"type": "dev.cdevents.build.started.0.3.0", "data": {}},
+            {"type": "dev.cdevents.service.deployed.0.3.0", "data": {"customData": {"event_type": "TASK_STARTED"}}},
+            {"type": "dev.cdevents.build.started.0.3.0", "data": {"customData": {"event_type": "TASK_STARTED"}}},
+            {"type": "dev.cdevents.", "data": {"customData": {"event_type": "TASK_STARTED"}}},
+            {"event_type": "TASK_\nDEPLOYMENT"},
+            {"event_type": "TASK_STARTED\n"},
+            {"event_type": "TASK_*"},
+            {"event_type": "TASK_ STARTED"},
             {"type": "dev.swarmtask.ping", "data": {"event_type": "DEPLOYMENT_STARTED"}},
             {"type": "dev.swarmtask.ping", "event_type": "DEPLOYMENT_STARTED"},
             {"type": ["dev.swarmtask.task.started"]},
@@ -288,6 +301,16 @@ class TestRoles:
         with pytest.raises(SenderError):
             Verifier(roles=ROLES).verify(signed(body), body)
         assert Verifier(roles=ROLES).verify(signed(body, DEPLOYER), body).events
+
+    @pytest.mark.parametrize("event_type", [name for name in EVENT_TYPES if name.startswith("TASK_")])
+    def test_a_session_is_a_test_suite_in_cdevents(self, event_type: str) -> None:
+        body = body_of(record(1, event_type, workflow="pytest", action="session"), form="cdevents")
+        assert b"dev.cdevents.testsuiterun." in body
+        assert Verifier(roles=ROLES).verify(signed(body, NEW), body).roles == ("developer",)
+
+    def test_a_type_of_a_later_version_is_one_that_a_glob_can_name(self) -> None:
+        body = json.dumps({"event_type": "TASK_POSTPONED"}).encode()
+        assert Verifier(roles=ROLES).verify(signed(body, NEW), body).roles == ("developer",)
 
     def test_a_long_type_is_not_repeated_whole(self) -> None:
         body = json.dumps({"event_type": "X" * 100_000}).encode()
