@@ -112,12 +112,17 @@ class _View:
         return f"now {self._expanded(value)}"
 
     def _expanded(self, value: str) -> str:
-        """Return a text with its variables replaced. Of a URL that is only the host, as its path may be a secret."""
+        """Return a text with its variables replaced. Of a URL that is only the host, as its path may be a secret.
+
+        Many services of Apprise have their token where other URLs have the host. Of such a URL that is only the scheme.
+        """
         try:
             text = expand(value, self.environ)
             if "://" not in text:
                 return json.dumps(self.redactor.text(text, 200))
             parts = urlsplit(text)
+            if parts.scheme not in ("http", "https"):
+                return f"{parts.scheme}://…"
             port = f":{parts.port}" if parts.port else ""
             return f"{parts.scheme}://{parts.hostname}{port}/…"
         except (UnsetVariableError, ValueError):

@@ -118,6 +118,6 @@ class BodyError(WebhookError):
 
 
 class SizeError(WebhookError):
-    """The body is larger than the receiver accepts."""
+    """The body is larger than the receiver accepts, or has more events."""
 
     status = 413

@@ -136,6 +136,18 @@ def test_annotations_reach_the_log_by_the_next_session(world: World) -> None:
     assert "::warning file=test_it.py,line=2,title=" in world.pytest(GITHUB_ACTIONS="true").stdout
 
 
+def test_no_more_annotations_than_github_shows(world: World) -> None:
+    """GitHub drops all but ten of a kind in silence, so the tenth says how many there are besides."""
+    lines = [f"::error title=t::{number}" for number in range(35)] + [f"::notice::{number}" for number in range(10)]
+    world.emit("TASK_STARTED", "a")
+    Path(world.project.relay_folder).mkdir(exist_ok=True)
+    Path(world.project.annotations).write_text("\n".join(lines))
+    printed = [line for line in world.run("flush", GITHUB_ACTIONS="true").stdout.splitlines() if line.startswith("::")]
+    errors, notices = printed[:10], printed[10:]
+    assert errors == [*lines[:9], "::error title=swarmtask::and 26 more; see: swarmtask report"]
+    assert notices == lines[35:]
+
+
 def test_annotations_are_escaped() -> None:
     """The text of an annotation can neither end the command nor begin another one."""
     message = Message(name="a", title="x: a,b\n::error::", text="100 %\r\n::error::boo", place="c,d.py:3")
