@@ -36,6 +36,10 @@ _MAX_ITEMS = 100
 _MAX_DEPTH = 6
 _MAX_NODES = 1000
 
+_MAX_CHARACTERS = 20_000
+"""So many characters of an event are searched for secrets, give or take one text. Its line has at most 16 KiB, and the
+worst text takes a microsecond for each."""
+
 _LONGEST_SECRET = 4096
 """So much of a text is looked at beyond its limit that a secret across the cut is found, be it a private key."""
 _LONGEST_KEY = 200
@@ -206,10 +210,13 @@ class Redactor:
             values: a mapping with keys and values of any type.
 
         Returns:
-            The copy. The paths of what was hidden are listed under ``redacted``.
+            The copy. The paths of what was hidden are listed under ``redacted``. If texts were left out because there
+            are too many, ``truncated`` is true.
         """
         walk = _Walk(self)
         cleaned = walk.mapping(values, "", 0)
+        if walk.left_out:
+            cleaned.setdefault("truncated", True)
         if walk.redacted:
             cleaned[_free("redacted", cleaned)] = walk.redacted
         return cleaned
@@ -326,14 +333,18 @@ class _Walk:
         redactor: what counts as a secret.
         redacted: the paths of what was hidden.
         budget: how many more texts, lists and mappings are copied: it bounds the time for any input.
+        characters: how many more characters are searched for secrets.
+        left_out: whether something was left out because there are too many characters.
     """
 
-    __slots__ = ("budget", "redacted", "redactor")
+    __slots__ = ("budget", "characters", "left_out", "redacted", "redactor")
 
     def __init__(self, redactor: Redactor) -> None:
         self.redactor = redactor
         self.redacted: list[str] = []
         self.budget = _MAX_NODES
+        self.characters = _MAX_CHARACTERS
+        self.left_out = False
 
     def mapping(self, values: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
         """Return a copy of the mapping at this path and depth. What its own code raises is passed on."""
@@ -341,7 +352,11 @@ class _Walk:
         redactor = self.redactor
         named = _named_value(values)
         for key, value in islice(values.items(), _MAX_ITEMS):
+            if self.characters <= 0:
+                self.left_out = True
+                break
             name = key if type(key) is str else str(self.value(key, path, _MAX_DEPTH))
+            self.characters -= min(len(name), _LONGEST_KEY)
             shown = redactor.short(name)
             if shown in result:
                 shown = _free(shown, result)
@@ -352,8 +367,9 @@ class _Walk:
                 result[shown] = MASK
             else:
                 result[shown] = self.value(value, where, depth + 1)
-        if len(values) > _MAX_ITEMS:
-            result[_free("…", result)] = f"{len(values) - _MAX_ITEMS} more"
+        left_out = len(values) - len(result)
+        if left_out > 0:
+            result[_free("…", result)] = f"{left_out} more"
         return result
 
     def value(self, value: Any, path: str, depth: int) -> Any:
@@ -401,6 +417,10 @@ class _Walk:
         return cleaned
 
     def _string(self, value: str, path: str) -> str:
+        if self.characters <= 0:
+            self.left_out = True
+            return f"… ({len(value)} more characters)"
+        self.characters -= min(len(value), _MAX_TEXT + _LONGEST_SECRET)
         cleaned = self.redactor.short(value) if len(value) <= _LONGEST_KEY else self.redactor.text(value)
         if cleaned is not value and cleaned.count(MASK) > value.count(MASK):
             self._note(path)

@@ -191,10 +191,18 @@ def _named_apart(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int
 
 def _named(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
     """Give the values that directly follow their name."""
-    position = 0
+    position = clean = 0  # up to `clean`, all cookies were looked at, and none is a secret
     while m := _NAMED.search(text, position):
         level = meaning(m["name"])
-        span = _secret_after(text, m, level) if level != NO else None
+        span = None
+        if level != NO and m["sign"] is not None and (header := _header(m["name"])):
+            is_cookie = header == "cookie"
+            if not is_cookie or m.end() >= clean:
+                value = _header_value(text, m)
+                span = _header_secret_after(text, m, value, is_cookie=is_cookie)
+                clean = value[1] if is_cookie else clean
+        elif level != NO:
+            span = _secret_after(text, m, level)
         position = m.end() if span is None else max(m.end(), span[1])
         if span is not None:
             yield m.end(), span
@@ -204,9 +212,6 @@ def _named(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Spa
 
 def _secret_after(text: str, m: re.Match[str], level: int) -> _Span | None:
     """Return where the secret is that this name names, if there is one."""
-    head = m["name"].lower().rpartition("-")[2].rpartition("_")[2]
-    if head in ("authorization", "cookie") and m["sign"] is not None:
-        return _header_secret_after(text, m, is_cookie=head == "cookie")
     found = _Candidate(text, m, level)
     return (found.start, found.end) if _has_value(found) and _is_secret(found) else None
 
@@ -473,10 +478,21 @@ def _shortest_word(found: _Candidate) -> int:
 # -- headers -------------------------------------------------------------------------------------------------------
 
 
-def _header_secret_after(text: str, m: re.Match[str], *, is_cookie: bool) -> _Span | None:
+def _header(name: str) -> str:
+    """Return the kind of header that a name is of, ``authorization`` or ``cookie``, or an empty text."""
+    head = name.lower().rpartition("-")[2].rpartition("_")[2]
+    return head if head in ("authorization", "cookie") else ""
+
+
+def _header_value(text: str, m: re.Match[str]) -> _Span:
     start, end, _ = _extent(text, m.end(), _LINE)
     if text.endswith("=", start, end):  # Digest username="ann", response="…": the quotes belong to the value
         end += len(text[end : end + _FIELDS_LENGTH].partition("\n")[0])
+    return start, end
+
+
+def _header_secret_after(text: str, m: re.Match[str], value: _Span, *, is_cookie: bool) -> _Span | None:
+    start, end = value
     if m["sign"] == "=" and text[start - 1] == " " and _CALL.match(text, start):
         return None
     found = header_secret(text[start:end], is_cookie=is_cookie)

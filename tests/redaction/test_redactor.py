@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_swarmtask.core.event import MASK
+from pytest_swarmtask.redaction import texts
 from pytest_swarmtask.redaction.redactor import Redactor
 
 
@@ -269,6 +271,59 @@ class Endless(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return 1_000_000
+
+
+LONG = "password: x1y2 " * 400
+MANY: list[dict[str, Any]] = [
+    {"logs": [LONG] * 100},
+    {f"k{number}": [LONG] * 100 for number in range(10)},
+    {"bytes": [LONG.encode() * 20] * 100},
+    {f"a{outer}": [f"{LONG[:180]}{outer}{inner}" for inner in range(100)] for outer in range(100)},
+    {f"a{outer}": {f"{LONG[:180]}{outer}{inner}": "v" for inner in range(100)} for outer in range(100)},
+]
+
+
+@pytest.mark.parametrize("values", MANY)
+def test_the_search_of_an_event_is_bounded(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many texts an event has, only so many characters are searched, and the event says what was left out."""
+    searched = 0
+    text = Redactor.text
+
+    def counted(self: Redactor, value: str, limit: int = 2048) -> str:
+        nonlocal searched
+        searched += min(len(value), limit + 4096)
+        return text(self, value, limit)
+
+    monkeypatch.setattr(Redactor, "text", counted)
+    found = redactor().metadata(values)
+    assert searched < 30_000
+    assert found["truncated"] is True
+    assert re.search(r"… \(\d+ more characters\)|'…': '\d+ more'", str(found))
+    assert "x1y2" not in str(found)
+
+
+def test_an_ordinary_event_is_searched_whole() -> None:
+    """Three long texts, as a failed command has them, are no reason to leave anything out."""
+    found = redactor().metadata(dict.fromkeys(("error", "stdout", "stderr"), f"{LONG} end"))
+    assert "truncated" not in found
+    assert all(text.startswith("password: [REDACTED]") for text in (found["error"], found["stdout"], found["stderr"]))
+
+
+def test_cookies_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line with hundreds of cookie headers is not read to its end for each of them; a secret in it is found."""
+    looked_at = 0
+    judge = texts._is_key_to_something
+
+    def counted(cookie: str) -> bool:
+        nonlocal looked_at
+        looked_at += 1
+        return judge(cookie)
+
+    monkeypatch.setattr(texts, "_is_key_to_something", counted)
+    harmless = "Cookie: a=b; " * 400
+    assert redactor().text(harmless, 10_000) == harmless
+    assert looked_at < 1000
+    assert "x1y2z3w4" not in redactor().text(f"{harmless} Cookie: sid=x1y2z3w4", 10_000)
 
 
 def test_endless_values_are_bounded() -> None:
