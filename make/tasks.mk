@@ -34,11 +34,22 @@
 #
 # Works with GNU make 3.81 and later, in dash and bash. Names that start with "tasks-" are internal.
 
-tasks-file := $(lastword $(MAKEFILE_LIST))
 tasks-default-goal := $(.DEFAULT_GOAL)
+
+# A fragment that is included elsewhere may include this file, too. The second time nothing is defined again.
+ifndef tasks-file
+tasks-file := $(lastword $(MAKEFILE_LIST))
+
 tasks-default-python := $(if $(value TASKS_PYTHON_ABOVE),$(value TASKS_PYTHON_ABOVE),python3)
+# A bare `export` of the make above passes its TASKS_PYTHON on, whose relative path is one of another folder.
+ifneq ($(if $(value TASKS_PYTHON_ABOVE),$(filter environment,$(origin TASKS_PYTHON))),)
+TASKS_PYTHON := $(tasks-default-python)
+endif
 TASKS_PYTHON ?= $(tasks-default-python)
-export TASKS_PYTHON_ABOVE = $(tasks-python)
+# One call of a shell is enough. Else make would call it for each use, and make 4.4 for each $(shell) of the project, too.
+ifneq ($(findstring shell ,$(value TASKS_PYTHON)),)
+TASKS_PYTHON := $(TASKS_PYTHON)
+endif
 TASKS_QUIET ?=
 
 # All events below one make belong to one run. TRACEPARENT (W3C Trace Context) passes the run on. If it is not set, this make starts the run. A
@@ -116,6 +127,8 @@ tasks-here := $(call tasks-quote,$(CURDIR))/
 tasks-python = $(call tasks-locate,$(TASKS_PYTHON),$(firstword $(TASKS_PYTHON)))
 tasks-locate = $(if $(filter '% "% ~%,$(2)),$(1),$(if $(filter /%,$(2)),$(subst \
   $(CURDIR)/,$(tasks-here),$(1)),$(if $(findstring /,$(2)),$(tasks-here))$(1)))
+# Below what it needs, and below the $(shell) above: make 4.4 expands what is exported for each $(shell).
+export TASKS_PYTHON_ABOVE = $(tasks-python)
 
 # --- join the pieces that `call` has split at commas ---
 
@@ -147,7 +160,12 @@ tasks-empty-32 := $(tasks-empty-16)$(tasks-empty-16)
 tasks-help: ; @sed '/^$$/q;s/^# \{0,1\}//' $(call tasks-quote,$(tasks-file)) && printf '%s\n' $(call tasks-quote,$(if \
   $(tasks-program),Events are reported by $(tasks-program-file).,No events: $(tasks-not-installed).))
 
-ifeq ($(value TASKS_STANDARD_TARGETS),1)
+endif # of the definitions
+
+# The switch is the project's own: a bare `export` of the make above would pass it on to a make whose targets are its own.
+tasks-has-switch = $(filter file override command,$(firstword $(origin TASKS_STANDARD_TARGETS)))
+ifndef tasks-tests
+ifeq ($(if $(tasks-has-switch),$(value TASKS_STANDARD_TARGETS)),1)
 
 TASKS_INSTALL ?= $(tasks-python) -m pip install $(if $(wildcard requirements.txt),-r requirements.txt,--editable .)
 TASKS_DATABASE ?=
@@ -186,6 +204,7 @@ tasks-deploy = $(if $(value WORKFLOW_ENVIRONMENT),$(or $($(if $(value TASKS_DEPL
   TASKS_DEPLOY))),$(error how to deploy to $(WORKFLOW_ENVIRONMENT)? Set TASKS_DEPLOY_$(WORKFLOW_ENVIRONMENT) or TASKS_DEPLOY to a \
   command)),$(error which environment? Say for example: make deploy WORKFLOW_ENVIRONMENT=staging))
 
+endif
 endif
 
 # Restore the default goal, so a bare `make` makes none of these targets.

@@ -18,11 +18,20 @@ PYTHON = shlex.quote(sys.executable)
 """The Python that has the package installed, quoted for the shell."""
 
 
-class MakeProject(ProjectFolder):
-    """A project with tasks.mk, and make in it. The real package records the events unless a test replaces it."""
+NEWEST_MAKE = str(Path(sys.executable).with_name("make"))
+"""GNU make 4.4.1, from PyPI. The make of the system may be older."""
 
-    def __init__(self, root: Path) -> None:
+
+class MakeProject(ProjectFolder):
+    """A project with tasks.mk, and make in it. The real package records the events unless a test replaces it.
+
+    Attributes:
+        program: the make that runs.
+    """
+
+    def __init__(self, root: Path, program: str = "make") -> None:
         super().__init__(root)
+        self.program = program
         (root / "tasks.mk").write_bytes(tasksmk.installed().read_bytes())
 
     def write(self, text: str, where: str = "Makefile") -> None:
@@ -39,7 +48,7 @@ class MakeProject(ProjectFolder):
     def make(self, *arguments: str, stdin: str = "", **environ: str | None) -> Done:
         """Run make to its end."""
         return subprocess.run(
-            ["make", *arguments],
+            [self.program, *arguments],
             cwd=self.root,
             env=self.environ(**environ),
             input=stdin,

@@ -17,7 +17,14 @@ import pytest
 
 import pytest_swarmtask
 from tests.lab import read_events
-from tests.make.lab import MakeProject, ended, paths
+from tests.make.lab import NEWEST_MAKE, MakeProject, ended, paths
+
+
+@pytest.fixture(params=["make", pytest.param(NEWEST_MAKE, marks=pytest.mark.slow)], ids=["system", "newest"])
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> MakeProject:
+    """A project in a folder with spaces, quotes and parentheses in its name, for the make of the system and 4.4.1."""
+    return MakeProject(tmp_path / 'a project\'s (own) "folder"', request.param)
+
 
 BOTH = """include tasks.mk
 all: event wrapped again
@@ -41,7 +48,7 @@ def test_options_that_run_recipes(project: MakeProject, options: str) -> None:
     """With each option that runs recipes, each event is reported once, in one run, and standard error stays empty."""
     project.write(BOTH)
     project.write(BELOW, "sub/Makefile")
-    done = project.make(*options.split())
+    done = project.make(*options.split(), GNUMAKEFLAGS="")  # make 4.4 itself warns where it is not defined
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(line for line in done.stdout.splitlines() if line.startswith("made ")) == MADE
     assert sorted(project.told()) == ALL
@@ -160,6 +167,48 @@ def test_the_default_goal_stays(project: MakeProject) -> None:
     assert project.make().stdout == "first\n"
     project.write("include tasks.mk\n")
     assert "No targets" in project.make().stderr
+
+
+def test_a_second_include(project: MakeProject) -> None:
+    """A fragment that is included may include tasks.mk, too; the switch may be set between the two."""
+    project.write("include tasks.mk\n", "common.mk")
+    project.write(
+        "include common.mk\nTASKS_STANDARD_TARGETS := 1\nTASKS_BUILD = echo built\ninclude tasks.mk\ninclude tasks.mk\n"
+        "all: build ; @$(call task-run,$@,echo all)\n"
+    )
+    done = project.make()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "built\nall\n", "")
+    assert sorted(project.told()) == sorted(ended("make_build", "BUILD") + ended("all"))
+
+
+def test_what_a_bare_export_passes_on(project: MakeProject) -> None:
+    """With a bare `export` above it, a sub-make keeps its own targets, and finds the Python of the make above."""
+    project.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', "bin/python")
+    (project.root / "bin" / "python").chmod(0o755)
+    project.write(
+        "export\nTASKS_PYTHON := bin/python\nTASKS_STANDARD_TARGETS := 1\nTASKS_BUILD = echo built above\n"
+        "include tasks.mk\nall: build ; @$(MAKE) --no-print-directory -C sub test build\n"
+    )
+    project.write(
+        "test: ; @$(call task-run,$@,echo my own test)\nbuild: ; @echo my own build\ninclude ../tasks.mk\n",
+        "sub/Makefile",
+    )
+    done = project.make(TASKS_PYTHON=None)
+    assert (done.stdout, done.stderr) == ("built above\nmy own test\nmy own build\n", "")
+    assert sorted(project.told()) == sorted(ended("make_build", "BUILD") + ended("test"))
+
+
+def test_the_python_is_looked_for_once(project: MakeProject) -> None:
+    """A TASKS_PYTHON that calls a shell calls it once, and other `$(shell)` of the project do not repeat it."""
+    python = shlex.quote(shlex.quote(sys.executable))
+    project.write(
+        f"TASKS_PYTHON = $(shell echo x >> count; printf %s {python})\ninclude tasks.mk\n"
+        "A := $(shell echo a)\nB := $(shell echo b)\nall: ; @$(call task-run,$@,echo $A$B)\n"
+    )
+    done = project.make(TASKS_PYTHON=None)
+    assert (done.stdout, done.stderr) == ("ab\n", "")
+    assert (project.root / "count").read_text() == "x\n"
+    assert project.told() == ended("all")
 
 
 def test_parallel_sub_makes_share_the_jobs(project: MakeProject) -> None:
