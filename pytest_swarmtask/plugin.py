@@ -131,12 +131,19 @@ def _report_file(config: pytest.Config) -> ReportFile | None:
 
 
 class _Failure:
-    """Registered instead of `SessionCapture` if that could not be made: says so in the header."""
+    """Registered instead of `SessionCapture` if that could not be made: says so in the header, or below the tests."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
 
     def pytest_report_header(self) -> str:
+        return self._warning()
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if terminalreporter.verbosity < 0:  # then pytest writes no header
+            terminalreporter.write_line(self._warning(), yellow=True)
+
+    def _warning(self) -> str:
         return f"swarmtask: warning: nothing is recorded: {type(self._error).__name__}: {self._error}"
 
 

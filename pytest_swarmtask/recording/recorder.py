@@ -442,6 +442,11 @@ def get_recorder(project: Project | None = None, otherwise: str | None = None) -
     return known
 
 
+def set_default_project(project: Project) -> None:
+    """Make a project the one that this process records for unless another is named."""
+    _default[:] = [project]
+
+
 def _after_fork() -> None:
     global making  # noqa: PLW0603 - the sources take it from here, at each use
     making = RLock()  # another thread of the parent may have held it, which does not exist in the child

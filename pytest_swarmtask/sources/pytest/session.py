@@ -12,7 +12,7 @@ import pytest
 
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.recording.github_annotations import take_annotations
-from pytest_swarmtask.recording.recorder import get_recorder
+from pytest_swarmtask.recording.recorder import get_recorder, set_default_project
 from pytest_swarmtask.sources.pytest.guard import never_raises, never_raises_while_waiting
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, TestRun, reason
 from pytest_swarmtask.sources.pytest.running_tests import RunningTests
@@ -69,7 +69,8 @@ class SessionCapture:
         self._exit_code = _USAGE_ERROR
         self._stopped: str | None = None
         self._is_parallel = False
-        self._runs_no_bodies = bool(option.setuponly or option.setupplan)
+        # The options of pytest's own plug-ins are missing where a plug-in is switched off.
+        self._runs_no_bodies = any(getattr(option, name, False) for name in ("setuponly", "setupplan"))
         may_break_off = bool(option.maxfail or getattr(option, "stepwise", False))
         self._tasks = TaskEvents(recorder, self._record, self._may_lack_tests, at_end=may_break_off)
         self._problem: str | None = None
@@ -83,9 +84,11 @@ class SessionCapture:
             pytest.UsageError: `swarmtask_drain_timeout` is not a number of seconds.
         """
         nested = "PYTEST_CURRENT_TEST" in os.environ
-        rootpath = str(config.rootpath)
-        # A session inside of a test belongs to the project that the test made, not to that of the outer session.
-        recorder = get_recorder(Project.find(os.getcwd(), rootpath)) if nested else get_recorder(otherwise=rootpath)
+        # Each session has a project of its own: one process may run several, and a test one inside of its own session.
+        project = Project.find(os.getcwd(), str(config.rootpath))
+        recorder = get_recorder(project)
+        if not nested:
+            set_default_project(project)
         if not recorder.settings.enabled:
             return None
         option: Any = config.option
@@ -295,8 +298,7 @@ class SessionCapture:
 
         pytest calls this within `pytest_sessionfinish`, before the end of the session is recorded.
         """
-        option = self._config.option
-        if option.verbose <= -2 or option.collectonly or self._is_forked_child():
+        if not self._is_verbose() or self._config.option.collectonly or self._is_forked_child():
             return
         self._closing_line.wait_for_delivery()
         next_event = _end_type(exitstatus)
@@ -376,15 +378,19 @@ class SessionCapture:
         if self.report_file is None:
             return
         line, written = self.report_file.write(self._recorder.settings.project.root, self._recorder.trace_id)
-        if self._config.option.verbose > -2 or not written:
+        if self._is_verbose() or not written:
             self._write_line(line, is_warning=not written)
 
     @never_raises_while_waiting
     def _warn_late(self) -> None:
         """Tell what went wrong after the closing line."""
         problem = self._problem or self._recorder.problem
-        if problem and not self._has_warned and self._config.option.verbose > -2:
+        if problem and not self._has_warned and self._is_verbose():
             self._write_line(f"warning: {problem}", is_warning=True)
+
+    def _is_verbose(self) -> bool:
+        """Whether the user wants more than pytest's own last line, which is all that ``-qq`` leaves."""
+        return getattr(self._config.option, "verbose", 0) > -2
 
     def _write_line(self, line: str, *, is_warning: bool) -> None:
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -447,11 +453,25 @@ def _exit_code_of(error: BaseException, exit_status: int) -> int:
 
 def _drain_timeout(config: pytest.Config, default: float) -> float:
     option: Any = config.option
-    text = option.swarmtask_drain_timeout or config.getini("swarmtask_drain_timeout")
+    found = option.swarmtask_drain_timeout
+    if found is None:
+        found = _ini_value(config, "swarmtask_drain_timeout")
+    if found == "":
+        return default
     try:
-        seconds = float(text) if text else default
-    except ValueError:
+        seconds = -1.0 if isinstance(found, bool) else float(found)
+    except (TypeError, ValueError):
         seconds = -1.0
     if not 0 <= seconds < _DAY:
-        raise pytest.UsageError(f"swarmtask_drain_timeout is {text!r}, expected a number of seconds")
+        raise pytest.UsageError(f"swarmtask_drain_timeout is {found!r}, expected a number of seconds")
     return seconds
+
+
+def _ini_value(config: pytest.Config, name: str) -> Any:
+    """Return the value of an ini key that takes text, also where the native TOML of pytest 9 has a number for it.
+
+    pytest would refuse the number, since it has no type that is a number there and text in all versions.
+    """
+    values: Any = getattr(config, "_inicfg", {})
+    value = getattr(values.get(name), "value", None)
+    return config.getini(name) if value is None or isinstance(value, str) else value

@@ -6,11 +6,12 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
-from tests.lab import clean_environ
+from tests.lab import clean_environ, read_events
 from tests.suite import WITH_WORKER, WITH_WORKERS, Session, Suite, words
 
 XDIST = pytest.mark.parametrize("xdist", [(), WITH_WORKER], ids=words)
@@ -259,3 +260,32 @@ def test_broken_start(project: Suite, statement: str, code: int) -> None:
     assert session.exit_code == code
     assert session.types() == ["TASK_STARTED", "TASK_FAILED"]
     assert session.end["metadata"]["exit_code"] == code
+
+
+def test_two_roots_in_one_process(project: Suite) -> None:
+    """Sessions that one process runs in two projects are recorded in their own journals, and so are their events."""
+    program = """
+        import os, pytest
+        for name in ("one", "two"):
+            os.chdir(name)
+            assert pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]) == 0
+            os.chdir("..")
+    """
+    (project.root / ".taskmaster").rmdir()
+    for name in ("one", "two"):
+        body = f"trigger_task_event('TASK_STARTED', '{name}')"
+        test = f"from pytest_swarmtask import trigger_task_event\ndef test_{name}(): {body}"
+        (project.root / name / ".taskmaster").mkdir(parents=True)
+        project.file(f"{name}/test_{name}.py", test)
+    project.file("run.py", program)
+    done = subprocess.run(
+        [sys.executable, "run.py"], cwd=project.root, env=clean_environ(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("one", "two"):
+        events = read_events(project.root / name)
+        assert [event["event_type"] for event in events] == [
+            "TASK_STARTED", "TEST_STARTED", "TASK_STARTED", "TEST_PASSED", "TASK_COMPLETED"
+        ]  # fmt: skip
+        assert {event["task_id"] for event in events} == {"pytest_run", f"test_{name}.py::test_{name}", name}
+    assert not (project.root / ".taskmaster").exists()

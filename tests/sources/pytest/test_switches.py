@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from tests.lab import UNRELATED
+from tests.lab import UNRELATED, clean_environ
 from tests.suite import WITH_WORKER, Suite, words
 
 ONE = "def test_a(): pass"
@@ -151,3 +151,37 @@ def test_nested_sessions_that_ask(project: Suite) -> None:
     """`-p swarmtask` on the command line of a nested session records that session."""
     names = Counter(nested(project, ["-p", "swarmtask"]))
     assert (names["test_inner"], names["test_inner_too"], names["test_after"], len(names)) == (2, 2, 1, 5)
+
+
+@pytest.mark.parametrize("name", ["setuponly", "setupplan", "stepwise", "cacheprovider", "terminal", "junitxml"])
+def test_plugins_of_pytest_that_are_off(project: Suite, name: str) -> None:
+    """A session without one of pytest's own plugins, and so without its options, is recorded as any other."""
+    project.write(test_it=ONE)
+    command = [word for word in project.command("-p", f"no:{name}") if name != "junitxml" or not word.startswith("--")]
+    session = project.session(command, clean_environ())
+    assert session.exit_code == 0, session.output
+    assert session.types() == ["TASK_STARTED", "TEST_STARTED", "TEST_PASSED", "TASK_COMPLETED"]
+    assert "warning" not in session.output
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("5", ""), ("0.5", ""), ("'5'", ""), ("0", ""), ("true", "True"), ("-1", "-1")]
+)
+def test_numbers_of_native_toml(project: Suite, value: str, said: str) -> None:
+    """A number of seconds may be a number in the native TOML of pytest 9, and text, as in every version."""
+    if pytest.version_tuple < (9, 0):
+        value = f"'{value.strip(chr(39))}'"
+        said = said.lower()
+    table = "tool.pytest" if pytest.version_tuple >= (9, 0) else "tool.pytest.ini_options"
+    project.file("pyproject.toml", f"[{table}]\nswarmtask_drain_timeout = {value}\n")
+    session = project.write(test_it=ONE).pytest()
+    assert session.exit_code == (4 if said else 0), session.output
+    assert (f"swarmtask_drain_timeout is {said}" in session.errors.replace("'", "")) is bool(said)
+
+
+def test_what_cannot_be_recorded_is_told_in_quiet_sessions(project: Suite) -> None:
+    """With ``-q`` there is no header, so the warning stands below the tests."""
+    hook = "import os\ndef refuse(count): raise AssertionError('the suite forbids this')\nos.urandom = refuse"
+    project.write(conftest=hook, test_it=ONE)
+    for arguments in ((), ("-q",)):
+        assert project.pytest(*arguments).output.count("swarmtask: warning: nothing is recorded") == 1
