@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from pytest_swarmtask.config.yamlfile import MAX_BYTES, MAX_DEPTH, MAX_VALUES
+from pytest_swarmtask.core.files import only_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ def readable_values(path: str, environment: str | None) -> ReadableValues:
 def _scalars(path: str) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield the plain values of a YAML file with their key paths, up to the first error. An item's key is empty."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=only_regular) as file:
             text = file.read(MAX_BYTES).decode("utf-8-sig", "replace")
         yield from _walked(text)
     except (OSError, ValueError, OverflowError, RecursionError, yaml.YAMLError):

@@ -15,6 +15,7 @@ import yaml
 
 from pytest_swarmtask.config.tree import BROKEN, Node, Problems, join, shorten
 from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.files import only_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def read_text(path: Path) -> str | None:
             return None
         if not path.is_file():
             raise ConfigError([f"{path}: found something that is no regular file, expected a YAML file"])
-        with path.open("rb") as file:
+        with open(path, "rb", opener=only_regular) as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None

@@ -1,7 +1,7 @@
 """Files that are written whole or not at all, and folders that only their owner can read.
 
-`read_file` reads what others may have put in place of a file. `replace_file` is the one way to write a whole file. Only
-`journal.orphans` writes in its own way: there the first of several writers wins, while here the last one does.
+`only_regular` opens what others may have put in place of a file. `replace_file` is the one way to write a whole file.
+Only `journal.orphans` writes in its own way: there the first of several writers wins, while here the last one does.
 """
 
 from __future__ import annotations
@@ -31,23 +31,19 @@ def private_folder(path: str) -> None:
         replace_file(ignore, b"*\n")
 
 
-def read_file(path: str, most: int) -> bytes:
-    """Read a file that others may have put there: never wait for it, and take no more than `most` bytes.
+def only_regular(path: str, flags: int, mode: int = 0o666) -> int:
+    """Open a regular file; for `open` as its `opener`.
+
+    Others may have put something else in its place. A named pipe whose other end is closed would block for ever.
 
     Raises:
-        OSError: it cannot be read, or it is not a regular file. A named pipe without a writer would block the reader.
+        OSError: it cannot be opened, or it is not a regular file.
     """
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        parts = []
-        while most > 0 and (part := os.read(fd, min(most, 1 << 20))):
-            parts.append(part)
-            most -= len(part)
-        return b"".join(parts)
-    finally:
-        os.close(fd)
+    fd = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0), mode)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def replace_file(

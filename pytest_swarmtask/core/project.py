@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from pytest_swarmtask.core.fastjson import loads
+from pytest_swarmtask.core.files import only_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Project:
         """
         nothing: dict[str, Any] = {"segments": {}, "endpoints": {}, "runs": {}}
         try:
-            with open(self.progress(relay), encoding="utf-8") as file:
+            with open(self.progress(relay), encoding="utf-8", opener=only_regular) as file:
                 progress = loads(file.read())
         except (OSError, ValueError):
             return nothing

@@ -171,7 +171,7 @@ def segment_counts(project: Project) -> dict[str, SegmentCounts]:
     If the history cannot be read at once, the result is empty.
     """
     path = project.history
-    if not os.path.exists(path) or not _is_writable(project):
+    if not os.path.isfile(path) or not _is_writable(project):
         return {}
     try:
         with contextlib.closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", timeout=0.0, uri=True)) as db:

@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from pytest_swarmtask.core.files import PRIVATE, only_regular
 from pytest_swarmtask.journal import locks
 
 if TYPE_CHECKING:
@@ -24,13 +25,16 @@ def make_private(path: str) -> None:
 
     Raises:
         OSError: the file cannot be made.
+        sqlite3.DatabaseError: something else stands there, such as a named pipe, for which SQLite would wait for ever.
     """
     # Closing any descriptor of the file takes SQLite's locks away from all connections of this process, and other
     # processes would then remove its log (https://sqlite.org/howtocorrupt.html, 2.2). So this function opens nothing
     # as soon as there may be a connection.
     with _making:
         if not os.path.exists(path):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(only_regular(path, os.O_RDWR | os.O_CREAT, PRIVATE))
+        elif not os.path.isfile(path):
+            raise sqlite3.DatabaseError("it is not a regular file")
 
 
 def use_wal(db: sqlite3.Connection, timeout: float) -> None:
@@ -82,7 +86,7 @@ def repairing(path: str) -> Iterator[None]:
 
 def _open_locked(path: str, *, shared: bool) -> int:
     # A file of its own, because the database is renamed while this lock is in use. Older versions use the same name.
-    lock = os.open(f"{path}.mending", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = only_regular(f"{path}.mending", os.O_RDWR | os.O_CREAT, PRIVATE)
     while not locks.try_lock(lock, shared=shared):
         time.sleep(_PAUSE)
     return lock

@@ -9,6 +9,8 @@ import errno
 import os
 import sys
 
+from pytest_swarmtask.core.files import PRIVATE, only_regular
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -59,7 +61,7 @@ def is_free(path: str) -> bool:
 
 def _ask(path: str) -> bool | None:
     try:
-        fd = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+        fd = only_regular(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     except OSError:
         return None
     try:
@@ -75,7 +77,7 @@ def open_locked(path: str) -> int | None:
     try again.
     """
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        fd = only_regular(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), PRIVATE)
         if not try_lock(fd):
             held = not try_lock(fd, shared=True)  # else it was only another process that called `is_locked`
             os.close(fd)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pytest_swarmtask.core.files import private_folder, replace_file
+from pytest_swarmtask.core.files import only_regular, private_folder, replace_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def take_span(project: Project, key: str) -> tuple[str, float] | None:
     """
     path = os.path.join(project.spans, key)
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="ascii", opener=only_regular) as file:
             span_id, began = file.read().split()
         os.unlink(path)
         return span_id, float(began)

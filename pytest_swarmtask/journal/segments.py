@@ -16,7 +16,7 @@ import os
 import sys
 import zlib
 
-from pytest_swarmtask.core.files import private_folder
+from pytest_swarmtask.core.files import only_regular, private_folder
 from pytest_swarmtask.journal import locks
 
 if sys.platform != "win32":
@@ -98,7 +98,7 @@ def read(path: str, offset: int = 0) -> Iterator[tuple[bytes, int]]:
     Raises:
         OSError: the segment cannot be read.
     """
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=only_regular) as file:
         file.seek(offset)
         rest = b""
         skipping = 0
@@ -122,7 +122,7 @@ def begins_line(path: str, offset: int) -> bool:
     """
     if offset == 0:
         return True
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=only_regular) as file:
         file.seek(offset - 1)
         return file.read(1) == b"\n"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from pytest_swarmtask.core.files import only_regular
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +27,7 @@ def take_annotations(project: Project, environ: Mapping[str, str]) -> list[str]:
     taken = f"{path}.{os.getpid()}"
     try:
         os.rename(path, taken)
-        with open(taken, encoding="utf-8", errors="replace") as file:
+        with open(taken, encoding="utf-8", errors="replace", opener=only_regular) as file:
             lines = file.read().splitlines()
         os.unlink(taken)
     except OSError:

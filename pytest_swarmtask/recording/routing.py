@@ -9,7 +9,7 @@ import os
 import zlib
 
 from pytest_swarmtask.core.fastjson import dumps
-from pytest_swarmtask.core.files import private_folder, replace_file
+from pytest_swarmtask.core.files import only_regular, private_folder, replace_file
 from pytest_swarmtask.core.project import BACKGROUND
 from pytest_swarmtask.journal.segments import LOCAL, route_of
 
@@ -104,7 +104,7 @@ def _write(project: Project, route: str, content: bytes) -> None:
 def _is_intact(path: str, content: bytes) -> bool:
     """Whether a file exists with this content. If so, mark it as used now, so that `relay.retention` keeps it."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=only_regular) as file:
             if file.read() != content:
                 return False
         os.utime(path)

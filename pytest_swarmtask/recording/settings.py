@@ -12,7 +12,7 @@ import zlib
 
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.fastjson import dumps, loads
-from pytest_swarmtask.core.files import private_folder, replace_file
+from pytest_swarmtask.core.files import only_regular, private_folder, replace_file
 from pytest_swarmtask.core.project import is_switched_off, is_under_ci
 from pytest_swarmtask.core.roles import CONTROLS, Access
 
@@ -168,7 +168,7 @@ def _key(project: Project, environ: Mapping[str, str]) -> list[Any] | None:
 
 def _cached(project: Project, key: list[Any]) -> dict[str, Any] | None:
     try:
-        with open(project.compiled_config, encoding="utf-8") as file:
+        with open(project.compiled_config, encoding="utf-8", opener=only_regular) as file:
             cache = loads(file.read())
         text = cache["compiled"]
         if cache["key"] == key and cache["crc32"] == zlib.crc32(text.encode()):

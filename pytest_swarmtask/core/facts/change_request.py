@@ -11,6 +11,8 @@ service made to try the merge.
 
 from __future__ import annotations
 
+from pytest_swarmtask.core.files import only_regular
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +124,6 @@ def _event(path: str) -> dict[str, Any]:
     """
     import json  # only in a pull request on GitHub
 
-    from pytest_swarmtask.core.files import read_file
-
-    event: dict[str, Any] = json.loads(read_file(path, _MOST_EVENT_BYTES))
+    with open(path, "rb", opener=only_regular) as file:
+        event: dict[str, Any] = json.loads(file.read(_MOST_EVENT_BYTES))
     return event

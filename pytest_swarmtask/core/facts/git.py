@@ -9,6 +9,8 @@ import os
 import select
 import signal
 
+from pytest_swarmtask.core.files import only_regular
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -117,7 +119,7 @@ def _packed(common: str, name: str) -> str:
 
 def _read(path: str, size: int = 4096) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace", opener=only_regular) as file:
             return file.read(size).strip()
     except OSError:
         return ""

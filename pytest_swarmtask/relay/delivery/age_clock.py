@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from pytest_swarmtask.core.files import replace_file
+from pytest_swarmtask.core.files import only_regular, replace_file
 
 _DAY = 86400.0
 
@@ -51,7 +51,7 @@ def _note_check(path: str, now: float) -> float:
 
 def _read(path: str) -> tuple[float, float]:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=only_regular) as file:
             earlier, last = map(float, file.read().split())
     except (OSError, ValueError):
         return 0.0, 0.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.files import only_regular
 from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal.segments import LOCAL, route_of
 from pytest_swarmtask.plugins.hookspecs import SinkRequest
@@ -157,7 +157,8 @@ class Routes:
         """
         unknown = {"endpoints": [f"route {route}"], "relay": route}
         try:
-            content = Path(self._project.route(route)).read_bytes()
+            with open(self._project.route(route), "rb", opener=only_regular) as file:
+                content = file.read()
             found = json.loads(content)
         except (OSError, ValueError):
             return unknown

@@ -10,6 +10,7 @@ import certifi
 
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.files import only_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +63,7 @@ def check(webhook: Webhook, environ: Mapping[str, str], root: str | os.PathLike[
 def _path(key: str, path: str, environ: Mapping[str, str], root: str | os.PathLike[str]) -> str:
     found = os.path.join(root, expand(path, environ))
     try:
-        with open(found, "rb"):
+        with open(found, "rb", opener=only_regular):
             return found
     except OSError as error:
         raise FileError(key, f"{found} cannot be read: {error.strerror}") from None

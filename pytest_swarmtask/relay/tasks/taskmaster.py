@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import TaskManagerError
-from pytest_swarmtask.core.files import replace_file
+from pytest_swarmtask.core.files import only_regular, replace_file
 from pytest_swarmtask.relay.tasks.document import DEFAULT_TAG, Document, UnknownShapeError
 from pytest_swarmtask.relay.tasks.lock import locked
 from pytest_swarmtask.relay.tasks.manager import Outcome, StatusChange, Task
@@ -138,7 +138,7 @@ class TaskMasterFile:
 
     def _parse(self, known: Document | None) -> Document:
         try:
-            with open(self.path, encoding="utf-8", newline="") as file:
+            with open(self.path, encoding="utf-8", newline="", opener=only_regular) as file:
                 text, tag = file.read(), self._current_tag()
             return known if known is not None and known.is_made_of(text, tag) else Document(text, tag)
         except FileNotFoundError:
@@ -156,7 +156,7 @@ class TaskMasterFile:
         if self._tag or self._environ.get("TASKMASTER_TAG"):
             return self._tag or self._environ["TASKMASTER_TAG"]
         try:
-            with open(self._state, encoding="utf-8") as file:
+            with open(self._state, encoding="utf-8", opener=only_regular) as file:
                 state = json.load(file)
             return str(state.get("currentTag") or DEFAULT_TAG)
         except (OSError, ValueError, AttributeError):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.event import EVENT_TYPES, MAX_EVENT, SHARED, Event
-from pytest_swarmtask.core.files import replace_file
+from pytest_swarmtask.core.files import only_regular, replace_file
 from pytest_swarmtask.core.trace import CAUSED_BY, Clock, Ids, derived_span
 from pytest_swarmtask.journal.segments import LOCAL, Journal, Segment, route_of
 from pytest_swarmtask.relay.delivery.templates import fill, fill_all
@@ -106,7 +105,8 @@ def _route(project: Project, control: AccessControl, segment: str, role: str | N
     found = Segment.parse(segment)
     if found is None or found.route == LOCAL or role is None:
         return found.route if found else LOCAL
-    content = json.loads(Path(project.routes, f"{found.route}.json").read_bytes())
+    with open(project.route(found.route), "rb", opener=only_regular) as file:
+        content = json.loads(file.read())
     content.pop("role", None)
     if control.roles[role].secrets():
         content["role"] = role

@@ -9,6 +9,7 @@ import errno
 import os
 
 from pytest_swarmtask.core.errors import SwarmtaskError
+from pytest_swarmtask.core.files import only_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def start_as_shell(start: Callable[[str, list[str]], int], arguments: Sequence[s
 def _is_binary(path: str) -> bool:
     """Whether a file is no script. Bash, too, looks for a NUL byte in its beginning."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=only_regular) as file:
             return b"\0" in file.read(128)
     except OSError:
         return False  # executable and not readable: the shell will say that it cannot read it

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from pytest_swarmtask.core.files import only_regular
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,4 +54,4 @@ class StepSummary:
             os.close(file)
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        return only_regular(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
