@@ -14,6 +14,7 @@ import pytest
 # Imported before a test can patch `os` and `time`: these modules bind functions that start processes and tell time.
 import pytest_swarmtask.core.facts.git
 import pytest_swarmtask.core.trace  # noqa: F401
+from pytest_swarmtask.core.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def pytest_configure(config: pytest.Config) -> None:
         _register(config)
     except pytest.UsageError:
         raise
+    except ConfigError as error:
+        config.pluginmanager.register(_NoProject(str(error)), "swarmtask-unable")
     except Exception as error:  # noqa: BLE001 - whatever it is, the session goes on unrecorded
         config.pluginmanager.register(_Failure(error), "swarmtask-unable")
 
@@ -128,6 +131,16 @@ def _report_file(config: pytest.Config) -> ReportFile | None:
     # As for pytest's own options: the command line is relative to the working directory, the ini file to the root.
     folder = config.invocation_params.dir if option_path else config.rootpath
     return ReportFile(os.path.join(folder, option_path or ini_path))
+
+
+class _NoProject:
+    """Registered instead of `SessionCapture` where nothing may be recorded: says so in the header."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def pytest_report_header(self) -> str:
+        return f"swarmtask: {self._reason}"
 
 
 class _Failure:

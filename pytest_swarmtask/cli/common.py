@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.files import mode_of, replace_file
 from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.search import find_project
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.core.timestamps import local_time
 
@@ -129,11 +130,16 @@ def project_of(arguments: argparse.Namespace) -> Project:
     """Return the project that a command is about.
 
     Raises:
-        UsageError: `--root` does not name a folder.
+        UsageError: `--root` does not name a folder, or without it there is no project.
     """
     if arguments.root is not None and not os.path.isdir(arguments.root):
         raise UsageError(f"--root {arguments.root}: there is no such folder")
-    return Project.find(os.getcwd()) if arguments.root is None else Project(os.path.abspath(arguments.root))
+    if arguments.root is not None:
+        return Project(os.path.abspath(arguments.root))
+    project = find_project(os.getcwd(), os.environ)
+    if project.refusal:
+        raise UsageError(f"{project.refusal}; or name another one with --root")
+    return project
 
 
 def ask_history(arguments: argparse.Namespace, question: Callable[[sqlite3.Connection], Answer]) -> Answer:

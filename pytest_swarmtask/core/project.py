@@ -43,17 +43,23 @@ class Project:
     Attributes:
         root: the folder that holds `.taskmaster`.
         journal: the folder of the journal's segments.
+        notice: what was found on the way to this project and not obeyed, or an empty text.
+        refusal: why nothing may be read, made or recorded there without being asked to, or an empty text.
     """
 
-    __slots__ = ("journal", "root")
+    __slots__ = ("journal", "notice", "refusal", "root")
 
     root: str
     journal: str
+    notice: str
+    refusal: str
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, notice: str = "", refusal: str = "") -> None:
         set_once = object.__setattr__
         set_once(self, "root", root)
         set_once(self, "journal", os.path.join(root, FOLDER, "events"))
+        set_once(self, "notice", notice)
+        set_once(self, "refusal", refusal)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Project is immutable, so {name} cannot be set")
@@ -66,18 +72,6 @@ class Project:
 
     def __repr__(self) -> str:
         return f"Project({self.root!r})"
-
-    @classmethod
-    def find(cls, start: str, otherwise: str | None = None) -> Project:
-        """Return the project that a folder belongs to.
-
-        Args:
-            start: the folder. The nearest folder upwards that holds `.taskmaster` is the root.
-            otherwise: the root if there is none. Without it, the nearest folder upwards that holds `.git` is the
-                root, else `start` itself.
-        """
-        start = os.path.abspath(start)
-        return cls(_upwards(start, FOLDER) or otherwise or _upwards(start, ".git") or start)
 
     @property
     def workflow_file(self) -> str:
@@ -171,17 +165,6 @@ class Project:
         except (OSError, ValueError):
             return nothing
         return {**nothing, **progress} if isinstance(progress, dict) else nothing
-
-
-def _upwards(start: str, name: str) -> str | None:
-    """Return the nearest folder, from `start` upwards, that holds an entry of this name."""
-    folder = start
-    while not os.path.exists(os.path.join(folder, name)):
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
-    return folder
 
 
 def is_under_ci(environ: Mapping[str, str]) -> bool:

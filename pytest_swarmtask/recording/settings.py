@@ -132,9 +132,11 @@ def read_settings(project: Project, environ: Mapping[str, str]) -> Settings:
     Never raises. If the configuration is not valid, `problem` says why. It may say that less is to be recorded or sent
     than the defaults do, so events are only recorded then, and nothing is sent.
     """
+    if project.refusal:
+        return Settings(project, environ, {**DEFAULTS, "enabled": False, "endpoints": []}, project.refusal)
     key = _key(project, environ)
     if key is None:
-        return Settings(project, environ, DEFAULTS, None)
+        return Settings(project, environ, DEFAULTS, project.notice or None)
     compiled = _cached(project, key)
     if compiled is None:
         from pytest_swarmtask.plugins import compile as compiler  # with YAML parser and validator
@@ -148,7 +150,7 @@ def read_settings(project: Project, environ: Mapping[str, str]) -> Settings:
             return Settings(project, environ, {**DEFAULTS, "endpoints": []}, problem)
         if os.access(project.workflow_file, os.R_OK):  # an unreadable file has the same key when it becomes readable
             _store(project, key, compiled)
-    return Settings(project, environ, compiled, compiled["problem"])
+    return Settings(project, environ, compiled, compiled["problem"] or project.notice or None)
 
 
 def _key(project: Project, environ: Mapping[str, str]) -> list[Any] | None:

@@ -262,24 +262,6 @@ def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
     assert "workflow.yaml" in (read_settings(Project(str(tmp_path)), {}).problem or "")
 
 
-def test_where_the_project_is(tmp_path: Path) -> None:
-    """The project is the nearest parent with `.taskmaster`.
-    Otherwise it is the given folder, a parent with `.git`, or the folder itself, in this order.
-    """
-    inner = tmp_path / "a" / "b"
-    inner.mkdir(parents=True)
-    if Project.find(str(tmp_path)).root != str(tmp_path):
-        pytest.skip("a folder above the temporary one is a project")
-    assert Project.find(str(inner)).root == str(inner)
-    (tmp_path / "a" / ".git").mkdir()
-    assert Project.find(str(inner)).root == str(tmp_path / "a")
-    assert Project.find(str(inner), "/offered").root == "/offered"
-    (tmp_path / ".taskmaster").mkdir()
-    assert Project.find(str(inner)).root == str(tmp_path)
-    assert Project.find(str(inner), "/offered").root == str(tmp_path)
-    assert Project.find(os.path.join(inner, "not", "there")).root == str(tmp_path)
-
-
 def test_switched_off_by_the_environment(tmp_path: Path) -> None:
     """`SWARMTASK_DISABLED=1` switches recording off. 0 or an empty value leaves it on."""
     assert not read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": "1"}).enabled

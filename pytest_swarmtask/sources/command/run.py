@@ -142,6 +142,8 @@ def _run(options: RunOptions) -> int:
         occupy_standard_descriptors()
         recorder = get_recorder()
         if not recorder.settings.enabled:
+            if recorder.settings.project.refusal:
+                _print_error(recorder.settings.project.refusal)
             return _run_unwatched(options, environ)
         command = Command(options.command)
         command.take_signals()

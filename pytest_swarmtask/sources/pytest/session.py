@@ -10,7 +10,8 @@ import os
 
 import pytest
 
-from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.search import find_project
 from pytest_swarmtask.recording.github_annotations import take_annotations
 from pytest_swarmtask.recording.recorder import get_recorder, set_default_project
 from pytest_swarmtask.sources.pytest.guard import never_raises, never_raises_while_waiting
@@ -81,11 +82,15 @@ class SessionCapture:
         """Return the capture of this session, or None if the configuration of the project switches recording off.
 
         Raises:
+            ConfigError: there is no project in which anything may be recorded.
             pytest.UsageError: `swarmtask_drain_timeout` is not a number of seconds.
         """
         nested = "PYTEST_CURRENT_TEST" in os.environ
         # Each session has a project of its own: one process may run several, and a test one inside of its own session.
-        project = Project.find(os.getcwd(), str(config.rootpath))
+        rootpath = str(config.rootpath)
+        project = find_project(os.getcwd(), os.environ, rootpath, stop=rootpath if config.inipath else None)
+        if project.refusal:
+            raise ConfigError(project.refusal)
         recorder = get_recorder(project)
         if not nested:
             set_default_project(project)

@@ -1,0 +1,161 @@
+"""Where a project begins, and whether its files may be obeyed.
+
+`workflow.yaml` runs commands, and sends what is in the environment. So a `.taskmaster` that somebody else has put into
+a folder above must not be obeyed (as with git: CVE-2022-24765), and none is made where it would be above the projects
+of others.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pytest_swarmtask.core.project import FOLDER, Project, is_under_ci
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SAFE_DIRECTORY = "SWARMTASK_SAFE_DIRECTORY"
+"""The variable with the folders whose files are obeyed whoever owns them, separated as in `PATH`; ``*`` means all."""
+
+_VERSION_CONTROL = (".git", ".hg", ".svn", ".jj")
+_PACKAGES = ("site-packages", "dist-packages")
+_WRITABLE_BY_ALL = 0o002
+_STICKY = 0o1000
+
+
+def find_project(
+    start: str, environ: Mapping[str, str], otherwise: str | None = None, *, stop: str | None = None
+) -> Project:
+    """Return the project that a folder belongs to.
+
+    Its root is the nearest folder upwards that holds a `.taskmaster` which may be obeyed. The way up ends at the root
+    of a checkout, at the home folder, and where another file system begins.
+
+    Args:
+        start: the folder.
+        environ: the environment variables.
+        otherwise: the root if there is no such folder. Without it, that is the root of the checkout, else `start`.
+        stop: where the way up ends, too, unless it is in a checkout.
+    """
+    start = os.path.abspath(start)
+    notice, found, checkout = "", "", ""
+    for folder in _upwards(start):
+        if not found and os.path.lexists(os.path.join(folder, FOLDER)):
+            distrust = _distrust(folder, environ)
+            notice = notice or distrust
+            found = "" if distrust else folder
+        if any(os.path.lexists(os.path.join(folder, name)) for name in _VERSION_CONTROL):
+            checkout = folder
+            break
+        if found and (stop is None or _is_within(found, stop)):
+            break
+    if found and not checkout and stop is not None and _is_within(start, stop) and not _is_within(found, stop):
+        found = ""
+    if found:
+        return Project(found, notice=notice)
+    root = os.path.abspath(otherwise or checkout or start)
+    if os.path.lexists(os.path.join(root, FOLDER)):  # it is the one that may not be obeyed
+        return Project(root, refusal=notice or _distrust(root, environ))
+    return Project(root, notice=notice, refusal=_why_no_project(root, environ))
+
+
+def _upwards(start: str) -> Iterator[str]:
+    """Yield a folder and those above it, up to the home folder or the edge of the file system."""
+    home = _home()
+    folder, device = start, _device(start)
+    while True:
+        yield folder
+        parent = os.path.dirname(folder)
+        above = _device(parent)
+        if folder in (parent, home) or (device is not None and above != device):
+            return
+        folder, device = parent, above
+
+
+def _home() -> str:
+    """Return the home folder of the user. `HOME` may be another one: pytest's own `pytester` sets it for each test."""
+    try:
+        from pwd import getpwuid  # built in, but for Windows
+
+        return getpwuid(os.geteuid()).pw_dir
+    except (ImportError, KeyError):  # as in containers, whose user has no entry
+        return os.path.expanduser("~")
+
+
+def _device(folder: str) -> int | None:
+    """Return the file system that a folder is on, or None if the folder does not exist."""
+    try:
+        return os.stat(folder).st_dev
+    except OSError:
+        return None
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))
+
+
+def _distrust(folder: str, environ: Mapping[str, str]) -> str:
+    """Return why the `.taskmaster` of a folder may not be obeyed, and how to trust it; or an empty text."""
+    marker = os.path.join(folder, FOLDER)
+    config = os.path.join(marker, "config")
+    for path in (marker, config, os.path.join(config, "workflow.yaml")):
+        reason = _unsafe(path, folder, environ)
+        if reason:
+            how = f"trust it with {SAFE_DIRECTORY}={folder}"
+            return f"{marker} is not obeyed, because {path} {reason}: {how}"
+    return ""
+
+
+def _unsafe(path: str, folder: str, environ: Mapping[str, str]) -> str:
+    """Return what is wrong with the owner or the mode of a path and, if it is a link, of its target."""
+    if not hasattr(os, "geteuid"):  # Windows
+        return ""
+    try:
+        entries = [os.lstat(path), os.stat(path)]
+    except OSError:
+        return ""  # what does not exist is not obeyed, and a link to nothing is reported when it is read
+    trusted = {0, os.geteuid(), *_who_called_sudo(environ)}
+    if is_under_ci(environ):  # the service makes the checkout, often by another user, and writable by all
+        trusted.add(os.stat(folder).st_uid)
+    for entry in entries:
+        if entry.st_uid not in trusted:
+            return "" if _is_safe(folder, environ) else f"belongs to another user (uid {entry.st_uid})"
+    if entries[-1].st_mode & _WRITABLE_BY_ALL and not is_under_ci(environ) and not _is_safe(folder, environ):
+        return "is writable by all users"
+    return ""
+
+
+def _who_called_sudo(environ: Mapping[str, str]) -> list[int]:
+    uid = environ.get("SUDO_UID", "")
+    return [int(uid)] if os.geteuid() == 0 and uid.isdecimal() else []
+
+
+def _is_safe(folder: str, environ: Mapping[str, str]) -> bool:
+    named = environ.get(SAFE_DIRECTORY, "").split(os.pathsep)
+    return "*" in named or folder in map(os.path.normpath, filter(None, named))
+
+
+def _why_no_project(root: str, environ: Mapping[str, str]) -> str:
+    """Return why no `.taskmaster` is made in a folder without being asked to, or an empty text."""
+    if root == os.path.dirname(root):
+        reason = "the root of the file system"
+    elif root == _home():
+        reason = "the home folder"
+    elif any(part in _PACKAGES for part in root.split(os.sep)):
+        reason = "a folder of installed packages"
+    elif _is_for_all(root, environ):
+        reason = "a folder that all users may write to"
+    else:
+        return ""
+    return f"nothing is recorded: {root} is {reason}. If it is a project, make the folder {os.path.join(root, FOLDER)}"
+
+
+def _is_for_all(root: str, environ: Mapping[str, str]) -> bool:
+    if not hasattr(os, "geteuid") or _is_safe(root, environ):
+        return False
+    try:
+        mode = os.stat(root).st_mode
+    except OSError:
+        return False
+    return bool(mode & _WRITABLE_BY_ALL) and (bool(mode & _STICKY) or not is_under_ci(environ))
