@@ -12,13 +12,17 @@ import stat
 
 PRIVATE = 0o600
 """The mode of files that only their owner may read and write."""
+_OTHERS = 0o077
+_WRITERS = 0o022
 
 
 def private_folder(path: str) -> None:
-    """Make a folder that only its owner can read, with a `.gitignore` that keeps it out of version control.
+    """Make a folder that only its owner can use, with a `.gitignore` that keeps it out of version control.
+
+    A folder of ours that others could write to is closed to them, and what they have put into it is set aside.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be made, or others have made it.
     """
     if not os.path.isdir(path):
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
@@ -26,9 +30,45 @@ def private_folder(path: str) -> None:
             os.mkdir(path, 0o700)
         except FileExistsError:
             pass  # another process was faster
+    if os.stat(path).st_mode & _OTHERS or not _is_ours(path):
+        _close_to_others(path)
     ignore = os.path.join(path, ".gitignore")
     if not os.path.exists(ignore):
         replace_file(ignore, b"*\n")
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a path belongs to this user, to root, or to the owner of the folder that it is in."""
+    return not hasattr(os, "geteuid") or os.lstat(path).st_uid in (
+        os.geteuid(),
+        0,
+        os.stat(os.path.dirname(path)).st_uid,
+    )
+
+
+def _close_to_others(path: str) -> None:
+    if not _is_ours(path):
+        raise PermissionError(errno.EPERM, "belongs to another user", path)
+    if not hasattr(os, "geteuid"):  # Windows has no such modes
+        return
+    try:
+        os.chmod(path, 0o700)
+    except PermissionError:
+        if os.stat(path).st_mode & _WRITERS:
+            raise PermissionError(errno.EPERM, "is writable by others", path) from None
+    for name in os.listdir(path):
+        inside = os.path.join(path, name)
+        if not _is_ours(inside):
+            os.rename(inside, os.path.join(path, f".foreign-{name}"))
+
+
+def open_own(path: str, flags: int) -> int:
+    """Open a file of this package to write it, and make it if there is none. A link in its place is not followed.
+
+    Raises:
+        OSError: it cannot be opened, or it is not a regular file.
+    """
+    return only_regular(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
 
 
 def only_regular(path: str, flags: int, mode: int = 0o666) -> int:

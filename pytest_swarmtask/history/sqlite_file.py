@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.files import PRIVATE, only_regular
+from pytest_swarmtask.core.files import open_own
 from pytest_swarmtask.journal import locks
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def make_private(path: str) -> None:
     # processes would then remove its log (https://sqlite.org/howtocorrupt.html, 2.2). So this function opens nothing
     # as soon as there may be a connection.
     with _making:
-        if not os.path.exists(path):
-            os.close(only_regular(path, os.O_RDWR | os.O_CREAT, PRIVATE))
-        elif not os.path.isfile(path):
+        if not os.path.lexists(path):
+            os.close(open_own(path, os.O_RDWR))
+        elif os.path.islink(path) or not os.path.isfile(path):
             raise sqlite3.DatabaseError("it is not a regular file")
 
 
@@ -86,7 +86,7 @@ def repairing(path: str) -> Iterator[None]:
 
 def _open_locked(path: str, *, shared: bool) -> int:
     # A file of its own, because the database is renamed while this lock is in use. Older versions use the same name.
-    lock = only_regular(f"{path}.mending", os.O_RDWR | os.O_CREAT, PRIVATE)
+    lock = open_own(f"{path}.mending", os.O_RDWR)
     while not locks.try_lock(lock, shared=shared):
         time.sleep(_PAUSE)
     return lock

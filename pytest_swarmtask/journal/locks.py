@@ -9,7 +9,7 @@ import errno
 import os
 import sys
 
-from pytest_swarmtask.core.files import PRIVATE, only_regular
+from pytest_swarmtask.core.files import only_regular, open_own
 
 if sys.platform == "win32":
     import msvcrt
@@ -77,7 +77,7 @@ def open_locked(path: str) -> int | None:
     try again.
     """
     while True:
-        fd = only_regular(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), PRIVATE)
+        fd = open_own(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
         if not try_lock(fd):
             held = not try_lock(fd, shared=True)  # else it was only another process that called `is_locked`
             os.close(fd)

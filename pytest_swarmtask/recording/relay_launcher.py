@@ -13,7 +13,7 @@ import os
 import sys
 import time
 
-from pytest_swarmtask.core.files import PRIVATE, only_regular, private_folder, replace_file
+from pytest_swarmtask.core.files import open_own, private_folder, replace_file
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.journal import locks
 
@@ -177,7 +177,7 @@ def _spawn(project: Project, relay: str, lock: int, environ: Mapping[str, str]) 
     if sys.platform == "win32":
         _spawn_windows(arguments, log, env)
         return
-    os.close(only_regular(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE))
+    os.close(open_own(log, os.O_WRONLY | os.O_APPEND))
     os.set_inheritable(lock, True)  # noqa: FBT003 - the library's
     # A shell in between starts the relay and ends, so the relay is not our child: a test suite that waits for all its
     # children would wait for it.

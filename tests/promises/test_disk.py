@@ -77,7 +77,9 @@ def run_suite(project: Suite, *before: str, **environ: str) -> Done:
 @contextmanager
 def file_system(place: Path, options: str) -> Iterator[None]:
     """Mount a small file system. Skip the test if mounting is not allowed."""
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", place], capture_output=True, check=False)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"mode=0700,{options}", "none", place], capture_output=True, check=False
+    )
     if made.returncode:
         pytest.skip("mounting is not allowed here")
     try:

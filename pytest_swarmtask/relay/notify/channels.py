@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pytest_swarmtask.config import monitoring
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, EndpointError
-from pytest_swarmtask.core.files import PRIVATE, only_regular
+from pytest_swarmtask.core.files import open_own
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.sink import Delivered, Retry, Stopped
 from pytest_swarmtask.relay.delivery.templates import fill_all
@@ -188,7 +188,7 @@ class GithubChannel(Channel[monitoring.GithubNotifier]):
             return Delivered()
         path = self._request.project.annotations
         try:
-            fd = only_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE)
+            fd = open_own(path, os.O_WRONLY | os.O_APPEND)
             try:  # one write: several relays and the printing process use the file at the same time
                 os.write(fd, f"{annotation(message, self._in_workspace)}\n".encode("utf-8", "replace"))
             finally:

@@ -14,7 +14,7 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from pytest_swarmtask.config.variables import expand
-from pytest_swarmtask.core.files import PRIVATE, only_regular
+from pytest_swarmtask.core.files import open_own
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.core.trace import CAUSES, traceparent
 from pytest_swarmtask.relay.delivery.templates import fill
@@ -168,6 +168,6 @@ def _log_output(path: str, rule: str, output: str, redactor: Redactor) -> None:
     lines = redactor.text(output, _MOST_OUTPUT).splitlines()
     text = "".join(f"{at} trigger {rule} | {neutral(line[:_LONGEST_LINE])}\n" for line in lines)
     with contextlib.suppress(OSError):  # such as a full disk: the command has run all the same
-        fd = only_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE)
+        fd = open_own(path, os.O_WRONLY | os.O_APPEND)
         with open(fd, "ab") as file:
             file.write(text.encode("utf-8", "replace"))
