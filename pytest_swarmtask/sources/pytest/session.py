@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _DAY = 86400
 _USAGE_ERROR = 4
+_RUN_NO_TESTS = ("cacheshow", "collectonly", "setuponly", "setupplan", "show_fixtures_per_test", "showfixtures")
+"""Options of sessions that list something, or only set up fixtures. They are missing where pytest's plug-in is off."""
 
 
 class SessionCapture:
@@ -70,8 +72,6 @@ class SessionCapture:
         self._exit_code = _USAGE_ERROR
         self._stopped: str | None = None
         self._is_parallel = False
-        # The options of pytest's own plug-ins are missing where a plug-in is switched off.
-        self._runs_no_bodies = any(getattr(option, name, False) for name in ("setuponly", "setupplan"))
         may_break_off = bool(option.maxfail or getattr(option, "stepwise", False))
         self._tasks = TaskEvents(recorder, self._record, self._may_lack_tests, at_end=may_break_off)
         self._problem: str | None = None
@@ -79,12 +79,17 @@ class SessionCapture:
 
     @classmethod
     def create(cls, config: pytest.Config) -> SessionCapture | None:
-        """Return the capture of this session, or None if the configuration of the project switches recording off.
+        """Return the capture of this session, or None.
+
+        None if the configuration of the project switches recording off, or the session is not to run tests: what
+        editors do at every save is no run.
 
         Raises:
             ConfigError: there is no project in which anything may be recorded.
             pytest.UsageError: `swarmtask_drain_timeout` is not a number of seconds.
         """
+        if any(getattr(config.option, name, False) for name in _RUN_NO_TESTS):
+            return None
         nested = "PYTEST_CURRENT_TEST" in os.environ
         # Each session has a project of its own: one process may run several, and a test one inside of its own session.
         rootpath = str(config.rootpath)
@@ -226,7 +231,7 @@ class SessionCapture:
         if run is None:
             return
         run.is_finished = True
-        if not self._running.is_in_protocol(run.nodeid) and (run.outcome is not None or self._runs_no_bodies):
+        if not self._running.is_in_protocol(run.nodeid) and run.outcome is not None:
             self._finish_test(run)
 
     def _ends_with_teardown(self, run: TestRun) -> bool:
@@ -303,7 +308,7 @@ class SessionCapture:
 
         pytest calls this within `pytest_sessionfinish`, before the end of the session is recorded.
         """
-        if not self._is_verbose() or self._config.option.collectonly or self._is_forked_child():
+        if not self._is_verbose() or self._is_forked_child():
             return
         self._closing_line.wait_for_delivery()
         next_event = _end_type(exitstatus)
@@ -431,9 +436,9 @@ class SessionCapture:
 
     @functools.cached_property
     def _is_narrowed(self) -> bool:
-        """Whether the user wants a part of the suite only, or no test bodies."""
+        """Whether the user wants a part of the suite only."""
         try:
-            return self._runs_no_bodies or is_narrowed(self._config, self._recorder.settings.project.root)
+            return is_narrowed(self._config, self._recorder.settings.project.root)
         except Exception as error:  # noqa: BLE001 - any failure of ours
             self.remember_problem(error)
             return True  # the safe answer: no task is taken for done because of it
