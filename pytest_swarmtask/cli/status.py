@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.cli.common import (
     NOTHING_RECORDED,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_swarmtask.cli.common import Subparsers
+    from pytest_swarmtask.history.query import Run
     from pytest_swarmtask.relay.survey import Survey
     from pytest_swarmtask.relay.triggers.firing_log import RuleSummary
     from pytest_swarmtask.report.tree import SpanNode
@@ -49,35 +50,48 @@ def status(arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.relay.alerts.survey import survey_alerts
     from pytest_swarmtask.relay.retention import prune
     from pytest_swarmtask.relay.triggers.firing_log import summaries
+    from pytest_swarmtask.report.phrases import later_runs
     from pytest_swarmtask.report.terminal import print_tree
 
     project = project_of(arguments)
     prune(project, os.environ)
     # The history comes before the survey, which does not read again what the history has counted.
-    last_run = _last_run(project) if segments(project.journal) else None
+    last = _last_run(project) if segments(project.journal) else None
     found = survey_of(project)
     with relay_database(project):
         rules, alerts = summaries(project), survey_alerts(project)
     if arguments.json:
-        shown = {"trace_id": last_run[0], "spans": [span.as_json() for span in last_run[1]]} if last_run else None
+        shown = {"trace_id": last.run.run, "spans": [span.as_json() for span in last.spans]} if last else None
         triggers = {name: rule._asdict() for name, rule in rules.items()}
         whole = {**_as_json(project, found), "triggers": triggers, **alerts.as_json(), "last_run": shown}
         print(json.dumps(whole, indent=2))
     else:
         print("\n".join(map(neutral, [*_as_text(project, found), *_triggers(rules), *alerts.as_text()])))
-        if last_run:
-            print_tree(*last_run)
+        if last:
+            print_tree(last.run.run, last.spans)
+            later = later_runs(last.later, len(last.later))
+            if later:
+                print(f"           {later}")
     return 0 if found.is_all_delivered else 1
 
 
-def _last_run(project: Project) -> tuple[str, list[SpanNode]] | None:
-    """Return the trace id and the spans of the last run. If the history cannot be read now, say so and return None."""
-    from pytest_swarmtask.history.query import last_runs
+class _LastRun(NamedTuple):
+    """The last run with tests, its spans, and the runs since then; without any tests, the last run."""
+
+    run: Run
+    spans: list[SpanNode]
+    later: list[Run]
+
+
+def _last_run(project: Project) -> _LastRun | None:
+    """Return the last run, or None if there is none. If the history cannot be read now, say so and return None."""
     from pytest_swarmtask.history.session import query_history
+    from pytest_swarmtask.report.content import last_run, runs_since
     from pytest_swarmtask.report.tree import span_tree
 
-    def question(db: sqlite3.Connection) -> tuple[str, list[SpanNode]] | None:
-        return next(((run.run, span_tree(db, run)) for run in last_runs(db, 1)), None)
+    def question(db: sqlite3.Connection) -> _LastRun | None:
+        run = last_run(db)
+        return None if run is None else _LastRun(run, span_tree(db, run), runs_since(db, run))
 
     try:
         return query_history(project, question, environ=os.environ, say=say)

@@ -1,4 +1,4 @@
-"""`swarmtask tests`: the history of one test."""
+"""`swarmtask tests`: the history of one test, or of one function with all its parameters."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 
 _MOST_NAMED = 10
-"""Node ids in the message that several tests match. They show a person what to add to the text."""
+"""Tests in the message that several match. They show a person what to add to the text."""
 
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `tests`."""
     parser = subparsers.add_parser("tests", help="show the history of one test")
-    parser.add_argument("test", metavar="NODEID", help="its node id, or any unique part of it")
+    parser.add_argument(
+        "test", metavar="NODEID", help="its node id, or any unique part of it; a function has all its parameters"
+    )
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     add_run_filters(parser, "show")
     add_root(parser)
@@ -33,7 +35,7 @@ def register(subparsers: Subparsers) -> None:
 
 
 def tests(arguments: argparse.Namespace) -> int:
-    """Show the history of one test. Return 0, even if it failed.
+    """Show the history of one test, or of all parameters of one function. Return 0, even if it failed.
 
     Raises:
         HistoryError: the history cannot be read now.
@@ -43,35 +45,53 @@ def tests(arguments: argparse.Namespace) -> int:
 
 
 def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
-    from pytest_swarmtask.history.query import RunFilter, results_of
+    from pytest_swarmtask.history.query import RunFilter, last_failure, results_of
     from pytest_swarmtask.report.terminal import console
     from pytest_swarmtask.report.text import print_test
 
-    test = _find_test(db, arguments.test)
-    found = results_of(db, test, arguments.last, RunFilter(arguments.branch, arguments.since))
+    tests = _find_tests(db, arguments.test)
+    name = tests[0] if len(tests) == 1 else _function(tests[0])
+    found = results_of(db, tests, arguments.last * len(tests), RunFilter(arguments.branch, arguments.since))
     if arguments.json:
-        print(json.dumps({"test": test, "results": [asdict(result) for result in found]}, indent=2))
+        print(json.dumps({"test": name, "results": [asdict(result) for result in found]}, indent=2))
     elif found:
-        print_test(found, console())
+        branches = {result.test: result.branch for result in reversed(found)}
+        failures = {test: last_failure(db, test, branch) for test, branch in branches.items()}
+        print_test(name, found, failures, console())
     else:
-        print(f"No run of {neutral(test)} matches {run_filters(arguments)}.")
+        print(f"No run of {neutral(name)} matches {run_filters(arguments)}.")
     return 0
 
 
-def _find_test(db: sqlite3.Connection, text: str) -> str:
-    """Return the test whose node id is the text, or else ends with it, or else contains it.
+def _find_tests(db: sqlite3.Connection, text: str) -> list[str]:
+    """Return the one test whose node id is the text, or else ends with it, or else contains it.
+
+    If the text names a function that has parameters, return the tests with all its parameters.
 
     Raises:
         UsageError: there is no such test, or more than one.
     """
     from pytest_swarmtask.history.query import find_tests, last_runs
 
-    found = find_tests(db, text, _MOST_NAMED)
-    close = [name for name in found if name == text] or [name for name in found if name.endswith(text)] or found
-    if len(close) == 1:
-        return close[0]
+    found = find_tests(db, text)
+    close = (
+        [name for name in found if name == text]
+        or [name for name in found if _function(name) == text]
+        or [name for name in found if name.endswith(text)]
+        or [name for name in found if _function(name).endswith(text)]
+        or found
+    )
+    functions = dict.fromkeys(map(_function, close))
+    if len(close) == 1 or len(functions) == 1:
+        return close
     if not found:
         nothing = "" if last_runs(db, 1) else f": {NOTHING_RECORDED}"
         raise UsageError(f"no test is known whose node id contains {text!r}{nothing}")
-    names = "".join(f"\n  {neutral(name)}" for name in found)
+    names = "".join(f"\n  {neutral(name)}" for name in list(functions)[:_MOST_NAMED])
     raise UsageError(f"several tests contain {text!r}, among them{names}")
+
+
+def _function(test: str) -> str:
+    """Return a node id without its parameters, which pytest puts in brackets at its end."""
+    file, colons, name = test.partition("::")
+    return f"{file}{colons}{name.partition('[')[0]}"

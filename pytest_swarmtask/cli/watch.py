@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.common import add_root, project_of
-from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.errors import HistoryError, UsageError
+from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.report.live.runs import LiveChange
     from pytest_swarmtask.report.live.screen import LiveView
 
 
@@ -60,12 +63,27 @@ def watch(arguments: argparse.Namespace) -> int:
                 for change in watcher.poll():
                     # The last change is `idle`, which says that `watch` waits for a run. Here it ends instead.
                     if change.change != "idle" or not (arguments.until_done and watcher.is_done):
-                        view.add(change)
+                        view.add(_with_last_run(change, project) if change.change == "idle" else change)
                 view.refresh(list(watcher.runs.values()))
                 time.sleep(_POLL)
     except KeyboardInterrupt:
         return 130 if arguments.until_done else 0
     return 0 if watcher.all_succeeded else 1
+
+
+def _with_last_run(idle: LiveChange, project: Project) -> LiveChange:
+    """Add the last run with tests, which is what people look for while nothing is running."""
+    from pytest_swarmtask.history.session import query_history
+    from pytest_swarmtask.report.content import last_run
+
+    try:
+        run = query_history(project, last_run, environ=os.environ) if segments(project.journal) else None
+    except HistoryError:
+        run = None  # what is running can be shown without it
+    if run is None:
+        return idle._replace(facts={"last": None})
+    shown = {name: getattr(run, name) for name in ("run", "started", "what", "outcome", "tests", "counts", "partial")}
+    return idle._replace(facts={"last": shown})
 
 
 def _exit(number: int, _: object) -> None:
@@ -85,13 +103,11 @@ def _view(*, as_json: bool) -> LiveView:
 
 
 def _find_run(project: Project, prefix: str) -> str:
-    """Return the trace id that begins with `prefix`. The journal is searched, because `watch` writes no history.
+    """Return the trace id that begins with `prefix`. Only the journal is searched: `watch` reads the events there.
 
     Raises:
         UsageError: no run or several runs begin with it.
     """
-    from pytest_swarmtask.journal.segments import segments
-
     known = list(dict.fromkeys(segment.trace_id for segment in segments(project.journal)))
     found = [run for run in known if run.startswith(prefix.lower())]
     if len(found) == 1:

@@ -50,6 +50,9 @@ def _nearest(name: object) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+SKIPPED = "skipped"
+"""The status of something that was left out. The end of a task with it is a ``TASK_FAILED`` that is no failure."""
+
 SHARED = "-s"
 """The end of the ids of events whose span any process may end: those of `emit` and `trigger_event`.
 

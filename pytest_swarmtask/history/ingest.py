@@ -28,7 +28,7 @@ INSERT INTO segment VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
 SET offset = excluded.offset, events = events + excluded.events, foreign_lines = foreign_lines + excluded.foreign_lines
 """
 _END = ("ended", "status", "failed", "duration", "error", "place", "phase", "attempt", "worker", "exit_code",
-           "teardown_error")  # fmt: skip
+           "teardown_error", "tests", "partial")  # fmt: skip
 _COLUMNS = ("started", *_END, "command")
 # Start and end of a span may come in any order and in different batches: the earliest start and the latest end win.
 _SPAN = f"""
@@ -171,4 +171,4 @@ def _run_key(db: sqlite3.Connection, trace_id: str) -> int:
 def _values(run: int, span_id: str, task: int, s: SpanRow) -> tuple[object, ...]:
     """Return the values of the statement `_SPAN`."""
     return (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.duration, s.error, s.place,
-            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.command)  # fmt: skip
+            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.command)  # fmt: skip

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
+    from pytest_swarmtask.history.query import Run
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -35,37 +37,38 @@ class Ending:
 
 
 _ENDINGS = """
+WITH own AS (SELECT partial, command FROM span
+             WHERE ?1 = 'TASK' AND task = (SELECT id FROM task WHERE kind = ?1 AND name = ?2) AND span_id = ?6)
 SELECT span.span_id, span.failed, span.duration, span.ended, span.attempt, run.trace_id, run."commit", run.dirty
-FROM span JOIN run ON run.id = span.run
+FROM span JOIN run ON run.id = span.run LEFT JOIN own
 WHERE span.task = (SELECT id FROM task WHERE kind = ?1 AND name = ?2) AND span.ended <= ?3 AND run.branch IS ?4
-  AND (span.failed = 1 OR span.kind <> 'TEST' OR span.status IN ('passed', 'xpassed'))
+  AND (span.failed = 1 OR span.kind <> 'TEST' AND span.status <> 'skipped' OR span.status IN ('passed', 'xpassed'))
+  AND (span.tests IS NULL OR own.partial IS NULL OR span.span_id = ?6 OR (
+       span.tests > 0 AND span.partial = own.partial AND (span.partial = 0 OR span.command = own.command)))
 ORDER BY span.started DESC, span.id DESC LIMIT ?5
 """
 
 
 def endings(  # noqa: PLR0913, PLR0917 - each of them narrows the question
-    db: sqlite3.Connection, kind: str, task_id: str, branch: str | None, until: str, limit: int
+    db: sqlite3.Connection, kind: str, task_id: str, branch: str | None, until: str, limit: int, span_id: str
 ) -> list[Ending]:
-    """Return how a task or test ended on a branch up to a timestamp, newest first. Skipped tests are left out."""
-    rows = db.execute(_ENDINGS, (kind, task_id, until, branch, limit))
+    """Return how a task or test ended on a branch up to a timestamp, newest first, as a span is compared with others.
+
+    Skipped tests are left out. If the span is a pytest session, so are sessions without tests and sessions of other
+    tests: a complete session is compared with complete ones, a partial one with those that were started alike.
+    """
+    rows = db.execute(_ENDINGS, (kind, task_id, until, branch, limit, span_id))
     return [
         Ending(span_id, bool(failed), duration, ended, attempt, run, commit, bool(dirty))
         for span_id, failed, duration, ended, attempt, run, commit, dirty in rows
     ]
 
 
-def earlier_coverage(db: sqlite3.Connection, branch: str | None, what: str, before: str) -> float | None:
-    """Return the coverage in percent of the last earlier run that measured it, or None.
-
-    Args:
-        db: the history.
-        branch: only runs on this branch.
-        what: only runs with these outermost tasks, as `history.query.Run.what`.
-        before: only runs that started before this timestamp.
-    """
-    query = """SELECT coverage FROM run WHERE branch IS ? AND roots = ? AND started < ? AND coverage IS NOT NULL
-               ORDER BY started DESC LIMIT 1"""
-    row = db.execute(query, (branch, what, before)).fetchone()
+def earlier_coverage(db: sqlite3.Connection, run: Run) -> float | None:
+    """Return the coverage in percent of the last run of the same tests before a run, on its branch, or None."""
+    query = """SELECT coverage FROM run WHERE branch IS ? AND partial = ? AND scope IS ? AND started < ?
+               AND coverage IS NOT NULL ORDER BY started DESC LIMIT 1"""
+    row = db.execute(query, (run.branch, run.partial, run.scope, run.started)).fetchone()
     return None if row is None else float(row[0])
 
 

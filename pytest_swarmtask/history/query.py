@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +29,10 @@ class Run:
         tests: the number of its tests.
         counts: the number of its tests by outcome (`OUTCOMES`), without zeros.
         teardown_errors: failed tests whose teardown failed as well. pytest counts each of these as one more error.
+        dirty: whether its checkout had uncommitted changes; None if unknown.
+        partial: whether only a part of a suite ran: because of an option such as ``-k``, or because a session stopped.
+        scope: a text that runs of the same tests have in common; None if it has no tests.
+        testing: the seconds that its pytest sessions took; None if none has ended.
     """
 
     key: int
@@ -40,6 +45,7 @@ class Run:
     command: str | None
     branch: str | None
     commit: str | None
+    dirty: bool | None
     environment: str | None
     ci: str | None
     ci_url: str | None
@@ -48,6 +54,9 @@ class Run:
     coverage: float | None
     tests: int
     teardown_errors: int
+    partial: bool
+    scope: str | None
+    testing: float | None
     counts: dict[str, int]
 
     @property
@@ -55,19 +64,32 @@ class Run:
         """The number of tests that failed, had an error, or crashed."""
         return sum(self.counts.get(name, 0) for name in ("failed", "errors", "crashed"))
 
+    @property
+    def measured(self) -> float | None:
+        """The duration that a trend compares: of the tests alone, whatever else ran before and after them."""
+        return self.duration if self.testing is None else self.testing
+
 
 _RUN = """
-SELECT id, trace_id, started, ended, duration, outcome, roots, command, branch, "commit", environment, ci, ci_url, host,
-       python, coverage, tests, teardown_errors, passed, failed, errors, crashed, skipped, xfailed, xpassed, unfinished
+SELECT id, trace_id, started, ended, duration, outcome, roots, command, branch, "commit", dirty, environment, ci,
+       ci_url, host, python, coverage, tests, teardown_errors, partial, scope, testing, passed, failed, errors, crashed,
+       skipped, xfailed, xpassed, unfinished
 FROM run"""
 
 
 def _runs(rows: Iterator[Any] | sqlite3.Cursor) -> list[Run]:
-    first = len(Run.__dataclass_fields__) - 1  # all fields but `counts` are columns; the columns of `counts` follow
-    return [
-        Run(*[*row[:first], {name: count for name, count in zip(OUTCOMES, row[first:], strict=True) if count}])
-        for row in rows
-    ]
+    names = list(Run.__dataclass_fields__)[:-1]  # all fields but `counts` are columns; the columns of `counts` follow
+    runs = []
+    for row in rows:
+        facts = dict(zip(names, row, strict=False))
+        facts["dirty"], facts["partial"] = _flag(facts["dirty"]), bool(facts["partial"])
+        counts = {name: count for name, count in zip(OUTCOMES, row[len(names) :], strict=True) if count}
+        runs.append(Run(**facts, counts=counts))
+    return runs
+
+
+def _flag(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
 
 
 class RunFilter(NamedTuple):
@@ -78,12 +100,18 @@ class RunFilter(NamedTuple):
         since: it started at this timestamp or later.
         what: it has these outermost tasks.
         until: it started at this timestamp or earlier.
+        scope: it has this `Run.scope`.
+        partial: whether it is partial.
+        with_tests: whether it has tests.
     """
 
     branch: str | None = None
     since: str | None = None
     what: str | None = None
     until: str | None = None
+    scope: str | None = None
+    partial: bool | None = None
+    with_tests: bool | None = None
 
 
 ALL_RUNS = RunFilter()
@@ -92,7 +120,8 @@ ALL_RUNS = RunFilter()
 def last_runs(db: sqlite3.Connection, limit: int, runs: RunFilter = ALL_RUNS) -> list[Run]:
     """Return the newest runs, newest first, at most `limit`."""
     query = f"""{_RUN} WHERE started IS NOT NULL AND (?1 IS NULL OR branch = ?1) AND (?2 IS NULL OR started >= ?2)
-        AND (?3 IS NULL OR roots = ?3) AND (?4 IS NULL OR started <= ?4) ORDER BY started DESC, id DESC LIMIT ?5"""
+        AND (?3 IS NULL OR roots = ?3) AND (?4 IS NULL OR started <= ?4) AND (?5 IS NULL OR scope = ?5)
+        AND (?6 IS NULL OR partial = ?6) AND (?7 IS NULL OR (tests > 0) = ?7) ORDER BY started DESC, id DESC LIMIT ?8"""
     return _runs(db.execute(query, (*runs, limit)))
 
 
@@ -115,7 +144,9 @@ class Failure:
         teardown_error: the message of the teardown, if that failed as well.
         streak: the number of runs in a row in which it failed, this one included.
         since, since_run, since_commit: timestamp, trace id and commit of the first of these runs.
-        new: whether it passed before that run.
+        since_dirty: whether its checkout had uncommitted changes; None if unknown.
+        passed_before: whether it passed before that run.
+        new: whether the failure began with that run: the test passed before, or has no earlier result at all.
     """
 
     kind: str
@@ -129,6 +160,8 @@ class Failure:
     since: str
     since_run: str
     since_commit: str | None
+    since_dirty: bool | None
+    passed_before: bool
     new: bool
 
 
@@ -148,34 +181,79 @@ def failures(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Failure
     count = len(rows)
     if count > limit:
         count = db.execute(f"SELECT count(*) FROM ({_FAILED})", (run.key, -1)).fetchone()[0]  # -1 is no limit
-    return [Failure(*row[:7], **_since(db, run, task=row[7], started=row[8])) for row in rows[:limit]], count
+    return [Failure(*row[:7], **_since(db, run.branch, row[7], row[8])) for row in rows[:limit]], count
 
 
-def _since(db: sqlite3.Connection, run: Run, task: int, started: str) -> dict[str, Any]:
-    """Return the fields of a `Failure` that come from earlier runs on the same branch.
+_DECIDED = "(span.failed = 1 OR span.status IN ('passed', 'xpassed', 'completed'))"
+"""A result that failed or passed. A skipped test neither breaks nor extends a failure streak."""
 
-    A skipped run neither breaks nor extends a failure streak, so only results that failed or passed are read.
-    """
-    query = """
-        SELECT span.failed, span.started, run.trace_id, run."commit" FROM span JOIN run ON run.id = span.run
-        WHERE span.task = ? AND span.started <= ? AND run.branch IS ?
-          AND (span.failed = 1 OR span.status IN ('passed', 'xpassed', 'completed')) ORDER BY span.started DESC"""
-    failing = {run.run: (started, run.commit)}
-    new = False
-    for failed, at, trace_id, commit in db.execute(query, (task, started, run.branch)):
+
+def _since(db: sqlite3.Connection, branch: str | None, task: int, started: str) -> dict[str, Any]:
+    """Return the fields of a `Failure` that come from the results of its test on a branch, from its own one back."""
+    query = f"""
+        SELECT span.failed, span.started, run.trace_id, run."commit", run.dirty FROM span JOIN run ON run.id = span.run
+        WHERE span.task = ? AND span.started <= ? AND run.branch IS ? AND {_DECIDED} ORDER BY span.started DESC"""
+    failing: dict[str, tuple[Any, ...]] = {}
+    has_passed = False
+    for failed, at, trace_id, commit, dirty in db.execute(query, (task, started, branch)):
         if failed:
-            failing[trace_id] = (at, commit)
-        elif trace_id not in failing:  # a test may fail and pass in two sessions of one run
-            new = True
+            failing[trace_id] = (at, trace_id, commit, _flag(dirty))
+        # A test may fail and pass in two sessions of one run. A pass before its own row began at the same moment.
+        elif failing and trace_id not in failing:
+            has_passed = True
             break
-    since_run, (since, since_commit) = next(reversed(failing.items()))
-    return {
-        "streak": len(failing),
-        "since": since,
-        "since_run": since_run,
-        "since_commit": since_commit,
-        "new": new,
-    }
+    first = failing[next(reversed(failing))]
+    fields = dict(zip(("since", "since_run", "since_commit", "since_dirty"), first, strict=True))
+    return {"streak": len(failing), **fields, "passed_before": has_passed, "new": has_passed or len(failing) == 1}
+
+
+def last_failure(db: sqlite3.Connection, test: str, branch: str | None) -> Failure | None:
+    """Return how a test failed on a branch the last time that it ran; None if it ended well."""
+    query = f"""
+        SELECT span.kind, task.name, span.status, span.duration, error, place, teardown_error, span.task, span.started,
+               span.failed
+        FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run
+        WHERE span.task = (SELECT id FROM task WHERE kind = 'TEST' AND name = ?) AND run.branch IS ? AND {_DECIDED}
+        ORDER BY span.started DESC, span.id DESC LIMIT 1"""
+    row = db.execute(query, (test, branch)).fetchone()
+    return Failure(*row[:7], **_since(db, branch, row[7], row[8])) if row is not None and row[9] else None
+
+
+_LAST_COMPLETE = """
+SELECT started FROM run WHERE branch IS ? AND started <= ? AND tests > 0 AND NOT partial ORDER BY started DESC LIMIT 1
+"""
+_OPEN = f"""
+WITH failed AS (
+    SELECT DISTINCT span.task FROM span JOIN run ON run.id = span.run
+    WHERE span.failed = 1 AND span.kind = 'TEST' AND run.branch IS :branch AND run.started >= :base
+      AND run.started <= :until AND run.id <> :run
+), last AS (
+    SELECT (SELECT span.id FROM span JOIN run ON run.id = span.run
+            WHERE span.task = failed.task AND run.branch IS :branch AND run.started <= :until AND {_DECIDED}
+            ORDER BY span.started DESC LIMIT 1) AS id
+    FROM failed
+)
+SELECT span.kind, task.name, span.status, span.duration, error, place, teardown_error, span.task, span.started
+FROM last JOIN span ON span.id = last.id JOIN task ON task.id = span.task
+WHERE span.failed = 1 AND span.run <> :run ORDER BY task.name
+"""
+
+
+def open_failures(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Failure], int]:
+    """Return the tests that failed when they last ran, and that a partial run has left out.
+
+    Looked at are the last complete run on the same branch and the partial ones since then: a test that is not in a
+    complete run is gone, and one that ended well in any run is mended.
+
+    Returns:
+        The failures by node id, at most `limit`, and how many there are. A complete run leaves nothing out.
+    """
+    base = db.execute(_LAST_COMPLETE, (run.branch, run.started)).fetchone() if run.partial else None
+    if base is None:
+        return [], 0
+    known = {"branch": run.branch, "base": base[0], "until": run.started, "run": run.key}
+    rows = db.execute(_OPEN, known).fetchall()
+    return [Failure(*row[:7], **_since(db, run.branch, row[7], row[8])) for row in rows[:limit]], len(rows)
 
 
 @dataclass(frozen=True)
@@ -259,6 +337,7 @@ class Result:
     run: str
     branch: str | None
     commit: str | None
+    dirty: bool | None
     attempt: int | None
     worker: str | None
     error: str | None
@@ -267,30 +346,35 @@ class Result:
 
 _RESULT = """
 SELECT task.name, coalesce(span.status, 'unfinished'), span.duration, span.started, run.trace_id, run.branch,
-       run."commit", span.attempt, span.worker, span.error, span.place
+       run."commit", run.dirty, span.attempt, span.worker, span.error, span.place
 FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run"""
 
 
-def results_of(db: sqlite3.Connection, test: str, limit: int, runs: RunFilter = ALL_RUNS) -> list[Result]:
-    """Return the last results of a test, newest first, at most `limit`. Of the filter only branch and since count."""
-    query = f"""{_RESULT} WHERE span.task = (SELECT id FROM task WHERE kind = 'TEST' AND name = ?1)
+def _result(row: Sequence[Any]) -> Result:
+    facts = dict(zip(Result.__dataclass_fields__, row, strict=True))
+    return Result(**{**facts, "dirty": _flag(facts["dirty"])})
+
+
+def results_of(db: sqlite3.Connection, tests: Sequence[str], limit: int, runs: RunFilter = ALL_RUNS) -> list[Result]:
+    """Return the last results of some tests, newest first. Of the filter only branch and since count."""
+    query = f"""{_RESULT} WHERE span.task IN (
+            SELECT id FROM task WHERE kind = 'TEST' AND name IN (SELECT value FROM json_each(?1)))
         AND (?2 IS NULL OR run.branch = ?2) AND (?3 IS NULL OR span.started >= ?3)
         ORDER BY span.started DESC, span.id DESC LIMIT ?4"""
-    return [Result(*row) for row in db.execute(query, (test, runs.branch, runs.since, limit))]
+    return [_result(row) for row in db.execute(query, (json.dumps(list(tests)), runs.branch, runs.since, limit))]
 
 
 def results(db: sqlite3.Connection, run: Run) -> Iterator[tuple[Result, str | None]]:
     """Yield the results of a run in the order of the journal, each with the message of its teardown if that failed."""
     query = f"{_RESULT.replace('span.place', 'span.place, span.teardown_error')} WHERE span.run = ? "
     for row in db.execute(f"{query} AND span.kind = 'TEST' ORDER BY span.id", (run.key,)):
-        yield Result(*row[:-1]), row[-1]
+        yield _result(row[:-1]), row[-1]
 
 
-def find_tests(db: sqlite3.Connection, text: str, limit: int) -> list[str]:
-    """Return the node ids that contain a text, at most `limit`: first the equal one, then those that end with it."""
-    query = """SELECT name FROM task WHERE kind = 'TEST' AND instr(name, ?1)
-               ORDER BY name <> ?1, substr(name, -length(?1)) <> ?1, name LIMIT ?2"""
-    return [row[0] for row in db.execute(query, (text, limit))]
+def find_tests(db: sqlite3.Connection, text: str) -> list[str]:
+    """Return all node ids that contain a text, by name."""
+    query = "SELECT name FROM task WHERE kind = 'TEST' AND instr(name, ?) ORDER BY name"
+    return [row[0] for row in db.execute(query, (text,))]
 
 
 @dataclass(frozen=True)
@@ -299,11 +383,11 @@ class Comparison:
 
     Attributes:
         other: the other run.
-        failing: tests that failed in this run, and did not fail in the other one.
+        failing: tests that failed in this run, and ran in the other one without failing.
         fixed: tests that failed in the other run, and did not fail in this one.
         still: tests that failed in both.
-        added: tests that only this run has.
-        gone: tests that only the other run has.
+        added: tests that only this run has. None if the other run is partial, which says nothing about the others.
+        gone: tests that only the other run has. None if this run is partial.
         slower: tests that took at least twice as long, and 0.1 s more: node id, seconds in the other run and in this.
         numbers: the lengths of the lists before they were cut, by their names; `slower` is not among them.
     """
@@ -325,7 +409,7 @@ WITH here AS (SELECT task, max(failed) AS failed, max(duration) AS duration FROM
                WHERE run = ?2 AND kind = 'TEST' GROUP BY task)
 """
 _COMPARED = {
-    "failing": "here LEFT JOIN there USING (task) WHERE here.failed AND coalesce(there.failed, 0) = 0",
+    "failing": "here JOIN there USING (task) WHERE here.failed AND NOT there.failed",
     "fixed": "there JOIN here USING (task) WHERE there.failed AND NOT here.failed",
     "still": "here JOIN there USING (task) WHERE here.failed AND there.failed",
     "added": "here LEFT JOIN there USING (task) WHERE there.failed IS NULL",
@@ -344,7 +428,9 @@ def compare(db: sqlite3.Connection, run: Run, other: Run, limit: int) -> Compari
     found: dict[str, list[str]] = {}
     numbers: dict[str, int] = {}
     for name, condition in _COMPARED.items():
-        numbers[name] = db.execute(f"{_BOTH} SELECT count(*) FROM {condition}", keys).fetchone()[0]
+        says_nothing = (name == "gone" and run.partial) or (name == "added" and other.partial)
+        count = f"{_BOTH} SELECT count(*) FROM {condition}"
+        numbers[name] = 0 if says_nothing else db.execute(count, keys).fetchone()[0]
         query = f"{_BOTH} SELECT name FROM task WHERE id IN (SELECT task FROM {condition}) ORDER BY name LIMIT ?3"
         found[name] = [row[0] for row in db.execute(query, (*keys, limit))] if numbers[name] else []
     slower = [(name, before, now) for name, before, now in db.execute(f"{_BOTH} {_SLOWER}", (*keys, limit))]

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_swarmtask.core.event import EVENT_TYPES
+from pytest_swarmtask.core.event import EVENT_TYPES, SKIPPED
 from pytest_swarmtask.journal.decode import Fields
 
 _KIND = {name: name.partition("_")[0] for name in EVENT_TYPES}
@@ -41,6 +41,8 @@ class Metadata(msgspec.Struct):
     command: Any = None
     arguments: Any = None
     action: Any = None
+    tests: Any = None
+    partial: Any = None
     branch: Any = None
     commit: Any = None
     dirty: Any = None
@@ -87,7 +89,10 @@ FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
 
 
 class SpanRow:
-    """The columns of one span, as far as the lines of one batch have them; None is unknown."""
+    """The columns of one span, as far as the lines of one batch have them; None is unknown.
+
+    Only a pytest session that has ended has the columns `tests` and `partial`.
+    """
 
     __slots__ = (
         "attempt",
@@ -100,11 +105,13 @@ class SpanRow:
         "kind",
         "name",
         "parent",
+        "partial",
         "phase",
         "place",
         "started",
         "status",
         "teardown_error",
+        "tests",
         "worker",
     )
 
@@ -125,6 +132,8 @@ class SpanRow:
         self.exit_code: int | None = None
         self.command: str | None = None
         self.teardown_error: str | None = None
+        self.tests: int | None = None
+        self.partial: int | None = None
 
     def end(self, line: Line, metadata: Metadata) -> None:
         """Add an event that ends the span. If there are several, the latest one counts."""
@@ -132,7 +141,7 @@ class SpanRow:
         if self.ended is not None and ended < self.ended:
             return
         self.ended = ended
-        self.failed = int(line.event_type in _FAILS)
+        self.failed = int(line.event_type in _FAILS and line.status != SKIPPED)
         self.status = _status(line, metadata)
         self.duration = _number(metadata.duration)
         self.error = _text(metadata.error)
@@ -142,6 +151,9 @@ class SpanRow:
         self.worker = _text(metadata.worker)
         self.exit_code = _whole(metadata.exit_code)
         self.teardown_error = _text(metadata.teardown_error)
+        if metadata.action == "session":
+            self.tests = _whole(metadata.tests)
+            self.partial = int(metadata.partial is True)
 
 
 class Batch:

@@ -1,4 +1,4 @@
-"""The totals of a run (times, outcome, names, numbers of tests), computed from its spans.
+"""The totals of a run (times, outcome, names, numbers of tests, which tests), computed from its spans.
 
 An import marks a run as stale in the transaction that adds to it. So if the import is killed before the totals are
 computed, the next one computes them.
@@ -12,6 +12,8 @@ from pytest_swarmtask.history.database import transaction
 
 if TYPE_CHECKING:
     import sqlite3
+
+    _Session = tuple[int, str | None, float | None]  # partial, command, duration
 
 _AT_ONCE = 100
 """Runs in one transaction. It bounds how long another writer has to wait."""
@@ -40,9 +42,17 @@ FROM span JOIN task ON task.id = span.task
 LEFT JOIN span AS above ON above.run = span.run AND above.span_id = span.parent
 WHERE span.run = ? AND above.id IS NULL ORDER BY span.started, span.id
 """
+_SESSIONS = "SELECT partial, command, duration FROM span WHERE run = ? AND tests IS NOT NULL"
+_FOLDERS = """
+SELECT DISTINCT substr(file, 1, instr(file, '/')) FROM (
+    SELECT substr(name, 1, instr(name || '::', '::') - 1) AS file
+    FROM task WHERE id IN (SELECT task FROM span WHERE run = ? AND kind = 'TEST')
+) ORDER BY 1 LIMIT 50
+"""
 _UPDATE = f"""
 UPDATE run SET stale = 0, started = ?, ended = ?, duration = (julianday(?) - julianday(?)) * 86400, outcome = ?,
-    roots = ?, command = ?, teardown_errors = ?, tests = ?, {", ".join(f"{name} = ?" for name in _COLUMNS.values())}
+    roots = ?, command = ?, partial = ?, scope = ?, testing = ?, teardown_errors = ?, tests = ?,
+    {", ".join(f"{name} = ?" for name in _COLUMNS.values())}
 WHERE id = ?
 """
 
@@ -66,8 +76,30 @@ def _refresh(db: sqlite3.Connection, run: int) -> None:
     query = "SELECT status, count(*) FROM span WHERE run = ? AND kind = 'TEST' GROUP BY status"
     counts = dict(db.execute(query, (run,)).fetchall())
     numbers = [counts.get(status, 0) for status in _COLUMNS]
-    values = (started, ended, ended, started, outcome, _names(roots), command, int(teardown_errors), sum(numbers))
+    sessions = db.execute(_SESSIONS, (run,)).fetchall()
+    partial = any(is_partial for is_partial, _, _ in sessions)
+    values = (
+        *(started, ended, ended, started, outcome, _names(roots), command),
+        *(partial, _scope(db, run, sessions, partial=partial) if sum(numbers) else None, _testing(sessions)),
+        *(int(teardown_errors), sum(numbers)),
+    )
     db.execute(_UPDATE, (*values, *numbers, run))
+
+
+def _scope(db: sqlite3.Connection, run: int, sessions: list[_Session], *, partial: bool) -> str:
+    """Return a text that runs of the same tests have in common.
+
+    Partial runs have it in common if they were started alike, as by ``pytest -k login``. For other runs it is the
+    outermost folders of their tests. So ``pytest`` and ``pytest tests`` are the same if all tests are there.
+    """
+    if partial:
+        return "\n".join(sorted({command or "" for _, command, _ in sessions}))
+    return " ".join(folder for (folder,) in db.execute(_FOLDERS, (run,)))
+
+
+def _testing(sessions: list[_Session]) -> float | None:
+    known = [duration for _, _, duration in sessions if duration is not None]
+    return sum(known) if known else None
 
 
 def _names(roots: list[tuple[str, str | None, int, str | None]]) -> str:

@@ -38,6 +38,20 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE TABLE note (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE span ADD COLUMN tests INTEGER;
+    ALTER TABLE span ADD COLUMN partial INTEGER;
+    ALTER TABLE run ADD COLUMN partial INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE run ADD COLUMN scope TEXT;
+    ALTER TABLE run ADD COLUMN testing REAL;
+    CREATE INDEX span_session ON span (run) WHERE tests IS NOT NULL;
+    UPDATE span SET partial = 0, tests = (
+        SELECT json_extract(line, '$.metadata.tests') FROM event
+        WHERE event.run = span.run AND json_extract(line, '$.span_id') = span.span_id
+          AND json_extract(line, '$.metadata.action') = 'session' ORDER BY event.id DESC LIMIT 1
+    ) WHERE kind = 'TASK' AND ended IS NOT NULL;
+    UPDATE run SET stale = 1;
+    """,
 )
 """One script for each version of the schema. It changes the version before into this one; the first starts from an
 empty file. A script that was released never changes: files of its version exist."""
@@ -49,7 +63,7 @@ DROP VIEW IF EXISTS runs;
 CREATE VIEW runs AS
 SELECT trace_id AS run, started, ended, duration, outcome, roots AS what, command, branch, "commit", dirty, environment,
        ci, ci_url, host, python, coverage, tests, passed, failed, errors, crashed, skipped, xfailed, xpassed,
-       unfinished, teardown_errors
+       unfinished, teardown_errors, partial, testing
 FROM run ORDER BY started DESC;
 
 DROP VIEW IF EXISTS spans;

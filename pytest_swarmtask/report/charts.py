@@ -80,12 +80,12 @@ def _charts(runs: Sequence[Run]) -> Iterator[Chart]:
     if any(run.tests for run in runs):
         yield _chart(runs, _Series("failed tests", f"{last.bad:,}", lambda run: run.bad, "{:,}".format, "bad"))
         yield _chart(runs, _Series("tests", f"{last.tests:,}", lambda run: run.tests, "{:,}".format))
-    times = [run.duration for run in runs if run.duration is not None]
+    times = [run.measured for run in runs if run.measured is not None]
     if times:
-        parts = [] if last.duration is None else [format_duration(last.duration)]
+        parts = [] if last.measured is None else [format_duration(last.measured)]
         if len(times) > 1:
             parts.append(f"median {format_duration(statistics.median(times))}")
-        yield _chart(runs, _Series("duration", ", ".join(parts), lambda run: run.duration, format_duration, cut=True))
+        yield _chart(runs, _Series("duration", ", ".join(parts), lambda run: run.measured, format_duration, cut=True))
     if any(run.coverage is not None for run in runs):
         now = "not measured" if last.coverage is None else f"{last.coverage:.1f} %"
         yield _chart(runs, _Series("coverage", now, lambda run: run.coverage, "{:.1f} %".format))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MOST_SLOW = 10
 MOST_FLAKY = 20
 MOST_COMPARED = 50
+MOST_LATER = 10
+_MOST_COUNTED = 1000
+"""Runs without tests that are counted: enough to tell that there were many."""
 MIN_SLOW = 0.01
 """Seconds that a test must take to be shown as slow. If all tests are faster, none of them needs attention."""
 
@@ -49,16 +52,24 @@ class Report:
 
     Attributes:
         run: the run.
+        later: if the request names no run, the runs without tests since then, newest first, at most `MOST_LATER`.
+        later_total: how many there are.
         failures: its failures, of which there are `failures_total`.
+        open: tests that failed when they last ran, and that it has left out since it is partial; `open_total` in all.
         slowest: its slowest tests.
         flaky: tests that were flaky in the runs of `trend`.
-        trend: the runs with the same outermost tasks up to this one, oldest first.
+        trend: the runs of the same tests up to this one, oldest first. Of a run without tests, the runs with the same
+            outermost tasks.
         comparison: the differences from another run, if the request names one.
     """
 
     run: Run
+    later: list[Run]
+    later_total: int
     failures: list[Failure]
     failures_total: int
+    open: list[Failure]
+    open_total: int
     slowest: list[TestDuration]
     flaky: list[Flaky]
     trend: list[Run]
@@ -92,14 +103,24 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest) -> Report | N
     if run is None:
         return None
     failures, total = query.failures(db, run, request.failures)
-    comparable = query.RunFilter(request.branch, request.since, run.what, run.started)
+    left_out, left_out_total = query.open_failures(db, run, request.failures)
+    later = [] if request.run is not None else runs_since(db, run, request.branch)
+    comparable = query.RunFilter(request.branch, request.since, until=run.started)
+    if run.tests:
+        comparable = comparable._replace(scope=run.scope, partial=run.partial, with_tests=True)
+    else:
+        comparable = comparable._replace(what=run.what, with_tests=False)
     # A named run may itself be excluded by the filter, and be the only one.
     trend = query.last_runs(db, request.last, comparable) or [run]
     other = find_run(db, request.compare) if request.compare else None
     return Report(
         run,
+        later[:MOST_LATER],
+        len(later),
         failures,
         total,
+        left_out,
+        left_out_total,
         query.slowest(db, run, MOST_SLOW),
         query.flaky(db, trend, MOST_FLAKY),
         trend[::-1],
@@ -115,7 +136,24 @@ def requested_run(db: sqlite3.Connection, request: ReportRequest) -> Run | None:
     """
     if request.run is not None:
         return find_run(db, request.run)
-    return next(iter(query.last_runs(db, 1, query.RunFilter(request.branch, request.since))), None)
+    return last_run(db, query.RunFilter(request.branch, request.since))
+
+
+def last_run(db: sqlite3.Connection, runs: query.RunFilter = query.ALL_RUNS) -> Run | None:
+    """Return the last run with tests, or if there is none the last run. Commands show it if no run is named.
+
+    Other runs, such as a deployment or a single `emit`, do not hide the results that people look for.
+    """
+    with_tests = query.last_runs(db, 1, runs._replace(with_tests=True))
+    return next(iter(with_tests or query.last_runs(db, 1, runs)), None)
+
+
+def runs_since(db: sqlite3.Connection, run: Run, branch: str | None = None) -> list[Run]:
+    """Return the runs without tests that started after a run with tests, newest first; only those on a branch."""
+    if not run.tests:
+        return []
+    since = query.RunFilter(branch, run.started, with_tests=False)
+    return [one for one in query.last_runs(db, _MOST_COUNTED, since) if one.run != run.run]
 
 
 def find_run(db: sqlite3.Connection, prefix: str) -> Run:

@@ -19,7 +19,15 @@ from markupsafe import Markup
 from pytest_swarmtask.core.outcomes import first_line, kind_of, relative
 from pytest_swarmtask.core.text import neutral, neutral_lines
 from pytest_swarmtask.report import charts
-from pytest_swarmtask.report.phrases import failing_since, format_duration, format_time, outcome_counts
+from pytest_swarmtask.report.phrases import (
+    failing_since,
+    format_duration,
+    format_time,
+    later_runs,
+    outcome_counts,
+    short_commit,
+    trend_of,
+)
 from pytest_swarmtask.report.timeline import WIDTH
 
 if TYPE_CHECKING:
@@ -112,6 +120,9 @@ def _template(root: str) -> Template:
         "seconds": format_duration,
         "moment": format_time,
         "since": failing_since,
+        "commit": short_commit,
+        "later": later_runs,
+        "trend": trend_of,
         "kind": kind_of,
         "glyph": _GLYPHS.__getitem__,
         "relative": lambda place: relative(place, root),

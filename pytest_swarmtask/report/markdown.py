@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.markdown import code, table, text
 from pytest_swarmtask.core.outcomes import first_line, relative
-from pytest_swarmtask.core.text import plural
 from pytest_swarmtask.report.phrases import (
     failing_since,
     format_duration,
     format_time,
+    later_runs,
     outcome_counts,
     short_commit,
     short_id,
+    tests_of,
 )
 
 if TYPE_CHECKING:
@@ -29,18 +30,16 @@ def markdown(report: Report, root: str) -> str:
 
 
 def _parts(report: Report, root: str) -> Iterator[str]:
-    run = report.run
-    yield f"### {text(run.what)}: {text(run.outcome)}"
-    yield _facts(run)
-    if run.tests:
-        counts = ", ".join(f"{count} {word}" for word, count in outcome_counts(run).items())
-        yield f"{plural(run.tests, 'test')}: {counts}"
-    if run.coverage is not None:
-        yield f"coverage {run.coverage:g} %"
+    yield from _head(report)
     if report.failures:
         yield table(("failed", "message", "place", "since"), (_failure(each, root) for each in report.failures))
     if report.failures_total > len(report.failures):
         yield f"and {report.failures_total - len(report.failures)} more"
+    if report.open:
+        left_out = ((code(failure.task_id), text(failing_since(failure))) for failure in report.open)
+        yield table(("failed before, and left out by this run", "since"), left_out)
+    if report.open_total > len(report.open):
+        yield f"and {report.open_total - len(report.open)} more"
     if report.comparison is not None:
         yield f"Compared with run {code(short_id(report.comparison.other.run))}:"
         yield "\n".join(_comparison(report.comparison)) or "no difference"
@@ -54,6 +53,22 @@ def _parts(report: Report, root: str) -> Iterator[str]:
         yield table(("flaky", "why"), ((code(test.test), text(test.why)) for test in report.flaky))
 
 
+def _head(report: Report) -> Iterator[str]:
+    run = report.run
+    yield f"### {text(run.what)}: {text(run.outcome)}"
+    yield _facts(run)
+    later = later_runs(report.later, report.later_total)
+    if later:
+        yield text(later)
+    if run.tests:
+        counts = ", ".join(f"{count} {word}" for word, count in outcome_counts(run).items())
+        yield f"{tests_of(run)}: {counts}"
+    elif run.testing is not None:
+        yield "no test ran"
+    if run.coverage is not None:
+        yield f"coverage {run.coverage:g} %"
+
+
 def _facts(run: Run) -> str:
     facts = [f"run {code(short_id(run.run))}", format_time(run.started)]
     if run.duration is not None:
@@ -61,7 +76,7 @@ def _facts(run: Run) -> str:
     if run.branch:
         facts.append(f"branch {code(run.branch)}")
     if run.commit:
-        facts.append(f"commit {code(short_commit(run.commit))}")
+        facts.append(f"commit {code(short_commit(run.commit, run.dirty))}")
     return ", ".join(facts)
 
 

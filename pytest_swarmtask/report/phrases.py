@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.outcomes import TEARDOWN
-from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.core.timestamps import local_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_swarmtask.history.query import Failure, Run
 
 _SHORT_ID = 12
 """Digits of a run's id that are shown: enough for `report --run`, which takes any beginning of an id."""
 _SHORT_COMMIT = 10
 """Digits of a commit that are shown: git takes any unique beginning of a commit."""
+
+_MOST_LATER = 3
+"""Runs without tests that are named: they are not what the report is about."""
 
 _IN_MILLISECONDS = 0.01
 """Seconds below which a duration is shown in milliseconds: as seconds it would be 0.00 or 0.01."""
@@ -30,9 +35,9 @@ def short_id(trace_id: str) -> str:
     return trace_id[:_SHORT_ID]
 
 
-def short_commit(commit: str) -> str:
-    """Return the beginning of a commit."""
-    return commit[:_SHORT_COMMIT]
+def short_commit(commit: str | None, dirty: bool | None = None) -> str:  # noqa: FBT001 - it belongs to the commit
+    """Return the beginning of a commit; with uncommitted changes it has the suffix of `git describe --dirty`."""
+    return f"{commit[:_SHORT_COMMIT]}{'-dirty' if dirty else ''}" if commit else ""
 
 
 def format_duration(seconds: float) -> str:
@@ -66,10 +71,33 @@ def outcome_counts(run: Run) -> dict[str, int]:
     return counts
 
 
+def tests_of(run: Run) -> str:
+    """Return the number of a run's tests, and whether they are only a part of the suite."""
+    return f"{plural(run.tests, 'test')}{', a part of the suite' if run.partial else ''}"
+
+
+def trend_of(runs: Sequence[Run]) -> str:
+    """Return what the runs of a trend have in common, as the end of ``The last 5 runs of …``."""
+    last = runs[-1]
+    if last.partial:
+        return neutral(last.scope or last.what)
+    return neutral(last.what) if all(run.what == last.what for run in runs) else "these tests"
+
+
+def later_runs(runs: Sequence[Run], total: int) -> str:
+    """Return which runs without tests came after the run that a report is about; "" if there are none."""
+    if not runs:
+        return ""
+    named = [f"{neutral(run.what)} {run.outcome} (run {neutral(short_id(run.run))})" for run in runs[:_MOST_LATER]]
+    more = f", and {total - len(named)} more" if total > len(named) else ""
+    return f"since then, without tests: {', '.join(named)}{more}"
+
+
 def failing_since(failure: Failure) -> str:
     """Return since when a test has been failing, such as ``since 2026-01-31 08:04 at d60ae3d9d6, 4 runs in a row``."""
-    commit = f" at {neutral(short_commit(failure.since_commit))}" if failure.since_commit else ""
+    known = short_commit(failure.since_commit, failure.since_dirty)
+    commit = f" at {neutral(known)}" if known else ""
     if failure.streak == 1:
-        return "new: it passed before" if failure.new else "no earlier result"
-    never_passed = "" if failure.new else " (never seen to pass)"
+        return "new: it passed before" if failure.passed_before else "new: no earlier result"
+    never_passed = "" if failure.passed_before else " (never seen to pass)"
     return f"since {format_time(failure.since)}{commit}, {failure.streak} runs in a row{never_passed}"

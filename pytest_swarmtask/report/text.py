@@ -10,20 +10,23 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from pytest_swarmtask.core.outcomes import FAILED, first_line, relative
+from pytest_swarmtask.core.outcomes import first_line, kind_of, relative
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.report.phrases import (
     failing_since,
     format_duration,
     format_time,
+    later_runs,
     outcome_counts,
     short_commit,
     short_id,
+    tests_of,
+    trend_of,
 )
 from pytest_swarmtask.report.terminal import bars, counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -37,6 +40,11 @@ _LONGEST_LINE = 240
 """Characters of a line of a message: three lines of a usual terminal."""
 _MOST_COMPARED = 10
 """Node ids of each kind of change."""
+_MOST_PARAMETERS = 50
+"""Tests of one function. The failing ones come first."""
+
+_STYLES = {"bad": "red", "good": "green"}
+"""Colours of outcomes by their kind."""
 
 
 def print_report(report: Report, root: str, console: Console) -> None:
@@ -51,8 +59,9 @@ def _print(line: Text | Table, indent: int, console: Console) -> None:
 
 
 def _report(report: Report, root: str, console: Console) -> Iterator[tuple[Text, int]]:
-    yield from _head(report.run)
+    yield from _head(report)
     yield from _failures(report.failures, report.failures_total, root)
+    yield from _still_open(report.open, report.open_total)
     if report.comparison is not None:
         yield from _comparison(report.comparison)
     if report.slow:
@@ -69,7 +78,7 @@ def _report(report: Report, root: str, console: Console) -> Iterator[tuple[Text,
             times = "once" if test.failed == 1 else f"{test.failed} times"
             yield Text(neutral(test.test)).append(f"  {test.why}{neutral(commit)}, {times}", "yellow"), 2
     if len(report.trend) > 1:
-        yield from _title(f"The last {_runs(len(report.trend))} of {neutral(report.run.what)}")
+        yield from _title(f"The last {_runs(len(report.trend))} of {trend_of(report.trend)}")
         yield from _trend(report.trend, console.encoding)
 
 
@@ -82,11 +91,12 @@ def _runs(number: int) -> str:
     return "run" if number == 1 else f"{number} runs"
 
 
-def _head(run: Run) -> Iterator[tuple[Text, int]]:
+def _head(report: Report) -> Iterator[tuple[Text, int]]:
+    run = report.run
     style = {"failed": "bold red", "completed": "bold green"}.get(run.outcome, "bold yellow")
     head = Text("run ").append(neutral(short_id(run.run)), "bold").append(f"  {neutral(run.what)}  ")
     yield head.append(run.outcome, style), 0
-    place = f"{run.branch or 'no branch'} at {short_commit(run.commit)}" if run.commit else run.branch
+    place = f"{run.branch or 'no branch'} at {short_commit(run.commit, run.dirty)}" if run.commit else run.branch
     took = None if run.duration is None else format_duration(run.duration)
     python = f"Python {run.python}" if run.python else None
     facts = (format_time(run.started), took, place, run.environment, run.ci, python, run.host)
@@ -96,9 +106,15 @@ def _head(run: Run) -> Iterator[tuple[Text, int]]:
             yield Text(neutral(line), "dim"), 2
     if run.outcome == "unfinished":
         yield Text("still running, or its end was never written", "yellow"), 2
+    later = later_runs(report.later, report.later_total)
+    if later:
+        yield Text(later, "dim"), 2
     if run.tests:
         yield Text(), 0
-        yield Text(f"{plural(run.tests, 'test')}: ").append_text(counts(outcome_counts(run))), 0
+        yield Text(f"{tests_of(run)}: ").append_text(counts(outcome_counts(run))), 0
+    elif run.testing is not None:
+        yield Text(), 0
+        yield Text("no test ran", "yellow"), 0
     if run.coverage is not None:
         yield Text(f"coverage {run.coverage:.1f} %"), 0
 
@@ -118,6 +134,16 @@ def _failures(failures: Sequence[Failure], total: int, root: str) -> Iterator[tu
         yield Text(", ".join(filter(None, facts)), "dim"), 4
     if total > len(failures):
         yield Text(f"and {total - len(failures)} more: swarmtask report --json shows up to 1000", "dim"), 2
+
+
+def _still_open(failures: Sequence[Failure], total: int) -> Iterator[tuple[Text, int]]:
+    if not failures:
+        return
+    yield from _title(f"Failed before, and left out by this run ({total})")
+    for failure in failures:
+        yield Text(neutral(failure.task_id)).append(f"  {failing_since(failure)}", "dim"), 2
+    if total > len(failures):
+        yield Text(f"and {total - len(failures)} more", "dim"), 2
 
 
 def _message(text: str | None) -> list[str]:
@@ -159,10 +185,10 @@ def _trend(runs: Sequence[Run], encoding: str) -> Iterator[tuple[Text, int]]:
     if any(run.tests for run in runs):
         yield _bars("failed", [float(run.bad) for run in runs], f"{last.bad}", encoding), 2
         yield _bars("tests", [float(run.tests) for run in runs], f"{last.tests}", encoding), 2
-    times = [run.duration for run in runs]
+    times = [run.measured for run in runs]
     known = [value for value in times if value is not None]
     if known:
-        now = "" if last.duration is None else f"{format_duration(last.duration)}, "
+        now = "" if last.measured is None else f"{format_duration(last.measured)}, "
         yield _bars("duration", times, f"{now}median {format_duration(statistics.median(known))}", encoding), 2
     if any(run.coverage is not None for run in runs):
         now = "" if last.coverage is None else f"{last.coverage:.1f} %"
@@ -173,11 +199,25 @@ def _bars(word: str, values: Sequence[float | None], now: str, encoding: str) ->
     return Text(f"{word:<10}", "dim").append(bars(values, encoding), "default not dim").append(f"  {now}", "not dim")
 
 
-def print_test(results: Sequence[Result], console: Console) -> None:
-    """Print the results of one test, newest first."""
-    console.print(Text(neutral(results[0].test), "bold"), overflow="fold")
+def print_test(name: str, results: Sequence[Result], failures: Mapping[str, Failure | None], console: Console) -> None:
+    """Print the results of one test, newest first, or of a function how the test with each parameter ended last.
+
+    Args:
+        name: the node id of the test, or of the function.
+        results: its results, newest first.
+        failures: by node id, how each test failed when it last ran, or None if it did not fail.
+        console: where to print.
+    """
+    console.print(Text(neutral(name), "bold"), overflow="fold")
     for line in _test(results, console.encoding):
         _print(line, 2, console)
+    if list(failures) != [name]:
+        _print_parameters(name, results, failures, console)
+        return
+    failure = failures[name]
+    if failure is not None:
+        _print(Text(f"failing: {failing_since(failure)}", "red"), 2, console)
+    console.print()
     for result in results:
         at, line = Text(f"{format_time(result.started)}  ", "dim"), _result(result)
         if console.is_terminal:  # continuation lines go beside the time, not below it
@@ -188,41 +228,41 @@ def print_test(results: Sequence[Result], console: Console) -> None:
             _print(at.append_text(line), 2, console)
 
 
+def _print_parameters(
+    name: str, results: Sequence[Result], failures: Mapping[str, Failure | None], console: Console
+) -> None:
+    """Print a line for the last result with each parameter, failing ones first."""
+    last = {result.test: result for result in reversed(results)}
+    console.print()
+    for test in sorted(failures, key=lambda one: (failures[one] is None, one))[:_MOST_PARAMETERS]:
+        failure = failures[test]
+        line = _outcome(last[test]).append(neutral(test.removeprefix(name)), "default")
+        _print(line.append(f"  {failing_since(failure)}" if failure else "", "red"), 2, console)
+    if len(failures) > _MOST_PARAMETERS:
+        _print(Text(f"and {len(failures) - _MOST_PARAMETERS} more"), 2, console)
+
+
 def _test(results: Sequence[Result], encoding: str) -> Iterator[Text]:
     outcomes = Counter(result.outcome for result in results)
     times = [result.duration for result in results if result.duration is not None]
     yield Text(f"{plural(len(results), 'result')}: ").append_text(counts(outcomes))
-    failing = _failing(results)
-    if failing:
-        first = failing[-1]
-        commit = f" at {neutral(short_commit(first.commit))}" if first.commit else ""
-        yield Text(f"failing since {format_time(first.started)}{commit}, {len(failing)} in a row", "red")
     if times:
         shown = bars([result.duration for result in results[::-1]], encoding)
         middle, longest = statistics.median(times), max(times)
         yield Text(f"duration  {shown}  median {format_duration(middle)}, longest {format_duration(longest)}")
-    yield Text()
 
 
-def _failing(results: Iterable[Result]) -> list[Result]:
-    """Return the failures since the test last passed, newest first. Skipped results are ignored."""
-    failing = []
-    for result in results:
-        if result.outcome in FAILED:
-            failing.append(result)
-        elif result.outcome in ("passed", "xpassed"):
-            break
-    return failing
+def _outcome(result: Result) -> Text:
+    took = "" if result.duration is None else format_duration(result.duration)
+    line = Text(f"{neutral(result.outcome):<10}", _STYLES.get(kind_of(result.outcome), "default"))
+    return line.append(f"{took:>10}  ", "default")
 
 
 def _result(result: Result) -> Text:
-    took = "" if result.duration is None else format_duration(result.duration)
-    style = "red" if result.outcome in FAILED else "green" if result.outcome in ("passed", "xpassed") else "default"
-    line = Text(f"{neutral(result.outcome):<10}", style)
-    line.append(f"{took:>10}  ", "default").append(neutral(short_id(result.run)), "default")
-    place = " at ".join(filter(None, (result.branch, short_commit(result.commit or ""))))
+    line = _outcome(result).append(neutral(short_id(result.run)), "default")
+    place = " at ".join(filter(None, (result.branch, short_commit(result.commit, result.dirty))))
     line.append(f"  {neutral(place)}" if place else "", "default")
     if result.attempt is not None and result.attempt > 1:
         line.append(f"  attempt {result.attempt}", "yellow")
     first = first_line(result.error or "")
-    return line.append(f"  {neutral(first)}", style) if first else line
+    return line.append(f"  {neutral(first)}", _STYLES.get(kind_of(result.outcome), "default")) if first else line

@@ -80,6 +80,29 @@ def test_an_older_one_is_brought_forward(journal: Path, monkeypatch: pytest.Monk
     assert set(before) < set(event_ids(journal))
 
 
+def test_the_first_schema(journal: Path) -> None:
+    """A history of the first schema learns from its events which sessions had tests."""
+    process = run(journal, 0, {"test_a": "passed"})
+    events = process.session({"test_b": "failed"})
+    events[-1].metadata["tests"] = 1
+    process.write(events)
+    path = project_of(journal).history
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+        known = {"session": events[-1].encode().decode(), "run": process.trace_id, "span": events[-1].span_id}
+        db.execute("INSERT INTO run (id, trace_id) VALUES (1, :run)", known)
+        db.execute("INSERT INTO task (id, kind, name) VALUES (1, 'TASK', 'pytest_run')")
+        db.execute("INSERT INTO event (run, event_id, line) VALUES (1, 'x', :session)", known)
+        db.execute(
+            "INSERT INTO span (run, span_id, kind, task, started, ended, duration)"
+            " VALUES (1, :span, 'TASK', 1, '2026-01-01T00:00:00.000Z', '2026-01-01T00:01:00.000Z', 60)",
+            known,
+        )
+    take_in(journal)
+    assert rows(journal, "SELECT tests, partial FROM span WHERE tests IS NOT NULL") == [(1, 0)]
+    assert rows(journal, "SELECT partial, testing FROM runs") == [(0, 60.0)]
+
+
 def test_a_migration_that_fails_changes_nothing(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(journal, 1, TESTS)
     take_in(journal)

@@ -40,7 +40,7 @@ def past(journal: Path, outcomes: Iterable[tuple[str, str]]) -> query.Failure:
 @pytest.mark.parametrize(
     ("outcomes", "streak", "since", "new"),
     [
-        ("f", 1, "c0", False),
+        ("f", 1, "c0", True),
         ("pf", 1, "c1", True),
         ("pff", 2, "c1", True),
         ("fpf", 1, "c2", True),

@@ -137,7 +137,7 @@ def test_comparing(shop: Shop) -> None:
     found = page(shop.suite.root, "--compare", runs[0]).text
     assert f"Changed since run {runs[0][:12]}" in found
     assert "✕ newly failing 2" in found
-    assert "There is no earlier run of the same tasks." in page(shop.suite.root, "--run", runs[0]).text
+    assert "There is no earlier run of the same tests." in page(shop.suite.root, "--run", runs[0]).text
 
 
 def test_the_tests_in_it(shop: Shop) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pytest_swarmtask.config import monitoring
 from pytest_swarmtask.core.event import EVENT_TYPES
 from pytest_swarmtask.relay.alerts.evaluation import Evaluation
+from pytest_swarmtask.relay.alerts.past_runs import is_session
 from pytest_swarmtask.relay.delivery.matching import is_among
 
 if TYPE_CHECKING:
@@ -262,7 +263,8 @@ class CoverageCondition(AlertCondition[monitoring.CoverageAlert]):
             return None
         subject = subject_of(event, past)
         text = f"coverage of {event.task_id} is {percent:g} %"
-        if self.alert.below is not None and percent < self.alert.below:
+        is_whole = event.metadata.get("partial") is not True
+        if self.alert.below is not None and is_whole and percent < self.alert.below:
             compared = f"the floor is {self.alert.below:g} %"
             return Evaluation(subject, is_active=True, text=text, compared=compared)
         if self.alert.drop is not None:
@@ -285,14 +287,23 @@ def _ends(globs: Iterable[str]) -> frozenset[str]:
 
 
 def ended_well(event: Event) -> bool:
-    """Whether the event is the end of something that succeeded."""
+    """Whether the event is the end of something that succeeded. A pytest session without tests shows nothing."""
+    if is_session(event) and event.metadata.get("tests") == 0:
+        return False
     return event.event_type.endswith("_COMPLETED") or event.event_type == "TEST_PASSED"
 
 
 def subject_of(event: Event, past: Past) -> str:
-    """Return what an event is about: its task, and the branch of its run if that is known."""
-    branch = past.branch(event)
-    return f"{event.task_id or event.event_type}{f' on {branch}' if branch else ''}"
+    """Return what an event is about: its task, and the branch of its run if that is known.
+
+    A partial pytest session is a subject of its own, with its command: it says nothing about the whole suite.
+    """
+    run = past.run(event)
+    place = f" on {run.branch}" if run and run.branch else ""
+    part = (
+        f" ({run.scope})" if run and run.scope and is_session(event) and event.metadata.get("partial") is True else ""
+    )
+    return f"{event.task_id or event.event_type}{place}{part}"
 
 
 def _number(event: Event, name: str) -> float | None:

@@ -50,22 +50,31 @@ class Past:
         """Return the last ends of the same task or test on the same branch, newest first.
 
         Args:
-            event: the end that comes first in the result. If the history does not contain it, the result is empty.
+            event: the end that comes first in the result. The result is empty if the history does not contain it, and
+                for a pytest session in which no test ran: it counts neither as passed nor as failed.
             most: the length of the result, at most.
         """
+        if is_session(event) and event.metadata.get("tests") == 0:
+            return []
         kind, _, _ = event.event_type.partition("_")
-        found = past.endings(self.db, kind, event.task_id or "", self.branch(event), event.timestamp, most + 1)
+        task, branch = event.task_id or "", self.branch(event)
+        found = past.endings(self.db, kind, task, branch, event.timestamp, most + 1, event.span_id)
         own = next((number for number, one in enumerate(found) if one.span_id == event.span_id), None)
         return [] if own is None else found[own : own + most]
 
     def earlier_coverage(self, event: Event) -> float | None:
         """Return the coverage in percent of the previous run on the same branch, or None."""
         run = self.run(event)
-        return None if run is None else past.earlier_coverage(self.db, run.branch, run.what, run.started)
+        return None if run is None else past.earlier_coverage(self.db, run)
 
     def has_ended(self, span_id: str) -> bool:
         """Whether a span has ended, or is too old to be in the history."""
         return past.has_ended(self.db, span_id)
+
+
+def is_session(event: Event) -> bool:
+    """Whether an event is about a whole pytest session."""
+    return event.event_type[:5] == "TASK_" and event.metadata.get("action") == "session"
 
 
 class OpenStarts:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, HistoryError
+from pytest_swarmtask.core.event import SKIPPED
 from pytest_swarmtask.core.project import ALERTS
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.plugins.hookspecs import SinkRequest, hookimpl
@@ -127,6 +128,8 @@ class AlertsSink:
 
     def _evaluate(self, condition: AlertCondition[Any], event: Event, past: Past) -> None:
         """Evaluate one condition. A good end that `when` does not match can still resolve an active alert."""
+        if event.status == SKIPPED and event.event_type.endswith("_FAILED"):
+            return  # what was left out has neither failed nor succeeded
         alert = condition.alert
         is_matched = mismatch(alert.when, event, self._environment, past.branch(event)) is None
         if is_matched:

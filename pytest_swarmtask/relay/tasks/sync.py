@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.core.errors import JournalError
-from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.event import SKIPPED, Event
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.relay.delivery.templates import variables
 from pytest_swarmtask.relay.tasks.factory import task_manager
@@ -48,7 +48,8 @@ def desired_status(event: Event, status_map: StatusMap) -> DesiredStatus | None:
     status = getattr(status_map, event.event_type.lower(), "unchanged")
     if event.task_id is None or status == "unchanged":
         return None
-    if event.metadata.get("partial") is True and not event.event_type.endswith("_FAILED"):
+    has_failed = event.event_type.endswith("_FAILED") and event.status != SKIPPED
+    if event.metadata.get("partial") is True and not has_failed:
         return None
     return DesiredStatus(status, event.timestamp, variables(event))
 

@@ -16,7 +16,7 @@ from rich.tree import Tree
 from pytest_swarmtask.core.outcomes import first_line
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.report.live.runs import epoch_seconds, error_line, is_failed_test
-from pytest_swarmtask.report.phrases import format_duration, format_elapsed, short_id
+from pytest_swarmtask.report.phrases import format_duration, format_elapsed, format_time, short_id
 from pytest_swarmtask.report.terminal import console, sorted_counts
 
 if TYPE_CHECKING:
@@ -112,10 +112,12 @@ class ScreenView:
         elif change.change == "run_ended":
             command = f"swarmtask report --run {short_id(change.run or '')}"
             self._print(change, _run_ended(change), Text(command, "dim"))
+        elif change.change == "idle":
+            self._print(change, _last_run(change))
         elif change.change == "deliveries":
             self._print(change, _delivery(change.facts["endpoint"], change.facts))
 
-    def _print(self, change: LiveChange, *lines: Text) -> None:
+    def _print(self, change: LiveChange, *lines: Text | None) -> None:
         at = Text(f"{_time(change.time)}  ", "dim")
         for line in filter(None, lines):
             row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
@@ -149,7 +151,19 @@ def _words(change: LiveChange) -> Text | None:
         return _run_ended(change)
     if change.change == "deliveries":
         return _delivery(change.facts["endpoint"], change.facts)
-    return Text({"idle": _IDLE, "run_started": "run started"}[change.change])
+    if change.change == "idle":
+        last = _last_run(change)
+        return Text(_IDLE) if last is None else Text(f"{_IDLE}; ").append_text(last)
+    return Text("run started")
+
+
+def _last_run(change: LiveChange) -> Text | None:
+    """Return the last run with tests in words, or None if there is none."""
+    last = change.facts.get("last")
+    if not last:
+        return None
+    what = f"last run {neutral(short_id(last['run']))} of {format_time(last['started'])}: {neutral(last['what'])} "
+    return Text(what).append(last["outcome"], "red" if last["outcome"] == "failed" else "default")
 
 
 def _span(change: LiveChange) -> Text | None:

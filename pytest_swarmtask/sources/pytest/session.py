@@ -357,7 +357,7 @@ class SessionCapture:
         self._recorder.record(
             _end_type(exit_code),
             self._task_id,
-            self._facts.collect_end(exit_code, self._stopped, self._tally),
+            self._facts.collect_end(exit_code, self._stopped, self._tally, partial=self._may_lack_tests()),
             span_id=self._span_id,
             parent_span_id=self._outer_span_id,
             cleaned=True,
@@ -416,6 +416,7 @@ class SessionCapture:
         metadata: dict[str, Any],
         *,
         span_id: str,
+        status: str | None = None,
         now: float | None = None,
         cleaned: bool = False,
     ) -> None:
@@ -423,7 +424,14 @@ class SessionCapture:
         if not self._is_forked_child():
             parent = self._span_id
             self._recorder.record(
-                event_type, task_id, metadata, span_id=span_id, parent_span_id=parent, now=now, cleaned=cleaned
+                event_type,
+                task_id,
+                metadata,
+                span_id=span_id,
+                parent_span_id=parent,
+                status=status,
+                now=now,
+                cleaned=cleaned,
             )
 
     def _is_forked_child(self) -> bool:
@@ -431,7 +439,7 @@ class SessionCapture:
         return self._recorder.forks != self._forks
 
     def _may_lack_tests(self) -> bool:
-        """Whether a task may have tests that this session did not collect or does not run."""
+        """Whether the suite may have tests that this session did not collect or does not run."""
         return self._has_collection_errors or self._was_broken_off or self._is_narrowed
 
     @functools.cached_property
@@ -441,7 +449,7 @@ class SessionCapture:
             return is_narrowed(self._config, self._recorder.settings.project.root)
         except Exception as error:  # noqa: BLE001 - any failure of ours
             self.remember_problem(error)
-            return True  # the safe answer: no task is taken for done because of it
+            return True  # the safe answer: no task is taken for done, and no run for complete, because of it
 
     def remember_problem(self, error: BaseException) -> None:
         """Keep the first failure of ours for the closing line. A Ctrl-C is not one."""

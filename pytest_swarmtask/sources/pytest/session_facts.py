@@ -72,13 +72,14 @@ class SessionFacts:
         self.start = {**facts, **settings.metadata}
         return self.start
 
-    def collect_end(self, exit_code: int, stopped: str | None, tally: Tally) -> dict[str, Any]:
+    def collect_end(self, exit_code: int, stopped: str | None, tally: Tally, *, partial: bool) -> dict[str, Any]:
         """Return the metadata of the end event, redacted.
 
         Args:
             exit_code: the exit code of pytest.
             stopped: why the session was broken off, or None.
             tally: the totals of its tests, redacted.
+            partial: whether only a part of the suite ran.
         """
         facts = self._common()
         facts["success"] = facts["test_passed"] = exit_code == 0
@@ -90,6 +91,8 @@ class SessionFacts:
         duration = self._duration()
         facts["duration"] = round(duration, 6)
         facts |= self._extra(tally.metadata)
+        if partial:
+            facts["partial"] = True
         facts |= self._extra(lambda: self._coverage.result(duration))
         facts |= self._extra(self._usage)
         self.end = facts

@@ -90,7 +90,7 @@ class TaskEvents:
     def _end(self, name: str, task: TaskTests) -> None:
         if task.span_id is None:
             return  # the task has not started, or has ended already
-        event_type, error = task.verdict()
+        event_type, status, error = task.verdict()
         metadata: dict[str, Any] = {"success": event_type == "TASK_COMPLETED"}
         if error is not None:
             metadata["error"] = error
@@ -99,8 +99,11 @@ class TaskEvents:
         metadata["counts"] = task.outcomes
         if task.is_partial or self._may_lack_tests():
             metadata["partial"] = True
-        self._emit(event_type, name, task, metadata)
+        self._emit(event_type, name, task, metadata, status)
         task.span_id = None
 
-    def _emit(self, event_type: str, name: str, task: TaskTests, metadata: dict[str, Any]) -> None:
-        self._record(event_type, name, {"workflow": "pytest", "action": "task", **metadata}, span_id=task.span_id)
+    def _emit(
+        self, event_type: str, name: str, task: TaskTests, metadata: dict[str, Any], status: str | None = None
+    ) -> None:
+        facts = {"workflow": "pytest", "action": "task", **metadata}
+        self._record(event_type, name, facts, span_id=task.span_id, status=status)

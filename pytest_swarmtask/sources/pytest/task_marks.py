@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from pytest_swarmtask.core.event import SKIPPED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,16 +52,27 @@ class TaskTests:
     @property
     def is_partial(self) -> bool:
         """Whether some of its tests were deselected, did not end, or ended otherwise than passed."""
-        passed = self.outcomes.get("passed", 0) + self.outcomes.get("xpassed", 0)
-        return self.deselected > 0 or passed < self.selected
+        return self.deselected > 0 or self._passed < self.selected
 
-    def verdict(self) -> tuple[str, str | None]:
-        """Return the ending event of the task and, for a failure, the reason."""
+    @property
+    def _passed(self) -> int:
+        return self.outcomes.get("passed", 0) + self.outcomes.get("xpassed", 0)
+
+    def verdict(self) -> tuple[str, str | None, str | None]:
+        """Return the ending event of the task, its status unless it is the usual one, and why it is not completed.
+
+        A task of which no test passed is not completed. It has not failed either, so its status says that all of its
+        tests were skipped (or failed as expected).
+        """
         if self.failed:
-            return "TASK_FAILED", f"{len(self.failed)} of {self.selected} tests failed: {', '.join(self.failed[:5])}"
+            why = f"{len(self.failed)} of {self.selected} tests failed: {', '.join(self.failed[:5])}"
+            return "TASK_FAILED", None, why
         if self.ended < self.selected:
-            return "TASK_FAILED", f"the session ended after {self.ended} of its {self.selected} tests"
-        return "TASK_COMPLETED", None
+            return "TASK_FAILED", None, f"the session ended after {self.ended} of its {self.selected} tests"
+        if not self._passed:
+            counts = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.items())
+            return "TASK_FAILED", SKIPPED, f"none of its tests passed: {counts}"
+        return "TASK_COMPLETED", None, None
 
 
 class TaskIndex:

@@ -71,7 +71,6 @@ def test_a_complete_run(marked: Marked, arguments: tuple[str, ...]) -> None:
         ("--deselect", "test_marked.py::test_three[1]", "-n1"),
         ("test_marked.py",),
         ("test_marked.py::test_three",),
-        ("--setup-plan",),
     ],
     ids=words,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.shop import swarmtask
 from tests.suite import WITH_WORKER, Event, Session, Suite, words
 
 SUITE = """
@@ -116,6 +117,34 @@ def test_partial(session: Session) -> None:
     """A task is partial if one of its tests was skipped, and not if all passed."""
     assert ending(session, "1")["metadata"]["partial"] is True
     assert "partial" not in ending(session, "4")["metadata"]
+
+
+def test_skipped(project: Suite) -> None:
+    """A task of which no test passed is not completed. Since none failed, its status is not that of a failure."""
+    project.write(
+        test_it="""
+        import pytest
+
+        @pytest.mark.task("1")
+        class TestOne:
+            @pytest.mark.skip
+            def test_a(self): pass
+            def test_b(self): pytest.skip("not here")
+
+        @pytest.mark.task("2")
+        @pytest.mark.xfail
+        def test_c(): assert 0
+        """
+    )
+    session = project.pytest()
+    assert session.exit_code == 0
+    ends = {task: ending(session, task) for task in "12"}
+    assert [(end["event_type"], end["status"]) for end in ends.values()] == [("TASK_FAILED", "skipped")] * 2
+    assert ends["1"]["metadata"]["error"] == "none of its tests passed: 2 skipped"
+    assert ends["2"]["metadata"]["error"] == "none of its tests passed: 1 xfailed"
+    shown = swarmtask(project.root, "report").stdout
+    assert "pytest_run  completed" in shown
+    assert "Failure" not in shown
 
 
 @pytest.mark.parametrize("xdist", [(), WITH_WORKER], ids=words)
