@@ -89,6 +89,11 @@ def may_name_secret(lowered: str) -> bool:
     )
 
 
+def may_be_cut(text: str) -> bool:
+    """Whether something may have been cut out of the middle of a text, and `cuts` has to look at it."""
+    return "..." in text or "…" in text or " chars]" in text
+
+
 def may_be_secret_name(name: str) -> bool:
     """Whether a name may be that of a secret."""
     lowered = name.lower()

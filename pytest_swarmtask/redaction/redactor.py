@@ -17,6 +17,7 @@ from pytest_swarmtask.redaction.hints import (
     NO,
     PASSWORD,
     YES,
+    may_be_cut,
     may_be_secret_name,
     may_hold_credentials,
     may_hold_token,
@@ -74,7 +75,11 @@ class _RuleModules:
     def __getattr__(self, name: str) -> Any:
         """Import a module and keep it. Python calls this only for an attribute that is not there yet."""
         module: ModuleType
-        if name == "formats":
+        if name == "cuts":
+            from pytest_swarmtask.redaction import cuts
+
+            module = cuts
+        elif name == "formats":
             from pytest_swarmtask.redaction import formats
 
             module = formats
@@ -101,7 +106,7 @@ _rules = _RuleModules()
 
 def load_rules() -> None:
     """Load all rules now, for a process that may redact while the interpreter ends, too late for an import."""
-    for name in ("formats", "names", "texts", "values"):
+    for name in ("cuts", "formats", "names", "texts", "values"):
         getattr(_rules, name)
 
 
@@ -138,8 +143,14 @@ class Redactor:
             environ: the environment variables.
             variables: names of those that hold secrets although they are not named like it.
         """
-        secrets = self._secrets(environ, frozenset(variables))
-        found = {form for value in secrets for form in _forms(value)}
+        self._hide_literals(self._secrets(environ, frozenset(variables)))
+
+    def hide_values(self, secrets: Iterable[str]) -> None:
+        """Hide from now on those of these secrets in all texts that are long or random enough."""
+        self._hide_literals(secret for secret in _long_enough(secrets) if not _is_stand_in(secret))
+
+    def _hide_literals(self, secrets: Iterable[str]) -> None:
+        found = {form for secret in secrets for form in _forms(secret)}
         self._literals = sorted(found.union(self._literals), key=len, reverse=True)
         self._seen.clear()
 
@@ -178,7 +189,7 @@ class Redactor:
         try:
             if "\x1b" in text:
                 text = self._coloured(text)
-            text = self._chain(text)
+            text = self._spread(text, self._chain(text))
         except (ImportError, OSError):  # the rules cannot be loaded, as where no file can be opened any more
             text = MASK
         if len(text) > limit or unseen > 0:
@@ -195,7 +206,16 @@ class Redactor:
             text = _rules.formats.without_credentials(text, lowered, MASK)
         if self._endings or may_name_secret(lowered):
             text = self._without_named(text)
+        if may_be_cut(text):
+            text = _rules.cuts.without_tails(text, MASK)
         return text
+
+    def _spread(self, text: str, cleaned: str) -> str:
+        """Return a cleaned text without the secrets that the text named only in one of their places."""
+        if MASK not in cleaned or cleaned == text:
+            return cleaned
+        found = sorted(_long_enough(_difference(text, cleaned)), key=len, reverse=True)
+        return _rules.cuts.without_known(cleaned, found, MASK) if found else cleaned
 
     def _coloured(self, text: str) -> str:
         """Return a terminal's text as it is, or without its colours if there are secrets in it: colours split them."""
@@ -215,11 +235,18 @@ class Redactor:
         """
         walk = _Walk(self)
         cleaned = walk.mapping(values, "", 0)
+        if walk.found:
+            cleaned = walk.without_found(cleaned)
         if walk.left_out:
             cleaned.setdefault("truncated", True)
         if walk.redacted:
             cleaned[_free("redacted", cleaned)] = walk.redacted
         return cleaned
+
+    def secrets_in(self, text: str) -> Iterator[str]:
+        """Give the secrets in a text that are long or random enough to be hidden wherever else they stand."""
+        text = text[: _MAX_TEXT + _LONGEST_SECRET]
+        return _long_enough(_difference(text, self._chain(text)))
 
     def plain(self, value: Any, limit: int = _MAX_TEXT) -> str:
         """Return any value as text, without secrets, at most about `limit` characters long. Never raises."""
@@ -266,6 +293,27 @@ class Redactor:
                 and not _rules.values.is_place(value)
             ):
                 yield value
+
+
+def _long_enough(secrets: Iterable[str]) -> Iterator[str]:
+    """Give those secrets that are hidden wherever they stand: shorter ones are a part of other words."""
+    for secret in secrets:
+        if secret.lower() not in _COMMON and (
+            len(secret) >= _MIN_LITERAL or _rules.values.is_made(secret, _MIN_RANDOM_LITERAL)
+        ):
+            yield secret
+
+
+def _difference(text: str, cleaned: str) -> Iterator[str]:
+    """Give what a mask stands for in a text."""
+    start, *pieces = cleaned.split(MASK)
+    at = len(start)
+    for piece in pieces:
+        end = text.find(piece, at) if piece else len(text)
+        if end < 0:
+            return  # the text was written anew, as JSON
+        yield text[at:end]
+        at = end + len(piece)
 
 
 def masked_paths(values: Any, path: str = "") -> Iterator[str]:
@@ -332,16 +380,18 @@ class _Walk:
     Attributes:
         redactor: what counts as a secret.
         redacted: the paths of what was hidden.
+        found: the secrets that were found in texts and under names, to be hidden wherever else they stand.
         budget: how many more texts, lists and mappings are copied: it bounds the time for any input.
         characters: how many more characters are searched for secrets.
         left_out: whether something was left out because there are too many characters.
     """
 
-    __slots__ = ("budget", "characters", "left_out", "redacted", "redactor")
+    __slots__ = ("budget", "characters", "found", "left_out", "redacted", "redactor")
 
     def __init__(self, redactor: Redactor) -> None:
         self.redactor = redactor
         self.redacted: list[str] = []
+        self.found: set[str] = set()
         self.budget = _MAX_NODES
         self.characters = _MAX_CHARACTERS
         self.left_out = False
@@ -364,6 +414,8 @@ class _Walk:
             level = redactor.meaning(named if named and name == "value" else name)
             if level != NO and _may_be_secret(value) and _is_hidden(level, value):
                 self._note(where)
+                if type(value) is str:
+                    self.found.update(_long_enough([value[:_LONGEST_SECRET]]))
                 result[shown] = MASK
             else:
                 result[shown] = self.value(value, where, depth + 1)
@@ -410,6 +462,7 @@ class _Walk:
             where = f"{path}[{i}]"
             if type(before) is str and type(item) is str and _is_announced(self.redactor, before, item, items):
                 self._note(where)
+                self.found.update(_long_enough([item[:_LONGEST_SECRET]]))
                 cleaned.append(MASK)
             else:
                 cleaned.append(self.value(item, where, depth))
@@ -424,7 +477,22 @@ class _Walk:
         cleaned = self.redactor.short(value) if len(value) <= _LONGEST_KEY else self.redactor.text(value)
         if cleaned is not value and cleaned.count(MASK) > value.count(MASK):
             self._note(path)
+            self.found.update(self.redactor.secrets_in(value))
         return cleaned
+
+    def without_found(self, value: Any, path: str = "") -> Any:
+        """Return a cleaned value without the secrets that were found elsewhere in the event."""
+        if type(value) is str:
+            secrets = sorted(self.found, key=len, reverse=True)
+            cleaned = _rules.cuts.without_known(value, secrets, MASK)
+            if cleaned != value and path not in self.redacted:
+                self._note(path)
+            return cleaned
+        if type(value) is dict:
+            return {k: self.without_found(item, f"{path}.{k}" if path else k) for k, item in value.items()}
+        if type(value) is list:
+            return [self.without_found(item, f"{path}[{i}]") for i, item in enumerate(value)]
+        return value
 
     def _note(self, path: str) -> None:
         self.redacted.append(self.redactor.text(path, _LONGEST_KEY))

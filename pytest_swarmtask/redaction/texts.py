@@ -472,7 +472,8 @@ def _shortest_word(found: _Candidate) -> int:
     """Return from how many letters on a plain word is taken for a token."""
     is_tight = bool(found.sign) and not found.is_spaced  # `token=x`
     is_field = found.sign == ":" and len(found.name.replace("-", "_").strip("_").split("_")) > 1  # `api_key: x`
-    return _WORD_LENGTH if is_tight or is_field else _SENTENCE_LENGTH
+    is_random = _is_option(found) and not is_wordy(found.value)  # `--token OMTNwncxvj`, but not `--token required`
+    return _WORD_LENGTH if is_tight or is_field or is_random else _SENTENCE_LENGTH
 
 
 # -- headers -------------------------------------------------------------------------------------------------------

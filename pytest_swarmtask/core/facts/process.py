@@ -64,21 +64,27 @@ def _getrusage() -> Callable[[int], Any] | None:
     return getattr(module, "getrusage", None)
 
 
-def without_secrets(arguments: Iterable[str], is_secret_key: Callable[[str], bool]) -> list[str]:
+def without_secrets(
+    arguments: Iterable[str], is_secret_key: Callable[[str], bool], hide_values: Callable[[list[str]], None]
+) -> list[str]:
     """Return a command line with the values of secrets masked, as in ``--token=…`` and ``--token …``.
 
     Args:
         arguments: the command line.
         is_secret_key: whether a name, such as ``--token``, is that of a secret.
+        hide_values: called with the secrets, since the command may print them later.
     """
     cleaned: list[str] = []
+    secrets: list[str] = []
     hide = False
     for argument in arguments:
         signs = [i for i, character in enumerate(argument) if character == "="]
         sign = next((i for i in signs if is_secret_key(argument[:i])), None)
-        if hide and not argument.startswith("-"):
-            cleaned.append(MASK)
-        else:
-            cleaned.append(argument if sign is None else f"{argument[: sign + 1]}{MASK}")
+        start = 0 if hide and not argument.startswith("-") else None if sign is None else sign + 1
+        if start is not None:
+            secrets.append(argument[start:])
+        cleaned.append(argument if start is None else f"{argument[:start]}{MASK}")
         hide = argument.startswith("--") and not signs and is_secret_key(argument)
+    if secrets:
+        hide_values(secrets)
     return cleaned

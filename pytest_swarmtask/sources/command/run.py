@@ -46,7 +46,9 @@ class CommandEvents:
         self._common: dict[str, Any] = {
             "workflow": recorder.settings.source,
             "action": options.kind,
-            "command": _shortened(without_secrets(options.command, redactor.is_secret_key), redactor),
+            "command": _shortened(
+                without_secrets(options.command, redactor.is_secret_key, redactor.hide_values), redactor
+            ),
         }
         if options.kind == "test":
             self._common |= {"test_type": "command", "specific_test": options.task_id}

@@ -58,9 +58,9 @@ class SessionFacts:
         """Return the metadata of the start event: how pytest was called, by whom, on which commit."""
         settings = self._recorder.settings
         root = settings.project.root
-        arguments = without_secrets(
-            map(str, self._config.invocation_params.args), self._recorder.redactor.is_secret_key
-        )
+        redactor = self._recorder.redactor
+        given = map(str, self._config.invocation_params.args)
+        arguments = without_secrets(given, redactor.is_secret_key, redactor.hide_values)
         facts = {**self._common(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
         facts |= {**self._extra(lambda: git.head(root)), **self._extra(lambda: ci.facts(os.environ))}
         # Git is asked once in a process, and a session inside of a test would get the answer for the outer session.
