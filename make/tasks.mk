@@ -8,8 +8,9 @@
 #     @$(call build-run,wheel,python -m build)
 #
 #   The end event has duration, exit code, signal and the last lines of the error output. The command keeps its exit code, output, input and
-#   Ctrl-C. $(SHELL) runs it as it would run a recipe line: $$name is a shell variable, and parentheses must balance. The command may contain up
-#   to 61 commas; a variable may contain any number of commas. A variable of several lines is one script, which stops at the first line that fails.
+#   Ctrl-C. A further $(SHELL) runs it as it would run a recipe line: $$name is a shell variable, also one that the recipe has set before; functions
+#   and arrays do not reach it. Parentheses must balance. The command may contain up to 61 commas; a variable may contain any number of commas. A
+#   variable of several lines is one script, which stops at the first line that fails.
 #
 # $(call task-event,TYPE,ID,METADATA)  record one event, with metadata as JSON; ID and METADATA may be left out
 #
@@ -91,16 +92,29 @@ TASKS_NOTICED ?=
 
 # $(1) kind, $(2) id, $(3) command, $(4) metadata as a word for the shell, or nothing. The result is a simple command, so the shell replaces itself
 # with it, and it gets the signals that make sends.
-tasks-run = $(if $(strip $(3)),$(if $(tasks-idle),$(tasks-in-shell),$(if $(tasks-program),$(tasks-reported),$(tasks-unreported))),$(error \
+tasks-run = $(if $(strip $(3)),$(if $(tasks-idle),$(tasks-unwatched),$(if $(tasks-program),$(tasks-reported),$(tasks-unreported))),$(error \
   tasks.mk: $(1) $(2): found no command, expected one after the id))
-tasks-reported = $(tasks-python) $(tasks-program) run --kind=$(1) $(if $(strip $(2)),--id=$(call tasks-word,$(2)) )$(if \
+tasks-reported = $(call tasks-pass,$(call tasks-variables,$(3)))$(tasks-python) $(tasks-program) run --kind=$(1) $(if $(strip $(2)),--id=$(call tasks-word,$(2)) )$(if \
   $(4),--metadata=$(4) )-- $(tasks-in-shell)
-tasks-unreported = $(if $(tasks-is-quiet)$(TASKS_NOTICED),$(tasks-in-shell),$(eval export TASKS_NOTICED := 1){ printf '%s\n' $(call \
-  tasks-quote,tasks.mk: no events: $(tasks-not-installed) (TASKS_QUIET=1 hides this)) >&2 || :; $(tasks-in-shell); })
+tasks-unreported = $(if $(tasks-is-quiet)$(TASKS_NOTICED),$(tasks-unwatched),$(eval export TASKS_NOTICED := 1){ printf '%s\n' $(call \
+  tasks-quote,tasks.mk: no events: $(tasks-not-installed) (TASKS_QUIET=1 hides this)) >&2 || :; $(tasks-unwatched); })
 tasks-not-installed = $(TASKS_PYTHON) has no pytest-swarmtask
-tasks-in-shell = $(SHELL) $(if $(call tasks-is-script,$(3)),-e )$(tasks-shell-flags) $(call tasks-text,$(3))
+tasks-unwatched = $(call tasks-pass,$(call tasks-variables,$(3)))$(call tasks-shell,$(3),$(call tasks-take,$(call tasks-variables,$(3))))
+tasks-in-shell = $(call tasks-shell,$(3))
+tasks-shell = $(SHELL) $(if $(call tasks-is-script,$(1)),-e )$(tasks-shell-flags) $(call tasks-text,$(2)$(1))
 tasks-shell-flags = $(if $(filter undefined,$(origin .SHELLFLAGS)),-c,$(.SHELLFLAGS))
 tasks-is-script = $(findstring $(tasks-newline),$(subst \$(tasks-newline),,$(1)))
+
+# A command runs in a shell of its own, so the variables of the recipe's shell that it uses are passed on, if they are set, under names with
+# TASKS_SHELL_ before them. The shell of the command (or for it recipe.py) takes those that are not in the environment: in
+# `NAME=x $(call task-run,...)` the x goes first.
+tasks-pass = $(if $(1),env $(foreach tasks-name,$(1),$${$(tasks-name)+"TASKS_SHELL_$(tasks-name)=$$$(tasks-name)"} ))
+tasks-take = $(foreach tasks-name,$(1),case $${TASKS_SHELL_$(tasks-name)+x} in (x) : "$${$(tasks-name)=$$TASKS_SHELL_$(tasks-name)}"; esac;)
+# The names after a $ in the text of a command, without positional parameters such as $1.
+tasks-variables = $(sort $(filter-out 0% 1% 2% 3% 4% 5% 6% 7% 8% 9% _,$(patsubst $$%,%,$(filter $$%,$(call tasks-split,$(subst $$, $$,$(subst \
+  $${,$$,$(subst $(tasks-newline), ,$(1)))),$(tasks-signs))))))
+tasks-split = $(if $(2),$(call tasks-split,$(subst $(firstword $(2)), ,$(1)),$(wordlist 2,99,$(2))),$(1))
+tasks-signs := ! " % & ' ( ) * + , - . / : ; < = > ? @ [ \ ] ^ ` { | } ~ \#
 
 # --- words for the shell ---
 

@@ -11,6 +11,9 @@ import gc
 import os
 import sys
 
+_SHELL_VARIABLE = "TASKS_SHELL_"
+"""What tasks.mk puts before the names of the variables of a recipe's shell."""
+
 
 def main() -> int:
     """Run `emit` or `run` with the arguments of this process; return its exit code."""
@@ -27,10 +30,17 @@ def main() -> int:
         return code
     from pytest_swarmtask.cli.main import main as command_line
 
+    _take_shell_variables()
     arguments = sys.argv[1:]
     if arguments[2:3] == ["--id="]:  # the variable was empty: the command of the recipe runs all the same
         del arguments[2]
     return command_line(arguments)
+
+
+def _take_shell_variables() -> None:
+    """Give the command those variables of the recipe's shell that it uses and that are not in the environment."""
+    for name in [name for name in os.environ if name.startswith(_SHELL_VARIABLE)]:
+        os.environ.setdefault(name[len(_SHELL_VARIABLE) :], os.environ.pop(name))
 
 
 if __name__ == "__main__":

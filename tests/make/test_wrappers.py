@@ -71,6 +71,54 @@ def test_commands_arrive_as_written(project: MakeProject, shell: str) -> None:
     assert all(event["metadata"].get("success", True) for event in project.events())
 
 
+VARIABLES = [
+    r"""v='a  b"c'\''d $$x'; {}echo "$$v" '$$v' $$v $${{v%d}} $${{#v}} $$(echo "$$v"){end}""",
+    r"""v=1; w=; {}echo "[$$v$$w]$${{u-unset}}$${{w-unset}}$${{w:-empty}}"{end}""",
+    r"""X=0; X=1 {}echo $$X{end}""",
+    r"""export X=0; X=1 {}echo $$X{end}""",
+    r"""set -u; {}echo $${{Y-unset}}{end}""",
+    r"""n=5; f() {{ {}echo in a function $$n{end}; }}; f""",
+    r"""n=5; {}n=6; echo $$n{end}; echo $$n""",
+    r"""for n in 1 2; do {}echo loop $$n; echo "$$n/x"* {end}; done""",
+    r"""secret=s; {}env | grep secret || echo not named, not passed{end}""",
+]
+
+
+@pytest.mark.parametrize("how", ["recorded", "idle", "without the package"])
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_variables_of_the_recipe_reach_the_command(project: MakeProject, shell: str, how: str) -> None:
+    """A wrapped command sees the variables that the recipe's shell has set, as the same command without a wrapper."""
+    text = f"include tasks.mk\nSHELL = {shell}\n"
+    for name, start, end in (("plain", "( ", " )"), ("wrapped", "$(call task-run,x,", ")")):
+        recipe = "".join(f"\t{'+' if how == 'idle' else ''}@{line.format(start, end=end)}\n" for line in VARIABLES)
+        text += f"{name}:\n{recipe}"
+    project.write(text.replace("X=1 ( ", "( X=1; "))  # a shell takes no assignment before a list
+    options = ["-q"] if how == "idle" else []  # runs only lines with a plus sign
+    environ = {"TASKS_PYTHON": "no-python", "TASKS_QUIET": "1"} if how == "without the package" else {}
+    plain, wrapped = (project.make(*options, name, **environ) for name in ("plain", "wrapped"))
+    assert (wrapped.stdout, wrapped.stderr) == (plain.stdout, plain.stderr)
+    assert plain.returncode == wrapped.returncode == 0
+    assert bool(project.events()) is (how == "recorded")
+
+
+def test_functions_do_not_reach_the_command(project: MakeProject) -> None:
+    """As the documentation says. The recipe fails, rather than that something else runs."""
+    project.write("include tasks.mk\nall:\n\t@f() { echo f; }; $(call task-run,x,f)\n")
+    done = project.make()
+    assert done.returncode == 2
+    assert "f: not found" in done.stderr
+
+
+def test_one_shot(project: MakeProject) -> None:
+    """With .ONESHELL a command uses what earlier lines of its recipe have set."""
+    project.write(
+        "include tasks.mk\n.ONESHELL:\nclean:\n\t@build=$$(mktemp -d); touch $$build/x\n"
+        '\t$(call task-run,clean,rm -r "$$build/"* && rmdir $$build && echo removed)\n'
+    )
+    done = project.make("clean")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "removed\n", "")
+
+
 def test_ids(project: MakeProject) -> None:
     """Task ids are quoted where necessary. An empty shell variable as the id does not stop the command."""
     calls = {'it\'s  "my" task': 'it\'s  "my" task', "'a quoted id'": "a quoted id", "part-$$word": "part-one  two"}
