@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="swarmtask_off",
         action="store_true",
         default=False,
-        help="do not record this session (also: SWARMTASK_DISABLED=1, -p no:swarmtask, ini swarmtask=false)",
+        help="do not record this session (also: SWARMTASK_DISABLED=1, ini swarmtask=false)",
     )
     group.addoption(
         "--swarmtask-task-id",

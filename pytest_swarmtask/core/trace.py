@@ -31,6 +31,9 @@ CAUSES = "SWARMTASK_CAUSED_BY"
 CAUSED_BY = "caused_by"
 """The key of the same names in the metadata of events."""
 _HEX = frozenset("0123456789abcdef")
+_SAMPLED = "01"
+_KNOWN_FLAGS = 0x03
+"""The flags that W3C Trace Context Level 2 defines. It demands that a new value sets no others."""
 
 
 class Clock:
@@ -126,6 +129,16 @@ def parse_traceparent(text: str) -> tuple[str, str] | None:
     return trace_id, span_id
 
 
+def trace_flags(text: str) -> str:
+    """Return the flags of a `traceparent` value that its children inherit: sampled (01) and random trace id (02).
+
+    A parent that is not sampled stays so. Without a valid parent the trace is sampled.
+    """
+    if parse_traceparent(text) is None:
+        return _SAMPLED
+    return f"{int(text.strip().split('-')[3], 16) & _KNOWN_FLAGS:02x}"
+
+
 def run_context(environ: Mapping[str, str]) -> tuple[str, str | None, str | None]:
     """Return the trace id and parent span of this process, and a name for its part of the run.
 
@@ -148,6 +161,6 @@ def run_context(environ: Mapping[str, str]) -> tuple[str, str | None, str | None
     return (found[0] if found else new_trace_id()), None, around
 
 
-def traceparent(trace_id: str, span_id: str) -> str:
-    """Return the `traceparent` value for a child process whose parent is this span."""
-    return f"00-{trace_id}-{span_id}-01"
+def traceparent(trace_id: str, span_id: str, flags: str = "01") -> str:
+    """Return the `traceparent` value for a child process whose parent is this span; flags as of `trace_flags`."""
+    return f"00-{trace_id}-{span_id}-{flags}"

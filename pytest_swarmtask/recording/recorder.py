@@ -12,7 +12,7 @@ from _thread import RLock  # `threading` would cost the start of every process m
 
 from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, SHARED, Event
 from pytest_swarmtask.core.search import find_project
-from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, run_context, traceparent
+from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, run_context, trace_flags, traceparent
 from pytest_swarmtask.journal import run_state
 from pytest_swarmtask.journal.segments import Journal
 from pytest_swarmtask.recording.settings import Settings, read_settings
@@ -60,6 +60,7 @@ class Recorder:
         "_denied",
         "_environ",
         "_extra_metadata",
+        "_flags",
         "_ids",
         "_journal",
         "_lock",
@@ -83,6 +84,7 @@ class Recorder:
         self.settings = settings
         self.clock = Clock()
         self.trace_id, self.parent_span_id, self._around = run_context(environ)
+        self._flags = trace_flags(environ.get("TRACEPARENT", ""))
         named = {*settings.variables, *settings.access.tokens}
         self.redactor = Redactor(environ, settings.redact_keys, settings.redact_allow, named)
         self._source = self.redactor.text(settings.source, 200)
@@ -312,9 +314,9 @@ class Recorder:
 
     # -- the run -----------------------------------------------------------------------------------------------
 
-    def traceparent(self) -> str:
-        """Return the `TRACEPARENT` that makes another process part of this run, below the present span."""
-        return traceparent(self.trace_id, self.parent_span_id or self._ids.span())
+    def traceparent(self, span_id: str | None = None) -> str:
+        """Return the `TRACEPARENT` that makes another process part of this run, below a span or the present one."""
+        return traceparent(self.trace_id, span_id or self.parent_span_id or self._ids.span(), self._flags)
 
     def is_first_to_say(self, problem: str) -> bool:
         """Whether no other process of the run has told the user of this problem; asking counts as telling."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -193,6 +194,20 @@ class TestEndToEnd:
         assert "no signature matches" in lines[0]
         assert "webhook-signature is missing" in lines[1]
         assert lines[2] == "0 events, 0 verified, 2 refused, 0 duplicates"
+
+    def test_a_refusal_says_why_and_a_repeated_event_is_marked(self, listening: Start, sink_to: SinkTo) -> None:
+        there = listening()
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", there.port, timeout=20)) as connection:
+            connection.request("POST", "/", b"{}", {"webhook-id": "x"})
+            done = connection.getresponse()
+            answer = done.status, done.read()
+        assert answer == (401, b"the header webhook-timestamp is missing\n")
+        for _ in range(2):
+            assert sink_to(there.url).send([record(1)]) == Delivered()
+        lines, _ = there.end()
+        assert lines[1].endswith("verified")
+        assert lines[2].endswith("verified  duplicate")
+        assert lines[3] == "2 events, 2 verified, 1 refused, 1 duplicate"
 
     def test_without_a_secret_it_says_so_once_and_takes_everything(self, listening: Start, sink_to: SinkTo) -> None:
         there = listening(key=None)

@@ -23,6 +23,7 @@ from pytest_swarmtask.core.trace import (
     new_trace_id,
     parse_traceparent,
     run_context,
+    trace_flags,
     traceparent,
 )
 from tests.lab import clean_environ
@@ -87,6 +88,15 @@ def test_what_is_handed_down_is_understood() -> None:
     """The `traceparent` for child processes is valid, and names the run and the span."""
     assert parse_traceparent(traceparent(TRACE, SPAN)) == (TRACE, SPAN)
     assert run_context({"TRACEPARENT": traceparent(TRACE, SPAN)}) == (TRACE, SPAN, SPAN)
+
+
+@pytest.mark.parametrize(
+    ("given", "inherited"),
+    [("00", "00"), ("01", "01"), ("03", "03"), ("02", "02"), ("fe", "02"), ("", "01")],
+)
+def test_flags_are_inherited(given: str, inherited: str) -> None:
+    """A parent that is not sampled stays so. Flags that the standard does not define are not passed on."""
+    assert trace_flags(f"00-{TRACE}-{SPAN}-{given}") == inherited
 
 
 def test_a_parent_of_zeros_is_none() -> None:

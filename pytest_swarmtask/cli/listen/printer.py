@@ -24,7 +24,7 @@ class Arrival(NamedTuple):
         webhook_id: the header ``webhook-id``, or "".
         events: its events in the plain format. An object of an unknown format is as it came.
         refusal: why it was refused, or "".
-        duplicates: how many of its events had come before.
+        again: those of its events that had come before.
     """
 
     verified: bool | None
@@ -32,7 +32,7 @@ class Arrival(NamedTuple):
     webhook_id: str
     events: list[dict[str, Any]]
     refusal: str = ""
-    duplicates: int = 0
+    again: list[dict[str, Any]] = []  # noqa: RUF012 - never changed
 
 
 class Printer:
@@ -68,7 +68,8 @@ class Printer:
 
     def _line(self, arrival: Arrival, event: dict[str, Any]) -> str:
         if self._json:
-            return json.dumps({"verified": arrival.verified, "webhook_id": arrival.webhook_id, "event": event})
+            about = {"verified": arrival.verified, "webhook_id": arrival.webhook_id}
+            return json.dumps({**about, "duplicate": _is_among(event, arrival.again), "event": event})
         kind = _text(event, "event_type", "type")
         parts = [
             f"{_text(event, 'timestamp', 'time')[11:23]:<12}",
@@ -76,6 +77,7 @@ class Printer:
             _text(event, "task_id", "subject"),
             *_facts(event.get("metadata")),
             "verified" if arrival.verified else "unverified" if arrival.signed else "unsigned",
+            *(["duplicate"] if _is_among(event, arrival.again) else []),
         ]
         return "  ".join(parts)
 
@@ -102,6 +104,10 @@ class Printer:
 def _text(event: dict[str, Any], *names: str) -> str:
     """Return the first of these fields that is a text and not empty, made safe for a terminal; else ``-``."""
     return next((neutral(value) for name in names if isinstance(value := event.get(name), str) and value), "-")
+
+
+def _is_among(event: dict[str, Any], events: list[dict[str, Any]]) -> bool:
+    return any(event is other for other in events)  # identity, since a request may have two equal events
 
 
 def _facts(metadata: object) -> Iterator[str]:

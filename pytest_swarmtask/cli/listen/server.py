@@ -10,6 +10,7 @@ from pytest_swarmtask.cli.listen.printer import Arrival, Printer
 from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer
 from pytest_swarmtask.core.errors import SignatureError, WebhookError
 from pytest_swarmtask.receiver import MAX_BODY, Seen, Verifier, events_in
+from pytest_swarmtask.wire.cloudevents import PING
 
 
 class Receiver:
@@ -35,8 +36,8 @@ class Receiver:
         self._seen = Seen()
         self._events = self._verified = self._refused = self._duplicates = 0
 
-    def take(self, headers: dict[str, str], body: bytes) -> int:
-        """Verify, count and print one request, and return the status to answer it with."""
+    def take(self, headers: dict[str, str], body: bytes) -> tuple[int, str]:
+        """Verify, count and print one request; return the status to answer it with, and why it is refused, or ""."""
         status: int = HTTPStatus.OK
         try:
             arrival = self._read(headers, body)
@@ -49,22 +50,25 @@ class Receiver:
             self._tally(arrival)
             if self.printer.show(arrival):
                 self.stop.set()
-        return status
+        return status, arrival.refusal
 
     def _read(self, headers: dict[str, str], body: bytes) -> Arrival:
         if self._verifier is None:
             events = events_in(body)
-            known = sum(isinstance(event.get("id"), str) and not self._seen.add(event["id"]) for event in events)
+            again = [event for event in events if isinstance(event.get("id"), str) and not self._seen.add(event["id"])]
             signed = "webhook-signature" in headers
-            return Arrival(None, signed, headers.get("webhook-id", ""), events, duplicates=known)
+            return Arrival(None, signed, headers.get("webhook-id", ""), events, again=again)
         received = self._verifier.verify(headers, body)
-        return Arrival(True, True, received.webhook_id, received.events, duplicates=received.duplicates)  # noqa: FBT003
+        # Identity, since a request may have two equal events. A ping is never new.
+        new = set(map(id, received.new))
+        again = [event for event in received.events if id(event) not in new and event.get("type") != PING]
+        return Arrival(True, True, received.webhook_id, received.events, again=again)  # noqa: FBT003
 
     def _tally(self, arrival: Arrival) -> None:
         self._events += len(arrival.events)
         self._verified += len(arrival.events) if arrival.verified else 0
         self._refused += bool(arrival.refusal)
-        self._duplicates += arrival.duplicates
+        self._duplicates += len(arrival.again)
 
     def answered(self) -> None:
         """Set `stop` if `--count` events have come. Called after the answer, so that the sender gets it."""
@@ -105,13 +109,13 @@ class ListenHandler(BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             return
-        status = receiver.take({name.lower(): value for name, value in self.headers.items()}, body)
+        status, refusal = receiver.take({name.lower(): value for name, value in self.headers.items()}, body)
         if receiver.hang:
             receiver.answered()
             receiver.stop.wait()
             self.close_connection = True
             return
-        self._answer(receiver.fail or status)
+        self._answer(receiver.fail or status, "" if receiver.fail else refusal)
         receiver.answered()
 
     def handle_expect_100(self) -> bool:
@@ -131,12 +135,16 @@ class ListenHandler(BaseHTTPRequestHandler):
         self._answer(problem or HTTPStatus.BAD_REQUEST)
         return None
 
-    def _answer(self, status: int) -> None:
+    def _answer(self, status: int, why: str = "") -> None:
+        body = f"{why}\n".encode() if why else b""
         self.send_response(status)
-        self.send_header("Content-Length", "0")
+        if body:
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
+        self.wfile.write(body)
         self.wfile.flush()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name

@@ -6,10 +6,10 @@ The command comes first: it runs and its exit code is returned even if no event 
 from __future__ import annotations
 
 import os
+from itertools import takewhile
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.facts.process import without_secrets
-from pytest_swarmtask.core.trace import traceparent
 from pytest_swarmtask.recording.recorder import get_recorder
 from pytest_swarmtask.sources.command.options import HELP, USAGE, parse
 from pytest_swarmtask.sources.command.process import Command, end_by_interrupt
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # An event has 16 KiB, which the command line shares with the last lines of standard error and the caller's metadata.
 _MAX_ARGUMENT = 500
+_SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
 _MAX_COMMAND = 4000
 
 
@@ -61,7 +62,7 @@ class CommandEvents:
 
     def traceparent(self) -> str:
         """Return the `TRACEPARENT` that makes the command's own events part of this run, below this span."""
-        return traceparent(self._recorder.trace_id, self._span_id)
+        return self._recorder.traceparent(self._span_id)
 
     def record_start(self) -> None:
         """Record the start."""
@@ -90,7 +91,8 @@ class CommandEvents:
         recorder, options = self._recorder, self._options
         try:
             metadata = recorder.redactor.metadata({**self._common, **facts, **options.metadata})
-            tail = stderr.tail(options.tail, recorder.redactor) if stderr is not None else ""
+            is_traced = _is_traced(options.command)
+            tail = stderr.tail(options.tail, recorder.redactor, is_traced=is_traced) if stderr is not None else ""
             if tail:  # added after the redactor, which would shorten it as it shortens all long texts
                 metadata.setdefault("stderr_tail", tail)
             recorder.record(
@@ -111,6 +113,14 @@ class CommandEvents:
             self._recorder.close()
         except Exception as error:  # noqa: BLE001 - as in `_record`
             self._failure = self._failure or f"{type(error).__name__}: {error}"
+
+
+def _is_traced(command: Sequence[str]) -> bool:
+    """Whether a command is a shell with the option `-x`, as with ``.SHELLFLAGS = -xc`` in a Makefile."""
+    if os.path.basename(command[0]) not in _SHELLS:
+        return False
+    options = takewhile(lambda argument: argument.startswith("-"), command[1:])
+    return any("x" in option and not option.startswith("--") for option in options)
 
 
 def _shortened(arguments: Sequence[str], redactor: Redactor) -> list[str]:

@@ -128,15 +128,24 @@ class Stderr:
             signal.signal(number, handler)
         self.close()
 
-    def tail(self, lines: int, redactor: Redactor) -> str:
-        """Return the last lines as plain text without secrets; fewer of them if they are long."""
+    def tail(self, lines: int, redactor: Redactor, *, is_traced: bool = False) -> str:
+        """Return the last lines as plain text without secrets; fewer of them if they are long.
+
+        Args:
+            lines: how many.
+            redactor: hides the secrets.
+            is_traced: whether a shell prints each command that it runs. These lines say nothing of what went wrong.
+        """
         text = _without_control(self._kept[-_KEPT:].decode("utf-8", "replace"))
         text = redactor.text(text, 2 * _KEPT)
         if len(self._kept) > _KEPT:
             text = text[_MAX_SECRET:]
         kept: list[str] = []
         size = 0
-        for line in reversed(text.rstrip().split("\n")[-lines:]):
+        found = text.rstrip().split("\n")
+        if is_traced:
+            found = [line for line in found if not (line[:1] == "+" and line.lstrip("+")[:1] == " ")]
+        for line in reversed(found[-lines:]):
             shown = line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}…"
             size += len(encode_basestring(shown).encode())
             if size > _MAX_TAIL:

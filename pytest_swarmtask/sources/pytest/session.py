@@ -266,7 +266,7 @@ class SessionCapture:
     def _record_end(self, run: TestRun) -> None:
         outcome = run.settle()
         event_type = EVENT_OF[outcome]
-        metadata = end_metadata(run, outcome, self._recorder.redactor)
+        metadata = end_metadata(run, outcome, self._recorder.redactor, self._recorder.settings.project.root)
         self._record(event_type, run.task_id, metadata, span_id=run.span_id, cleaned=True)
         self._tally.add(outcome, run)
         if event_type == "TEST_FAILED":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_swarmtask.core.outcomes import relative
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF
 
 TYPE_CHECKING = False
@@ -17,8 +18,8 @@ def start_metadata(run: TestRun) -> dict[str, Any]:
     return {"workflow": "pytest", "action": "test", "test_type": "pytest", "specific_test": run.task_id}
 
 
-def end_metadata(run: TestRun, outcome: str, redactor: Redactor) -> dict[str, Any]:
-    """Return the metadata of the event that ends a test, redacted."""
+def end_metadata(run: TestRun, outcome: str, redactor: Redactor, root: str) -> dict[str, Any]:
+    """Return the metadata of the event that ends a test, redacted. Files below `root` are named relative to it."""
     event_type = EVENT_OF[outcome]
     passed = event_type == "TEST_PASSED"
     metadata: dict[str, Any] = {"workflow": "pytest", "action": "test"}
@@ -36,13 +37,13 @@ def end_metadata(run: TestRun, outcome: str, redactor: Redactor) -> dict[str, An
         metadata["worker"] = run.worker
     metadata["attempt"] = run.attempt
     if not passed:
-        _add_failure(run, metadata, redactor)
+        _add_failure(run, metadata, redactor, root)
     return metadata
 
 
-def _add_failure(run: TestRun, metadata: dict[str, Any], redactor: Redactor) -> None:
+def _add_failure(run: TestRun, metadata: dict[str, Any], redactor: Redactor, root: str) -> None:
     if run.location is not None:
-        metadata["location"] = redactor.text(run.location)
+        metadata["location"] = redactor.text(relative(run.location, root))
     if run.failed_subtests:
         metadata["failed_subtests"] = run.failed_subtests
     if run.teardown_error is not None:

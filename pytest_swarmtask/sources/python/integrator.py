@@ -110,9 +110,13 @@ class AutomationIntegrator:
 
         Raises:
             EventTypeError: `event_type` is not an event type.
-            UsageError: `metadata` is not a mapping.
+            UsageError: `metadata` is not a mapping, or `status` is one.
         """
         name = event_type_name(event_type)
+        if isinstance(status, dict):
+            raise UsageError(
+                f"status is {type(status).__name__}, expected text; metadata comes after it: metadata={{…}}"
+            )
         if metadata is not None and not hasattr(metadata, "keys"):
             raise UsageError(f"metadata is {type(metadata).__name__}, expected a mapping such as a dict")
         event = self._pipeline.recorder.trigger(name, task_id, status, {} if metadata is None else metadata)

@@ -116,6 +116,14 @@ def test_no_secret_of_the_command_line(watched: Watched) -> None:
         assert secret not in text
 
 
+@pytest.mark.parametrize("options", [["-xc"], ["-e", "-x", "-c"]], ids=" ".join)
+def test_the_trace_of_a_shell_is_no_error_output(watched: Watched, options: list[str]) -> None:
+    """A shell that prints each command fills standard error with it; what the commands say is kept."""
+    done = watched.run("--tail", "2", "--", "sh", *options, "echo why >&2; echo + 1 >/dev/null; (false)")
+    assert done.stderr.count(b"+ ") >= 3
+    assert watched.end()["metadata"]["stderr_tail"] == "why"
+
+
 def test_a_long_command_line(watched: Watched) -> None:
     """A long command line is shortened in the event, so that other metadata fits."""
     watched.run("--", "sh", "-c", "echo why >&2; exit 1", "x" * 5000, *["argument"] * 2000)

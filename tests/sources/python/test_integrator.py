@@ -75,6 +75,9 @@ def test_wrong_calls_are_told(integrator: AutomationIntegrator, root: Path) -> N
     wrong: Any = ["a"]
     with pytest.raises(UsageError, match="metadata is list"):
         integrator.trigger_event("TASK_STARTED", metadata=wrong)
+    wrong = {"a": 1}
+    with pytest.raises(UsageError, match="status is dict, expected text; metadata comes after it: metadata="):
+        integrator.trigger_event("TASK_STARTED", "5", wrong)
     with pytest.raises(EventTypeError):
         integrator.register_handler("TASK_START", lambda *_: None)
     wrong = "no function"
