@@ -12,7 +12,7 @@ from _thread import RLock  # `threading` would cost the start of every process m
 
 from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, SHARED, Event
 from pytest_swarmtask.core.search import find_project
-from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, run_context, trace_flags, traceparent
+from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, new_trace_id, run_context, trace_flags, traceparent
 from pytest_swarmtask.journal import run_state
 from pytest_swarmtask.journal.segments import Journal
 from pytest_swarmtask.recording.settings import Settings, read_settings
@@ -61,6 +61,7 @@ class Recorder:
         "_environ",
         "_extra_metadata",
         "_flags",
+        "_has_session",
         "_ids",
         "_journal",
         "_lock",
@@ -84,6 +85,7 @@ class Recorder:
         self.settings = settings
         self.clock = Clock()
         self.trace_id, self.parent_span_id, self._around = run_context(environ)
+        self._has_session = False
         self._flags = trace_flags(environ.get("TRACEPARENT", ""))
         named = {*settings.variables, *settings.access.tokens}
         self.redactor = Redactor(environ, settings.redact_keys, settings.redact_allow, named)
@@ -325,8 +327,17 @@ class Recorder:
         key = zlib.crc32(f"{self.trace_id}|{self._around}|{problem}".encode("utf-8", "replace"))
         return run_state.is_first_to_say(self.settings.project, f"{key:08x}")
 
+    def begin_session(self) -> None:
+        """Begin a new run if this process has had a session before and no other process belongs to its run.
+
+        A notebook or a program that watches files calls `pytest.main` again and again. Each call is a run of its own.
+        """
+        if self._has_session and self._around is None:
+            self.join(new_trace_id(), None)
+        self._has_session = True
+
     def join(self, trace_id: str, parent_span_id: str | None) -> None:
-        """Become part of another run, as an xdist worker does; to be called before anything is recorded."""
+        """Become part of another run, as an xdist worker does; to be called while no span of ours is open."""
         self._journal.close()
         self.trace_id, self.parent_span_id, self._around = trace_id, parent_span_id, parent_span_id
         self._spans.join(trace_id, parent_span_id)

@@ -103,6 +103,8 @@ class SessionCapture:
             return None
         option: Any = config.option
         task_id = option.swarmtask_task_id or config.getini("swarmtask_task_id") or recorder.settings.session_task_id
+        if not nested:
+            recorder.begin_session()
         closing_line = ClosingLine(recorder, _drain_timeout(config, recorder.settings.drain_timeout))
         return cls(config, recorder, task_id, closing_line, nested=nested)
 

@@ -294,3 +294,16 @@ def test_two_roots_in_one_process(project: Suite) -> None:
         ]  # fmt: skip
         assert {event["task_id"] for event in events} == {"pytest_run", f"test_{name}.py::test_{name}", name}
     assert not (project.root / ".taskmaster").exists()
+
+
+@pytest.mark.parametrize("traceparent", ["", f"00-{'a' * 32}-{'b' * 16}-01"])
+def test_several_sessions_in_one_process(project: Suite, traceparent: str) -> None:
+    """Each `pytest.main` of a notebook is a run of its own, unless all belong to a run that something else began."""
+    project.write(test_it="def test_a(): assert 0")
+    program = "import pytest\nfor _ in range(3): pytest.main(['-q', '-p', 'no:cacheprovider'])"
+    session = project.session([sys.executable, "-c", program], clean_environ(TRACEPARENT=traceparent))
+    ends = session.of("TASK_FAILED")
+    assert [end["metadata"]["tests"] for end in ends] == [1, 1, 1]
+    assert len({end["trace_id"] for end in ends}) == (1 if traceparent else 3)
+    assert {end["parent_span_id"] for end in ends} == {"b" * 16 if traceparent else None}
+    assert session.output.count("swarmtask: 4 events") == 3
