@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.workflow import Webhook
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.core.roles import Access
+    from pytest_swarmtask.plugins.sink import SendResult
 
 
 _MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
@@ -71,7 +72,9 @@ def _check(arguments: argparse.Namespace) -> Iterator[CheckResult]:
         loaded = load(project, os.environ)
     except ConfigError as error:
         for problem in error.problems:
-            yield CheckResult("bad", f"configuration: {problem}", "until you fix it, the defaults are used")
+            yield CheckResult(
+                "bad", f"configuration: {problem}", "until you fix it, the defaults are used, and nothing is sent"
+            )
     else:
         yield from _configuration(loaded)
         access = read_settings(project, os.environ).access
@@ -146,8 +149,20 @@ def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> CheckResult:
         signed = any(os.environ.get(name) for name in webhook.secrets())
         advice = "" if signed else f"it was not signed: set {webhook.secrets()[0]} (swarmtask secret prints a new one)"
         return CheckResult("ok" if signed else "note", f"webhook {webhook.name}: accepted a test event", advice)
-    advice = "check its URL, the network and the secret; its events wait until then"
-    return CheckResult("bad", f"webhook {webhook.name}: {result.reason}", advice)
+    return CheckResult("bad", f"webhook {webhook.name}: {result.reason}", _after_refusal(result))
+
+
+def _after_refusal(result: SendResult) -> str:
+    """Return what becomes of the events of a webhook that did not accept a test event, and what to do."""
+    from pytest_swarmtask.plugins.sink import Disabled, Retry, Stopped
+
+    if isinstance(result, Retry):
+        return "its events wait, and are sent when it answers; check the network and the receiver"
+    if isinstance(result, Stopped):
+        return "its events wait until you fix it; then send them with: swarmtask flush"
+    if isinstance(result, Disabled):
+        return "its events wait; once it takes events again, send them with: swarmtask flush"
+    return "if it refuses real events, too, they become dead letters; send these again with: swarmtask replay --all"
 
 
 def _configured(webhook: Webhook, root: Path) -> CheckResult:
@@ -198,11 +213,16 @@ def _deliveries(project: Project) -> Iterator[CheckResult]:
     log = project.relay_log
     for name, endpoint in found.endpoints.items():
         text = f"{name}: {endpoint.delivered} delivered, {endpoint.waiting} waiting, {endpoint.dead} refused"
-        if endpoint.waiting or endpoint.dead:
-            reason = f" ({endpoint.state.reason})" if endpoint.state.reason else ""
-            yield CheckResult(
-                "bad", text + reason, f"send waiting events with: swarmtask flush; the relay's log is {log}"
+        advice = []
+        if endpoint.waiting:
+            advice.append("send waiting events with: swarmtask flush")
+        if endpoint.dead:
+            advice.append(
+                "list refused events with: swarmtask replay, and send them again with: swarmtask replay --all"
             )
+        if advice:
+            reason = f" ({endpoint.state.reason})" if endpoint.state.reason else ""
+            yield CheckResult("bad", text + reason, "; ".join([*advice, f"the relay's log is {log}"]))
         else:
             yield CheckResult("ok", text)
     if found.foreign:

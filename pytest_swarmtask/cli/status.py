@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -16,7 +17,7 @@ from pytest_swarmtask.cli.common import (
     say,
     survey_of,
 )
-from pytest_swarmtask.core.errors import HistoryError
+from pytest_swarmtask.core.errors import ConfigError, HistoryError, TaskManagerError
 from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS, Project
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.journal.segments import segments
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_swarmtask.cli.common import Subparsers
+    from pytest_swarmtask.config.workflow import TaskManagerConfig
     from pytest_swarmtask.history.query import Run
     from pytest_swarmtask.relay.survey import Survey
     from pytest_swarmtask.relay.triggers.firing_log import RuleSummary
@@ -54,19 +56,23 @@ def status(arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.report.terminal import print_tree
 
     project = project_of(arguments)
+    config_problems, manager = _configuration(project)
     prune(project, os.environ)
     # The history comes before the survey, which does not read again what the history has counted.
     last = _last_run(project) if segments(project.journal) else None
     found = survey_of(project)
+    unknown = _unknown_tasks(manager, project, last.marked) if manager and last else []
     with relay_database(project):
         rules, alerts = summaries(project), survey_alerts(project)
     if arguments.json:
         shown = {"trace_id": last.run.run, "spans": [span.as_json() for span in last.spans]} if last else None
         triggers = {name: rule._asdict() for name, rule in rules.items()}
         whole = {**_as_json(project, found), "triggers": triggers, **alerts.as_json(), "last_run": shown}
+        whole |= {"config_problems": config_problems, "unknown_tasks": unknown}
         print(json.dumps(whole, indent=2))
     else:
-        print("\n".join(map(neutral, [*_as_text(project, found), *_triggers(rules), *alerts.as_text()])))
+        lines = [*_as_text(project, found), *_triggers(rules), *alerts.as_text()]
+        print("\n".join(map(neutral, [*_config_lines(config_problems), *lines, *_task_lines(unknown)])))
         if last:
             print_tree(last.run.run, last.spans)
             later = later_runs(last.later, len(last.later))
@@ -76,28 +82,69 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 class _LastRun(NamedTuple):
-    """The last run with tests, its spans, and the runs since then; without any tests, the last run."""
+    """The last run with tests (or else the last run), its spans, the runs since then, and the tasks in its marks."""
 
     run: Run
     spans: list[SpanNode]
     later: list[Run]
+    marked: list[str]
 
 
 def _last_run(project: Project) -> _LastRun | None:
     """Return the last run, or None if there is none. If the history cannot be read now, say so and return None."""
+    from pytest_swarmtask.history.query import marked_tasks
     from pytest_swarmtask.history.session import query_history
     from pytest_swarmtask.report.content import last_run, runs_since
     from pytest_swarmtask.report.tree import span_tree
 
     def question(db: sqlite3.Connection) -> _LastRun | None:
         run = last_run(db)
-        return None if run is None else _LastRun(run, span_tree(db, run), runs_since(db, run))
+        return None if run is None else _LastRun(run, span_tree(db, run), runs_since(db, run), marked_tasks(db, run))
 
     try:
         return query_history(project, question, environ=os.environ, say=say)
     except HistoryError as error:
         say(str(error))
         return None
+
+
+def _configuration(project: Project) -> tuple[list[str], TaskManagerConfig | None]:
+    """Return what is wrong with the configuration, and the task manager if it has one that is enabled."""
+    from pytest_swarmtask.config.load import load
+
+    try:
+        manager = load(project, os.environ).workflow.task_integration.task_manager
+    except ConfigError as error:
+        return list(error.problems), None
+    return [], manager if manager.enabled else None
+
+
+def _config_lines(problems: list[str]) -> Iterator[str]:
+    if problems:
+        yield f"config     not valid: {problems[0]}"
+        more = f"; swarmtask doctor shows {len(problems) - 1} more" if len(problems) > 1 else ""
+        yield f"           until you fix it, the defaults are used, and nothing is sent{more}"
+
+
+def _unknown_tasks(definition: TaskManagerConfig, project: Project, marked: list[str]) -> list[str]:
+    """Return those of the marked tasks that the task manager does not know; none if it cannot be asked."""
+    from pytest_swarmtask.relay.tasks.factory import task_manager
+
+    if not marked:
+        return []
+    try:
+        with contextlib.closing(task_manager(definition, project.root, os.environ)) as manager:
+            tasks = manager.read()
+    except (TaskManagerError, ConfigError) as error:
+        say(str(error))
+        return []
+    return [] if tasks is None else [task for task in marked if task not in tasks]
+
+
+def _task_lines(unknown: list[str]) -> Iterator[str]:
+    if unknown:
+        yield f"tasks      not known to the task manager: {', '.join(unknown)}"
+        yield "           correct the marks of the tests, or add these tasks"
 
 
 def _as_json(project: Project, found: Survey) -> dict[str, Any]:
@@ -136,7 +183,7 @@ def _advice(found: Survey) -> Iterator[str]:
     elif any(endpoint.waiting for endpoint in endpoints):
         yield "           send waiting events with: swarmtask flush"
     if any(endpoint.dead for endpoint in endpoints):
-        yield "           list refused events, and send them again, with: swarmtask replay"
+        yield "           list refused events with: swarmtask replay, and send them again with: swarmtask replay --all"
     if any(endpoint.expired for endpoint in endpoints):
         yield "           expired: dead letters too old or too many to be kept (monitoring.retention)"
 

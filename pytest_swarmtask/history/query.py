@@ -377,6 +377,15 @@ def find_tests(db: sqlite3.Connection, text: str) -> list[str]:
     return [row[0] for row in db.execute(query, (text,))]
 
 
+def marked_tasks(db: sqlite3.Connection, run: Run) -> list[str]:
+    """Return the tasks of a run that tests name in their marks: those below its pytest sessions."""
+    query = """
+        SELECT DISTINCT task.name FROM span JOIN task ON task.id = span.task
+        JOIN span AS session ON session.run = span.run AND session.span_id = span.parent
+        WHERE span.run = ? AND span.kind = 'TASK' AND session.tests IS NOT NULL ORDER BY task.name"""
+    return [name for (name,) in db.execute(query, (run.key,))]
+
+
 @dataclass(frozen=True)
 class Comparison:
     """The differences between a run and another run, as node ids.

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from tests.lab import Lab, Receiver, closed_port
+from tests.lab import Lab, Receiver, closed_port, wait_until
 
 
 def findings(lab: Lab, *arguments: str, code: int, **environ: str) -> dict[str, str]:
@@ -131,6 +131,49 @@ def test_what_waits(lab: Lab) -> None:
     assert "default: 0 delivered, 2 waiting" in found["BAD"]
     assert "swarmtask flush" in found["BAD"]
     assert "relay.log" in found["BAD"]
+
+
+class TestAdvice:
+    """Who follows the advice has no problem any more."""
+
+    def test_what_waits(self, lab: Lab, receiver: Receiver) -> None:
+        receiver.answer = lambda _: 503
+        lab.record(2)
+        lab.kill()
+        assert "waiting events with: swarmtask flush" in findings(lab, "--no-ping", code=1)["BAD"]
+        receiver.answer = lambda _: 200
+        lab.run("flush")
+        assert "2 delivered, 0 waiting, 0 refused" in findings(lab, code=0)["ok"]
+
+    def test_what_was_refused(self, lab: Lab, receiver: Receiver) -> None:
+        receiver.answer = lambda _: 422
+        lab.record(2)
+        lab.wait_for_end()
+        found = findings(lab, code=1)["BAD"]
+        assert "if it refuses real events, too, they become dead letters" in found
+        assert "flush" not in found
+        receiver.answer = lambda _: 200
+        assert "send them again with: swarmtask replay --all" in found
+        lab.run("replay", "--all")
+        assert "2 delivered, 0 waiting, 0 refused" in findings(lab, code=0)["ok"]
+
+    def test_a_wrong_address(self, lab: Lab, receiver: Receiver) -> None:
+        """Nothing is buried: the events wait until the address is right."""
+        receiver.answer = lambda _: 404
+        lab.record(2)
+        wait_until(lambda: lab.status()["endpoints"]["default"]["state"]["state"] == "stopped")
+        found = findings(lab, code=1)["BAD"]
+        assert "nobody takes events at this address; correct its url" in found
+        assert "its events wait until you fix it; then send them with: swarmtask flush" in found
+        assert "0 delivered, 2 waiting, 0 refused" in found
+        receiver.answer = lambda _: 200
+        lab.run("flush")
+        assert "2 delivered, 0 waiting, 0 refused" in findings(lab, code=0)["ok"]
+
+    def test_a_secret_that_is_not_set(self, lab: Lab, receiver: Receiver) -> None:
+        found = findings(lab, code=1, AUTOMATION_SECRET_KEY="")["BAD"]
+        assert "no secret is set: set the variable that secret_env names" in found
+        assert "accepted" in findings(lab, code=0)["ok"]
 
 
 def test_what_is_no_event(lab: Lab) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 import pytest
 
 from tests.lab import Lab, Receiver, closed_port, wait_until
+from tests.relay.tasks.board import Board, subtask, task
 
 
 def nobody() -> str:
@@ -73,7 +74,7 @@ def test_status_of_what_waits(lab: Lab) -> None:
 
 def test_status_of_dead_letters(lab: Lab, receiver: Receiver) -> None:
     """Dead letters make `status` exit with 1, even if nothing is pending."""
-    receiver.answer = lambda _: 404
+    receiver.answer = lambda _: 422
     lab.record(2)
     lab.wait_for_end()
     done = lab.run("status")
@@ -101,6 +102,8 @@ def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
         "triggers": {},
         "alerts_firing": [],
         "notifications_failed": {},
+        "config_problems": [],
+        "unknown_tasks": [],
         "endpoints": {
             "default": {
                 "delivered": 3,
@@ -112,6 +115,31 @@ def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
             }
         },
     }
+
+
+def test_status_names_a_configuration_that_is_not_valid(lab: Lab) -> None:
+    """Where it is wrong, and what that means: else one wonders why nothing is sent."""
+    lab.record(1, TASKMASTER_WEBHOOK_URL="")
+    lab.file(".taskmaster/config/workflow.yaml", "task_integration: {drain_timeuot: 5, webhook: []}")
+    done = lab.run("status")
+    assert done.stdout.startswith("config     not valid: ")
+    assert "drain_timeuot" in done.stdout.splitlines()[0]
+    assert "nothing is sent; swarmtask doctor shows 1 more" in done.stdout.splitlines()[1]
+    assert len(json.loads(lab.run("status", "--json").stdout)["config_problems"]) == 2
+
+
+def test_status_names_marks_of_tasks_that_do_not_exist(lab: Lab) -> None:
+    Board(lab.root).write(task(5, subtasks=[subtask(2)]))
+    lab.file(".taskmaster/config/workflow.yaml", "task_integration: {task_manager: {enabled: true}}")
+    marks = "".join(f"@pytest.mark.task('{name}')\ndef test_{n}(): pass\n" for n, name in enumerate(["5.2", "9.9"]))
+    lab.file("test_it.py", f"import pytest\n{marks}")
+    assert lab.pytest().returncode == 0
+    assert "tasks      not known to the task manager: 9.9\n" in lab.run("status").stdout
+    assert json.loads(lab.run("status", "--json").stdout)["unknown_tasks"] == ["9.9"]
+    lab.file(".taskmaster/tasks/tasks.json", "not JSON")
+    done = lab.run("status")
+    assert "tasks.json" in done.stderr
+    assert "not known" not in done.stdout
 
 
 def test_status_counts_what_is_no_event(lab: Lab) -> None:

@@ -28,15 +28,20 @@ _STOPPING = {
     403: "it does not let this sender in: compare its secret and its rules with secret_env and headers",
     407: "the proxy wants credentials: put them into the proxy's URL in the environment",
 }
+_UNSIGNED = "the request was not signed, because no secret is set: set the variable that secret_env names, or headers"
+"""The advice for 401 and 403 if there is nothing to compare."""
+NO_ADDRESS = (404, 405)
+"""What an address answers at which nobody takes events; also a receiver may answer it to a single event."""
 
 
-def result_of(answer: Answer, count: int, where: str) -> SendResult:
+def result_of(answer: Answer, count: int, where: str, *, is_signed: bool = True) -> SendResult:
     """Return the meaning of an answer. Only its status and headers count.
 
     Args:
         answer: the answer.
         count: how many events were sent.
         where: the endpoint for messages, without secrets.
+        is_signed: whether the request had a signature or credentials.
     """
     status = answer.status
     said = f"{where} answered {_phrase(status)}"
@@ -48,10 +53,12 @@ def result_of(answer: Answer, count: int, where: str) -> SendResult:
         return Stopped(
             f"{said}, a redirect{_target(answer.headers)}; it is not followed: put the final address into url"
         )
-    return _refusal(status, count, said)
+    return _refusal(status, count, said, is_signed=is_signed)
 
 
-def _refusal(status: int, count: int, said: str) -> SendResult:
+def _refusal(status: int, count: int, said: str, *, is_signed: bool) -> SendResult:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not is_signed:
+        return Stopped(f"{said}: {_UNSIGNED}")
     if status in _STOPPING:
         return Stopped(f"{said}: {_STOPPING[status]}")
     if status == HTTPStatus.GONE:

@@ -45,6 +45,7 @@ class HttpEndpoint:
 
     Attributes:
         where: scheme and host, for messages. The path and the query of a webhook's URL may be secret.
+        status: of the last answer; None before the first one, and if the last request got none.
 
     Raises:
         ConfigError: a variable is unset, or its value cannot be used; the message does not quote the value.
@@ -57,6 +58,7 @@ class HttpEndpoint:
         self._secrets = _secrets(definition.secrets(), environ)
         self._headers = request_headers(definition.headers, environ, self._url)
         self._transport = transport(definition, self._url, environ, root)
+        self.status: int | None = None
 
     def post(self, message_id: str, content_type: str, body: bytes, count: int) -> SendResult:
         """Send one request, signed with the time of this attempt, and return the meaning of its answer.
@@ -67,6 +69,7 @@ class HttpEndpoint:
             body: the content.
             count: how many events it has.
         """
+        self.status = None
         timestamp = int(time.time())
         headers = [
             *self._headers,
@@ -82,7 +85,9 @@ class HttpEndpoint:
             return Stopped(str(error))
         except NoAnswerError as error:
             return Retry(f"{self.where}: {error}")
-        return answers.result_of(answer, count, self.where)
+        self.status = answer.status
+        is_signed = bool(self._secrets) or any(name == "authorization" for name, _ in self._headers)
+        return answers.result_of(answer, count, self.where, is_signed=is_signed)
 
     def close(self) -> None:
         """Close the connection."""

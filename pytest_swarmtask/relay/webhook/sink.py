@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.errors import ConfigError, EndpointError
 from pytest_swarmtask.core.event import EVENT_TYPES
 from pytest_swarmtask.plugins.sink import Rejected, Retry, Split, Stopped
+from pytest_swarmtask.relay.http.answers import NO_ADDRESS
 from pytest_swarmtask.relay.http.endpoint import HttpEndpoint
 from pytest_swarmtask.wire import cloudevents, formats
 
@@ -57,14 +58,31 @@ class WebhookSink:
         except Exception as error:  # noqa: BLE001 - an event that cannot be converted must not stop the others
             reason = f"cannot be written as {self._definition.format}: {error}"
             return Split(reason) if len(records) > 1 else Rejected(reason)
-        return self._post(formats.message_id(records), self._content_type, body, len(records))
+        result = self._post(formats.message_id(records), self._content_type, body, len(records))
+        if self._seems_to_be_nowhere(result):
+            # The address may be wrong, or only something that the event names may not exist: a test event tells which.
+            tested = self.ping()
+            return tested if isinstance(tested, Stopped) else result
+        return result
+
+    def _seems_to_be_nowhere(self, result: SendResult) -> bool:
+        status = self._endpoint.status if isinstance(self._endpoint, HttpEndpoint) else None
+        return status in NO_ADDRESS and isinstance(result, (Rejected, Split))
 
     def ping(self, source: str = "swarmtask") -> SendResult:
-        """Send a signed CloudEvent of the type ``dev.swarmtask.ping``, which a receiver may ignore."""
+        """Send a signed CloudEvent of the type ``dev.swarmtask.ping``, which a receiver may ignore.
+
+        An address at which nobody takes it is wrong, so the endpoint stops then.
+        """
         batch = self._definition.batch
         message_id = f"ping_{uuid.uuid4().hex}"
         body = cloudevents.ping(message_id, source, time.time(), batch=batch)
-        return self._post(message_id, formats.CLOUDEVENT_BATCH if batch else formats.CLOUDEVENT, body, 1)
+        result = self._post(message_id, formats.CLOUDEVENT_BATCH if batch else formats.CLOUDEVENT, body, 1)
+        if isinstance(result, (Rejected, Split)) and self._seems_to_be_nowhere(result):
+            return Stopped(
+                f"{result.reason} to a test event, too: nobody takes events at this address; correct its url"
+            )
+        return result
 
     def _post(self, message_id: str, content_type: str, body: bytes, count: int) -> SendResult:
         endpoint = self._endpoint

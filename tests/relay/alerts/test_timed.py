@@ -75,7 +75,7 @@ def test_an_expected_start_that_does_not_come(world: World) -> None:
 def test_deliveries_that_are_refused_or_wait(world: World) -> None:
     """A delivery alert covers only its own webhooks, and is resolved once nothing waits any more."""
     with receiving() as board:
-        board.answer = lambda _: 404
+        board.answer = lambda _: 422
         hook = {"name": "board", "url": board.url, "events": ["TASK_*"]}
         idle = {"name": "refused", "kind": "delivery", "dead_letters": 3}
         refused = {"name": "refused-board", "kind": "delivery", "dead_letters": 2, "webhooks": ["bo*"]}

@@ -278,11 +278,40 @@ class TestAnswers:
         assert isinstance(verdict, Retry)
         assert str(code) in verdict.reason
 
-    @pytest.mark.parametrize("code", [400, 402, 404, 405, 406, 409, 411, 415, 418, 422, 451, 499])
+    @pytest.mark.parametrize("code", [400, 402, 406, 409, 411, 415, 418, 422, 451, 499])
     def test_other_4xx_refuse_an_event_and_split_a_batch(self, serve: Serve, sink_to: SinkTo, code: int) -> None:
         sink = sink_to(serve(status(code)).url, batch=True)
         assert isinstance(sink.send(BATCH), Split)
         assert isinstance(sink.send(ONE), Rejected)
+
+    @pytest.mark.parametrize("code", [404, 405])
+    def test_nobody_at_the_address_stops_the_endpoint(self, serve: Serve, sink_to: SinkTo, code: int) -> None:
+        """No event is refused by a server that knows nothing of events."""
+        sink = sink_to(serve(status(code)).url, batch=True)
+        for some in (BATCH, ONE):
+            verdict = sink.send(some)
+            assert isinstance(verdict, Stopped)
+            assert verdict.reason.endswith("to a test event, too: nobody takes events at this address; correct its url")
+
+    @pytest.mark.parametrize("code", [404, 405])
+    def test_something_that_an_event_names_may_not_exist(self, serve: Serve, sink_to: SinkTo, code: int) -> None:
+        """If a test event is accepted, the address is right and the event is refused."""
+
+        def script(connection: socket.socket) -> None:
+            is_test = b"dev.swarmtask.ping" in server.requests[-1].body
+            connection.sendall(status(200 if is_test else code))
+
+        server = serve(script)
+        sink = sink_to(server.url, batch=True)
+        assert isinstance(sink.send(BATCH), Split)
+        assert isinstance(sink.send(ONE), Rejected)
+
+    @pytest.mark.parametrize("code", [401, 403])
+    def test_without_a_secret_there_is_none_to_compare(self, serve: Serve, sink_to: SinkTo, code: int) -> None:
+        verdict = sink_to(serve(status(code)).url, {}).send(ONE)
+        assert isinstance(verdict, Stopped)
+        assert "no secret is set" in verdict.reason
+        assert "compare" not in verdict.reason
 
     def test_413_splits(self, serve: Serve, sink_to: SinkTo) -> None:
         sink = sink_to(serve(status(413)).url, batch=True)
