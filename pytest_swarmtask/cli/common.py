@@ -149,8 +149,11 @@ def ask_history(arguments: argparse.Namespace, question: Callable[[sqlite3.Conne
         HistoryError: the history cannot be read now.
     """
     from pytest_swarmtask.history.session import query_history
+    from pytest_swarmtask.relay.retention import prune_if_needed
 
-    return query_history(project_of(arguments), question, environ=os.environ, say=say)
+    project = project_of(arguments)
+    prune_if_needed(project, os.environ)
+    return query_history(project, question, environ=os.environ, say=say)
 
 
 def survey_of(project: Project) -> Survey:

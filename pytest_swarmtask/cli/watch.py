@@ -52,9 +52,11 @@ def watch(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: the named run does not exist.
     """
+    from pytest_swarmtask.relay.retention import prune_if_needed
     from pytest_swarmtask.report.live.runs import RunWatcher
 
     project = project_of(arguments)
+    prune_if_needed(project, os.environ)
     watcher = RunWatcher(project, None if arguments.run is None else _find_run(project, arguments.run))
     signal.signal(signal.SIGTERM, _exit)  # the view must end, or the terminal would be left without a cursor
     try:

@@ -220,7 +220,7 @@ def _facts(start: Event, seen: float, outcomes: dict[str, int]) -> dict[str, Any
     if _is_test(start):
         facts |= {"test_passed": False, "outcome": "crashed"}
     if _is_session(start):
-        facts |= {"test_passed": False, "reason": "killed or crashed"}
+        facts |= {"test_passed": False, "reason": "killed or crashed", "partial": True}
         facts |= {"tests": sum(outcomes.values()), "counts": dict(sorted(outcomes.items()))}
     return facts
 

@@ -77,6 +77,21 @@ def prune(project: Project, environ: Mapping[str, str]) -> None:
         _remove_leftovers(project, time.time() - retention.journal_age)
 
 
+def prune_if_needed(project: Project, environ: Mapping[str, str]) -> None:
+    """Apply the retention if the journal seems to be beyond its bounds, which costs little if it is not.
+
+    Where there is no webhook there is no relay, so the commands that read the journal call this.
+    """
+    try:
+        retention = load(project, environ).workflow.monitoring.retention
+    except ConfigError:
+        return
+    processes = _processes(project)
+    is_old = bool(processes) and processes[0].last < time.time() - retention.journal_age
+    if is_old or sum(process.size for process in processes) > retention.journal_bytes:
+        prune(project, environ)
+
+
 def _processes(project: Project) -> list[_Process]:
     """Return the processes that have written a journal, sorted by their last write."""
     found: dict[tuple[str, str], list[Segment]] = {}

@@ -54,6 +54,24 @@ def shifted(lab: Lab, days: float) -> dict[str, str]:
     return {"PYTHONPATH": str(lab.root), "SHIFT": str(days * DAY)}
 
 
+@pytest.mark.parametrize("command", [["report"], ["tests", "test_it"], ["export", "--csv"], ["status"], ["watch"]])
+def test_who_reads_keeps_the_journal_within_its_bounds(lone: Lab, command: list[str]) -> None:
+    """Where no webhook is configured there is no relay, so the commands that read remove what is too old."""
+    (lone.root / "test_it.py").write_text("def test_it(): pass\n")
+    assert lone.pytest(TASKMASTER_WEBHOOK_URL="").returncode == 0
+    (old,) = lone.segments()
+    age([old], 60)
+    new = emit(lone, "new")
+    if command == ["watch"]:
+        with subprocess.Popen(lone.command(*command), cwd=lone.root, env=lone.environ, stdout=subprocess.PIPE) as watch:
+            wait_until(lambda: lone.segments() == new)
+            watch.terminate()
+    else:
+        assert lone.run(*command).returncode == 0
+        assert lone.segments() == new
+    assert "test_it" in lone.run("tests", "test_it").stdout, "the history still has it"
+
+
 @pytest.fixture
 def lone(tmp_path: Path) -> Lab:
     return Lab(tmp_path / "lone")
