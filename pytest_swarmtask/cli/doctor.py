@@ -11,6 +11,7 @@ from pytest_swarmtask import __version__
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.common import add_root, project_of, survey_of
 from pytest_swarmtask.core.errors import ConfigError, UsageError
+from pytest_swarmtask.core.facts.trust import is_untrusted
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.recording.settings import read_settings
 
@@ -111,6 +112,9 @@ def _configuration(loaded: Loaded) -> Iterator[CheckResult]:
     where = str(loaded.path) if loaded.path else "no workflow.yaml, the defaults are used"
     environment = f", environment {loaded.environment}" if loaded.environment else ""
     yield CheckResult("ok", f"configuration: {where}{environment}")
+    if loaded.path and is_untrusted(os.environ):
+        text = "the project counts as a stranger's: of its configuration only what is harmless is obeyed"
+        yield CheckResult("note", text, "if you trust it, set SWARMTASK_UNTRUSTED=0")
     if not loaded.workflow.task_integration.enabled:
         yield CheckResult("note", "task_integration.enabled is false: nothing is recorded", "set it to true to record")
     if not loaded.workflow.task_integration.webhooks:

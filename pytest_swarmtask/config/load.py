@@ -13,9 +13,11 @@ from pytest_swarmtask.config.check import check
 from pytest_swarmtask.config.consistency import check_consistency
 from pytest_swarmtask.config.rules import did_you_mean
 from pytest_swarmtask.config.tree import NOTHING, Node, Problems, join, shorten
+from pytest_swarmtask.config.untrusted import restricted
 from pytest_swarmtask.config.variables import UnsetVariableError, expand, mentions, references
 from pytest_swarmtask.config.workflow import Environment, Webhook, Workflow
 from pytest_swarmtask.config.yamlfile import parse, read_text
+from pytest_swarmtask.core.facts.trust import is_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +54,8 @@ class Loaded:
 def load(project: Project, environ: Mapping[str, str]) -> Loaded:
     """Return the configuration of a project. Without a file, that is the defaults.
 
-    All environments of the file are checked, so that a mistake in `prod` is found before somebody deploys.
+    All environments of the file are checked, so that a mistake in `prod` is found before somebody deploys. Of a
+    stranger's file, only what is harmless is in the result (see `untrusted`).
 
     Raises:
         ConfigError: the file is not valid. Each problem is one sentence with file, line, key path, what was found and
@@ -72,6 +75,8 @@ def load(project: Project, environ: Mapping[str, str]) -> Loaded:
     problems.raise_if_any()
     effective = _effective(tree, overlays.get(environment or ""))
     workflow = msgspec.convert(check(effective, Workflow, problems), Workflow)
+    if is_untrusted(environ):
+        workflow = restricted(workflow, WEBHOOK_VARIABLE)
     values = msgspec.to_builtins(workflow)
     del values["environments"]
     origins = dict(_origins(values, effective, ""))

@@ -11,6 +11,7 @@ import os
 import zlib
 
 from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.facts.trust import is_untrusted
 from pytest_swarmtask.core.fastjson import dumps, loads
 from pytest_swarmtask.core.files import only_regular, private_folder, replace_file
 from pytest_swarmtask.core.project import is_switched_off, is_under_ci
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.core.project import Project
 
-_FORMAT = 6
+_FORMAT = 7
 """The version of the compiled form. It goes up with each change, so that no version reads the form of another."""
 
 
@@ -165,7 +166,8 @@ def _key(project: Project, environ: Mapping[str, str]) -> list[Any] | None:
         return [_FORMAT]  # compiling says why the file cannot be used
     environment = environ.get("WORKFLOW_ENVIRONMENT", "")
     installation = os.stat(__file__).st_ino  # each Python environment has plug-ins of its own
-    return [_FORMAT, stat.st_mtime_ns, stat.st_size, stat.st_ino, environment, installation]
+    untrusted = is_untrusted(environ)
+    return [_FORMAT, stat.st_mtime_ns, stat.st_size, stat.st_ino, environment, installation, untrusted]
 
 
 def _cached(project: Project, key: list[Any]) -> dict[str, Any] | None:
