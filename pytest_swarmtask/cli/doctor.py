@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.core.roles import Access
     from pytest_swarmtask.plugins.sink import SendResult
+    from pytest_swarmtask.recording.settings import Settings
 
 
 _MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
@@ -78,10 +79,12 @@ def _check(arguments: argparse.Namespace) -> Iterator[CheckResult]:
             )
     else:
         yield from _configuration(loaded)
-        access = read_settings(project, os.environ).access
+        settings = read_settings(project, os.environ)
+        access = settings.access
         yield from _role(access)
         for webhook in loaded.workflow.task_integration.webhooks:
             yield _webhook(webhook.also_signed(access.secrets), root, ping=arguments.ping)
+        yield from _other_endpoints(loaded, settings)
     yield from _copied_tasks_mk(root)
     yield _journal(project)
     yield from _deliveries(project)
@@ -177,6 +180,30 @@ def _configured(webhook: Webhook, root: Path) -> CheckResult:
     except ConfigError as error:
         return CheckResult("bad", f"webhook {webhook.name}: {error}", "its events wait until you fix it")
     return CheckResult("ok", f"webhook {webhook.name}: configured")
+
+
+def _other_endpoints(loaded: Loaded, settings: Settings) -> Iterator[CheckResult]:
+    """Tell of each endpoint that is no webhook whether it gets events, and why not."""
+    from pytest_swarmtask.plugins import endpoints, registry
+
+    manager, _ = registry.plugin_manager([endpoints])
+    given, problems = endpoints.all_endpoints(manager, loaded.workflow)
+    for problem in problems:
+        yield CheckResult("bad", problem, "install another version of it, or uninstall it")
+    webhooks = {webhook.name for webhook in loaded.workflow.task_integration.webhooks}
+    for name, needs, _ in given:
+        unset = [variable for variable in needs if not os.environ.get(variable)]
+        if name in webhooks:
+            continue
+        if unset:
+            yield CheckResult("note", f"endpoint {name}: inactive", f"set {', '.join(unset)} to use it")
+        elif not loaded.path:
+            advice = "endpoints of plug-ins get events only in projects with a workflow.yaml: swarmtask init makes one"
+            yield CheckResult("note", f"endpoint {name}: inactive", advice)
+        elif name not in settings.endpoints:
+            yield CheckResult("note", f"endpoint {name}: inactive", "the role of this process does not permit it")
+        else:
+            yield CheckResult("ok", f"endpoint {name}: active")
 
 
 def _copied_tasks_mk(root: Path) -> Iterator[CheckResult]:

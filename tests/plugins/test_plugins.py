@@ -93,6 +93,17 @@ class TestTheExample:
         assert "ok   plug-in archive: swarmtask-archive 1.0, swarmtask_archive\n" in told
         assert "BAD  plug-in broken: swarmtask-broken 1.0, swarmtask_broken: ModuleNotFoundError" in told
 
+    def test_doctor_says_whether_its_endpoint_is_active(self, lab: Lab, archive: Path) -> None:
+        """And why it is not, so that nobody waits for events in vain."""
+        assert "ok   endpoint archive:file: active\n" in lab.run("doctor", "--no-ping").stdout
+        told = lab.run("doctor", "--no-ping", ARCHIVE_FILE="").stdout
+        assert "note endpoint archive:file: inactive\n     → set ARCHIVE_FILE to use it\n" in told
+        (lab.root / ".taskmaster" / "config" / "workflow.yaml").unlink()
+        assert lab.emit("BUILD_STARTED", "b")
+        assert lab.status()["endpoints"] == {}
+        told = lab.run("doctor", "--no-ping").stdout
+        assert "note endpoint archive:file: inactive\n     → endpoints of plug-ins get events only in projects" in told
+
     def test_it_is_gone_when_it_is_uninstalled(self, lab: Lab, archive: Path, folder: Path) -> None:
         """After an uninstall, the compiled configuration is renewed: new events get no metadata from the plug-in.
 
