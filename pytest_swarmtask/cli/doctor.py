@@ -228,6 +228,9 @@ def _copied_tasks_mk(root: Path) -> Iterator[CheckResult]:
 def _journal(project: Project) -> CheckResult:
     folder = Path(project.journal)
     while not folder.exists():  # the first run makes the folder
+        if folder.is_symlink():
+            text = f"journal: {folder} is a link that leads nowhere"
+            return CheckResult("bad", text, "make the folder that it names, or remove the link")
         folder = folder.parent
     if not os.access(folder, os.W_OK | os.X_OK):
         text = f"journal: {folder} cannot be written"

@@ -190,6 +190,13 @@ def test_a_journal_that_cannot_be_written(lab: Lab) -> None:
     assert "journal" in findings(lab, code=1)["BAD"]
 
 
+@pytest.mark.parametrize("target", ["nowhere", "events"], ids=["dangling", "loop"])
+def test_a_journal_that_is_a_link_to_nothing(lab: Lab, target: str) -> None:
+    lab.journal.symlink_to(target)
+    assert f"journal: {lab.journal} is a link that leads nowhere" in findings(lab, "--no-ping", code=1)["BAD"]
+    assert lab.run("emit", "TASK_STARTED", "x").returncode == 0
+
+
 def test_a_database_that_cannot_be_read(lab: Lab, receiver: Receiver) -> None:
     """A history database of a newer version is a failure, and `doctor` still checks everything else."""
     lab.emit("TASK_STARTED")
