@@ -315,5 +315,5 @@ def test_a_session_that_was_killed(project: Suite) -> None:
     project.pytest()
     lines = swarmtask(project.root, "report").stdout.splitlines()
     assert lines[0].endswith("pytest_run  failed")
-    assert "2 tests: 1 passed, 1 crashed" in lines
+    assert "2 tests, a part of the suite: 1 passed, 1 crashed" in lines
     assert "  test_it.py::test_bad  crashed" in lines

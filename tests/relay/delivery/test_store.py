@@ -283,25 +283,27 @@ def test_one_makes_it_while_another_opens_it(path: str, monkeypatch: pytest.Monk
     has_looked, is_open = threading.Event(), threading.Event()
     slow = threading.Thread(target=lambda: Store(path).close())
 
-    def exists(path: str) -> bool:
-        there = os.access(path, os.F_OK)
+    lexists = os.path.lexists
+
+    def look(path: str) -> bool:
+        there = lexists(path)
         if threading.current_thread() is slow and not has_looked.is_set():
             has_looked.set()
             is_open.wait(0.5)
         return there
 
-    monkeypatch.setattr(os.path, "exists", exists)
+    monkeypatch.setattr(os.path, "lexists", look)
     slow.start()
     assert has_looked.wait(60)
     with closing(Store(path)) as quick:
         is_open.set()
         slow.join()
         quick.settle("quick", {"a": Position(1)})
-        look = (
+        program = (
             "from pytest_swarmtask.relay.delivery.store import Store\n"
             f"s = Store({path!r}); print(*s.positions()); s.close()"
         )
-        seen = [subprocess.check_output([sys.executable, "-c", look], text=True) for _ in range(2)]
+        seen = [subprocess.check_output([sys.executable, "-c", program], text=True) for _ in range(2)]
         assert ["quick" in positions for positions in seen] == [True, True]
         assert os.path.exists(f"{path}-wal"), "the log has been removed under a connection"
 

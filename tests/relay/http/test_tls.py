@@ -218,7 +218,7 @@ def bad_files(authority: Authority) -> Authority:
 
 BAD = [
     ({"ca_file": "gone.pem"}, "ca_file", "gone.pem cannot be read: No such file"),
-    ({"ca_file": "."}, "ca_file", "cannot be read: Is a directory"),
+    ({"ca_file": "."}, "ca_file", "cannot be read: not a regular file"),
     ({"ca_file": "text.pem"}, "ca_file", "text.pem holds no certificate"),
     ({"ca_file": "empty.pem"}, "ca_file", "empty.pem holds no certificate"),
     ({"client_cert": "gone.pem"}, "client_cert", "gone.pem cannot be read: No such file"),
