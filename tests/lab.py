@@ -310,7 +310,7 @@ class ProjectFolder:
 
     def busy(self) -> bool:
         """Whether a relay is running, according to its lock."""
-        return any(locks.is_locked(str(path)) for path in Path(self.project.relay_folder).glob("*.lock"))
+        return any(locks.is_held(str(path)) for path in Path(self.project.relay_folder).glob("*.lock"))
 
     def relays(self) -> list[int]:
         """Return the process ids of this project's relays."""

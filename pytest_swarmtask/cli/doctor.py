@@ -13,6 +13,7 @@ from pytest_swarmtask.cli.common import add_root, project_of, survey_of
 from pytest_swarmtask.core.errors import ConfigError, UsageError
 from pytest_swarmtask.core.facts.trust import is_untrusted
 from pytest_swarmtask.core.text import neutral, plural
+from pytest_swarmtask.journal import locks
 from pytest_swarmtask.recording.settings import read_settings
 
 if TYPE_CHECKING:
@@ -235,6 +236,9 @@ def _journal(project: Project) -> CheckResult:
     if not os.access(folder, os.W_OK | os.X_OK):
         text = f"journal: {folder} cannot be written"
         return CheckResult("bad", text, f"this user cannot write the journal: chmod u+rwx {folder}")
+    if not locks.has_locks(str(folder)):
+        text = f"journal: the file system of {folder} has no locks, so crashes of sessions are not noticed"
+        return CheckResult("note", text, "nothing: one relay delivers at a time; if it is killed, the next waits 10 s")
     return CheckResult("ok", f"journal: {project.journal}")
 
 

@@ -76,13 +76,16 @@ class RelayLauncher:
         """
         try:
             private_folder(self._project.relay_folder)
-            lock = locks.open_locked(self._project.lock(self._relay))
+            path = self._project.lock(self._relay)
+            lock = locks.open_locked(path)
             if lock is None:
                 return True  # it is at work
             try:
                 _spawn(self._project, self._relay, lock, environ)
-            finally:
-                os.close(lock)  # the relay has a copy of the descriptor, and so the lock
+            except BaseException:
+                locks.release(path, lock)
+                raise
+            os.close(lock)  # the relay has a copy of the descriptor, and so the lock
         except Exception as error:  # noqa: BLE001 - no process, no shell, no space: the work goes on
             self._foreground = True
             self.problem = f"no relay could be started ({error}); what the end of the run does not deliver, flush does"
@@ -109,7 +112,7 @@ class RelayLauncher:
         while not self._is_settled(pending):
             if now() >= deadline:
                 return False
-            if not restarted and not locks.is_locked(self._project.lock(self._relay)):
+            if not restarted and not locks.is_held(self._project.lock(self._relay)):
                 restarted = True  # it was killed, or ended after a long time without work
                 if not self.start(environ):
                     return self._deliver(pending, max(0.0, deadline - now()), environ)

@@ -139,8 +139,7 @@ def _in_place_of_relay(project: Project, key: str | None) -> Iterator[bool]:
         yield lock is not None
     finally:
         if lock is not None:
-            os.unlink(path)
-            os.close(lock)
+            locks.release(path, lock)
 
 
 def _make_dead_letters(project: Project, routes: Routes, segment: Segment, age: float) -> None:

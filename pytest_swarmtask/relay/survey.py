@@ -88,7 +88,7 @@ def survey(project: Project, environ: Mapping[str, str]) -> Survey:
         _count_deliveries(result, segment, lines, routes, state)
     _count_letters(result, {segment.process[1] for segment in segments}, state)
     keys = {routes.relay_key(segment.route) for segment in segments}
-    result.relays = sorted(key for key in keys if key is not None and locks.is_locked(project.lock(key)))
+    result.relays = sorted(key for key in keys if key is not None and locks.is_held(project.lock(key)))
     return result
 
 

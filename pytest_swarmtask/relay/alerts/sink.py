@@ -173,7 +173,7 @@ class AlertsSink:
                 soonest = min(soonest, self._check_backlogs())
             return soonest
         finally:
-            os.close(lock)
+            locks.release(self._project.alerts_lock, lock)
 
     def _check_history(self, past: Past) -> float:
         starts = OpenStarts(past, self._environment)

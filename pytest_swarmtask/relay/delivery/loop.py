@@ -85,6 +85,7 @@ class Relay:
         self._deliveries: dict[str, Delivery] = {}
         self._progress = ProgressFile(project, self._keys)
         self._hurry = False
+        self._renewal = 0.0  # when the locks are renewed next
         self._alive_at = time.monotonic()  # when a writer was alive, or a line was new
 
     def run(self, timeout: float | None = None, watch: Callable[[int, int], None] | None = None) -> bool:
@@ -108,7 +109,9 @@ class Relay:
                 self._progress.publish(self._served.values(), self._deliveries.values())
                 if watch is not None:
                     watch(*self._totals())
-                if self._is_asked_to_yield() or (deadline is not None and time.monotonic() >= deadline):
+                if not self._keeps_locks() or self._is_asked_to_yield():
+                    break
+                if deadline is not None and time.monotonic() >= deadline:
                     break
                 done = self._is_done(awaited=timeout is not None)
                 unread = done and self.has_unread_events()
@@ -226,6 +229,14 @@ class Relay:
         settled = sum(delivery.position(name).lines for name, one in served for delivery in one.deliveries)
         return settled, sum(one.lines * len(one.deliveries) for _, one in served)
 
+    def _keeps_locks(self) -> bool:
+        """Renew the locks; return False if another process has one by now, and delivers its events."""
+        if time.monotonic() < self._renewal:
+            return True
+        self._renewal = time.monotonic() + locks.RENEWAL
+        kept = [locks.renew(self._project.lock(key), lock) for key, lock in self._locks.items()]
+        return all(kept)
+
     # -- the end -------------------------------------------------------------------------------------------------
 
     def _are_runs_over(self) -> bool:
@@ -265,10 +276,9 @@ class Relay:
             delivery.join(_STOP_TIMEOUT)  # its cursors are in the database, so nothing is lost if it does not end
         self._progress.publish(self._served.values(), self._deliveries.values())
         for key, lock in self._locks.items():
-            for path in (self._project.hurry_request(key), self._project.lock(key)):
-                with contextlib.suppress(OSError):  # it never existed, or the folder is not writable any more
-                    os.unlink(path)
-            os.close(lock)
+            with contextlib.suppress(OSError):  # it never existed, or the folder is not writable any more
+                os.unlink(self._project.hurry_request(key))
+            locks.release(self._project.lock(key), lock)
 
 
 def _can_be_left(delivery: Delivery, *, late: bool) -> bool:
