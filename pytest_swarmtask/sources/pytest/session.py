@@ -16,6 +16,7 @@ from pytest_swarmtask.recording.github_annotations import take_annotations
 from pytest_swarmtask.recording.recorder import get_recorder, set_default_project
 from pytest_swarmtask.sources.pytest.guard import never_raises, never_raises_while_waiting
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, TestRun, reason
+from pytest_swarmtask.sources.pytest.process_exit import before_exit, exit_code_of
 from pytest_swarmtask.sources.pytest.running_tests import RunningTests
 from pytest_swarmtask.sources.pytest.session_facts import SessionFacts
 from pytest_swarmtask.sources.pytest.tally import Tally
@@ -292,15 +293,16 @@ class SessionCapture:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
         """End what is still running, then record the end of the session, after all other plugins.
 
-        They come first because some of them, such as pytest-cov, change the exit code.
+        They come first because some of them, such as pytest-cov, change the exit code, and others end the process.
         """
         self._end_running_tests(session)
-        try:
-            result = yield
-        except BaseException as error:
-            self._stopped = self._stopped or f"{type(error).__name__}: {error}"
-            self._end(_exit_code_of(error, session.exitstatus))
-            raise
+        with before_exit(self._end):
+            try:
+                result = yield
+            except BaseException as error:
+                self._stopped = self._stopped or f"{type(error).__name__}: {error}"
+                self._end(exit_code_of(error, session.exitstatus))
+                raise
         self._end(session.exitstatus)
         return result
 
@@ -461,14 +463,6 @@ class SessionCapture:
 
 def _end_type(exit_code: int) -> str:
     return "TASK_FAILED" if exit_code else "TASK_COMPLETED"
-
-
-def _exit_code_of(error: BaseException, exit_status: int) -> int:
-    """Return the exit code of a process that an exception ends while the session ends, see `sys.exit`."""
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
-    code = getattr(error, "returncode", 1)  # `pytest.exit` can bring an exit code
-    return exit_status if code is None else int(code)
 
 
 def _drain_timeout(config: pytest.Config, default: float) -> float:

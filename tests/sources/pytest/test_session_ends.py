@@ -249,6 +249,41 @@ def test_broken_finish(project: Suite, statement: str, code: int) -> None:
     assert reason_of(session) == ("None" if code == 0 else {1: "tests failed"}.get(code, f"exit code {code}"))
 
 
+@pytest.mark.parametrize("where", ["pytest_sessionfinish", "pytest_terminal_summary"])
+@pytest.mark.parametrize("how", ["sys.exit", "os._exit"])
+@pytest.mark.parametrize("code", [0, 5])
+def test_another_plugin_ends_the_process(project: Suite, where: str, how: str, code: int) -> None:
+    """If a late hook ends the process, the end event is recorded, with the exit code of the process."""
+    hook = f"import os, sys\ndef {where}(): {how}({code})"
+    session = project.write(conftest=hook, test_it="def test_a(): pass\ndef test_b(): assert 0").pytest()
+    assert session.exit_code == code
+    assert session.types()[-1] == ("TASK_FAILED" if code else "TASK_COMPLETED")
+    assert session.end["metadata"]["exit_code"] == code
+    assert session.end["metadata"]["counts"] == {"failed": 1, "passed": 1}
+
+
+def test_a_process_that_a_test_ends_is_a_crash(project: Suite) -> None:
+    """If a test ends the process, the session has no end: its tests were not over."""
+    session = project.write(test_it="import os\ndef test_a(): os._exit(0)").pytest()
+    assert session.types() == ["TASK_STARTED", "TEST_STARTED"]
+
+
+def test_a_forked_child_that_ends_with_the_session(project: Suite) -> None:
+    """A child that the end of a session forks does not end the session of its parent."""
+    hook = """
+        import os
+
+        def pytest_sessionfinish():
+            pid = os.fork()
+            if not pid:
+                os._exit(7)
+            os.waitpid(pid, 0)
+    """
+    session = project.write(conftest=hook, test_it="def test_a(): pass").pytest()
+    assert session.exit_code == 0
+    assert session.types() == ["TASK_STARTED", "TEST_STARTED", "TEST_PASSED", "TASK_COMPLETED"]
+
+
 @pytest.mark.parametrize(
     ("statement", "code"),
     [
