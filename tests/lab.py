@@ -314,7 +314,7 @@ class ProjectFolder:
 
     def relays(self) -> list[int]:
         """Return the process ids of this project's relays."""
-        return [pid for pid, command in _processes() if str(self.root) in command and "relay.process" in command]
+        return [pid for pid, command in _processes() if str(self.root) in command and "run_relay" in command]
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill this project's relays, and wait until they are gone."""

@@ -156,7 +156,7 @@ class Project:
         """Return the progress that a relay published last; empty if there is none.
 
         ``segments``: name to bytes settled; ``endpoints``: name to ``state`` and ``reason``; ``runs``: trace id to
-        endpoint to ``waiting`` and ``dead``, numbers of events.
+        endpoint to ``waiting`` and ``dead``, numbers of events; ``problem``: why the relay could not work, if so.
         """
         nothing: dict[str, Any] = {"segments": {}, "endpoints": {}, "runs": {}}
         try:

@@ -13,7 +13,9 @@ import os
 import sys
 import time
 
+from pytest_swarmtask.core.fastjson import compact
 from pytest_swarmtask.core.files import open_own, private_folder, replace_file
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.journal import locks
 
@@ -24,8 +26,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
-
-    from pytest_swarmtask.core.project import Project
 
 _POLL = 0.02
 """Seconds between two looks at the relay's progress."""
@@ -46,7 +46,13 @@ _NOT_FOR_OURS = (
     "PYTHONTRACEMALLOC",
     "PYTHONPROFILEIMPORTTIME",
 )
-_MAIN = "from pytest_swarmtask.relay.process import main; main(sys.argv[1:])"
+_MAIN = "from pytest_swarmtask.recording.relay_launcher import run_relay; run_relay(sys.argv[1:])"
+_SET_PATH = (
+    "import os, sys; sys.path[0] = sys.argv.pop(1); "
+    "sys.path += [entry for entry in sys.argv.pop(1).split(os.pathsep) if entry not in ['', *sys.path]]; "
+)
+_PATH = os.pathsep.join(filter(os.path.isabs, sys.path))
+"""Where this process finds packages, before the project or its tests change that."""
 _SHELL = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
 
 
@@ -112,9 +118,14 @@ class RelayLauncher:
         while not self._is_settled(pending):
             if now() >= deadline:
                 return False
-            if not restarted and not locks.is_held(self._project.lock(self._relay)):
-                restarted = True  # it was killed, or ended after a long time without work
-                if not self.start(environ):
+            if not locks.is_held(self._project.lock(self._relay)):
+                lacking = self.progress().get("problem")
+                if lacking:
+                    self.problem = f"the relay cannot work ({lacking}), so this session delivers its events itself"
+                elif not restarted:
+                    restarted = True  # it was killed, or ended after a long time without work
+                    self._foreground = not self.start(environ)
+                if lacking or self._foreground:
                     return self._deliver(pending, max(0.0, deadline - now()), environ)
             time.sleep(_POLL)
         return True
@@ -168,9 +179,26 @@ def own_command(program: str, *arguments: str) -> list[str]:
         arguments: become ``sys.argv[1:]``.
     """
     # `-c` puts the working directory first on the path, where a project's own `email.py` would hide that of the
-    # library. So this package's parent takes its place.
+    # library. So this package's parent takes its place. The path of this process comes last: tools such as PEX, Bazel
+    # and buildout give it packages that a new interpreter would not find.
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return [sys.executable, "-c", f"import sys; sys.path[0] = sys.argv.pop(1); {program}", package_parent, *arguments]
+    return [sys.executable, "-c", _SET_PATH + program, package_parent, _PATH, *arguments]
+
+
+def run_relay(arguments: list[str]) -> None:
+    """Be the relay that `RelayLauncher` starts. It says in its progress file if a module is missing.
+
+    Args:
+        arguments: those of `relay.process.main`.
+    """
+    try:
+        from pytest_swarmtask.relay.process import main
+
+        main(arguments)
+    except ImportError as error:
+        project, relay = Project(arguments[0]), arguments[1]
+        replace_file(project.progress(relay), compact({"problem": str(error)}).encode())
+        raise
 
 
 def _spawn(project: Project, relay: str, lock: int, environ: Mapping[str, str]) -> None:

@@ -63,6 +63,8 @@ def main(arguments: Sequence[str]) -> None:
             if lock is None:
                 retention.prune(project, os.environ)
                 lock = _lock_again(relay, project, key)  # events may have come during that
+    except ImportError:
+        raise  # `run_relay` tells it to who waits, and may have what is missing
     except Exception:  # noqa: BLE001 - it is logged
         _log.exception("the relay ends: the next one, or `swarmtask flush`, goes on where it stopped")
         sys.exit(1)
