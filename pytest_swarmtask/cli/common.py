@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.files import mode_of, replace_file
 from pytest_swarmtask.core.project import Project
-from pytest_swarmtask.core.search import find_project
+from pytest_swarmtask.core.search import find_project, working_directory
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.core.timestamps import local_time
 
@@ -136,7 +136,7 @@ def project_of(arguments: argparse.Namespace) -> Project:
         raise UsageError(f"--root {arguments.root}: there is no such folder")
     if arguments.root is not None:
         return Project(os.path.abspath(arguments.root))
-    project = find_project(os.getcwd(), os.environ)
+    project = find_project(working_directory(os.environ), os.environ)
     if project.refusal:
         raise UsageError(f"{project.refusal}; or name another one with --root")
     return project

@@ -60,6 +60,23 @@ def find_project(
     return Project(root, notice=notice, refusal=_why_no_project(root, environ))
 
 
+def working_directory(environ: Mapping[str, str]) -> str:
+    """Return the working directory; if it was removed, the nearest folder above it that still exists.
+
+    The shell's `PWD` tells where it was, unless the process has changed its directory since. Then it is `/`, which is
+    no project.
+    """
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        folder = environ.get("PWD", "")
+    if not os.path.isabs(folder) or os.path.exists(folder):
+        return os.path.sep
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
 def _upwards(start: str) -> Iterator[str]:
     """Yield a folder and those above it, up to the home folder or the edge of the file system."""
     home = _home()

@@ -11,7 +11,7 @@ import zlib
 from _thread import RLock  # `threading` would cost the start of every process more than is needed of it
 
 from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, SHARED, Event
-from pytest_swarmtask.core.search import find_project
+from pytest_swarmtask.core.search import find_project, working_directory
 from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, new_trace_id, run_context, trace_flags, traceparent
 from pytest_swarmtask.journal import run_state
 from pytest_swarmtask.journal.segments import Journal
@@ -447,7 +447,7 @@ def get_recorder(project: Project | None = None, otherwise: str | None = None) -
     """
     if project is None:
         if not _default:
-            _default.append(find_project(os.getcwd(), os.environ, otherwise))
+            _default.append(find_project(working_directory(os.environ), os.environ, otherwise))
         project = _default[0]
     with making:
         known = _recorders.get(project)

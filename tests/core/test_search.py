@@ -206,3 +206,33 @@ def test_triggers_of_a_stranger_do_not_run(lab: Lab) -> None:
     assert len(read_events(victim)) == 4
     assert not (planted / "ran").exists()
     assert not (planted / ".taskmaster" / "events").exists()
+
+
+# -- a working directory that was removed ------------------------------------------------------------------------------
+
+
+def in_removed(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours in a folder that was removed."""
+    folder.mkdir(parents=True)
+    command = 'cd "$0" && rmdir "$0" && exec "$@"'
+    ours = [sys.executable, "-m", "pytest_swarmtask", *arguments]
+    return subprocess.run(
+        ["sh", "-c", command, str(folder), *ours], env=clean_environ(), capture_output=True, text=True, check=False
+    )
+
+
+def test_a_removed_folder_in_a_project(inner: Path) -> None:
+    """In a folder that was removed, commands belong to the project that it was in."""
+    plant(inner)
+    assert in_removed(inner / "gone", "run", "--", "true").returncode == 0
+    assert [event["event_type"] for event in read_events(inner)] == ["TASK_STARTED", "TASK_COMPLETED"]
+    assert "2 events in 1 run" in in_removed(inner / "gone", "status").stdout
+
+
+def test_a_removed_folder_without_a_project(monkeypatch: pytest.MonkeyPatch, inner: Path) -> None:
+    """If nothing tells where the removed folder was, there is no project."""
+    monkeypatch.chdir(inner)
+    inner.rmdir()
+    for environ in ({}, {"PWD": "relative"}, {"PWD": str(inner.parent)}):  # the last is of another folder
+        assert search.working_directory(environ) == "/"
+    assert search.working_directory({"PWD": str(inner)}) == str(inner.parent)

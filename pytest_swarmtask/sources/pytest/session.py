@@ -94,7 +94,8 @@ class SessionCapture:
         nested = "PYTEST_CURRENT_TEST" in os.environ
         # Each session has a project of its own: one process may run several, and a test one inside of its own session.
         rootpath = str(config.rootpath)
-        project = find_project(os.getcwd(), os.environ, rootpath, stop=rootpath if config.inipath else None)
+        start = str(config.invocation_params.dir)  # a conftest may have changed or removed the working directory
+        project = find_project(start, os.environ, rootpath, stop=rootpath if config.inipath else None)
         if project.refusal:
             raise ConfigError(project.refusal)
         recorder = get_recorder(project)

@@ -383,6 +383,20 @@ def test_foreign_marker_of_our_name(project: Suite, xdist: tuple[str, ...]) -> N
     assert session.of("TASK_STARTED") == [session.start]
 
 
+def test_a_working_directory_that_is_gone(project: Suite) -> None:
+    """A session whose conftest has removed its working directory is recorded for the project that it began in."""
+    hook = """
+        import os, tempfile
+
+        def pytest_configure():
+            os.chdir(tempfile.mkdtemp())
+            os.rmdir(os.getcwd())
+    """
+    report = project.root / "junit.xml"
+    session = project.write(conftest=hook, test_it="def test_a(): pass").pytest(f"--junit-xml={report}")
+    assert session.types() == ["TASK_STARTED", "TEST_STARTED", "TEST_PASSED", "TASK_COMPLETED"], session.output
+
+
 def test_recording_that_cannot_begin(project: Suite) -> None:
     """If the plugin cannot start because of a conftest, the session runs normally and the header shows the reason."""
     hook = "import os\ndef refuse(count): raise AssertionError('the suite forbids this')\nos.urandom = refuse"
