@@ -54,9 +54,12 @@ endif
 TASKS_QUIET ?=
 
 # All events below one make belong to one run. TRACEPARENT (W3C Trace Context) passes the run on. If it is not set, this make starts the run. A
-# parent id that begins with zeros is not a real span: it only distinguishes this make from others.
+# parent id that begins with zeros is not a real span: it only distinguishes this make from others. Where /proc tells, the ids follow from the
+# process: its number, start and namespace, and the start of the machine. So they stay when make starts itself anew, having remade a makefile.
 ifndef TRACEPARENT
-export TRACEPARENT := $(shell od -An -v -N20 -tx1 /dev/urandom 2>/dev/null | tr -d ' \n' | sed 's/^.\{32\}/00-&-00000000/;s/$$/-01/')
+export TRACEPARENT := $(shell { set -f; set -- $$PPID $$(readlink /proc/$$PPID/ns/pid && sed 's/^.*(.*) //' /proc/sys/kernel/random/boot_id \
+  /proc/$$PPID/stat); [ "$${23}" ] && echo "$$1 $$2 $$3 $${23}" | sha1sum || od -An -v -N20 -tx1 /dev/urandom | tr -d ' \n'; } 2>/dev/null | \
+  sed 's/^\(.\{32\}\)\(.\{8\}\).*/00-\1-00000000\2-01/')
 endif
 
 task-event = $(if $(tasks-idle),:,$(call tasks-emit,$(call tasks-arguments,$(1),$(value 2),$(tasks-metadata))))

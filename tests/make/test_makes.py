@@ -181,6 +181,33 @@ def test_a_second_include(project: MakeProject) -> None:
     assert sorted(project.told()) == sorted(ended("make_build", "BUILD") + ended("all"))
 
 
+REMADE = """include tasks.mk
+all: ; @$(call task-run,$@,echo $(X))
+part.mk: ; @$(call build-run,$@,echo X=made > $@)
+-include part.mk
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/ns/pid"), reason="only Linux tells what makes two processes differ")
+def test_a_makefile_that_is_remade(project: MakeProject) -> None:
+    """make starts itself anew after it has remade a makefile, and still it is one run; a second make is another run."""
+    project.write(REMADE)
+    assert project.make().stdout == "made\n"
+    assert sorted(project.told()) == sorted([*ended("part.mk", "BUILD"), *ended("all")])
+    assert len({event["trace_id"] for event in project.events()}) == 1
+    project.make()
+    assert len({event["trace_id"] for event in project.events()}) == 2
+
+
+def test_a_system_that_tells_nothing_of_processes(project: MakeProject) -> None:
+    """Without /proc, the id of each run is random."""
+    project.write("include tasks.mk\nall: ; @echo $$TRACEPARENT\n")
+    project.file("bin/readlink", "#!/bin/sh\nexit 1\n", 0o755)
+    said = [project.make(PATH=f"{project.root}/bin:{os.environ['PATH']}").stdout for _ in range(2)]
+    assert said[0] != said[1]
+    assert all(re.fullmatch(r"00-[0-9a-f]{32}-00000000[0-9a-f]{8}-01\n", text) for text in said)
+
+
 def test_what_a_bare_export_passes_on(project: MakeProject) -> None:
     """With a bare `export` above it, a sub-make keeps its own targets, and finds the Python of the make above."""
     project.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', "bin/python")
