@@ -11,8 +11,10 @@ import os
 
 import pytest
 
-# Imported before a test can patch `os` and `time`: these modules bind functions that start processes and tell time.
+# Imported before a project can change `sys.path`, or a test can patch `os` and `time`: these modules remember where
+# packages are found, and bind functions that start processes and tell time.
 import pytest_swarmtask.core.facts.git
+import pytest_swarmtask.core.sys_path
 import pytest_swarmtask.core.trace  # noqa: F401
 from pytest_swarmtask.core.errors import ConfigError
 

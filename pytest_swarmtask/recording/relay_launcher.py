@@ -13,6 +13,7 @@ import os
 import sys
 import time
 
+from pytest_swarmtask.core import sys_path
 from pytest_swarmtask.core.fastjson import compact
 from pytest_swarmtask.core.files import open_own, private_folder, replace_file
 from pytest_swarmtask.core.project import Project
@@ -51,8 +52,6 @@ _SET_PATH = (
     "import os, sys; sys.path[0] = sys.argv.pop(1); "
     "sys.path += [entry for entry in sys.argv.pop(1).split(os.pathsep) if entry not in ['', *sys.path]]; "
 )
-_PATH = os.pathsep.join(filter(os.path.isabs, sys.path))
-"""Where this process finds packages, before the project or its tests change that."""
 _SHELL = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
 
 
@@ -182,7 +181,7 @@ def own_command(program: str, *arguments: str) -> list[str]:
     # library. So this package's parent takes its place. The path of this process comes last: tools such as PEX, Bazel
     # and buildout give it packages that a new interpreter would not find.
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return [sys.executable, "-c", _SET_PATH + program, package_parent, _PATH, *arguments]
+    return [sys.executable, "-c", _SET_PATH + program, package_parent, os.pathsep.join(sys_path.AT_START), *arguments]
 
 
 def run_relay(arguments: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import venv
 from pathlib import Path
 
@@ -17,7 +18,7 @@ RUN = f"""
 import sys
 sys.path[:0] = {[str(REPOSITORY), str(PACKAGES)]}
 import pytest
-from pytest_swarmtask.recording import relay_launcher
+from pytest_swarmtask.core import sys_path
 {{extra}}
 sys.exit(pytest.main(["-q", *{UNRELATED}]))
 """
@@ -57,7 +58,28 @@ def test_packages_on_the_path_of_the_session(lab: Lab, receiver: Receiver, bare:
 
 def test_packages_that_no_path_names(lab: Lab, receiver: Receiver, bare: Path) -> None:
     """Where the relay lacks a module, the session delivers itself, and a line names the module."""
-    printed = session(lab, bare, extra="relay_launcher._PATH = ''")
+    printed = session(lab, bare, extra="sys_path.AT_START.clear()")
     expected = r"warning: the relay cannot work \(No module named '\w+'\), so this session delivers its events itself"
     assert re.search(expected, printed), printed
     assert receiver.ids == lab.ids()
+
+
+def test_modules_of_the_project_are_not_ours(lab: Lab, receiver: Receiver) -> None:
+    """A module of the project never takes the place of one that the system lacks, such as `msvcrt`."""
+    lab.file("conftest.py", "")
+    lab.file("msvcrt.py", "raise RuntimeError('not for you')\n")
+    lab.file("test_it.py", "import sys\ndef test_it(): assert sys.path[0] == sys.argv[-1]\n")
+    program = [sys.executable, str(Path(sys.executable).with_name("pytest"))]
+    done = lab._run([*program, "-q", "--swarmtask-report=report.html", *UNRELATED, str(lab.root)], {})
+    assert (done.returncode, lab.log()) == (0, ""), done.stdout
+    assert receiver.ids == lab.ids()
+    assert (lab.root / "report.html").exists()
+
+
+def test_the_working_directory_is_not_handed_down(lab: Lab) -> None:
+    """`python -m pytest` has it on its path."""
+    program = "from pytest_swarmtask.core import sys_path; print(*sys_path.AT_START, sep='\\n')"
+    listed = lab.python(program, PYTHONPATH=f"{lab.root}:{lab.root / 'lib'}:relative").stdout.splitlines()
+    assert str(lab.root / "lib") in listed
+    assert str(lab.root) not in listed
+    assert all(Path(entry).is_absolute() for entry in listed)
