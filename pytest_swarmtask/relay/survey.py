@@ -79,7 +79,7 @@ def survey(project: Project, environ: Mapping[str, str]) -> Survey:
         sqlite3.Error: the relay's database cannot be read.
     """
     known = segment_counts(project)
-    orphans.close_orphaned_spans(project, _maybe_open(project, known))
+    orphans.close_orphaned_spans(project)
     routes, state = Routes(project, environ), read_delivery_state(project)
     result = Survey(endpoints={name: EndpointSurvey(one) for name, one in state.states.items()})
     segments = journals.segments(project.journal)
@@ -90,23 +90,6 @@ def survey(project: Project, environ: Mapping[str, str]) -> Survey:
     keys = {routes.relay_key(segment.route) for segment in segments}
     result.relays = sorted(key for key in keys if key is not None and locks.is_locked(project.lock(key)))
     return result
-
-
-def _maybe_open(project: Project, known: Mapping[str, SegmentCounts]) -> set[str]:
-    """Return the segments that may have a span that is not closed."""
-    sizes = {segment.name: _size(project.segment(segment.name)) for segment in journals.segments(project.journal)}
-    return {name for name, size in sizes.items() if name not in known or not _is_closed(known[name], size)}
-
-
-def _is_closed(known: SegmentCounts, size: int) -> bool:
-    return known.closed and known.offset == size
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0  # removed meanwhile
 
 
 def _count_lines(result: Survey, path: str, known: SegmentCounts) -> int:
