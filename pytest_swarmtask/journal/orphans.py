@@ -20,7 +20,7 @@ import re
 import stat
 import sys
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import MAX_EVENT, SHARED, Event
@@ -32,7 +32,7 @@ from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.decode import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pytest_swarmtask.core.project import Project
 
@@ -202,66 +202,70 @@ def _add_outcomes(counts: Counts, paths: Iterable[str]) -> None:
 # -- the events ----------------------------------------------------------------------------------------------------
 
 
+class _Death(NamedTuple):
+    """What the end events of one process have in common.
+
+    Attributes:
+        now: the timestamp of these events.
+        seen: when the process was last seen, in seconds since the epoch.
+        facts: metadata.
+    """
+
+    now: str
+    seen: float
+    facts: dict[str, Any]
+
+
+def _death(seen: float, earlier: bytes) -> _Death:
+    """Return the death of a process that has last written at a time, unless an earlier reader has told it already."""
+    with contextlib.suppress(JournalError, KeyError, TypeError, ValueError):  # there is no such event
+        seen = seconds_of(decode(earlier).metadata["last_seen"])
+    now, last_seen = Clock().timestamp(), Clock().timestamp(seen)
+    error = f"the process was killed or crashed: it died without a word, last seen at {last_seen}"
+    return _Death(now, seen, {"timestamp": now, "success": False, "error": error, "last_seen": last_seen})
+
+
 def _ends(paths: Sequence[str], seen: float) -> Iterator[bytes]:
     """Yield the lines of the end events that are missing, inner spans first."""
     spans, earlier = _scan(paths)
     levels, counts = _inside_first(spans, paths)
-    if not levels:
-        return
     del spans
-    _add_outcomes(counts, paths)
-    with contextlib.suppress(JournalError, KeyError, TypeError, ValueError):  # there is none
-        seen = seconds_of(decode(earlier).metadata["last_seen"])  # a reader that was killed has written after that
-    for line in _lines_at(itertools.chain.from_iterable(levels), paths):
-        with contextlib.suppress(JournalError):
-            start = decode(line)
-            yield _end_of(start, seen, counts.get(start.span_id, {}))
+    if levels:
+        _add_outcomes(counts, paths)
+        death = _death(seen, earlier)
+        for line in _lines_at(itertools.chain.from_iterable(levels), paths):
+            with contextlib.suppress(JournalError):
+                start = decode(line)
+                yield _end_of(start, death, counts.get(start.span_id, {}))
 
 
-def _end_of(start: Event, seen: float, outcomes: dict[str, int]) -> bytes:
-    timestamp = Clock().timestamp()
-    repeated = {key: value for key, value in start.metadata.items() if not _is_session(start) or key in _OF_SESSIONS}
-    facts = {"timestamp": timestamp, **_facts(start, seen, outcomes)}
+def _end_of(start: Event, death: _Death, outcomes: Mapping[str, int]) -> bytes:
+    kind = start.event_type.partition("_")[0]
+    brief = {key: start.metadata[key] for key in _OF_SESSIONS if key in start.metadata}
+    facts = dict(death.facts)
+    # It lasts until the process was last seen, not until now: the end event may be written much later.
+    with contextlib.suppress(ValueError):
+        facts["duration"] = round(max(0.0, death.seen - seconds_of(start.timestamp)), 6)
+    if kind == "TEST":
+        facts |= {"test_passed": False, "outcome": "crashed"}
+    is_session = start.metadata.get("action") == "session"
+    if is_session:
+        facts |= {"test_passed": False, "reason": "killed or crashed", "partial": True}
+        facts |= {"tests": sum(outcomes.values()), "counts": dict(sorted(outcomes.items()))}
     event = Event(
         start.id + _SUFFIX,
-        f"{start.event_type.partition('_')[0]}_FAILED",
+        f"{kind}_FAILED",
         start.task_id,
         "failed",
-        timestamp,
+        death.now,
         start.source,
         start.trace_id,
         start.span_id,
         start.parent_span_id,
-        {**repeated, **facts},
+        {**(brief if is_session else start.metadata), **facts},
     )
     line = event.encode()
     if len(line) > MAX_EVENT:  # the start event was nearly as long as an event may be
-        event.metadata = {key: repeated[key] for key in _OF_SESSIONS if key in repeated} | facts
+        event.metadata = {**brief, **facts}
         line = event.encode()
     return line
-
-
-def _facts(start: Event, seen: float, outcomes: dict[str, int]) -> dict[str, Any]:
-    """Return what is known of the end of a span whose process has died.
-
-    The duration lasts until the process was last seen, not until now: the end event may be written much later.
-    """
-    last_seen = Clock().timestamp(seen)
-    error = f"the process was killed or crashed: it died without a word, last seen at {last_seen}"
-    facts: dict[str, Any] = {"success": False, "error": error, "last_seen": last_seen}
-    with contextlib.suppress(ValueError):
-        facts["duration"] = round(max(0.0, seen - seconds_of(start.timestamp)), 6)
-    if _is_test(start):
-        facts |= {"test_passed": False, "outcome": "crashed"}
-    if _is_session(start):
-        facts |= {"test_passed": False, "reason": "killed or crashed", "partial": True}
-        facts |= {"tests": sum(outcomes.values()), "counts": dict(sorted(outcomes.items()))}
-    return facts
-
-
-def _is_test(event: Event) -> bool:
-    return event.event_type.startswith("TEST_")
-
-
-def _is_session(event: Event) -> bool:
-    return event.metadata.get("action") == "session"

@@ -68,7 +68,7 @@ class SegmentWatcher:
         return live
 
     def is_final(self, name: str) -> bool:
-        """Whether nothing more will be written to a segment: its writer has let go of it, and its open spans are closed.
+        """Whether nothing more will be written to a segment: its writer has let go of it, and its spans are closed.
 
         Ask before reading the segment: what is read after the answer yes includes its last line.
         """
