@@ -95,13 +95,16 @@ def survey(project: Project, environ: Mapping[str, str]) -> Survey:
 def _count_lines(result: Survey, path: str, known: SegmentCounts) -> int:
     """Count the lines of a segment into the survey, and return how many there are. Known lines are not read."""
     try:
-        if known.offset > os.stat(path).st_size or not journals.begins_line(path, known.offset):
+        size = os.stat(path).st_size
+        if known.offset > size or not (known.offset == size or journals.begins_line(path, known.offset)):
             known = SegmentCounts()  # another file than the one that the history has counted
     except OSError:
         return 0  # removed meanwhile
     result.events += known.events
     result.foreign += known.foreign
     lines, end = known.events + known.foreign, known.offset
+    if end == size:
+        return lines
     try:
         for line, after in journals.read(path, end):
             lines, end = lines + 1, after
