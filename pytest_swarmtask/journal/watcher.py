@@ -62,7 +62,7 @@ class SegmentWatcher:
 
     def is_live(self, name: str) -> bool:
         """Whether the writer of a segment still holds its lock; to be asked until the segment is final."""
-        live = locks.is_locked(self._project.segment(name))
+        live = name not in self._released and locks.is_locked(self._project.segment(name))
         if not live:
             self._released.setdefault(name, time.monotonic())
         return live
