@@ -80,7 +80,7 @@ class SegmentWatcher:
         Writers that still hold another segment live on, and are left alone. The segments are final then.
         """
         now = time.monotonic()
-        due = [name for name, at in self._released.items() if now - at >= self._timing.dead_after]
+        due = {name for name, at in self._released.items() if now - at >= self._timing.dead_after}
         if due:
             close_orphaned_spans(self._project, due)
         for name in due:

@@ -24,7 +24,7 @@ for command in {commands}:
 @pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_for_the_owner_alone(lab: Lab, receiver: Receiver, umask: int) -> None:
-    """After pytest, `emit`, `run`, delivery and readers, our folders are 0700, our files 0600, finished segments 0400."""
+    """After pytest, `emit`, `run`, delivery and readers, our folders are 0700, files 0600, finished segments 0400."""
     (lab.root / "test_one.py").write_text("def test_one():\n    pass\n")
     os.rmdir(lab.root / ".taskmaster")  # we then create the folder ourselves
     (lab.root / ".git").mkdir()

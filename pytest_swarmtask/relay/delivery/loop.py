@@ -162,7 +162,7 @@ class Relay:
         """Return the segments that are live or have pending events: a relay does not serve the whole past."""
         # Asked before looking for pending events, so that the last lines of a dead writer are found.
         kept = {segment.name for segment in segments if self._is_live(segment)}
-        dead = [segment.name for segment in segments if segment.name not in kept and self._is_recent(segment.name)]
+        dead = {segment.name for segment in segments if segment.name not in kept and self._is_recent(segment.name)}
         close_orphaned_spans(self._project, dead)
         kept.update(segment.name for segment in pending_segments(self._project, self._routes))
         return [segment for segment in segments if segment.name in kept]
