@@ -31,7 +31,7 @@ from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.decode import decode, decode_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_swarmtask.core.project import Project
 
@@ -54,7 +54,7 @@ _OF_SESSIONS = ("workflow", "action", "test_type", "coverage", CAUSED_BY)
 """Metadata that the end of a session repeats of its start, which has all facts of the run. Other ends repeat all."""
 
 
-def close_orphaned_spans(project: Project, among: Set[str] | None = None) -> None:
+def close_orphaned_spans(project: Project, among: set[str] | None = None) -> None:
     """Write the missing end events of dead processes.
 
     If they cannot be written now, the next reader will try. The journal of another user is left to its owner.

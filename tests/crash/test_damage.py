@@ -114,7 +114,7 @@ def test_flipped_bits_in_segments(lab: Lab, receiver: Receiver) -> None:
         assert {Event.decode(line).id for line in content.split(b"\n")[:-1] if line in intact} <= arrived
     assert {event.id for path in lab.segments() for event in events_of(path)} == arrived
     found = lab.status()
-    damaged = sum(content.count(b"\n") - len(events_of(path)) for path, content in made)
+    damaged = sum(path.read_bytes().count(b"\n") - len(events_of(path)) for path, _ in made)
     assert found["foreign"] == damaged > 0
     assert found["endpoints"]["hook"]["waiting"] == 0
 
