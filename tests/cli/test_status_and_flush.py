@@ -160,6 +160,7 @@ def test_status_counts_only_what_is_new(lab: Lab) -> None:
 
     def counts() -> tuple[int, int]:
         found = lab.status()
+        segment.chmod(0o600)
         return found["events"], found["foreign"]
 
     assert counts() == (2, 0)
