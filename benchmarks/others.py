@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +17,15 @@ from benchmarks.measure import Command, Row, Run, added, ratios, run, turns
 from benchmarks.place import OURS, Place, pytest, receiver, suite
 from pytest_swarmtask import recipe
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.trace import Ids
+from pytest_swarmtask.journal.orphans import close_orphaned_spans
 from pytest_swarmtask.journal.segments import route_of
 from scripts import lab
 
 BARE = "python -c pass"
 _MAKE = {"TRACEPARENT": "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000deadbeef-01"}
+_STARTED = "2026-01-31T10:15:00.123Z"
 _WORKFLOW = "task_integration:\n  metadata: {team: core}\n"
 
 
@@ -112,7 +117,7 @@ class Outgoing:
 
 
 def _line(number: int, trace: str) -> bytes:
-    at, test = "2026-01-31T10:15:00.123Z", f"tests/unit/test_module_{number // 100}.py::test_{number}"
+    at, test = _STARTED, f"tests/unit/test_module_{number // 100}.py::test_{number}"
     about = {"timestamp": at, "workflow": "pytest", "action": "test", "success": True, "duration": 0.000123}
     about |= {"test_type": "pytest", "specific_test": test, "test_passed": True, "outcome": "passed", "attempt": 1}
     ids = (f"{trace[16:]}-{number}", trace, f"{number + 1:016x}", f"{1:016x}")
@@ -154,6 +159,10 @@ def growth(place: Place) -> Iterator[Row]:
             found, steps = histories.steps(Path(name), events)
         seconds.append(steps[0].seconds / found)
     yield from _straight("an event of the history", seconds)
+    yield from _straight("a dead process", [_closed(place, count, 1) for count in (100, 1_000, 10_000)])
+    yield from _straight(
+        "an open span of a dead process", [_closed(place, 1, count) for count in (1_000, 10_000, 100_000)]
+    )
 
 
 def _growing_session(place: Place) -> Iterator[Row]:
@@ -180,6 +189,23 @@ def _delivered(place: Place, events: int) -> float:
     with receiver("ok") as url:
         start = min(run(Outgoing(idle, batch=True).flush(url), idle).cpu for _ in range(1))
         return max(1e-9, run(journal.flush(url), folder).cpu - start)
+
+
+def _closed(place: Place, processes: int, spans: int) -> float:
+    """Return the seconds for each open span of dead processes, with this many spans each, until it is closed."""
+    folder = place.project(f"dead-{processes}-{spans}")
+    journal = folder / ".taskmaster" / "events"
+    journal.mkdir(parents=True)
+    for number in range(processes):
+        trace, ids = f"{number + 1:032x}", Ids()
+        lines = [
+            Event(ids.event(), "TASK_STARTED", "t", "started", _STARTED, "bench", trace, ids.span(), None, {}).encode()
+            for _ in range(spans)
+        ]
+        (journal / f"20260131T101500123-{trace}-{ids.writer}-local.jsonl").write_bytes(b"".join(lines))
+    began = time.perf_counter()
+    close_orphaned_spans(Project(str(folder)))
+    return (time.perf_counter() - began) / processes / spans
 
 
 def _straight(what: str, each: list[float]) -> Iterator[Row]:

@@ -128,7 +128,7 @@ class Event:
         """Return the journal line: compact JSON in UTF-8 with a newline.
 
         The fields are joined by hand, in a fixed order: this runs twice for every test, and a JSON encoder would take
-        longer. Readers rely on the order, too (`journal.orphans`).
+        longer.
 
         Raises:
             ValueError, TypeError, RecursionError, UnicodeEncodeError: a value that JSON cannot carry.

@@ -1,7 +1,6 @@
 """Files that are written whole or not at all, and folders that only their owner can read.
 
 `only_regular` opens what others may have put in place of a file. `replace_file` is the one way to write a whole file.
-Only `journal.orphans` writes in its own way: there the first of several writers wins, while here the last one does.
 """
 
 from __future__ import annotations

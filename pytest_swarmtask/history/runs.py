@@ -68,18 +68,16 @@ def refresh(db: sqlite3.Connection) -> None:
 
 def _refresh(db: sqlite3.Connection, run: int) -> None:
     started, latest, teardown_errors = db.execute(_TIMES, (run,)).fetchone()
-    roots = db.execute(_ROOTS, (run,)).fetchall()
-    has_ended = all(ended is not None for _, ended, _, _ in roots)
+    names, command, has_ended, has_failed = _roots(db, run)
     ended = latest if has_ended else None
-    outcome = "failed" if any(failed for _, _, failed, _ in roots) else "completed" if has_ended else "unfinished"
-    command = next((command for _, _, _, command in roots if command), None)
+    outcome = "failed" if has_failed else "completed" if has_ended else "unfinished"
     query = "SELECT status, count(*) FROM span WHERE run = ? AND kind = 'TEST' GROUP BY status"
     counts = dict(db.execute(query, (run,)).fetchall())
     numbers = [counts.get(status, 0) for status in _COLUMNS]
     sessions = db.execute(_SESSIONS, (run,)).fetchall()
     partial = any(is_partial for is_partial, _, _ in sessions)
     values = (
-        *(started, ended, ended, started, outcome, _names(roots), command),
+        *(started, ended, ended, started, outcome, names, command),
         *(partial, _scope(db, run, sessions, partial=partial) if sum(numbers) else None, _testing(sessions)),
         *(int(teardown_errors), sum(numbers)),
     )
@@ -102,6 +100,15 @@ def _testing(sessions: list[_Session]) -> float | None:
     return sum(known) if known else None
 
 
-def _names(roots: list[tuple[str, str | None, int, str | None]]) -> str:
-    names = list(dict.fromkeys(name for name, _, _, _ in roots if name))
-    return ", ".join(names[:_MOST_ROOTS]) + (", …" if len(names) > _MOST_ROOTS else "")
+def _roots(db: sqlite3.Connection, run: int) -> tuple[str, str | None, bool, bool]:
+    """Return of the outermost spans: names, the first command, whether all have ended, and whether one has failed."""
+    names: dict[str, None] = {}
+    first_command, has_ended, has_failed = None, True, False
+    for name, ended, failed, command in db.execute(_ROOTS, (run,)):  # one by one: there may be a million
+        if name and len(names) <= _MOST_ROOTS:
+            names[name] = None
+        first_command = first_command or command or None
+        has_ended &= ended is not None
+        has_failed |= bool(failed)
+    more = ", …" if len(names) > _MOST_ROOTS else ""
+    return ", ".join(list(names)[:_MOST_ROOTS]) + more, first_command, has_ended, has_failed

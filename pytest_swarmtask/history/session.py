@@ -14,7 +14,6 @@ from pytest_swarmtask.history.database import TIMEOUT, connect, file_identity, i
 from pytest_swarmtask.history.ingest import ingest
 from pytest_swarmtask.history.schema import VERSION
 from pytest_swarmtask.journal import orphans
-from pytest_swarmtask.journal import segments as journals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,28 +87,14 @@ def _bring_up_to_date(
     db: sqlite3.Connection, project: Project, environ: Mapping[str, str], say: Callable[[str], None], *, temporary: bool
 ) -> None:
     try:
+        orphans.close_orphaned_spans(project)
         found = ingest(db, project)
-        _close_orphaned_spans(db, project)
         if found.events and not temporary:
             _apply_retention(db, project, environ)
     except sqlite3.OperationalError as error:
         if not _is_busy(error):
             raise
         say(NOT_UP_TO_DATE)
-
-
-def _close_orphaned_spans(db: sqlite3.Connection, project: Project) -> None:
-    """Write and import the end events of crashed processes. Only the segments of runs with open spans are read."""
-    runs = _unfinished_runs(db)
-    names = [segment.name for segment in journals.segments(project.journal) if segment.trace_id in runs]
-    if names:
-        orphans.close_orphaned_spans(project, names)
-        ingest(db, project)
-
-
-def _unfinished_runs(db: sqlite3.Connection) -> set[str]:
-    query = "SELECT DISTINCT trace_id FROM span JOIN run ON run.id = span.run WHERE span.ended IS NULL"
-    return {trace_id for (trace_id,) in db.execute(query)}
 
 
 def _apply_retention(db: sqlite3.Connection, project: Project, environ: Mapping[str, str]) -> None:
@@ -156,13 +141,11 @@ class SegmentCounts(NamedTuple):
         offset: the bytes that were imported.
         events: the imported lines that are events.
         foreign: the imported lines that are not events.
-        closed: whether the history knows of no open span in the run of this segment.
     """
 
     offset: int = 0
     events: int = 0
     foreign: int = 0
-    closed: bool = False
 
 
 def segment_counts(project: Project) -> dict[str, SegmentCounts]:
@@ -177,11 +160,7 @@ def segment_counts(project: Project) -> dict[str, SegmentCounts]:
         with contextlib.closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", timeout=0.0, uri=True)) as db:
             if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
                 return {}
-            unfinished = _unfinished_runs(db)
             rows = db.execute("SELECT name, offset, events, foreign_lines FROM segment").fetchall()
     except sqlite3.Error:
         return {}
-    found = ((journals.Segment.parse(row[0]), row) for row in rows)
-    return {
-        row[0]: SegmentCounts(row[1], row[2], row[3], s.trace_id not in unfinished) for s, row in found if s is not None
-    }
+    return {name: SegmentCounts(*counts) for name, *counts in rows}

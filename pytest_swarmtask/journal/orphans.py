@@ -3,54 +3,61 @@
 A process is dead if it holds the lock of none of its segments. Process ids and clocks do not count, and a suspended
 process keeps its locks. Only spans that no other process may end are closed (see `core.event.SHARED`).
 
-The end events go into one more segment of the dead process. Its name and the ids in it follow from the process's last
-segment, and the file appears whole and only if it does not exist yet. So several readers may try at the same time, and
-each may be killed at any moment.
+A reader takes the lock of the dead process's last segment, and appends the end events to it: a death costs no file.
+The reader may be killed at any moment. The next one sees which spans have ended, and appends the other end events.
+
+When all is written, the segments become read-only. This tells later readers that they need not read them again. If the
+mode is lost, as in a copy, they read them once more and find nothing to do.
 """
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import os
-import re
-from typing import TYPE_CHECKING, Any
+import stat
+import sys
+from array import array
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import MAX_EVENT, SHARED, Event
+from pytest_swarmtask.core.files import only_regular
 from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.core.trace import CAUSED_BY, Clock
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.journal import segments as journals
-from pytest_swarmtask.journal.decode import decode
+from pytest_swarmtask.journal.decode import decode, decode_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_swarmtask.core.project import Project
-    from pytest_swarmtask.journal.segments import Segment
 
-_SUFFIX = "_end"
-"""Appended to the writer's name in the segment of the end events."""
+    Spans = dict[str, int | None]
+    """By span: the position of its start event, or None if it has ended. In the order of the starts."""
 
-_SPAN = re.compile(
-    rb'\{"id":"(?P<id>[^"]*)","event_type":"[A-Z]+_(?P<verb>[A-Z]+)",'
-    rb'.*?"span_id":"(?P<span>[0-9a-f]{16})","parent_span_id":"?(?P<parent>[0-9a-f]{16}|null)'
-)
-"""The fields of a journal line that are needed here. Texts escape quotation marks, so no text can look like a field.
+    Counts = dict[str, collections.Counter[str]]
+    """By span: how many tests directly below it have ended with each outcome."""
 
-This is several times faster than to decode each line.
-"""
+_SUFFIX = "-end"
+"""Appended to the id of the start event, it makes the id of the end event: whoever writes it, the id is the same."""
+
+_OFFSET_BITS = 40
+"""A position is one number, because there may be a million: an offset, and above these bits the segment's number."""
+
+_BUFFER = 1 << 18
+"""Bytes that are written at once: the ends of a usual session, which are there as a whole or not at all."""
 
 _OF_SESSIONS = ("workflow", "action", "test_type", "coverage", CAUSED_BY)
 """Metadata that the end of a session repeats of its start, which has all facts of the run. Other ends repeat all."""
 
 
-def close_orphaned_spans(project: Project, among: Collection[str] | None = None) -> None:
+def close_orphaned_spans(project: Project, among: set[str] | None = None) -> None:
     """Write the missing end events of dead processes.
 
-    If they cannot be written now, the next reader will try. The journal of another user is left to its owner, who could
-    not read our files.
+    If they cannot be written now, the next reader will try. The journal of another user is left to its owner.
 
     Args:
         project: the project whose journal this is.
@@ -58,10 +65,18 @@ def close_orphaned_spans(project: Project, among: Collection[str] | None = None)
     """
     if not is_ours(project):
         return
-    for segments in _processes(project):
-        if among is None or any(segment.name in among for segment in segments):
-            with contextlib.suppress(OSError):
-                _end(project, segments)
+    wanted = {
+        process: paths
+        for process, paths in _processes(project).items()
+        if among is None or any(os.path.basename(path) in among for path in paths)
+    }
+    dead = {process: paths for process, paths in wanted.items() if not all(map(_is_closed, paths)) and _is_dead(paths)}
+    # A living process may have begun its next segment after the folder was listed, and left the one before.
+    now = _processes(project) if dead else {}
+    for process, paths in dead.items():
+        if now.get(process) == paths:
+            with contextlib.suppress(OSError, JournalError):  # JournalError: somebody has changed the file
+                _close(paths)
 
 
 def is_ours(project: Project) -> bool:
@@ -72,158 +87,173 @@ def is_ours(project: Project) -> bool:
         return False
 
 
-def _processes(project: Project) -> Iterable[list[Segment]]:
-    """Return the segments of each process for which no end events were written yet."""
-    found: dict[tuple[str, str], list[Segment]] = {}
+def _processes(project: Project) -> dict[tuple[str, str], list[str]]:
+    """Return the paths of the segments of each process, oldest first."""
+    found: dict[tuple[str, str], list[str]] = {}
     for segment in journals.segments(project.journal):
-        found.setdefault(segment.process, []).append(segment)
-    return [segments for segments in found.values() if not any(s.writer.endswith(_SUFFIX) for s in segments)]
+        found.setdefault(segment.process, []).append(project.segment(segment.name))
+    return found
 
 
-def _end(project: Project, segments: Sequence[Segment]) -> None:
-    paths = [project.segment(segment.name) for segment in segments]
-    if not all(locks.is_free(path) for path in paths):
-        return  # it lives, or the file system has no locks to tell
-    starts = _left_open(paths)
-    if starts:
-        last = segments[-1]
-        writer = last.writer + _SUFFIX
-        name = f"{last.created}-{last.trace_id}-{writer}-{last.route}{journals.SUFFIX}"
-        _create_whole(project.segment(name), b"".join(_ends(writer, starts, paths)))
+def _is_dead(paths: Iterable[str]) -> bool:
+    """Whether the writer of these segments is dead: never where the file system has no locks to tell."""
+    return all(map(locks.is_free, paths))
 
 
-def _left_open(paths: Iterable[str]) -> list[Event]:
-    """Return the start events of the spans that a dead process has not ended, oldest first.
+def _is_closed(path: str) -> bool:
+    try:
+        return not os.stat(path).st_mode & stat.S_IWUSR
+    except OSError:
+        return True  # removed meanwhile
+
+
+def _close(paths: Sequence[str]) -> None:
+    seen = max(os.stat(path).st_mtime for path in paths)  # the last time that the process certainly lived
+    with open(paths[-1], "ab", _BUFFER, opener=_existing) as file:
+        if not locks.inherit(file.fileno()):
+            return  # another reader is at it
+        if not journals.begins_line(paths[-1], file.tell()):
+            file.write(b"\n")  # the last line is torn
+            file.flush()
+        file.writelines(_ends(paths, seen))
+        file.flush()
+        if sys.platform != "win32":  # where read-only files cannot be removed
+            for path in paths:
+                os.chmod(path, stat.S_IRUSR)
+
+
+def _existing(path: str, flags: int) -> int:
+    """Open a segment for `open`, unless it was removed. A link in its place is not followed."""
+    return only_regular(path, flags & ~os.O_CREAT | getattr(os, "O_NOFOLLOW", 0))
+
+
+# -- the open spans ------------------------------------------------------------------------------------------------
+
+
+def _scan(paths: Iterable[str]) -> tuple[Spans, bytes]:
+    """Return the spans of a dead process, and the last end event that an earlier reader has written, if any."""
+    spans: Spans = {}
+    earlier = b""
+    for number, path in enumerate(paths):
+        for line, end in journals.read(path):
+            with contextlib.suppress(JournalError):
+                event = decode_fields(line)
+                if not event.id.endswith(SHARED):
+                    position = number << _OFFSET_BITS | end - len(line) - 1
+                    spans[event.span_id] = position if event.event_type.endswith("_STARTED") else None
+                if event.id.endswith(_SUFFIX):
+                    earlier = line
+    return spans, earlier
+
+
+def _lines_at(positions: Iterable[int], paths: Sequence[str]) -> Iterator[bytes]:
+    for number, some in itertools.groupby(positions, lambda position: position >> _OFFSET_BITS):
+        with open(paths[number], "rb", opener=only_regular) as file:
+            for position in some:
+                file.seek(position & (1 << _OFFSET_BITS) - 1)
+                yield file.readline().rstrip(b"\n")
+
+
+def _inside_first(spans: Spans, paths: Sequence[str]) -> tuple[list[array[int]], Counts]:
+    """Return the positions of the open spans' starts, level by level: tests, then their tasks, then the session.
 
     A span inside a span that has ended is not open: its end event was lost, because the disk was full, for example.
+    Also return the counts of the tests that are open: they have crashed.
     """
-    starts: dict[bytes, tuple[bytes, bytes]] = {}
-    ended: set[bytes] = set()
+    starts = array("q", (position for position in spans.values() if position is not None))
+    levels: dict[tuple[int, bool], array[int]] = collections.defaultdict(lambda: array("q"))
+    counts: Counts = collections.defaultdict(collections.Counter)
+    for position, start in zip(starts, map(decode_fields, _lines_at(starts, paths)), strict=True):
+        parent = start.parent_span_id or ""
+        above = spans.get(parent, -1)
+        # Spans start before those inside of them. So from here on, this one's value is its depth, or None.
+        depth = spans[start.span_id] = None if above is None else above + 1
+        if depth is not None:
+            is_test = start.event_type.startswith("TEST_")
+            levels[-depth, not is_test].append(position)
+            if is_test:
+                counts[parent]["crashed"] += 1
+    return [levels[key] for key in sorted(levels)], counts
+
+
+def _add_outcomes(counts: Counts, paths: Iterable[str]) -> None:
+    """Count the tests that have ended."""
     for path in paths:
         for line, _ in journals.read(path):
-            found = _SPAN.match(line)
-            if found is None or found["id"].endswith(SHARED.encode()):
-                continue
-            if found["verb"] == b"STARTED":
-                starts[found["span"]] = (found["parent"], line)
-            else:
-                ended.add(found["span"])
-                starts.pop(found["span"], None)
-    return list(_still_open(starts, ended))
-
-
-def _still_open(starts: dict[bytes, tuple[bytes, bytes]], ended: set[bytes]) -> Iterator[Event]:
-    for span, (parent, line) in starts.items():
-        if parent in ended:
-            ended.add(span)
-        else:
-            with contextlib.suppress(JournalError):
-                yield decode(line)
-
-
-def _create_whole(path: str, content: bytes) -> None:
-    """Create a whole file in one step, unless it exists.
-
-    `core.files.replace_file` would not do: a second reader would replace the segment that the first one has put there,
-    while a relay reads it. A link never replaces. What was written is forced to the disk, since nobody tries again once
-    the file is there.
-    """
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.urandom(8).hex()}.new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass  # another reader was faster
-        except OSError:  # the file system has no links
-            if not os.path.exists(path):
-                os.rename(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+            if b'"outcome":' in line:
+                with contextlib.suppress(JournalError):
+                    event = decode(line)
+                    if event.event_type.startswith("TEST_"):
+                        counts[event.parent_span_id or ""][str(event.metadata.get("outcome"))] += 1
 
 
 # -- the events ----------------------------------------------------------------------------------------------------
 
 
-def _ends(writer: str, starts: Sequence[Event], paths: Sequence[str]) -> Iterator[bytes]:
-    """Yield the lines of the end events, inner spans first: tests, then their tasks, then the session."""
-    seen = max(os.stat(path).st_mtime for path in paths)  # the last time that the process certainly lived
-    outcomes = _outcomes(paths, starts)
-    depths: dict[str, int] = {}
-    for start in starts:
-        depths[start.span_id] = depths.get(start.parent_span_id or "", -1) + 1
-    inside_first = sorted(starts, key=lambda start: (-depths[start.span_id], not _is_test(start)))
-    for number, start in enumerate(inside_first, 1):
-        yield _end_of(start, f"{writer}-{number}", seen, outcomes[start.span_id])
+class _Death(NamedTuple):
+    """What the end events of one process have in common.
+
+    Attributes:
+        now: the timestamp of these events.
+        seen: when the process was last seen, in seconds since the epoch.
+        facts: metadata.
+    """
+
+    now: str
+    seen: float
+    facts: dict[str, Any]
 
 
-def _is_test(event: Event) -> bool:
-    return event.event_type.startswith("TEST_")
+def _death(seen: float, earlier: bytes) -> _Death:
+    """Return the death of a process that has last written at a time, unless an earlier reader has told it already."""
+    with contextlib.suppress(JournalError, KeyError, TypeError, ValueError):  # there is no such event
+        seen = seconds_of(decode(earlier).metadata["last_seen"])
+    now, last_seen = Clock().timestamp(), Clock().timestamp(seen)
+    error = f"the process was killed or crashed: it died without a word, last seen at {last_seen}"
+    return _Death(now, seen, {"timestamp": now, "success": False, "error": error, "last_seen": last_seen})
 
 
-def _outcomes(paths: Iterable[str], starts: Iterable[Event]) -> dict[str, dict[str, int]]:
-    """Return the numbers of tests by outcome for each span around them. Tests that are still open have crashed."""
-    counts: dict[str, dict[str, int]] = collections.defaultdict(lambda: collections.defaultdict(int))
-    for start in starts:
-        if _is_test(start):
-            counts[start.parent_span_id or ""]["crashed"] += 1
-    for path in paths:
-        for line, _ in journals.read(path):
-            found = _SPAN.match(line)
-            if found is not None and found["verb"] != b"STARTED" and b'"outcome":' in line:
-                with contextlib.suppress(JournalError):
-                    event = decode(line)
-                    if _is_test(event):
-                        counts[event.parent_span_id or ""][str(event.metadata.get("outcome"))] += 1
-    return counts
+def _ends(paths: Sequence[str], seen: float) -> Iterator[bytes]:
+    """Yield the lines of the end events that are missing, inner spans first."""
+    spans, earlier = _scan(paths)
+    levels, counts = _inside_first(spans, paths)
+    del spans
+    if levels:
+        _add_outcomes(counts, paths)
+        death = _death(seen, earlier)
+        for line in _lines_at(itertools.chain.from_iterable(levels), paths):
+            with contextlib.suppress(JournalError):
+                start = decode(line)
+                yield _end_of(start, death, counts.get(start.span_id, {}))
 
 
-def _end_of(start: Event, event_id: str, seen: float, outcomes: dict[str, int]) -> bytes:
-    timestamp = Clock().timestamp()
-    repeated = {key: value for key, value in start.metadata.items() if not _is_session(start) or key in _OF_SESSIONS}
-    facts = {"timestamp": timestamp, **_facts(start, seen, outcomes)}
+def _end_of(start: Event, death: _Death, outcomes: Mapping[str, int]) -> bytes:
+    kind = start.event_type.partition("_")[0]
+    brief = {key: start.metadata[key] for key in _OF_SESSIONS if key in start.metadata}
+    facts = dict(death.facts)
+    # It lasts until the process was last seen, not until now: the end event may be written much later.
+    with contextlib.suppress(ValueError):
+        facts["duration"] = round(max(0.0, death.seen - seconds_of(start.timestamp)), 6)
+    if kind == "TEST":
+        facts |= {"test_passed": False, "outcome": "crashed"}
+    is_session = start.metadata.get("action") == "session"
+    if is_session:
+        facts |= {"test_passed": False, "reason": "killed or crashed", "partial": True}
+        facts |= {"tests": sum(outcomes.values()), "counts": dict(sorted(outcomes.items()))}
     event = Event(
-        event_id,
-        f"{start.event_type.partition('_')[0]}_FAILED",
+        start.id + _SUFFIX,
+        f"{kind}_FAILED",
         start.task_id,
         "failed",
-        timestamp,
+        death.now,
         start.source,
         start.trace_id,
         start.span_id,
         start.parent_span_id,
-        {**repeated, **facts},
+        {**(brief if is_session else start.metadata), **facts},
     )
     line = event.encode()
     if len(line) > MAX_EVENT:  # the start event was nearly as long as an event may be
-        event.metadata = {key: repeated[key] for key in _OF_SESSIONS if key in repeated} | facts
+        event.metadata = {**brief, **facts}
         line = event.encode()
     return line
-
-
-def _facts(start: Event, seen: float, outcomes: dict[str, int]) -> dict[str, Any]:
-    """Return what is known of the end of a span whose process has died.
-
-    The duration lasts until the process was last seen, not until now: the end event may be written much later.
-    """
-    last_seen = Clock().timestamp(seen)
-    error = f"the process was killed or crashed: it died without a word, last seen at {last_seen}"
-    facts: dict[str, Any] = {"success": False, "error": error, "last_seen": last_seen}
-    with contextlib.suppress(ValueError):
-        facts["duration"] = round(max(0.0, seen - seconds_of(start.timestamp)), 6)
-    if _is_test(start):
-        facts |= {"test_passed": False, "outcome": "crashed"}
-    if _is_session(start):
-        facts |= {"test_passed": False, "reason": "killed or crashed", "partial": True}
-        facts |= {"tests": sum(outcomes.values()), "counts": dict(sorted(outcomes.items()))}
-    return facts
-
-
-def _is_session(event: Event) -> bool:
-    return event.metadata.get("action") == "session"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from typing import TYPE_CHECKING
@@ -13,8 +12,6 @@ from pytest_swarmtask.journal.orphans import close_orphaned_spans
 from pytest_swarmtask.journal.segments import segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.journal.segments import Segment
@@ -36,6 +33,7 @@ class SegmentWatcher:
         self._changed_at = 0.0
         self._is_listed = False
         self._released: dict[str, float] = {}  # segment to the time at which its writer let go of it
+        self._final: set[str] = set()
 
     def new_segments(self) -> list[Segment]:
         """Return the segments that no earlier call returned, oldest first.
@@ -63,28 +61,29 @@ class SegmentWatcher:
         return [segment for segment in segments(self._project.journal) if segment.name not in self._seen]
 
     def is_live(self, name: str) -> bool:
-        """Whether the writer of a segment still holds its lock; to be asked until the answer is no.
-
-        Ask before reading the segment: a writer that is found dead afterwards may have written more in between, but
-        what is read after the answer no includes its last line.
-        """
-        live = locks.is_locked(self._project.segment(name))
+        """Whether the writer of a segment still holds its lock; to be asked until the segment is final."""
+        live = name not in self._released and locks.is_locked(self._project.segment(name))
         if not live:
-            self._released[name] = time.monotonic()
+            self._released.setdefault(name, time.monotonic())
         return live
 
-    def presume_dead(self, names: Iterable[str]) -> None:
-        """Have the open spans of these segments' writers closed next time, without waiting for `Timing.dead_after`."""
-        self._released |= dict.fromkeys(names, -math.inf)
+    def is_final(self, name: str) -> bool:
+        """Whether nothing more will be written to a segment: its writer has let go of it, and its spans are closed.
+
+        Ask before reading the segment: what is read after the answer yes includes its last line.
+        """
+        return name in self._final
 
     def close_orphaned_spans(self) -> None:
         """Write the missing end events of writers that let go of a segment at least `Timing.dead_after` ago.
 
-        Writers that still hold another segment live on, and are left alone.
+        Writers that still hold another segment live on, and are left alone. The segments are final then.
         """
         now = time.monotonic()
-        due = [name for name, at in self._released.items() if now - at >= self._timing.dead_after]
-        for name in due:
-            del self._released[name]
+        due = {name for name, at in self._released.items() if now - at >= self._timing.dead_after}
         if due:
             close_orphaned_spans(self._project, due)
+        for name in due:
+            if not locks.is_locked(self._project.segment(name)):  # else another reader is writing end events
+                del self._released[name]
+                self._final.add(name)

@@ -79,7 +79,7 @@ def survey(project: Project, environ: Mapping[str, str]) -> Survey:
         sqlite3.Error: the relay's database cannot be read.
     """
     known = segment_counts(project)
-    orphans.close_orphaned_spans(project, _maybe_open(project, known))
+    orphans.close_orphaned_spans(project)
     routes, state = Routes(project, environ), read_delivery_state(project)
     result = Survey(endpoints={name: EndpointSurvey(one) for name, one in state.states.items()})
     segments = journals.segments(project.journal)
@@ -92,33 +92,19 @@ def survey(project: Project, environ: Mapping[str, str]) -> Survey:
     return result
 
 
-def _maybe_open(project: Project, known: Mapping[str, SegmentCounts]) -> set[str]:
-    """Return the segments that may have a span that is not closed."""
-    sizes = {segment.name: _size(project.segment(segment.name)) for segment in journals.segments(project.journal)}
-    return {name for name, size in sizes.items() if name not in known or not _is_closed(known[name], size)}
-
-
-def _is_closed(known: SegmentCounts, size: int) -> bool:
-    return known.closed and known.offset == size
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0  # removed meanwhile
-
-
 def _count_lines(result: Survey, path: str, known: SegmentCounts) -> int:
     """Count the lines of a segment into the survey, and return how many there are. Known lines are not read."""
     try:
-        if known.offset > os.stat(path).st_size or not journals.begins_line(path, known.offset):
+        size = os.stat(path).st_size
+        if known.offset > size or not (known.offset == size or journals.begins_line(path, known.offset)):
             known = SegmentCounts()  # another file than the one that the history has counted
     except OSError:
         return 0  # removed meanwhile
     result.events += known.events
     result.foreign += known.foreign
     lines, end = known.events + known.foreign, known.offset
+    if end == size:
+        return lines
     try:
         for line, after in journals.read(path, end):
             lines, end = lines + 1, after

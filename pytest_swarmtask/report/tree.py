@@ -17,6 +17,10 @@ MOST_FAILURES = 20
 """Failed or unfinished tests of one span that have a node of their own. All other tests are only counted."""
 
 
+MOST_SPANS = 200
+"""Spans of a run that have a node, other than tests: so many that failed, and as many others. The first ones count."""
+
+
 @dataclass
 class SpanNode:
     """A span: a start event and the event that ends it. `status --json` has these fields.
@@ -61,11 +65,12 @@ class SpanNode:
 _SHOWN = """
 SELECT span_id, parent, kind, name, started, status, failed, duration, error, root FROM (
     SELECT span.*, task.name, above.id IS NULL AS root,
-           row_number() OVER (PARTITION BY span.kind, span.parent, span.failed ORDER BY span.started, span.id) AS number
+           row_number() OVER (PARTITION BY span.kind = 'TEST', CASE span.kind WHEN 'TEST' THEN span.parent END,
+                              span.failed ORDER BY span.started, span.id) AS number
     FROM span JOIN task ON task.id = span.task
     LEFT JOIN span AS above ON above.run = span.run AND above.span_id = span.parent
     WHERE span.run = ? AND (span.kind <> 'TEST' OR span.failed = 1 OR span.ended IS NULL OR above.id IS NULL)
-) WHERE kind <> 'TEST' OR number <= ? ORDER BY started, id
+) WHERE number <= CASE kind WHEN 'TEST' THEN ? ELSE ? END ORDER BY started, id
 """
 _TESTS = """
 SELECT parent, coalesce(status, 'started'), count(*) FROM span
@@ -77,7 +82,7 @@ def span_tree(db: sqlite3.Connection, run: Run) -> list[SpanNode]:
     """Return the outermost spans of a run, in the order of their starts, with the spans below them."""
     spans: dict[str, SpanNode] = {}
     roots: list[SpanNode] = []
-    rows = db.execute(_SHOWN, (run.key, MOST_FAILURES)).fetchall()
+    rows = db.execute(_SHOWN, (run.key, MOST_FAILURES, MOST_SPANS)).fetchall()
     for span_id, parent, kind, name, started, status, failed, duration, error, _ in rows:
         wrong = first_line(error or "") if failed else ""
         spans[span_id] = SpanNode(

@@ -74,7 +74,7 @@ def of(lab: Lab, *event_types: str) -> list[Json]:
 
 def ends(lab: Lab) -> list[Json]:
     """Return the end events that were written on behalf of crashed processes."""
-    return [event for event in lab.events() if "_end-" in event["id"]]
+    return [event for event in lab.events() if event["id"].endswith("-end")]
 
 
 def told(events: Sequence[Json]) -> list[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -16,9 +18,8 @@ import pytest
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal import locks, orphans
-from pytest_swarmtask.journal.segments import Segment
 from tests.crash.mortals import DIE, WAITING, endings, ends, kill, of, session, started, told, wait_for_events
-from tests.lab import WAIT, Lab, Receiver, receiving, wait_until
+from tests.lab import WAIT, Json, Lab, Receiver, receiving, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -146,11 +147,13 @@ def test_lack_of_memory(lone: Lab) -> None:
 
 
 def test_it_is_told_once(dead: Lab) -> None:
-    """However often the journal is read, a crash is recorded once, in a file as private as the others."""
+    """However often the journal is read, a crash is recorded once, in the file of the dead process, read-only then."""
+    segments = dead.segments()
     for reader in ("status", "flush", "doctor"):
         dead.run(reader)
     assert told(ends(dead)) == DEATHS
-    assert {path.stat().st_mode & 0o777 for path in dead.segments()} == {0o600}
+    assert dead.segments() == segments
+    assert {path.stat().st_mode & 0o777 for path in segments} == {0o400}
     assert dead.status()["events"] == len(dead.events()) == 8
 
 
@@ -326,6 +329,22 @@ READER = (
 )
 
 
+def open_tasks(lab: Lab, count: int, writer: str = "ab" * 8) -> Path:
+    """Write the segment of a dead process with this number of open tasks, each inside the one before up to ten deep."""
+    trace = f"{int(writer, 16):032x}"
+    path = lab.journal / f"20260131T101500858-{trace}-{writer}-local.jsonl"
+    metadata = {"workflow": "x", "action": "run", "success": False}
+    with path.open("wb") as file:
+        for n in range(1, count + 1):
+            parent = f"{n - 1:016x}" if n % 10 != 1 else None
+            ids = (trace, f"{n:016x}", parent)
+            start = Event(
+                f"{writer}-{n}", "TASK_STARTED", f"t{n}", "started", "2026-01-31T10:15:00.858Z", "s", *ids, metadata
+            )
+            file.write(start.encode())
+    return path
+
+
 def test_readers_at_once(dead: Lab) -> None:
     """If many readers find a crash at the same moment, it is recorded once."""
     program = READER + (
@@ -342,43 +361,183 @@ def test_readers_at_once(dead: Lab) -> None:
         reader.communicate(timeout=WAIT)
         assert reader.returncode == 0
     assert told(ends(dead)) == DEATHS
-    assert len(dead.segments()) == 2
-    assert not list(dead.journal.glob(".*.new"))
+    assert len(dead.segments()) == 1
 
 
-def test_who_is_first_holds(tmp_path: Path) -> None:
-    """A reader never replaces the end events of another reader, because they may already have been delivered."""
-    path = str(tmp_path / "ends")
-    for content in (b"first", b"second"):
-        orphans._create_whole(path, content)
-    assert Path(path).read_bytes() == b"first"
-    assert os.listdir(tmp_path) == ["ends"]
-
-
-@pytest.mark.parametrize("moment", ["os.fsync", "os.link", "os.unlink"])
-def test_a_reader_is_killed_in_the_middle(dead: Lab, moment: str) -> None:
-    """A reader that is killed midway leaves no partial file, and the next reader finishes the work."""
+def test_a_reader_is_killed_before_it_says_that_it_is_done(dead: Lab) -> None:
+    """If a reader is killed when it has written the end events, the next reader writes none."""
     reader = dead.python(
-        READER + f"import os, signal\n{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        READER + "import os, signal\nos.chmod = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "close_orphaned_spans(Project(os.getcwd()))"
     )
     assert reader.returncode == -signal.SIGKILL
-    assert told(ends(dead)) == (DEATHS if moment == "os.unlink" else [])
-    dead.status()
-    assert told(ends(dead)) == DEATHS
-    assert dead.status()["events"] == 8
+    for _ in range(2):
+        assert told(ends(dead)) == DEATHS
+        assert dead.status()["events"] == 8
 
 
-def test_a_file_system_without_links(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """End events are also written on a file system without hard links."""
+def intact(segment: Path) -> list[Json]:
+    """Return the events of a segment without torn lines."""
+    return [json.loads(line) for line in segment.read_bytes().splitlines() if line.endswith(b"}}")]
 
-    def refuse(*_: str) -> None:
+
+TOO_LONG = """
+import os, resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (%d, %d))
+while True:
+    close_orphaned_spans(Project(os.getcwd()))
+"""
+
+
+def test_a_reader_is_killed_while_it_writes(dead: Lab) -> None:
+    """At whatever byte a reader is killed by a signal, each span ends once, and all agree when the process died."""
+    (segment,) = dead.segments()
+    before = segment.read_bytes()
+    times = segment.stat().st_atime, segment.stat().st_mtime
+    orphans.close_orphaned_spans(dead.project)
+    whole = segment.read_bytes()
+    (last_seen,) = {end["metadata"]["last_seen"] for end in ends(dead)}
+    first = whole.index(b"\n", len(before)) + 1
+    for limit in sorted({*range(len(before), len(whole), 199), first}):
+        segment.chmod(0o600)
+        segment.write_bytes(before)
+        os.utime(segment, times)
+        reader = dead.python(READER + TOO_LONG % (limit, limit))
+        assert reader.returncode == -signal.SIGXFSZ
+        assert segment.stat().st_size == limit
+        os.utime(segment, (times[0], times[1] + 3600))
+        orphans.close_orphaned_spans(dead.project)
+        *_, last = events = intact(segment)
+        assert told(events)[5:] == DEATHS
+        assert last["metadata"]["counts"] == {"crashed": 1, "passed": 1}
+        assert segment.read_bytes().count(b"\n") - 8 in (0, 1), "a line that the killed reader has torn"
+        if limit >= first:
+            assert {event["metadata"]["last_seen"] for event in events[5:]} == {last_seen}
+
+
+def test_readers_are_killed_at_any_moment(lone: Lab, grave: Path) -> None:
+    """While readers are killed again and again, each span of many dead processes ends once, and no file is added."""
+    (segment,) = grave.glob("*.jsonl")
+    stamp, trace_id, writer, route = segment.stem.split("-")
+    lone.journal.mkdir(parents=True)
+    for number in range(100):
+        other = f"{number:016x}"
+        copy = lone.journal / f"{stamp}-{trace_id}-{other}-{route}.jsonl"
+        copy.write_bytes(segment.read_bytes().replace(writer.encode(), other.encode()))
+    command = [sys.executable, "-c", READER + "import os; close_orphaned_spans(Project(os.getcwd()))"]
+    choose = random.Random(28)
+    killed = 0
+    for _ in range(8):
+        readers = [subprocess.Popen(command, cwd=lone.root) for _ in range(3)]
+        time.sleep(choose.uniform(0.05, 0.25))
+        for reader in readers[1:]:
+            reader.kill()
+        killed += sum(reader.wait(WAIT) == -signal.SIGKILL for reader in readers)
+        for path in choose.sample(lone.segments(), 20):
+            path.chmod(0o600)  # as if its reader had been killed before it could say that it is done
+    assert killed
+    orphans.close_orphaned_spans(lone.project)
+    assert len(lone.segments()) == 100
+    for path in lone.segments():
+        assert told(intact(path))[5:] == DEATHS
+
+
+def test_a_mode_that_does_not_hold(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where segments cannot become read-only, they are read again, and end events are written once."""
+
+    def refuse(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "chmod", refuse)
     for _ in range(2):
         orphans.close_orphaned_spans(dead.project)
     assert told(ends(dead)) == DEATHS
+
+
+def test_end_events_in_a_segment_of_their_own(dead: Lab) -> None:
+    """Earlier versions wrote the end events into a further segment. These spans have ended."""
+    (segment,) = dead.segments()
+    before = segment.read_bytes()
+    orphans.close_orphaned_spans(dead.project)
+    told_by_us = segment.read_bytes()[len(before) :]
+    segment.chmod(0o600)
+    segment.write_bytes(before)
+    writer = segment.stem.split("-")[2]
+    further = segment.with_name(segment.name.replace(writer, f"{writer}_end"))
+    further.write_bytes(re.sub(rb'{"id":"\w+-(\d+)-end"', rb'{"id":"%b_end-\1"' % writer.encode(), told_by_us))
+    for _ in range(2):
+        assert dead.status()["events"] == 8
+    assert dead.segments() == sorted([segment, further])
+    assert told(dead.events())[-3:] == DEATHS
+    assert not ends(dead)
+
+
+def test_ends_for_a_receiver_that_had_everything(lab: Lab, receiver: Receiver) -> None:
+    """End events that a reader appends to a segment that was delivered are waiting, and are delivered."""
+    suite(lab)
+    with started(lab, session()) as process:
+        wait_for_events(lab, "TEST_STARTED", 2)
+        receiver.wait(5)
+        wait_until(lambda: lab.status()["endpoints"]["default"]["delivered"] == 5)
+        os.kill(process.pid, signal.SIGSTOP)
+        lab.kill()
+        kill(process)
+    assert lab.status()["endpoints"]["default"]["waiting"] == 3
+    assert lab.run("flush").returncode == 0
+    assert told(receiver.accepted)[-3:] == DEATHS
+    assert sorted(receiver.ids) == sorted(lab.ids())
+
+
+COUNTED = """
+import collections, os, sys
+opened = collections.Counter()
+
+def count(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".jsonl"):
+        opened[arguments[0]] += 1
+    assert event not in ("os.rename", "os.link")
+
+os.fsync = None
+sys.addaudithook(count)
+for _ in range(2):
+    opened.clear()
+    close_orphaned_spans(Project(os.getcwd()))
+    print(len(opened), max(opened.values(), default=0))
+"""
+
+
+def test_the_work_for_the_dead_is_bounded(lone: Lab) -> None:
+    """Each dead process costs a few openings of its file, no other file and no flush to the disk; later, nothing."""
+    lone.journal.mkdir(parents=True)
+    for number in range(300):
+        open_tasks(lone, 1, f"{number:016x}")
+    done = lone.python(READER + COUNTED)
+    (touched, most), again = (map(int, line.split()) for line in done.stdout.splitlines())
+    assert (touched, list(again)) == (300, [0, 0])
+    assert most <= 16, "each counts twice if it has an opener"
+    assert len(lone.segments()) == len(ends(lone)) == 300
+
+
+LITTLE_MEMORY = """
+import os, resource
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (80 << 20), -1))
+close_orphaned_spans(Project(os.getcwd()))
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="limits of memory are those of Linux")
+def test_many_open_spans_need_little_memory(lone: Lab) -> None:
+    """200,000 open tasks of a dead process, 70 MB of events, are closed within 80 MB of memory, inner ones first."""
+    lone.journal.mkdir(parents=True)
+    segment = open_tasks(lone, 200_000)
+    done = lone.python(READER + LITTLE_MEMORY)
+    assert (done.returncode, done.stderr) == (0, "")
+    with segment.open("rb") as file:
+        spans = [line.split(b'"span_id":"')[1][:16] for line in file]
+    assert len(spans) == 400_000
+    assert spans[:200_000] == spans[200_000:-1] + spans[-1:] or sorted(spans[:200_000]) == sorted(spans[200_000:])
 
 
 def test_where_locks_are_unknown_nobody_is_dead(dead: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,6 +569,26 @@ def test_a_damaged_end_is_no_death(lone: Lab) -> None:
     assert len(lone.segments()) == 1
 
 
+def test_an_end_that_lacks_only_its_newline(dead: Lab) -> None:
+    """If the last line of a dead process is a whole event without its newline, the event counts."""
+    (segment,) = dead.segments()
+    *lines, last = segment.read_bytes().splitlines(keepends=True)
+    end = re.sub(rb"(_STARTED|started)", lambda found: b"_PASSED" if found[0][:1] == b"_" else b"completed", last)
+    segment.write_bytes(b"".join([*lines, last, end.replace(b'{"id":"', b'{"id":"x')[:-1]]))
+    dead.status()
+    assert told(dead.events())[-3:] == [("TEST_PASSED", "test_it.py::test_in_flight"), *DEATHS[1:]]
+    assert dead.status()["foreign"] == 0
+
+
+def test_a_torn_line_takes_no_other_with_it(dead: Lab) -> None:
+    """If the last line of a dead process is torn, the end events begin on a new line."""
+    (segment,) = dead.segments()
+    segment.write_bytes(segment.read_bytes() + b'{"id":"torn')
+    assert dead.status()["foreign"] == 1
+    assert segment.read_bytes().splitlines()[5] == b'{"id":"torn'
+    assert [json.loads(line)["task_id"] for line in segment.read_bytes().splitlines()[6:]] == [t for _, t in DEATHS]
+
+
 def test_a_session_whose_end_was_lost_is_ended(lone: Lab) -> None:
     """A session whose end event was lost is closed as failed, because its real outcome is unknown."""
     suite(lone, "def test_one(): pass")
@@ -426,11 +605,11 @@ def test_the_end_of_a_start_as_long_as_can_be(tmp_path: Path) -> None:
     ids = ("ab" * 16, "cd" * 8)
     metadata = {"workflow": "pytest", "action": "test", "long": "x" * (16 * 1024 - 400)}
     start = Event("w-1", "TEST_STARTED", "t", "started", "2026-01-31T10:15:00.858Z", "s", *ids, None, metadata)
-    segment = Segment("", "20260131T101500858", ids[0], "w", "local")
     journal = tmp_path / ".taskmaster" / "events"
     journal.mkdir(parents=True)
-    (journal / f"{segment.created}-{ids[0]}-w-local.jsonl").write_bytes(start.encode())
+    path = journal / f"20260131T101500858-{ids[0]}-w-local.jsonl"
+    path.write_bytes(start.encode())
     orphans.close_orphaned_spans(Project(str(tmp_path)))
-    (end,) = (journal / f"{segment.created}-{ids[0]}-w_end-local.jsonl").read_bytes().splitlines()
+    _, end = path.read_bytes().splitlines()
     assert len(end) < 16 * 1024
     assert Event.decode(end).metadata["action"] == "test"

@@ -81,23 +81,19 @@ def test_a_living_writer_is_left_alone(project: Project, recorder: Recorder) -> 
     assert [event["status"] for event in read_events(project.root)] == ["started", "started"]
 
 
-@pytest.mark.parametrize("presumed", [False, True], ids=["seen to let go", "presumed dead"])
-def test_a_dead_writer(
-    project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, *, presumed: bool
-) -> None:
-    """A dead writer's spans are closed once, after a delay if the writer might continue in another segment."""
+def test_a_dead_writer(project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead writer's spans are closed once, after a delay, as the writer might continue in another segment."""
     watcher = SegmentWatcher(project)
     begin(recorder)
     recorder.close()
     (segment,) = watcher.new_segments()
-    if presumed:
-        watcher.presume_dead([segment.name])
-    else:
-        assert not watcher.is_live(segment.name)
-        watcher.close_orphaned_spans()
-        assert len(read_events(project.root)) == 1
-        monkeypatch.setattr(watcher, "_timing", Timing(dead_after=0.0))
+    assert not watcher.is_live(segment.name)
     watcher.close_orphaned_spans()
+    assert len(read_events(project.root)) == 1
+    assert not watcher.is_final(segment.name)
+    monkeypatch.setattr(watcher, "_timing", Timing(dead_after=0.0))
+    watcher.close_orphaned_spans()
+    assert watcher.is_final(segment.name)
     assert [event["status"] for event in read_events(project.root)] == ["started", "failed"]
     monkeypatch.setattr(watchers, "close_orphaned_spans", None)
     watcher.close_orphaned_spans()

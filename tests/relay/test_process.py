@@ -521,7 +521,7 @@ def test_a_torn_segment(lab: Lab, receiver: Receiver) -> None:
     assert lab.run("flush").returncode == 0
     assert [event["task_id"] for event in receiver.accepted] == ["0", "1"]
     found = lab.status()
-    assert (found["torn"], found["endpoints"]["default"]["waiting"]) == (1, 0)
+    assert (found["foreign"], found["endpoints"]["default"]["waiting"]) == (1, 0)
     assert lab.run("emit", "TASK_STARTED", "next").returncode == 0
     receiver.wait(3)
     lab.wait_for_end()

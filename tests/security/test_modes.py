@@ -24,7 +24,7 @@ for command in {commands}:
 @pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_for_the_owner_alone(lab: Lab, receiver: Receiver, umask: int) -> None:
-    """After pytest, `emit`, `run`, delivery and readers, our folders are 0700 and our files 0600."""
+    """After pytest, `emit`, `run`, delivery and readers, our folders are 0700, files 0600, finished segments 0400."""
     (lab.root / "test_one.py").write_text("def test_one():\n    pass\n")
     os.rmdir(lab.root / ".taskmaster")  # we then create the folder ourselves
     (lab.root / ".git").mkdir()
@@ -49,8 +49,12 @@ def test_for_the_owner_alone(lab: Lab, receiver: Receiver, umask: int) -> None:
     assert any(name.endswith(".jsonl") for name in found)
     assert any(".db" in name or ".sqlite" in name for name in found)
     modes = {str(path.relative_to(lab.root)): _mode(path) for path in (ours, *ours.rglob("*"))}
+    finished = [name for name, mode in modes.items() if name.endswith(".jsonl") and mode == 0o400]
+    assert finished
     wrong = {
-        name: oct(mode) for name, mode in modes.items() if mode != (0o700 if (lab.root / name).is_dir() else 0o600)
+        name: oct(mode)
+        for name, mode in modes.items()
+        if name not in finished and mode != (0o700 if (lab.root / name).is_dir() else 0o600)
     }
     assert wrong == {}
 

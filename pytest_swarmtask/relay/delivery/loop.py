@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.project import BACKGROUND
 from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal import locks
+from pytest_swarmtask.journal.orphans import close_orphaned_spans
 from pytest_swarmtask.journal.watcher import SegmentWatcher
 from pytest_swarmtask.relay.delivery.backlog import pending_segments
 from pytest_swarmtask.relay.delivery.progress import ProgressFile
@@ -132,12 +133,13 @@ class Relay:
     def _read_journal(self) -> bool:
         """Find new segments and new lines; return whether there are any."""
         grown = self._serve_new_segments()
-        for served in self._served.values():
-            if served.is_live:
-                # Asked before reading, so that the last lines of a dead writer are read.
-                served.is_live = self._watcher.is_live(served.segment.name)
-                grown = served.grow() or grown
         self._watcher.close_orphaned_spans()
+        for served in self._served.values():
+            if not served.is_final:
+                name = served.segment.name
+                served.is_final = self._watcher.is_final(name)
+                served.is_live = not served.is_final and self._watcher.is_live(name)
+                grown = served.grow() or grown
         if grown or not self._are_runs_over():
             self._alive_at = time.monotonic()
         return grown
@@ -163,9 +165,9 @@ class Relay:
         """Return the segments that are live or have pending events: a relay does not serve the whole past."""
         # Asked before looking for pending events, so that the last lines of a dead writer are found.
         kept = {segment.name for segment in segments if self._is_live(segment)}
+        dead = {segment.name for segment in segments if segment.name not in kept and self._is_recent(segment.name)}
+        close_orphaned_spans(self._project, dead)
         kept.update(segment.name for segment in pending_segments(self._project, self._routes))
-        settled = [segment.name for segment in segments if segment.name not in kept]
-        self._watcher.presume_dead(filter(self._is_recent, settled))
         return [segment for segment in segments if segment.name in kept]
 
     def _is_live(self, segment: Segment) -> bool:

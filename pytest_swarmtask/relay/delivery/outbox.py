@@ -15,7 +15,7 @@ from pytest_swarmtask.plugins.sink import PendingEvent
 from pytest_swarmtask.relay.delivery.store import DeadLetter, Position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.relay.delivery.store import Store
@@ -83,6 +83,8 @@ class Outbox:
         self._store = store
         self._save_after = timing.save_cursors
         self._segments: dict[str, _SegmentReader] = {}
+        self._turns: deque[_SegmentReader] = deque()
+        self._cursors: dict[str, Position] = {}
         self._buffer: deque[_QueuedEvent] = deque()
         self._letters: list[DeadLetter] = []
         self._dirty: dict[str, Position] = {}
@@ -95,7 +97,9 @@ class Outbox:
         """Add one more segment; one that was added before is not added again."""
         name = os.path.basename(path)
         if name not in self._segments:
-            self._segments[name] = _SegmentReader(path, self._settled(path, name))
+            reader = self._segments[name] = _SegmentReader(path, self._settled(path, name))
+            self._turns.append(reader)
+            self._cursors[name] = reader.settled
 
     def _settled(self, path: str, name: str) -> Position:
         """Return the cursor of a segment.
@@ -116,8 +120,12 @@ class Outbox:
         """
         if len(self._buffer) < wanted:
             self._capacity = max(_BUFFER, wanted)
-            for reader in list(self._segments.values()):
-                self._read(reader)
+            # In turn, from where the last call has stopped: there may be many thousand segments.
+            for _ in range(len(self._turns)):
+                self._read(self._turns[0])
+                self._turns.rotate(-1)
+                if len(self._buffer) >= self._capacity:
+                    break
         if self._buffer and not self.since:
             self.since = time.monotonic()
         return len(self._buffer)
@@ -166,9 +174,9 @@ class Outbox:
         self._unsaved = 0
         self._saved_at = time.monotonic()
 
-    def positions(self) -> dict[str, Position]:
-        """Return the cursor of each segment, by name."""
-        return {name: reader.settled for name, reader in list(self._segments.items())}
+    def positions(self) -> Mapping[str, Position]:
+        """Return the cursor of each segment, by name; always the present one, for other threads to look at."""
+        return self._cursors
 
     def _read(self, reader: _SegmentReader) -> None:
         try:
@@ -201,5 +209,5 @@ class Outbox:
             self._set_cursor(reader, old._replace(offset=reader.offset, lines=reader.lines, skipped=skipped))
 
     def _set_cursor(self, reader: _SegmentReader, position: Position) -> None:
-        reader.settled = position
+        reader.settled = self._cursors[reader.name] = position
         self._dirty[reader.name] = position

@@ -22,9 +22,10 @@ class ServedSegment:
         size: bytes of its whole lines, as far as they were counted.
         lines: how many lines these are.
         is_live: whether its writer still held its lock at the last look.
+        is_final: whether it will not grow any more.
     """
 
-    __slots__ = ("deliveries", "is_live", "lines", "path", "segment", "size")
+    __slots__ = ("deliveries", "is_final", "is_live", "lines", "path", "segment", "size")
 
     def __init__(self, path: str, segment: Segment, deliveries: list[Delivery]) -> None:
         self.path = path
@@ -33,6 +34,7 @@ class ServedSegment:
         self.size = 0
         self.lines = 0
         self.is_live = True
+        self.is_final = False
 
     def grow(self) -> bool:
         """Count the lines that were added since the last call; return whether there are any."""

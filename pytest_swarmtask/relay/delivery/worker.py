@@ -17,7 +17,7 @@ from pytest_swarmtask.relay.delivery.outbox import Outbox
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
@@ -63,7 +63,7 @@ class Delivery:
         self._new: list[str] = []
         self._stopping = False
         self._poked = False
-        self._positions: dict[str, Position] = {}
+        self._positions: Mapping[str, Position] = {}
         self._hurry = False
         self._limit = sink.max_events
         self._careful = 0  # events left of a batch that was refused as a whole
@@ -135,10 +135,10 @@ class Delivery:
 
     def _deliver(self, store: Store, outbox: Outbox) -> None:
         self.state = self._first_state(store)
+        self._positions = outbox.positions()
         while not self._stopping:
             self._add_new_segments(outbox)
             waiting = outbox.read_ahead(self._limit)
-            self._positions = outbox.positions()
             batch = outbox.next_batch(self._limit, self._sink.max_bytes)
             pause = self._pause(outbox, batch, waiting)
             if pause > 0:
@@ -147,7 +147,6 @@ class Delivery:
                 self._sleep(min(pause, until_pending), busy=waiting > 0 or until_pending < float("inf"))
                 continue
             self._handle(self._sink.send(batch), batch, outbox, store)
-            self._positions = outbox.positions()
         outbox.save()
 
     def _first_state(self, store: Store) -> EndpointState:

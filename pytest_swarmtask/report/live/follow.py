@@ -49,17 +49,19 @@ class Follower:
         self._watcher.close_orphaned_spans()
         living = set()
         for name, (run, offset) in list(self._followed.items()):
-            live = self._watcher.is_live(name)  # asked first, so that the last lines of a dead process are read
+            # Asked first, so that the last lines of a dead process are read.
+            final = self._watcher.is_final(name)
+            live = not final and self._watcher.is_live(name)
             with contextlib.suppress(OSError):  # the segment was removed, so next time it is not live
                 path = self._project.segment(name)
                 if os.stat(path).st_size > offset:
                     for line, end in journals.read(path, offset):
                         self._followed[name] = (run, end)
                         yield line
-            if live:
-                living.add(run)
-            else:
+            if final:
                 del self._followed[name]
+            elif live:
+                living.add(run)
         self.living = living
 
     def _add_new_segments(self) -> None:
