@@ -87,6 +87,10 @@ class _RuleModules:
             from pytest_swarmtask.redaction import names
 
             module = names
+        elif name == "prefixes":
+            from pytest_swarmtask.redaction import prefixes
+
+            module = prefixes
         elif name == "texts":
             from pytest_swarmtask.redaction import texts
 
@@ -106,7 +110,7 @@ _rules = _RuleModules()
 
 def load_rules() -> None:
     """Load all rules now, for a process that may redact while the interpreter ends, too late for an import."""
-    for name in ("cuts", "formats", "names", "texts", "values"):
+    for name in ("cuts", "formats", "names", "prefixes", "texts", "values"):
         getattr(_rules, name)
 
 
@@ -200,7 +204,7 @@ class Redactor:
 
     def _chain(self, text: str) -> str:
         if may_hold_token(text):
-            text = _rules.formats.without_tokens(text, MASK)
+            text = _rules.prefixes.without_prefixed(_rules.formats.without_tokens(text, MASK), MASK)
         lowered = text.lower()
         if may_hold_credentials(lowered):
             text = _rules.formats.without_credentials(text, lowered, MASK)
