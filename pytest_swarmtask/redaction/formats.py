@@ -34,7 +34,7 @@ _TOKENS = (
     (("s.",), r"(?<![\w.-])s\.[A-Za-z0-9]{24}(?![\w.(-])"),  # Vault before 1.10
     ((".atlasv1.",), r"[A-Za-z0-9]{14}\.atlasv1\.[\w-]{50,}"),  # Terraform Cloud
     (("AAAAAAAAAAAAAAAAAA",), r"(?<![A-Za-z0-9+/])A{18,}[A-Za-z0-9%]{60,}(?![A-Za-z0-9+/=])"),  # Twitter bearer token
-    (("+ASt", "+ARm", "+AEh", "+AIoT", "+ACR", "+ABa", "+AMC", "ACDb", "AzCa", "AzSe", "AzFu", "AAPIM", "APIM", "JQQJ99"), r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{30,76}(?:\+ASt|\+ARm|\+AEh|\+AIoT|\+ACR|\+ABa|\+AMC|ACDb|AzCa|AzSe|AzFu|AAPIM|APIM|JQQJ99)[A-Za-z0-9+/]{4,40}={0,2}"),  # Azure: keys that say what they are for
+    (("+ASt", "+ARm", "+AEh", "+AIoT", "+ACR", "+ABa", "+AMC", "ACDb", "AzCa", "AzSe", "AzFu", "AAPIM", "APIM", "JQQJ99"), r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{30,76}(?:\+ASt|\+ARm|\+AEh|\+AIoT|\+ACR|\+ABa|\+AMC|ACDb|AzCa|AzSe|AzFu|AAPIM|APIM|JQQJ99)[A-Za-z0-9+/_-]{4,40}={0,2}"),  # Azure: keys that say what they are for
     (("AAAAAAAAAA",), START + r"[A-Za-z0-9]{11}A{10}[\w-]{40,}"),  # Dropbox, long-lived
     (("|", "%7C"), START + r"\d{15,16}(?:\||%7C)[\w-]{27,40}(?![\w-])"),  # Facebook app
     (("_mmk",), START + r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk"),  # MaxMind

@@ -373,12 +373,16 @@ _VARIED = r"(?=[^\s\"']{0,100}?(?:\d|[a-z][A-Z]))"
 _PART = re.compile(r"([dxlUwuvbt])(\d+)(?:(\+)|\.\.(\d+))?|(#)|(.)")
 _UUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 
-_UNLISTED = re.compile(
-    START + r"[A-Za-z][A-Za-z0-9]{1,15}(?:[_-][A-Za-z0-9]{1,12}){0,3}[_.-](?P<made>[A-Za-z0-9]{30,100})(?![A-Za-z0-9_.:-])"
-)
-"""A prefix that the table does not have, and what only a machine makes."""
-_LETTERS, _DIGITS = 4, 3
-"""A made word has at least so many letters that no hexadecimal number has, and at least so many digits."""
+_UNLISTED = re.compile(START + r"(?P<prefix>[A-Za-z][A-Za-z0-9]{1,15})[_.:-](?P<made>[A-Za-z0-9_-]{30,500})(?![\w.:-])")
+"""A prefix that the table does not have, and what follows it, which only a machine makes (`_is_made`)."""
+_DIGITS = 3
+"""A made word has at least so many digits: of 30 random letters and digits, one word in thirty has fewer."""
+_CHANGES = 0.5
+"""In random letters of both cases and digits, 62 of 100 characters are of another kind than the one before, in names of
+several words 30 to 40."""
+_UNBROKEN, _LETTERS = 30, 8
+"""A made word of small letters, or of capitals, and digits has at least so many characters in a row, and at least so many
+letters that no hexadecimal number has: digests and ids are of such numbers."""
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 _DIGESTS = ("sha", "md5", "blake", "crc")
 """How the name of a digest begins: what follows is long, random and no secret."""
@@ -403,12 +407,18 @@ def without_prefixed(text: str, mask: str) -> str:
 
 def _is_made(m: re.Match[str]) -> bool:
     made = m["made"]
-    return (
-        sum(map(str.isdigit, made)) >= _DIGITS
-        and sum(letter not in _HEXADECIMAL for letter in made) >= _LETTERS
-        and not is_wordy(made)
-        and not m[0].lower().startswith(_DIGESTS)
-    )
+    if sum(map(str.isdigit, made)) < _DIGITS or m["prefix"].lower().startswith(_DIGESTS):
+        return False
+    if made.lower() != made != made.upper():
+        return sum(map(_is_change, made, made[1:])) >= _CHANGES * len(made)
+    longest = max(made.replace("_", "-").split("-"), key=len)
+    letters = sum(letter not in _HEXADECIMAL for letter in longest)
+    return len(longest) >= _UNBROKEN and letters >= _LETTERS and not is_wordy(longest)
+
+
+def _is_change(before: str, after: str) -> bool:
+    """Whether two characters are of different kinds: small letters, capitals, digits, signs."""
+    return before.isdigit() != after.isdigit() or before.islower() != after.islower() or before.isupper() != after.isupper()
 
 
 def _by_head() -> dict[str, list[tuple[list[str], str]]]:
