@@ -47,7 +47,8 @@ _TOKENS = (
     (("ZXlK",), r"ZXlK[A-Za-z0-9+/=]{80,}"),  # a JSON Web Token in Base64
     (("IBADANBgkqhkiG9w0BAQEFAASC", "IBAAKC", "MHcCAQEEI"), r"M(?:II[A-Za-z0-9+/]{1,6}(?:IBADANBgkqhkiG9w0BAQEFAASC|IBAAKC)|HcCAQEEI)[A-Za-z0-9+/=\s\\]{60,}"),  # private keys without their PEM lines: PKCS #8, PKCS #1, EC
     (("LS0tLS1CRUdJTi",), r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]{40,}"),  # a PEM file in Base64
-    (("key", "tok", "sec", "api", "pat", "sk_", "auth", "live"), START + r"(?:[A-Za-z0-9]{1,16}[_-]){0,3}(?:sk|api|apikey|key|tok|token|secret|sec|pat|auth|live|access|refresh|svc)[_-](?:[a-z0-9]{1,8}[_-]){0,2}(?=[a-zA-Z]{0,12}\d[A-Za-z]{0,12}\d)(?=[A-Z0-9]{0,16}[a-z])[A-Za-z0-9]{24,}(?![A-Za-z0-9_./:-])"),
+    # - a prefix that says what it is, and then something that only a machine makes; after `key` it may be a digest
+    (("key", "tok", "sec", "api", "pat", "sk_", "auth", "live"), START + r"(?:[A-Za-z0-9]{1,16}[_-]){0,3}(?:(?:sk|api|apikey|tok|token|secret|sec|pat)[_-]|(?:key|auth|live|access|refresh|svc)[_-](?![0-9a-f]{32,64}(?![0-9A-Za-z])))(?:[a-z0-9]{1,8}[_-]){0,2}(?=[a-zA-Z]{0,12}\d[A-Za-z]{0,12}\d)(?=[A-Z0-9]{0,16}[a-z])[A-Za-z0-9]{24,}(?![A-Za-z0-9_./:-])"),
 )  # fmt: skip
 
 _CREDENTIALS = (

@@ -373,16 +373,18 @@ _VARIED = r"(?=[^\s\"']{0,100}?(?:\d|[a-z][A-Z]))"
 _PART = re.compile(r"([dxlUwuvbt])(\d+)(?:(\+)|\.\.(\d+))?|(#)|(.)")
 _UUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 
-_UNLISTED = re.compile(START + r"(?P<prefix>[A-Za-z][A-Za-z0-9]{1,15})[_.:-](?P<made>[A-Za-z0-9_-]{30,500})(?![\w.:-])")
+_UNLISTED = re.compile(START + r"(?P<prefix>[a-z][a-z0-9]{1,15}|[A-Z][A-Z0-9]{1,15})[_.-](?P<made>[A-Za-z0-9_-]{30,500})(?![\w.:-])")
 """A prefix that the table does not have, and what follows it, which only a machine makes (`_is_made`)."""
 _DIGITS = 3
 """A made word has at least so many digits: of 30 random letters and digits, one word in thirty has fewer."""
+_LETTERS = 4
+"""A made word in both cases has at least so many letters of each that no hexadecimal number has: `Alarm-` and a UUID has
+not."""
 _CHANGES = 0.5
 """In random letters of both cases and digits, 62 of 100 characters are of another kind than the one before, in names of
 several words 30 to 40."""
-_UNBROKEN, _LETTERS = 30, 8
-"""A made word of small letters, or of capitals, and digits has at least so many characters in a row, and at least so many
-letters that no hexadecimal number has: digests and ids are of such numbers."""
+_UNBROKEN, _LETTERS_OF_ONE_CASE = 30, 8
+"""A made word in one case has at least so many characters in a row, and letters that no hexadecimal number has."""
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 _DIGESTS = ("sha", "md5", "blake", "crc")
 """How the name of a digest begins: what follows is long, random and no secret."""
@@ -409,11 +411,12 @@ def _is_made(m: re.Match[str]) -> bool:
     made = m["made"]
     if sum(map(str.isdigit, made)) < _DIGITS or m["prefix"].lower().startswith(_DIGESTS):
         return False
-    if made.lower() != made != made.upper():
-        return sum(map(_is_change, made, made[1:])) >= _CHANGES * len(made)
+    letters = [letter for letter in made if letter not in _HEXADECIMAL]
+    small, large = sum(map(str.islower, letters)), sum(map(str.isupper, letters))
+    if small and large:
+        return min(small, large) >= _LETTERS and sum(map(_is_change, made, made[1:])) >= _CHANGES * len(made)
     longest = max(made.replace("_", "-").split("-"), key=len)
-    letters = sum(letter not in _HEXADECIMAL for letter in longest)
-    return len(longest) >= _UNBROKEN and letters >= _LETTERS and not is_wordy(longest)
+    return len(longest) >= _UNBROKEN and small + large >= _LETTERS_OF_ONE_CASE and not is_wordy(longest)
 
 
 def _is_change(before: str, after: str) -> bool:
