@@ -12,11 +12,14 @@ import re
 
 START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt])|(?<=\\u00[0-9a-f][0-9a-f])|(?<=\[\dm)|(?<=\[\d\dm)|(?<=\[\d;\d\dm))"
 """Where a word begins, also after `%20`, the `\\n` or `\\u003d` of a JSON text and the colours of a terminal."""
-_WORD = r"(?:(?!['\"]?\$[A-Za-z_{(])(?:'[^']{1,300}'|\"[^\"]{1,300}\"|[^\s'\"\[\]$]{2,300}))"
+WORD = r"(?:(?!['\"]?\$[A-Za-z_{(])(?:'[^']{1,300}'|\"[^\"]{1,300}\"|[^\s'\"\[\]$]{2,300}))"
 """A word of a command line, also in quotes; not a variable. The group before it in a pattern is kept."""
 
 _STAND_IN = r"[^\s/:@]{0,100}:(?:\$\{[^{}@]{1,100}\}|\$[A-Z_]{1,100}|\{[\w.]{0,100}\}|<[^<>@]{1,100}>|\*{1,100}|%s|\[[A-Z]{1,20}\]|[A-Z_]{4,40}(?=@))"
 """A login in a URL with a placeholder for the password: `user:${PASSWORD}`, `user:***`."""
+
+_LINKS = r"(?i:(?:password[-_/]?)?(?:reset|recover|recovery)(?:[-_/]?password)?|(?:verify|confirm)(?:[-_]?e?mail)?|confirmation|verification|activat(?:e|ion)|magic(?:[-_]?link)?|login|invit(?:e|ation)s?|unsubscribe)"
+"""The part of a path after which a token lets somebody in, as a link in an e-mail has it."""
 
 _TOKENS = (
     # (triggers, in upper and lower case as they stand in the text; pattern). A match has a word of at least 20 characters,
@@ -58,27 +61,16 @@ _CREDENTIALS = (
         ("://", "%3a%2f%2f"),
         r"(?<=://)(?!" + _STAND_IN + r"@)(?:[^\s/?#'\"<>@:\[\]]{0,200}:(?:[^\s/'\"<>]{1,200}|(?!\d{1,5}[/?#])[^\s'\"<>]{1,200})|(?=[A-Za-z_-]{0,200}\d)[A-Za-z0-9_-]{16,200})(?=@)|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%40)[^\s'\"<>]){1,200}(?=%40)",
     ),
+    (("hooks.zapier.com",), r"(hooks\.zapier\.com/hooks/catch/)[\w/]+"),  # webhooks of Zapier
     (("hooks.slack.com",), r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[\w/]+"),  # webhooks of Slack
+    (("reset", "password/", "verify", "confirm", "activat", "magic", "link/", "login/", "invit", "unsubscribe/", "recover"), r"(/(?:" + _LINKS + r")(?:/[\w-]{1,12})?/)(?!(?:[a-z0-9]{1,19}[_-]){1,20}[a-z0-9]{1,19}(?![\w-]))(?=[\w~-]{0,200}\d)[\w~-]{20,500}(?![\w.-])"),
     (("private key",), r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?(?=.{0,400}?[A-Za-z0-9+/=]{16}).*?(?:-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|\Z)"),  # private keys as PEM and PGP have them; not a text that only speaks of them
     (("@tcp(", "@unix("), r"(?<![\w.:-])[\w.-]{1,64}:[^\s/]{1,200}(?=@(?:tcp|unix)\()"),  # data source names of Go
     (("bearer ", "bearer%20"), r"(?i:\bbearer)(?: {1,4}|%20)(?:(?=[A-Za-z.~+/_-]{0,2000}\d)[\w.~+/-]{8,}|(?=[\w.~+/-]{0,200}[a-z][A-Z])[\w.~+/-]{12,}|[\w~+-]{24,})={0,2}"),  # HTTP: a word after `Bearer` that has digits, or is too long for prose
     (("basic ",), r"(?i:\bbasic) {1,4}(?=[A-Za-z0-9+/]{0,60}[A-Z])(?=[A-Za-z0-9+/]{0,60}[a-z])(?=[A-Za-z+/]{0,2000}[\d=]|(?:[A-Za-z+/]{0,60}[a-z][A-Z]){2})(?:[A-Za-z0-9+/]{4}){2,}(?:(?=[A-Za-z0-9+/]{2}==)[A-Za-z0-9+/]{2}==|(?=[A-Za-z0-9+/]{3}=)[A-Za-z0-9+/]{3}=)?(?![A-Za-z0-9+/=_-])"),  # HTTP: Base64 after `Basic`
-    (("identified ",), r"((?i:identified(?: with \w{1,40})? (?:by|as) )(?=['\"])|IDENTIFIED(?: WITH \w{1,40})? (?:BY|AS) )" + _WORD),  # SQL
+    (("identified ",), r"((?i:identified(?: with \w{1,40})? (?:by|as) )(?=['\"])|IDENTIFIED(?: WITH \w{1,40})? (?:BY|AS) )" + WORD),  # SQL
     (("login ",), r"(\blogin\s{1,8}(?!and\b|or\b)\S{1,100}\s{1,8}password\s{1,8})\S{1,300}"),  # .netrc
-    (("curl", "wget", "http "), r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|--auth)(?:[ =]|['\"], )?['\"]?)[\w.@+-]{1,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}"),  # `curl -u user:password`; not digits or a path, as of `docker run -u`
-    (("lftp", "smbclient"), r"(\s-[uU][ =]?['\"]?[\w.@/+-]{1,100}[,%])[^\s'\"]{1,300}"),  # `lftp -u user,password`, `smbclient -U user%password`
     ((":5432:",), r"(\b[\w.-]{1,100}:5432:[\w-]{1,60}:[\w-]{1,60}:)[^\s:]{1,200}"),  # .pgpass
-    (("zip ",), r"(\b(?:un)?zip\b[^\n;|&]{0,200}?\s-P[ ]?)" + _WORD),
-    (("rabbitmqctl",), r"(\b(?:add_user|change_password) \S{1,100} )" + _WORD),
-    (("snyk auth ",), r"(\bsnyk auth )" + _WORD),
-    (("password for ",), r"((?i:\bset password for )\S{1,100} ?= ?)" + _WORD),
-    (("-stdin",), r"(\b(?:echo|printf)(?: -n| ['\"]?%s['\"]?)? ['\"]?)[^\s'\"|$`]{6,300}(?=['\"]? ?\|[^\n|]{0,200}--(?:password|token|secret)-stdin)"),  # `echo password | docker login --password-stdin`
-    (("curl",), r"(\s(?:-b|--cookie)[ =]?['\"]?)(?=[\w.-]{1,100}=)[^'\"\s]{8,4096}"),
-    (("sshpass",), r"(sshpass['\"]?,? ['\"]?-p(?:['\"],)? ?)" + _WORD),  # also as a list in Python
-    (("mysql", "mariadb"), r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?])[^\s'\"]{3,300}"),  # `mysql -ppassword`: with a digit or a sign, since `-p` has other meanings
-    (("login", "mongo"), r"(\b(?:login|mongo\w{0,8})\b[^\n;|&]{0,200}?\s['\"]?-p(?:['\"],)? ?)" + _WORD),
-    (("redis-cli",), r"(\bredis-cli\b[^\n;|&]{0,200}?\s['\"]?-a(?:['\"],)? )" + _WORD),
-    (("pass:",), r"(-pass(?:in|out)?[ =]['\"]?pass:)[^\s'\"]{1,300}"),  # openssl
     (("aws4-hmac-sha256", "x-amz-", "x-goog-"), r"(?i:X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)=[\w%./+=-]+|(?<=Signature=)[0-9a-f]{64})"),  # signed URLs and requests of AWS and Google
     (("sig=", "signature="), r"(?<=[?&]sig=)[\w%+/=-]{16,}|(?<=[?&](?i:signature)=)[\w%+/=~-]{16,}|(?<=;sig=)[\w%+/=-]{16,}"),  # signed URLs of Azure and others
     (("code=",), r"(?<=[?&]code=)(?=[A-Za-z_/-]{0,100}\d)[\w/.%-]{16,}"),  # OAuth codes, keys of Azure Functions
@@ -103,7 +95,7 @@ def without_tokens(text: str, mask: str) -> str:
 
 
 def without_credentials(text: str, lowered: str, mask: str) -> str:
-    """Return the text with the credentials masked that stand in URLs, headers and commands.
+    """Return the text with the credentials masked that stand in URLs, headers and the like.
 
     Args:
         text: any text.
@@ -111,7 +103,7 @@ def without_credentials(text: str, lowered: str, mask: str) -> str:
         mask: the text to put in the place of each secret.
     """
     for triggers, pattern in _CREDENTIALS:
-        for trigger in triggers:  # not `any`: a generator costs more, and this is asked of every command and URL
+        for trigger in triggers:  # not `any`: a generator costs more, and this is asked of every URL
             if trigger in lowered:
                 text = _replace(pattern, mask, text)
                 break

@@ -14,7 +14,7 @@ from pytest_swarmtask.redaction.values import is_wordy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _ALPHABETS = {
     "d": r"0-9",
@@ -364,8 +364,9 @@ KINDS = (
 
 _BETWEEN = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\u00[0-9a-f]{2}|\\[nrt]|\[[\d;]{1,4}m|[^A-Za-z0-9])+")
 """What stands between words; see `formats.START`."""
-_LONG = re.compile(r"[^\s\"'<>(){},;]{20,}")
-"""What may contain a token: no shorter word does."""
+_CHUNK = re.compile(r"[^\s\"'<>(){},;]+")
+_SHORTEST = 20
+"""No shorter chunk of a text contains a token."""
 _HEAD = re.compile(r"[A-Za-z0-9]{1,2}")
 """The beginning of a word by which its rows are found."""
 _VARIED = r"(?=[^\s\"']{0,100}?(?:\d|[a-z][A-Z]))"
@@ -375,6 +376,8 @@ _UUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 
 _UNLISTED = re.compile(START + r"(?P<prefix>[a-z][a-z0-9]{1,15}|[A-Z][A-Z0-9]{1,15})[_.-](?P<made>[A-Za-z0-9_-]{30,500})(?![\w.:-])")
 """A prefix that the table does not have, and what follows it, which only a machine makes (`_is_made`)."""
+_RUN = re.compile(r"[_.-](?=[A-Za-z0-9_-]{30})[^\d]{0,29}\d")
+"""What every such word has: asked first, since most texts have none."""
 _DIGITS = 3
 """A made word has at least so many digits: of 30 random letters and digits, one word in thirty has fewer."""
 _LETTERS = 4
@@ -399,24 +402,35 @@ def without_prefixed(text: str, mask: str) -> str:
         text: any text.
         mask: the text to put in the place of each token.
     """
-    heads = {piece[:2] for word in _LONG.findall(text) for piece in _BETWEEN.split(word)}
+    chunks = [chunk for chunk in _CHUNK.findall(text) if len(chunk) >= _SHORTEST]
+    heads = {piece[:2] for chunk in chunks for piece in _BETWEEN.split(chunk)}
     for head in _ROWS.keys() & heads:
         for prefixes, form in _ROWS[head]:
             if any(prefix in text for prefix in prefixes):
                 text = _pattern(prefixes, form).sub(mask, text)
-    return _UNLISTED.sub(lambda m: mask if _is_made(m) else m[0], text)
+    if any(map(_RUN.search, chunks)):
+        text = _UNLISTED.sub(lambda m: mask if _is_made(m) else m[0], text)
+    return text
 
 
 def _is_made(m: re.Match[str]) -> bool:
     made = m["made"]
     if sum(map(str.isdigit, made)) < _DIGITS or m["prefix"].lower().startswith(_DIGESTS):
         return False
-    letters = [letter for letter in made if letter not in _HEXADECIMAL]
-    small, large = sum(map(str.islower, letters)), sum(map(str.isupper, letters))
-    if small and large:
-        return min(small, large) >= _LETTERS and sum(map(_is_change, made, made[1:])) >= _CHANGES * len(made)
+    if min(_letters(made, str.islower), _letters(made, str.isupper)) >= _LETTERS:
+        return sum(map(_is_change, made, made[1:])) >= _CHANGES * len(made)
     longest = max(made.replace("_", "-").split("-"), key=len)
-    return len(longest) >= _UNBROKEN and small + large >= _LETTERS_OF_ONE_CASE and not is_wordy(longest)
+    return (
+        len(longest) >= _UNBROKEN
+        and longest in (longest.lower(), longest.upper())
+        and max(_letters(longest, str.islower), _letters(longest, str.isupper)) >= _LETTERS_OF_ONE_CASE
+        and not is_wordy(longest)
+    )
+
+
+def _letters(made: str, is_such: Callable[[str], bool]) -> int:
+    """Return how many letters of a case are in a word that no hexadecimal number has."""
+    return sum(is_such(letter) and letter not in _HEXADECIMAL for letter in made)
 
 
 def _is_change(before: str, after: str) -> bool:

@@ -68,12 +68,17 @@ _COMPARED = re.compile(
 """As in ``assert 'x' == config.password``, and as pytest explains it: ``where 'x' = Config(...).password``."""
 _LOGIN = re.compile(
     r"""
-    (?:(?i:basic|digest|proxy)_?[Aa]uth\w{0,10}\(|\b(?i:auth)["']?\s?[=:]\s?\()\s?
+    (?:(?:(?i:basic|digest|proxy)_?[Aa]uth\w{0,10}|NetworkCredential(?:\]::new)?|PSCredential)\(|\b(?i:auth)["']?\s?[=:]\s?\()\s?
     ["'][^"'\s]{1,100}["'],\s?["'](?P<value>[^"'\s]{1,200})["']
     """,
     re.VERBOSE,
 )
 """A user and the password: ``auth=('ann', 'x')``."""
+_IS_SECRET = re.compile(r"""\bkind["'\\]{0,4}\s{0,4}:\s{0,4}["'\\]{0,4}Secret\b""")
+_BLOCK = re.compile(r"(?:^|\n)(?P<indent>[ \t]{0,40})(?:stringD|d)ata:[ \t]*\n(?P<lines>(?:(?P=indent)[ \t][^\n]{0,4096}(?:\n|$))+)")
+_OBJECT = re.compile(r"""["'\\](?:stringD|d)ata["'\\]{1,4}\s{0,40}:\s{0,40}\{(?P<lines>[^{}]{1,8192})\}""")
+_ENTRY = re.compile(r"""[\w.-]["'\\]{0,4}\s{0,4}:\s{1,4}["'\\]{0,4}(?:[|>][-+]?\s{1,40})?(?P<value>[^\s"'\\,]{4,8192})|[\w.-]["'\\]{1,4}:["'\\]{1,4}(?P<tight>[^\s"'\\,]{4,8192})""")
+"""A Secret of Kubernetes: everything in its data is secret, whatever it is called."""
 _WRAPPED = re.compile(r"\w{0,20}(?:Str|String|Secret|Bytes|Password|Token)\((?=['\"])")
 """What a value is wrapped in as programs show it: ``SecretStr('x')``."""
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}[(\[]")
@@ -87,8 +92,8 @@ _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
 _LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
 _LONGEST_QUOTED = 8192
 """A quote that is not closed within this many characters is taken to be one that never is."""
-_PREFIXES = ("b", "B", "r", "R", "u", "U", "f", "F", "&", "@")
-"""What stands before the quote of a text: in Python, after a YAML anchor's `&`, and in C# and PowerShell `@`."""
+_PREFIXES = ("b", "B", "r", "R", "u", "U", "f", "F", "N", "&", "@")
+"""What stands before the quote of a text: in Python, SQL's `N`, after a YAML anchor's `&`, in C# and PowerShell `@`."""
 
 _SETS = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
 """What stands before the name of a setting: the beginning of a line (in a diff, too), or a shell's or Docker's word."""
@@ -159,6 +164,7 @@ def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[_Span]:
     found = [
         *_compared(text, meaning),
         *_logins(text),
+        *_kept(text),
         *_named_apart(text, meaning),
         *_named(text, meaning),
     ]
@@ -176,6 +182,17 @@ def _logins(text: str) -> Iterator[tuple[int, _Span]]:
     for m in _LOGIN.finditer(text):
         if not is_placeholder(m["value"]):
             yield m.start(), m.span("value")
+
+
+def _kept(text: str) -> Iterator[tuple[int, _Span]]:
+    """Give the values that a Secret of Kubernetes keeps, in YAML, JSON and Python."""
+    if not _IS_SECRET.search(text):
+        return
+    for pattern in (_BLOCK, _OBJECT):
+        for block in pattern.finditer(text):
+            for m in _ENTRY.finditer(text, *block.span("lines")):
+                if not is_placeholder(m["value"] or m["tight"]):
+                    yield m.start(), m.span("value" if m["value"] else "tight")
 
 
 def _named_apart(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
