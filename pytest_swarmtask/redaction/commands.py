@@ -160,4 +160,3 @@ def _replace(pattern: str, text: str, mask: str, is_such: Callable[[str], bool])
         if text == before:
             break
     return text
-

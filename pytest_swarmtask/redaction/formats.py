@@ -1,5 +1,7 @@
 """Values that are secrets by their form, such as the tokens of well-known services.
 
+What only begins with a prefix of its own is in `prefixes`, what commands take is in `commands`.
+
 Each pattern comes with strings, its triggers. It is only tried on texts in which one of them occurs, so most texts cost a
 few searches for short strings, and it is compiled when the first text needs it. Where a pattern says how many characters
 there are at least or exactly, these are the lengths that the service gives its tokens. The upper bounds, such as `{0,200}`,
@@ -23,7 +25,7 @@ _LINKS = r"(?i:(?:password[-_/]?)?(?:reset|recover|recovery)(?:[-_/]?password)?|
 
 _TOKENS = (
     # (triggers, in upper and lower case as they stand in the text; pattern). A match has a word of at least 20 characters,
-    # 5 of them digits or capitals: `hints.may_hold_token` asks for no less. What only has a prefix is in `prefixes`.
+    # 5 of them digits or capitals: `hints.may_hold_token` asks for no less.
     (("AKIA", "ASIA", "ABIA", "ACCA", "A3T"), START + r"A(?:KIA|SIA|BIA|CCA|3T[A-Z0-9])[A-Z0-9]{16}(?:[^A-Za-z0-9+]{1,5}[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/]))?"),  # AWS: the id of a key, and the key if it follows
     (("Q~",), r"(?<![\w~.-])[\w~.-]{3}\dQ~[\w~.-]{31,34}"),  # Microsoft Entra client
     (("AZDO",), r"[A-Za-z0-9]{60,90}AZDO[A-Za-z0-9]{4}"),  # Azure DevOps
@@ -32,14 +34,15 @@ _TOKENS = (
     (("/IncomingWebhook/",), r"(/webhook(?:b2)?/)[\w@-]+/IncomingWebhook/[\w/-]+"),  # Microsoft Teams webhook
     (("chat.googleapis.com",), r"(?<=/messages\?)key=[\w&=%-]{30,}"),  # Google Chat webhook
     ((".",), r"(?<![A-Za-z0-9_.])(?:mfa\.[\w-]{80,}|[MNO][A-Za-z0-9_-]{22,30}\.[\w-]{6}\.[\w-]{27,45})(?![\w-])"),  # Discord bot
-    ((":AA", "%3AAA"), r"(?<![A-Za-z0-9])(?:bot)?\d{8,11}(?::|%3[Aa])AA[\w-]{32,35}(?![\w-])"),  # Telegram bot
+    ((":A", "%3AA"), r"(?<![A-Za-z0-9])(?:bot)?\d{6,16}(?::|%3[Aa])A[\w-]{33,36}(?![\w-])"),  # Telegram bot
     (("-us",), r"(?<![0-9a-f])[0-9a-f]{32}-us\d{1,2}(?!\d)"),  # Mailchimp
     (("s.",), r"(?<![\w.-])s\.[A-Za-z0-9]{24}(?![\w.(-])"),  # Vault before 1.10
-    ((".atlasv1.",), r"[A-Za-z0-9]{14}\.atlasv1\.[\w-]{50,}"),  # Terraform Cloud
+    ((".atlasv1.",), r"[A-Za-z0-9]{14}\.atlasv1\.[\w=-]{50,}"),  # Terraform Cloud
     (("AAAAAAAAAAAAAAAAAA",), r"(?<![A-Za-z0-9+/])A{18,}[A-Za-z0-9%]{60,}(?![A-Za-z0-9+/=])"),  # Twitter bearer token
-    (("+ASt", "+ARm", "+AEh", "+AIoT", "+ACR", "+ABa", "+AMC", "ACDb", "AzCa", "AzSe", "AzFu", "AAPIM", "APIM", "JQQJ99"), r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{30,76}(?:\+ASt|\+ARm|\+AEh|\+AIoT|\+ACR|\+ABa|\+AMC|ACDb|AzCa|AzSe|AzFu|AAPIM|APIM|JQQJ99)[A-Za-z0-9+/_-]{4,40}={0,2}"),  # Azure: keys that say what they are for
+    (("+ASt", "+ARm", "+AEh", "+AIoT", "+ACR", "+ABa", "+AMC", "ACDb", "AzCa", "AzSe", "AzFu", "AAPIM", "APIM", "JQQJ99"), r"(?<![A-Za-z0-9+])[A-Za-z0-9+/_-]{30,76}(?:\+ASt|\+ARm|\+AEh|\+AIoT|\+ACR|\+ABa|\+AMC|ACDb|AzCa|AzSe|AzFu|AAPIM|APIM|JQQJ99)[A-Za-z0-9+/_-]{4,40}={0,2}"),  # Azure: keys that say what they are for
     (("AAAAAAAAAA",), START + r"[A-Za-z0-9]{11}A{10}[\w-]{40,}"),  # Dropbox, long-lived
     (("|", "%7C"), START + r"\d{15,16}(?:\||%7C)[\w-]{27,40}(?![\w-])"),  # Facebook app
+    ((".v1.",), START + r"[A-Za-z0-9]{10,100}\.v1\.[\w-]{16,500}\.[0-9a-f]{32,}"),  # Airtable OAuth
     (("_mmk",), START + r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk"),  # MaxMind
     (("NRAL",), r"[0-9a-f]{36}NRAL"),  # New Relic
     (("==:",), r"[A-Za-z0-9+/]{22}==:[A-Za-z0-9]{32}"),  # Tableau
@@ -50,8 +53,6 @@ _TOKENS = (
     (("ZXlK",), r"ZXlK[A-Za-z0-9+/=]{80,}"),  # a JSON Web Token in Base64
     (("IBADANBgkqhkiG9w0BAQEFAASC", "IBAAKC", "MHcCAQEEI"), r"M(?:II[A-Za-z0-9+/]{1,6}(?:IBADANBgkqhkiG9w0BAQEFAASC|IBAAKC)|HcCAQEEI)[A-Za-z0-9+/=\s\\]{60,}"),  # private keys without their PEM lines: PKCS #8, PKCS #1, EC
     (("LS0tLS1CRUdJTi",), r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]{40,}"),  # a PEM file in Base64
-    # - a prefix that says what it is, and then something that only a machine makes; after `key` it may be a digest
-    (("key", "tok", "sec", "api", "pat", "sk_", "auth", "live"), START + r"(?:[A-Za-z0-9]{1,16}[_-]){0,3}(?:(?:sk|api|apikey|tok|token|secret|sec|pat)[_-]|(?:key|auth|live|access|refresh|svc)[_-](?![0-9a-f]{32,64}(?![0-9A-Za-z])))(?:[a-z0-9]{1,8}[_-]){0,2}(?=[a-zA-Z]{0,12}\d[A-Za-z]{0,12}\d)(?=[A-Z0-9]{0,16}[a-z])[A-Za-z0-9]{24,}(?![A-Za-z0-9_./:-])"),
 )  # fmt: skip
 
 _CREDENTIALS = (

@@ -55,14 +55,7 @@ def may_hold_credentials(lowered: str) -> bool:
         or ":5432:" in lowered
         or ("%" in lowered and ("%3a" in lowered or "bearer%20" in lowered))
         or ("=" in lowered and ("sig=" in lowered or "ature=" in lowered or "code=" in lowered or "key=" in lowered))
-        or (
-            " " in lowered
-            and (
-                "basic " in lowered
-                or "bearer " in lowered
-                or "identified " in lowered
-            )
-        )
+        or (" " in lowered and ("basic " in lowered or "bearer " in lowered or "identified " in lowered))
     )
 
 

@@ -23,12 +23,13 @@ _ALPHABETS = {
     "U": r"A-Z0-9",
     "w": r"A-Za-z0-9",
     "u": r"A-Za-z0-9_-",
+    "e": r"A-Za-z0-9_=-",
     "v": r"A-Za-z0-9_.-",
     "b": r"A-Za-z0-9+/%",
     "t": r"A-Za-z0-9_.+/=%~-",
 }
 """What a form may consist of: digits, hexadecimal digits, small letters and digits, capitals and digits, letters and
-digits, Base64 for URLs, the same with dots, Base64, and everything that tokens have."""
+digits, Base64 for URLs, the same with `=`, with dots, Base64, and everything that tokens have."""
 
 KINDS = (
     # (service, prefixes, form, source): a token is one of the prefixes and then the form. In a form, `w36` are exactly 36
@@ -108,7 +109,7 @@ KINDS = (
     ("UpCloud", "ucat_", "w24+", "gitleaks"),
     ("OpenShift", "sha256~", "u43", "gitleaks"),
     ("Rancher", "token-", "l5:l54", "vendor"),
-    ("Portainer", "ptr_", "t40+", "trufflehog"),
+    ("Portainer", "ptr_", "t24+", "trufflehog"),
     ("Docker Hub", "dckr_pat_ dckr_oat_", "u27+", "gitleaks"),
     ("Docker Swarm", "SWMTKN-1- SWMKEY-1-", "u40+", "gitleaks"),
     ("Salad Cloud", "salad_cloud_user_", "w40+", "trufflehog"),
@@ -121,16 +122,17 @@ KINDS = (
     ("Tailscale", "tskey-auth- tskey-api- tskey-client- tskey-scim- tskey-webhook-", "u16+", "github"),
     ("Tailscale, legacy", "tskey-", "w12+-w16+", "github"),
     ("NetBird", "nbp_", "w36", "vendor"),
-    ("Defined Networking", "dnkey-", "u60+", "gitleaks"),
+    ("Defined Networking", "dnkey-", "t60+", "gitleaks"),
     # - chat, mail and telephony
     ("Slack app", "xapp-", "d1-u20+", "gitleaks"),
     ("Matrix", "syt_", "u24+", "vendor"),
     ("Guilded", "gapi_", "t60+", "vendor"),
-    ("SendGrid", "SG.", "u16+.u16+", "gitleaks"),
+    ("SendGrid", "SG.", "u16+.u16+", "github"),
+    ("SendGrid, any form", "SG.", "t60+", "gitleaks"),
     ("Mailgun", "key- pubkey-", "l32", "gitleaks"),
     ("Mandrill", "md-", "u22", "github"),
     ("MailerSend", "mlsn.", "w40+", "gitleaks"),
-    ("Brevo", "xkeysib- xsmtpsib-", "x64-w16", "gitleaks"),
+    ("Brevo", "xkeysib- xsmtpsib-", "u75+", "gitleaks"),
     ("Resend", "re_", "w6..12_w18+", "github"),
     ("Mailsac", "k_", "w36+", "trufflehog"),
     ("Twilio", "SK AC", "x32", "gitleaks"),
@@ -140,10 +142,10 @@ KINDS = (
     ("Twitch", "oauth:", "l30", "vendor"),
     ("Intercom", "dG9rO", "t50+", "github"),
     ("OneSignal", "os_v2_app_ os_v2_org_", "l60+", "gitleaks"),
-    ("PubNub", "pub-c- sub-c-", "#", "trufflehog"),
+    ("PubNub", "pub-c- sub-c-", "l8-l4-l4-l4-l12", "trufflehog"),
     ("PubNub secret", "sec-c-", "b40+", "vendor"),
-    ("Courier", "pk_prod_ pk_sandbox_", "w28", "trufflehog"),
-    ("Voiceflow", "VF.DM. VF.WS.", "t24+", "trufflehog"),
+    ("Courier", "pk_", "w1..20_w28", "trufflehog"),
+    ("Voiceflow", "VF. VF.DM. VF.WS.", "x24.w16", "trufflehog"),
     # - payment, shops and finance
     ("Stripe and many others", "sk_live_ sk_test_ sk_prod_ rk_live_ rk_test_ rk_prod_ ak_live_ ak_test_", "u14+", "gitleaks"),
     ("many", "secret_live_ secret_test_ secret_prod_ api_live_ api_prod_ key_live_ key_test_ token_live_ sec_live_ pk_sk_live_ pk_sk_test_", "w14+", "github"),
@@ -153,13 +155,13 @@ KINDS = (
     ("Crossmint", "sk_production_ sk_staging_", "u40+", "github"),
     ("Cartesia", "sk_car_", "w20+", "gitleaks"),
     ("Standard Webhooks", "whsec_", "t24+", "github"),
-    ("Razorpay", "rzp_live_ rzp_test_", "w10+", "trufflehog"),
+    ("Razorpay", "rzp_", "w2..6_w10+", "trufflehog"),
     ("Shippo", "shippo_live_ shippo_test_", "w14+", "gitleaks"),
-    ("GoCardless", "live_", "u40", "gitleaks"),
+    ("GoCardless", "live_", "e40", "gitleaks"),
     ("Column, Mollie", "live_", "w27..30", "trufflehog"),
     ("Lob", "live_ test_", "x35", "gitleaks"),
     ("Lob, publishable", "live_pub_ test_pub_", "x31", "gitleaks"),
-    ("Square", "sq0atp- sq0csp- sq0idp- sq0acp-", "u22+", "gitleaks"),
+    ("Square", "sq0", "l3-u22+", "trufflehog"),
     ("Square, new", "EAAA", "u22+", "gitleaks"),
     ("Facebook", "EAA", "w40+", "gitleaks"),
     ("Instagram", "IGQV IGQW IGAA", "u60+", "vendor"),
@@ -196,8 +198,9 @@ KINDS = (
     ("Dub", "dub_", "w24", "vendor"),
     # - packages
     ("npm", "npm_", "w36+", "gitleaks"),
+    ("npm, old", "NpmToken.", "#", "trufflehog"),
     ("PyPI", "pypi-", "u50+", "gitleaks"),
-    ("RubyGems", "rubygems_", "x48", "gitleaks"),
+    ("RubyGems", "rubygems_", "w48+", "gitleaks"),
     ("NuGet", "oy2", "l43", "github"),
     ("crates.io", "cio", "w32", "gitleaks"),
     ("Artifactory", "AKCp", "w60+", "gitleaks"),
@@ -230,8 +233,11 @@ KINDS = (
     ("Anyscale", "esecret_ aph0_", "w20+", "vendor"),
     ("Modal", "ak- as-", "w22", "vendor"),
     ("RunPod, redirect.pizza", "rpa_", "w30+", "gitleaks"),
+    ("turbopuffer", "tpuf_", "w30+", "vendor"),
+    ("Friendli", "flp_", "w40+", "vendor"),
+    ("Nomic", "nk-", "u40+", "vendor"),
     ("Weights & Biases", "wandb_v1_", "u60+", "gitleaks"),
-    ("Apify", "apify_api_ apify_proxy_ apify_ui_ apify_integration_", "w30+", "gitleaks"),
+    ("Apify", "apify_api_ apify_proxy_ apify_ui_ apify_integration_", "u30+", "gitleaks"),
     ("Brave Search", "BSA", "u24..40", "gitleaks"),
     ("Browserbase", "bb_live_ bb_test_", "u20+", "vendor"),
     ("E2B", "e2b_", "x40", "vendor"),
@@ -257,7 +263,7 @@ KINDS = (
     ("Fauna", "fnA", "u37", "vendor"),
     ("Tinybird", "p.eyJ", "t60+", "vendor"),
     ("ClickHouse Cloud", "4b1d", "w38", "gitleaks"),
-    ("Confluent", "cflt", "b60", "gitleaks"),
+    ("Confluent", "cflt", "b60+", "gitleaks"),
     ("Elastic Cloud", "essu_", "t60+", "gitleaks"),
     ("Prefect", "pnu_ pnb_", "w36", "gitleaks"),
     ("dbt", "dbtc_ dbtu_ dbts_", "u30+", "vendor"),
@@ -300,7 +306,7 @@ KINDS = (
     ("Vault", "hvs. hvb. hvr.", "u20+", "gitleaks"),
     ("Doppler", "dp.pt. dp.ct. dp.st. dp.sa. dp.said. dp.scim. dp.audit.", "v30+", "gitleaks"),
     ("Infisical", "st.", "w24.x32.x32", "vendor"),
-    ("Okta", "00", "u40", "gitleaks"),
+    ("Okta", "00", "e40", "gitleaks"),
     ("JumpCloud", "jca_", "w36+", "vendor"),
     ("Authress", "sc_ ext_ scauth_ authress_", "w5..30.w4..6.acct40+", "gitleaks"),
     ("Persona", "persona_production_ persona_sandbox_", "u20+", "gitleaks"),
@@ -314,22 +320,26 @@ KINDS = (
     ("Pangea", "pts_ pcl_", "l32", "github"),
     ("TruffleHog", "thog-key- thog-secret-", "x16+", "trufflehog"),
     ("Nightfall", "NF-", "w32", "trufflehog"),
+    ("SpectralOps", "spu-", "l32", "trufflehog"),
+    ("StackHawk", "hawk.", "w14+.w14+", "vendor"),
+    ("hCaptcha", "ES_", "x32", "vendor"),
+    ("reCAPTCHA", "6L", "u38", "vendor"),
     ("SettleMint", "sm_aat_ sm_pat_ sm_sat_", "w16", "gitleaks"),
     ("RFC 8959", "secret-token:", "t16+", "vendor"),
     # - planning, content and everything else
     ("Adobe", "p8e-", "w32", "gitleaks"),
     ("Asana", "0/ 1/", "d13+:w32", "trufflehog"),
     ("Asana, new", "2/", "d13+/d13+:w32", "github"),
-    ("Beamer", "b_", "t44..45", "gitleaks"),
+    ("Beamer", "b_", "e44..45", "gitleaks"),
     ("Builder.io", "bpk-", "x32", "gitleaks"),
     ("Cal.com", "cal_ cal_live_", "l26+", "gitleaks"),
     ("Canva", "cnvca cnvat cnvrt", "u45+", "gitleaks"),
     ("Checio", "pk_", "l45", "trufflehog"),
     ("ClickUp", "pk_", "d7..9_w32", "gitleaks"),
-    ("Close", "api_", "w22.w22", "trufflehog"),
+    ("Close", "api_", "v45", "trufflehog"),
     ("Contentful", "CFPAT-", "u40+", "trufflehog"),
     ("Coveo", "xx", "#", "vendor"),
-    ("Dropbox", "sl. sl.u.", "u60+", "gitleaks"),
+    ("Dropbox", "sl. sl.u.", "t60+", "gitleaks"),
     ("Figma", "figd_ figo_ figu_ figoh_ figdr_", "u36+", "gitleaks"),
     ("Frame.io", "fio-u-", "t60+", "gitleaks"),
     ("GitBook", "gb_api_", "w40", "vendor"),
@@ -340,8 +350,8 @@ KINDS = (
     ("Lichess", "lip_", "u16+", "gitleaks"),
     ("Linear", "lin_api_ lin_oauth_", "w32+", "gitleaks"),
     ("LinkedIn", "WPL_AP0. WPL_AP1.", "t20+", "vendor"),
-    ("LocationIQ", "pk.", "x32", "trufflehog"),
-    ("Mapbox", "sk.eyJ tk.eyJ pk.eyJ", "t40+", "gitleaks"),
+    ("LocationIQ", "pk.", "u32", "trufflehog"),
+    ("Mapbox", "sk. tk. pk.", "v60+", "gitleaks"),
     ("Mapillary, Oculus", "MLY| OC|", "d15+|w27+", "github"),
     ("Midise", "midi-662b69edd2", "w54", "trufflehog"),
     ("Notion", "ntn_ secret_", "w40+", "gitleaks"),
@@ -371,10 +381,21 @@ _HEAD = re.compile(r"[A-Za-z0-9]{1,2}")
 """The beginning of a word by which its rows are found."""
 _VARIED = r"(?=[^\s\"']{0,100}?(?:\d|[a-z][A-Z]))"
 """Names begin with the same letters: what a machine makes has a digit, or a capital in its middle."""
-_PART = re.compile(r"([dxlUwuvbt])(\d+)(?:(\+)|\.\.(\d+))?|(#)|(.)")
+_PART = re.compile(r"([dxlUwuevbt])(\d+)(?:(\+)|\.\.(\d+))?|(#)|(.)")
 _UUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 
-_UNLISTED = re.compile(START + r"(?P<prefix>[a-z][a-z0-9]{1,15}|[A-Z][A-Z0-9]{1,15})[_.-](?P<made>[A-Za-z0-9_-]{30,500})(?![\w.:-])")
+_TELLING = re.compile(
+    START
+    + r"(?:[A-Za-z0-9]{1,16}[_-]){0,3}(?:(?:sk|api|apikey|tok|token|secret|sec|pat)[_-]|(?:key|auth|live|access|refresh|svc)[_-](?![0-9a-f]{32,64}(?![0-9A-Za-z])))(?:[a-z0-9]{1,8}[_-]){0,2}"
+    + r"(?=[a-zA-Z]{0,12}\d[A-Za-z]{0,12}\d)(?=[A-Z0-9]{0,16}[a-z])[A-Za-z0-9]{24,}(?![A-Za-z0-9_./:-])"
+)
+"""A prefix that says what it is, such as `acme_token_`, and what only a machine makes. After `key` and the like, digests are
+left alone."""
+_TELLS = ("key", "tok", "sec", "api", "pat", "sk_", "auth", "live")
+"""A text with such a prefix has one of these."""
+_UNLISTED = re.compile(
+    START + r"(?P<prefix>[a-z][a-z0-9]{1,15}|[A-Z][A-Z0-9]{1,15})[_.-](?P<made>[A-Za-z0-9_-]{30,500})(?![\w.:-])"
+)
 """A prefix that the table does not have, and what follows it, which only a machine makes (`_is_made`)."""
 _RUN = re.compile(r"[_.-](?=[A-Za-z0-9_-]{30})[^\d]{0,29}\d")
 """What every such word has: asked first, since most texts have none."""
@@ -408,6 +429,8 @@ def without_prefixed(text: str, mask: str) -> str:
         for prefixes, form in _ROWS[head]:
             if any(prefix in text for prefix in prefixes):
                 text = _pattern(prefixes, form).sub(mask, text)
+    if any(tell in text for tell in _TELLS):
+        text = _TELLING.sub(mask, text)
     if any(map(_RUN.search, chunks)):
         text = _UNLISTED.sub(lambda m: mask if _is_made(m) else m[0], text)
     return text
@@ -435,7 +458,11 @@ def _letters(made: str, is_such: Callable[[str], bool]) -> int:
 
 def _is_change(before: str, after: str) -> bool:
     """Whether two characters are of different kinds: small letters, capitals, digits, signs."""
-    return before.isdigit() != after.isdigit() or before.islower() != after.islower() or before.isupper() != after.isupper()
+    return (
+        before.isdigit() != after.isdigit()
+        or before.islower() != after.islower()
+        or before.isupper() != after.isupper()
+    )
 
 
 def _by_head() -> dict[str, list[tuple[list[str], str]]]:

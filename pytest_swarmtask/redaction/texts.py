@@ -75,9 +75,13 @@ _LOGIN = re.compile(
 )
 """A user and the password: ``auth=('ann', 'x')``."""
 _IS_SECRET = re.compile(r"""\bkind["'\\]{0,4}\s{0,4}:\s{0,4}["'\\]{0,4}Secret\b""")
-_BLOCK = re.compile(r"(?:^|\n)(?P<indent>[ \t]{0,40})(?:stringD|d)ata:[ \t]*\n(?P<lines>(?:(?P=indent)[ \t][^\n]{0,4096}(?:\n|$))+)")
+_BLOCK = re.compile(
+    r"(?:^|\n)(?P<indent>[ \t]{0,40})(?:stringD|d)ata:[ \t]*\n(?P<lines>(?:(?P=indent)[ \t][^\n]{0,4096}(?:\n|$))+)"
+)
 _OBJECT = re.compile(r"""["'\\](?:stringD|d)ata["'\\]{1,4}\s{0,40}:\s{0,40}\{(?P<lines>[^{}]{1,8192})\}""")
-_ENTRY = re.compile(r"""[\w.-]["'\\]{0,4}\s{0,4}:\s{1,4}["'\\]{0,4}(?:[|>][-+]?\s{1,40})?(?P<value>[^\s"'\\,]{4,8192})|[\w.-]["'\\]{1,4}:["'\\]{1,4}(?P<tight>[^\s"'\\,]{4,8192})""")
+_ENTRY = re.compile(
+    r"""[\w.-]["'\\]{0,4}\s{0,4}:\s{1,4}["'\\]{0,4}(?:[|>][-+]?\s{1,40})?(?P<value>[^\s"'\\,]{4,8192})|[\w.-]["'\\]{1,4}:["'\\]{1,4}(?P<tight>[^\s"'\\,]{4,8192})"""
+)
 """A Secret of Kubernetes: everything in its data is secret, whatever it is called."""
 _WRAPPED = re.compile(r"\w{0,20}(?:Str|String|Secret|Bytes|Password|Token)\((?=['\"])")
 """What a value is wrapped in as programs show it: ``SecretStr('x')``."""

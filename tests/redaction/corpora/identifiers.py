@@ -63,22 +63,14 @@ SHAPES: tuple[Callable[[Maker], str], ...] = (
     lambda m: f"container {m.hex(64)} exited with 137",
     lambda m: f"swarm task {m.text(25, 'abcdefghijklmnopqrstuvwxyz0123456789')} of {_words(m, 1)}.1",
     lambda m: f"deployment.apps/{_words(m, 3, '-')} scaled to {m.text(1, '123456789')}",
-    # - tests
-    lambda m: f"tests/{_words(m, 2)}/test_{_words(m, 2)}.py::Test{_camel(m, 3)}::test_{_words(m, 6)}_{m.text(2, '0123456789')}",
-    lambda m: f"tests/test_{_words(m, 1)}.py::test_{_words(m, 2)}[{_words(m, 1)}_{m.uuid()}]",
-    lambda m: f"tests/test_{_words(m, 1)}.py::test_{_words(m, 2)}[{m.hex(40)}-True]",
-    lambda m: f"tests/test_{_words(m, 1)}.py::test_{_camel(m, 7)}With2Factors",
-    lambda m: f"test_{_words(m, 3)}_{_camel(m, 5)}V2_returns_404",
-    lambda m: f"src/test/java/com/example/{_camel(m, 3)}Test.java:{m.text(3, '123456789')}",
-    lambda m: f"at com.example.{_words(m, 1)}.{_camel(m, 4)}$$EnhancerBySpringCGLIB$${m.hex(8)}.{_words(m, 1)}(<generated>)",
-    lambda m: f"com.example.{_camel(m, 3)}$$Lambda$14/0x0000{m.hex(12)}@{m.hex(7)}",
-    lambda m: f"<{_camel(m, 2)} object at 0x7f{m.hex(10)}>",
     # - programs
     lambda m: f"_ZN4core3fmt9Formatter9write_str17h{m.hex(16)}E",
     lambda m: "_ZNSt3__112basic_stringIcNS_11char_traitsIcEENS_9allocatorIcEEE6appendEPKc" + m.pick(["m", "j"]),
     lambda m: f"_RNvXs5_NtCs{m.text(11)}_6timing7example",
     lambda m: f"{_camel(m, 2)}_{_words(m, 1)}__{m.text(5)} is not a class of the module",
-    lambda m: f"webpack:///./src/{_words(m, 2)}.tsx?{m.hex(4)} chunk-{m.text(8, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567')}.js",
+    lambda m: (
+        f"webpack:///./src/{_words(m, 2)}.tsx?{m.hex(4)} chunk-{m.text(8, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567')}.js"
+    ),
     lambda m: f"/assets/{_words(m, 1)}-{m.text(8)}.js and /_next/static/{m.text(21)}/_buildManifest.js",
     lambda m: f"src='data:image/png;base64,iVBORw0KGgo{m.base64(60)}'",
     lambda m: f"{_words(m, 1)}-2.1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
@@ -90,6 +82,37 @@ SHAPES: tuple[Callable[[Maker], str], ...] = (
     lambda m: f"/home/ann/.cache/{_words(m, 2, '-')}/{m.hex(2)}/{m.hex(62)}",
     lambda m: f"arXiv:2401.{m.text(5, '0123456789')} doi:10.1000/{_words(m, 1)}.2026.{m.text(6, '0123456789')}",
 )
+
+
+IDENTITIES: tuple[Callable[[Maker], str], ...] = (
+    lambda m: (
+        f"tests/{_words(m, 2)}/test_{_words(m, 2)}.py::Test{_camel(m, 3)}::test_{_words(m, 6)}_{m.text(2, '0123456789')}"
+    ),
+    lambda m: f"tests/test_{_words(m, 1)}.py::test_{_words(m, 2)}[{_words(m, 1)}_{m.uuid()}]",
+    lambda m: f"tests/test_{_words(m, 1)}.py::test_{_words(m, 2)}[{m.hex(40)}-True]",
+    lambda m: f"tests/test_{_words(m, 1)}.py::test_{_camel(m, 7)}With2Factors",
+    lambda m: f"test_{_words(m, 3)}_{_camel(m, 5)}V2_returns_404",
+    lambda m: f"src/test/java/com/example/{_camel(m, 3)}Test.java:{m.text(3, '123456789')}",
+    lambda m: (
+        f"at com.example.{_words(m, 1)}.{_camel(m, 4)}$$EnhancerBySpringCGLIB$${m.hex(8)}.{_words(m, 1)}(<generated>)"
+    ),
+    lambda m: f"com.example.{_camel(m, 3)}$$Lambda$14/0x0000{m.hex(12)}@{m.hex(7)}",
+    lambda m: f"<{_camel(m, 2)} object at 0x7f{m.hex(10)}>",
+    lambda m: m.hex(40),
+    lambda m: m.hex(16),
+    lambda m: m.hex(32),
+    lambda m: m.uuid(),
+    lambda m: f"tests/{_words(m, 2)}/test_{_words(m, 1)}_{m.text(2, '0123456789')}.py:{m.text(3, '123456789')}",
+    lambda m: f"make[{m.text(1, '123456789')}]: build-{_words(m, 2, '-')}-v2.1",
+    lambda m: f"test_{_words(m, 2)}[{_words(m, 1)}-{m.text(3, '0123456789')}-{_camel(m, 2)}]",
+)
+"""What events are told apart by: ids of tests, tasks, spans and traces, commits, files and lines."""
+
+
+def identities() -> list[str]:
+    """Return identities of each shape."""
+    make = Maker(22)
+    return [shape(make) for shape in IDENTITIES for _ in range(_EACH)]
 
 
 def harmless() -> list[str]:
