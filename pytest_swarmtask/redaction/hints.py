@@ -65,7 +65,7 @@ def may_hold_named_credentials(lowered: str) -> bool:
 
 
 def may_hold_command(lowered: str) -> bool:
-    """Whether a text, in lower case, may hold a command that `commands.without_arguments` knows, and no secret's name."""
+    """Whether a text in lower case, without a secret's name, may hold what `commands.without_arguments` hides."""
     return ("@" in lowered and "/" in lowered) or (  # not a loop over a table: this is asked of every text
         " " in lowered
         and (

@@ -386,11 +386,11 @@ _UUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 
 _TELLING = re.compile(
     START
-    + r"(?:[A-Za-z0-9]{1,16}[_-]){0,3}(?:(?:sk|api|apikey|tok|token|secret|sec|pat)[_-]|(?:key|auth|live|access|refresh|svc)[_-](?![0-9a-f]{32,64}(?![0-9A-Za-z])))(?:[a-z0-9]{1,8}[_-]){0,2}"
+    + r"(?:[A-Za-z0-9]{1,16}[_-]){0,3}(?:sk|api|apikey|key|tok|token|secret|sec|pat|auth|live|access|refresh|svc)(?:_|-(?![0-9a-f]{32,64}(?![0-9A-Za-z])))(?:[a-z0-9]{1,8}[_-]){0,2}"
     + r"(?=[a-zA-Z]{0,12}\d[A-Za-z]{0,12}\d)(?=[A-Z0-9]{0,16}[a-z])[A-Za-z0-9]{24,}(?![A-Za-z0-9_./:-])"
 )
-"""A prefix that says what it is, such as `acme_token_`, and what only a machine makes. After `key` and the like, digests are
-left alone."""
+"""A prefix that says what it is, such as `acme_token_`, and what only a machine makes. After a `-`, a digest is left alone,
+as in the key of a cache."""
 _TELLS = ("key", "tok", "sec", "api", "pat", "sk_", "auth", "live")
 """A text with such a prefix has one of these."""
 _UNLISTED = re.compile(

@@ -645,7 +645,7 @@ _OPTIONS: tuple[tuple[tuple[str, ...], Callable[[Sequence[Any]], bool], Callable
 )
 """Options that take a login. Those that take a secret are in `commands`."""
 _FIRST_WORDS = 8
-"""So many words of a command line may stand before its program, or be one of several: `sudo -u ann docker login -p x`."""
+"""The program of a command line is looked for in so many words: `sudo -u ann docker login -p x`."""
 
 
 # -- names ---------------------------------------------------------------------------------------------------------

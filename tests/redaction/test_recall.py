@@ -1,4 +1,4 @@
-"""How many secrets of published kinds are found, how many that a command or a document names, and what is left alone."""
+"""How many secrets of published kinds are found, how many that commands and documents name, and what is left alone."""
 
 from __future__ import annotations
 
@@ -80,11 +80,12 @@ def test_each_row_of_the_table_finds_what_it_describes(redactor: Redactor, row: 
     assert source in ("gitleaks", "trufflehog", "github", "vendor")
     make = Maker(7)
     for prefix in written.split():
-        token = prefix + "".join(_made(make, *part) for part in re.findall(PART, form))
+        token = prefix + "".join(_made(make, part) for part in re.findall(PART, form))
         assert token not in redactor.text(f"refused {token} twice"), token
 
 
-def _made(make: Maker, alphabet: str, least: str, most: str, more: str, uuid: str, itself: str) -> str:
+def _made(make: Maker, part: tuple[str, ...]) -> str:
+    alphabet, least, most, more, uuid, itself = part
     if not alphabet:
         return make.uuid() if uuid else itself
     return make.text(max(int(most or least), 22 if more else 0), ALPHABETS[alphabet])

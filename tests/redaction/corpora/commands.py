@@ -1,4 +1,4 @@
-"""Secrets that a command, a connection string, a setting or a document names, each in the notation of its program."""
+"""Secrets that a command, a connection string, a setting or a document names."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ LINKS = (
 
 DOCUMENTS = (
     "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\ndata:\n  username: YWRtaW4=\n  value: {b64}\n",
-    "apiVersion: v1\nkind: Secret\ntype: Opaque\nmetadata:\n  name: db\n  namespace: app\ndata:\n  config.yaml: {b64}\n",
+    "apiVersion: v1\nkind: Secret\ntype: Opaque\nmetadata:\n  name: db\ndata:\n  config.yaml: {b64}\n",
     "apiVersion: v1\ndata:\n  dsn: {b64}\nkind: Secret\nmetadata:\n  name: db\n",
     "apiVersion: v1\nkind: Secret\nstringData:\n  value: {}\n",
     'kind: Secret\nstringData:\n  user: ann\n  dsn: "{}"\n',
