@@ -34,6 +34,7 @@ OPTIONS = (
     ("xfreerdp wfreerdp sdl-freerdp", "/p:*"),
     ("secret", "--body -b"),  # `gh secret set NAME --body x`
     ("nuget", "-k"),
+    ("openssl", "-k -K"),
 )
 """What a program takes a secret with."""
 
@@ -42,8 +43,7 @@ ARGUMENTS = (
     "vault login", "cargo login", "snyk auth", "nuget setapikey", "wpa_passphrase *", "net user *",
     "rabbitmqctl add_user *", "rabbitmqctl change_password *", "poetry config http-basic.* *",
     "poetry config pypi-token.*", "user-secrets set *", "config set --secret *", "encrypt_string", "requirepass",
-    "masterauth", "auth_pass", "isql * *", "isql -v * *", "htpasswd -b * *", "htpasswd -cb * *", "htpasswd -bc * *",
-    "htpasswd -bB * *", "htpasswd -nb *", "htpasswd -nbB *", "htpasswd -nbm *", "connect to * user * using",
+    "masterauth", "auth_pass", "connect to * user * using", "smbclient //*",
 )  # fmt: skip
 """Commands that take a secret without an option. It has to look like one, since texts speak of commands, too."""
 
@@ -56,24 +56,28 @@ _READERS = r"kinit|sudo -S|passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault 
 
 _PATTERNS = (
     # (words, in lower case; pattern): what follows the group is a secret. A text without one of the words has none.
-    ("sqlplus sqlplus64 expdp impdp sqlldr sqlcl", r"((?i:\b(?:sqlplus|expdp|impdp|sqlldr|sqlcl)\w{0,4}(?:\s{1,4}-\w{1,10}){0,4}\s{1,4}['\"]?(?:userid=)?)[\w$#.]{1,60}/)(?!/)[^\s@'\"/]{2,100}"),
-    ("rman connect exp imp", r"((?i:\b(?:target|catalog|auxiliary|connect|exp|imp)[ =]['\"]?)[\w$#.]{1,60}/)[^\s@'\"/]{2,100}(?=@)"),
+    ("sqlplus sqlplus64 expdp impdp sqlldr sqlcl", r"((?i:\b(?:sqlplus|expdp|impdp|sqlldr|sqlcl)\w{0,4}(?:\s{1,4}-\w{1,10}){0,4}\s{1,4}['\"]?(?:userid=)?)[\w$#.]{1,60}/)(?!/)\"?[^\s@'\"/]{2,100}\"?"),
+    ("rman conn connect exp imp", r"((?i:\b(?:target|catalog|auxiliary|conn|connect|exp|imp)[ =]['\"]?)[\w$#.]{1,60}/)\"?[^\s@'\"/]{2,100}(?=@)"),
     ("oracle", r"(jdbc:oracle:\w{1,8}:[\w$#.]{1,60}/)[^\s@'\"/]{1,100}(?=@)"),
     ("net net1", r"((?i:\bnet1?(?:\.exe)? use)\b[^\n]{0,200}?(?:\\\\\S{1,200}|(?i:/user:)\S{1,100})\s{1,4})(?![/\\*])" + WORD),
     ("mysqlsh", r"(\bmysqlsh [^\n]{0,100}?\b[\w.-]{1,60}:)(?!/)[^\s@'\"]{1,100}(?=@)"),
-    ("curl wget http https skopeo java", r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|-auth|--auth|--(?:src-|dest-)?creds)(?:[ =]|['\"], )?['\"]?)[\w.@+-]{1,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}"),  # not digits or a path, as of `docker run -u`
+    ("curl wget http https skopeo java", r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|-auth|--auth|--(?:src-|dest-)?creds)(?:[ =]|['\"], )?['\"]?)(?:[\w.@+-]{0,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}|[\w.-]{16,200}:(?=['\"\s]|$))"),  # not digits or a path, as of `docker run -u`
     ("lftp smbclient", r"(['\"\s](?:-[uU]|open -u)[ =]?['\"]?[\w.@/+-]{1,100}[,%])[^\s'\"]{1,300}"),
     ("password", r"((?i:\bset password for )\S{1,100} ?= ?)" + WORD),
     ("echo printf", r"(\b(?:echo|printf)(?: -n| ['\"]?%s['\"]?)? ['\"]?(?:[\w.-]{1,60}:)?)[^\s'\"|$`]{6,300}(?=['\"]? ?\| ?(?:" + _READERS + r"))"),
-    ("kinit sudo passwd smbpasswd vncpasswd", r"(\b(?:kinit|sudo|\w{0,5}passwd)\b[^\n|;]{0,200}<<< ?)" + WORD),
+    ("kinit sudo passwd smbpasswd vncpasswd gpg gpg2 openssl cryptsetup", r"(\b(?:kinit|sudo|\w{0,5}passwd|gpg2?|openssl|cryptsetup)\b[^\n|;]{0,200}<<< ?)" + WORD),
     ("echo printf", r"((?i:pass|key|secret|token)[\w-]{0,20}[ =]<\((?:echo|printf)(?: -n)? )[^\s()]{2,300}"),
+    ("htpasswd", r"(\bhtpasswd(?: -\w{1,8}){0,4} -\w{0,6}b\w{0,6}(?: -\w{1,8}){0,4}(?: [^\s-]\S{0,200}){2} )" + WORD),
+    ("htpasswd", r"(\bhtpasswd(?: -\w{1,8}){0,4} -\w{0,6}n\w{0,6}(?: -\w{1,8}){0,4} [^\s-]\S{0,200} )" + WORD),
+    ("isql", r"(\bisql(?: -\w{1,8}){0,4}(?: [^\s-]\S{0,200}){2} )(?!-)" + WORD),
+    ("kubectl", r"(\bsecret generic\b[^\n;|&]{0,300}?--from-literal[= ]['\"]?[\w.-]{1,100}=)[^\s'\"]{2,300}"),
     ("mount", r"(\s-o\s?[^\s]{0,200}?\bpass=)[^\s,'\"]{1,300}"),  # mount
     ("sonar -dsonar", r"(sonar\.login=)[^\s'\"]{4,300}"),
     ("curl", r"(\s(?:-b|--cookie)[ =]?['\"]?)(?=[\w.-]{1,100}=)[^'\"\s]{8,4096}"),
     ("mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlpump mysqlshow mariadb mariadb-dump mariadb-admin", r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?])[^\s'\"]{3,300}"),  # `mysql -ppassword`: with a digit or a sign, since `-p` has other meanings
     ("pass", r"(-pass(?:in|out)?[ =]['\"]?pass:)[^\s'\"]{1,300}"),  # openssl
     ("login", r"(\.login\(\s?['\"][^'\"\s]{1,100}['\"],\s?)(?=['\"][^'\"\s]{0,200}[\d!@#%^&*?])['\"][^'\"\s]{1,200}['\"]"),  # `smtp.login('ann', 'x')`
-    ("convertto-securestring", r"((?i:ConvertTo-SecureString)(?: -(?i:String))? )['\"][^'\"$]{1,300}['\"]"),
+    ("convertto-securestring", r"((?i:ConvertTo-SecureString)(?: -\w{1,20}){0,3} )['\"][^'\"$]{1,300}['\"]"),
 )  # fmt: skip
 
 
@@ -84,7 +88,7 @@ _WORDS = bytes(code if chr(code).isalnum() or chr(code) in "_-" else 0x20 for co
 def _options() -> Iterator[tuple[str, str]]:
     for programs, options in OPTIONS:
         written = "|".join(
-            re.escape(option.rstrip("*")) + r"(?:['\"],)?" + ("[ =:]?" if option.endswith("*") else "[ =]")
+            ("(?i:" if option[0] == "/" else "(?:") + re.escape(option.rstrip("*")) + r")(?:['\"],)?" + ("[ =:]?" if option.endswith("*") else "[ =]")
             for option in options.split()
         )
         names = "|".join(map(re.escape, programs.split()))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt])|(?<=\\u00[0-9a-f][0-9a-f])|(?<=\[\dm)|(?<=\[\d\dm)|(?<=\[\d;\d\dm))"
+START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=\\[nrt])|(?<=\\u00[0-9a-f][0-9a-f])|(?<==3D)|(?<=\[\dm)|(?<=\[\d\dm)|(?<=\[\d;\d\dm))"
 """Where a word begins, also after `%20`, the `\\n` or `\\u003d` of a JSON text and the colours of a terminal."""
 WORD = r"(?:(?!['\"]?\$[A-Za-z_{(])(?:'[^']{1,300}'|\"[^\"]{1,300}\"|[^\s'\"\[\]$]{2,300}))"
 """A word of a command line, also in quotes; not a variable. The group before it in a pattern is kept."""
@@ -20,7 +20,7 @@ WORD = r"(?:(?!['\"]?\$[A-Za-z_{(])(?:'[^']{1,300}'|\"[^\"]{1,300}\"|[^\s'\"\[\]
 _STAND_IN = r"[^\s/:@]{0,100}:(?:\$\{[^{}@]{1,100}\}|\$[A-Z_]{1,100}|\{[\w.]{0,100}\}|<[^<>@]{1,100}>|\*{1,100}|%s|\[[A-Z]{1,20}\]|[A-Z_]{4,40}(?=@))"
 """A login in a URL with a placeholder for the password: `user:${PASSWORD}`, `user:***`."""
 
-_LINKS = r"(?i:(?:password[-_/]?)?(?:reset|recover|recovery)(?:[-_/]?password)?|(?:verify|confirm)(?:[-_]?e?mail)?|confirmation|verification|activat(?:e|ion)|magic(?:[-_]?link)?|login|invit(?:e|ation)s?|unsubscribe)"
+_LINKS = r"(?i:(?:set|forgot|new|change|create|choose)[-_]password|(?:password[-_/]?)?(?:reset|recover|recovery)(?:[-_/]?password)?|(?:verify|confirm)(?:[-_]?e?mail)?|confirmation|verification|activat(?:e|ion)|magic(?:[-_]?link)?|login|invit(?:e|ation)s?|unsubscribe)"
 """The part of a path after which a token lets somebody in, as a link in an e-mail has it."""
 
 _TOKENS = (
@@ -74,7 +74,7 @@ _CREDENTIALS = (
     ((":5432:",), r"(\b[\w.-]{1,100}:5432:[\w-]{1,60}:[\w-]{1,60}:)[^\s:]{1,200}"),  # .pgpass
     (("aws4-hmac-sha256", "x-amz-", "x-goog-"), r"(?i:X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)=[\w%./+=-]+|(?<=Signature=)[0-9a-f]{64})"),  # signed URLs and requests of AWS and Google
     (("sig=", "signature="), r"(?<=[?&]sig=)[\w%+/=-]{16,}|(?<=[?&](?i:signature)=)[\w%+/=~-]{16,}|(?<=;sig=)[\w%+/=-]{16,}"),  # signed URLs of Azure and others
-    (("code=",), r"(?<=[?&]code=)(?=[A-Za-z_/-]{0,100}\d)[\w/.%-]{16,}"),  # OAuth codes, keys of Azure Functions
+    (("code=", "magic=", "ticket=", "otp=", "invite="), r"([?&](?:code|magic|ticket|otp|invite)=)(?=[A-Za-z_/-]{0,100}\d)[\w/.%-]{16,}"),  # OAuth codes, keys of Azure Functions
     (("?key=", "&key="), r"(?<=[?&]key=)(?=[A-Za-z_-]{0,100}\d)[\w%.-]{16,}"),  # API keys in URLs
 )  # fmt: skip
 

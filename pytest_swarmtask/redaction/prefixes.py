@@ -372,7 +372,7 @@ KINDS = (
 )  # fmt: skip
 """The kinds, by what their services do."""
 
-_BETWEEN = re.compile(r"(?:%[0-9A-Fa-f]{2}|\\u00[0-9a-f]{2}|\\[nrt]|\[[\d;]{1,4}m|[^A-Za-z0-9])+")
+_BETWEEN = re.compile(r"(?:=3D|%[0-9A-Fa-f]{2}|\\u00[0-9a-f]{2}|\\[nrt]|\[[\d;]{1,4}m|[^A-Za-z0-9])+")
 """What stands between words; see `formats.START`."""
 _CHUNK = re.compile(r"[^\s\"'<>(){},;]+")
 _SHORTEST = 20
