@@ -35,6 +35,8 @@ OPTIONS = (
     ("secret", "--body -b"),  # `gh secret set NAME --body x`
     ("nuget", "-k"),
     ("openssl", "-k -K"),
+    ("doctl", "-t"),
+    ("winrs", "-p:*"),
 )
 """What a program takes a secret with."""
 
@@ -42,7 +44,7 @@ ARGUMENTS = (
     # The words before a secret; `*` is any word.
     "vault login", "cargo login", "snyk auth", "nuget setapikey", "wpa_passphrase *", "net user *",
     "rabbitmqctl add_user *", "rabbitmqctl change_password *", "poetry config http-basic.* *",
-    "poetry config pypi-token.*", "user-secrets set *", "config set --secret *", "encrypt_string", "requirepass",
+    "poetry config pypi-token.*", "user-secrets set *", "config set --secret *", "encrypt_string", "operator unseal", "redis-cli auth", "mc alias set * * *", "requirepass",
     "masterauth", "auth_pass", "connect to * user * using", "smbclient //*",
 )  # fmt: skip
 """Commands that take a secret without an option. It has to look like one, since texts speak of commands, too."""
@@ -51,18 +53,19 @@ _TAKES = r"['\"]?(?:\d\d)?(?:\.exe)?['\"]?\b[^\n;|&]{0,300}?[\s'\"]"
 """What stands between a program and its option, on one line and in one command."""
 _MOST_OPTIONS = 3
 """So many secrets one command takes at most: `snmpget -A x -X y`. Each search finds the first that is left."""
-_READERS = r"kinit|sudo -S|passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|[^\n|]{0,200}--(?:password|token|secret)-stdin"
+_READERS = r"kinit|sudo -S|passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|gpg2? [^\n|]{0,200}--passphrase-fd|openssl [^\n|]{0,200}-pass stdin|[^\n|]{0,200}--(?:password|token|secret)-stdin"
 """Commands that read a secret from their input."""
 
 _PATTERNS = (
     # (words, in lower case; pattern): what follows the group is a secret. A text without one of the words has none.
     ("sqlplus sqlplus64 expdp impdp sqlldr sqlcl", r"((?i:\b(?:sqlplus|expdp|impdp|sqlldr|sqlcl)\w{0,4}(?:\s{1,4}-\w{1,10}){0,4}\s{1,4}['\"]?(?:userid=)?)[\w$#.]{1,60}/)(?!/)\"?[^\s@'\"/]{2,100}\"?"),
-    ("rman conn connect exp imp", r"((?i:\b(?:target|catalog|auxiliary|conn|connect|exp|imp)[ =]['\"]?)[\w$#.]{1,60}/)\"?[^\s@'\"/]{2,100}(?=@)"),
+    ("rman conn connect exp imp", r"((?i:\b(?:target|catalog|auxiliary|conn|connect|exp|imp)[ =(]['\"]?)[\w$#.]{1,60}/)\"?[^\s@'\"/]{2,100}(?=@)"),
+    ("cx_oracle oracledb", r"(\.connect\(['\"][\w$#.]{1,60}['\"], ?)['\"][^'\"\s]{2,100}['\"]"),
     ("oracle", r"(jdbc:oracle:\w{1,8}:[\w$#.]{1,60}/)[^\s@'\"/]{1,100}(?=@)"),
     ("net net1", r"((?i:\bnet1?(?:\.exe)? use)\b[^\n]{0,200}?(?:\\\\\S{1,200}|(?i:/user:)\S{1,100})\s{1,4})(?![/\\*])" + WORD),
     ("mysqlsh", r"(\bmysqlsh [^\n]{0,100}?\b[\w.-]{1,60}:)(?!/)[^\s@'\"]{1,100}(?=@)"),
     ("curl wget http https skopeo java", r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|-auth|--auth|--(?:src-|dest-)?creds)(?:[ =]|['\"], )?['\"]?)(?:[\w.@+-]{0,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}|[\w.-]{16,200}:(?=['\"\s]|$))"),  # not digits or a path, as of `docker run -u`
-    ("lftp smbclient", r"(['\"\s](?:-[uU]|open -u)[ =]?['\"]?[\w.@/+-]{1,100}[,%])[^\s'\"]{1,300}"),
+    ("lftp smbclient", r"(['\"\s](?:-[uU]|open -u)[ =]?['\"]?[\w.@/\\+-]{1,100}[,%])[^\s'\"]{1,300}"),
     ("password", r"((?i:\bset password for )\S{1,100} ?= ?)" + WORD),
     ("echo printf", r"(\b(?:echo|printf)(?: -n| ['\"]?%s['\"]?)? ['\"]?(?:[\w.-]{1,60}:)?)[^\s'\"|$`]{6,300}(?=['\"]? ?\| ?(?:" + _READERS + r"))"),
     ("kinit sudo passwd smbpasswd vncpasswd gpg gpg2 openssl cryptsetup", r"(\b(?:kinit|sudo|\w{0,5}passwd|gpg2?|openssl|cryptsetup)\b[^\n|;]{0,200}<<< ?)" + WORD),
@@ -75,6 +78,7 @@ _PATTERNS = (
     ("sonar -dsonar", r"(sonar\.login=)[^\s'\"]{4,300}"),
     ("curl", r"(\s(?:-b|--cookie)[ =]?['\"]?)(?=[\w.-]{1,100}=)[^'\"\s]{8,4096}"),
     ("mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlpump mysqlshow mariadb mariadb-dump mariadb-admin", r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?])[^\s'\"]{3,300}"),  # `mysql -ppassword`: with a digit or a sign, since `-p` has other meanings
+    ("pwd", r"((?i:;\s?PWD=)\{)(?=[^{}]{0,200}\d)[^{}]{2,200}(?=\})"),  # ODBC
     ("pass", r"(-pass(?:in|out)?[ =]['\"]?pass:)[^\s'\"]{1,300}"),  # openssl
     ("login", r"(\.login\(\s?['\"][^'\"\s]{1,100}['\"],\s?)(?=['\"][^'\"\s]{0,200}[\d!@#%^&*?])['\"][^'\"\s]{1,200}['\"]"),  # `smtp.login('ann', 'x')`
     ("convertto-securestring", r"((?i:ConvertTo-SecureString)(?: -\w{1,20}){0,3} )['\"][^'\"$]{1,300}['\"]"),

@@ -70,9 +70,8 @@ def may_hold_command(lowered: str) -> bool:
         " " in lowered
         and (
             ("-" in lowered and (" -" in lowered or "'-" in lowered))
-            or "| " in lowered
-            or "<<<" in lowered
             or "login" in lowered
+            or "kinit" in lowered
             or "mqctl " in lowered
             or (
                 "/" in lowered

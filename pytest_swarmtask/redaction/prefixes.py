@@ -8,6 +8,7 @@ text say which rows come into question, so the length of the table costs a text 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from pytest_swarmtask.redaction.formats import START
 from pytest_swarmtask.redaction.values import is_wordy
@@ -405,8 +406,8 @@ _LETTERS = 4
 """A made word in both cases has at least so many letters of each that no hexadecimal number has: `Alarm-` and a UUID has
 not."""
 _CHANGES = 0.5
-"""In random letters of both cases and digits, 62 of 100 characters are of another kind than the one before, in names of
-several words 30 to 40."""
+"""Of 100 random letters of both cases and digits, 62 are of another kind than the one before; in names of several words 30
+to 40 are."""
 _UNBROKEN, _LETTERS_OF_ONE_CASE = 30, 8
 """A made word in one case has at least so many characters in a row, and letters that no hexadecimal number has."""
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
@@ -441,7 +442,8 @@ def _is_made(m: re.Match[str]) -> bool:
     if sum(map(str.isdigit, made)) < _DIGITS or m["prefix"].lower().startswith(_DIGESTS):
         return False
     if min(_letters(made, str.islower), _letters(made, str.isupper)) >= _LETTERS:
-        return sum(map(_is_change, made, made[1:])) >= _CHANGES * len(made)
+        pairs = [(a, b) for a, b in pairwise(made) if a.isalnum() and b.isalnum()]
+        return sum(_is_change(a, b) for a, b in pairs) >= _CHANGES * len(pairs)
     longest = max(made.replace("_", "-").split("-"), key=len)
     return (
         len(longest) >= _UNBROKEN
@@ -457,12 +459,8 @@ def _letters(made: str, is_such: Callable[[str], bool]) -> int:
 
 
 def _is_change(before: str, after: str) -> bool:
-    """Whether two characters are of different kinds: small letters, capitals, digits, signs."""
-    return (
-        before.isdigit() != after.isdigit()
-        or before.islower() != after.islower()
-        or before.isupper() != after.isupper()
-    )
+    """Whether two characters are of different kinds: small letters, capitals, digits."""
+    return before.isdigit() != after.isdigit() or before.islower() != after.islower()
 
 
 def _by_head() -> dict[str, list[tuple[list[str], str]]]:
