@@ -92,7 +92,10 @@ _WORDS = bytes(code if chr(code).isalnum() or chr(code) in "_-" else 0x20 for co
 def _options() -> Iterator[tuple[str, str]]:
     for programs, options in OPTIONS:
         written = "|".join(
-            ("(?i:" if option[0] == "/" else "(?:") + re.escape(option.rstrip("*")) + r")(?:['\"],)?" + ("[ =:]?" if option.endswith("*") else "[ =]")
+            ("(?i:" if option[0] == "/" else "(?:")
+            + re.escape(option.rstrip("*"))
+            + r")(?:['\"],)?"
+            + ("[ =:]?" if option.endswith("*") else "[ =]")
             for option in options.split()
         )
         names = "|".join(map(re.escape, programs.split()))

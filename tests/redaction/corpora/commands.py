@@ -521,8 +521,8 @@ MORE = (
     "rman target u/{}@h catalog c/x@y",
     "expdp u/{}@h directory=d",
 )
-"""Written later, when the rules were done with the places above. The first half found 30 of 119 places wanting, the second,
-written after that was mended, 9 of 113."""
+"""Two sets, written when the rules were done with the places above. On their first run, 57 of 238 secrets and then, when
+that was mended, 18 of 226 were missed. Texts of the first set with a chosen password in a link counted as missed, too."""
 
 MORE_LINKS = (
     "https://x.org/reset-password?token={}",
