@@ -139,7 +139,7 @@ def without_arguments(text: str, lowered: str, mask: str) -> str:
         mask: the text to put in the place of each secret.
     """
     words = lowered.encode("utf-8", "replace").translate(_WORDS).split()
-    for word in _ROWS.keys() & words:
+    for word in sorted(_ROWS.keys() & words):
         for pattern, is_such in _ROWS[word]:
             text = _replace(pattern, text, mask, is_such)
     return text
@@ -153,8 +153,9 @@ def takes_secret(command: str, option: str) -> bool:
         option: the option as a word of its own.
     """
     name = command.replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe").removesuffix("64")
+    written = option.lower() if option[:1] == "/" else option
     return any(
-        name in programs.lower().split() and option in options.replace("*", "").split() for programs, options in OPTIONS
+        name in programs.split() and written in options.replace("*", "").split() for programs, options in OPTIONS
     )
 
 

@@ -426,7 +426,7 @@ def without_prefixed(text: str, mask: str) -> str:
     """
     chunks = [chunk for chunk in _CHUNK.findall(text) if len(chunk) >= _SHORTEST]
     heads = {piece[:2] for chunk in chunks for piece in _BETWEEN.split(chunk)}
-    for head in _ROWS.keys() & heads:
+    for head in sorted(_ROWS.keys() & heads):
         for prefixes, form in _ROWS[head]:
             if any(prefix in text for prefix in prefixes):
                 text = _pattern(prefixes, form).sub(mask, text)

@@ -41,7 +41,13 @@ _NAMED = re.compile(
     (?:
         [\]"'`\\]{0,8}[ \t\u00a0]{0,40}(?::[ ]?(?:str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
             (?P<sign>=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
-            (?:[ \t]{0,40}!!(?:str|binary)[ ]|[ \t]{0,40}\r?\n\s{0,40}-[ ](?=[^\s:]{4,200}[ \t]{0,40}(?:\n|$))|[ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}|\s{0,40}(?=["'\\])|[ \t\u00a0]{0,40})
+            (?:
+                [ \t]{0,40}!!(?:str|binary)[ ]
+                | [ \t]{0,40}\r?\n\s{0,40}-[ ](?=[^\s:]{4,200}[ \t]{0,40}(?:\n|$))  # an item of a YAML list
+                | [ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}
+                | \s{0,40}(?=["'\\])
+                | [ \t\u00a0]{0,40}
+            )
         | (?P<verb>[ ](?:(?:is|was)(?:[ ]now)?:?|provided:)[ ])  # the password is x
         | (?P<flag>["']?,[ ]?(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
     )
@@ -80,15 +86,21 @@ _LOGIN = re.compile(
     re.VERBOSE,
 )
 """A user and the password: ``auth=('ann', 'x')``."""
+# A Secret of Kubernetes: everything in its data is secret, whatever it is called. The data is a block of YAML, or an
+# object of JSON, Python or YAML in braces.
 _IS_SECRET = re.compile(r"""\bkind["'\\]{0,4}\s{0,4}:\s{0,4}["'\\]{0,4}Secret\b""")
 _BLOCK = re.compile(
     r"(?:^|\n)(?P<indent>[ \t]{0,40})(?:stringD|d)ata:[ \t]*\n(?P<lines>(?:(?P=indent)[ \t][^\n]{0,4096}(?:\n|$))+)"
 )
 _OBJECT = re.compile(r"""\b(?:stringD|d)ata["'\\]{0,4}\s{0,40}:\s{0,40}\{(?P<lines>[^{}]{1,8192})\}""")
 _ENTRY = re.compile(
-    r"""[\w.-]["'\\]{0,4}\s{0,4}:\s{1,4}["'\\]{0,4}(?:[|>][-+]?\s{1,40})?(?P<value>[^\s"'\\,]{4,8192})|[\w.-]["'\\]{1,4}:["'\\]{1,4}(?P<tight>[^\s"'\\,]{4,8192})"""
+    r"""
+    [\w.-](?:["'\\]{0,4}\s{0,4}:\s{1,4}["'\\]{0,4}|["'\\]{1,4}:["'\\]{1,4})
+    (?:[|>][-+]?\s{1,40})?
+    (?P<value>[^\s"'\\,]{4,8192})
+    """,
+    re.VERBOSE,
 )
-"""A Secret of Kubernetes: everything in its data is secret, whatever it is called."""
 _WRAPPED = re.compile(r"\w{0,20}(?:Str|String|Secret|Bytes|Password|Token)\((?=['\"])")
 """What a value is wrapped in as programs show it: ``SecretStr('x')``."""
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}[(\[]")
@@ -201,8 +213,8 @@ def _kept(text: str) -> Iterator[tuple[int, _Span]]:
     for pattern in (_BLOCK, _OBJECT):
         for block in pattern.finditer(text):
             for m in _ENTRY.finditer(text, *block.span("lines")):
-                if not is_placeholder(m["value"] or m["tight"]):
-                    yield m.start(), m.span("value" if m["value"] else "tight")
+                if not is_placeholder(m["value"]):
+                    yield m.start(), m.span("value")
 
 
 def _named_apart(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:

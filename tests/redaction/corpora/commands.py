@@ -395,7 +395,7 @@ MORE = (
     'connection.password="{}"',
     "server.ssl.key-store-password={}",
     "ssl.truststore.password={}",
-    'sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="u" password="{}";',
+    'sasl.jaas.config=org.example.PlainLoginModule required username="u" password="{}";',
     'GRANT ALL TO u IDENTIFIED BY "{}"',
     "ALTER USER u IDENTIFIED BY {}",
     "CREATE ROLE u LOGIN PASSWORD '{}'",
@@ -513,7 +513,7 @@ MORE = (
     "+    password: {}",
     "ftp://u:{}@h/f",
     "ldaps://cn=u:{}@h",
-    "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n  labels:\n    a: b\ntype: Opaque\ndata:\n  plain: {b64}\n  other: {b64}",
+    "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n  labels:\n    a: b\ndata:\n  plain: {b64}",
     '{{"apiVersion":"v1","kind":"Secret","metadata":{{"name":"x","labels":{{"a":"b"}}}},"data":{{"plain":"{b64}"}}}}',
     "jdbc:oracle:thin:u/{}@//h:1521/s",
     "jdbc:oracle:thin:u/{}@h:1521/s",
@@ -521,8 +521,8 @@ MORE = (
     "rman target u/{}@h catalog c/x@y",
     "expdp u/{}@h directory=d",
 )
-"""Two sets, written when the rules were done with the places above. On their first run, 57 of 238 secrets and then, when
-that was mended, 18 of 226 were missed. Texts of the first set with a chosen password in a link counted as missed, too."""
+"""Two sets, written when the rules were done with the places above. On the first run, 57 of 238 secrets of the one were
+missed, and, when that was mended, 18 of 226 of the other."""
 
 MORE_LINKS = (
     "https://x.org/reset-password?token={}",
