@@ -63,6 +63,17 @@ HOSTILE = {
     "texts that end": 'print("token: ", ',
     "versions": '"token": "^1.1.1.1.1',
     "to fill in": 'token="{a',
+    "unknown prefixes": "aB1-",
+    "short unknown prefixes": "ab_1a2B3c4D5e6F7g8H9i0J1k2L3m4N5o6P.",
+    "many prefixes": "sk-live_key_hf_npm_",
+    "options": "ldapsearch -x 7z -w ",
+    "logins of Oracle": "sqlplus scott/a exp a/b",
+    "shares": "net use \\\\a\\b /user:a ",
+    "arguments": "htpasswd -b vault login ",
+    "inputs": "echo a:aaaaaa | sudo <<< <(echo a ",
+    "Secrets of Kubernetes": "kind: Secret\ndata:\n  a: bcdef\n",
+    "Secrets as JSON": '"kind": "Secret", "data": {"a": "b',
+    "links": "://a/reset/a-b_1/verify/",
 }
 
 

@@ -55,19 +55,33 @@ def may_hold_credentials(lowered: str) -> bool:
         or ":5432:" in lowered
         or ("%" in lowered and ("%3a" in lowered or "bearer%20" in lowered))
         or ("=" in lowered and ("sig=" in lowered or "ature=" in lowered or "code=" in lowered or "key=" in lowered))
-        or (
-            " " in lowered
-            and (
-                " -" in lowered
-                or "'-" in lowered
-                or "basic " in lowered
-                or "bearer " in lowered
-                or "identified " in lowered
-                or "password for " in lowered
-                or "rabbitmqctl " in lowered
-                or "snyk auth " in lowered
-                or ("key" in lowered and "private" in lowered)
-                or ("pass" in lowered and ("login " in lowered or "sshpass" in lowered))
+        or (" " in lowered and ("basic " in lowered or "bearer " in lowered or "identified " in lowered))
+    )
+
+
+def may_hold_named_credentials(lowered: str) -> bool:
+    """Whether a text with a secret's name, in lower case, may hold what `formats.without_credentials` hides."""
+    return "private" in lowered or "login " in lowered or may_hold_credentials(lowered)
+
+
+def may_hold_command(lowered: str) -> bool:
+    """Whether a text in lower case, without a secret's name, may hold what `commands.without_arguments` hides."""
+    return ("@" in lowered and "/" in lowered) or (  # not a loop over a table: this is asked of every text
+        " " in lowered
+        and (
+            ("-" in lowered and (" -" in lowered or "'-" in lowered))
+            or "login" in lowered
+            or "kinit" in lowered
+            or "mqctl " in lowered
+            or (
+                "/" in lowered
+                and (
+                    "sqlplus" in lowered
+                    or "pdp " in lowered  # `expdp`, `impdp`
+                    or "net us" in lowered
+                    or "/rp " in lowered
+                    or "/p:" in lowered
+                )
             )
         )
     )

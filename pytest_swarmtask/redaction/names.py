@@ -23,7 +23,7 @@ _PREFIXED = (
     "db", "user", "my", "ftp", "sftp", "smtp", "imap", "mail", "email", "admin", "root", "sql", "mysql", "pg", "psql",
     "postgres", "redis", "mongo", "rabbit", "ldap", "proxy", "ssh", "key", "store", "keystore", "cert", "become",
     "sudo", "wifi", "test", "login", "auth", "http", "web", "rpc", "app", "api", "svc", "service", "db2", "ora",
-    "tls", "ssl", "vault", "bind", "require",
+    "tls", "ssl", "vault", "bind", "require", "truststore", "srcstore", "deststore", "srckey", "destkey",
 )  # fmt: skip
 """What stands before `pass` or `pw` in one word: `dbpass`, unlike `minipass`, which is a package."""
 _TOKENS = (

@@ -19,7 +19,9 @@ from pytest_swarmtask.redaction.hints import (
     YES,
     may_be_cut,
     may_be_secret_name,
+    may_hold_command,
     may_hold_credentials,
+    may_hold_named_credentials,
     may_hold_token,
     may_name_secret,
 )
@@ -75,7 +77,11 @@ class _RuleModules:
     def __getattr__(self, name: str) -> Any:
         """Import a module and keep it. Python calls this only for an attribute that is not there yet."""
         module: ModuleType
-        if name == "cuts":
+        if name == "commands":
+            from pytest_swarmtask.redaction import commands
+
+            module = commands
+        elif name == "cuts":
             from pytest_swarmtask.redaction import cuts
 
             module = cuts
@@ -87,6 +93,10 @@ class _RuleModules:
             from pytest_swarmtask.redaction import names
 
             module = names
+        elif name == "prefixes":
+            from pytest_swarmtask.redaction import prefixes
+
+            module = prefixes
         elif name == "texts":
             from pytest_swarmtask.redaction import texts
 
@@ -106,7 +116,7 @@ _rules = _RuleModules()
 
 def load_rules() -> None:
     """Load all rules now, for a process that may redact while the interpreter ends, too late for an import."""
-    for name in ("cuts", "formats", "names", "texts", "values"):
+    for name in ("commands", "cuts", "formats", "names", "prefixes", "texts", "values"):
         getattr(_rules, name)
 
 
@@ -200,11 +210,14 @@ class Redactor:
 
     def _chain(self, text: str) -> str:
         if may_hold_token(text):
-            text = _rules.formats.without_tokens(text, MASK)
+            text = _rules.prefixes.without_prefixed(_rules.formats.without_tokens(text, MASK), MASK)
         lowered = text.lower()
-        if may_hold_credentials(lowered):
+        is_named = may_name_secret(lowered)
+        if may_hold_named_credentials(lowered) if is_named else may_hold_credentials(lowered):
             text = _rules.formats.without_credentials(text, lowered, MASK)
-        if self._endings or may_name_secret(lowered):
+        if is_named or may_hold_command(lowered):
+            text = _rules.commands.without_arguments(text, lowered, MASK)
+        if is_named or self._endings:
             text = self._without_named(text)
         if may_be_cut(text):
             text = _rules.cuts.without_tails(text, MASK)
@@ -401,6 +414,7 @@ class _Walk:
         result: dict[str, Any] = {}
         redactor = self.redactor
         named = _named_value(values)
+        kept = _DATA if _is_secret_of_kubernetes(values) else ()
         for key, value in islice(values.items(), _MAX_ITEMS):
             if self.characters <= 0:
                 self.left_out = True
@@ -411,7 +425,7 @@ class _Walk:
             if shown in result:
                 shown = _free(shown, result)
             where = f"{path}.{name}" if path else name
-            level = redactor.meaning(named if named and name == "value" else name)
+            level = PASSWORD if name in kept else redactor.meaning(named if named and name == "value" else name)
             if level != NO and _may_be_secret(value) and _is_hidden(level, value):
                 self._note(where)
                 if type(value) is str:
@@ -586,7 +600,7 @@ def _is_announced(redactor: Redactor, before: str, item: str, items: Sequence[An
     """Whether an item of a list is the secret that the item before it announces, as in a command line."""
     if item[:1] in ("", "-"):  # an option, not the value of one; but `mysql` has the password in the option
         return item.startswith("-p") and len(item) >= _MYSQL_OPTION and "mysql" in str(items[0])
-    if before.startswith("-"):
+    if before.startswith(("-", "/")):
         return _is_option_value(redactor, before, item, items)
     # A pair such as `("api_key", "a1b2c3")` is not always a name and its value, so the value has to look like a secret.
     return len(items) == 2 and redactor.is_secret_key(before) and _is_hidden(MAYBE, item)
@@ -598,7 +612,13 @@ def _is_option_value(redactor: Redactor, option: str, item: str, items: Sequence
     for options, is_command, is_secret in _OPTIONS:
         if option in options and is_command(items):
             return is_secret(item)
-    return False
+    return len(option) > 1 and _takes_secret(option, items) and not _is_stand_in(item)
+
+
+def _takes_secret(option: str, items: Sequence[Any]) -> bool:
+    """Whether one of the first words of a command line is a program that takes a secret with this option."""
+    words = islice((item for item in items if type(item) is str), _FIRST_WORDS)
+    return any(_rules.commands.takes_secret(word, option) for word in words)
 
 
 def _is_any_command(_items: Sequence[Any]) -> bool:
@@ -609,33 +629,23 @@ def _is_httpie(items: Sequence[Any]) -> bool:
     return "http" in str(items[0])
 
 
-def _is_login(items: Sequence[Any]) -> bool:
-    return "login" in items or "sshpass" in items
-
-
-def _is_redis(items: Sequence[Any]) -> bool:
-    return "redis-cli" in items
-
-
 def _has_password(login: str) -> bool:
     password = login.partition(":")[2]
     return bool(password) and not password.isdigit() and not _is_stand_in(password)  # digits: `docker run -u 1000:1000`
 
 
-def _is_any_item(_item: str) -> bool:
-    return True
-
-
+_DATA = ("data", "stringData")
+"""Where a Secret of Kubernetes keeps what is secret, whatever it is called there."""
 _MYSQL_OPTION = 5
 """From this length on `-p…` is a password: a shorter one may be several options in one, such as `-pN`."""
 _OPTIONS: tuple[tuple[tuple[str, ...], Callable[[Sequence[Any]], bool], Callable[[str], bool]], ...] = (
     # (options, whether the command means a login or a password with them, whether the value then is a secret)
     (("-u", "--user", "--proxy-user"), _is_any_command, _has_password),  # curl, wget and others
     (("-a", "--auth"), _is_httpie, _has_password),
-    (("-p",), _is_login, _is_any_item),  # `docker login -p x`, `sshpass -p x`
-    (("-a",), _is_redis, _is_any_item),
 )
-"""Options whose name does not say that their value is a secret. The first row that fits decides."""
+"""Options that take a login. Those that take a secret are in `commands`."""
+_FIRST_WORDS = 8
+"""The program of a command line is looked for in so many words: `sudo -u ann docker login -p x`."""
 
 
 # -- names ---------------------------------------------------------------------------------------------------------
@@ -647,6 +657,11 @@ def _named_value(values: Mapping[Any, Any]) -> str | None:
         return None
     names = (values.get(key) for key in ("name", "key", "header", "variable"))
     return next((name for name in names if type(name) is str), None)
+
+
+def _is_secret_of_kubernetes(values: Mapping[Any, Any]) -> bool:
+    kind = values.get("kind") if type(values) is dict else None
+    return type(kind) is str and kind == "Secret"
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:

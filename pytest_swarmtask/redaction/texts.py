@@ -41,7 +41,13 @@ _NAMED = re.compile(
     (?:
         [\]"'`\\]{0,8}[ \t\u00a0]{0,40}(?::[ ]?(?:str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
             (?P<sign>=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
-            (?:[ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}|\s{0,40}(?=["'\\])|[ \t\u00a0]{0,40})
+            (?:
+                [ \t]{0,40}!!(?:str|binary)[ ]
+                | [ \t]{0,40}\r?\n\s{0,40}-[ ](?=[^\s:]{4,200}[ \t]{0,40}(?:\n|$))  # an item of a YAML list
+                | [ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}
+                | \s{0,40}(?=["'\\])
+                | [ \t\u00a0]{0,40}
+            )
         | (?P<verb>[ ](?:(?:is|was)(?:[ ]now)?:?|provided:)[ ])  # the password is x
         | (?P<flag>["']?,[ ]?(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
     )
@@ -57,7 +63,13 @@ _PAIR = re.compile(
     re.VERBOSE,
 )
 _ELEMENT = re.compile(r"<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s[^<>]{1,200}>(?=[^<>]{1,4096}</)")
-_ATTRIBUTE = re.compile(r"""\b(?:key|name)=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}>(?=[^<>]{1,4096}</)""")
+_ATTRIBUTE = re.compile(
+    r"""\b(?:key|name)=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}>(?:\s{0,40}<value>)?(?=[^<>]{1,4096}</)"""
+)
+_VALUE = re.compile(r"""<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s(?:[^<>]{0,200}\s)?[vV]alue=(?=["'])""")
+_DEFAULT = re.compile(
+    r"""\bvariable\s{1,4}"(?P<name>[\w-]{2,100})"\s{0,4}\{[^{}]{0,400}\bdefault\s{0,40}=\s{0,4}(?=")"""
+)
 _COMPARED = re.compile(
     r"""
     (?P<quote>["'])(?P<value>[^\s"']{6,200})(?P=quote)[ ][!=]?=[ ]
@@ -68,12 +80,27 @@ _COMPARED = re.compile(
 """As in ``assert 'x' == config.password``, and as pytest explains it: ``where 'x' = Config(...).password``."""
 _LOGIN = re.compile(
     r"""
-    (?:(?i:basic|digest|proxy)_?[Aa]uth\w{0,10}\(|\b(?i:auth)["']?\s?[=:]\s?\()\s?
+    (?:(?:(?i:basic|digest|proxy)_?[Aa]uth\w{0,10}|NetworkCredential(?:\]::new)?|PSCredential)\(|\b(?i:auth)["']?\s?[=:]\s?\()\s?
     ["'][^"'\s]{1,100}["'],\s?["'](?P<value>[^"'\s]{1,200})["']
     """,
     re.VERBOSE,
 )
 """A user and the password: ``auth=('ann', 'x')``."""
+# A Secret of Kubernetes: everything in its data is secret, whatever it is called. The data is a block of YAML, or an
+# object of JSON, Python or YAML in braces.
+_IS_SECRET = re.compile(r"""\bkind["'\\]{0,4}\s{0,4}:\s{0,4}["'\\]{0,4}Secret\b""")
+_BLOCK = re.compile(
+    r"(?:^|\n)(?P<indent>[ \t]{0,40})(?:stringD|d)ata:[ \t]*\n(?P<lines>(?:(?P=indent)[ \t][^\n]{0,4096}(?:\n|$))+)"
+)
+_OBJECT = re.compile(r"""\b(?:stringD|d)ata["'\\]{0,4}\s{0,40}:\s{0,40}\{(?P<lines>[^{}]{1,8192})\}""")
+_ENTRY = re.compile(
+    r"""
+    [\w.-](?:["'\\]{0,4}\s{0,4}:\s{1,4}["'\\]{0,4}|["'\\]{1,4}:["'\\]{1,4})
+    (?:[|>][-+]?\s{1,40})?
+    (?P<value>[^\s"'\\,]{4,8192})
+    """,
+    re.VERBOSE,
+)
 _WRAPPED = re.compile(r"\w{0,20}(?:Str|String|Secret|Bytes|Password|Token)\((?=['\"])")
 """What a value is wrapped in as programs show it: ``SecretStr('x')``."""
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}[(\[]")
@@ -87,8 +114,8 @@ _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
 _LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
 _LONGEST_QUOTED = 8192
 """A quote that is not closed within this many characters is taken to be one that never is."""
-_PREFIXES = ("b", "B", "r", "R", "u", "U", "f", "F", "&", "@")
-"""What stands before the quote of a text: in Python, after a YAML anchor's `&`, and in C# and PowerShell `@`."""
+_PREFIXES = ("b", "B", "r", "R", "u", "U", "f", "F", "N", "&", "@")
+"""What stands before the quote of a text: in Python, SQL's `N`, after a YAML anchor's `&`, in C# and PowerShell `@`."""
 
 _SETS = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
 """What stands before the name of a setting: the beginning of a line (in a diff, too), or a shell's or Docker's word."""
@@ -159,6 +186,7 @@ def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[_Span]:
     found = [
         *_compared(text, meaning),
         *_logins(text),
+        *_kept(text),
         *_named_apart(text, meaning),
         *_named(text, meaning),
     ]
@@ -178,9 +206,20 @@ def _logins(text: str) -> Iterator[tuple[int, _Span]]:
             yield m.start(), m.span("value")
 
 
+def _kept(text: str) -> Iterator[tuple[int, _Span]]:
+    """Give the values that a Secret of Kubernetes keeps, in YAML, JSON and Python."""
+    if not _IS_SECRET.search(text):
+        return
+    for pattern in (_BLOCK, _OBJECT):
+        for block in pattern.finditer(text):
+            for m in _ENTRY.finditer(text, *block.span("lines")):
+                if not is_placeholder(m["value"]):
+                    yield m.start(), m.span("value")
+
+
 def _named_apart(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
     """Give the values whose name is itself a value, or an attribute: `name: DB_PASSWORD, value: …`."""
-    for pattern in (_PAIR, _ELEMENT, _ATTRIBUTE):
+    for pattern in (_PAIR, _ELEMENT, _ATTRIBUTE, _VALUE, _DEFAULT):
         for m in pattern.finditer(text):
             start, end, quoted = _extent(text, m.end(), _BARE)
             value = text[start:end]

@@ -87,6 +87,8 @@ ALPHABETS = {
     "A0": string.ascii_uppercase + DIGITS,
     "a0": LOWER + DIGITS,
     "32": BASE32,
+    "32a": LOWER + "234567",
+    "L": string.ascii_letters,
     "64": BASE64,
 }
 

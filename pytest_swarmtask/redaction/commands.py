@@ -1,0 +1,174 @@
+"""Secrets in command lines: `ldapsearch -w x`, `sqlplus scott/x@orcl`, `echo x | docker login --password-stdin`.
+
+Options whose name says that they take a secret, such as `--password`, need no row here: `texts` finds them. A row is for a
+program where one has to know it. To add one, add a row to `OPTIONS` or `ARGUMENTS`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pytest_swarmtask.redaction.formats import WORD
+from pytest_swarmtask.redaction.values import is_mixed, is_placeholder, is_plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OPTIONS = (
+    # (programs, options): what follows one of the options is a secret. With a `*` it can follow without a space.
+    ("ldapsearch ldapmodify ldapadd ldapdelete ldapwhoami ldapcompare ldapmodrdn ldapexop", "-w*"),
+    ("ldappasswd", "-w* -s* -a*"),
+    ("sqlcmd bcp tsql", "-P*"),
+    ("psexec psexec64 rdesktop racadm useradd usermod ncftpget ncftpput twine rabbitmqadmin beeline cqlsh", "-p"),
+    ("mongo mongosh mongodump mongorestore mongoexport mongoimport mongostat mongotop mongofiles", "-p*"),
+    ("login sshpass", "-p*"),  # docker, podman, helm, az, oc, cf
+    ("redis-cli", "-a* --pass"),
+    ("7z 7za 7zr 7zz unrar rar", "-p*"),
+    ("zip unzip", "-P*"),
+    ("ssh-keygen", "-N* -P*"),
+    ("ipmitool mosquitto_pub mosquitto_sub mosquitto_rr", "-P*"),
+    ("snmpwalk snmpget snmpset snmpgetnext snmpbulkwalk snmpbulkget snmptrap snmptable", "-A* -X*"),
+    ("schtasks", "/rp"),
+    ("cmdkey wmic", "/pass:* /password:*"),
+    ("xfreerdp wfreerdp sdl-freerdp", "/p:*"),
+    ("secret", "--body -b"),  # `gh secret set NAME --body x`
+    ("nuget", "-k"),
+    ("openssl", "-k -K"),
+    ("doctl", "-t"),
+    ("winrs", "-p:*"),
+)
+"""What a program takes a secret with."""
+
+ARGUMENTS = (
+    # The words before a secret; `*` is any word.
+    "vault login", "cargo login", "snyk auth", "nuget setapikey", "wpa_passphrase *", "net user *",
+    "rabbitmqctl add_user *", "rabbitmqctl change_password *", "poetry config http-basic.* *",
+    "poetry config pypi-token.*", "user-secrets set *", "config set --secret *", "encrypt_string", "operator unseal", "redis-cli auth", "mc alias set * * *", "requirepass",
+    "masterauth", "auth_pass", "connect to * user * using", "smbclient //*",
+)  # fmt: skip
+"""Commands that take a secret without an option. It has to look like one, since texts speak of commands, too."""
+
+_TAKES = r"['\"]?(?:\d\d)?(?:\.exe)?['\"]?\b[^\n;|&]{0,300}?[\s'\"]"
+"""What stands between a program and its option, on one line and in one command."""
+_MOST_OPTIONS = 3
+"""So many secrets one command takes at most: `snmpget -A x -X y`. Each search finds the first that is left."""
+_READERS = r"kinit|sudo -S|passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|gpg2? [^\n|]{0,200}--passphrase-fd|openssl [^\n|]{0,200}-pass stdin|[^\n|]{0,200}--(?:password|token|secret)-stdin"
+"""Commands that read a secret from their input."""
+
+_PATTERNS = (
+    # (words, in lower case; pattern): what follows the group is a secret. A text without one of the words has none.
+    ("sqlplus sqlplus64 expdp impdp sqlldr sqlcl", r"((?i:\b(?:sqlplus|expdp|impdp|sqlldr|sqlcl)\w{0,4}(?:\s{1,4}-\w{1,10}){0,4}\s{1,4}['\"]?(?:userid=)?)[\w$#.]{1,60}/)(?!/)\"?[^\s@'\"/]{2,100}\"?"),
+    ("rman conn connect exp imp", r"((?i:\b(?:target|catalog|auxiliary|conn|connect|exp|imp)[ =(]['\"]?)[\w$#.]{1,60}/)\"?[^\s@'\"/]{2,100}(?=@)"),
+    ("cx_oracle oracledb", r"(\.connect\(['\"][\w$#.]{1,60}['\"], ?)['\"][^'\"\s]{2,100}['\"]"),
+    ("oracle", r"(jdbc:oracle:\w{1,8}:[\w$#.]{1,60}/)[^\s@'\"/]{1,100}(?=@)"),
+    ("net net1", r"((?i:\bnet1?(?:\.exe)? use)\b[^\n]{0,200}?(?:\\\\\S{1,200}|(?i:/user:)\S{1,100})\s{1,4})(?![/\\*])" + WORD),
+    ("mysqlsh", r"(\bmysqlsh [^\n]{0,100}?\b[\w.-]{1,60}:)(?!/)[^\s@'\"]{1,100}(?=@)"),
+    ("curl wget http https skopeo java", r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|-auth|--auth|--(?:src-|dest-)?creds)(?:[ =]|['\"], )?['\"]?)(?:[\w.@+-]{0,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}|[\w.-]{16,200}:(?=['\"\s]|$))"),  # not digits or a path, as of `docker run -u`
+    ("lftp smbclient", r"(['\"\s](?:-[uU]|open -u)[ =]?['\"]?[\w.@/\\+-]{1,100}[,%])[^\s'\"]{1,300}"),
+    ("password", r"((?i:\bset password for )\S{1,100} ?= ?)" + WORD),
+    ("echo printf", r"(\b(?:echo|printf)(?: -n| ['\"]?%s['\"]?)? ['\"]?(?:[\w.-]{1,60}:)?)[^\s'\"|$`]{6,300}(?=['\"]? ?\| ?(?:" + _READERS + r"))"),
+    ("kinit sudo passwd smbpasswd vncpasswd gpg gpg2 openssl cryptsetup", r"(\b(?:kinit|sudo|\w{0,5}passwd|gpg2?|openssl|cryptsetup)\b[^\n|;]{0,200}<<< ?)" + WORD),
+    ("echo printf", r"((?i:pass|key|secret|token)[\w-]{0,20}[ =]<\((?:echo|printf)(?: -n)? )[^\s()]{2,300}"),
+    ("htpasswd", r"(\bhtpasswd(?: -\w{1,8}){0,4} -\w{0,6}b\w{0,6}(?: -\w{1,8}){0,4}(?: [^\s-]\S{0,200}){2} )" + WORD),
+    ("htpasswd", r"(\bhtpasswd(?: -\w{1,8}){0,4} -\w{0,6}n\w{0,6}(?: -\w{1,8}){0,4} [^\s-]\S{0,200} )" + WORD),
+    ("isql", r"(\bisql(?: -\w{1,8}){0,4}(?: [^\s-]\S{0,200}){2} )(?!-)" + WORD),
+    ("kubectl", r"(\bsecret generic\b[^\n;|&]{0,300}?--from-literal[= ]['\"]?[\w.-]{1,100}=)[^\s'\"]{2,300}"),
+    ("mount", r"(\s-o\s?[^\s]{0,200}?\bpass=)[^\s,'\"]{1,300}"),  # mount
+    ("sonar -dsonar", r"(sonar\.login=)[^\s'\"]{4,300}"),
+    ("curl", r"(\s(?:-b|--cookie)[ =]?['\"]?)(?=[\w.-]{1,100}=)[^'\"\s]{8,4096}"),
+    ("mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlpump mysqlshow mariadb mariadb-dump mariadb-admin", r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?])[^\s'\"]{3,300}"),  # `mysql -ppassword`: with a digit or a sign, since `-p` has other meanings
+    ("pwd", r"((?i:;\s?PWD=)\{)(?=[^{}]{0,200}\d)[^{}]{2,200}(?=\})"),  # ODBC
+    ("pass", r"(-pass(?:in|out)?[ =]['\"]?pass:)[^\s'\"]{1,300}"),  # openssl
+    ("login", r"(\.login\(\s?['\"][^'\"\s]{1,100}['\"],\s?)(?=['\"][^'\"\s]{0,200}[\d!@#%^&*?])['\"][^'\"\s]{1,200}['\"]"),  # `smtp.login('ann', 'x')`
+    ("convertto-securestring", r"((?i:ConvertTo-SecureString)(?: -\w{1,20}){0,3} )['\"][^'\"$]{1,300}['\"]"),
+)  # fmt: skip
+
+
+_WORDS = bytes(code if chr(code).isalnum() or chr(code) in "_-" else 0x20 for code in range(0x80)).ljust(256)
+"""A table for `bytes.translate` that leaves only the words of a text: the cheapest way to look for a hundred at a time."""
+
+
+def _options() -> Iterator[tuple[str, str]]:
+    for programs, options in OPTIONS:
+        written = "|".join(
+            ("(?i:" if option[0] == "/" else "(?:")
+            + re.escape(option.rstrip("*"))
+            + r")(?:['\"],)?"
+            + ("[ =:]?" if option.endswith("*") else "[ =]")
+            for option in options.split()
+        )
+        names = "|".join(map(re.escape, programs.split()))
+        yield programs, rf"((?<![\w.-])(?i:{names}){_TAKES}(?:{written}))(?!-){WORD}"
+
+
+def _arguments() -> Iterator[tuple[str, str]]:
+    for words in ARGUMENTS:
+        written = r" {1,4}".join(re.escape(word).replace(r"\*", r"\S{1,100}") for word in words.split())
+        yield words.split()[0], rf"((?<![\w.-])(?i:{written}):?\s{{1,4}})(?![-/]){WORD}"
+
+
+def _by_word() -> dict[bytes, list[tuple[str, Callable[[str], bool]]]]:
+    rows: dict[bytes, list[tuple[str, Callable[[str], bool]]]] = {}
+    tables = ((_PATTERNS, _is_value), (_options(), _is_value), (_arguments(), _is_random))
+    for table, is_such in tables:
+        for words, pattern in table:
+            for word in words.split():
+                rows.setdefault(word.encode(), []).append((pattern, is_such))
+    return rows
+
+
+def _is_value(word: str) -> bool:
+    return bool(word) and not is_placeholder(word) and not is_plain(word)
+
+
+def _is_random(word: str) -> bool:
+    return _is_value(word) and is_mixed(word)
+
+
+_ROWS = _by_word()
+_compiled: dict[str, re.Pattern[str]] = {}
+
+
+def without_arguments(text: str, lowered: str, mask: str) -> str:
+    """Return the text with the secrets masked that commands in it take.
+
+    Args:
+        text: any text.
+        lowered: the same text in lower case.
+        mask: the text to put in the place of each secret.
+    """
+    words = lowered.encode("utf-8", "replace").translate(_WORDS).split()
+    for word in sorted(_ROWS.keys() & words):
+        for pattern, is_such in _ROWS[word]:
+            text = _replace(pattern, text, mask, is_such)
+    return text
+
+
+def takes_secret(command: str, option: str) -> bool:
+    """Whether a program takes a secret with this option: `ldapsearch` does with `-w`.
+
+    Args:
+        command: the program, perhaps with its path, or one of its words such as `login`.
+        option: the option as a word of its own.
+    """
+    name = command.replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe").removesuffix("64")
+    written = option.lower() if option[:1] == "/" else option
+    return any(
+        name in programs.split() and written in options.replace("*", "").split() for programs, options in OPTIONS
+    )
+
+
+def _replace(pattern: str, text: str, mask: str, is_such: Callable[[str], bool]) -> str:
+    compiled = _compiled.get(pattern)
+    if compiled is None:
+        compiled = _compiled[pattern] = re.compile(pattern)
+
+    def masked(m: re.Match[str]) -> str:
+        return f"{m[1]}{mask}" if is_such(m[0][len(m[1]) :].strip("'\"")) else m[0]
+
+    for _ in range(_MOST_OPTIONS):
+        before, text = text, compiled.sub(masked, text)
+        if text == before:
+            break
+    return text
