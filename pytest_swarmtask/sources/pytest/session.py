@@ -23,7 +23,6 @@ from pytest_swarmtask.sources.pytest.task_events import TaskEvents
 from pytest_swarmtask.sources.pytest.task_marks import is_narrowed
 from pytest_swarmtask.sources.pytest.terminal_lines import ClosingLine, header_lines
 from pytest_swarmtask.sources.pytest.testcase_metadata import end_metadata, start_metadata
-from pytest_swarmtask.sources.pytest.worker import WORKER_INPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,6 +131,8 @@ class SessionCapture:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Make an xdist worker part of this run."""
+        from pytest_swarmtask.sources.pytest.worker import WORKER_INPUT  # only with xdist
+
         self._is_parallel = True
         node.workerinput[WORKER_INPUT] = self._recorder.traceparent()
 
