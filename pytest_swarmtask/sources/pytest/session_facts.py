@@ -9,7 +9,6 @@ import pytest
 
 from pytest_swarmtask.core.facts import git
 from pytest_swarmtask.core.facts.process import process_facts, usage_reader, without_secrets
-from pytest_swarmtask.core.trace import CI_MARKERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +18,19 @@ if TYPE_CHECKING:
     from pytest_swarmtask.recording.recorder import Recorder
     from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement
     from pytest_swarmtask.sources.pytest.tally import Tally
+
+CI_VARIABLES = (
+    "CI",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "BUILDKITE",
+    "CIRCLECI",
+    "TF_BUILD",
+    "JENKINS_URL",
+    "BITBUCKET_BUILD_NUMBER",
+    "TEAMCITY_VERSION",
+)
+"""One of these is set by each service that `core.facts.ci` knows. Without any, that module is not loaded."""
 
 # Plain numbers instead of `pytest.ExitCode`, because older versions of pytest lack some of them.
 _REASONS = {
@@ -123,7 +135,7 @@ class SessionFacts:
 
 
 def _ci_facts() -> dict[str, str]:
-    if not any(map(os.environ.get, CI_MARKERS)):
+    if not any(map(os.environ.get, CI_VARIABLES)):
         return {}
     from pytest_swarmtask.core.facts import ci  # only under CI
 
