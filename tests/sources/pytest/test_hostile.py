@@ -406,8 +406,8 @@ BROKEN = """
 @pytest.mark.parametrize(
     ("module", "name", "method"),
     [
-        ("task_events", "TaskEvents", "collect"),
-        ("task_events", "TaskEvents", "select"),
+        ("task_marks", "TaskIndex", "collect"),
+        ("task_marks", "TaskIndex", "select"),
         ("running_tests", "RunningTests", "started_before"),
         ("running_tests", "RunningTests", "reported"),
         ("running_tests", "RunningTests", "finished"),

@@ -22,7 +22,7 @@ def loaded(project: Suite, *options: str) -> set[str]:
     """Return the modules that a session with one test has loaded at its end."""
     project.write(conftest=TELL, test_it="def test_a(): pass")
     # A CI service and coverage need further modules, and a plugin may have loaded what ours would load otherwise.
-    alone = {name: "" for name in ("CI", "GITHUB_ACTIONS", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")}
+    alone = dict.fromkeys(("CI", "GITHUB_ACTIONS", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"), "")
     session = project.pytest("-pno:xdist", "-pno:pytest_cov", "-pno:rerunfailures", *options, **alone)
     assert session.exit_code == 0
     return set(Path(project.root, "loaded").read_text("utf-8").split())
@@ -33,18 +33,21 @@ def ours(modules: set[str]) -> set[str]:
 
 
 def test_a_session_loads_few_modules_of_ours(project: Suite) -> None:
-    """A session loads what each session needs, and nothing for CI services, coverage, xdist, secrets or endpoints."""
+    """A session loads what each session needs, and nothing for CI, coverage, xdist, tasks, secrets or endpoints."""
     modules = ours(loaded(project))
-    assert len(modules) <= 40, sorted(modules)
+    assert len(modules) <= 38, sorted(modules)
     assert not modules & {
         "core.facts.change_request",
         "core.facts.ci",
         "recording.deliveries",
+        "recording.github_annotations",
         "recording.relay_launcher",
         "redaction.formats",
         "sources.pytest.coverage",
         "sources.pytest.report_file",
         "sources.pytest.step_summary",
+        "sources.pytest.task_events",
+        "sources.pytest.task_tests",
         "sources.pytest.worker",
     }
 
