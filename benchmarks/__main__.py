@@ -90,7 +90,7 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of: {', '.join(SECTIONS)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help=f"less than three minutes: {', '.join(QUICK)}")
+    parser.add_argument("--quick", action="store_true", help=f"about four minutes: {', '.join(QUICK)}")
     parser.add_argument("--keep", action="store_true", help=f"keep the ratios in {REFERENCE.name}")
     options = parser.parse_args()
     unknown = set(options.sections).difference(SECTIONS)
