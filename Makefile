@@ -82,7 +82,7 @@ taskmaster: $(READY) ## the real Task Master, from npm, beside ours
 bench: $(READY) ## what it costs, beside its peers (20 minutes): make bench, or make bench SECTION="tests relay"
 	@$(PY) -m benchmarks $(SECTION)
 
-bench-quick: $(READY) ## a look at it (3 minutes), beside the ratios that were kept
+bench-quick: $(READY) ## a look at it (4 minutes), beside the ratios that were kept
 	@$(PY) -m benchmarks --quick $(SECTION)
 
 clean: ## take away all that was made (but not the journal)

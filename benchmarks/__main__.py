@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import others, sessions
+from benchmarks.installation import installation
 from benchmarks.instructions import instructions
 from benchmarks.measure import HEAD, Row
 from benchmarks.place import Place
@@ -35,6 +36,7 @@ SECTIONS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "attrs": sessions.attrs,
     "peers": sessions.peers,
     "startup": sessions.startup,
+    "installation": installation,
     "recipes": others.recipes,
     "webhooks": sessions.webhooks,
     "relay": others.relay,
@@ -42,7 +44,7 @@ SECTIONS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "history": others.history,
     "growth": others.growth,
 }
-QUICK = ("tests", "startup", "recipes", "relay")
+QUICK = ("tests", "startup", "installation", "recipes", "relay")
 
 
 def measured(names: list[str], *, quick: bool) -> Iterator[Row]:
@@ -76,11 +78,11 @@ def commit() -> str:
 def beside_reference(rows: list[Row]) -> str:
     """Return a table of the ratios beside the stored ones."""
     kept: dict[str, Any] = json.loads(REFERENCE.read_text()) if REFERENCE.exists() else {"commit": "none", "ratios": {}}
-    lines = [f"| what | against | ratio | at {kept['commit']} | change |", "| --- | --- | --- | --- | --- |"]
+    lines = [f"| what | against | ratio | at {kept['commit']} | change | bar |", f"|{' --- |' * 6}"]
     for row in rows:
         before = kept["ratios"].get(row.what)
         told = ("", "") if before is None else (f"{before:.3f}", f"{(row.median / before - 1) * 100:+.0f} %")
-        lines.append(f"| {row.what} | {row.against} | {row.median:.3f} | {' | '.join(told)} |")
+        lines.append(f"| {row.what} | {row.against} | {row.median:.3f} | {' | '.join(told)} | {row.bar} |")
     return "\n".join(lines)
 
 
@@ -88,7 +90,7 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of: {', '.join(SECTIONS)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help=f"less than three minutes: {', '.join(QUICK)}")
+    parser.add_argument("--quick", action="store_true", help=f"about four minutes: {', '.join(QUICK)}")
     parser.add_argument("--keep", action="store_true", help=f"keep the ratios in {REFERENCE.name}")
     options = parser.parse_args()
     unknown = set(options.sections).difference(SECTIONS)

@@ -35,8 +35,6 @@ def instructions(place: Place) -> Iterator[Row]:
     Raises:
         OSError: valgrind is not installed.
     """
-    if shutil.which("valgrind") is None:
-        raise OSError("valgrind is not installed")
     folder = place.project("instructions")
     names = [suite(folder, _FEW, name="few"), suite(folder, _MANY, name="many")]
     python = with_peers()
@@ -56,17 +54,20 @@ def instructions(place: Place) -> Iterator[Row]:
 
 
 def _counted(commands: list[Command], folder: Path) -> _Counted:
-    few, many = (_collected(command, folder) for command in commands)
+    few, many = (collected(command, folder) for command in commands)
     each = (many - few) / (_MANY - _FEW)
     return _Counted(each, few - each * _FEW)
 
 
-def _collected(command: Command, folder: Path) -> int:
+def collected(command: Command, folder: Path) -> int:
     """Return how many instructions a command takes once its caches exist.
 
     Raises:
-        RuntimeError: it failed.
+        OSError: valgrind is not installed.
+        RuntimeError: the command failed.
     """
+    if shutil.which("valgrind") is None:
+        raise OSError("valgrind is not installed")
     environ = surroundings(command)
     subprocess.run(command.arguments, cwd=folder, env=environ, capture_output=True, check=False)
     callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command.arguments]

@@ -11,7 +11,6 @@ import os
 import zlib
 
 from pytest_swarmtask.core.errors import ConfigError
-from pytest_swarmtask.core.facts.trust import is_untrusted
 from pytest_swarmtask.core.fastjson import dumps, loads
 from pytest_swarmtask.core.files import only_regular, private_folder, replace_file
 from pytest_swarmtask.core.project import is_switched_off, is_under_ci
@@ -164,6 +163,8 @@ def _key(project: Project, environ: Mapping[str, str]) -> list[Any] | None:
         return [_FORMAT]  # a link to nothing is a file that cannot be read
     except OSError:
         return [_FORMAT]  # compiling says why the file cannot be used
+    from pytest_swarmtask.core.facts.trust import is_untrusted  # only with a configuration
+
     environment = environ.get("WORKFLOW_ENVIRONMENT", "")
     installation = os.stat(__file__).st_ino  # each Python environment has plug-ins of its own
     untrusted = is_untrusted(environ)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.core.facts import ci, git
+from pytest_swarmtask.sources.pytest.session_facts import CI_VARIABLES
 
 GITHUB = {
     "CI": "true",
@@ -82,6 +83,11 @@ def test_a_service_without_all_its_variables() -> None:
     assert ci.facts({"GITHUB_ACTIONS": "true"}) == {"ci": "github"}
     assert ci.facts({"CI": "1"}) == {"ci": "unknown"}
     assert ci.facts({"CI": "false"}) == ci.facts({}) == {}
+
+
+def test_a_session_asks_each_service() -> None:
+    """A session loads what is known of CI services only if one of their variables is set, so it looks for all."""
+    assert set(CI_VARIABLES) == {"CI", *(provider.marker for provider in ci.PROVIDERS)}
 
 
 def run_git(folder: Path, *arguments: str) -> str:

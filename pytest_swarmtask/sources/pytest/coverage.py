@@ -35,18 +35,21 @@ _ALWAYS_ALLOWED = 2.0
 
 
 class CoverageMeasurement:
-    """The measurement of one session by coverage.
+    """The measurement of one session by coverage."""
 
-    Attributes:
-        active: whether coverage measures the session. Always False for a session inside of a test, since what is
-            measured there is the outer session.
-    """
-
-    def __init__(self, config: pytest.Config, *, nested: bool) -> None:
+    def __init__(self, config: pytest.Config, running: Any) -> None:
         self._plugins = config.pluginmanager
-        self._running: Any = None if nested else _current()
+        self._running = running
         self._result: dict[str, float] | None = None
-        self.active = self._running is not None
+
+    @classmethod
+    def of_session(cls, config: pytest.Config) -> CoverageMeasurement | None:
+        """Return the measurement of this session, or None if coverage does not measure it.
+
+        Not for a session inside of a test: what is measured there is the outer session.
+        """
+        running = _current()
+        return None if running is None else cls(config, running)
 
     def result(self, duration: float) -> dict[str, float]:
         """Return ``coverage_percent`` and ``branch_percent``, or what is known of them. Analysed once. Never raises.
@@ -69,8 +72,6 @@ class CoverageMeasurement:
         return "" if percent is None else f"coverage {percent:g} %"
 
     def _analyse(self, max_size: float) -> dict[str, float]:
-        if not self.active:
-            return {}
         pytest_cov = self._plugins.getplugin("_cov")
         controller = getattr(pytest_cov, "cov_controller", None)
         # pytest-cov does not finish its measurement of a session that `-x` interrupts.

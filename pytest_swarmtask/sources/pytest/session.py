@@ -12,7 +12,6 @@ import pytest
 
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.search import find_project
-from pytest_swarmtask.recording.github_annotations import take_annotations
 from pytest_swarmtask.recording.recorder import get_recorder, set_default_project
 from pytest_swarmtask.sources.pytest.guard import never_raises, never_raises_while_waiting
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, TestRun, reason
@@ -20,20 +19,19 @@ from pytest_swarmtask.sources.pytest.process_exit import before_exit, exit_code_
 from pytest_swarmtask.sources.pytest.running_tests import RunningTests
 from pytest_swarmtask.sources.pytest.session_facts import SessionFacts
 from pytest_swarmtask.sources.pytest.tally import Tally
-from pytest_swarmtask.sources.pytest.task_events import TaskEvents
-from pytest_swarmtask.sources.pytest.task_marks import is_narrowed
+from pytest_swarmtask.sources.pytest.task_marks import REPORT_ATTRIBUTE, TaskIndex, is_narrowed
 from pytest_swarmtask.sources.pytest.terminal_lines import ClosingLine, header_lines
 from pytest_swarmtask.sources.pytest.testcase_metadata import end_metadata, start_metadata
-from pytest_swarmtask.sources.pytest.worker import WORKER_INPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from typing import Any
 
     from pytest_swarmtask.recording.recorder import Recorder
     from pytest_swarmtask.sources.pytest.report_file import ReportFile
     from pytest_swarmtask.sources.pytest.step_summary import StepSummary
+    from pytest_swarmtask.sources.pytest.task_events import TaskEvents
 
 _DAY = 86400
 _USAGE_ERROR = 4
@@ -73,8 +71,10 @@ class SessionCapture:
         self._exit_code = _USAGE_ERROR
         self._stopped: str | None = None
         self._is_parallel = False
-        may_break_off = bool(option.maxfail or getattr(option, "stepwise", False))
-        self._tasks = TaskEvents(recorder, self._record, self._may_lack_tests, at_end=may_break_off)
+        self._may_break_off = bool(option.maxfail or getattr(option, "stepwise", False))
+        self._task_index = TaskIndex()
+        self._tasks: TaskEvents | None = None
+        self._take_annotations = _annotations_reader()
         self._problem: str | None = None
         self._has_warned = False
 
@@ -134,6 +134,8 @@ class SessionCapture:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Make an xdist worker part of this run."""
+        from pytest_swarmtask.sources.pytest.worker import WORKER_INPUT  # only with xdist
+
         self._is_parallel = True
         node.workerinput[WORKER_INPUT] = self._recorder.traceparent()
 
@@ -159,20 +161,22 @@ class SessionCapture:
     @never_raises
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """See all tests before other plugins deselect some."""
-        self._tasks.collect(items)
+        self._task_index.collect(items)
 
     @never_raises
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count tests that were deselected."""
         self._tally.deselect(items)
-        self._tasks.deselect(items)
+        self._task_index.deselect(items)
 
     @never_raises
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look up the tasks of the tests that will run. An xdist controller has no tests: the reports tell it."""
         items = getattr(session, "items", ())
         self._running.collected.update(item.nodeid for item in items)
-        self._tasks.select(items)
+        self._task_index.select(items)
+        if self._task_index.by_test:
+            self._task_events()  # loaded now, since a test may leave the import system broken
 
     # -- a test runs -------------------------------------------------------------------------------------------
 
@@ -223,7 +227,7 @@ class SessionCapture:
             run.is_announced = self._running.is_in_protocol(nodeid)
         run.add(report)
         if worker is not None:
-            self._tasks.learn_from_worker(run, report)
+            self._learn_tasks_from_worker(run, report)
         if str(report.when) == "???" or self._ends_with_teardown(run):  # "???": the worker of xdist died
             self._finish_test(run)
 
@@ -246,14 +250,30 @@ class SessionCapture:
     def _start_test(self, nodeid: str) -> TestRun:
         run = self._new_test(nodeid)
         self._running.add(run)
-        if nodeid in self._tasks.by_test:
-            self._tasks.start_test(run)
+        if nodeid in self._task_index.by_test:
+            self._task_events().start_test(run)
         self._record(
             "TEST_STARTED", run.task_id, start_metadata(run), span_id=run.span_id, now=run.started, cleaned=True
         )
         if not self._is_parallel:
             self._recorder.parent_span_id = run.span_id  # the parent of events that the test itself records
         return run
+
+    def _learn_tasks_from_worker(self, run: TestRun, report: pytest.TestReport) -> None:
+        """Read the tasks of a test from a report of an xdist worker, since the controller has not collected it."""
+        described = getattr(report, REPORT_ATTRIBUTE, None)
+        if described and not run.tasks:
+            self._task_index.add_described(run.nodeid, described)
+            self._task_events().start_test(run)
+
+    def _task_events(self) -> TaskEvents:
+        if self._tasks is None:
+            from pytest_swarmtask.sources.pytest.task_events import TaskEvents  # few suites have tasks
+
+            at_end = self._may_break_off
+            index, recorder = self._task_index, self._recorder
+            self._tasks = TaskEvents(index, recorder, self._record, self._may_lack_tests, at_end=at_end)
+        return self._tasks
 
     def _new_test(self, nodeid: str) -> TestRun:
         recorder = self._recorder
@@ -265,7 +285,7 @@ class SessionCapture:
         self._recorder.parent_span_id = self._span_id
         self._record_end(run)
         if run.tasks:
-            self._tasks.end_test(run)
+            self._task_events().end_test(run)
 
     def _record_end(self, run: TestRun) -> None:
         outcome = run.settle()
@@ -326,8 +346,9 @@ class SessionCapture:
         terminalreporter.write_sep("-", line, yellow=bool(problem))
         if problem:
             terminalreporter.write_line(f"swarmtask: warning: {problem}", yellow=True)
-        for annotation in take_annotations(self._recorder.settings.project, os.environ):
-            terminalreporter.write_line(annotation)
+        if self._take_annotations is not None:
+            for annotation in self._take_annotations(self._recorder.settings.project, os.environ):
+                terminalreporter.write_line(annotation)
 
     def pytest_unconfigure(self) -> None:
         """Record the end of a session whose start a plugin broke off: pytest calls no `pytest_sessionfinish` then."""
@@ -342,7 +363,8 @@ class SessionCapture:
                 run.interrupt(str(stopped))
             self._finish_test(run)
         self._was_broken_off = bool(stopped)
-        self._tasks.end_all()
+        if self._tasks is not None:
+            self._tasks.end_all()
 
     def _end(self, exit_code: int | None) -> None:
         """Record the end of the session and do what follows it. No failed step keeps the next from being taken."""
@@ -460,6 +482,14 @@ class SessionCapture:
         """Keep the first failure of ours for the closing line. A Ctrl-C is not one."""
         if self._problem is None and not isinstance(error, KeyboardInterrupt):
             self._problem = f"{type(error).__name__}: {error}"
+
+
+def _annotations_reader() -> Callable[..., list[str]] | None:
+    if not os.environ.get("GITHUB_ACTIONS"):
+        return None
+    from pytest_swarmtask.recording.github_annotations import take_annotations
+
+    return take_annotations
 
 
 def _end_type(exit_code: int) -> str:

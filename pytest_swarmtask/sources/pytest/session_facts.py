@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
-from pytest_swarmtask.core.facts import ci, git
+from pytest_swarmtask.core.facts import git
 from pytest_swarmtask.core.facts.process import process_facts, usage_reader, without_secrets
-from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,21 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytest_swarmtask.recording.recorder import Recorder
+    from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement
     from pytest_swarmtask.sources.pytest.tally import Tally
+
+CI_VARIABLES = (
+    "CI",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "BUILDKITE",
+    "CIRCLECI",
+    "TF_BUILD",
+    "JENKINS_URL",
+    "BITBUCKET_BUILD_NUMBER",
+    "TEAMCITY_VERSION",
+)
+"""One of these is set by each service that `core.facts.ci` knows. Without any, that module is not loaded."""
 
 # Plain numbers instead of `pytest.ExitCode`, because older versions of pytest lack some of them.
 _REASONS = {
@@ -52,7 +66,7 @@ class SessionFacts:
         self._recorder = recorder
         self._nested = nested
         self._started = recorder.clock.now()
-        self._coverage = CoverageMeasurement(config, nested=nested)
+        self._coverage = None if nested else _coverage_measurement(config)
 
     def collect_start(self) -> dict[str, Any]:
         """Return the metadata of the start event: how pytest was called, by whom, on which commit."""
@@ -62,7 +76,7 @@ class SessionFacts:
         given = map(str, self._config.invocation_params.args)
         arguments = without_secrets(given, redactor.is_secret_key, redactor.hide_values)
         facts = {**self._common(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
-        facts |= {**self._extra(lambda: git.head(root)), **self._extra(lambda: ci.facts(os.environ))}
+        facts |= {**self._extra(lambda: git.head(root)), **self._extra(_ci_facts)}
         # Git is asked once in a process, and a session inside of a test would get the answer for the outer session.
         is_dirty = None if self._nested else git.dirty(root)
         if is_dirty is not None:
@@ -93,14 +107,16 @@ class SessionFacts:
         facts |= self._extra(tally.metadata)
         if partial:
             facts["partial"] = True
-        facts |= self._extra(lambda: self._coverage.result(duration))
+        measurement = self._coverage
+        if measurement is not None:
+            facts |= self._extra(lambda: measurement.result(duration))
         facts |= self._extra(self._usage)
         self.end = facts
         return facts
 
     def coverage_text(self) -> str:
         """Return the coverage as the closing line shows it, or an empty string."""
-        return self._coverage.closing_text(self._duration())
+        return "" if self._coverage is None else self._coverage.closing_text(self._duration())
 
     def _extra(self, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return facts without which the event is recorded all the same."""
@@ -111,7 +127,24 @@ class SessionFacts:
             return {}
 
     def _common(self) -> dict[str, Any]:
-        return {"workflow": "pytest", "action": "session", "test_type": "pytest", "coverage": self._coverage.active}
+        is_measured = self._coverage is not None
+        return {"workflow": "pytest", "action": "session", "test_type": "pytest", "coverage": is_measured}
 
     def _duration(self) -> float:
         return self._recorder.clock.now() - self._started
+
+
+def _ci_facts() -> dict[str, str]:
+    if not any(map(os.environ.get, CI_VARIABLES)):
+        return {}
+    from pytest_swarmtask.core.facts import ci  # only under CI
+
+    return ci.facts(os.environ)
+
+
+def _coverage_measurement(config: pytest.Config) -> CoverageMeasurement | None:
+    if "coverage" not in sys.modules:
+        return None
+    from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement  # few sessions are measured
+
+    return CoverageMeasurement.of_session(config)

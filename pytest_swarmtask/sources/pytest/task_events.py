@@ -1,66 +1,53 @@
-"""The events of tasks that tests belong to: a task starts with its first test and ends with its last one."""
+"""The events of tasks that tests belong to: a task starts with its first test and ends with its last one.
+
+Only loaded for a suite with such tests.
+"""
 
 from __future__ import annotations
 
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF
-from pytest_swarmtask.sources.pytest.task_marks import REPORT_ATTRIBUTE, TaskIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from pytest_swarmtask.recording.recorder import Recorder
     from pytest_swarmtask.sources.pytest.outcome import TestRun
-    from pytest_swarmtask.sources.pytest.task_marks import TaskTests
+    from pytest_swarmtask.sources.pytest.task_marks import TaskIndex
+    from pytest_swarmtask.sources.pytest.task_tests import TaskTests
 
 
 class TaskEvents:
     """Records the start and the end of each task, following the tests of the session.
 
     Args:
+        index: which tests belong to which tasks.
         recorder: makes span ids and knows the time.
         record: records an event inside of the session.
         may_lack_tests: returns whether a task may have tests that this session did not collect or does not run.
         at_end: whether tasks end only with the session, because the session may break off and then a task that looks
             complete is not.
-
-    Attributes:
-        by_test: the tasks of each test that has any, by node id.
     """
 
     def __init__(
-        self, recorder: Recorder, record: Callable[..., None], may_lack_tests: Callable[[], bool], *, at_end: bool
+        self,
+        index: TaskIndex,
+        recorder: Recorder,
+        record: Callable[..., None],
+        may_lack_tests: Callable[[], bool],
+        *,
+        at_end: bool,
     ) -> None:
+        self._index = index
         self._recorder = recorder
         self._record = record
         self._may_lack_tests = may_lack_tests
         self._at_end = at_end
-        self._index = TaskIndex()
-        self.by_test = self._index.by_test
-
-    def collect(self, items: Iterable[Any]) -> None:
-        """Take all collected tests, before any is deselected."""
-        self._index.collect(items)
-
-    def select(self, items: Sequence[Any]) -> None:
-        """Take the tests that will run."""
-        self._index.select(items)
-
-    def deselect(self, items: Sequence[Any]) -> None:
-        """Take tests that were deselected."""
-        self._index.deselect(items)
-
-    def learn_from_worker(self, run: TestRun, report: Any) -> None:
-        """Read the tasks of a test from a report of an xdist worker, since the controller has not collected it."""
-        described = getattr(report, REPORT_ATTRIBUTE, None)
-        if described and not run.tasks:
-            self._index.add_described(run.nodeid, described)
-            self.start_test(run)
 
     def start_test(self, run: TestRun) -> None:
         """Start those tasks of a test that starts which have not started yet."""
-        run.tasks = self.by_test[run.nodeid]
+        run.tasks = self._index.by_test[run.nodeid]
         for name in run.tasks:
             task = self._index.task(name)
             if task.span_id is None:

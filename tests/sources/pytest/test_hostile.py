@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from tests.lab import clean_environ
 from tests.suite import ENDINGS, WITH_WORKER, Event, Suite, words
 
 FREEZE = {
@@ -419,8 +420,8 @@ BROKEN = """
 @pytest.mark.parametrize(
     ("module", "name", "method"),
     [
-        ("task_events", "TaskEvents", "collect"),
-        ("task_events", "TaskEvents", "select"),
+        ("task_marks", "TaskIndex", "collect"),
+        ("task_marks", "TaskIndex", "select"),
         ("running_tests", "RunningTests", "started_before"),
         ("running_tests", "RunningTests", "reported"),
         ("running_tests", "RunningTests", "finished"),
@@ -505,7 +506,10 @@ def test_imports_that_a_test_breaks(project: Suite, name: str, tmp_path_factory:
 def test_an_end_that_fails(project: Suite, module: str, name: str, method: str) -> None:
     """What fails at the very end, after the closing line, is told below it, and what can be recorded is."""
     project.write(conftest=BROKEN.format(module=module, name=name, method=method), test_it="def test_a(): pass")
-    session = project.pytest("--swarmtask-report=report.html")
+    command = project.command("--swarmtask-report=report.html")
+    if module == "coverage":
+        command[1:1] = ["-m", "coverage", "run"]
+    session = project.session(command, clean_environ())
     assert session.exit_code == 0
     assert session.output.count("swarmtask: warning: LookupError: our own mistake") == 1
     assert (project.root / "report.html").exists()
