@@ -108,14 +108,14 @@ def _is_closed(path: str) -> bool:
 
 
 def _close(paths: Sequence[str]) -> None:
-    seen = max(os.stat(path).st_mtime for path in paths)  # the last time that the process certainly lived
+    written = max(os.stat(path).st_mtime for path in paths)  # the last time that the process certainly lived
     with open(paths[-1], "ab", _BUFFER, opener=_existing) as file:
         if not locks.inherit(file.fileno()):
             return  # another reader is at it
         if not journals.begins_line(paths[-1], file.tell()):
             file.write(b"\n")  # the last line is torn
             file.flush()
-        file.writelines(_ends(paths, seen))
+        file.writelines(_ends(paths, written))
         file.flush()
         if sys.platform != "win32":  # where read-only files cannot be removed
             for path in paths:
@@ -131,9 +131,9 @@ def _existing(path: str, flags: int) -> int:
 
 
 def _scan(paths: Iterable[str]) -> tuple[Spans, bytes]:
-    """Return the spans of a dead process, and the last end event that an earlier reader has written, if any."""
+    """Return the spans of a dead process, and its last event."""
     spans: Spans = {}
-    earlier = b""
+    last = b""
     for number, path in enumerate(paths):
         for line, end in journals.read(path):
             with contextlib.suppress(JournalError):
@@ -141,9 +141,8 @@ def _scan(paths: Iterable[str]) -> tuple[Spans, bytes]:
                 if not event.id.endswith(SHARED):
                     position = number << _OFFSET_BITS | end - len(line) - 1
                     spans[event.span_id] = position if event.event_type.endswith("_STARTED") else None
-                if event.id.endswith(_SUFFIX):
-                    earlier = line
-    return spans, earlier
+                last = line
+    return spans, last
 
 
 def _lines_at(positions: Iterable[int], paths: Sequence[str]) -> Iterator[bytes]:
@@ -204,23 +203,28 @@ class _Death(NamedTuple):
     facts: dict[str, Any]
 
 
-def _death(seen: float, earlier: bytes) -> _Death:
-    """Return the death of a process that has last written at a time, unless an earlier reader has told it already."""
-    with contextlib.suppress(JournalError, KeyError, TypeError, ValueError):  # there is no such event
-        seen = seconds_of(decode(earlier).metadata["last_seen"])
+def _death(written: float, last: bytes) -> _Death:
+    """Return the death of a process that wrote its last event and has last written at a time."""
+    seen = written
+    with contextlib.suppress(JournalError, KeyError, TypeError, ValueError):
+        event = decode(last)
+        if event.id.endswith(_SUFFIX):  # an earlier reader has told the death already
+            seen = seconds_of(event.metadata["last_seen"])
+        else:  # the clock of files is some milliseconds behind
+            seen = max(written, seconds_of(event.timestamp))
     now, last_seen = Clock().timestamp(), Clock().timestamp(seen)
     error = f"the process was killed or crashed: it died without a word, last seen at {last_seen}"
     return _Death(now, seen, {"timestamp": now, "success": False, "error": error, "last_seen": last_seen})
 
 
-def _ends(paths: Sequence[str], seen: float) -> Iterator[bytes]:
+def _ends(paths: Sequence[str], written: float) -> Iterator[bytes]:
     """Yield the lines of the end events that are missing, inner spans first."""
-    spans, earlier = _scan(paths)
+    spans, last = _scan(paths)
     levels, counts = _inside_first(spans, paths)
     del spans
     if levels:
         _add_outcomes(counts, paths)
-        death = _death(seen, earlier)
+        death = _death(written, last)
         for line in _lines_at(itertools.chain.from_iterable(levels), paths):
             with contextlib.suppress(JournalError):
                 start = decode(line)
