@@ -7,6 +7,7 @@ of others.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pytest_swarmtask.core.project import FOLDER, Project, is_under_ci
@@ -61,20 +62,18 @@ def find_project(
 
 
 def working_directory(environ: Mapping[str, str]) -> str:
-    """Return the working directory; if it was removed, the nearest folder above it that still exists.
+    """Return the working directory. If it was removed, the shell's `PWD` tells where it was.
 
-    The shell's `PWD` tells where it was, unless the process has changed its directory since. Then it is `/`, which is
-    no project.
+    Raises:
+        FileNotFoundError: it was removed, and the process had changed its directory before.
     """
     try:
         return os.getcwd()
     except FileNotFoundError:
         folder = environ.get("PWD", "")
-    if not os.path.isabs(folder) or os.path.exists(folder):
-        return os.path.sep
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    return folder
+        if not os.path.isabs(folder) or os.path.exists(folder):
+            raise FileNotFoundError(errno.ENOENT, "the working directory was removed") from None
+        return folder
 
 
 def _upwards(start: str) -> Iterator[str]:
@@ -155,6 +154,8 @@ def _is_safe(folder: str, environ: Mapping[str, str]) -> bool:
 
 def _why_no_project(root: str, environ: Mapping[str, str]) -> str:
     """Return why no `.taskmaster` is made in a folder without being asked to, or an empty text."""
+    if not os.path.exists(root):
+        return f"nothing is recorded: {root} was removed"
     if root == os.path.dirname(root):
         reason = "the root of the file system"
     elif root == _home():

@@ -229,10 +229,18 @@ def test_a_removed_folder_in_a_project(inner: Path) -> None:
     assert "2 events in 1 run" in in_removed(inner / "gone", "status").stdout
 
 
-def test_a_removed_folder_without_a_project(monkeypatch: pytest.MonkeyPatch, inner: Path) -> None:
-    """If nothing tells where the removed folder was, there is no project."""
+def test_a_removed_folder_without_a_project(inner: Path) -> None:
+    """A removed folder is not made again, and no folder above it becomes a project."""
+    done = in_removed(inner / "gone", "emit", "TASK_STARTED")
+    assert (done.returncode, done.stderr) == (0, f"swarmtask: nothing is recorded: {inner / 'gone'} was removed\n")
+    assert list(inner.parent.rglob("*")) == [inner]
+
+
+def test_a_removed_folder_that_nothing_names(monkeypatch: pytest.MonkeyPatch, inner: Path) -> None:
+    """If a process has changed its directory before that was removed, `PWD` is another one."""
     monkeypatch.chdir(inner)
     inner.rmdir()
-    for environ in ({}, {"PWD": "relative"}, {"PWD": str(inner.parent)}):  # the last is of another folder
-        assert search.working_directory(environ) == "/"
-    assert search.working_directory({"PWD": str(inner)}) == str(inner.parent)
+    for environ in ({}, {"PWD": "relative"}, {"PWD": str(inner.parent)}):
+        with pytest.raises(FileNotFoundError, match="the working directory was removed"):
+            search.working_directory(environ)
+    assert search.working_directory({"PWD": str(inner)}) == str(inner)
