@@ -18,7 +18,7 @@ PASSWORD = 4
 """The name is that of a secret that a person may have made up: the value can look like anything."""
 
 _SHORTEST = 20
-"""The tokens that `formats.without_tokens` knows have a word of at least so many characters, ..."""
+"""The tokens that `formats` and `prefixes` know have a word of at least so many characters, ..."""
 _VARIED = 5
 """... of which at least so many are digits or capitals: words, paths and node ids seldom have both."""
 
@@ -39,7 +39,7 @@ one is kept; in every text the search for all of these would cost too much."""
 
 
 def may_hold_token(text: str) -> bool:
-    """Whether a text may hold what `formats.without_tokens` hides."""
+    """Whether a text may hold what `formats.without_tokens` and `prefixes` hide."""
     octets = text.encode("utf-8", "replace")
     if len(octets.translate(None, _PLAIN)) < _VARIED or _LONG not in octets.translate(_SHAPE):
         return False
