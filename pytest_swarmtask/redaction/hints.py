@@ -18,7 +18,7 @@ PASSWORD = 4
 """The name is that of a secret that a person may have made up: the value can look like anything."""
 
 _SHORTEST = 20
-"""The tokens that `formats.without_tokens` knows have a word of at least so many characters, ..."""
+"""The tokens that `formats` and `prefixes` know have a word of at least so many characters, ..."""
 _VARIED = 5
 """... of which at least so many are digits or capitals: words, paths and node ids seldom have both."""
 
@@ -39,7 +39,7 @@ one is kept; in every text the search for all of these would cost too much."""
 
 
 def may_hold_token(text: str) -> bool:
-    """Whether a text may hold what `formats.without_tokens` hides."""
+    """Whether a text may hold what `formats.without_tokens` and `prefixes` hide."""
     octets = text.encode("utf-8", "replace")
     if len(octets.translate(None, _PLAIN)) < _VARIED or _LONG not in octets.translate(_SHAPE):
         return False
@@ -51,7 +51,7 @@ def may_hold_credentials(lowered: str) -> bool:
     """Whether a text, in lower case, may hold what `formats.without_credentials` hides."""
     return (  # not a loop over a table: this is asked of every text
         "://" in lowered
-        or "@tcp(" in lowered
+        or ("@" in lowered and "@tcp(" in lowered)
         or ":5432:" in lowered
         or ("%" in lowered and ("%3a" in lowered or "bearer%20" in lowered))
         or ("=" in lowered and ("sig=" in lowered or "ature=" in lowered or "code=" in lowered or "key=" in lowered))
@@ -71,8 +71,8 @@ def may_hold_command(lowered: str) -> bool:
         and (
             ("-" in lowered and (" -" in lowered or "'-" in lowered))
             or "login" in lowered
-            or "kinit" in lowered
-            or "mqctl " in lowered
+            or ("k" in lowered and "kinit" in lowered)  # one letter first: that is half as dear
+            or ("q" in lowered and "mqctl " in lowered)
             or (
                 "/" in lowered
                 and (
