@@ -8,22 +8,43 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import os
+import sys
+from importlib.machinery import PathFinder
 
 import pytest
 
-# Imported before a project can change `sys.path`, or a test can patch `os` and `time`: these modules remember where
-# packages are found, and bind functions that start processes and tell time.
-import pytest_swarmtask.core.facts.git
-import pytest_swarmtask.core.sys_path
-import pytest_swarmtask.core.trace  # noqa: F401
-from pytest_swarmtask.core.errors import ConfigError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
     from typing import Any
 
     from pytest_swarmtask.sources.pytest.report_file import ReportFile
     from pytest_swarmtask.sources.pytest.step_summary import StepSummary
+
+
+class _OurFinder:
+    """Finds our modules as Python itself does, so that their bytecode is used.
+
+    pytest's import hook loads all modules of a package that has a plugin, to rewrite their assertions. Our modules have
+    no assertions. The hook reads its own bytecode slowly, and where it may not write any, it compiles the source.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return the spec of one of our modules; None for all others, which the next finders look for."""
+        return PathFinder.find_spec(name, path, target) if name.startswith("pytest_swarmtask.") else None
+
+
+sys.meta_path.insert(0, _OurFinder)
+
+# Imported before a project can change `sys.path`, or a test can patch `os` and `time`: these modules remember where
+# packages are found, and bind functions that start processes and tell time.
+import pytest_swarmtask.core.facts.git  # noqa: E402
+import pytest_swarmtask.core.sys_path  # noqa: E402
+import pytest_swarmtask.core.trace  # noqa: E402, F401
+from pytest_swarmtask.core.errors import ConfigError  # noqa: E402
 
 _INI = (
     ("swarmtask", "bool", True, "record the session as workflow events (default: true)"),

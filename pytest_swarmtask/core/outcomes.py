@@ -1,8 +1,6 @@
-"""Words for outcomes, tests and places, the same in all forms of a report. The plugin imports it: nothing heavy."""
+"""Words for outcomes and tests, the same in all forms of a report."""
 
 from __future__ import annotations
-
-import os
 
 FAILED = ("failed", "error", "crashed")
 """The outcomes of a test that are failures."""
@@ -26,11 +24,6 @@ ORDER = ("passed", *FAILED, TEARDOWN, "skipped", "xfailed", "xpassed", "unfinish
 def first_line(message: str) -> str:
     """Return the first line that is not blank; "" if there is none."""
     return next((line for line in message.splitlines() if line.strip()), "")
-
-
-def relative(place: str, root: str) -> str:
-    """Return a place, such as a path with a line number, relative to a folder if it is in that folder."""
-    return place.removeprefix(root.rstrip(os.sep) + os.sep)
 
 
 def name_in(test: str) -> str:

@@ -167,6 +167,11 @@ class Project:
         return {**nothing, **progress} if isinstance(progress, dict) else nothing
 
 
+def relative(place: str, root: str) -> str:
+    """Return a place, such as a path with a line number, relative to a folder if it is in that folder."""
+    return place.removeprefix(root.rstrip(os.sep) + os.sep)
+
+
 def is_under_ci(environ: Mapping[str, str]) -> bool:
     """Whether a CI service runs this process: all of them set `CI`."""
     return environ.get("CI", "").lower() not in ("", "0", "false", "no")

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from pytest_swarmtask.core.outcomes import first_line, kind_of, relative
+from pytest_swarmtask.core.outcomes import first_line, kind_of
+from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.core.text import neutral, neutral_lines
 from pytest_swarmtask.report import charts
 from pytest_swarmtask.report.phrases import (

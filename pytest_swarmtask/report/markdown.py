@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.markdown import code, table, text
-from pytest_swarmtask.core.outcomes import first_line, relative
+from pytest_swarmtask.core.outcomes import first_line
+from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.report.phrases import (
     failing_since,
     format_duration,

@@ -10,7 +10,8 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from pytest_swarmtask.core.outcomes import first_line, kind_of, relative
+from pytest_swarmtask.core.outcomes import first_line, kind_of
+from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.report.phrases import (
     failing_since,

@@ -6,7 +6,8 @@ All texts from tests are escaped, so that none becomes markup, a mention or a ta
 from __future__ import annotations
 
 from pytest_swarmtask.core.markdown import code, table, text
-from pytest_swarmtask.core.outcomes import FAILED, first_line, relative
+from pytest_swarmtask.core.outcomes import FAILED, first_line
+from pytest_swarmtask.core.project import relative
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

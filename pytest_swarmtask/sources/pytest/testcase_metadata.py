@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_swarmtask.core.outcomes import relative
+from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF
 
 TYPE_CHECKING = False

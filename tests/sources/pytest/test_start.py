@@ -35,7 +35,7 @@ def ours(modules: set[str]) -> set[str]:
 def test_a_session_loads_few_modules_of_ours(project: Suite) -> None:
     """A session loads what each session needs, and nothing for CI, coverage, xdist, tasks, secrets or endpoints."""
     modules = ours(loaded(project))
-    assert len(modules) <= 38, sorted(modules)
+    assert len(modules) <= 37, sorted(modules)
     assert not modules & {
         "core.facts.change_request",
         "core.facts.ci",
@@ -63,3 +63,18 @@ def test_a_session_loads_no_package_of_others(project: Suite) -> None:
     more = loaded(project) - loaded(project, "-pno:swarmtask")
     packages = {name.partition(".")[0] for name in more}
     assert packages - sys.stdlib_module_names == {"pytest_swarmtask"}
+
+
+def test_pytest_does_not_compile_our_modules(project: Suite) -> None:
+    """Python's own loader loads our modules, where the package is installed and pytest's hook would claim them."""
+    project.write(
+        test_it="""
+            import sys
+
+            def test_a():
+                names = [name for name in sys.modules if name.startswith("pytest_swarmtask.") and name.count(".") > 1]
+                loaders = {type(sys.modules[name].__spec__.loader).__name__ for name in names}
+                assert loaders == {"SourceFileLoader"}
+        """
+    )
+    assert project.pytest().exit_code == 0
