@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from pytest_swarmtask.core.search import working_directory
 
-_OF_PROJECT = working_directory(os.environ)
-"""`python -m pytest` adds it. A module of the project must not take the place of one that this system lacks."""
+def _of_project() -> str:
+    """Return the folder that `python -m pytest` adds: no module of it may take the place of one that a system lacks."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
-AT_START = [entry for entry in sys.path if os.path.isabs(entry) and entry != _OF_PROJECT]
+
+AT_START = [entry for entry in sys.path if os.path.isabs(entry) and entry != _of_project()]
 """The entries of `sys.path` when the process started."""
