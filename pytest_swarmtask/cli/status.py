@@ -65,7 +65,8 @@ def status(arguments: argparse.Namespace) -> int:
     with relay_database(project):
         rules, alerts = summaries(project), survey_alerts(project)
     if arguments.json:
-        shown = {"trace_id": last.run.run, "spans": [span.as_json() for span in last.spans]} if last else None
+        spans = [span.as_json() for span in last.spans] if last else []
+        shown = {"trace_id": last.run.run, "spans": spans, "left_out": last.left_out} if last else None
         triggers = {name: rule._asdict() for name, rule in rules.items()}
         whole = {**_as_json(project, found), "triggers": triggers, **alerts.as_json(), "last_run": shown}
         whole |= {"config_problems": config_problems, "unknown_tasks": unknown}
@@ -75,6 +76,8 @@ def status(arguments: argparse.Namespace) -> int:
         print("\n".join(map(neutral, [*_config_lines(config_problems), *lines, *_task_lines(unknown)])))
         if last:
             print_tree(last.run.run, last.spans)
+            if last.left_out:
+                print(f"           and {plural(last.left_out, 'more task')}: swarmtask report --run {last.run.run[:8]}")
             later = later_runs(last.later, len(last.later))
             if later:
                 print(f"           {later}")
@@ -82,10 +85,14 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 class _LastRun(NamedTuple):
-    """The last run with tests (or else the last run), its spans, the runs since then, and the tasks in its marks."""
+    """The last run with tests (or else the last run), its spans, the runs since then, and the tasks in its marks.
+
+    `left_out` spans are too many to be shown.
+    """
 
     run: Run
     spans: list[SpanNode]
+    left_out: int
     later: list[Run]
     marked: list[str]
 
@@ -95,11 +102,14 @@ def _last_run(project: Project) -> _LastRun | None:
     from pytest_swarmtask.history.query import marked_tasks
     from pytest_swarmtask.history.session import query_history
     from pytest_swarmtask.report.content import last_run, runs_since
-    from pytest_swarmtask.report.tree import span_tree
+    from pytest_swarmtask.report.tree import left_out, span_tree
 
     def question(db: sqlite3.Connection) -> _LastRun | None:
         run = last_run(db)
-        return None if run is None else _LastRun(run, span_tree(db, run), runs_since(db, run), marked_tasks(db, run))
+        if run is None:
+            return None
+        spans = span_tree(db, run)
+        return _LastRun(run, spans, left_out(db, run, spans), runs_since(db, run), marked_tasks(db, run))
 
     try:
         return query_history(project, question, environ=os.environ, say=say)

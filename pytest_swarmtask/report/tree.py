@@ -57,6 +57,11 @@ class SpanNode:
         failed = sum(self.tests[outcome] for outcome in FAILED)
         return failed - sum(child.failed for child in self.children if child.kind == "TEST")
 
+    @property
+    def size(self) -> int:
+        """The number of spans in this tree other than tests."""
+        return (self.kind != "TEST") + sum(child.size for child in self.children)
+
     def as_json(self) -> dict[str, Any]:
         """Return the span and all spans below it as plain data."""
         return {**vars(self), "tests": dict(self.tests), "children": [child.as_json() for child in self.children]}
@@ -97,3 +102,9 @@ def span_tree(db: sqlite3.Connection, run: Run) -> list[SpanNode]:
         if parent in spans:
             spans[parent].tests[outcome] = count
     return roots
+
+
+def left_out(db: sqlite3.Connection, run: Run, spans: list[SpanNode]) -> int:
+    """Return how many spans of a run, other than tests, have no node in its tree."""
+    (count,) = db.execute("SELECT count(*) FROM span WHERE run = ? AND kind <> 'TEST'", (run.key,)).fetchone()
+    return int(count) - sum(span.size for span in spans)

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.history.made import Process
 from tests.lab import Lab, Receiver, closed_port, wait_until
 from tests.relay.tasks.board import Board, subtask, task
 
@@ -150,6 +151,23 @@ def test_status_counts_what_is_no_event(lab: Lab) -> None:
     done = lab.run("status")
     assert "2 lines skipped (not events), 0 torn ends" in done.stdout
     assert "1 event in 1 run" in done.stdout
+
+
+def test_status_shows_a_part_of_a_huge_run(lab: Lab) -> None:
+    """Of a run with very many tasks, `status` shows the failed ones and the first others, and counts the rest."""
+    process = Process(lab.journal, "ab" * 16)
+    events = []
+    for number in range(250):
+        span = process.ids.span()
+        end = "TASK_FAILED" if number == 240 else "TASK_COMPLETED"
+        events += [process.event("TASK_STARTED", f"t{number}", span), process.event(end, f"t{number}", span)]
+    process.write(events)
+    done = lab.run("status")
+    assert "task t0  " in done.stdout
+    assert "task t240  failed" in done.stdout
+    assert "and 49 more tasks: swarmtask report --run abababab" in done.stdout
+    last = lab.status()["last_run"]
+    assert (len(last["spans"]), last["left_out"]) == (201, 49)
 
 
 def test_status_counts_only_what_is_new(lab: Lab) -> None:

@@ -43,6 +43,7 @@ def test_a_start_without_its_end_is_noticed_without_a_run(world: World) -> None:
     world.run("flush")
     assert world.told() == []
     (segment,) = world.segments()
+    segment.chmod(0o600)
     segment.write_text(segment.read_text().replace(event["timestamp"], ago(120)))
     (world.journal / "history.sqlite").unlink()
     world.run("flush")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 from collections.abc import Callable, Iterator
@@ -284,3 +285,29 @@ def test_any_mix_any_interruption(
         assert positions[path.name].lines == len(content)
         assert positions[path.name].delivered == content.count(b"TASK")
         assert positions[path.name].skipped == len(content) - content.count(b"TASK")
+
+
+def test_many_segments_are_read_in_turn(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of looks at files is in proportion to the number of segments, and the buffer stays small."""
+    paths = [tmp_path / f"20260131T101500123-aaaa-{number:04}-cccc.jsonl" for number in range(3000)]
+    for number, path in enumerate(paths):
+        path.write_bytes(lines(2 * number, 2 * number + 1))
+    outbox = outbox_of(store, *paths)
+    looks: list[str] = []
+    waiting: list[int] = []
+    stat = os.stat
+
+    def look(path: str) -> os.stat_result:
+        looks.append(path)
+        return stat(path)
+
+    monkeypatch.setattr(os, "stat", look)
+    out = []
+    while waiting[-1:] != [0]:
+        waiting.append(outbox.read_ahead(100))
+        batch = outbox.next_batch(100, 10**9)
+        out += [int(record.event.task_id or "") for record in batch]
+        outbox.settle(batch)
+    assert sorted(out) == list(range(6000))
+    assert max(waiting) <= 600
+    assert len(looks) <= 3 * len(paths)
