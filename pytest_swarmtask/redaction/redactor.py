@@ -617,6 +617,8 @@ def _is_option_value(redactor: Redactor, option: str, item: str, items: Sequence
 
 def _takes_secret(option: str, items: Sequence[Any]) -> bool:
     """Whether one of the first words of a command line is a program that takes a secret with this option."""
+    if str(items[0]).startswith("-"):
+        return False  # the arguments of a session: the table of commands is not loaded for them
     words = islice((item for item in items if type(item) is str), _FIRST_WORDS)
     return any(_rules.commands.takes_secret(word, option) for word in words)
 
