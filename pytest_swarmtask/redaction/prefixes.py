@@ -60,6 +60,7 @@ KINDS = (
     ("Octopus Deploy", "API-", "U26", "gitleaks"),
     ("JetBrains", "perm: perm-", "b4+.b4+.w20+", "vendor"),
     ("Harness", "pat. sat.", "u22.w24.w20", "gitleaks"),
+    ("Gitpod", "gitpod_pat_", "v30+", "vendor"),
     ("Trigger.dev", "tr_dev_ tr_prod_ tr_stg_ tr_preview_ tr_pat_", "u20+", "vendor"),
     ("Val Town", "vtwn_", "u20+", "gitleaks"),
     ("Deno", "ddp_ ddo_ ddw_", "w36", "gitleaks"),
@@ -114,6 +115,7 @@ KINDS = (
     ("Vercel Blob", "vercel_blob_rw_", "u30+", "vendor"),
     ("Cloudflare origin CA", "v1.0-", "x24-x140+", "gitleaks"),
     ("Cloudflare", "cfut_ cfat_ cfk_", "u40+", "github"),
+    ("Cloudflare Turnstile", "0x4AAAAAAA", "u20+", "vendor"),
     ("Scaleway", "SCW", "U17", "github"),
     ("Scalingo", "tk-us-", "u48+", "gitleaks"),
     ("Exoscale", "EXO", "w24..30", "gitleaks"),
@@ -165,7 +167,6 @@ KINDS = (
     ("Firebase Messaging", "AAAA", "u7:APA91bu100+", "github"),
     ("Lark session", "XN0YXJ0- U7CK1RF-", "u20+", "github"),
     ("Nylas", "nyk_v0_", "w40+", "gitleaks"),
-    ("Plivo", "MA SA", "U18", "github"),
     ("Twist", "oauth2:", "x40", "trufflehog"),
     ("PubNub", "pub-c- sub-c-", "l8-l4-l4-l4-l12", "trufflehog"),
     ("PubNub secret", "sec-c-", "b40+", "vendor"),
@@ -175,6 +176,7 @@ KINDS = (
     ("Stripe and many others", "sk_live_ sk_test_ sk_prod_ rk_live_ rk_test_ rk_prod_ ak_live_ ak_test_", "u14+", "gitleaks"),
     ("many", "secret_live_ secret_test_ secret_prod_ api_live_ api_prod_ key_live_ key_test_ token_live_ sec_live_ pk_sk_live_ pk_sk_test_", "w14+", "github"),
     ("Stripe, Clerk and others", "sk_", "w20+", "gitleaks"),
+    ("Stripe, payment intent", "pi_ seti_", "w16+_secret_w16+", "trufflehog"),
     ("Checkout.com", "sk_ sk_test_ sk_sbox_", "#", "trufflehog"),
     ("Checkout.com, new", "sk_sbox_", "l20+", "gitleaks"),
     ("Crossmint", "sk_production_ sk_staging_", "u40+", "github"),
@@ -354,7 +356,6 @@ KINDS = (
     ("Infisical", "st.", "w24.x32.x32", "vendor"),
     ("Bitwarden machine account", "0.", "#.w30:b20+", "kingfisher"),
     ("Okta", "00", "e40", "gitleaks"),
-    ("Duo", "DI", "U18", "kingfisher"),
     ("Ory", "ory_at_ ory_rt_ ory_ac_ ory_pat_ ory_st_ ory_wak_ ory_lo_", "v30+", "kingfisher"),
     ("Permit.io", "permit_key_", "w60+", "kingfisher"),
     ("JumpCloud", "jca_", "w36+", "vendor"),
@@ -366,6 +367,8 @@ KINDS = (
     ("Aikido", "AIK_CI_ AIK_SECRET_ AIK_CLIENT_", "w20+", "gitleaks"),
     ("Endor Labs", "endr+", "u16+", "gitleaks"),
     ("Socket", "sktsec_", "u30+", "vendor"),
+    ("Dependency-Track", "odt_", "w32+", "kingfisher"),
+    ("Dependency-Track, new", "odt_", "w8_w32", "kingfisher"),
     ("Censys", "censys_", "u28+", "vendor"),
     ("Arcjet", "ajkey_", "l26", "github"),
     ("Pangea", "pts_ pcl_", "l32", "github"),
@@ -477,7 +480,7 @@ _DIGITS = 3
 _LETTERS = 4
 """A made word in both cases has at least so many letters of each that no hexadecimal number has: `Alarm-` and a UUID has
 not."""
-_CHANGES = 0.5
+_CHANGES = 0.45
 """Of 100 random letters of both cases and digits, 62 are of another kind than the one before; in names of several words 30
 to 40 are."""
 _UNBROKEN, _LETTERS_OF_ONE_CASE = 30, 8
