@@ -49,7 +49,8 @@ _TOKENS = (
     ((".Ag",), START + r"[01]\.A[\w-]{50,500}(?:\.\d)?\.Ag[\w-]{200,2000}(?:\.A[\w-]{200,2000})?"),  # Microsoft Entra refresh token
     (("tt-",), START + r"[A-Za-z0-9]{22}tt-\d{5,7}-[\w-]{20}(?![\w-])"),  # Storyblok
     (("_",), r"2(?<![A-Za-z0-9_]2)[A-Za-z0-9]{26}_\d[A-Za-z0-9]{20}(?!\w)"),  # ngrok
-    (("o.",), r"(?<![\w.])o\.(?=[a-zA-Z]{0,30}\d[a-zA-Z]{0,30}\d)[A-Za-z0-9]{32}(?![\w.(])"),  # Pushbullet
+    (("o.",), r"(?<![\w.])o\.(?=[a-zA-Z]{0,30}\d[a-zA-Z]{0,30}\d)(?=[a-z0-9]{0,31}[A-Z])[A-Za-z0-9]{32}(?![\w.(])"),  # Pushbullet
+    (("m0-",), START + r"m0-(?=[a-z0-9]{0,43}[A-Z])(?=[A-Z0-9]{0,43}[a-z])(?=[A-Za-z]{0,43}\d)[A-Za-z0-9]{24,44}(?![\w-])"),  # Mem0; in both cases, unlike a digest
     ((":fx", "%3Afx"), r"(?<![\w-])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?::|%3A)fx(?!\w)"),  # DeepL
     (("MA", "SA", "DI"), r"(?:MA|SA|DI)(?<![A-Za-z0-9]..)(?=[A-Z]{0,17}\d)[A-Z0-9]{18}(?![A-Za-z0-9_-])"),  # Plivo, Duo
     (("base64:", "base64%3A"), r"base64(?::|%3A)(?:[A-Za-z0-9+/]|%2[BF]){43}(?:=|%3D)(?!=|%3D)"),  # Laravel
