@@ -39,16 +39,27 @@ _TOKENS = (
     (("s.",), r"(?<![\w.-])s\.[A-Za-z0-9]{24}(?![\w.(-])"),  # Vault before 1.10
     ((".atlasv1.",), r"[A-Za-z0-9]{14}\.atlasv1\.[\w=-]{50,}"),  # Terraform Cloud
     (("AAAAAAAAAAAAAAAAAA",), r"(?<![A-Za-z0-9+/])A{18,}[A-Za-z0-9%]{60,}(?![A-Za-z0-9+/=])"),  # Twitter bearer token
-    (("+ASt", "+ARm", "+AEh", "+AIoT", "+ACR", "+ABa", "+AMC", "ACDb", "AzCa", "AzSe", "AzFu", "AAPIM", "APIM", "JQQJ99"), r"(?<![A-Za-z0-9+])[A-Za-z0-9+/_-]{30,76}(?:\+ASt|\+ARm|\+AEh|\+AIoT|\+ACR|\+ABa|\+AMC|ACDb|AzCa|AzSe|AzFu|AAPIM|APIM|JQQJ99)[A-Za-z0-9+/_-]{4,40}={0,2}"),  # Azure: keys that say what they are for
+    (("+A", "%2BA", "ACDb", "AzCa", "AzSe", "AzFu", "APIM", "JQQJ99"), r"(?<![A-Za-z0-9+])[A-Za-z0-9+/%_-]{30,230}?(?:(?:\+|%2B)(?:ASt|ARm|AEh|AIoT|ACR|ABa|AMC)|ACDb|AzCa|AzSe|AzFu|AAPIM|APIM|JQQJ99)[A-Za-z0-9+/_-]{4,40}(?:=|%3D){0,2}"),  # Azure: keys that say what they are for
     (("AAAAAAAAAA",), START + r"[A-Za-z0-9]{11}A{10}[\w-]{40,}"),  # Dropbox, long-lived
-    (("|", "%7C"), START + r"\d{15,16}(?:\||%7C)[\w-]{27,40}(?![\w-])"),  # Facebook app
+    (("|", "%7C"), START + r"(?:\d{15,16}(?:\||%7C)[\w-]{27,40}(?![\w-])|\d{1,8}(?:\||%7C)(?=[a-z0-9]{0,47}[A-Z])(?=[A-Z0-9]{0,47}[a-z])(?=[A-Za-z]{0,47}\d)[A-Za-z0-9]{40}(?:[A-Za-z0-9]{8})?(?![A-Za-z0-9]))"),  # Facebook app; Laravel Sanctum
     ((".v1.",), START + r"[A-Za-z0-9]{10,100}\.v1\.[\w-]{16,500}\.[0-9a-f]{32,}"),  # Airtable OAuth
     (("_mmk",), START + r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk"),  # MaxMind
     (("NRAL",), r"[0-9a-f]{36}NRAL"),  # New Relic
-    (("==:",), r"[A-Za-z0-9+/]{22}==:[A-Za-z0-9]{32}"),  # Tableau
+    (("==:", "%3D%3D%3A"), r"[A-Za-z0-9+/%]{22,66}(?:==:|%3D%3D%3A)[A-Za-z0-9]{32}"),  # Tableau
+    ((".Ag",), START + r"[01]\.A[\w-]{50,500}(?:\.\d)?\.Ag[\w-]{200,2000}(?:\.A[\w-]{200,2000})?"),  # Microsoft Entra refresh token
+    (("tt-",), START + r"[A-Za-z0-9]{22}tt-\d{5,7}-[\w-]{20}(?![\w-])"),  # Storyblok
+    (("_",), r"2(?<![A-Za-z0-9_]2)[A-Za-z0-9]{26}_\d[A-Za-z0-9]{20}(?!\w)"),  # ngrok
+    (("o.",), r"(?<![\w.])o\.(?=[a-zA-Z]{0,30}\d[a-zA-Z]{0,30}\d)(?=[a-z0-9]{0,31}[A-Z])[A-Za-z0-9]{32}(?![\w.(])"),  # Pushbullet
+    (("m0-",), START + r"m0-(?=[a-z0-9]{0,43}[A-Z])(?=[A-Z0-9]{0,43}[a-z])(?=[A-Za-z]{0,43}\d)[A-Za-z0-9]{24,44}(?![\w-])"),  # Mem0; in both cases, unlike a digest
+    ((":fx", "%3Afx"), r"(?<![\w-])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?::|%3A)fx(?!\w)"),  # DeepL
+    (("MA", "SA", "DI"), r"(?:MA|SA|DI)(?<![A-Za-z0-9]..)(?=[A-Z]{0,17}\d)[A-Z0-9]{18}(?![A-Za-z0-9_-])"),  # Plivo, Duo
+    (("base64:", "base64%3A"), r"base64(?::|%3A)(?:[A-Za-z0-9+/]|%2[BF]){43}(?:=|%3D)(?!=|%3D)"),  # Laravel
+    (("|", "%7C"), START + r"(?:prod|dev|preview)(?::|%3A)[a-z0-9-]{3,60}(?:\||%7C)[A-Za-z0-9+/=%_-]{40,}"),  # Convex
+    (("development.", "production.", ":*."), r"(?:[\w-]{1,60}|\*|\[\])(?::|%3A)(?:development|production|\*)\.[0-9a-f]{40,64}(?!\w)"),  # Unleash
     (("PuTTY-User-Key-File",), r"PuTTY-User-Key-File-\d.*?(?:Private-MAC: \w+|\Z)"),  # PuTTY key file
     (("$ANSIBLE_VAULT",), r"\$ANSIBLE_VAULT;[\d.]+;\w+(?:;\w+)?[\s\\n]+[0-9a-f\s]+"),
-    (("$2", "$6$", "$5$", "$y$", "$argon2", "pbkdf2_"), r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}|\$[56y]\$[^\s:'\"]{20,}|\$argon2\w{1,2}\$[^\s'\"]{30,}|pbkdf2_sha\d+\$\d+\$[^\s'\"]{30,}"),  # password hashes
+    (("$",), r"\$(?:1|apr1)\$[./\w]{1,8}\$[./\w]{22}(?![./\w])|\$[89]\$[./\w]{14}\$[./\w]{43}(?![./\w])|\$[PH]\$[./\w]{31}(?![./\w])|\$krb5(?:asrep|tgs)\$\d{1,3}\$[^\s'\"]{60,}|\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}|\$[56y]\$[^\s:'\"]{20,}|\$argon2\w{1,2}\$[^\s'\"]{30,}"),  # password hashes
+    (("pbkdf2_",), r"pbkdf2_sha\d+\$\d+\$[^\s'\"]{30,}"),
     (("eyJ",), r"eyJ[\w-]{8,}(?:\.[\w-]{8,}){1,4}\.?|eyJ[\w-]{16,}\.\.[\w-]+\.[\w-]+\.[\w-]+"),  # JSON Web Tokens, signed and encrypted
     (("ZXlK",), r"ZXlK[A-Za-z0-9+/=]{80,}"),  # a JSON Web Token in Base64
     (("IBADANBgkqhkiG9w0BAQEFAASC", "IBAAKC", "MHcCAQEEI"), r"M(?:II[A-Za-z0-9+/]{1,6}(?:IBADANBgkqhkiG9w0BAQEFAASC|IBAAKC)|HcCAQEEI)[A-Za-z0-9+/=\s\\]{60,}"),  # private keys without their PEM lines: PKCS #8, PKCS #1, EC

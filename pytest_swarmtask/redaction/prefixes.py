@@ -38,8 +38,8 @@ KINDS = (
     # itself. At least 20 characters in all, or `hints.may_hold_token` lets the text pass.
     #
     # Where a prefix leaves no doubt, the form only gives a lower bound: services make their tokens longer over time.
-    # Sources: `gitleaks` (and its fork betterleaks), `trufflehog`, `github` (a kind of its secret scanning, in the form
-    # that the service gives it), `vendor` (what the service documents, or what its tokens look like).
+    # Sources: `gitleaks` (and its fork betterleaks), `trufflehog`, `kingfisher`, `github` (a kind of its secret scanning,
+    # in the form that the service gives it), `vendor` (what the service documents, or what its tokens look like).
     #
     # - code hosts and continuous integration
     ("GitHub", "ghp_ gho_ ghu_ ghs_ ghr_", "u30+", "gitleaks"),
@@ -49,6 +49,7 @@ KINDS = (
     ("GitLab session", "_gitlab_session=", "l32", "gitleaks"),
     ("Atlassian", "ATATT3 ATCTT3 ATOAT3", "t24+", "gitleaks"),
     ("Bitbucket", "ATBB", "w24+", "github"),
+    ("Bitbucket Data Center", "BBDC-", "b40+", "github"),
     ("Trello", "ATTA", "w50+", "vendor"),
     ("CircleCI", "CCIPAT_ CCIPRJ_", "u20+", "github"),
     ("Buildkite", "bkua_ bkaa_ bkaj_ bkar_ bkct_ bkpt_ bkpat_ bkps_ bkat_", "v32+", "gitleaks"),
@@ -59,6 +60,7 @@ KINDS = (
     ("Octopus Deploy", "API-", "U26", "gitleaks"),
     ("JetBrains", "perm: perm-", "b4+.b4+.w20+", "vendor"),
     ("Harness", "pat. sat.", "u22.w24.w20", "gitleaks"),
+    ("Gitpod", "gitpod_pat_", "v30+", "vendor"),
     ("Trigger.dev", "tr_dev_ tr_prod_ tr_stg_ tr_preview_ tr_pat_", "u20+", "vendor"),
     ("Val Town", "vtwn_", "u20+", "gitleaks"),
     ("Deno", "ddp_ ddo_ ddw_", "w36", "gitleaks"),
@@ -67,6 +69,12 @@ KINDS = (
     ("WakaTime", "waka_ waka_tok_ waka_sec_ waka_ref_", "u36+", "gitleaks"),
     ("Mintlify", "mint_", "w22+", "vendor"),
     ("Chief Tools", "ctp_ cto_", "w36+", "gitleaks"),
+    ("CodeRabbit", "cr-", "x58", "kingfisher"),
+    ("DryRun Security", "dryrunsec_", "w32", "kingfisher"),
+    ("Testkube", "tkcapi_", "x30", "vendor"),
+    ("Tolgee", "tgpat_ tgpak_", "l40+", "vendor"),
+    ("DVC Studio", "isat_", "w40+", "github"),
+    ("GuardSquare", "gs_appsweep_", "u24+", "github"),
     # - clouds and hosting
     ("AWS Bedrock", "ABSK", "t100+", "gitleaks"),
     ("AWS Bedrock, short-lived", "bedrock-api-key-", "t30+", "gitleaks"),
@@ -78,12 +86,15 @@ KINDS = (
     ("Alibaba Cloud STS", "STS.", "w16..64", "gitleaks"),
     ("Alibaba Cloud STS, token", "CAIS", "t60+", "gitleaks"),
     ("Tencent Cloud", "AKID IKID", "w32", "github"),
+    ("Naver Cloud", "ncp_iam_", "w16+", "github"),
     ("Volcengine", "AKLT AKTP", "w30+", "github"),
     ("Baidu Cloud", "bce-v3/ALTAK-", "t40+", "github"),
     ("Yandex Cloud", "AQVN", "u35+", "gitleaks"),
     ("Yandex Cloud, token", "t1.", "t80+", "gitleaks"),
     ("Yandex Cloud, static key", "YC", "u38", "gitleaks"),
-    ("Yandex OAuth", "y0_", "u50+", "vendor"),
+    ("Yandex OAuth", "y0_ y1_ y2_ y3_", "u50+", "vendor"),
+    ("Yandex IAM cookie", "c1.", "u20+.u80+", "github"),
+    ("Yandex SmartCaptcha", "ysc1_ ysc2_", "w48", "github"),
     ("Yandex Dictionary", "dict.1.1. pdct.1.1. trnsl.1.1.", "t40+", "github"),
     ("Google API", "AIza", "u35+", "gitleaks"),
     ("Google Gemini", "AQ.Ab", "u40+", "gitleaks"),
@@ -104,6 +115,7 @@ KINDS = (
     ("Vercel Blob", "vercel_blob_rw_", "u30+", "vendor"),
     ("Cloudflare origin CA", "v1.0-", "x24-x140+", "gitleaks"),
     ("Cloudflare", "cfut_ cfat_ cfk_", "u40+", "github"),
+    ("Cloudflare Turnstile", "0x4AAAAAAA", "u20+", "vendor"),
     ("Scaleway", "SCW", "U17", "github"),
     ("Scalingo", "tk-us-", "u48+", "gitleaks"),
     ("Exoscale", "EXO", "w24..30", "gitleaks"),
@@ -112,13 +124,19 @@ KINDS = (
     ("Rancher", "token-", "l5:l54", "vendor"),
     ("Portainer", "ptr_", "t24+", "trufflehog"),
     ("Docker Hub", "dckr_pat_ dckr_oat_", "u27+", "gitleaks"),
-    ("Docker Swarm", "SWMTKN-1-", "u40+", "gitleaks"),
+    ("Docker Swarm", "SWMTKN-1- SWMTKN-2-1-", "u40+", "gitleaks"),
     ("Docker Swarm, unlock", "SWMKEY-1-", "b40+", "gitleaks"),
     ("Salad Cloud", "salad_cloud_user_", "w40+", "trufflehog"),
     ("Pulumi", "pul-", "x40", "gitleaks"),
     ("Infracost", "ico-", "w32", "gitleaks"),
     ("Kong", "kpat_ spat_", "w40+", "vendor"),
     ("Zuplo", "zpka_", "l32_x8", "gitleaks"),
+    ("Akamai", "akab-", "l16-l16", "github"),
+    ("Cast AI", "castai_v1_", "l64_l8", "gitleaks"),
+    ("Choreo", "chp_", "t40+", "github"),
+    ("Hop", "bearer_ pat_ ptk_", "w30+", "github"),
+    ("Limrun", "lim_", "w30+", "github"),
+    ("WarpStream", "aks_", "x64", "kingfisher"),
     ("Unkey", "unkey_", "u20+", "gitleaks"),
     # - networks
     ("Tailscale", "tskey-auth- tskey-api- tskey-client- tskey-scim- tskey-webhook-", "u16+", "github"),
@@ -134,6 +152,7 @@ KINDS = (
     ("Mailgun", "key- pubkey-", "l32", "gitleaks"),
     ("Mandrill", "md-", "u22", "github"),
     ("MailerSend", "mlsn.", "w30+", "gitleaks"),
+    ("MailerSend SMTP", "mssp.", "w7.w16.w7", "github"),
     ("Brevo", "xkeysib- xsmtpsib-", "u75+", "gitleaks"),
     ("Resend", "re_", "w6..12_w18+", "github"),
     ("Mailsac", "k_", "w36+", "trufflehog"),
@@ -144,6 +163,11 @@ KINDS = (
     ("Twitch", "oauth:", "l30", "vendor"),
     ("Intercom", "dG9rO", "t50+", "github"),
     ("OneSignal", "os_v2_app_ os_v2_org_", "l60+", "gitleaks"),
+    ("Canada Notify", "gcntfy-", "u60+", "gitleaks"),
+    ("Firebase Messaging", "AAAA", "u7:APA91bu100+", "github"),
+    ("Lark session", "XN0YXJ0- U7CK1RF-", "u20+", "github"),
+    ("Nylas", "nyk_v0_", "w40+", "gitleaks"),
+    ("Twist", "oauth2:", "x40", "trufflehog"),
     ("PubNub", "pub-c- sub-c-", "l8-l4-l4-l4-l12", "trufflehog"),
     ("PubNub secret", "sec-c-", "b40+", "vendor"),
     ("Courier", "pk_", "w1..20_w28", "trufflehog"),
@@ -152,22 +176,31 @@ KINDS = (
     ("Stripe and many others", "sk_live_ sk_test_ sk_prod_ rk_live_ rk_test_ rk_prod_ ak_live_ ak_test_", "u14+", "gitleaks"),
     ("many", "secret_live_ secret_test_ secret_prod_ api_live_ api_prod_ key_live_ key_test_ token_live_ sec_live_ pk_sk_live_ pk_sk_test_", "w14+", "github"),
     ("Stripe, Clerk and others", "sk_", "w20+", "gitleaks"),
+    ("Stripe, payment intent", "pi_ seti_", "w16+_secret_w16+", "trufflehog"),
     ("Checkout.com", "sk_ sk_test_ sk_sbox_", "#", "trufflehog"),
     ("Checkout.com, new", "sk_sbox_", "l20+", "gitleaks"),
     ("Crossmint", "sk_production_ sk_staging_", "u40+", "github"),
     ("Cartesia", "sk_car_", "w20+", "gitleaks"),
+    ("Heartland", "skapi_cert_ skapi_prod_", "w30+", "kingfisher"),
+    ("Liveblocks", "sk_dev_", "u30+", "kingfisher"),
+    ("Recharge", "sk_1x1_ sk_1x3_ sk_2x1_ sk_2x2_ sk_3x3_ sk_5x3_ sk_10x3_", "x64", "trufflehog"),
     ("Standard Webhooks", "whsec_", "t24+", "github"),
     ("Razorpay", "rzp_", "w2..6_w10+", "trufflehog"),
     ("Shippo", "shippo_live_ shippo_test_", "w14+", "gitleaks"),
-    ("GoCardless", "live_", "e40", "gitleaks"),
+    ("GoCardless", "live_ sandbox_", "e40", "gitleaks"),
     ("Column, Mollie", "live_", "w27..30", "trufflehog"),
+    ("MessageBird", "live_", "w25", "github"),
+    ("Scale AI", "live_", "x32", "kingfisher"),
+    ("Kickbox", "live_", "x64", "kingfisher"),
     ("Lob", "live_ test_", "x35", "gitleaks"),
     ("Lob, publishable", "live_pub_ test_pub_", "x31", "gitleaks"),
     ("Square", "sq0", "l3-u22+", "trufflehog"),
     ("Square, new", "EAAA", "u22+", "gitleaks"),
     ("Facebook", "EAA", "w40+", "gitleaks"),
     ("Instagram", "IGQV IGQW IGAA", "u60+", "vendor"),
-    ("Shopify", "shpat_ shpca_ shppa_ shpss_ shptka_ shpit_ shprt_ shpua_", "x32+", "gitleaks"),
+    ("Shopify", "shpat_ shpca_ shppa_ shpss_ shptka_ shpit_ shprt_ shpua_ prtapi_ atkn_", "x32+", "gitleaks"),
+    ("Shopee", "shpk", "x60+", "github"),
+    ("Cashfree", "cfsk_ma_prod_ cfsk_ma_test_", "x32_x8", "github"),
     ("WooCommerce", "ck_ cs_", "x40", "vendor"),
     ("Lightspeed", "lsxs_pt_", "w30+", "github"),
     ("Braintree", "access_token$production$ access_token$sandbox$", "l16$x32", "github"),
@@ -175,13 +208,14 @@ KINDS = (
     ("EasyPost", "EZAK EZTK", "w54", "gitleaks"),
     ("Flutterwave", "FLWSECK_TEST- FLWSECK- FLWPUBK_TEST- FLWPUBK-", "u12+", "gitleaks"),
     ("Paddle", "pdl_live_apikey_ pdl_sdbx_apikey_", "u30+", "gitleaks"),
-    ("Polar", "polar_pat_ polar_oat_ polar_at_ polar_rt_ polar_cs_", "u20+", "gitleaks"),
+    ("Polar", "polar_pat_ polar_oat_ polar_at_ polar_rt_ polar_cs_ polar_ac_ polar_crt_ polar_cst_ polar_us_", "u20+", "gitleaks"),
     ("Rainforest Pay", "apikey_ sbx_apikey_", "w30+", "gitleaks"),
     ("Midtrans", "Mid-server- SB-Mid-server- Mid-client- SB-Mid-client-", "u10+", "gitleaks"),
     ("Mercado Pago", "APP_USR-", "u40+", "github"),
     ("Mercado Pago, test", "TEST-", "d12+-d6-x32", "github"),
     ("Mercury", "mercury_production_ mercury_sandbox_", "u40+", "gitleaks"),
-    ("Ramp", "ramp_sec_ ramp_id_", "w40+", "gitleaks"),
+    ("Ramp", "ramp_sec_ ramp_id_ ramp_tok_ ramp_business_tok_", "w40+", "gitleaks"),
+    ("Sindri", "sindri_", "w32-w4", "github"),
     ("Asaas", "$aact_", "t20+", "gitleaks"),
     ("Xendit", "xnd_production_ xnd_development_", "u40+", "vendor"),
     ("Duffel", "duffel_live_ duffel_test_", "t40+", "gitleaks"),
@@ -198,6 +232,7 @@ KINDS = (
     ("Fleetbase", "flb_live_ flb_test_", "w20+", "trufflehog"),
     ("Flexport", "shltm_", "u40", "github"),
     ("Dub", "dub_", "w24", "vendor"),
+    ("IEX Cloud", "pk_", "x32", "trufflehog"),
     # - packages
     ("npm", "npm_", "w36+", "gitleaks"),
     ("npm, old", "NpmToken.", "#", "trufflehog"),
@@ -207,6 +242,7 @@ KINDS = (
     ("crates.io", "cio", "w32", "gitleaks"),
     ("Artifactory", "AKCp", "w60+", "gitleaks"),
     ("Artifactory, reference", "cmVmd", "w55+", "gitleaks"),
+    ("Cloudsmith", "csa_", "w36", "gitleaks"),
     ("Clojars", "CLOJARS_", "w50+", "gitleaks"),
     ("Open VSX", "ovsxat_ ovsxp_", "u30+", "github"),
     ("Packagist", "packagist_ort_ packagist_out_ packagist_urt_ packagist_uut_", "x40+", "gitleaks"),
@@ -251,6 +287,11 @@ KINDS = (
     ("Devin service user", "cog_", "l52", "gitleaks"),
     ("Warp", "wk-1.", "x40+", "vendor"),
     ("Factory", "fk-", "u40+", "vendor"),
+    ("AI71", "ai71-api-", "#", "kingfisher"),
+    ("Browser Use", "bu_", "u43", "kingfisher"),
+    ("Coze", "pat_ sat_", "w60+", "kingfisher"),
+    ("LlamaCloud", "llx-", "w44+", "gitleaks"),
+    ("Upstage", "up_", "w28", "gitleaks"),
     # - data
     ("Databricks", "dapi dkea dose", "x32", "gitleaks"),
     ("MongoDB Atlas", "mdb_sa_sk_", "u40", "gitleaks"),
@@ -283,17 +324,20 @@ KINDS = (
     ("ConfigCat", "configcat-sdk-1/", "u22/u22", "gitleaks"),
     ("DevCycle", "dvc_server_ dvc_client_ dvc_mobile_", "u16+", "gitleaks"),
     ("Flagsmith", "ser.", "w22", "vendor"),
-    ("PostHog", "phx_ phc_ phs_ pha_", "u40+", "gitleaks"),
+    ("PostHog", "phx_ phc_ phs_ pha_ phr_", "u40+", "gitleaks"),
     ("FullStory", "na1. eu1.", "t24+", "gitleaks"),
     ("Honeycomb", "hcaik_ hcbik_ hcxik_ hcalk_ hcblk_ hcxlk_ hcamk_ hcbmk_ hcxmk_", "l26+", "gitleaks"),
     ("New Relic", "NRAK- NRJS- NRIQ- NRRA- NRII- NRAA- NRSP-", "u19+", "gitleaks"),
     ("Datadog", "ddpat_ ddapp_ ddapi_", "u20+", "vendor"),
+    ("Datadog remote configuration", "DDRCM_", "U40+", "github"),
     ("Grafana", "glsa_", "w32_x8", "gitleaks"),
     ("Grafana Cloud", "glc_", "t30+", "gitleaks"),
     ("Grafana, legacy", "eyJrIjoi", "t40+", "gitleaks"),
     ("Sentry", "sntrys_ sntryu_ sntrya_ sntryi_", "t30+", "gitleaks"),
     ("Dynatrace", "dt0", "l3.w8+.w60+", "gitleaks"),
     ("PagerDuty", "u+", "u18", "github"),
+    ("PagerDuty OAuth", "pdus+_ pdeu+_", "u20+", "github"),
+    ("UptimeRobot", "u1 u2 u3 u4 u5 u6 u7 u8 u9 ur1 ur2 ur3 ur4 ur5 ur6 ur7 ur8 ur9", "d4+-x24+", "kingfisher"),
     ("Rootly", "rootly_", "l40+", "gitleaks"),
     ("incident.io", "inc_", "x60+", "vendor"),
     ("Axiom", "xaat- xapt-", "#", "vendor"),
@@ -309,7 +353,10 @@ KINDS = (
     ("Vault", "hvs. hvb. hvr.", "u20+", "gitleaks"),
     ("Doppler", "dp.pt. dp.ct. dp.st. dp.sa. dp.said. dp.scim. dp.audit.", "v30+", "gitleaks"),
     ("Infisical", "st.", "w24.x32.x32", "vendor"),
+    ("Bitwarden machine account", "0.", "#.w30:b20+", "kingfisher"),
     ("Okta", "00", "e40", "gitleaks"),
+    ("Ory", "ory_at_ ory_rt_ ory_ac_ ory_pat_ ory_st_ ory_wak_ ory_lo_", "v30+", "kingfisher"),
+    ("Permit.io", "permit_key_", "w60+", "kingfisher"),
     ("JumpCloud", "jca_", "w36+", "vendor"),
     ("Authress", "sc_ ext_ scauth_ authress_", "w5..30.w4..6.acct40+", "gitleaks"),
     ("Persona", "persona_production_ persona_sandbox_", "u20+", "gitleaks"),
@@ -319,6 +366,8 @@ KINDS = (
     ("Aikido", "AIK_CI_ AIK_SECRET_ AIK_CLIENT_", "w20+", "gitleaks"),
     ("Endor Labs", "endr+", "u16+", "gitleaks"),
     ("Socket", "sktsec_", "u30+", "vendor"),
+    ("Dependency-Track", "odt_", "w32+", "kingfisher"),
+    ("Dependency-Track, new", "odt_", "w8_w32", "kingfisher"),
     ("Censys", "censys_", "u28+", "vendor"),
     ("Arcjet", "ajkey_", "l26", "github"),
     ("Pangea", "pts_ pcl_", "l32", "github"),
@@ -336,43 +385,65 @@ KINDS = (
     ("Asana, new", "2/", "d13+/d13+:w32", "github"),
     ("Beamer", "b_", "e44..45", "gitleaks"),
     ("Builder.io", "bpk-", "x32", "gitleaks"),
+    ("Block Protocol", "b10ck5.", "w32.#", "github"),
+    ("Block Protocol, any form", "b10ck5.", "w32.w36", "gitleaks"),
     ("Cal.com", "cal_ cal_live_", "l26+", "gitleaks"),
     ("Canva", "cnvca cnvat cnvrt", "u45+", "gitleaks"),
     ("Checio", "pk_", "l45", "trufflehog"),
     ("ClickUp", "pk_", "d7..9_w32", "gitleaks"),
     ("Close", "api_", "v45", "trufflehog"),
     ("Contentful", "CFPAT-", "u40+", "trufflehog"),
+    ("Contentstack", "cs", "x34", "vendor"),
     ("Coveo", "xx", "#", "vendor"),
+    ("Coveo, access", "x0 x1 x2 x3 x4 x5 x6 x7 x8 x9 xa xb xc xd xe xf", "x7-x4-x4-x4-x12", "github"),
+    ("Cfx.re", "cfxk_", "u20+", "github"),
     ("Dropbox", "sl. sl.u.", "t60+", "gitleaks"),
     ("Figma", "figd_ figo_ figu_ figoh_ figdr_", "u36+", "gitleaks"),
     ("Frame.io", "fio-u-", "t60+", "gitleaks"),
     ("GitBook", "gb_api_", "w40", "vendor"),
     ("HubSpot", "pat-na1- pat-na2- pat-na3- pat-eu1- pat-ap1-", "#", "github"),
+    ("HubSpot personal", "CiRuYTEt CiRuYTIt CiRldTEt CiRhcDEt", "t60+", "github"),
+    ("ImageKit", "private_", "w27=", "vendor"),
+    ("Inngest", "signkey-", "l2..12-x64", "kingfisher"),
     ("Intra42", "s-s4t2ud- s-s4t2af- u-s4t2ud-", "x64", "gitleaks"),
     ("Ionic", "ion_", "w42", "gitleaks"),
     ("Klaviyo", "pk_", "l34", "gitleaks"),
     ("Lichess", "lip_", "u16+", "gitleaks"),
-    ("Linear", "lin_api_ lin_oauth_", "w32+", "gitleaks"),
+    ("Linear", "lin_api_ lin_oauth_ lin_wh_", "w32+", "gitleaks"),
     ("LinkedIn", "WPL_AP0. WPL_AP1.", "t20+", "vendor"),
     ("LocationIQ", "pk.", "u32", "trufflehog"),
+    ("Miro", "eyJtaXJv", "u40+", "gitleaks"),
     ("Mapbox", "sk. tk. pk.", "v60+", "gitleaks"),
     ("Mapillary, Oculus", "MLY| OC|", "d15+|w27+", "github"),
     ("Midise", "midi-662b69edd2", "w54", "trufflehog"),
     ("Notion", "ntn_ secret_", "w40+", "gitleaks"),
+    ("Notion, refresh", "nrt_", "w40+", "kingfisher"),
     ("Orbit", "obu_", "u30+", "vendor"),
     ("Pinterest", "pina_", "u20+", "gitleaks"),
+    ("Pinterest, refresh", "pinr. pinr_", "t30+", "github"),
+    ("Planning Center", "pco_pat_", "w40+", "github"),
+    ("Raycast", "rca_", "x64", "github"),
     ("ReadMe", "rdme_", "l60+", "gitleaks"),
     ("Riot Games", "RGAPI-", "#", "vendor"),
     ("Salesforce", "00D", "w12..15!t60+", "gitleaks"),
     ("Salesforce, consumer", "3MVG9", "t60+", "vendor"),
     ("Salesforce, refresh", "5Aep861", "t50+", "github"),
     ("Samsara", "samsara_api_", "w26+", "gitleaks"),
+    ("Scrapfly", "scp-live- scp-test-", "l32", "trufflehog"),
+    ("Seam", "seam_", "w6..12_w24+", "kingfisher"),
     ("Sanity", "sk", "w80+", "vendor"),
     ("Svix", "testsk_", "t30+", "vendor"),
     ("Teamwork", "tkn.v1_", "t60+", "trufflehog"),
     ("Typeform", "tfp_", "t40+", "gitleaks"),
     ("VK", "vk1.a.", "u60+", "vendor"),
     ("Zoho", "1000.", "x32.x32", "trufflehog"),
+    ("Zoho ZAPI", "1001.", "x32.x32", "gitleaks"),
+    ("Zoho ZAPI, new", "1003.", "x32+", "gitleaks"),
+    ("ZenHub", "zh_", "x60+", "github"),
+    # - kinds of GitHub's list whose prefix we infer from that of the service's other kinds
+    ("DigitalOcean system", "dos_v1_", "x60+", "github"),
+    ("Planning Center, application", "pco_app_ pco_tok_", "w40+", "github"),
+    ("Vercel support", "vcs_", "u50+", "github"),
 )  # fmt: skip
 """The kinds, by what their services do."""
 
@@ -400,9 +471,11 @@ as in the key of a cache."""
 _TELLS = ("key", "tok", "sec", "api", "pat", "sk_", "auth", "live")
 """A text with such a prefix has one of these."""
 _UNLISTED = re.compile(
-    START + r"(?P<prefix>[a-z][a-z0-9]{1,15}|[A-Z][A-Z0-9]{1,15})[_.-](?P<made>[A-Za-z0-9_-]{30,500})(?![\w.:-])"
+    START
+    + r"(?P<prefix>[a-z][a-z0-9]{1,15}|[A-Z][A-Z0-9]{1,15})[_.-](?P<made>[A-Za-z0-9_-]{30,500}(?:\.[A-Za-z0-9_-]{20,500}){0,4})(?![\w.:-])"
 )
-"""A prefix that the table does not have, and what follows it, which only a machine makes (`_is_made`)."""
+"""A prefix that the table does not have, and what follows it, which only a machine makes (`_is_made`); also in several
+parts with dots between them."""
 _RUN = re.compile(r"[_.-](?=[A-Za-z0-9_-]{30})[^\d]{0,29}\d")
 """What every such word has: asked first, since most texts have none."""
 _DIGITS = 3
@@ -410,7 +483,7 @@ _DIGITS = 3
 _LETTERS = 4
 """A made word in both cases has at least so many letters of each that no hexadecimal number has: `Alarm-` and a UUID has
 not."""
-_CHANGES = 0.5
+_CHANGES = 0.45
 """Of 100 random letters of both cases and digits, 62 are of another kind than the one before; in names of several words 30
 to 40 are."""
 _UNBROKEN, _LETTERS_OF_ONE_CASE = 30, 8
@@ -449,7 +522,7 @@ def _is_made(m: re.Match[str]) -> bool:
     if min(_letters(made, str.islower), _letters(made, str.isupper)) >= _LETTERS:
         pairs = [(a, b) for a, b in pairwise(made) if a.isalnum() and b.isalnum()]
         return sum(_is_change(a, b) for a, b in pairs) >= _CHANGES * len(pairs)
-    longest = max(made.replace("_", "-").split("-"), key=len)
+    longest = max(re.split(r"[._-]", made), key=len)
     return (
         len(longest) >= _UNBROKEN
         and longest in (longest.lower(), longest.upper())
@@ -468,12 +541,22 @@ def _is_change(before: str, after: str) -> bool:
     return before.isdigit() != after.isdigit() or before.islower() != after.islower()
 
 
+def _spellings(text: str) -> tuple[str, str, str]:
+    """Return a text as it is, and as it stands in a URL: `u+`, `u%2B`, `u%2b`."""
+    signs = [(sign, sign.isalnum() or sign in "_-.~") for sign in text]
+    upper, lower = (
+        "".join(sign if is_plain else form % ord(sign) for sign, is_plain in signs) for form in ("%%%02X", "%%%02x")
+    )
+    return text, upper, lower
+
+
 def _by_head() -> dict[str, list[tuple[list[str], str]]]:
     rows: dict[str, list[tuple[list[str], str]]] = {}
     for _, written, form, _ in KINDS:
         by_head: dict[str, list[str]] = {}
         for prefix in written.split():
-            by_head.setdefault(_HEAD.search(prefix)[0], []).append(prefix)  # type: ignore[index]
+            head = _HEAD.search(prefix)[0]  # type: ignore[index]
+            by_head.setdefault(head, []).extend(dict.fromkeys(_spellings(prefix)))
         for head, prefixes in by_head.items():
             rows.setdefault(head, []).append((prefixes, form))
     return rows
@@ -493,7 +576,7 @@ def _pattern(prefixes: list[str], form: str) -> re.Pattern[str]:
 def _parts(form: str) -> Iterable[str]:
     for alphabet, least, more, most, uuid, itself in _PART.findall(form):
         if not alphabet:
-            yield _UUID if uuid else re.escape(itself)
+            yield _UUID if uuid else f"(?:{'|'.join(map(re.escape, dict.fromkeys(_spellings(itself))))})"
             continue
         characters = _ALPHABETS[alphabet]
         yield f"[{characters}]{{{least},{most}}}" if more or most else f"[{characters}]{{{least}}}"

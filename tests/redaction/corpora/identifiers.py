@@ -105,6 +105,9 @@ IDENTITIES: tuple[Callable[[Maker], str], ...] = (
     lambda m: f"tests/{_words(m, 2)}/test_{_words(m, 1)}_{m.text(2, '0123456789')}.py:{m.text(3, '123456789')}",
     lambda m: f"make[{m.text(1, '123456789')}]: build-{_words(m, 2, '-')}-v2.1",
     lambda m: f"test_{_words(m, 2)}[{_words(m, 1)}-{m.text(3, '0123456789')}-{_camel(m, 2)}]",
+    lambda m: f"tests/test_{_words(m, 1)}.py::test_{_words(m, 2)}[m{m.text(1, '0123456789')}-{m.hex(64)}]",
+    lambda m: f"tests/test_{_words(m, 1)}.py::test_{_words(m, 2)}[{m.pick(['a', 'n', 'o', 'u7', 'x3'])}.{m.hex(32)}]",
+    lambda m: f"test_{_words(m, 2)}[{m.pick(['img', 'tmp', 'db', 'up', 'test', 'run'])}_{m.hex(32)}]",
 )
 """What events are told apart by: ids of tests, tasks, spans and traces, commits, files and lines."""
 
