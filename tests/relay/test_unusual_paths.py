@@ -11,16 +11,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.lab import REPOSITORY, UNRELATED, WAIT, Lab, Receiver, once
+import pytest_swarmtask
+from tests.lab import UNRELATED, WAIT, Lab, Receiver, once
 
 PACKAGES = Path(msgspec.__file__).parents[1]
 RUN = f"""
 import sys
-sys.path[:0] = {[str(REPOSITORY), str(PACKAGES)]}
+sys.path[:0] = [sys.argv[1], {str(PACKAGES)!r}]
 import pytest
 from pytest_swarmtask.core import sys_path
 {{extra}}
-sys.exit(pytest.main(["-q", *{UNRELATED}]))
+sys.exit(pytest.main(["-q", "--swarmtask-drain-timeout=60", *{UNRELATED}]))
 """
 
 
@@ -39,7 +40,9 @@ def session(lab: Lab, python: Path, extra: str = "") -> str:
     """Run a session that sets the path itself, and return its output."""
     lab.file("test_it.py", "def test_it(): pass\n")
     lab.file("run.py", RUN.format(extra=extra))
-    command = [str(python), "run.py"]
+    lab.file("own/none", "")
+    (lab.root / "own" / "pytest_swarmtask").symlink_to(Path(pytest_swarmtask.__file__).parent)
+    command = [str(python), "run.py", str(lab.root / "own")]
     done = subprocess.run(
         command, cwd=lab.root, env=lab.environ, capture_output=True, text=True, timeout=WAIT, check=False
     )
@@ -70,7 +73,10 @@ def test_modules_of_the_project_are_not_ours(lab: Lab, receiver: Receiver) -> No
     lab.file("msvcrt.py", "raise RuntimeError('not for you')\n")
     lab.file("test_it.py", "import sys\ndef test_it(): assert sys.path[0] == sys.argv[-1]\n")
     program = [sys.executable, str(Path(sys.executable).with_name("pytest"))]
-    done = lab._run([*program, "-q", "--swarmtask-report=report.html", *UNRELATED, str(lab.root)], {})
+    done = lab._run(
+        [*program, "-q", "--swarmtask-drain-timeout=60", "--swarmtask-report=report.html", *UNRELATED, str(lab.root)],
+        {},
+    )
     assert (done.returncode, lab.log()) == (0, ""), done.stdout
     assert receiver.ids == lab.ids()
     assert (lab.root / "report.html").exists()
