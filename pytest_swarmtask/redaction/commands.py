@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
+from pytest_swarmtask.redaction import notations
 from pytest_swarmtask.redaction.formats import WORD
-from pytest_swarmtask.redaction.values import is_mixed, is_placeholder, is_plain
+from pytest_swarmtask.redaction.values import is_mixed, is_placeholder, is_plain, is_wordy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ OPTIONS = (
     ("ldapsearch ldapmodify ldapadd ldapdelete ldapwhoami ldapcompare ldapmodrdn ldapexop", "-w*"),
     ("ldappasswd", "-w* -s* -a*"),
     ("sqlcmd bcp tsql", "-P*"),
+    ("kadmin", "-w"),
+    ("kdb5_util", "-P"),
+    ("ktpass", "/pass"),
+    ("swaks", "-ap"),
+    ("sendemail", "-xp"),
+    ("mytop", "-p*"),
     ("psexec psexec64 rdesktop racadm useradd usermod ncftpget ncftpput twine rabbitmqadmin beeline cqlsh", "-p"),
     ("mongo mongosh mongodump mongorestore mongoexport mongoimport mongostat mongotop mongofiles", "-p*"),
     ("login sshpass", "-p*"),  # docker, podman, helm, az, oc, cf
@@ -53,6 +60,8 @@ _TAKES = r"['\"]?(?:\d\d)?(?:\.exe)?['\"]?\b[^\n;|&]{0,300}?[\s'\"]"
 """What stands between a program and its option, on one line and in one command."""
 _MOST_OPTIONS = 3
 """So many secrets one command takes at most: `snmpget -A x -X y`. Each search finds the first that is left."""
+_LETTERS = 8
+"""From this length on letters that make no words are a secret."""
 _READERS = r"kinit|sudo -S|passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|gpg2? [^\n|]{0,200}--passphrase-fd|openssl [^\n|]{0,200}-pass stdin|[^\n|]{0,200}--(?:password|token|secret)-stdin"
 """Commands that read a secret from their input."""
 
@@ -66,9 +75,9 @@ _PATTERNS = (
     ("mysqlsh", r"(\bmysqlsh [^\n]{0,100}?\b[\w.-]{1,60}:)(?!/)[^\s@'\"]{1,100}(?=@)"),
     ("curl wget http https skopeo java", r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|-auth|--auth|--(?:src-|dest-)?creds)(?:[ =]|['\"], )?['\"]?)(?:[\w.@+-]{0,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}|[\w.-]{16,200}:(?=['\"\s]|$))"),  # not digits or a path, as of `docker run -u`
     ("lftp smbclient", r"(['\"\s](?:-[uU]|open -u)[ =]?['\"]?[\w.@/\\+-]{1,100}[,%])[^\s'\"]{1,300}"),
-    ("password", r"((?i:\bset password for )\S{1,100} ?= ?)" + WORD),
+    ("password", r"((?i:\bset password for )\S{1,100} ?= ?(?i:PASSWORD\()?)" + WORD),
     ("echo printf", r"(\b(?:echo|printf)(?: -n| ['\"]?%s['\"]?)? ['\"]?(?:[\w.-]{1,60}:)?)[^\s'\"|$`]{6,300}(?=['\"]? ?\| ?(?:" + _READERS + r"))"),
-    ("kinit sudo passwd smbpasswd vncpasswd gpg gpg2 openssl cryptsetup", r"(\b(?:kinit|sudo|\w{0,5}passwd|gpg2?|openssl|cryptsetup)\b[^\n|;]{0,200}<<< ?)" + WORD),
+    ("kinit sudo passwd smbpasswd vncpasswd gpg gpg2 openssl cryptsetup", r"(\b(?:kinit|sudo|\w{0,5}passwd|gpg2?|openssl|cryptsetup)\b[^\n|;]{0,200}<<(?:< ?|-?['\"]?\w{1,20}['\"]?\n))" + WORD),
     ("echo printf", r"((?i:pass|key|secret|token)[\w-]{0,20}[ =]<\((?:echo|printf)(?: -n)? )[^\s()]{2,300}"),
     ("htpasswd", r"(\bhtpasswd(?: -\w{1,8}){0,4} -\w{0,6}b\w{0,6}(?: -\w{1,8}){0,4}(?: [^\s-]\S{0,200}){2} )" + WORD),
     ("htpasswd", r"(\bhtpasswd(?: -\w{1,8}){0,4} -\w{0,6}n\w{0,6}(?: -\w{1,8}){0,4} [^\s-]\S{0,200} )" + WORD),
@@ -77,7 +86,7 @@ _PATTERNS = (
     ("mount", r"(\s-o\s?[^\s]{0,200}?\bpass=)[^\s,'\"]{1,300}"),  # mount
     ("sonar -dsonar", r"(sonar\.login=)[^\s'\"]{4,300}"),
     ("curl", r"(\s(?:-b|--cookie)[ =]?['\"]?)(?=[\w.-]{1,100}=)[^'\"\s]{8,4096}"),
-    ("mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlpump mysqlshow mariadb mariadb-dump mariadb-admin", r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?])[^\s'\"]{3,300}"),  # `mysql -ppassword`: with a digit or a sign, since `-p` has other meanings
+    ("mysql mysqldump mysqlbinlog mysqladmin mysqlimport mysqlcheck mysqlpump mysqlshow mariadb mariadb-dump mariadb-admin", r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?]|[A-Za-z]{0,40}[a-z][A-Z]{1,3}[A-Za-z])[^\s'\"]{3,300}"),  # `mysql -ppassword`: with a digit or a sign, since `-p` has other meanings
     ("pwd", r"((?i:;\s?PWD=)\{)(?=[^{}]{0,200}\d)[^{}]{2,200}(?=\})"),  # ODBC
     ("pass", r"(-pass(?:in|out)?[ =]['\"]?pass:)[^\s'\"]{1,300}"),  # openssl
     ("login", r"(\.login\(\s?['\"][^'\"\s]{1,100}['\"],\s?)(?=['\"][^'\"\s]{0,200}[\d!@#%^&*?])['\"][^'\"\s]{1,200}['\"]"),  # `smtp.login('ann', 'x')`
@@ -110,7 +119,12 @@ def _arguments() -> Iterator[tuple[str, str]]:
 
 def _by_word() -> dict[bytes, list[tuple[str, Callable[[str], bool]]]]:
     rows: dict[bytes, list[tuple[str, Callable[[str], bool]]]] = {}
-    tables = ((_PATTERNS, _is_value), (_options(), _is_value), (_arguments(), _is_random))
+    tables = (
+        (_PATTERNS, _is_value),
+        (_options(), _is_value),
+        (_arguments(), _is_made_up),
+        (notations.rows(), _is_made_up),
+    )
     for table, is_such in tables:
         for words, pattern in table:
             for word in words.split():
@@ -122,8 +136,8 @@ def _is_value(word: str) -> bool:
     return bool(word) and not is_placeholder(word) and not is_plain(word)
 
 
-def _is_random(word: str) -> bool:
-    return _is_value(word) and is_mixed(word)
+def _is_made_up(word: str) -> bool:
+    return _is_value(word) and (is_mixed(word) or (len(word) >= _LETTERS and not is_wordy(word)))
 
 
 _ROWS = _by_word()
@@ -165,7 +179,7 @@ def _replace(pattern: str, text: str, mask: str, is_such: Callable[[str], bool])
         compiled = _compiled[pattern] = re.compile(pattern)
 
     def masked(m: re.Match[str]) -> str:
-        return f"{m[1]}{mask}" if is_such(m[0][len(m[1]) :].strip("'\"")) else m[0]
+        return f"{m[1]}{mask}" if is_such(m[0][len(m[1]) :].strip("'\"`")) else m[0]
 
     for _ in range(_MOST_OPTIONS):
         before, text = text, compiled.sub(masked, text)

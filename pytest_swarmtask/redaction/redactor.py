@@ -212,7 +212,7 @@ class Redactor:
         if may_hold_token(text):
             text = _rules.prefixes.without_prefixed(_rules.formats.without_tokens(text, MASK), MASK)
         lowered = text.lower()
-        is_named = may_name_secret(lowered)
+        is_named = may_name_secret(lowered) or _may_take_secret(lowered)
         if may_hold_named_credentials(lowered) if is_named else may_hold_credentials(lowered):
             text = _rules.formats.without_credentials(text, lowered, MASK)
         if is_named or may_hold_command(lowered):
@@ -341,6 +341,28 @@ def masked_paths(values: Any, path: str = "") -> Iterator[str]:
     elif isinstance(values, list):
         for i, value in enumerate(values):
             yield from masked_paths(value, f"{path}[{i}]")
+
+
+def _may_take_secret(lowered: str) -> bool:
+    """Whether a text in lower case may hold what `notations` hides, though it does not name it."""
+    return (
+        "psk" in lowered
+        or (
+            "(" in lowered
+            and (
+                "connect" in lowered
+                or "jwt." in lowered
+                or "hmac." in lowered
+                or "bind" in lowered
+                or "crypt(" in lowered
+                or "ftp(" in lowered
+                or "pdo(" in lowered
+                or "mysqli(" in lowered
+                or "fernet(" in lowered
+            )
+        )
+        or (" " in lowered and ("community " in lowered or "com2sec" in lowered))
+    )
 
 
 def _meaning(key: str) -> int:

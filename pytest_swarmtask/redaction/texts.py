@@ -39,13 +39,14 @@ _NAMED = re.compile(
     )
     (?![\w.-])(?:[ ]\d(?=:))?
     (?:
-        [\]"'`\\]{0,8}[ \t\u00a0]{0,40}(?::[ ]?(?:str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
+        [\]"'`\\]{0,8}[ \t\u00a0]{0,40}(?:(?::[ ]?|[ ](?=string\b))(?:&(?:'static[ ])?str|[sS]tring|str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
             (?P<sign>=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
             (?:
                 [ \t]{0,40}!!(?:str|binary)[ ]
                 | [ \t]{0,40}\r?\n\s{0,40}-[ ](?=[^\s:]{4,200}[ \t]{0,40}(?:\n|$))  # an item of a YAML list
                 | [ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}
-                | \s{0,40}(?=["'\\])
+                | \s{0,40}(?=["'\\]|string\(\d)
+                | <!\[CDATA\[
                 | [ \t\u00a0]{0,40}
             )
         | (?P<verb>[ ](?:(?:is|was)(?:[ ]now)?:?|provided:)[ ])  # the password is x
@@ -65,6 +66,13 @@ _PAIR = re.compile(
 _ELEMENT = re.compile(r"<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s[^<>]{1,200}>(?=[^<>]{1,4096}</)")
 _ATTRIBUTE = re.compile(
     r"""\b(?:key|name)=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}>(?:\s{0,40}<value>)?(?=[^<>]{1,4096}</)"""
+)
+_ELEMENTS = re.compile(
+    r"""<(?:name|key)>(?P<name>[\w.-]{2,100})</(?:name|key)>\s{0,40}<(?:value|string)>(?=[^<>]{1,4096}</)"""
+)
+"""As in Hadoop's settings and Apple's property lists."""
+_TAG = re.compile(
+    r"""<(?:input|meta)\s[^<>]{0,100}?\bname=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}?\s(?:value|content)=(?=["'])"""
 )
 _VALUE = re.compile(r"""<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s(?:[^<>]{0,200}\s)?[vV]alue=(?=["'])""")
 _DEFAULT = re.compile(
@@ -86,6 +94,10 @@ _LOGIN = re.compile(
     re.VERBOSE,
 )
 """A user and the password: ``auth=('ann', 'x')``."""
+_INSERTED = re.compile(
+    r"""(?i:\binsert\s{1,4}into)\s{1,4}[^\s(]{1,100}\s{0,4}\((?P<names>[^()]{1,1000})\)\s{1,4}(?i:values)\s{0,4}\("""
+)
+_ITEM = re.compile(r"""\s{0,40}(?:[NE]?'(?P<value>(?:[^'\n]|''){0,400})'|"(?P<quoted>[^"\n]{0,400})"|[^,()'"]{0,200})\s{0,40}(?:,|(?P<end>\))|$)""")
 # A Secret of Kubernetes: everything in its data is secret, whatever it is called. The data is a block of YAML, or an
 # object of JSON, Python or YAML in braces.
 _IS_SECRET = re.compile(r"""\bkind["'\\]{0,4}\s{0,4}:\s{0,4}["'\\]{0,4}Secret\b""")
@@ -101,7 +113,7 @@ _ENTRY = re.compile(
     """,
     re.VERBOSE,
 )
-_WRAPPED = re.compile(r"\w{0,20}(?:Str|String|Secret|Bytes|Password|Token)\((?=['\"])")
+_WRAPPED = re.compile(r"(?:\w{0,20}(?:Str|String|Secret|Bytes|Password|Token|Some)|\w{0,12}(?:String|Secret)::(?:from|new)|Buffer\.from)\((?=['\"])|string\(\d{1,5}\) (?=\")")
 """What a value is wrapped in as programs show it: ``SecretStr('x')``."""
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}[(\[]")
 """A call, as in `authorization = headers.get("x")`."""
@@ -186,6 +198,7 @@ def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[_Span]:
     found = [
         *_compared(text, meaning),
         *_logins(text),
+        *_inserted(text, meaning),
         *_kept(text),
         *_named_apart(text, meaning),
         *_named(text, meaning),
@@ -206,6 +219,20 @@ def _logins(text: str) -> Iterator[tuple[int, _Span]]:
             yield m.start(), m.span("value")
 
 
+def _inserted(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
+    """Give the values that SQL inserts into the columns with the names of secrets."""
+    for m in _INSERTED.finditer(text):
+        at = m.end()
+        for name in m["names"].split(","):
+            item = _ITEM.match(text, at)
+            if item is None:
+                break
+            at = item.end()
+            group = "value" if item["value"] else "quoted"
+            if item[group] and is_written_secret(item[group], meaning(name.strip("\"'`[] ")), quoted=True, bound=True):
+                yield m.start(), item.span(group)
+
+
 def _kept(text: str) -> Iterator[tuple[int, _Span]]:
     """Give the values that a Secret of Kubernetes keeps, in YAML, JSON and Python."""
     if not _IS_SECRET.search(text):
@@ -219,7 +246,7 @@ def _kept(text: str) -> Iterator[tuple[int, _Span]]:
 
 def _named_apart(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
     """Give the values whose name is itself a value, or an attribute: `name: DB_PASSWORD, value: …`."""
-    for pattern in (_PAIR, _ELEMENT, _ATTRIBUTE, _VALUE, _DEFAULT):
+    for pattern in (_PAIR, _ELEMENT, _ELEMENTS, _ATTRIBUTE, _TAG, _VALUE, _DEFAULT):
         for m in pattern.finditer(text):
             start, end, quoted = _extent(text, m.end(), _BARE)
             value = text[start:end]

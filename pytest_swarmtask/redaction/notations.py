@@ -1,0 +1,87 @@
+"""Secrets in the place that a function, a directive or a dialogue has for them: `simple_bind_s(dn, "x")`, `USER ann PASS x`.
+
+Each table is a fact about a library, a program or a file format. To add one, add a row. `commands` reads the tables, and
+looks at a row only if one of its words stands in the text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pytest_swarmtask.redaction.formats import WORD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CALLS = (
+    # (functions, how many arguments stand before the secret)
+    ("setpassword set_password withpassword with_password password passphrase createpassword fernet cookieparser "
+     "setsecret set_secret sethttppassword setuserpassword setkeystorepassword", 0),
+    ("simple_bind_s bind_s bind setbasicauth basic_auth basicauth basicauthentication withbasicauth userpassword auth "
+     "login changeuserpassword set_password setpassword setcredentials usernamepasswordcredentials "
+     "passwordauthentication usernamepasswordauthenticationtoken basicawscredentials create sign verify encode decode "
+     "plaincredentials passwordauthenticator credentials usernamepassword simplecredentials basic plainauth "
+     "pgp_sym_encrypt pgp_sym_decrypt authenticate add_user setproxycredentials digestauth sessioncredentials", 1),
+    ("connection connect mysqli mysqli_connect pg_connect oci_connect getconnection pdo ftp minio createconnection "
+     "basicsessioncredentials plainauth opencconnection logininto jdbctemplate", 2),
+    ("add_password", 3),
+)  # fmt: skip
+"""Functions that take a secret without a name. For `connect` and the like it has to look made up."""
+
+DIRECTIVES = (
+    # The words before a secret, `*` is any word; as `ARGUMENTS` of `commands`.
+    "bindpw", "rootpw", "olcrootpw:", "rocommunity", "rwcommunity", "rocommunity6", "com2sec * *",
+    "snmp-server community", "enable secret \\d", "enable secret", "enable password \\d", "enable password",
+    "username * secret", "username * secret \\d", "username * password", "username * password \\d",
+    "username * privilege \\d+ password \\d", "username * privilege \\d+ secret", "username * with password",
+    "tacacs-server host * key", "radius-server host * key", "radius-server key", "tacacs-server key", "neighbor * password",
+    "message-digest-key * md5", "isakmp key", "authentication-key * md5", "wifi-sec.psk", "802-11-wireless-security.psk", "addprinc -pw",
+    "change_password -pw", "cpw -pw",
+)  # fmt: skip
+
+PATTERNS = (
+    # (words, in lower case; pattern): what follows the group is a secret, if it looks made up
+    ("pass", r"((?:\bUSER [^\s]{1,100}|\b33[14] [^\n]{0,100}|\+OK[^\n]{0,100})\s{1,4}(?:[CS>]:? )?PASS )\S{4,200}"),  # FTP, POP3
+    ("login", r"((?:^|\s)[A-Za-z.]{0,4}\d{1,6} LOGIN [^\s]{1,100} )" + WORD),  # IMAP
+    ("userpassword unicodepwd olcrootpw", r"((?i:userPassword|unicodePwd|olcRootPW):: )\S{4,400}"),  # LDIF
+    ("password", r"((?i:;\s?password=)\{)[^{}]{2,200}(?=\})"),  # JDBC
+    ("password passwd passphrase bindpw", r"((?:^|\n)[ \t]{0,20}(?:password|passwd|passphrase|bindpw)[ \t]{1,20})[^\s'\"]{6,200}(?=[ \t]{0,20}(?:\r?\n|$))"),  # a line of msmtp, ncftp, LDAP
+    ("pass", r"((?i:\buser(?:name)?)['\"]?\s?(?::|=>|=)\s?['\"][^'\"\n]{1,100}['\"],\s{0,40}['\"]?pass['\"]?\s?(?::|=>|=)\s?)['\"`][^'\"`\s]{3,200}['\"`]"),  # { user: 'ann', pass: 'x' }
+    ("plainloginmodule scramloginmodule", r"(\buser_\w{1,40}\s?=\s?)['\"][^'\"\s]{3,200}['\"]"),  # Kafka's JAAS
+    ("info userpwd curlopt_userpwd curlopt_proxyuserpwd", r"((?:\bbasic\.auth\.user\.info\s?[=:]|USERPWD\s?,)\s?['\"]?[\w.@+-]{1,100}:)[^\s'\",)]{3,200}"),
+    ("smtp", r"((?:^|\n|[\s{,=])\[?(?:smtp|mail|relay)[\w.-]{0,100}\]?(?::\d{2,5})?(?:[ \t=]{1,8}|:)[\w.@+-]{1,100}:)(?!/)[^\s:}]{4,200}"),  # Postfix's sasl_passwd
+    ("jwt auth token", r"((?i:\b(?:jwt|auth|token)\w{0,20})(?::|__|['\"]?\s?:?\s?\{\s{0,40}['\"])(?i:(?:signing)?key|secretkey|secret)['\"]?\]?\s?[:=]\s?)['\"][^'\"\s]{6,300}['\"]"),  # "Jwt": {"Key": "x"}
+    ("psk eap xauth rsa", r"(:\s{1,8}(?:PSK|EAP|XAUTH)\s{1,8})['\"][^'\"\s]{3,200}['\"]"),  # ipsec.secrets
+    ("tochararray", r"()['\"][^'\"\s]{3,200}['\"](?=\.toCharArray\(\))"),  # Java keeps passwords in arrays
+    ("send sendline", r"((?i:assword)[^\n]{0,40}\s{0,20}[^\n]{0,20}\bsend(?:line)?[ (](?:-- )?)['\"][^'\"\s\\]{3,200}(?=(?:\\r|\\n|\s)?['\"])"),  # expect
+    ("type fill send_keys sendkeys press_sequentially clear_and_type input", r"(['\"][^'\"\n]{0,60}(?i:passw|pwd)[^'\"\n]{0,20}['\"]\)?(?:\.(?:clear\(\)\.)?(?:type|fill|send_keys|sendKeys|press_sequentially)\(|,\s?))['\"][^'\"\s]{3,200}['\"]"),  # Selenium, Cypress, Playwright
+    ("input", r"((?i:\binput (?:text|password))(?: {2,20}|\t)(?:\w{1,20}[:=])?\w{0,40}(?i:passw|pwd)\w{0,40}(?: {2,20}|\t))\S{3,200}"),  # Robot Framework
+    ("snmpwalk snmpget snmpset snmpgetnext snmpbulkwalk snmpbulkget snmptrap snmptable snmpstatus", r"(\bsnmp\w{3,8} [^\n]{0,200}?-c[ ]?)(?!['\"]?(?:public|private)\b)" + WORD),
+    ("apikeys", r"(<apikeys>\s{0,40}<add key=['\"][^'\"]{1,200}['\"] value=)['\"][^'\"\s]{3,400}['\"]"),  # NuGet.Config
+    ("hmac", r"(\bhmac\.new\(b?)['\"][^'\"\s]{3,200}['\"]"),
+)  # fmt: skip
+"""Notations that need a pattern of their own."""
+
+_ARGUMENT = r"(?:[^\s,()'\"]{0,80}|\{[^{}()]{0,80}\}|'[^'\n]{0,120}'|\"[^\"\n]{0,120}\")"
+"""An argument of a call: a name, a small object or a text."""
+_TEXT = r"(?:Some\(|Buffer\.from\(|String::from\()?[bruN@]?"
+"""What stands before the quote of a secret."""
+
+
+def rows() -> Iterator[tuple[str, str]]:
+    """Give the words of each row, in lower case and between spaces, and its pattern."""
+    yield from PATTERNS
+    for names, before in CALLS:
+        for name in names.split():
+            arguments = rf"(?:{_ARGUMENT},\s{{0,8}}){{{before}}}"
+            yield name, rf"((?<![A-Za-z0-9])(?i:{name})\(\s{{0,8}}{arguments}{_TEXT})(?P<quote>['\"])[^'\"\s]{{3,200}}(?P=quote)"
+    for words in DIRECTIVES:
+        written = r" {1,4}".join(_word(word) for word in words.split())
+        yield re.split(r"[^\w-]", words)[0], rf"((?<![\w.-])(?i:{written})\s{{1,4}})(?![-/]){WORD}"
+
+
+def _word(word: str) -> str:
+    if "\\d" in word:
+        return word
+    return r"\S{1,100}" if word == "*" else re.escape(word)
