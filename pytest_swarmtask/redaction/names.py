@@ -46,7 +46,6 @@ _PAIRS = {
     "string": ("connection", "conn"),
     "str": ("connection", "conn"),
     "phrase": ("pass", "seed", "recovery"),
-    "material": ("key",),
     "word": ("pass",),
     "code": ("pass",),
     "id": ("phpsess", "jsession"),

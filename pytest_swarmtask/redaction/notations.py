@@ -58,7 +58,14 @@ PATTERNS = (
     ("type fill send_keys sendkeys press_sequentially clear_and_type input", r"(['\"][^'\"\n]{0,60}(?i:passw|pwd)[^'\"\n]{0,20}['\"]\)?(?:\.(?:clear\(\)\.)?(?:type|fill|send_keys|sendKeys|press_sequentially)\(|,\s?))['\"][^'\"\s]{3,200}['\"]"),  # Selenium, Cypress, Playwright
     ("input", r"((?i:\binput (?:text|password))(?: {2,20}|\t)(?:\w{1,20}[:=])?\w{0,40}(?i:passw|pwd)\w{0,40}(?: {2,20}|\t))\S{3,200}"),  # Robot Framework
     ("snmpwalk snmpget snmpset snmpgetnext snmpbulkwalk snmpbulkget snmptrap snmptable snmpstatus", r"(\bsnmp\w{3,8} [^\n]{0,200}?-c[ ]?)(?!['\"]?(?:public|private)\b)" + WORD),
+    ("keymaterial", r"(\bkeyMaterial[=>])[^\s'\"<>]{8,100}"),  # profiles of `netsh wlan`
     ("apikeys", r"(<apikeys>\s{0,40}<add key=['\"][^'\"]{1,200}['\"] value=)['\"][^'\"\s]{3,400}['\"]"),  # NuGet.Config
+    ("-p -pw -w --pass -pass", r"(\s(?:-u|-U|-l|--?user(?:name)?|--login)[ =]?['\"]?(?!\S{0,60}\.(?:py|js|sh|txt|diff)\b)[\w.@\\-]{1,60}['\"]?(?:\s--?\w[\w-]{0,20}(?:[ =](?!-)\S{1,60})?){0,3}\s(?:-p|-P|-pw|-w|-W|--?pass)[ =])(?!-)" + WORD),  # `prog -u ann -h db -p x`
+    ("default_pass", r"(\bdefault_pass,\s?<<)\"[^\"\s]{3,200}\""),  # RabbitMQ in Erlang
+    ("pragma attach", r"((?i:\bpragma (?:hexkey|rekey|key) ?= ?|\battach database [^\n]{1,200} key ))['\"][^'\"\s]{3,200}['\"]"),  # SQLCipher
+    ("setuser user", r"((?i:\b(?:acl setuser|user) )\S{1,60} (?:[^\s>]{1,20} ){0,4}>)\S{4,200}"),  # ACLs of Redis
+    ("logon", r"((?i:\.?\blogon )[\w./-]{1,100},)[^\s;'\"]{3,100}"),  # Teradata
+    ("http-basic bundle config", r"(\b(?:BUNDLE_[A-Z_0-9]{3,60}[=:] ?['\"]?|bundle config [^\n]{0,100} )[\w.-]{1,60}:)(?!/)[^\s'\"@]{4,200}"),
     ("hmac", r"(\bhmac\.new\(b?)['\"][^'\"\s]{3,200}['\"]"),
 )  # fmt: skip
 """Notations that need a pattern of their own."""

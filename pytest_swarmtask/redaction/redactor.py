@@ -361,7 +361,20 @@ def _may_take_secret(lowered: str) -> bool:
                 or "fernet(" in lowered
             )
         )
-        or (" " in lowered and ("community " in lowered or "com2sec" in lowered))
+        or (
+            " " in lowered
+            and (
+                "unity " in lowered  # `community`
+                or "com2sec" in lowered
+                or "connect to " in lowered
+                or "logon " in lowered
+                or "net user " in lowered
+                or "bw unlock" in lowered
+                or ("-" in lowered and "http-b" in lowered)  # `http-basic`
+                or ("/" in lowered and " /p " in lowered)
+                or (">" in lowered and " >" in lowered and "user " in lowered)
+            )
+        )
     )
 
 

@@ -74,6 +74,14 @@ _ELEMENTS = re.compile(
 _TAG = re.compile(
     r"""<(?:input|meta)\s[^<>]{0,100}?\bname=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}?\s(?:value|content)=(?=["'])"""
 )
+_OPTION = re.compile(
+    r"""
+    (?:\s/v[ ]|\s-(?i:name)[ ]|\s--name[ =])["']?(?:[\w./-]{0,100}/)?(?P<name>[\w.-]{2,60})["']?
+    (?:[ ]/t[ ]\w{1,20})?\s{1,4}(?:/d|-(?i:value)|--value)[ =]
+    """,
+    re.VERBOSE,
+)
+"""As in `reg add … /v NAME /d x`, in PowerShell and in the command lines of clouds."""
 _VALUE = re.compile(r"""<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s(?:[^<>]{0,200}\s)?[vV]alue=(?=["'])""")
 _DEFAULT = re.compile(
     r"""\bvariable\s{1,4}"(?P<name>[\w-]{2,100})"\s{0,4}\{[^{}]{0,400}\bdefault\s{0,40}=\s{0,4}(?=")"""
@@ -246,7 +254,7 @@ def _kept(text: str) -> Iterator[tuple[int, _Span]]:
 
 def _named_apart(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
     """Give the values whose name is itself a value, or an attribute: `name: DB_PASSWORD, value: …`."""
-    for pattern in (_PAIR, _ELEMENT, _ELEMENTS, _ATTRIBUTE, _TAG, _VALUE, _DEFAULT):
+    for pattern in (_PAIR, _ELEMENT, _ELEMENTS, _ATTRIBUTE, _OPTION, _TAG, _VALUE, _DEFAULT):
         for m in pattern.finditer(text):
             start, end, quoted = _extent(text, m.end(), _BARE)
             value = text[start:end]
