@@ -66,6 +66,13 @@ PATTERNS = (
     ("setuser user", r"((?i:\b(?:acl setuser|user) )\S{1,60} (?:[^\s>]{1,20} ){0,4}>)\S{4,200}"),  # ACLs of Redis
     ("logon", r"((?i:\.?\blogon )[\w./-]{1,100},)[^\s;'\"]{3,100}"),  # Teradata
     ("http-basic bundle config", r"(\b(?:BUNDLE_[A-Z_0-9]{3,60}[=:] ?['\"]?|bundle config [^\n]{0,100} )[\w.-]{1,60}:)(?!/)[^\s'\"@]{4,200}"),
+    ("plain", r"(\{PLAIN\})\S{3,200}"),  # Dovecot, nginx
+    ("credentials", r"((?i:\bcredentials):? [\w.@-]{1,60} ?[/:] ?)\S{4,200}"),
+    ("password passphrase", r"((?i:\bpassword|passphrase)(?: [a-z]{1,12}){0,3} for ['\"]?[\w@.-]{1,60}['\"]?(?::| is:?) )" + WORD),
+    ("set-output add-mask", r"((?i:::set-output name=\w{0,40}(?:pass|token|secret|key)\w{0,40}::|::add-mask::))" + WORD),
+    ("secrets", r"(\$\{\{[^{}\n]{0,200}\bsecrets\.[^{}\n]{0,200}\|\|\s?)'[^'\s]{4,200}'"),
+    ("secrets apikeys", r"((?i:\b(?:secrets|apikeys))['\"]?\s?[:=]\s?\{\s{0,40}['\"]?(?!(?:name|file|source|environment|external)\b)\w{1,60}['\"]?\s?[:=]\s?)['\"][^'\"\s]{6,300}['\"]"),
+    ("pass", r"((?:^|\n)[ \t]{0,20}user(?:name)?\s?[=:]\s?\S{1,100}[ \t]{0,4}\r?\n[ \t]{0,20}pass\s?[=:]\s?)\S{4,200}"),
     ("hmac", r"(\bhmac\.new\(b?)['\"][^'\"\s]{3,200}['\"]"),
 )  # fmt: skip
 """Notations that need a pattern of their own."""

@@ -39,14 +39,16 @@ _NAMED = re.compile(
     )
     (?![\w.-])(?:[ ]\d(?=:))?
     (?:
-        [\]"'`\\]{0,8}[ \t\u00a0]{0,40}(?:(?::[ ]?|[ ](?=string\b))(?:&(?:'static[ ])?str|[sS]tring|str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
-            (?P<sign>=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
+        (?:[\]"'`\\]{0,8}|&quot;)[ \t\u00a0]{0,40}(?:(?::[ ]?|[ ](?=string\b))(?:&(?:'static[ ])?str|[sS]tring|str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
+            (?P<sign>&gt;|=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
             (?:
                 [ \t]{0,40}!!(?:str|binary)[ ]
                 | [ \t]{0,40}\r?\n\s{0,40}-[ ](?=[^\s:]{4,200}[ \t]{0,40}(?:\n|$))  # an item of a YAML list
                 | [ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}
                 | \s{0,40}(?=["'\\]|string\(\d)
                 | <!\[CDATA\[
+                | [ \t]{0,40}(?P<list>\[)\s{0,40}(?=["'])
+                | [ ]?&quot;
                 | [ \t\u00a0]{0,40}
             )
         | (?P<verb>[ ](?:(?:is|was)(?:[ ]now)?:?|provided:)[ ])  # the password is x
@@ -74,6 +76,8 @@ _ELEMENTS = re.compile(
 _TAG = re.compile(
     r"""<(?:input|meta)\s[^<>]{0,100}?\bname=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}?\s(?:value|content)=(?=["'])"""
 )
+_PART = re.compile(r"""form-data; name=\\?"(?P<name>[\w.-]{2,100})\\?"(?:\r?\n|\\r\\n|\\n){2}""")
+"""A part of a form."""
 _OPTION = re.compile(
     r"""
     (?:\s/v[ ]|\s-(?i:name)[ ]|\s--name[ =])["']?(?:[\w./-]{0,100}/)?(?P<name>[\w.-]{2,60})["']?
@@ -139,7 +143,7 @@ _PREFIXES = ("b", "B", "r", "R", "u", "U", "f", "F", "N", "&", "@")
 
 _SETS = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
 """What stands before the name of a setting: the beginning of a line (in a diff, too), or a shell's or Docker's word."""
-_COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SecretString|config(?:ure)? set)[ \t]+$")
+_COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SetEnv|fastcgi_param|uwsgi_param|passenger_env_var|SecretString|config(?:ure)? set)[ \t]+$")
 """What stands before a name whose value follows without a sign: `setx TOKEN x`."""
 _NEARBY = 40
 """How far around a name the words above are looked for, and the end of `<set by vault>`: a few words."""
@@ -150,6 +154,8 @@ _WORD_LENGTH, _SENTENCE_LENGTH = 8, 20
 of 20, `response.json()` in `token = response.json()["a"]` would be hidden."""
 _SHORT_WORD = 6
 """A random word that only follows a password's name may be shorter than one that follows a token's."""
+_CHOSEN = re.compile(r"[A-Z][a-z]{3,16}[-_.#@+]?\d{2,4}[!#?$*x]?")
+"""A word and a number, as people choose passwords: `Summer-24!`."""
 _REST_OF_ITEM = 200
 """How far the end of a line is looked for after a value."""
 
@@ -254,7 +260,7 @@ def _kept(text: str) -> Iterator[tuple[int, _Span]]:
 
 def _named_apart(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
     """Give the values whose name is itself a value, or an attribute: `name: DB_PASSWORD, value: …`."""
-    for pattern in (_PAIR, _ELEMENT, _ELEMENTS, _ATTRIBUTE, _OPTION, _TAG, _VALUE, _DEFAULT):
+    for pattern in (_PAIR, _ELEMENT, _ELEMENTS, _ATTRIBUTE, _PART, _OPTION, _TAG, _VALUE, _DEFAULT):
         for m in pattern.finditer(text):
             start, end, quoted = _extent(text, m.end(), _BARE)
             value = text[start:end]
@@ -479,6 +485,8 @@ _BARE_NO_VALUES = (
 
 
 def _is_secret(found: _Candidate) -> bool:
+    if found.match["list"] and not (found.level >= YES and is_mixed(found.value)):
+        return False  # `secrets: ["db_password"]` lists names
     if found.is_quoted and found.sign in _ASSIGNMENTS and found.level == PASSWORD:
         return not (is_placeholder(found.value) or is_plain(found.value))  # a whole sentence can be a passphrase
     return (
@@ -507,7 +515,9 @@ def _is_striking(found: _Candidate) -> bool:
     if not is_made(word, _SHORT_WORD if found.level == PASSWORD else _WORD_LENGTH):
         return False
     # A person may choose a word and a number, `summer24`, in small letters.
-    return not is_wordy(word) or (found.level == PASSWORD and word.islower())
+    return not is_wordy(word) or (
+        found.level == PASSWORD and (word.islower() or _CHOSEN.fullmatch(found.value) is not None)
+    )
 
 
 def _is_bound(found: _Candidate) -> bool:
@@ -546,8 +556,13 @@ def _shortest_word(found: _Candidate) -> int:
     """Return from how many letters on a plain word is taken for a token."""
     is_tight = bool(found.sign) and not found.is_spaced  # `token=x`
     is_field = found.sign == ":" and len(found.name.replace("-", "_").strip("_").split("_")) > 1  # `api_key: x`
-    is_random = _is_option(found) and not is_wordy(found.value)  # `--token OMTNwncxvj`, but not `--token required`
+    # `--token OMTNwncxvj`, `Secret: oHUDyFwrkE`, but not `--token required` and `Token: Unterminated`
+    is_random = (_is_option(found) or _is_of_mixed_case(found.value)) and not is_wordy(found.value)
     return _WORD_LENGTH if is_tight or is_field or is_random else _SENTENCE_LENGTH
+
+
+def _is_of_mixed_case(word: str) -> bool:
+    return not (word[1:].islower() or word.isupper())
 
 
 # -- headers -------------------------------------------------------------------------------------------------------
