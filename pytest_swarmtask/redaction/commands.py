@@ -77,7 +77,7 @@ _MOST_OPTIONS = 3
 """So many secrets one command takes at most: `snmpget -A x -X y`. Each search finds the first that is left."""
 _LETTERS = 8
 """From this length on letters that make no words are a secret."""
-_READERS = r"kinit|sudo -S|(?:docker|kubectl|podman|gcloud|gh|oc|wrangler|fly|flyctl) [^\n|]{0,40}\bsecrets? |pass insert|keepassxc-cli|bw |passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|gpg2? [^\n|]{0,200}--passphrase-fd|openssl [^\n|]{0,200}-pass stdin|[^\n|]{0,200}--(?:password|token|secret)-stdin"
+_READERS = r"kinit|sudo -S|(?:docker|kubectl|podman|gcloud|gh|oc|wrangler|fly|flyctl) [^\n|]{0,40}\bsecrets? |pass insert|keepassxc-cli|bw |passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|gpg2? [^\n|]{0,200}--passphrase-fd|openssl [^\n|]{0,200}-pass stdin|[^\n|]{0,200}--(?:(?:password|token|secret)-stdin|with-token)"
 """Commands that read a secret from their input."""
 
 _PATTERNS = (
@@ -94,7 +94,7 @@ _PATTERNS = (
     ("echo printf", r"(\b(?:echo|printf)(?: -[ne]{1,2}| ['\"]?%s['\"]?)? ['\"]?(?:[\w.-]{1,60}:)?)[^\s'\"|$`]{6,300}(?=['\"]? ?\| ?(?:" + _READERS + r"))"),
     ("kinit sudo passwd smbpasswd vncpasswd gpg gpg2 openssl cryptsetup", r"(\b(?:kinit|sudo|\w{0,5}passwd|gpg2?|openssl|cryptsetup)\b[^\n|;]{0,200}<<(?:< ?|-?['\"]?\w{1,20}['\"]?\n))" + WORD),
     ("echo printf", r"((?i:pass\w{0,10}|key|secret|token)[_-]?(?:command|cmd)[ =]['\"]?(?:echo|printf)(?: -n)? ['\"]?)[^\s'\"|$`]{4,300}"),
-    ("put create insert login unlock luksformat open chpasswd keepassxc-cli", r"(\b(?:wrangler|docker|podman|gh|fly|kubectl|pass|lpass|bw|op|cryptsetup|keepassxc-cli|chpasswd|vault)\b[^\n|;]{0,200}<<< ?)" + WORD),
+    ("auth put create insert login unlock luksformat open chpasswd keepassxc-cli", r"(\b(?:wrangler|docker|podman|gh|glab|fly|kubectl|pass|lpass|bw|op|cryptsetup|keepassxc-cli|chpasswd|vault)\b[^\n|;]{0,200}<<< ?)" + WORD),
     ("securestring", r"(\bput-parameter\b(?=[^\n]{0,300}\bSecureString\b)[^\n]{0,300}?--value[ =])" + WORD),
     ("vault", r"(\bvault kv (?:put|patch)\b[^\n]{0,200}?\s[\w-]{1,60}=)(?!@)" + WORD),
     ("vault", r"(\bsecret_id=)" + WORD),
@@ -102,6 +102,8 @@ _PATTERNS = (
     ("passwd mkpasswd", r"(\b(?:openssl passwd|mkpasswd) (?:-[^\n|;]{0,100} )?)" + WORD + r"(?=\s{0,4}(?:$|\n|\|))"),
     ("rclone", r"(\brclone config (?:create|update) [^\n]{0,300}?\spass[ =])" + WORD),
     ("etcdctl", r"(\betcdctl [^\n]{0,100}?\buser add [\w.-]{1,60}:)" + WORD),
+    ("echo printf", r"((?i:pass\w{0,10}|secret|token|key)=['\"]?\$\((?:echo|printf)(?: -n)? ['\"]?)[^\s'\"|$`)]{4,300}"),
+    ("read", r"(\bread (?:-\w{1,4} ){0,3}(?i:\w{0,40}(?:pass|secret|token|key)\w{0,20}) <<< ?)" + WORD),
     ("security", r"(\bsecurity import [^\n]{0,200}? -P ?)" + WORD),
     ("curl", r"(\s(?:-E|--cert)[ =]?['\"]?[^\s:'\"]{1,200}:)[^\s'\":]{2,200}"),
     ("curl", r"(\s(?:-x|--proxy|--socks5)[ =]?['\"]?[\w.-]{1,100}:)[^\s'\"@]{2,200}(?=@)"),

@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 CALLS = (
     # (functions, how many arguments stand before the secret)
     ("setpassword set_password withpassword with_password password passphrase createpassword fernet cookieparser "
+     "check_password checkpassword verify_password verifypassword validate_password hash_password hashpassword make_password "
+     "generate_password_hash hashpw checkpw password_hash password_verify encryptpassword "
+     "check_password checkpassword verify_password verifypassword validate_password hash_password hashpassword "
+     "make_password generate_password_hash hashpw checkpw password_hash password_verify encryptpassword "
      "setsecret set_secret sethttppassword setuserpassword setkeystorepassword", 0),
     ("simple_bind_s bind_s bind setbasicauth basic_auth basicauth basicauthentication withbasicauth userpassword auth "
      "login changeuserpassword set_password setpassword setcredentials usernamepasswordcredentials "
      "passwordauthentication usernamepasswordauthenticationtoken basicawscredentials create sign verify encode decode "
-     "plaincredentials passwordauthenticator credentials usernamepassword simplecredentials basic plainauth "
+     "begin plaincredentials passwordauthenticator credentials usernamepassword simplecredentials basic plainauth "
      "pgp_sym_encrypt pgp_sym_decrypt authenticate add_user setproxycredentials digestauth sessioncredentials", 1),
-    ("connection connect mysqli mysqli_connect pg_connect oci_connect getconnection pdo ftp minio createconnection "
+    ("set_password create_user create_superuser createuser connection connect mysqli mysqli_connect pg_connect oci_connect getconnection pdo ftp minio createconnection "
      "basicsessioncredentials plainauth opencconnection logininto jdbctemplate", 2),
-    ("add_password", 3),
+    ("add_password credentials", 3),
 )  # fmt: skip
 """Functions that take a secret without a name. For `connect` and the like it has to look made up."""
 
@@ -73,6 +77,8 @@ PATTERNS = (
     ("secrets", r"(\$\{\{[^{}\n]{0,200}\bsecrets\.[^{}\n]{0,200}\|\|\s?)'[^'\s]{4,200}'"),
     ("secrets apikeys", r"((?i:\b(?:secrets|apikeys))['\"]?\s?[:=]\s?\{\s{0,40}['\"]?(?!(?:name|file|source|environment|external)\b)\w{1,60}['\"]?\s?[:=]\s?)['\"][^'\"\s]{6,300}['\"]"),
     ("pass", r"((?:^|\n)[ \t]{0,20}user(?:name)?\s?[=:]\s?\S{1,100}[ \t]{0,4}\r?\n[ \t]{0,20}pass\s?[=:]\s?)\S{4,200}"),
+    ("pwd_context", r"(\bpwd_context\.(?:hash|verify)\()['\"][^'\"\s]{3,200}['\"]"),  # passlib
+    ("fill_in", r"(\bfill_in[ (]['\"][^'\"\n]{0,40}(?i:passw|secret|token)[^'\"\n]{0,20}['\"], with: )['\"][^'\"\s]{3,200}['\"]"),  # Capybara
     ("hmac", r"(\bhmac\.new\(b?)['\"][^'\"\s]{3,200}['\"]"),
 )  # fmt: skip
 """Notations that need a pattern of their own."""

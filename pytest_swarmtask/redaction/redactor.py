@@ -359,6 +359,8 @@ def _may_take_secret(lowered: str) -> bool:
                 or "pdo(" in lowered
                 or "mysqli(" in lowered
                 or "fernet(" in lowered
+                or "create_user(" in lowered
+                or "begin(" in lowered
             )
         )
         or (

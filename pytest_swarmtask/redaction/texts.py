@@ -39,8 +39,8 @@ _NAMED = re.compile(
     )
     (?![\w.-])(?:[ ]\d(?=:))?
     (?:
-        (?:[\]"'`\\]{0,8}|&quot;)[ \t\u00a0]{0,40}(?:(?::[ ]?|[ ](?=string\b))(?:&(?:'static[ ])?str|[sS]tring|str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
-            (?P<sign>&gt;|=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
+        (?:[\]"'`\\]{0,8}|\[\]|&quot;)[ \t\u00a0]{0,40}(?:(?::[ ]?|[ ](?=string\b)|[ ]As[ ](?=String\b))(?:&(?:'static[ ])?str|[sS]tring|str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
+            (?P<sign>&gt;|\|\|=|\?\?=?(?=[ ]?["'])|<-(?=[ ]?["'])|=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
             (?:
                 [ \t]{0,40}!!(?:str|binary)[ ]
                 | [ \t]{0,40}\r?\n\s{0,40}-[ ](?=[^\s:]{4,200}[ \t]{0,40}(?:\n|$))  # an item of a YAML list
@@ -52,7 +52,7 @@ _NAMED = re.compile(
                 | [ \t\u00a0]{0,40}
             )
         | (?P<verb>[ ](?:(?:is|was)(?:[ ]now)?:?|provided:)[ ])  # the password is x
-        | (?P<flag>["']?,[ ]?(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
+        | (?P<flag>["']?,[ ]{0,4}(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
     )
     """,
     re.VERBOSE,
@@ -98,6 +98,28 @@ _COMPARED = re.compile(
     re.VERBOSE,
 )
 """As in ``assert 'x' == config.password``, and as pytest explains it: ``where 'x' = Config(...).password``."""
+_ASSERTED = re.compile(
+    r"""
+    (?:assert_?[eE]qual\w{0,10}|assertSame)[( ](?P<quote>["'])(?P<value>[^\s"']{6,200})(?P=quote),[ ]
+    (?:[^\s,()]{0,80}[.])?(?P<name>[A-Za-z_]\w{1,60})
+    """,
+    re.VERBOSE,
+)
+"""As in ``assertEquals("x", user.getPassword())``."""
+_EQUALS = re.compile(
+    r"""(?P<quote>["'])(?P<value>[^\s"']{6,200})(?P=quote)\.equals\((?:[^\s,()]{0,80}[.])?(?P<name>[A-Za-z_]\w{1,60})"""
+)
+_SAID = (
+    # what stands between a name and its value in quotes, in code
+    r"""(?:assert\w{0,20}|strcmp|memcmp|compare\w{0,10})\(\s?(?:[^\s,()]{0,80}[.])?(?P<name>[A-Za-z_]\w{1,60})(?:\(\))?,\s?(?=["'])""",
+    r"""\b(?P<name>[A-Za-z_]\w{1,60})(?:\(\))?\)?\.(?:equals|toBe|toEqual|toStrictEqual|isEqualTo|to[ ]eq)[( ]\s?(?=["'])""",
+    r"""["'](?:--)?(?P<name>[A-Za-z_][\w-]{1,60})["'],\s{0,4}(?:[\w ]{1,40}=[\w.]{1,40},\s?){0,3}default\s?=\s?(?=["'])""",
+    r"""\bparametrize\(\s{0,20}["'](?P<name>\w{2,60})["'],\s{0,20}[\[(]\s{0,20}(?=["'])""",
+    r"""\b(?P<name>\w{2,60})(?:["']|\(\))(?:\s?->\s?\w{1,20})?\s?[:{]\s{0,40}return\s(?=["'])""",
+    r"""\blet!?\(:(?P<name>\w{2,60})\)\s?\{\s?(?=["'])""",
+    r"""\b(?P<name>\w{2,60})\s?=\s?[\w.\[\]]{1,60}(?:\(["'][\w.-]{1,60}["']\))?\s(?:or|\|\||\?\?|\?:)\s(?=["'])""",
+)
+_NAMED_IN_CODE = tuple(re.compile(pattern) for pattern in _SAID)
 _LOGIN = re.compile(
     r"""
     (?:(?:(?i:basic|digest|proxy)_?[Aa]uth\w{0,10}|NetworkCredential(?:\]::new)?|PSCredential)\(|\b(?i:auth)["']?\s?[=:]\s?\()\s?
@@ -143,7 +165,7 @@ _PREFIXES = ("b", "B", "r", "R", "u", "U", "f", "F", "N", "&", "@")
 
 _SETS = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
 """What stands before the name of a setting: the beginning of a line (in a diff, too), or a shell's or Docker's word."""
-_COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SetEnv|fastcgi_param|uwsgi_param|passenger_env_var|SecretString|config(?:ure)? set)[ \t]+$")
+_COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SetEnv|fastcgi_param|uwsgi_param|passenger_env_var|set[ ]-\w{1,3}|SecretString|config(?:ure)? set)[ \t]+$")
 """What stands before a name whose value follows without a sign: `setx TOKEN x`."""
 _NEARBY = 40
 """How far around a name the words above are looked for, and the end of `<set by vault>`: a few words."""
@@ -221,10 +243,17 @@ def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[_Span]:
 
 
 def _compared(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
-    for m in _COMPARED.finditer(text):
-        value = m["value"]
-        if is_written_secret(value, meaning(m["name"]), quoted=True, bound=True) and is_mixed(value):
-            yield m.start(), m.span("value")
+    for pattern in (_COMPARED, _ASSERTED, _EQUALS):
+        for m in pattern.finditer(text):
+            value = m["value"]
+            if is_written_secret(value, meaning(m["name"]), quoted=True, bound=True) and is_mixed(value):
+                yield m.start(), m.span("value")
+    for pattern in _NAMED_IN_CODE:
+        for m in pattern.finditer(text):
+            start, end, _ = _extent(text, m.end(), _BARE)
+            value = text[start:end]
+            if value and is_written_secret(value, meaning(m["name"]), quoted=True, bound=True) and is_mixed(value):
+                yield m.end(), (start, end)
 
 
 def _logins(text: str) -> Iterator[tuple[int, _Span]]:
