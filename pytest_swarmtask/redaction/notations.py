@@ -1,6 +1,6 @@
-"""Secrets in the place that a function, a directive or a dialogue has for them: `simple_bind_s(dn, "x")`, `USER ann PASS x`.
+"""Secrets in the place that a function, a directive or a dialogue has for them: `simple_bind_s(dn, "x")`, `PASS x`.
 
-Each table is a fact about a library, a program or a file format. To add one, add a row. `commands` reads the tables, and
+Each row is a fact about a library, a program or a file format. To add one, add a row. `commands` reads the tables, and
 looks at a row only if one of its words stands in the text.
 """
 
@@ -15,26 +15,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CALLS = (
-    # (functions, how many arguments stand before the secret)
-    ("setpassword set_password withpassword with_password password passphrase createpassword fernet cookieparser "
-     "check_password checkpassword verify_password verifypassword validate_password hash_password hashpassword make_password "
-     "generate_password_hash hashpw checkpw password_hash password_verify encryptpassword "
-     "check_password checkpassword verify_password verifypassword validate_password hash_password hashpassword "
-     "make_password generate_password_hash hashpw checkpw password_hash password_verify encryptpassword "
-     "setsecret set_secret sethttppassword setuserpassword setkeystorepassword", 0),
-    ("simple_bind_s bind_s bind setbasicauth basic_auth basicauth basicauthentication withbasicauth userpassword auth "
-     "login changeuserpassword set_password setpassword setcredentials usernamepasswordcredentials "
-     "passwordauthentication usernamepasswordauthenticationtoken basicawscredentials create sign verify encode decode "
-     "begin plaincredentials passwordauthenticator credentials usernamepassword simplecredentials basic plainauth "
-     "pgp_sym_encrypt pgp_sym_decrypt authenticate add_user setproxycredentials digestauth sessioncredentials", 1),
-    ("set_password create_user create_superuser createuser connection connect mysqli mysqli_connect pg_connect oci_connect getconnection pdo ftp minio createconnection "
-     "basicsessioncredentials plainauth opencconnection logininto jdbctemplate", 2),
-    ("add_password credentials", 3),
+    # (how many arguments stand before the secret, functions)
+    (0, """
+        setpassword set_password withpassword with_password password passphrase createpassword fernet
+        cookieparser check_password checkpassword verify_password verifypassword validate_password hash_password
+        hashpassword make_password generate_password_hash hashpw checkpw password_hash password_verify
+        encryptpassword setsecret set_secret sethttppassword setuserpassword setkeystorepassword
+    """),
+    (1, """
+        simple_bind_s bind_s bind setbasicauth basic_auth basicauth basicauthentication withbasicauth
+        userpassword auth login changeuserpassword set_password setpassword setcredentials
+        usernamepasswordcredentials passwordauthentication usernamepasswordauthenticationtoken
+        basicawscredentials create sign verify encode decode begin plaincredentials passwordauthenticator
+        credentials usernamepassword simplecredentials basic plainauth pgp_sym_encrypt pgp_sym_decrypt
+        authenticate add_user setproxycredentials digestauth sessioncredentials
+    """),
+    (2, """
+        set_password create_user create_superuser createuser connection connect mysqli mysqli_connect pg_connect
+        oci_connect getconnection pdo ftp minio createconnection basicsessioncredentials plainauth
+        opencconnection logininto jdbctemplate
+    """),
+    (3, """
+        add_password credentials
+    """),
 )  # fmt: skip
-"""Functions that take a secret without a name. For `connect` and the like it has to look made up."""
+"""Functions that take a secret without a name. It has to look made up."""
 
 DIRECTIVES = (
-    # The words before a secret, `*` is any word; as `ARGUMENTS` of `commands`.
+    # The words before a secret; `*` is any word.
     "bindpw", "rootpw", "olcrootpw:", "rocommunity", "rwcommunity", "rocommunity6", "com2sec * *",
     "snmp-server community", "enable secret \\d", "enable secret", "enable password \\d", "enable password",
     "username * secret", "username * secret \\d", "username * password", "username * password \\d",
@@ -43,6 +51,7 @@ DIRECTIVES = (
     "message-digest-key * md5", "isakmp key", "authentication-key * md5", "wifi-sec.psk", "802-11-wireless-security.psk", "addprinc -pw",
     "change_password -pw", "cpw -pw",
 )  # fmt: skip
+"""Lines of settings of servers and network devices, and of their consoles."""
 
 PATTERNS = (
     # (words, in lower case; pattern): what follows the group is a secret, if it looks made up
@@ -87,21 +96,23 @@ _ARGUMENT = r"(?:[^\s,()'\"]{0,80}|\{[^{}()]{0,80}\}|'[^'\n]{0,120}'|\"[^\"\n]{0
 """An argument of a call: a name, a small object or a text."""
 _TEXT = r"(?:Some\(|Buffer\.from\(|String::from\()?[bruN@]?"
 """What stands before the quote of a secret."""
+_QUOTED = r"(?P<quote>['\"])[^'\"\s]{3,200}(?P=quote)"
 
 
 def rows() -> Iterator[tuple[str, str]]:
     """Give the words of each row, in lower case and between spaces, and its pattern."""
     yield from PATTERNS
-    for names, before in CALLS:
+    for before, names in CALLS:
         for name in names.split():
             arguments = rf"(?:{_ARGUMENT},\s{{0,8}}){{{before}}}"
-            yield name, rf"((?<![A-Za-z0-9])(?i:{name})\(\s{{0,8}}{arguments}{_TEXT})(?P<quote>['\"])[^'\"\s]{{3,200}}(?P=quote)"
+            yield name, rf"((?<![A-Za-z0-9])(?i:{name})\(\s{{0,8}}{arguments}{_TEXT}){_QUOTED}"
     for words in DIRECTIVES:
         written = r" {1,4}".join(_word(word) for word in words.split())
         yield re.split(r"[^\w-]", words)[0], rf"((?<![\w.-])(?i:{written})\s{{1,4}})(?![-/]){WORD}"
 
 
 def _word(word: str) -> str:
+    """Return the pattern of a word of a directive."""
     if "\\d" in word:
         return word
     return r"\S{1,100}" if word == "*" else re.escape(word)

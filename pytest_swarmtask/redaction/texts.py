@@ -39,8 +39,13 @@ _NAMED = re.compile(
     )
     (?![\w.-])(?:[ ]\d(?=:))?
     (?:
-        (?:[\]"'`\\]{0,8}|\[\]|&quot;)[ \t\u00a0]{0,40}(?:(?::[ ]?|[ ](?=string\b)|[ ]As[ ](?=String\b))(?:&(?:'static[ ])?str|[sS]tring|str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
-            (?P<sign>&gt;|\|\|=|\?\?=?(?=[ ]?["'])|<-(?=[ ]?["'])|=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
+        (?:[\]"'`\\]{0,8}|\[\]|&quot;)[ \t\u00a0]{0,40}
+            (?:
+                (?::[ ]?|[ ](?=string\b)|[ ]As[ ](?=String\b))  # a type, in the ways of many languages
+                (?:&(?:'static[ ])?str|[sS]tring|str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=])
+            )?
+            (?P<sign>&gt;|\|\|=|\?\?=?(?=[ ]?["'])|<-(?=[ ]?["'])
+                |=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
             (?:
                 [ \t]{0,40}!!(?:str|binary)[ ]
                 | [ \t]{0,40}\r?\n\s{0,40}-[ ](?=[^\s:]{4,200}[ \t]{0,40}(?:\n|$))  # an item of a YAML list
@@ -111,9 +116,18 @@ _EQUALS = re.compile(
 )
 _SAID = (
     # what stands between a name and its value in quotes, in code
-    r"""(?:assert\w{0,20}|strcmp|memcmp|compare\w{0,10})\(\s?(?:[^\s,()]{0,80}[.])?(?P<name>[A-Za-z_]\w{1,60})(?:\(\))?,\s?(?=["'])""",
-    r"""\b(?P<name>[A-Za-z_]\w{1,60})(?:\(\))?\)?\.(?:equals|toBe|toEqual|toStrictEqual|isEqualTo|to[ ]eq)[( ]\s?(?=["'])""",
-    r"""["'](?:--)?(?P<name>[A-Za-z_][\w-]{1,60})["'],\s{0,4}(?:[\w ]{1,40}=[\w.]{1,40},\s?){0,3}default\s?=\s?(?=["'])""",
+    (
+        r"""(?:assert\w{0,20}|strcmp|compare\w{0,10})\(\s?(?:[^\s,()]{0,80}[.])?(?P<name>[A-Za-z_]\w{1,60})(?:\(\))?,\s?"""
+        r"""(?=["'])"""
+    ),
+    (
+        r"""\b(?P<name>[A-Za-z_]\w{1,60})(?:\(\))?\)?\.(?:equals|toBe|toEqual|toStrictEqual|isEqualTo|to[ ]eq)[( ]\s?"""
+        r"""(?=["'])"""
+    ),
+    (
+        r"""["'](?:--)?(?P<name>[A-Za-z_][\w-]{1,60})["'],\s{0,4}(?:[\w ]{1,40}=[\w.]{1,40},\s?){0,3}default\s?=\s?"""
+        r"""(?=["'])"""
+    ),
     r"""\bparametrize\(\s{0,20}["'](?P<name>\w{2,60})["'],\s{0,20}[\[(]\s{0,20}(?=["'])""",
     r"""\b(?P<name>\w{2,60})(?:["']|\(\))(?:\s?->\s?\w{1,20})?\s?[:{]\s{0,40}return\s(?=["'])""",
     r"""\blet!?\(:(?P<name>\w{2,60})\)\s?\{\s?(?=["'])""",
@@ -131,7 +145,10 @@ _LOGIN = re.compile(
 _INSERTED = re.compile(
     r"""(?i:\binsert\s{1,4}into)\s{1,4}[^\s(]{1,100}\s{0,4}\((?P<names>[^()]{1,1000})\)\s{1,4}(?i:values)\s{0,4}\("""
 )
-_ITEM = re.compile(r"""\s{0,40}(?:[NE]?'(?P<value>(?:[^'\n]|''){0,400})'|"(?P<quoted>[^"\n]{0,400})"|[^,()'"]{0,200})\s{0,40}(?:,|(?P<end>\))|$)""")
+_ITEM = re.compile(
+    r"""\s{0,40}(?:[NE]?'(?P<value>(?:[^'\n]|''){0,400})'|"(?P<quoted>[^"\n]{0,400})"|[^,()'"\s]{0,200})\s{0,40}(?:,|\)|$)"""
+)
+"""SQL's columns and values."""
 # A Secret of Kubernetes: everything in its data is secret, whatever it is called. The data is a block of YAML, or an
 # object of JSON, Python or YAML in braces.
 _IS_SECRET = re.compile(r"""\bkind["'\\]{0,4}\s{0,4}:\s{0,4}["'\\]{0,4}Secret\b""")
@@ -147,7 +164,10 @@ _ENTRY = re.compile(
     """,
     re.VERBOSE,
 )
-_WRAPPED = re.compile(r"(?:\w{0,20}(?:Str|String|Secret|Bytes|Password|Token|Some)|\w{0,12}(?:String|Secret)::(?:from|new)|Buffer\.from)\((?=['\"])|string\(\d{1,5}\) (?=\")")
+_WRAPPED = re.compile(
+    r"(?:\w{0,20}(?:Str|String|Secret|Bytes|Password|Token|Some)|\w{0,12}(?:String|Secret)::(?:from|new)|Buffer\.from)"
+    r"\((?=['\"])|string\(\d{1,5}\) (?=\")"
+)
 """What a value is wrapped in as programs show it: ``SecretStr('x')``."""
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}[(\[]")
 """A call, as in `authorization = headers.get("x")`."""
@@ -158,6 +178,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
 _LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
+_AND = re.compile(r"&(?!\w{1,8};)")
 _LONGEST_QUOTED = 8192
 """A quote that is not closed within this many characters is taken to be one that never is."""
 _PREFIXES = ("b", "B", "r", "R", "u", "U", "f", "F", "N", "&", "@")
@@ -165,7 +186,10 @@ _PREFIXES = ("b", "B", "r", "R", "u", "U", "f", "F", "N", "&", "@")
 
 _SETS = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
 """What stands before the name of a setting: the beginning of a line (in a diff, too), or a shell's or Docker's word."""
-_COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SetEnv|fastcgi_param|uwsgi_param|passenger_env_var|set[ ]-\w{1,3}|SecretString|config(?:ure)? set)[ \t]+$")
+_COMMANDS = re.compile(
+    r"(?:^|\s)(?:ENV|ARG|setx|setenv|SetEnv|fastcgi_param|uwsgi_param|passenger_env_var|set[ ]-\w{1,3}|SecretString"
+    r"|config(?:ure)? set)[ \t]+$"
+)
 """What stands before a name whose value follows without a sign: `setx TOKEN x`."""
 _NEARBY = 40
 """How far around a name the words above are looked for, and the end of `<set by vault>`: a few words."""
@@ -394,6 +418,8 @@ class _Candidate:
         self.is_setting = self.sign == "=" and self.stands_after(_SETS)
         self.is_spaced = text[match.end() - 1] == " "
         self.start, self.end, self.is_quoted = _extent(text, match.end(), _WORD if self.is_setting else _BARE)
+        if self.sign == ":" and self.is_spaced and not self.is_quoted and _AND.match(text, self.end):
+            self.end = _extent(text, self.start, _WORD)[1]  # in YAML, not in a query or in HTML
         self.value = text[self.start : self.end]
 
     def stands_after(self, pattern: re.Pattern[str]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from pytest_swarmtask.redaction import commands as command_tables
 from pytest_swarmtask.redaction import formats, prefixes
 from pytest_swarmtask.redaction.redactor import Redactor
-from tests.redaction.corpora import commands, identifiers, published
+from tests.redaction.corpora import commands, identifiers, notations, published
 from tests.redaction.corpora.parts import Maker, Secret
 
 SEEDS = (1, 2)
@@ -71,6 +71,14 @@ def test_what_commands_and_documents_name_is_found(redactor: Redactor, seed: int
     secrets = commands.secrets(seed)
     assert len(secrets) > 500
     assert len(missed(redactor, secrets)) <= len(secrets) * 2 / 100, missed(redactor, secrets)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_other_notations_name_is_found(redactor: Redactor, seed: int) -> None:
+    """At least 95 of 100 are found in settings, source code, logs and messages that nobody wrote for the rules."""
+    secrets = notations.secrets(seed)
+    assert len(secrets) > 2000
+    assert len(missed(redactor, secrets)) <= len(secrets) * 5 / 100, missed(redactor, secrets)
 
 
 def test_identifiers_and_digests_are_left_alone(redactor: Redactor) -> None:
