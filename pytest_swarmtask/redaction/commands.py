@@ -75,7 +75,7 @@ _TAKES = r"['\"]?(?:\d\d)?(?:\.exe)?['\"]?\b[^\n;|&]{0,300}?[\s'\"]"
 """What stands between a program and its option, on one line and in one command."""
 _MOST_OPTIONS = 3
 """So many secrets one command takes at most: `snmpget -A x -X y`. Each search finds the first that is left."""
-_LETTERS = 8
+_LETTERS = 10
 """From this length on letters that make no words are a secret."""
 _READERS = r"kinit|sudo -S|(?:docker|kubectl|podman|gcloud|gh|oc|wrangler|fly|flyctl) [^\n|]{0,40}\bsecrets? |pass insert|keepassxc-cli|bw |passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|gpg2? [^\n|]{0,200}--passphrase-fd|openssl [^\n|]{0,200}-pass stdin|[^\n|]{0,200}--(?:(?:password|token|secret)-stdin|with-token)"
 """Commands that read a secret from their input."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 CALLS = (
     # (how many arguments stand before the secret, functions)
     (0, """
+        apikey api_key accesstoken authtoken clientsecret secretkey withtoken withapikey bearerauth bearer_auth
+        setbearerauth setapikey setaccesstoken settoken
         setpassword set_password withpassword with_password password passphrase createpassword fernet
         cookieparser check_password checkpassword verify_password verifypassword validate_password hash_password
         hashpassword make_password generate_password_hash hashpw checkpw password_hash password_verify

@@ -357,6 +357,7 @@ def _may_take_secret(lowered: str) -> bool:
         or ("(" in lowered and any(call in lowered for call in _CALLS))
         or ("user " in lowered and ("net user " in lowered or " using " in lowered or " >" in lowered))
         or ("com" in lowered and ("community " in lowered or "com2sec " in lowered))
+        or "unseal " in lowered
         or ("-" in lowered and "http-b" in lowered)  # `http-basic`
     )
 

@@ -93,7 +93,7 @@ _OPTION = re.compile(
 """As in `reg add … /v NAME /d x`, in PowerShell and in the command lines of clouds."""
 _VALUE = re.compile(r"""<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s(?:[^<>]{0,200}\s)?[vV]alue=(?=["'])""")
 _DEFAULT = re.compile(
-    r"""\bvariable\s{1,4}"(?P<name>[\w-]{2,100})"\s{0,4}\{[^{}]{0,400}\bdefault\s{0,40}=\s{0,4}(?=")"""
+    r"""\b(?:variable|output)\s{1,4}"(?P<name>[\w-]{2,100})"\s{0,4}\{[^{}]{0,400}\b(?:default|value)\s{0,40}=\s{0,4}(?=")"""
 )
 _COMPARED = re.compile(
     r"""
@@ -128,6 +128,7 @@ _SAID = (
         r"""["'](?:--)?(?P<name>[A-Za-z_][\w-]{1,60})["'],\s{0,4}(?:[\w ]{1,40}=[\w.]{1,40},\s?){0,3}default\s?=\s?"""
         r"""(?=["'])"""
     ),
+    r"""\b(?:put|[sS]et\w{0,12}|add\w{0,12})\((?:[A-Za-z]\w{0,40}\.){1,3}(?P<name>[A-Z][A-Z_]{1,60}),\s?(?=["'])""",
     r"""\bparametrize\(\s{0,20}["'](?P<name>\w{2,60})["'],\s{0,20}[\[(]\s{0,20}(?=["'])""",
     r"""\b(?P<name>\w{2,60})(?:["']|\(\))(?:\s?->\s?\w{1,20})?\s?[:{]\s{0,40}return\s(?=["'])""",
     r"""\blet!?\(:(?P<name>\w{2,60})\)\s?\{\s?(?=["'])""",
@@ -521,6 +522,10 @@ def _is_host(found: _Candidate) -> bool:
     return found.sign == ">" and found.value[0] == "@"  # `https://<token>@example.com`
 
 
+def _is_number_of_bytes(found: _Candidate) -> bool:
+    return found.value.isdigit() and found.name.lower().endswith("bytes")  # `LONGEST_SECRET_BYTES = 1048576`
+
+
 def _is_code(found: _Candidate) -> bool:
     return is_code(found.text, found.value, found.end, found.sign, spaced=found.is_spaced)
 
@@ -531,6 +536,7 @@ _BARE_NO_VALUES = (
     _is_described,
     _is_shell_error,
     _is_host,
+    _is_number_of_bytes,
     _is_code,
 )
 """Text without quotes after the name of a secret that is not its value."""

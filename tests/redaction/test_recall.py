@@ -171,6 +171,15 @@ def test_a_secret_of_kubernetes_as_metadata(redactor: Redactor) -> None:
         "exports.RFC3161TimestampVerificationError = void 0;",
         "htpasswd -b takes a file and a user",
         "client.login('user', 'pass')",
+        "MAX_SECRET_2_BYTES = 1048576",
+        'secrets: ["db_password", "api_token"]',
+        "docker exec -u root app mkdir -p build-2",
+        "python -u script.py -p test_2",
+        'ApiKeyId: PassThroughProp | None = apikey("ApiKeyId")',
+        'assert_equal "expected", user.password_hint',
+        "INSERT INTO users (name, password_reset_at) VALUES ('ann', '2026-01-02')",
+        'let(:password) { "secret" }',
+        "auth.connect('localhost', 'user', 'pass')",
     ],
 )
 def test_what_only_looks_like_a_command_stays(redactor: Redactor, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Notations of settings, commands, source code and messages with a secret in them, written in four rounds.
+"""Notations of settings, commands, source code and messages with a secret in them, written in five rounds.
 
 Each round was written when the rules for the rounds before were done, and tried once before any rule changed.
 `§` is a password or a token, `§64` a user and the password in Base64, and `\\n` is the end of a line.
@@ -1140,6 +1140,147 @@ setenv DB_PASSWORD §
 """
 """Build tools, options, source code and its tests: 78 % on the first run."""
 
+FIFTH = r"""
+services:\n  db:\n    environment:\n      MYSQL_ROOT_PASSWORD: §
+services:\n  db:\n    environment:\n      - MYSQL_PASSWORD=§\n      - X=1
+apiVersion: v1\nkind: Secret\ntype: kubernetes.io/basic-auth\nstringData:\n  username: a\n  password: §
+apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - env:\n    - name: DB_PASS\n      value: "§"
+global:\n  postgresql:\n    postgresqlPassword: §
+ingress:\n  auth:\n    secret: "§"
+- hosts: all\n  vars:\n    ansible_become_pass: '§'
+- name: login\n  docker_login:\n    username: u\n    password: §
+- shell: mysql -u root -p'§' -e "x"
+- uri:\n    url: https://h\n    user: u\n    password: "§"\n    force_basic_auth: yes
+- set_fact:\n    api_token: "§"
+resource "random_x" "y" {}\noutput "password" {\n  value = "§"\n}
+locals {\n  db_pass = "§"\n}
+db_user = "a"\ndb_pass = "§"
+redis_auth_token = "§"
+docker login registry.example.com --username=u --password=§
+docker compose run -e API_KEY=§ web
+kubectl create secret docker-registry r --docker-username=u --docker-password='§'
+kubectl config set-credentials u --username=u --password=§
+aws configure set default.aws_secret_access_key §
+aws rds modify-db-instance --db-instance-identifier d --master-user-password '§'
+az sql server create -n s -u u -p '§'
+az postgres flexible-server create --admin-password §
+gcloud sql instances patch i --root-password=§
+psql "postgresql://u:§@h:5432/d?sslmode=require"
+PGPASSWORD='§' psql -h h -U u d
+mysql -hh -uu -p§ d < x.sql
+mysqldump --user=u --password='§' d
+mongosh mongodb://u:§@h:27017/d?authSource=admin
+redis-cli -a § --no-auth-warning
+sqlplus u/§@//h:1521/s @x.sql
+sqlplus 'u/"§"@h/s'
+expdp u/§ directory=d
+isql dsn u § -b
+isql -v mydsn sa '§'
+poetry config http-basic.private u §
+poetry config http-basic.repo user '§'
+db2 connect to sample user u using §
+db2 "connect to sample user u using §"
+vault operator unseal §
+cx_Oracle.connect("u", "§", "h/s")
+oracledb.connect("u", '§', "h/s")
+impala-shell -l -u u --ldap_password_cmd="echo -n §"
+ldapsearch -x -H ldap://h -D "cn=admin,dc=x" -w '§' -b dc=x
+ldapadd -x -D cn=admin -w § -f a.ldif
+net use z: \\h\s /user:d\u "§"
+curl -s -u admin:§ http://localhost:8080/api
+curl --user "u:§" -X DELETE https://h
+curl -H 'Authorization: Bearer §' https://h
+curl -d '{"auth":{"passwordCredentials":{"username":"u","password":"§"}}}' https://h
+wget --user=u --password='§' https://h
+ssh-keygen -f k -N '§'
+sshpass -p '§' ssh -o StrictHostKeyChecking=no u@h
+openssl pkcs12 -export -in c -inkey k -passout pass:§
+keytool -import -alias a -keystore k -storepass §
+gpg --batch --yes --passphrase "§" -c f
+7z a -p§ -mhe x.7z d
+$env:DB_PASSWORD = "§"
+$SecurePassword = ConvertTo-SecureString -String '§' -AsPlainText -Force
+$cred = New-Object System.Management.Automation.PSCredential ("u", (ConvertTo-SecureString "§" -AsPlainText -Force))
+[System.Environment]::SetEnvironmentVariable('API_KEY','§','Machine')
+set API_TOKEN=§
+setx DB_PASSWORD "§" /m
+@echo off\nset PASSWORD=§\n
+"ConnectionStrings": {"Db": "Server=h;Database=d;User=u;Password=§"}
+<add name="c" connectionString="Server=h;Database=d;User Id=u;Password=§" />
+<server>\n  <id>x</id>\n  <username>u</username>\n  <password>§</password>\n</server>
+<proxy><username>u</username><password>§</password></proxy>
+//registry.npmjs.org/:_authToken="§"
+[pypi]\nusername: u\npassword: §
+machine h\n  login u\n  password §
+h:5432:d:u:§
+[client]\nuser=root\npassword='§'
+{"auths": {"https://index.docker.io/v1/": {"auth": "§64"}}}
+clusters: []\nusers:\n- name: a\n  user:\n    token: "§"
+sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username='u' password='§';
+spring.kafka.properties.sasl.jaas.config: x required username="u" password="§";
+rabbitmq://u:§@h:5672/v
+amqp.password=§
+smtp://u:§@h:587
+SMTP_PASSWORD='§'
+EMAIL_HOST_PASSWORD = '§'
+MAIL_PASSWORD="§"
+spring.redis.password=§
+redis.password: §
+ldap.bind.password=§
+java.naming.security.credentials=§
+env.put(Context.SECURITY_CREDENTIALS, "§");
+"jdbc:oracle:thin:u/§@h:1521:s"
+jdbc:postgresql://h/d?password=§&user=u
+DRIVER={ODBC Driver 17 for SQL Server};SERVER=h;DATABASE=d;UID=u;PWD=§
+Provider=MSOLEDBSQL;Server=h;UID=u;PWD=§;
+ALTER USER u IDENTIFIED BY "§" ACCOUNT UNLOCK;
+CREATE USER u WITH LOGIN PASSWORD '§';
+INSERT INTO accounts(login, pwd) VALUES('a', '§')
+UPDATE accounts SET pwd='§' WHERE login='a'
+E   AssertionError: assert 'a' == '§'\nE     - §\nE     + a\n  password
+E       Full diff:\n      {\n     -  'token': '§',
+E         Omitting 1 identical items\n         {'secret_key': '§'} != {'secret_key': 'x'}
+config = Config(user='a', password='§', port=1)
+Settings(secret_key='§', debug=True)
+Credentials(username='a', password='§')
+{'password': '§', 'user': 'a'}
+{"user": "a", "passwd": "§"}
+user=a password="§" host=h
+2026-01-01 [debug] auth password='§' user='a'
+{"msg":"x","fields":{"password":"§"}}
+msg="connecting" dsn="postgres://u:§@h/d"
+X-Auth-Token: §
+x-api-key:§
+Authorization: Basic §64
+POST /token grant_type=password&username=u&password=§
+https://h/login?user=u&password=§
+https://h/callback?access_token=§
+https://h/reset?token=§
+--form 'password=§'
+Content-Disposition: form-data; name="secret"\n\n§\n
+password := os.Getenv("X"); if password == "" { password = "§" }
+cfg.Password = "§"
+client := New("u", WithPassword("§"))
+String apiKey = "§";
+.apiKey("§")
+.header("X-Api-Key", "§")
+.addHeader("Authorization", "Bearer §")
+request.setRequestHeader('X-Api-Key', '§')
+new ApiClient({ apiKey: '§' })
+const token = '§'
+export const API_KEY = "§"
+api_key: '§',
+private const string Secret = "§";
+options.Password = "§";
+'db_password' => '§',
+$conn = new mysqli("h", "u", "§", "d");
+ActiveRecord::Base.establish_connection(username: 'u', password: '§')
+Secret.new("§")
+pub const TOKEN: &str = "§";
+Client::new("u", "§") // password
+"""
+"""Settings, commands and logs once more: 95 % on the first run."""
+
 
 def secrets(seed: int) -> list[Secret]:
     """Return what a person and what a machine makes up in each notation."""
@@ -1154,4 +1295,4 @@ def _placed(notation: str, secret: str) -> Secret:
     return Secret(text.replace("§64", encoded).replace("§", secret), encoded if "§64" in text else secret)
 
 
-ROUNDS = (FIRST, SECOND, THIRD, FOURTH)
+ROUNDS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
