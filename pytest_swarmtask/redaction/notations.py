@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CALLS = (
     # (how many arguments stand before the secret, functions)
     (0, """
-        apikey api_key accesstoken authtoken clientsecret secretkey withtoken withapikey bearerauth bearer_auth
+        azurekeycredential telebot apikey api_key accesstoken authtoken clientsecret secretkey withtoken withapikey bearerauth bearer_auth
         setbearerauth setapikey setaccesstoken settoken
         setpassword set_password withpassword with_password password passphrase createpassword fernet
         cookieparser check_password checkpassword verify_password verifypassword validate_password hash_password
@@ -25,6 +25,7 @@ CALLS = (
         encryptpassword setsecret set_secret sethttppassword setuserpassword setkeystorepassword
     """),
     (1, """
+        newstaticcredentials createhmac hexdigest storagesharedkeycredential
         simple_bind_s bind_s bind setbasicauth basic_auth basicauth basicauthentication withbasicauth
         userpassword auth login changeuserpassword set_password setpassword setcredentials
         usernamepasswordcredentials passwordauthentication usernamepasswordauthenticationtoken
@@ -33,11 +34,13 @@ CALLS = (
         authenticate add_user setproxycredentials digestauth sessioncredentials
     """),
     (2, """
+        clientsecretcredential sequelize
         set_password create_user create_superuser createuser connection connect mysqli mysqli_connect pg_connect
         oci_connect getconnection pdo ftp minio createconnection basicsessioncredentials plainauth
         opencconnection logininto jdbctemplate
     """),
     (3, """
+        newdialer connect
         add_password credentials
     """),
 )  # fmt: skip
@@ -90,6 +93,11 @@ PATTERNS = (
     ("pass", r"((?:^|\n)[ \t]{0,20}user(?:name)?\s?[=:]\s?\S{1,100}[ \t]{0,4}\r?\n[ \t]{0,20}pass\s?[=:]\s?)\S{4,200}"),
     ("pwd_context", r"(\bpwd_context\.(?:hash|verify)\()['\"][^'\"\s]{3,200}['\"]"),  # passlib
     ("fill_in", r"(\bfill_in[ (]['\"][^'\"\n]{0,40}(?i:passw|secret|token)[^'\"\n]{0,20}['\"], with: )['\"][^'\"\s]{3,200}['\"]"),  # Capybara
+    ("password passwd secret token api_key", r"((?:^|\n|[|\u2502])[ \t]{0,40}(?i:[\w-]{0,40}(?:password|passwd|secret|token|api_key))[ \t]{1,40}[|\u2502][ \t]{1,40})[^\s|\u2502]{6,200}(?=[ \t]{0,80}(?:[|\u2502\r\n]|$))"),  # a row of a table
+    ("credentials", r"(\bCredentials\.new\(['\"][^'\"\s]{1,100}['\"],\s?)['\"][^'\"\s]{3,200}['\"]"),  # Ruby
+    ("key", r"(['\"]key['\"] ?=> ?['\"])base64:[A-Za-z0-9+/=_-]{16,100}"),  # Laravel
+    ("hash", r"(\bHash::make\()['\"][^'\"\s]{3,200}['\"]"),
+    ("login", r"(\blogin\(\s?key ?= ?)['\"][^'\"\s]{6,200}['\"]"),
     ("hmac", r"(\bhmac\.new\(b?)['\"][^'\"\s]{3,200}['\"]"),
 )  # fmt: skip
 """Notations that need a pattern of their own."""

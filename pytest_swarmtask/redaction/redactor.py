@@ -59,7 +59,8 @@ _MIN_PART = 12
 """A part of a webhook's path may be a secret from this length on: shorter ones are words, versions and ids."""
 
 _CALLS = (
-    "connect", "jwt.", "hmac.", "bind", "crypt(", "ftp(", "pdo(", "mysqli(", "fernet(", "create_user(", "begin(",
+    "connect", "jwt.", "hmac", "bind", "crypt(", "ftp(", "pdo(", "mysqli(", "fernet(", "create_user(", "begin(",
+    "sequelize(", "newdialer(",
 )  # fmt: skip
 """Functions of `notations` that take a secret without naming it."""
 

@@ -43,8 +43,9 @@ _NAMED = re.compile(
             (?:
                 (?::[ ]?|[ ](?=string\b)|[ ]As[ ](?=String\b))  # a type, in the ways of many languages
                 (?:&(?:'static[ ])?str|[sS]tring|str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=])
+                | :[ ]?(?:Final|Optional|Annotated|ClassVar)(?:\[[^=\n"']{1,80}\])?[ ]?(?==[ ]?["'])
             )?
-            (?P<sign>&gt;|\|\|=|\?\?=?(?=[ ]?["'])|<-(?=[ ]?["'])
+            (?P<sign>&gt;|\|\|=?(?=[ ]?["'])|\?\?=?(?=[ ]?["'])|<-(?=[ ]?["'])
                 |=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
             (?:
                 [ \t]{0,40}!!(?:str|binary)[ ]
@@ -56,7 +57,7 @@ _NAMED = re.compile(
                 | [ ]?&quot;
                 | [ \t\u00a0]{0,40}
             )
-        | (?P<verb>[ ](?:(?:is|was)(?:[ ]now)?:?|provided:)[ ])  # the password is x
+        | (?P<verb>[ ](?:(?:is|was)(?:[ ]now)?:?|(?:(?:re)?set|changed|updated)[ ]to:?|provided:)[ ])
         | (?P<flag>["']?,[ ]{0,4}(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
     )
     """,

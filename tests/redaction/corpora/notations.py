@@ -1,4 +1,4 @@
-"""Notations of settings, commands, source code and messages with a secret in them, written in five rounds.
+"""Notations of settings, commands, source code and messages with a secret in them, written in six rounds.
 
 Each round was written when the rules for the rounds before were done, and tried once before any rule changed.
 `§` is a password or a token, `§64` a user and the password in Base64, and `\\n` is the end of a line.
@@ -1281,6 +1281,158 @@ Client::new("u", "§") // password
 """
 """Settings, commands and logs once more: 95 % on the first run."""
 
+SIXTH = r"""
+DATABASE_URL="mysql2://app:§@127.0.0.1:3306/app_test"
+CELERY_BROKER_URL=redis://:§@redis:6379/1
+SQLALCHEMY_DATABASE_URI = 'postgresql+psycopg2://app:§@db/app'
+MONGO_URI: mongodb+srv://app:§@c.example.net/?retryWrites=true
+sentry dsn: https://§@o1.ingest.example.io/2
+ELASTICSEARCH_URL=https://elastic:§@es:9200
+  "DATABASE_PASSWORD": "§",
+  - DATABASE_PASSWORD=§
+export MYSQL_PWD="§"
+MINIO_ROOT_PASSWORD: "§"
+KAFKA_SASL_PASSWORD=§
+RABBITMQ_DEFAULT_PASS=§
+NEO4J_PASSWORD: §
+GF_SECURITY_ADMIN_PASSWORD=§
+PGADMIN_DEFAULT_PASSWORD: "§"
+WORDPRESS_DB_PASSWORD: §
+NEXTAUTH_SECRET="§"
+SUPABASE_SERVICE_ROLE_KEY="§"
+VAPID_PRIVATE_KEY=§
+GITHUB_CLIENT_SECRET='§'
+OAUTH2_PROXY_COOKIE_SECRET=§
+FLASK_SECRET_KEY=§
+RAILS_MASTER_KEY=§
+JWT_PRIVATE_KEY: '§'
+app.config.from_mapping(SECRET_KEY="§", DATABASE="x")
+app.config.update(MAIL_PASSWORD='§')
+SECRET_KEY: Final = "§"
+password: Annotated[str, Field()] = "§"
+password: Optional[str] = "§"
+token: str | None = '§'
+self.password = "§"
+self._api_key = '§'
+cls.token = "§"
+this.password = '§';
+this.apiKey = "§";
+@password = "§"
+conf["password"] = "§"
+conf['db']['password'] = '§'
+data.password = "§"
+payload = {"username": "u", "password": "§"}
+headers = {"X-API-Key": "§"}
+headers = {"Authorization": f"Token §"}
+params={"api_key": "§", "q": 1}
+cookies={"sessionid": "§"}
+conn = psycopg2.connect(dbname="d", user="u", password="§", host="h")
+engine = create_engine("postgresql://u:§@h/d", echo=True)
+client = MongoClient("mongodb://u:§@h:27017/")
+r = redis.from_url("redis://:§@h:6379/0")
+s3 = boto3.resource("s3", aws_access_key_id="x", aws_secret_access_key="§")
+smtp.login("u@example.com", "§")
+ssh.connect("h", 22, "u", "§")
+telnet.write(b"§\n")  # password
+auth=HTTPBasicAuth("u", "§")
+openai.api_key = "§"
+client = Client(api_key="§")
+stripe.api_key = '§'
+twilio = Client("sid", "§")  # auth token
+telebot.TeleBot("§")  # token
+bot.run("§")  # token
+login(token="§")
+wandb.login(key="§")
+hf_hub_download("r", "f", token="§")
+jwt.decode(t, "§", algorithms=["HS256"])
+db.Connect("u", "§")
+sql.Open("mysql", "u:§@tcp(h:3306)/d")
+sql.Open("postgres", "user=u password=§ dbname=d")
+redis.NewClient(&redis.Options{Addr: "h", Password: "§"})
+&tls{Key: "x", Passphrase: "§"}
+smtp.PlainAuth("", "u", "§", host)
+credentials.NewStaticCredentials("AKID", "§", "")
+dialer := gomail.NewDialer("h", 587, "u", "§")
+HikariConfig c; c.setPassword("§");
+new Jedis("h").auth("§")
+props.setProperty("password", "§")
+session.setPassword("§");
+@TestPropertySource(properties = "db.password=§")
+System.getenv().getOrDefault("DB_PASSWORD", "§")
+KeyStore.PasswordProtection("§".toCharArray())
+services.AddX(o => o.ApiKey = "§")
+new ClientSecretCredential(t, c, "§")
+new AzureKeyCredential("§")
+new StorageSharedKeyCredential("a", "§")
+Environment.SetEnvironmentVariable("DB_PASSWORD", "§");
+const pool = mysql.createPool({ host: 'h', user: 'u', password: '§' })
+knex({ connection: { user: 'u', password : '§' } })
+new Sequelize('d', 'u', '§', { dialect: 'mysql' })
+nodemailer.createTransport({ auth: { user: 'u', pass: '§' } })
+passport secretOrKey: '§'
+createHmac('sha256', '§')
+crypto.createHmac("sha256", "§")
+process.env.DB_PASSWORD || '§'
+const secret = process.env.JWT_SECRET || "§"
+password: process.env.PW ?? '§',
+localStorage.setItem('token', '§')
+document.cookie = "session=§; path=/"
+$pdo = new PDO($dsn, 'u', '§');
+Hash::make('§') // password
+'key' => 'base64:§=',
+->withBasicAuth('u', '§')
+Http::withToken('§')
+ActiveResource password = '§'
+Aws::Credentials.new('AKID', '§')
+Mysql2::Client.new(username: "u", password: "§")
+OpenSSL::HMAC.hexdigest('sha256', '§', d)
+Redis.new(password: '§')
+let secret = b"§";
+.password("§".into())
+env::set_var("API_KEY", "§");
+Some("§") // api_key
+ERROR 1045: Access denied for user 'u' (using password: §)
+FATAL: password authentication failed, password="§"
+Login failed: username=u, password=§
+Error: invalid API key '§'
+Unauthorized: token=§
+Bad token: §
+expected password '§' to match
+received secret "§"
+[INFO] password set to §
+[INFO] Password changed to '§'
+password reset to §
+Using API key §
+using token §
+Your API key: §
+Your verification code link https://h/verify-email/§
+TOKEN  §
+| password | § |
+| API_KEY | §   |
+password\t§
+password │ §
+api_key................§
+Password ......: §
+Password         : §
+db_password -> §
+--header 'X-Token: §'
+--env DB_PASSWORD=§
+--build-arg SECRET=§
+--set password=§
+--set-string token="§"
+--from-literal=apikey=§
+--param password=§
+--opt passphrase=§
+-o password=§
+-D password=§
+-P password=§
+-v TOKEN=§
+-var secret_key=§
+-e PASS=§
+-e MYSQL_PASS='§'
+"""
+"""Variables, clients, tables and messages: 75 % on the first run."""
+
 
 def secrets(seed: int) -> list[Secret]:
     """Return what a person and what a machine makes up in each notation."""
@@ -1295,4 +1447,4 @@ def _placed(notation: str, secret: str) -> Secret:
     return Secret(text.replace("§64", encoded).replace("§", secret), encoded if "§64" in text else secret)
 
 
-ROUNDS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+ROUNDS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
