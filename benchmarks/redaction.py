@@ -58,7 +58,7 @@ HOSTILE = {
     "lines of a password file": ":5432:a:b:",
     "padded": "basic aAaAaA= ",
     "archives": "zip a -P ",
-    "arguments": "connect('password', ",
+    "arguments of calls": "connect('password', ",
     "inserted": "insert into a (password, b) values ('a', ",
     "options with a user": "prog -u a -b c -p token ",
     "tables": "| password | ",
