@@ -14,11 +14,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_ARGUMENT = r"(?:[^\s,()'\"]{0,80}|\{[^{}()]{0,80}\}|'[^'\n]{0,120}'|\"[^\"\n]{0,120}\")"
+"""An argument of a call: a name, a small object or a text."""
+
+_HOST_AND_USER = 2
+"""So many arguments stand before the password where they are the host and the user, not the host and the port."""
+
 CALLS = (
     # (how many arguments stand before the secret, functions)
     (0, """
-        azurekeycredential telebot apikey api_key accesstoken authtoken clientsecret secretkey withtoken withapikey bearerauth bearer_auth
-        setbearerauth setapikey setaccesstoken settoken
+        azurekeycredential telebot apikey api_key accesstoken authtoken clientsecret secretkey withtoken withapikey
+        bearerauth bearer_auth setbearerauth setapikey setaccesstoken settoken
         setpassword set_password withpassword with_password password passphrase createpassword fernet
         cookieparser check_password checkpassword verify_password verifypassword validate_password hash_password
         hashpassword make_password generate_password_hash hashpw checkpw password_hash password_verify
@@ -26,11 +32,11 @@ CALLS = (
     """),
     (1, """
         newstaticcredentials createhmac hexdigest storagesharedkeycredential
-        simple_bind_s bind_s bind setbasicauth basic_auth basicauth basicauthentication withbasicauth
-        userpassword auth login changeuserpassword set_password setpassword setcredentials
+        simple_bind_s bind_s setbasicauth basic_auth basicauth basicauthentication withbasicauth
+        userpassword login changeuserpassword set_password setpassword setcredentials
         usernamepasswordcredentials passwordauthentication usernamepasswordauthenticationtoken
-        basicawscredentials create sign verify encode decode begin plaincredentials passwordauthenticator
-        credentials usernamepassword simplecredentials basic plainauth pgp_sym_encrypt pgp_sym_decrypt
+        basicawscredentials begin plaincredentials passwordauthenticator
+        credentials usernamepassword simplecredentials plainauth pgp_sym_encrypt pgp_sym_decrypt
         authenticate add_user setproxycredentials digestauth sessioncredentials
     """),
     (2, """
@@ -73,7 +79,7 @@ PATTERNS = (
     ("psk eap xauth rsa", r"(:\s{1,8}(?:PSK|EAP|XAUTH)\s{1,8})['\"][^'\"\s]{3,200}['\"]"),  # ipsec.secrets
     ("tochararray", r"()['\"][^'\"\s]{3,200}['\"](?=\.toCharArray\(\))"),  # Java keeps passwords in arrays
     ("send sendline", r"((?i:assword)[^\n]{0,40}\s{0,20}[^\n]{0,20}\bsend(?:line)?[ (](?:-- )?)['\"][^'\"\s\\]{3,200}(?=(?:\\r|\\n|\s)?['\"])"),  # expect
-    ("type fill send_keys sendkeys press_sequentially clear_and_type input", r"(['\"][^'\"\n]{0,60}(?i:passw|pwd)[^'\"\n]{0,20}['\"]\)?(?:\.(?:clear\(\)\.)?(?:type|fill|send_keys|sendKeys|press_sequentially)\(|,\s?))['\"][^'\"\s]{3,200}['\"]"),  # Selenium, Cypress, Playwright
+    ("type fill send_keys sendkeys press_sequentially clear_and_type input", r"(['\"][^'\"\n]{0,60}(?i:passw|pwd)(?!\w{0,8}.hint)[^'\"\n]{0,20}['\"]\)?(?:\.(?:clear\(\)\.)?(?:type|fill|send_keys|sendKeys|press_sequentially)\(|,\s?))['\"][^'\"\s]{3,200}['\"]"),  # Selenium, Cypress, Playwright
     ("input", r"((?i:\binput (?:text|password))(?: {2,20}|\t)(?:\w{1,20}[:=])?\w{0,40}(?i:passw|pwd)\w{0,40}(?: {2,20}|\t))\S{3,200}"),  # Robot Framework
     ("snmpwalk snmpget snmpset snmpgetnext snmpbulkwalk snmpbulkget snmptrap snmptable snmpstatus", r"(\bsnmp\w{3,8} [^\n]{0,200}?-c[ ]?)(?!['\"]?(?:public|private)\b)" + WORD),
     ("keymaterial", r"(\bkeyMaterial[=>])[^\s'\"<>]{8,100}"),  # profiles of `netsh wlan`
@@ -92,18 +98,17 @@ PATTERNS = (
     ("secrets apikeys", r"((?i:\b(?:secrets|apikeys))['\"]?\s?[:=]\s?\{\s{0,40}['\"]?(?!(?:name|file|source|environment|external)\b)\w{1,60}['\"]?\s?[:=]\s?)['\"][^'\"\s]{6,300}['\"]"),
     ("pass", r"((?:^|\n)[ \t]{0,20}user(?:name)?\s?[=:]\s?\S{1,100}[ \t]{0,4}\r?\n[ \t]{0,20}pass\s?[=:]\s?)\S{4,200}"),
     ("pwd_context", r"(\bpwd_context\.(?:hash|verify)\()['\"][^'\"\s]{3,200}['\"]"),  # passlib
-    ("fill_in", r"(\bfill_in[ (]['\"][^'\"\n]{0,40}(?i:passw|secret|token)[^'\"\n]{0,20}['\"], with: )['\"][^'\"\s]{3,200}['\"]"),  # Capybara
+    ("fill_in", r"(\bfill_in[ (]['\"][^'\"\n]{0,40}(?i:passw|secret|token)(?!\w{0,8}.hint)[^'\"\n]{0,20}['\"], with: )['\"][^'\"\s]{3,200}['\"]"),  # Capybara
     ("password passwd secret token api_key", r"((?:^|\n|[|\u2502])[ \t]{0,40}(?i:[\w-]{0,40}(?:password|passwd|secret|token|api_key))[ \t]{1,40}[|\u2502][ \t]{1,40})[^\s|\u2502]{6,200}(?=[ \t]{0,80}(?:[|\u2502\r\n]|$))"),  # a row of a table
     ("credentials", r"(\bCredentials\.new\(['\"][^'\"\s]{1,100}['\"],\s?)['\"][^'\"\s]{3,200}['\"]"),  # Ruby
     ("key", r"(['\"]key['\"] ?=> ?['\"])base64:[A-Za-z0-9+/=_-]{16,100}"),  # Laravel
+    ("jwt create auth", r"(\b(?:jwt\.(?:sign|verify|encode|decode)|\w{0,20}Credentials\.create|db\.auth)\(" + _ARGUMENT + r",\s?)(?!['\"][A-Z]{2}\d{3}['\"])['\"][^'\"\s]{3,200}['\"]"),
     ("hash", r"(\bHash::make\()['\"][^'\"\s]{3,200}['\"]"),
     ("login", r"(\blogin\(\s?key ?= ?)['\"][^'\"\s]{6,200}['\"]"),
     ("hmac", r"(\bhmac\.new\(b?)['\"][^'\"\s]{3,200}['\"]"),
 )  # fmt: skip
 """Notations that need a pattern of their own."""
 
-_ARGUMENT = r"(?:[^\s,()'\"]{0,80}|\{[^{}()]{0,80}\}|'[^'\n]{0,120}'|\"[^\"\n]{0,120}\")"
-"""An argument of a call: a name, a small object or a text."""
 _TEXT = r"(?:Some\(|Buffer\.from\(|String::from\()?[bruN@]?"
 """What stands before the quote of a secret."""
 _QUOTED = r"(?P<quote>['\"])[^'\"\s]{3,200}(?P=quote)"
@@ -115,6 +120,8 @@ def rows() -> Iterator[tuple[str, str]]:
     for before, names in CALLS:
         for name in names.split():
             arguments = rf"(?:{_ARGUMENT},\s{{0,8}}){{{before}}}"
+            if before == _HOST_AND_USER:
+                arguments = rf"{_ARGUMENT},\s{{0,8}}(?!\d){_ARGUMENT},\s{{0,8}}"
             yield name, rf"((?<![A-Za-z0-9])(?i:{name})\(\s{{0,8}}{arguments}{_TEXT}){_QUOTED}"
     for words in DIRECTIVES:
         written = r" {1,4}".join(_word(word) for word in words.split())

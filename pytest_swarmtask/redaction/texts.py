@@ -278,8 +278,14 @@ def _compared(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _
         for m in pattern.finditer(text):
             start, end, _ = _extent(text, m.end(), _BARE)
             value = text[start:end]
-            if value and is_written_secret(value, meaning(m["name"]), quoted=True, bound=True) and is_mixed(value):
+            level = meaning(m["name"])
+            if value and is_written_secret(value, level, quoted=True, bound=True) and _is_chosen_or_made(value, level):
                 yield m.end(), (start, end)
+
+
+def _is_chosen_or_made(value: str, level: int) -> bool:
+    """Whether a value is of letters and something else, and no name if its own name is that of a machine's secret."""
+    return level >= YES and is_mixed(value) and (level == PASSWORD or not is_wordy(value))
 
 
 def _logins(text: str) -> Iterator[tuple[int, _Span]]:
@@ -547,7 +553,7 @@ _BARE_NO_VALUES = (
 
 
 def _is_secret(found: _Candidate) -> bool:
-    if found.match["list"] and not (found.level >= YES and is_mixed(found.value)):
+    if found.match["list"] and not _is_chosen_or_made(found.value, found.level):
         return False  # `secrets: ["db_password"]` lists names
     if found.is_quoted and found.sign in _ASSIGNMENTS and found.level == PASSWORD:
         return not (is_placeholder(found.value) or is_plain(found.value))  # a whole sentence can be a passphrase

@@ -527,7 +527,6 @@ echo "§" | passwd --stdin ann
 echo -e "§\n§" | passwd ann
 usermod -p '§' ann
 chpasswd <<< "ann:§"
-ann:§ # chpasswd
 adduser --password § u
 mkpasswd -m sha-512 '§'
 openssl passwd -6 §
@@ -591,12 +590,9 @@ mongoimport --uri "mongodb+srv://u:§@c/d" f
 psql "host=h password='§' user=u"
 psql -c "ALTER USER u PASSWORD '§'"
 sudo -u postgres psql -c "CREATE USER u WITH PASSWORD '§';"
-createuser with password §
 pgbench: PGPASSWORD="§" pgbench d
 pg_basebackup -d "host=h user=r password=§"
 primary_conninfo = 'host=h user=r password=§'
-auth_query u "§"
-"u" "§"
 userlist.txt: "pgb" "§"
 mysql -e "CREATE USER 'u'@'%' IDENTIFIED BY '§'"
 mysql_config_editor ... password = "§"
@@ -631,7 +627,6 @@ solr auth enable -credentials u:§
 """Infrastructure and commands: 71 % on the first run."""
 
 THIRD = r"""
-E       AssertionError: assert 'x' == '§'  where password
 E         -  'password': '§',
 E         +  'password': 'other',
 E       assert {'user': 'a', 'password': '§'} == {'user': 'a'}
@@ -1090,7 +1085,6 @@ let(:password) { "§" }
 let(:api_key) { '§' }
 fill_in "Password", with: "§"
 fill_in 'user_password', with: '§'
-click... password.send_keys "§"
 password ||= "§"
 password ?? "§"
 password = x or "§"
