@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
+from pytest_swarmtask.redaction import notations
 from pytest_swarmtask.redaction.formats import WORD
-from pytest_swarmtask.redaction.values import is_mixed, is_placeholder, is_plain
+from pytest_swarmtask.redaction.values import is_mixed, is_placeholder, is_plain, is_wordy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +21,30 @@ OPTIONS = (
     ("ldapsearch ldapmodify ldapadd ldapdelete ldapwhoami ldapcompare ldapmodrdn ldapexop", "-w*"),
     ("ldappasswd", "-w* -s* -a*"),
     ("sqlcmd bcp tsql", "-P*"),
+    ("kadmin", "-w"),
+    ("kdb5_util", "-P"),
+    ("ktpass", "/pass"),
+    ("swaks", "-ap"),
+    ("sendemail", "-xp"),
+    ("unlock-keychain create-keychain set-keychain-password", "-p*"),
+    ("set-key-partition-list", "-k*"),
+    ("add-generic-password add-internet-password", "-w*"),
+    ("signtool", "/p"),
+    ("certutil", "-p"),
+    ("osql isql", "-P*"),
+    ("vsql", "-w*"),
+    ("mytop mycli pgcli hdbsql cypher-shell ncftp", "-p*"),
+    ("codecov", "-t"),
+    ("curl", "--pass"),
+    ("gem", "--key -k"),
+    ("netlify ntl", "--auth"),
+    ("pdftotext pdftoppm pdfimages pdfinfo", "-upw -opw"),
+    ("pdftk", "user_pw owner_pw input_pw"),
     ("psexec psexec64 rdesktop racadm useradd usermod ncftpget ncftpput twine rabbitmqadmin beeline cqlsh", "-p"),
     ("mongo mongosh mongodump mongorestore mongoexport mongoimport mongostat mongotop mongofiles", "-p*"),
     ("login sshpass", "-p*"),  # docker, podman, helm, az, oc, cf
     ("redis-cli", "-a* --pass"),
-    ("7z 7za 7zr 7zz unrar rar", "-p*"),
+    ("7z 7za 7zr 7zz unrar rar", "-p* -hp*"),
     ("zip unzip", "-P*"),
     ("ssh-keygen", "-N* -P*"),
     ("ipmitool mosquitto_pub mosquitto_sub mosquitto_rr", "-P*"),
@@ -32,9 +52,9 @@ OPTIONS = (
     ("schtasks", "/rp"),
     ("cmdkey wmic", "/pass:* /password:*"),
     ("xfreerdp wfreerdp sdl-freerdp", "/p:*"),
-    ("secret", "--body -b"),  # `gh secret set NAME --body x`
+    ("secret", "--body -b --value"),  # `gh secret set NAME --body x`
     ("nuget", "-k"),
-    ("openssl", "-k -K"),
+    ("openssl", "-k -K -hmac"),
     ("doctl", "-t"),
     ("winrs", "-p:*"),
 )
@@ -45,7 +65,9 @@ ARGUMENTS = (
     "vault login", "cargo login", "snyk auth", "nuget setapikey", "wpa_passphrase *", "net user *",
     "rabbitmqctl add_user *", "rabbitmqctl change_password *", "poetry config http-basic.* *",
     "poetry config pypi-token.*", "user-secrets set *", "config set --secret *", "encrypt_string", "operator unseal", "redis-cli auth", "mc alias set * * *", "requirepass",
-    "masterauth", "auth_pass", "connect to * user * using", "smbclient //*",
+    "masterauth", "auth_pass", "bw unlock", "bw login *", "rclone obscure", "mosquitto_passwd -b * *", "consul kv put *password",
+    "composer config http-basic.* *", "config --global http-basic.* *", "config --global github-oauth.*", "mc config host add * * *", "set-initial-password", "qpdf --encrypt",
+    "connect to * user * using", "smbclient //*",
 )  # fmt: skip
 """Commands that take a secret without an option. It has to look like one, since texts speak of commands, too."""
 
@@ -53,7 +75,9 @@ _TAKES = r"['\"]?(?:\d\d)?(?:\.exe)?['\"]?\b[^\n;|&]{0,300}?[\s'\"]"
 """What stands between a program and its option, on one line and in one command."""
 _MOST_OPTIONS = 3
 """So many secrets one command takes at most: `snmpget -A x -X y`. Each search finds the first that is left."""
-_READERS = r"kinit|sudo -S|passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|gpg2? [^\n|]{0,200}--passphrase-fd|openssl [^\n|]{0,200}-pass stdin|[^\n|]{0,200}--(?:password|token|secret)-stdin"
+_LETTERS = 10
+"""From this length on letters that make no words are a secret."""
+_READERS = r"kinit|sudo -S|(?:docker|kubectl|podman|gcloud|gh|oc|wrangler|fly|flyctl) [^\n|]{0,40}\bsecrets? |pass insert|keepassxc-cli|bw |passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|gpg2? [^\n|]{0,200}--passphrase-fd|openssl [^\n|]{0,200}-pass stdin|[^\n|]{0,200}--(?:(?:password|token|secret)-stdin|with-token)"
 """Commands that read a secret from their input."""
 
 _PATTERNS = (
@@ -64,11 +88,26 @@ _PATTERNS = (
     ("oracle", r"(jdbc:oracle:\w{1,8}:[\w$#.]{1,60}/)[^\s@'\"/]{1,100}(?=@)"),
     ("net net1", r"((?i:\bnet1?(?:\.exe)? use)\b[^\n]{0,200}?(?:\\\\\S{1,200}|(?i:/user:)\S{1,100})\s{1,4})(?![/\\*])" + WORD),
     ("mysqlsh", r"(\bmysqlsh [^\n]{0,100}?\b[\w.-]{1,60}:)(?!/)[^\s@'\"]{1,100}(?=@)"),
-    ("curl wget http https skopeo java", r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|-auth|--auth|--(?:src-|dest-)?creds)(?:[ =]|['\"], )?['\"]?)(?:[\w.@+-]{0,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}|[\w.-]{16,200}:(?=['\"\s]|$))"),  # not digits or a path, as of `docker run -u`
-    ("lftp smbclient", r"(['\"\s](?:-[uU]|open -u)[ =]?['\"]?[\w.@/\\+-]{1,100}[,%])[^\s'\"]{1,300}"),
-    ("password", r"((?i:\bset password for )\S{1,100} ?= ?)" + WORD),
-    ("echo printf", r"(\b(?:echo|printf)(?: -n| ['\"]?%s['\"]?)? ['\"]?(?:[\w.-]{1,60}:)?)[^\s'\"|$`]{6,300}(?=['\"]? ?\| ?(?:" + _READERS + r"))"),
-    ("kinit sudo passwd smbpasswd vncpasswd gpg gpg2 openssl cryptsetup", r"(\b(?:kinit|sudo|\w{0,5}passwd|gpg2?|openssl|cryptsetup)\b[^\n|;]{0,200}<<< ?)" + WORD),
+    ("curl wget http https skopeo java xh ab etcdctl solr", r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|-A|-auth|--auth|-credentials|--(?:src-|dest-)?creds)(?:[ =]|['\"], )?['\"]?)(?:[\w.@+-]{0,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}|[\w.-]{16,200}:(?=['\"\s]|$))"),  # not digits or a path, as of `docker run -u`
+    ("lftp smbclient", r"(['\"\s](?:-[uU]|open -u)[ =]?['\"]?[\w.@/\\+-]{1,100}[,%]['\"]?)[^\s'\"]{1,300}"),
+    ("password", r"((?i:\bset password for )\S{1,100} ?= ?(?i:PASSWORD\()?)" + WORD),
+    ("echo printf", r"(\b(?:echo|printf)(?: -[ne]{1,2}| ['\"]?%s['\"]?)? ['\"]?(?:[\w.-]{1,60}:)?)[^\s'\"|$`]{6,300}(?=['\"]? ?\| ?(?:" + _READERS + r"))"),
+    ("kinit sudo passwd smbpasswd vncpasswd gpg gpg2 openssl cryptsetup", r"(\b(?:kinit|sudo|\w{0,5}passwd|gpg2?|openssl|cryptsetup)\b[^\n|;]{0,200}<<(?:< ?|-?['\"]?\w{1,20}['\"]?\n))" + WORD),
+    ("echo printf", r"((?i:pass\w{0,10}|key|secret|token)[_-]?(?:command|cmd)[ =]['\"]?(?:echo|printf)(?: -n)? ['\"]?)[^\s'\"|$`]{4,300}"),
+    ("auth put create insert login unlock luksformat open chpasswd keepassxc-cli", r"(\b(?:wrangler|docker|podman|gh|glab|fly|kubectl|pass|lpass|bw|op|cryptsetup|keepassxc-cli|chpasswd|vault)\b[^\n|;]{0,200}<<< ?)" + WORD),
+    ("securestring", r"(\bput-parameter\b(?=[^\n]{0,300}\bSecureString\b)[^\n]{0,300}?--value[ =])" + WORD),
+    ("vault", r"(\bvault kv (?:put|patch)\b[^\n]{0,200}?\s[\w-]{1,60}=)(?!@)" + WORD),
+    ("vault", r"(\bsecret_id=)" + WORD),
+    ("patch", r"(\bpatch secret\b[^\n]{0,100}?\"(?:stringD|d)ata\":\s?\{\s?\"[\w.-]{1,60}\":\s?)\"[^\"\s]{3,4000}\""),
+    ("passwd mkpasswd", r"(\b(?:openssl passwd|mkpasswd) (?:-[^\n|;]{0,100} )?)" + WORD + r"(?=\s{0,4}(?:$|\n|\|))"),
+    ("rclone", r"(\brclone config (?:create|update) [^\n]{0,300}?\spass[ =])" + WORD),
+    ("etcdctl", r"(\betcdctl [^\n]{0,100}?\buser add [\w.-]{1,60}:)" + WORD),
+    ("echo printf", r"((?i:pass\w{0,10}|secret|token|key)=['\"]?\$\((?:echo|printf)(?: -n)? ['\"]?)[^\s'\"|$`)]{4,300}"),
+    ("read", r"(\bread (?:-\w{1,4} ){0,3}(?i:\w{0,40}(?:pass|secret|token|key)\w{0,20}) <<< ?)" + WORD),
+    ("security", r"(\bsecurity import [^\n]{0,200}? -P ?)" + WORD),
+    ("curl", r"(\s(?:-E|--cert)[ =]?['\"]?[^\s:'\"]{1,200}:)[^\s'\":]{2,200}"),
+    ("curl", r"(\s(?:-x|--proxy|--socks5)[ =]?['\"]?[\w.-]{1,100}:)[^\s'\"@]{2,200}(?=@)"),
+    ("ftp", r"(\b(?:ftp|open)\b[^\n]{0,100}\n\s{0,4}user [\w.@-]{1,60} )\S{4,200}(?=\s)"),
     ("echo printf", r"((?i:pass|key|secret|token)[\w-]{0,20}[ =]<\((?:echo|printf)(?: -n)? )[^\s()]{2,300}"),
     ("htpasswd", r"(\bhtpasswd(?: -\w{1,8}){0,4} -\w{0,6}b\w{0,6}(?: -\w{1,8}){0,4}(?: [^\s-]\S{0,200}){2} )" + WORD),
     ("htpasswd", r"(\bhtpasswd(?: -\w{1,8}){0,4} -\w{0,6}n\w{0,6}(?: -\w{1,8}){0,4} [^\s-]\S{0,200} )" + WORD),
@@ -77,9 +116,9 @@ _PATTERNS = (
     ("mount", r"(\s-o\s?[^\s]{0,200}?\bpass=)[^\s,'\"]{1,300}"),  # mount
     ("sonar -dsonar", r"(sonar\.login=)[^\s'\"]{4,300}"),
     ("curl", r"(\s(?:-b|--cookie)[ =]?['\"]?)(?=[\w.-]{1,100}=)[^'\"\s]{8,4096}"),
-    ("mysql mysqldump mysqladmin mysqlimport mysqlcheck mysqlpump mysqlshow mariadb mariadb-dump mariadb-admin", r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?])[^\s'\"]{3,300}"),  # `mysql -ppassword`: with a digit or a sign, since `-p` has other meanings
+    ("mysql mysqldump mysqlbinlog mysqladmin mysqlimport mysqlcheck mysqlpump mysqlshow mariadb mariadb-dump mariadb-admin", r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?]|[A-Za-z]{0,40}[a-z][A-Z]{1,3}[A-Za-z])[^\s'\"]{3,300}"),  # `mysql -ppassword`: with a digit or a sign, since `-p` has other meanings
     ("pwd", r"((?i:;\s?PWD=)\{)(?=[^{}]{0,200}\d)[^{}]{2,200}(?=\})"),  # ODBC
-    ("pass", r"(-pass(?:in|out)?[ =]['\"]?pass:)[^\s'\"]{1,300}"),  # openssl
+    ("pass", r"(-pass(?:in|out)?[ =]['\"]?pass:['\"]?)[^\s'\"]{1,300}"),  # openssl
     ("login", r"(\.login\(\s?['\"][^'\"\s]{1,100}['\"],\s?)(?=['\"][^'\"\s]{0,200}[\d!@#%^&*?])['\"][^'\"\s]{1,200}['\"]"),  # `smtp.login('ann', 'x')`
     ("convertto-securestring", r"((?i:ConvertTo-SecureString)(?: -\w{1,20}){0,3} )['\"][^'\"$]{1,300}['\"]"),
 )  # fmt: skip
@@ -110,7 +149,12 @@ def _arguments() -> Iterator[tuple[str, str]]:
 
 def _by_word() -> dict[bytes, list[tuple[str, Callable[[str], bool]]]]:
     rows: dict[bytes, list[tuple[str, Callable[[str], bool]]]] = {}
-    tables = ((_PATTERNS, _is_value), (_options(), _is_value), (_arguments(), _is_random))
+    tables = (
+        (_PATTERNS, _is_value),
+        (_options(), _is_value),
+        (_arguments(), _is_made_up),
+        (notations.rows(), _is_made_up),
+    )
     for table, is_such in tables:
         for words, pattern in table:
             for word in words.split():
@@ -122,8 +166,8 @@ def _is_value(word: str) -> bool:
     return bool(word) and not is_placeholder(word) and not is_plain(word)
 
 
-def _is_random(word: str) -> bool:
-    return _is_value(word) and is_mixed(word)
+def _is_made_up(word: str) -> bool:
+    return _is_value(word) and (is_mixed(word) or (len(word) >= _LETTERS and not is_wordy(word)))
 
 
 _ROWS = _by_word()
@@ -165,7 +209,7 @@ def _replace(pattern: str, text: str, mask: str, is_such: Callable[[str], bool])
         compiled = _compiled[pattern] = re.compile(pattern)
 
     def masked(m: re.Match[str]) -> str:
-        return f"{m[1]}{mask}" if is_such(m[0][len(m[1]) :].strip("'\"")) else m[0]
+        return f"{m[1]}{mask}" if is_such(m[0][len(m[1]) :].strip("'\"`")) else m[0]
 
     for _ in range(_MOST_OPTIONS):
         before, text = text, compiled.sub(masked, text)

@@ -82,7 +82,7 @@ _CREDENTIALS = (
     (("basic ",), r"(?i:\bbasic) {1,4}(?=[A-Za-z0-9+/]{0,60}[A-Z])(?=[A-Za-z0-9+/]{0,60}[a-z])(?=[A-Za-z+/]{0,2000}[\d=]|(?:[A-Za-z+/]{0,60}[a-z][A-Z]){2})(?:[A-Za-z0-9+/]{4}){2,}(?:(?=[A-Za-z0-9+/]{2}==)[A-Za-z0-9+/]{2}==|(?=[A-Za-z0-9+/]{3}=)[A-Za-z0-9+/]{3}=)?(?![A-Za-z0-9+/=_-])"),  # HTTP: Base64 after `Basic`
     (("identified ",), r"((?i:identified(?: with \w{1,40})? (?:by|as) )(?=['\"])|IDENTIFIED(?: WITH \w{1,40})? (?:BY|AS) )" + WORD),  # SQL
     (("login ",), r"(\blogin\s{1,8}(?!and\b|or\b)\S{1,100}\s{1,8}password\s{1,8})\S{1,300}"),  # .netrc
-    ((":5432:",), r"(\b[\w.-]{1,100}:5432:[\w-]{1,60}:[\w-]{1,60}:)[^\s:]{1,200}"),  # .pgpass
+    ((":5432:",), r"(\b[\w.-]{1,100}:5432:(?:[\w-]{1,60}|\*):[\w-]{1,60}:)[^\s:]{1,200}"),  # .pgpass
     (("aws4-hmac-sha256", "x-amz-", "x-goog-"), r"(?i:X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)=[\w%./+=-]+|(?<=Signature=)[0-9a-f]{64})"),  # signed URLs and requests of AWS and Google
     (("sig=", "signature="), r"(?<=[?&]sig=)[\w%+/=-]{16,}|(?<=[?&](?i:signature)=)[\w%+/=~-]{16,}|(?<=;sig=)[\w%+/=-]{16,}"),  # signed URLs of Azure and others
     (("code=", "magic=", "ticket=", "otp=", "invite="), r"([?&](?:code|magic|ticket|otp|invite)=)(?=[A-Za-z_/-]{0,100}\d)[\w/.%-]{16,}"),  # OAuth codes, keys of Azure Functions

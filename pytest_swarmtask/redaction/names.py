@@ -24,6 +24,7 @@ _PREFIXED = (
     "postgres", "redis", "mongo", "rabbit", "ldap", "proxy", "ssh", "key", "store", "keystore", "cert", "become",
     "sudo", "wifi", "test", "login", "auth", "http", "web", "rpc", "app", "api", "svc", "service", "db2", "ora",
     "tls", "ssl", "vault", "bind", "require", "truststore", "srcstore", "deststore", "srckey", "destkey",
+    "remote", "repl", "replication", "imap4", "pop", "net", "sys",
 )  # fmt: skip
 """What stands before `pass` or `pw` in one word: `dbpass`, unlike `minipass`, which is a package."""
 _TOKENS = (
@@ -40,6 +41,7 @@ _PAIRS = {
         "decryption",
         "crypto", "auth", "authentication", "account", "shared", "master", "consumer", "session", "hmac", "aes", "jwt",
         "unseal", "recovery", "subscription", "service", "deploy", "admin", "webhook", "storage", "root",
+        "validation", "preshared",
     ),
     "string": ("connection", "conn"),
     "str": ("connection", "conn"),

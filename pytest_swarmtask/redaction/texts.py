@@ -39,17 +39,26 @@ _NAMED = re.compile(
     )
     (?![\w.-])(?:[ ]\d(?=:))?
     (?:
-        [\]"'`\\]{0,8}[ \t\u00a0]{0,40}(?::[ ]?(?:str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=]))?
-            (?P<sign>=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
+        (?:[\]"'`\\]{0,8}|\[\]|&quot;)[ \t\u00a0]{0,40}
+            (?:
+                (?::[ ]?|[ ](?=string\b)|[ ]As[ ](?=String\b))  # a type, in the ways of many languages
+                (?:&(?:'static[ ])?str|[sS]tring|str|bytes|SecretStr)[ ]?(?:\|[ ]?None[ ]?)?(?==[^=])
+                | :[ ]?(?:Final|Optional|Annotated|ClassVar)(?:\[[^=\n"']{1,80}\])?[ ]?(?==[ ]?["'])
+            )?
+            (?P<sign>&gt;|\|\|=?(?=[ ]?["'])|\?\?=?(?=[ ]?["'])|<-(?=[ ]?["'])
+                |=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
             (?:
                 [ \t]{0,40}!!(?:str|binary)[ ]
                 | [ \t]{0,40}\r?\n\s{0,40}-[ ](?=[^\s:]{4,200}[ \t]{0,40}(?:\n|$))  # an item of a YAML list
                 | [ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}
-                | \s{0,40}(?=["'\\])
+                | \s{0,40}(?=["'\\]|string\(\d)
+                | <!\[CDATA\[
+                | [ \t]{0,40}(?P<list>\[)\s{0,40}(?=["'])
+                | [ ]?&quot;
                 | [ \t\u00a0]{0,40}
             )
-        | (?P<verb>[ ](?:(?:is|was)(?:[ ]now)?:?|provided:)[ ])  # the password is x
-        | (?P<flag>["']?,[ ]?(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
+        | (?P<verb>[ ](?:(?:is|was)(?:[ ]now)?:?|(?:(?:re)?set|changed|updated)[ ]to:?|provided:)[ ])
+        | (?P<flag>["']?,[ ]{0,4}(?=[bru]?["'])|[ \t]{1,4}(?=[^\s-]))  # --password x, '--password', 'x'
     )
     """,
     re.VERBOSE,
@@ -66,9 +75,26 @@ _ELEMENT = re.compile(r"<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s[^<>]{1,200}>
 _ATTRIBUTE = re.compile(
     r"""\b(?:key|name)=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}>(?:\s{0,40}<value>)?(?=[^<>]{1,4096}</)"""
 )
+_ELEMENTS = re.compile(
+    r"""<(?:name|key)>(?P<name>[\w.-]{2,100})</(?:name|key)>\s{0,40}<(?:value|string)>(?=[^<>]{1,4096}</)"""
+)
+"""As in Hadoop's settings and Apple's property lists."""
+_TAG = re.compile(
+    r"""<(?:input|meta)\s[^<>]{0,100}?\bname=["'](?P<name>[\w.-]{2,100})["'][^<>]{0,200}?\s(?:value|content)=(?=["'])"""
+)
+_PART = re.compile(r"""form-data; name=\\?"(?P<name>[\w.-]{2,100})\\?"(?:\r?\n|\\r\\n|\\n){2}""")
+"""A part of a form."""
+_OPTION = re.compile(
+    r"""
+    (?:\s/v[ ]|\s-(?i:name)[ ]|\s--name[ =])["']?(?:[\w./-]{0,100}/)?(?P<name>[\w.-]{2,60})["']?
+    (?:[ ]/t[ ]\w{1,20})?\s{1,4}(?:/d|-(?i:value)|--value)[ =]
+    """,
+    re.VERBOSE,
+)
+"""As in `reg add … /v NAME /d x`, in PowerShell and in the command lines of clouds."""
 _VALUE = re.compile(r"""<(?:[\w-]{1,40}:)?(?P<name>[\w.-]{2,100})\s(?:[^<>]{0,200}\s)?[vV]alue=(?=["'])""")
 _DEFAULT = re.compile(
-    r"""\bvariable\s{1,4}"(?P<name>[\w-]{2,100})"\s{0,4}\{[^{}]{0,400}\bdefault\s{0,40}=\s{0,4}(?=")"""
+    r"""\b(?:variable|output)\s{1,4}"(?P<name>[\w-]{2,100})"\s{0,4}\{[^{}]{0,400}\b(?:default|value)\s{0,40}=\s{0,4}(?=")"""
 )
 _COMPARED = re.compile(
     r"""
@@ -78,6 +104,38 @@ _COMPARED = re.compile(
     re.VERBOSE,
 )
 """As in ``assert 'x' == config.password``, and as pytest explains it: ``where 'x' = Config(...).password``."""
+_ASSERTED = re.compile(
+    r"""
+    (?:assert_?[eE]qual\w{0,10}|assertSame)[( ](?P<quote>["'])(?P<value>[^\s"']{6,200})(?P=quote),[ ]
+    (?:[^\s,()]{0,80}[.])?(?P<name>[A-Za-z_]\w{1,60})
+    """,
+    re.VERBOSE,
+)
+"""As in ``assertEquals("x", user.getPassword())``."""
+_EQUALS = re.compile(
+    r"""(?P<quote>["'])(?P<value>[^\s"']{6,200})(?P=quote)\.equals\((?:[^\s,()]{0,80}[.])?(?P<name>[A-Za-z_]\w{1,60})"""
+)
+_SAID = (
+    # what stands between a name and its value in quotes, in code
+    (
+        r"""(?:assert\w{0,20}|strcmp|compare\w{0,10})\(\s?(?:[^\s,()]{0,80}[.])?(?P<name>[A-Za-z_]\w{1,60})(?:\(\))?,\s?"""
+        r"""(?=["'])"""
+    ),
+    (
+        r"""\b(?P<name>[A-Za-z_]\w{1,60})(?:\(\))?\)?\.(?:equals|toBe|toEqual|toStrictEqual|isEqualTo|to[ ]eq)[( ]\s?"""
+        r"""(?=["'])"""
+    ),
+    (
+        r"""["'](?:--)?(?P<name>[A-Za-z_][\w-]{1,60})["'],\s{0,4}(?:[\w ]{1,40}=[\w.]{1,40},\s?){0,3}default\s?=\s?"""
+        r"""(?=["'])"""
+    ),
+    r"""\b(?:put|[sS]et\w{0,12}|add\w{0,12})\((?:[A-Za-z]\w{0,40}\.){1,3}(?P<name>[A-Z][A-Z_]{1,60}),\s?(?=["'])""",
+    r"""\bparametrize\(\s{0,20}["'](?P<name>\w{2,60})["'],\s{0,20}[\[(]\s{0,20}(?=["'])""",
+    r"""\b(?P<name>\w{2,60})(?:["']|\(\))(?:\s?->\s?\w{1,20})?\s?[:{]\s{0,40}return\s(?=["'])""",
+    r"""\blet!?\(:(?P<name>\w{2,60})\)\s?\{\s?(?=["'])""",
+    r"""\b(?P<name>\w{2,60})\s?=\s?[\w.\[\]]{1,60}(?:\(["'][\w.-]{1,60}["']\))?\s(?:or|\|\||\?\?|\?:)\s(?=["'])""",
+)
+_NAMED_IN_CODE = tuple(re.compile(pattern) for pattern in _SAID)
 _LOGIN = re.compile(
     r"""
     (?:(?:(?i:basic|digest|proxy)_?[Aa]uth\w{0,10}|NetworkCredential(?:\]::new)?|PSCredential)\(|\b(?i:auth)["']?\s?[=:]\s?\()\s?
@@ -86,6 +144,13 @@ _LOGIN = re.compile(
     re.VERBOSE,
 )
 """A user and the password: ``auth=('ann', 'x')``."""
+_INSERTED = re.compile(
+    r"""(?i:\binsert\s{1,4}into)\s{1,4}[^\s(]{1,100}\s{0,4}\((?P<names>[^()]{1,1000})\)\s{1,4}(?i:values)\s{0,4}\("""
+)
+_ITEM = re.compile(
+    r"""\s{0,40}(?:[NE]?'(?P<value>(?:[^'\n]|''){0,400})'|"(?P<quoted>[^"\n]{0,400})"|[^,()'"\s]{0,200})\s{0,40}(?:,|\)|$)"""
+)
+"""SQL's columns and values."""
 # A Secret of Kubernetes: everything in its data is secret, whatever it is called. The data is a block of YAML, or an
 # object of JSON, Python or YAML in braces.
 _IS_SECRET = re.compile(r"""\bkind["'\\]{0,4}\s{0,4}:\s{0,4}["'\\]{0,4}Secret\b""")
@@ -101,7 +166,10 @@ _ENTRY = re.compile(
     """,
     re.VERBOSE,
 )
-_WRAPPED = re.compile(r"\w{0,20}(?:Str|String|Secret|Bytes|Password|Token)\((?=['\"])")
+_WRAPPED = re.compile(
+    r"(?:\w{0,20}(?:Str|String|Secret|Bytes|Password|Token|Some)|\w{0,12}(?:String|Secret)::(?:from|new)|Buffer\.from)"
+    r"\((?=['\"])|string\(\d{1,5}\) (?=\")"
+)
 """What a value is wrapped in as programs show it: ``SecretStr('x')``."""
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}[(\[]")
 """A call, as in `authorization = headers.get("x")`."""
@@ -112,6 +180,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
 _LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
+_AND = re.compile(r"&(?!\w{1,8};)")
 _LONGEST_QUOTED = 8192
 """A quote that is not closed within this many characters is taken to be one that never is."""
 _PREFIXES = ("b", "B", "r", "R", "u", "U", "f", "F", "N", "&", "@")
@@ -119,7 +188,10 @@ _PREFIXES = ("b", "B", "r", "R", "u", "U", "f", "F", "N", "&", "@")
 
 _SETS = re.compile(r"(?:^|\n|\\n)[ \t]*(?:[-+][ \t])?(?:(?:export|set|setx|ENV|ARG|declare -x|env)[ \t]+)?$")
 """What stands before the name of a setting: the beginning of a line (in a diff, too), or a shell's or Docker's word."""
-_COMMANDS = re.compile(r"(?:^|\s)(?:ENV|ARG|setx|setenv|SecretString|config(?:ure)? set)[ \t]+$")
+_COMMANDS = re.compile(
+    r"(?:^|\s)(?:ENV|ARG|setx|setenv|SetEnv|fastcgi_param|uwsgi_param|passenger_env_var|set[ ]-\w{1,3}|SecretString"
+    r"|config(?:ure)? set)[ \t]+$"
+)
 """What stands before a name whose value follows without a sign: `setx TOKEN x`."""
 _NEARBY = 40
 """How far around a name the words above are looked for, and the end of `<set by vault>`: a few words."""
@@ -130,6 +202,8 @@ _WORD_LENGTH, _SENTENCE_LENGTH = 8, 20
 of 20, `response.json()` in `token = response.json()["a"]` would be hidden."""
 _SHORT_WORD = 6
 """A random word that only follows a password's name may be shorter than one that follows a token's."""
+_CHOSEN = re.compile(r"[A-Z][a-z]{3,16}[-_.#@+]?\d{2,4}[!#?$*x]?")
+"""A word and a number, as people choose passwords: `Summer-24!`."""
 _REST_OF_ITEM = 200
 """How far the end of a line is looked for after a value."""
 
@@ -186,6 +260,7 @@ def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[_Span]:
     found = [
         *_compared(text, meaning),
         *_logins(text),
+        *_inserted(text, meaning),
         *_kept(text),
         *_named_apart(text, meaning),
         *_named(text, meaning),
@@ -194,16 +269,43 @@ def _spans(text: str, meaning: Callable[[str], int]) -> Iterator[_Span]:
 
 
 def _compared(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
-    for m in _COMPARED.finditer(text):
-        value = m["value"]
-        if is_written_secret(value, meaning(m["name"]), quoted=True, bound=True) and is_mixed(value):
-            yield m.start(), m.span("value")
+    for pattern in (_COMPARED, _ASSERTED, _EQUALS):
+        for m in pattern.finditer(text):
+            value = m["value"]
+            if is_written_secret(value, meaning(m["name"]), quoted=True, bound=True) and is_mixed(value):
+                yield m.start(), m.span("value")
+    for pattern in _NAMED_IN_CODE:
+        for m in pattern.finditer(text):
+            start, end, _ = _extent(text, m.end(), _BARE)
+            value = text[start:end]
+            level = meaning(m["name"])
+            if value and is_written_secret(value, level, quoted=True, bound=True) and _is_chosen_or_made(value, level):
+                yield m.end(), (start, end)
+
+
+def _is_chosen_or_made(value: str, level: int) -> bool:
+    """Whether a value is of letters and something else, and no name if its own name is that of a machine's secret."""
+    return level >= YES and is_mixed(value) and (level == PASSWORD or not is_wordy(value))
 
 
 def _logins(text: str) -> Iterator[tuple[int, _Span]]:
     for m in _LOGIN.finditer(text):
         if not is_placeholder(m["value"]):
             yield m.start(), m.span("value")
+
+
+def _inserted(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
+    """Give the values that SQL inserts into the columns with the names of secrets."""
+    for m in _INSERTED.finditer(text):
+        at = m.end()
+        for name in m["names"].split(","):
+            item = _ITEM.match(text, at)
+            if item is None:
+                break
+            at = item.end()
+            group = "value" if item["value"] else "quoted"
+            if item[group] and is_written_secret(item[group], meaning(name.strip("\"'`[] ")), quoted=True, bound=True):
+                yield m.start(), item.span(group)
 
 
 def _kept(text: str) -> Iterator[tuple[int, _Span]]:
@@ -219,7 +321,7 @@ def _kept(text: str) -> Iterator[tuple[int, _Span]]:
 
 def _named_apart(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _Span]]:
     """Give the values whose name is itself a value, or an attribute: `name: DB_PASSWORD, value: …`."""
-    for pattern in (_PAIR, _ELEMENT, _ATTRIBUTE, _VALUE, _DEFAULT):
+    for pattern in (_PAIR, _ELEMENT, _ELEMENTS, _ATTRIBUTE, _PART, _OPTION, _TAG, _VALUE, _DEFAULT):
         for m in pattern.finditer(text):
             start, end, quoted = _extent(text, m.end(), _BARE)
             value = text[start:end]
@@ -324,6 +426,8 @@ class _Candidate:
         self.is_setting = self.sign == "=" and self.stands_after(_SETS)
         self.is_spaced = text[match.end() - 1] == " "
         self.start, self.end, self.is_quoted = _extent(text, match.end(), _WORD if self.is_setting else _BARE)
+        if self.sign == ":" and self.is_spaced and not self.is_quoted and _AND.match(text, self.end):
+            self.end = _extent(text, self.start, _WORD)[1]  # in YAML, not in a query or in HTML
         self.value = text[self.start : self.end]
 
     def stands_after(self, pattern: re.Pattern[str]) -> bool:
@@ -425,6 +529,10 @@ def _is_host(found: _Candidate) -> bool:
     return found.sign == ">" and found.value[0] == "@"  # `https://<token>@example.com`
 
 
+def _is_number_of_bytes(found: _Candidate) -> bool:
+    return found.value.isdigit() and found.name.lower().endswith("bytes")  # `LONGEST_SECRET_BYTES = 1048576`
+
+
 def _is_code(found: _Candidate) -> bool:
     return is_code(found.text, found.value, found.end, found.sign, spaced=found.is_spaced)
 
@@ -435,6 +543,7 @@ _BARE_NO_VALUES = (
     _is_described,
     _is_shell_error,
     _is_host,
+    _is_number_of_bytes,
     _is_code,
 )
 """Text without quotes after the name of a secret that is not its value."""
@@ -444,6 +553,8 @@ _BARE_NO_VALUES = (
 
 
 def _is_secret(found: _Candidate) -> bool:
+    if found.match["list"] and not _is_chosen_or_made(found.value, found.level):
+        return False  # `secrets: ["db_password"]` lists names
     if found.is_quoted and found.sign in _ASSIGNMENTS and found.level == PASSWORD:
         return not (is_placeholder(found.value) or is_plain(found.value))  # a whole sentence can be a passphrase
     return (
@@ -472,7 +583,9 @@ def _is_striking(found: _Candidate) -> bool:
     if not is_made(word, _SHORT_WORD if found.level == PASSWORD else _WORD_LENGTH):
         return False
     # A person may choose a word and a number, `summer24`, in small letters.
-    return not is_wordy(word) or (found.level == PASSWORD and word.islower())
+    return not is_wordy(word) or (
+        found.level == PASSWORD and (word.islower() or _CHOSEN.fullmatch(found.value) is not None)
+    )
 
 
 def _is_bound(found: _Candidate) -> bool:
@@ -511,8 +624,13 @@ def _shortest_word(found: _Candidate) -> int:
     """Return from how many letters on a plain word is taken for a token."""
     is_tight = bool(found.sign) and not found.is_spaced  # `token=x`
     is_field = found.sign == ":" and len(found.name.replace("-", "_").strip("_").split("_")) > 1  # `api_key: x`
-    is_random = _is_option(found) and not is_wordy(found.value)  # `--token OMTNwncxvj`, but not `--token required`
+    # `--token OMTNwncxvj`, `Secret: oHUDyFwrkE`, but not `--token required` and `Token: Unterminated`
+    is_random = (_is_option(found) or _is_of_mixed_case(found.value)) and not is_wordy(found.value)
     return _WORD_LENGTH if is_tight or is_field or is_random else _SENTENCE_LENGTH
+
+
+def _is_of_mixed_case(word: str) -> bool:
+    return not (word[1:].islower() or word.isupper())
 
 
 # -- headers -------------------------------------------------------------------------------------------------------

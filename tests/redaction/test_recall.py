@@ -11,7 +11,7 @@ import pytest
 from pytest_swarmtask.redaction import commands as command_tables
 from pytest_swarmtask.redaction import formats, prefixes
 from pytest_swarmtask.redaction.redactor import Redactor
-from tests.redaction.corpora import commands, identifiers, published
+from tests.redaction.corpora import commands, identifiers, notations, published
 from tests.redaction.corpora.parts import Maker, Secret
 
 SEEDS = (1, 2)
@@ -81,6 +81,14 @@ def test_what_commands_and_documents_name_is_found(redactor: Redactor, seed: int
     secrets = commands.secrets(seed)
     assert len(secrets) > 500
     assert len(missed(redactor, secrets)) <= len(secrets) * 2 / 100, missed(redactor, secrets)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_other_notations_name_is_found(redactor: Redactor, seed: int) -> None:
+    """At least 95 of 100 are found in settings, source code, logs and messages that nobody wrote for the rules."""
+    secrets = notations.secrets(seed)
+    assert len(secrets) > 2000
+    assert len(missed(redactor, secrets)) <= len(secrets) * 5 / 100, missed(redactor, secrets)
 
 
 def test_identifiers_and_digests_are_left_alone(redactor: Redactor) -> None:
@@ -173,6 +181,15 @@ def test_a_secret_of_kubernetes_as_metadata(redactor: Redactor) -> None:
         "exports.RFC3161TimestampVerificationError = void 0;",
         "htpasswd -b takes a file and a user",
         "client.login('user', 'pass')",
+        "MAX_SECRET_2_BYTES = 1048576",
+        'secrets: ["db_password", "api_token"]',
+        "docker exec -u root app mkdir -p build-2",
+        "python -u script.py -p test_2",
+        'ApiKeyId: PassThroughProp | None = apikey("ApiKeyId")',
+        'assert_equal "expected", user.password_hint',
+        "INSERT INTO users (name, password_reset_at) VALUES ('ann', '2026-01-02')",
+        'let(:password) { "secret" }',
+        "auth.connect('localhost', 'user', 'pass')",
     ],
 )
 def test_what_only_looks_like_a_command_stays(redactor: Redactor, text: str) -> None:

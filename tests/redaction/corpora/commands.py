@@ -549,7 +549,7 @@ def secrets(seed: int) -> list[Secret]:
     make = Maker(seed)
     found = []
     for place in (*PLACES, *MORE):
-        found += [_placed(place, password) for password in (_chosen(make), make.text(20))]
+        found += [_placed(place, password) for password in (chosen(make), make.text(20))]
     found += [_placed(link, token) for link in (*LINKS, *MORE_LINKS) for token in (make.hex(40), make.text(43))]
     found += [_placed(text, make.text(18)) for text in DOCUMENTS for _ in range(2)]
     return found
@@ -560,6 +560,7 @@ def _placed(place: str, secret: str) -> Secret:
     return Secret(place.format(secret, b64=encoded), encoded if "{b64}" in place else secret)
 
 
-def _chosen(make: Maker) -> str:
+def chosen(make: Maker) -> str:
+    """Return a password that a person makes up: a word and a number."""
     word = make.pick(["Summer", "tiger", "Rocket", "monkey", "Paris", "dragon", "Winter", "coffee"])
     return f"{word}{make.pick(['', '-', '_', '.'])}{make.text(3, '0123456789')}{make.pick(['', '!', 'x', '#'])}"
