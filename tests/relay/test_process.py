@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -87,7 +88,14 @@ def test_forty_at_once(lab: Lab, receiver: Receiver) -> None:
     ]
     assert [emitter.communicate(timeout=120)[1] for emitter in emitters] == [b""] * 40
     assert {emitter.returncode for emitter in emitters} == {0}
-    receiver.wait(40)
+
+    def state() -> str:
+        """Return all that could explain a missing event."""
+        missing = sorted(set(lab.ids()) - set(receiver.ids))
+        folder = sorted(path.name for path in Path(lab.project.relay_folder).iterdir())
+        return f"40 events: {receiver}\n{missing=}\n{folder}\nrelays: {lab.relays()}\n{lab.status()}\n{lab.log()}"
+
+    wait_until(lambda: len(receiver.accepted) >= 40, state)
     lab.wait_for_end()
     assert sorted(receiver.ids) == sorted(lab.ids())
     assert sorted(event["task_id"] for event in receiver.accepted) == sorted(f"{n}" for n in range(40))
