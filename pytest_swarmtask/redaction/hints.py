@@ -37,6 +37,12 @@ _RARE = (
 """Parts of rarer names, looked for only in the keys of metadata. Keys come again and again, and what is found out about
 one is kept; in every text the search for all of these would cost too much."""
 
+_CALLS = (
+    "connect", "jwt.", "hmac", "bind", "crypt(", "ftp(", "pdo(", "mysqli(", "fernet(", "create_user(", "begin(",
+    "sequelize(", "newdialer(",
+)  # fmt: skip
+"""Functions of `notations` that take a secret without naming it."""
+
 
 def may_hold_token(text: str) -> bool:
     """Whether a text may hold what `formats.without_tokens` and `prefixes` hide."""
@@ -112,3 +118,17 @@ def may_be_secret_name(name: str) -> bool:
     """Whether a name may be that of a secret."""
     lowered = name.lower()
     return may_name_secret(lowered) or any(word in lowered for word in _RARE)
+
+
+def may_take_secret(lowered: str) -> bool:
+    """Whether a text in lower case may hold what `notations` hides, though it does not name it."""
+    if " " not in lowered and "(" not in lowered and "=" not in lowered:
+        return False  # a node id or another name
+    return (  # not a loop over a table: this is asked of every text
+        "psk" in lowered
+        or ("(" in lowered and any(call in lowered for call in _CALLS))
+        or ("user " in lowered and ("net user " in lowered or " using " in lowered or " >" in lowered))
+        or ("com" in lowered and ("community " in lowered or "com2sec " in lowered))
+        or "unseal " in lowered
+        or ("-" in lowered and "http-b" in lowered)  # `http-basic`
+    )

@@ -24,6 +24,7 @@ from pytest_swarmtask.redaction.hints import (
     may_hold_named_credentials,
     may_hold_token,
     may_name_secret,
+    may_take_secret,
 )
 
 TYPE_CHECKING = False
@@ -57,12 +58,6 @@ _MIN_LINE = 20
 """One line of a secret of several is hidden alone from this length on: shorter ones, such as `}`, are in any text."""
 _MIN_PART = 12
 """A part of a webhook's path may be a secret from this length on: shorter ones are words, versions and ids."""
-
-_CALLS = (
-    "connect", "jwt.", "hmac", "bind", "crypt(", "ftp(", "pdo(", "mysqli(", "fernet(", "create_user(", "begin(",
-    "sequelize(", "newdialer(",
-)  # fmt: skip
-"""Functions of `notations` that take a secret without naming it."""
 
 _NO_SECRETS = ("PWD", "OLDPWD")
 """Variables that the shell keeps folders in. `PWD` also means password: without this all paths would be hidden."""
@@ -218,9 +213,7 @@ class Redactor:
         if may_hold_token(text):
             text = _rules.prefixes.without_prefixed(_rules.formats.without_tokens(text, MASK), MASK)
         lowered = text.lower()
-        is_named = may_name_secret(lowered) or (
-            (" " in lowered or "(" in lowered or "=" in lowered) and _may_take_secret(lowered)
-        )
+        is_named = may_name_secret(lowered) or may_take_secret(lowered)
         if may_hold_named_credentials(lowered) if is_named else may_hold_credentials(lowered):
             text = _rules.formats.without_credentials(text, lowered, MASK)
         if is_named or may_hold_command(lowered):
@@ -349,18 +342,6 @@ def masked_paths(values: Any, path: str = "") -> Iterator[str]:
     elif isinstance(values, list):
         for i, value in enumerate(values):
             yield from masked_paths(value, f"{path}[{i}]")
-
-
-def _may_take_secret(lowered: str) -> bool:
-    """Whether a text in lower case may hold what `notations` hides, though it does not name it."""
-    return (  # not a loop over a table: this is asked of every text
-        "psk" in lowered
-        or ("(" in lowered and any(call in lowered for call in _CALLS))
-        or ("user " in lowered and ("net user " in lowered or " using " in lowered or " >" in lowered))
-        or ("com" in lowered and ("community " in lowered or "com2sec " in lowered))
-        or "unseal " in lowered
-        or ("-" in lowered and "http-b" in lowered)  # `http-basic`
-    )
 
 
 def _meaning(key: str) -> int:
