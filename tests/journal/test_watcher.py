@@ -56,10 +56,38 @@ def test_two_segments_in_one_tick(project: Project, recorder: Recorder, tick: fl
     assert len(watcher.new_segments()) == 1
 
 
+def add_unnoticed(project: Project, recorder: Recorder) -> None:
+    """Add a segment that the folder's modification time does not show."""
+    stat = os.stat(project.journal)
+    recorder.close()
+    recorder.trigger("TASK_STARTED", "unnoticed", None, {})
+    os.utime(project.journal, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize("how", ["after a while", "after a look at the end"])
+def test_a_clock_that_stands_still(
+    project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A segment that the folder's time never shows is found nevertheless: the clock of files stood still too long."""
+    monkeypatch.setattr(watchers, "_RELIST", 3600.0)
+    watcher = SegmentWatcher(project, Timing(tick=0.0))
+    recorder.trigger("TASK_STARTED", "first", None, {})
+    assert len(watcher.new_segments()) == 1
+    assert watcher.new_segments() == []  # the last listing that the folder's time asks for
+    add_unnoticed(project, recorder)
+    assert watcher.new_segments() == []
+    if how == "after a while":
+        watcher._relist_at = 0.0
+    else:
+        assert len(watcher.unseen()) == 1
+    assert len(watcher.new_segments()) == 1
+
+
 def test_an_unchanged_folder_is_not_listed(
     project: Project, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After one clock tick, checking an unchanged journal costs a single stat."""
+    monkeypatch.setattr(watchers, "_RELIST", 3600.0)
     watcher = SegmentWatcher(project, Timing(tick=0.0))
     recorder.trigger("TASK_STARTED", "a", None, {})
     watcher.new_segments()

@@ -17,6 +17,7 @@ import pytest
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.timing import DEFAULTS, Timing
 from pytest_swarmtask.journal import locks
+from pytest_swarmtask.journal import watcher as watchers
 from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.routing import Routing
@@ -611,6 +612,30 @@ def test_an_event_after_the_last_look_is_delivered(
     def has_unread_events() -> bool:
         for task_id in late:
             recorder.trigger("TASK_STARTED", task_id, None, {})
+        return look_once_more()
+
+    monkeypatch.setattr(relay, "has_unread_events", has_unread_events)
+    assert relay.run(WAIT)
+    assert [event["task_id"] for event in receiver.accepted] == ["first", "late"]
+    recorder.close()
+
+
+def test_a_segment_that_the_folder_does_not_show_is_delivered(
+    lab: Lab, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay at its end finds a segment also if the clock of files stood still, and delivers it at once."""
+    monkeypatch.setattr(watchers, "_RELIST", 3600.0)
+    recorder, relay = hair(lab, receiver, Timing(tick=0.0))
+    recorder.trigger("TASK_STARTED", "first", None, {})
+    look_once_more = relay.has_unread_events
+    late = iter(["late"])
+
+    def has_unread_events() -> bool:
+        for task_id in late:
+            stat = lab.journal.stat()
+            recorder.close()
+            recorder.trigger("TASK_STARTED", task_id, None, {})
+            os.utime(lab.journal, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         return look_once_more()
 
     monkeypatch.setattr(relay, "has_unread_events", has_unread_events)
