@@ -24,6 +24,8 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 import standardwebhooks
 
+from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.timing import VARIABLE
 from pytest_swarmtask.journal import locks
@@ -62,6 +64,15 @@ def read_events(root: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the events in a project's journal: oldest segment first, in the order written."""
     segments = sorted(Path(root, ".taskmaster", "events").glob("*.jsonl"))
     return [json.loads(line) for segment in segments for line in segment.read_bytes().splitlines()]
+
+
+def is_event(line: bytes) -> bool:
+    """Whether a line of a journal is an event."""
+    try:
+        Event.decode(line)
+    except JournalError:
+        return False
+    return True
 
 
 def once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], _T]) -> _T:

@@ -14,5 +14,6 @@ def _of_project() -> str:
         return ""
 
 
-AT_START = [entry for entry in sys.path if os.path.isabs(entry) and entry != _of_project()]
+_OF_PROJECT = _of_project()
+AT_START = [entry for entry in sys.path if os.path.isabs(entry) and entry != _OF_PROJECT]
 """The entries of `sys.path` when the process started."""

@@ -143,8 +143,7 @@ def _options() -> Iterator[tuple[str, str]]:
 
 def _arguments() -> Iterator[tuple[str, str]]:
     for words in ARGUMENTS:
-        written = r" {1,4}".join(re.escape(word).replace(r"\*", r"\S{1,100}") for word in words.split())
-        yield words.split()[0], rf"((?<![\w.-])(?i:{written}):?\s{{1,4}})(?![-/]){WORD}"
+        yield words.split()[0], rf"((?<![\w.-])(?i:{notations.in_turn(words)}):?\s{{1,4}})(?![-/]){WORD}"
 
 
 def _by_word() -> dict[bytes, list[tuple[str, Callable[[str], bool]]]]:

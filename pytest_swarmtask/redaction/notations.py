@@ -124,12 +124,13 @@ def rows() -> Iterator[tuple[str, str]]:
                 arguments = rf"{_ARGUMENT},\s{{0,8}}(?!\d){_ARGUMENT},\s{{0,8}}"
             yield name, rf"((?<![A-Za-z0-9])(?i:{name})\(\s{{0,8}}{arguments}{_TEXT}){_QUOTED}"
     for words in DIRECTIVES:
-        written = r" {1,4}".join(_word(word) for word in words.split())
-        yield re.split(r"[^\w-]", words)[0], rf"((?<![\w.-])(?i:{written})\s{{1,4}})(?![-/]){WORD}"
+        yield re.split(r"[^\w-]", words)[0], rf"((?<![\w.-])(?i:{in_turn(words)})\s{{1,4}})(?![-/]){WORD}"
+
+
+def in_turn(words: str) -> str:
+    """Return the pattern of words in turn: `*` stands for any text, and a word with a class of characters is a pattern."""
+    return r" {1,4}".join(map(_word, words.split()))
 
 
 def _word(word: str) -> str:
-    """Return the pattern of a word of a directive."""
-    if "\\d" in word:
-        return word
-    return r"\S{1,100}" if word == "*" else re.escape(word)
+    return word if "\\d" in word else re.escape(word).replace(r"\*", r"\S{1,100}")

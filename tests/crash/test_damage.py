@@ -21,7 +21,7 @@ from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.delivery.store import Store
 from pytest_swarmtask.relay.survey import survey
 from tests.crash.mortals import endings, session
-from tests.lab import Lab, Receiver, closed_port, wait_until
+from tests.lab import Lab, Receiver, closed_port, is_event, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -60,14 +60,6 @@ def events_of(path: Path) -> list[Event]:
         with suppress(JournalError):
             found.append(Event.decode(line))
     return found
-
-
-def is_event(line: bytes) -> bool:
-    try:
-        Event.decode(line)
-    except JournalError:
-        return False
-    return True
 
 
 def flushed(lab: Lab) -> None:

@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.core.errors import JournalError
-from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.journal.segments import read
-from tests.lab import UNRELATED, Lab, Receiver, clean_environ
+from tests.lab import UNRELATED, Lab, Receiver, clean_environ, is_event
 from tests.suite import Suite
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and mounts are those of POSIX")
@@ -48,14 +46,6 @@ class Done:
         self.warnings = re.findall(r"swarmtask: warning: (.*)", done.stdout)
         segments = journal.glob("*.jsonl")
         self.lines = [line for path in segments for line, _ in read(str(path)) if is_event(line)]
-
-
-def is_event(line: bytes) -> bool:
-    try:
-        Event.decode(line)
-    except JournalError:
-        return False
-    return True
 
 
 def run_suite(project: Suite, *before: str, **environ: str) -> Done:
