@@ -80,6 +80,13 @@ HOSTILE = {
     "inputs": "echo a:aaaaaa | sudo <<< <(echo a ",
     "Secrets of Kubernetes": "kind: Secret\ndata:\n  a: bcdef\n",
     "Secrets as JSON": '"kind": "Secret", "data": {"a": "b',
+    "commented": "'aaaaaa' # password ",
+    "echoed": "echo aaaaaa > a ",
+    "printed": "secret a | base64 -d\n",
+    "alone on a line": "password a:\n",
+    "users": " -u a:bbbbbb",
+    "validated": "password\n input_value=",
+    "asked": "password [a]: ",
     "links": "://a/reset/a-b_1/verify/",
 }
 

@@ -1,7 +1,8 @@
 """Secrets in command lines: `ldapsearch -w x`, `sqlplus scott/x@orcl`, `echo x | docker login --password-stdin`.
 
-Options whose name says that they take a secret, such as `--password`, need no row here: `texts` finds them. A row is for a
-program where one has to know it. To add one, add a row to `OPTIONS` or `ARGUMENTS`.
+Options whose name says that they take a secret, such as `--password`, need no row here: `texts` finds them. A row is for
+a program where one has to know it. To add one, add a row to `OPTIONS` or `ARGUMENTS`, and the program to the words in
+`hints`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 
 from pytest_swarmtask.redaction import notations
 from pytest_swarmtask.redaction.formats import WORD
+from pytest_swarmtask.redaction.hints import names_in
 from pytest_swarmtask.redaction.values import is_mixed, is_placeholder, is_plain, is_wordy
 
 TYPE_CHECKING = False
@@ -57,6 +59,12 @@ OPTIONS = (
     ("openssl", "-k -K -hmac"),
     ("doctl", "-t"),
     ("winrs", "-p:*"),
+    ("gbak gfix gsec isql-fb nbackup fbsvcmgr", "-pas -password -pw"),
+    ("slappasswd", "-s*"),
+    ("ipa-client-install ipa-replica-install", "-w*"),
+    ("ipa-server-install", "-p* -a*"),
+    ("netdom", "/pd:* /po:* /passwordd:* /passwordo:* /passwordm:*"),
+    ("cypress", "--key -k"),
 )
 """What a program takes a secret with."""
 
@@ -67,7 +75,8 @@ ARGUMENTS = (
     "poetry config pypi-token.*", "user-secrets set *", "config set --secret *", "encrypt_string", "operator unseal", "redis-cli auth", "mc alias set * * *", "requirepass",
     "masterauth", "auth_pass", "bw unlock", "bw login *", "rclone obscure", "mosquitto_passwd -b * *", "consul kv put *password",
     "composer config http-basic.* *", "config --global http-basic.* *", "config --global github-oauth.*", "mc config host add * * *", "set-initial-password", "qpdf --encrypt",
-    "connect to * user * using", "smbclient //*",
+    "connect to * user * using", "smbclient //*", "doveadm auth test *", "rasdial * *", "ngrok authtoken",
+    "ngrok config add-authtoken", "nickserv identify",
 )  # fmt: skip
 """Commands that take a secret without an option. It has to look like one, since texts speak of commands, too."""
 
@@ -77,24 +86,30 @@ _MOST_OPTIONS = 3
 """So many secrets one command takes at most: `snmpget -A x -X y`. Each search finds the first that is left."""
 _LETTERS = 10
 """From this length on letters that make no words are a secret."""
-_READERS = r"kinit|sudo -S|(?:docker|kubectl|podman|gcloud|gh|oc|wrangler|fly|flyctl) [^\n|]{0,40}\bsecrets? |pass insert|keepassxc-cli|bw |passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|gpg2? [^\n|]{0,200}--passphrase-fd|openssl [^\n|]{0,200}-pass stdin|[^\n|]{0,200}--(?:(?:password|token|secret)-stdin|with-token)"
+_READERS = r"kinit|sudo -S|(?:docker|kubectl|podman|gcloud|gh|oc|wrangler|fly|flyctl) [^\n|]{0,40}\bsecrets? |pass insert|keepassxc-cli|bw |passwd|chpasswd|vncpasswd|smbpasswd|cryptsetup|vault login|gpg2? [^\n|]{0,200}--passphrase-fd|openssl [^\n|]{0,200}-pass stdin|[^\n|]{0,200}--(?:(?:password|token|secret)-stdin|with-token|passwd-on-stdin|password-file[ =]-)"
 """Commands that read a secret from their input."""
 
 _PATTERNS = (
     # (words, in lower case; pattern): what follows the group is a secret. A text without one of the words has none.
-    ("sqlplus sqlplus64 expdp impdp sqlldr sqlcl", r"((?i:\b(?:sqlplus|expdp|impdp|sqlldr|sqlcl)\w{0,4}(?:\s{1,4}-\w{1,10}){0,4}\s{1,4}['\"]?(?:userid=)?)[\w$#.]{1,60}/)(?!/)\"?[^\s@'\"/]{2,100}\"?"),
+    ("sqlplus sqlplus64 expdp impdp sqlldr sqlcl", r"((?i:\b(?:sqlplus|expdp|impdp|sqlldr|sqlcl)\w{0,4}(?:\s{1,4}-\w{1,10}){0,4}\s{1,4}\\?['\"]?(?:userid=)?)[\w$#.]{1,60}/)(?!/)\"?[^\s@'\"/]{2,100}\"?"),
     ("rman conn connect exp imp", r"((?i:\b(?:target|catalog|auxiliary|conn|connect|exp|imp)[ =(]['\"]?)[\w$#.]{1,60}/)\"?[^\s@'\"/]{2,100}(?=@)"),
+    ("conn connect", r"(\bSQL> (?i:conn|connect) [\w$#.]{1,60}/)[^\s@'\"/;]{2,100}"),
     ("cx_oracle oracledb", r"(\.connect\(['\"][\w$#.]{1,60}['\"], ?)['\"][^'\"\s]{2,100}['\"]"),
     ("oracle", r"(jdbc:oracle:\w{1,8}:[\w$#.]{1,60}/)[^\s@'\"/]{1,100}(?=@)"),
     ("net net1", r"((?i:\bnet1?(?:\.exe)? use)\b[^\n]{0,200}?(?:\\\\\S{1,200}|(?i:/user:)\S{1,100})\s{1,4})(?![/\\*])" + WORD),
     ("mysqlsh", r"(\bmysqlsh [^\n]{0,100}?\b[\w.-]{1,60}:)(?!/)[^\s@'\"]{1,100}(?=@)"),
-    ("curl wget http https skopeo java xh ab etcdctl solr", r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|-A|-auth|--auth|-credentials|--(?:src-|dest-)?creds)(?:[ =]|['\"], )?['\"]?)(?:[\w.@+-]{0,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}|[\w.-]{16,200}:(?=['\"\s]|$))"),  # not digits or a path, as of `docker run -u`
-    ("lftp smbclient", r"(['\"\s](?:-[uU]|open -u)[ =]?['\"]?[\w.@/\\+-]{1,100}[,%]['\"]?)[^\s'\"]{1,300}"),
+    ("curl wget skopeo xh ab etcdctl solr -a --auth -auth", r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|-A|-auth|--auth|-credentials|--(?:src-|dest-)?creds)(?:[ =]|['\"], ?)?['\"]?)(?:[\w.@+\\-]{0,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}|[\w.-]{16,200}:(?=['\"\s]|$))"),  # not digits or a path, as of `docker run -u`
+    ("lftp smbclient net rpcclient smbget winexe", r"(['\"\s](?:-[uU]|open -u)[ =]?['\"]?[\w.@/\\+-]{1,100}[,%]['\"]?)[^\s'\"]{1,300}"),
     ("password", r"((?i:\bset password for )\S{1,100} ?= ?(?i:PASSWORD\()?)" + WORD),
-    ("echo printf", r"(\b(?:echo|printf)(?: -[ne]{1,2}| ['\"]?%s['\"]?)? ['\"]?(?:[\w.-]{1,60}:)?)[^\s'\"|$`]{6,300}(?=['\"]? ?\| ?(?:" + _READERS + r"))"),
+    ("echo printf", r"(\b(?:echo|printf)(?: -[ne]{1,2}| ['\"]?%s['\"]?)? ['\"]?(?:[\w.-]{1,60}:)?)[^\s'\"|$`]{6,300}(?=(?:(?:\s|\\n)[^\s'\"|$`]{6,300})?['\"]? ?\| ?(?:sudo (?:-\w{1,10} )?)?(?:" + _READERS + r"))"),
     ("kinit sudo passwd smbpasswd vncpasswd gpg gpg2 openssl cryptsetup", r"(\b(?:kinit|sudo|\w{0,5}passwd|gpg2?|openssl|cryptsetup)\b[^\n|;]{0,200}<<(?:< ?|-?['\"]?\w{1,20}['\"]?\n))" + WORD),
+    ("echo printf", r"(\b(?:echo|printf)(?: -[ne]{1,2})? ['\"]?(?:[\w.@-]{1,60}(?::|\\n|\n))?)[^\s'\"|$`\\]{6,300}(?=(?:\\n|\n)?['\"]? ?>>? ?['\"]?\S{0,80}(?:pass|secret|token|cred|auth|netrc|\.key\b))"),
+    ("print-access-token print-identity-token get-login-password base64 get-secret-value token secrets op pass vault", r"(\b(?:print-(?:access|identity)-token|auth token|get-login-password|secrets? [^\n|]{1,200}\| ?base64 -{1,2}[dD]|create token [\w-]{1,60}|op read \S{1,100}|pass show \S{1,100}|vault kv get -field=\S{1,40} \S{1,100}|secrets versions access [^\n]{1,100}|get-secret-value [^\n]{1,200}SecretString)[^\n]{0,40}\n)\S{4,4000}(?=\s{0,4}(?:\n|$))"),  # what they print
+    ("psexec wmiexec smbexec atexec dcomexec secretsdump mssqlclient", r"(\b\w{4,12}\.py (?:-\S{1,40} ){0,4}(?:[\w.-]{1,60}/)?[\w.-]{1,60}:)[^\s@'\"]{2,100}(?=@)"),
+    ("-a", r"(\s-A[ =]?(?:bearer|jwt) -a[ =]?)" + WORD),  # HTTPie
+    ("winscp", r"(-(?:passphrase|password)=\"\")[^\"\s]{2,200}"),
     ("echo printf", r"((?i:pass\w{0,10}|key|secret|token)[_-]?(?:command|cmd)[ =]['\"]?(?:echo|printf)(?: -n)? ['\"]?)[^\s'\"|$`]{4,300}"),
-    ("auth put create insert login unlock luksformat open chpasswd keepassxc-cli", r"(\b(?:wrangler|docker|podman|gh|glab|fly|kubectl|pass|lpass|bw|op|cryptsetup|keepassxc-cli|chpasswd|vault)\b[^\n|;]{0,200}<<< ?)" + WORD),
+    ("wrangler docker podman gh glab fly kubectl pass lpass bw op cryptsetup keepassxc-cli chpasswd vault", r"(\b(?:wrangler|docker|podman|gh|glab|fly|kubectl|pass|lpass|bw|op|cryptsetup|keepassxc-cli|chpasswd|vault)\b[^\n|;]{0,200}<<< ?)" + WORD),
     ("securestring", r"(\bput-parameter\b(?=[^\n]{0,300}\bSecureString\b)[^\n]{0,300}?--value[ =])" + WORD),
     ("vault", r"(\bvault kv (?:put|patch)\b[^\n]{0,200}?\s[\w-]{1,60}=)(?!@)" + WORD),
     ("vault", r"(\bsecret_id=)" + WORD),
@@ -107,7 +122,7 @@ _PATTERNS = (
     ("security", r"(\bsecurity import [^\n]{0,200}? -P ?)" + WORD),
     ("curl", r"(\s(?:-E|--cert)[ =]?['\"]?[^\s:'\"]{1,200}:)[^\s'\":]{2,200}"),
     ("curl", r"(\s(?:-x|--proxy|--socks5)[ =]?['\"]?[\w.-]{1,100}:)[^\s'\"@]{2,200}(?=@)"),
-    ("ftp", r"(\b(?:ftp|open)\b[^\n]{0,100}\n\s{0,4}user [\w.@-]{1,60} )\S{4,200}(?=\s)"),
+    ("ftp user", r"(\b(?:ftp|open)\b[^\n]{0,100}\n\s{0,4}user [\w.@-]{1,60} )\S{4,200}(?=\s)"),
     ("echo printf", r"((?i:pass|key|secret|token)[\w-]{0,20}[ =]<\((?:echo|printf)(?: -n)? )[^\s()]{2,300}"),
     ("htpasswd", r"(\bhtpasswd(?: -\w{1,8}){0,4} -\w{0,6}b\w{0,6}(?: -\w{1,8}){0,4}(?: [^\s-]\S{0,200}){2} )" + WORD),
     ("htpasswd", r"(\bhtpasswd(?: -\w{1,8}){0,4} -\w{0,6}n\w{0,6}(?: -\w{1,8}){0,4} [^\s-]\S{0,200} )" + WORD),
@@ -118,14 +133,10 @@ _PATTERNS = (
     ("curl", r"(\s(?:-b|--cookie)[ =]?['\"]?)(?=[\w.-]{1,100}=)[^'\"\s]{8,4096}"),
     ("mysql mysqldump mysqlbinlog mysqladmin mysqlimport mysqlcheck mysqlpump mysqlshow mariadb mariadb-dump mariadb-admin", r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?]|[A-Za-z]{0,40}[a-z][A-Z]{1,3}[A-Za-z])[^\s'\"]{3,300}"),  # `mysql -ppassword`: with a digit or a sign, since `-p` has other meanings
     ("pwd", r"((?i:;\s?PWD=)\{)(?=[^{}]{0,200}\d)[^{}]{2,200}(?=\})"),  # ODBC
-    ("pass", r"(-pass(?:in|out)?[ =]['\"]?pass:['\"]?)[^\s'\"]{1,300}"),  # openssl
+    ("pass", r"(-pass(?:in|out)?(?:['\"],)?[ =]?['\"]?pass:['\"]?)[^\s'\"]{1,300}"),  # openssl
     ("login", r"(\.login\(\s?['\"][^'\"\s]{1,100}['\"],\s?)(?=['\"][^'\"\s]{0,200}[\d!@#%^&*?])['\"][^'\"\s]{1,200}['\"]"),  # `smtp.login('ann', 'x')`
     ("convertto-securestring", r"((?i:ConvertTo-SecureString)(?: -\w{1,20}){0,3} )['\"][^'\"$]{1,300}['\"]"),
 )  # fmt: skip
-
-
-_WORDS = bytes(code if chr(code).isalnum() or chr(code) in "_-" else 0x20 for code in range(0x80)).ljust(256)
-"""A table for `bytes.translate` that leaves only the words of a text: the cheapest way to look for a hundred at a time."""
 
 
 def _options() -> Iterator[tuple[str, str]]:
@@ -181,8 +192,7 @@ def without_arguments(text: str, lowered: str, mask: str) -> str:
         lowered: the same text in lower case.
         mask: the text to put in the place of each secret.
     """
-    words = lowered.encode("utf-8", "replace").translate(_WORDS).split()
-    for word in sorted(_ROWS.keys() & words):
+    for word in sorted(_ROWS.keys() & names_in(lowered)):
         for pattern, is_such in _ROWS[word]:
             text = _replace(pattern, text, mask, is_such)
     return text
@@ -208,7 +218,8 @@ def _replace(pattern: str, text: str, mask: str, is_such: Callable[[str], bool])
         compiled = _compiled[pattern] = re.compile(pattern)
 
     def masked(m: re.Match[str]) -> str:
-        return f"{m[1]}{mask}" if is_such(m[0][len(m[1]) :].strip("'\"`")) else m[0]
+        value = m[0][len(m[1]) :]
+        return f"{m[1]}{mask}" if mask not in value and is_such(value.strip("'\"`")) else m[0]
 
     for _ in range(_MOST_OPTIONS):
         before, text = text, compiled.sub(masked, text)

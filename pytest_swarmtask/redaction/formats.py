@@ -71,11 +71,11 @@ _CREDENTIALS = (
     (
         # logins in URLs, also where the whole URL is percent-encoded: a user with a password, or a token alone
         ("://", "%3a%2f%2f"),
-        r"(?<=://)(?!" + _STAND_IN + r"@)(?:[^\s/?#'\"<>@:\[\]]{0,200}:(?:[^\s/'\"<>]{1,200}|(?!\d{1,5}[/?#])[^\s'\"<>]{1,200})|(?=[A-Za-z_-]{0,200}\d)[A-Za-z0-9_-]{16,200})(?=@)|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%40)[^\s'\"<>]){1,200}(?=%40)",
+        r"(?<=://)(?!" + _STAND_IN + r"@)(?:(?:[^\s/?#'\"<>@:\[\]]{1,100}@)?[^\s/?#'\"<>@:\[\]]{0,200}:(?:[^\s/'\"<>]{1,200}|(?!\d{1,5}[/?#])[^\s'\"<>]{1,200})|(?=[A-Za-z_-]{0,200}\d)[A-Za-z0-9_-]{16,200})(?=@)|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%40)[^\s'\"<>]){1,200}(?=%40)",
     ),
     (("hooks.zapier.com",), r"(hooks\.zapier\.com/hooks/catch/)[\w/]+"),  # webhooks of Zapier
     (("hooks.slack.com",), r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[\w/]+"),  # webhooks of Slack
-    (("reset", "password/", "verify", "confirm", "activat", "magic", "link/", "login/", "invit", "unsubscribe/", "recover"), r"(/(?:" + _LINKS + r")(?:/[\w-]{1,12})?/)(?!(?:[a-z0-9]{1,19}[_-]){1,20}[a-z0-9]{1,19}(?![\w-]))(?=[\w~-]{0,200}\d)[\w~-]{20,500}(?![\w.-])"),
+    (("reset", "password/", "verify", "confirm", "activat", "magic", "link/", "login/", "invit", "unsubscribe/", "recover"), r"(/(?:" + _LINKS + r")(?:/[\w-]{1,12})?/)(?!(?:[a-z0-9]{1,19}[_-]){1,20}[a-z0-9]{1,19}(?![\w-]))(?=[\w~-]{0,200}\d)(?:[\w~-]{20,500}|(?=[A-Z\d]{0,16}[a-z])(?=[a-z\d]{0,16}[A-Z])[A-Za-z\d]{16,19})(?![\w.-])"),
     (("private key",), r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?(?=.{0,400}?[A-Za-z0-9+/=]{16}).*?(?:-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|\Z)"),  # private keys as PEM and PGP have them; not a text that only speaks of them
     (("@tcp(", "@unix("), r"(?<![\w.:-])[\w.-]{1,64}:[^\s/]{1,200}(?=@(?:tcp|unix)\()"),  # data source names of Go
     (("bearer ", "bearer%20"), r"(?i:\bbearer)(?: {1,4}|%20)(?:(?=[A-Za-z.~+/_-]{0,2000}\d)[\w.~+/-]{8,}|(?=[\w.~+/-]{0,200}[a-z][A-Z])[\w.~+/-]{12,}|[\w~+-]{24,})={0,2}"),  # HTTP: a word after `Bearer` that has digits, or is too long for prose
@@ -85,7 +85,9 @@ _CREDENTIALS = (
     ((":5432:",), r"(\b[\w.-]{1,100}:5432:(?:[\w-]{1,60}|\*):[\w-]{1,60}:)[^\s:]{1,200}"),  # .pgpass
     (("aws4-hmac-sha256", "x-amz-", "x-goog-"), r"(?i:X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)=[\w%./+=-]+|(?<=Signature=)[0-9a-f]{64})"),  # signed URLs and requests of AWS and Google
     (("sig=", "signature="), r"(?<=[?&]sig=)[\w%+/=-]{16,}|(?<=[?&](?i:signature)=)[\w%+/=~-]{16,}|(?<=;sig=)[\w%+/=-]{16,}"),  # signed URLs of Azure and others
-    (("code=", "magic=", "ticket=", "otp=", "invite="), r"([?&](?:code|magic|ticket|otp|invite)=)(?=[A-Za-z_/-]{0,100}\d)[\w/.%-]{16,}"),  # OAuth codes, keys of Azure Functions
+    (("code=", "magic=", "ticket=", "otp=", "invite="), r"([?&](?i:(?:(?:oob|auth|verification|invite|reset|access)_?)?code|magic|ticket|otp|invite)=)(?=[A-Za-z_/-]{0,100}\d)[\w/.%-]{16,}"),  # OAuth codes, keys of Azure Functions
+    (("appid=",), r"(?<=[?&]appid=)[0-9A-Za-z]{16,64}"),  # OpenWeather
+    (("/ical/",), r"(/ical/[^\s/]{1,100}/private-)[\w-]{8,100}"),  # calendars of Google
     (("?key=", "&key="), r"(?<=[?&]key=)(?=[A-Za-z_-]{0,100}\d)[\w%.-]{16,}"),  # API keys in URLs
 )  # fmt: skip
 

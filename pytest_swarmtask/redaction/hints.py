@@ -29,19 +29,42 @@ _PLAIN = bytes(code for code in range(256) if not (0x30 <= code <= 0x39 or 0x41 
 _WORDS = bytes(code if code < 0x80 and (chr(code).isalnum() or chr(code) in "_-.~+=%") else 0x20 for code in range(256))
 _SHAPE = bytes(0x20 if code == 0x20 else 0x77 for code in _WORDS)
 _LONG = b"w" * _SHORTEST
+_NAMES = bytes(code if chr(code).isalnum() or chr(code) in "_-" else 0x20 for code in range(0x80)).ljust(256)
+"""The same for the names of programs, options and functions: all other characters are spaces."""
 
 _RARE = (
-    "jwt", "conn", "bearer", "phrase", "psk", "mnemonic",
+    "jwt", "conn", "bearer", "phrase", "mnemonic",
     "kennwort", "contrase", "senha", "mdp", "wachtwoord", "hasło", "lösenord", "parola",
 )  # fmt: skip
 """Parts of rarer names, looked for only in the keys of metadata. Keys come again and again, and what is found out about
 one is kept; in every text the search for all of these would cost too much."""
 
-_CALLS = (
-    "connect", "jwt.", "hmac", "bind", "crypt(", "ftp(", "pdo(", "mysqli(", "fernet(", "create_user(", "begin(",
-    "sequelize(", "newdialer(",
-)  # fmt: skip
-"""Functions of `notations` that take a secret without naming it."""
+_COMMANDS = frozenset(
+    b"""
+    --auth --user -a -auth -dsonar -p -u -w 2fa 7z 7za 7zr 7zz 802-11-wireless-security ab add-mask add_user anaconda
+    assword atexec base64 bcp beeline begin bind_s bitbucket-oauth bundle bw bw_session cargo certutil chpasswd codecov
+    com2sec composer conda config conn connect connection convertto-securestring cqlsh create_superuser create_user
+    createconnection createhmac createuser cryptsetup curl cx_oracle cypher-shell cypress dcomexec directoryentry docker
+    doctl doveadm eap encrypt_string etcdctl exp expdp fbsvcmgr fernet fly ftp gbak gem getconnection gfix gh
+    github-oauth gitlab-oauth glab gpg gpg2 gsec hash hdbsql hexdigest hmac http-basic imp impdp ipa-client-install
+    ipa-replica-install ipa-server-install ipmitool isql isql-fb jdbctemplate jwt kadmin kdb5_util kinit kubectl ldapadd
+    ldapcompare ldapdelete ldapexop ldapmodify ldapmodrdn ldapsearch ldapwhoami lftp login logininto logon lpass mariadb
+    mariadb-admin mariadb-dump mc mfa minio mongo mongodump mongoexport mongofiles mongoimport mongorestore mongosh
+    mongostat mongotop mosquitto_pub mosquitto_rr mosquitto_sub mssqlclient mycli mysql mysqladmin mysqlbinlog
+    mysqlcheck mysqldump mysqli mysqli_connect mysqlimport mysqlpump mysqlsh mysqlshow mytop nbackup ncftp ncftpget
+    ncftpput net net1 netdom newdialer ngrok nickserv nuget oci_connect op open opencconnection openssl operator oracle
+    oracledb osql otp pdo pg_connect pgcli pgp_sym_decrypt pgp_sym_encrypt plain plainloginmodule podman poetry
+    proxy-user psexec psexec64 qpdf rabbitmqadmin rabbitmqctl racadm rar rasdial rclone rdesktop recovery redis-cli rman
+    rocommunity rocommunity6 rpcclient rsa rwcommunity schtasks scramloginmodule sdl-freerdp sec-websocket-protocol
+    securestring security sendemail sequelize settingssecurity setuser signtool simple_bind_s skopeo smbclient smbexec
+    smbget smtp snmp-server snmpbulkget snmpbulkwalk snmpget snmpgetnext snmpset snmpstatus snmptable snmptrap snmpwalk
+    solr sonar sqlcl sqlcmd sqlldr sqlplus sqlplus64 stripe sudo swaks telebot telegram tochararray tsql twine unrar
+    unzip user useradd usermod vault verification vsql wfreerdp wget wifi-sec winexe winrs winscp wmiexec wrangler
+    x-jfrog-art-api xauth xfreerdp xh zip
+    """.split()
+)
+"""Programs, options and functions with which `commands` and `notations` find a secret in a text that does not name it.
+To look for all of these words costs no more than a few searches in the text."""
 
 
 def may_hold_token(text: str) -> bool:
@@ -71,26 +94,15 @@ def may_hold_named_credentials(lowered: str) -> bool:
 
 
 def may_hold_command(lowered: str) -> bool:
-    """Whether a text in lower case, without a secret's name, may hold what `commands.without_arguments` hides."""
-    return ("@" in lowered and "/" in lowered) or (  # not a loop over a table: this is asked of every text
-        " " in lowered
-        and (
-            ("-" in lowered and (" -" in lowered or "'-" in lowered))
-            or "login" in lowered
-            or ("k" in lowered and "kinit" in lowered)  # one letter first: that is half as dear
-            or ("q" in lowered and "mqctl " in lowered)
-            or (
-                "/" in lowered
-                and (
-                    "sqlplus" in lowered
-                    or "pdp " in lowered  # `expdp`, `impdp`
-                    or "net us" in lowered
-                    or "/rp " in lowered
-                    or "/p:" in lowered
-                )
-            )
-        )
-    )
+    """Whether a text, in lower case, has a word of `_COMMANDS`."""
+    if not (" " in lowered or '"' in lowered or "(" in lowered or "=" in lowered or "@" in lowered):
+        return False  # a node id or another name
+    return not _COMMANDS.isdisjoint(names_in(lowered))
+
+
+def names_in(lowered: str) -> list[bytes]:
+    """Return the words of a text, in lower case, that can be names of programs, options and functions."""
+    return lowered.encode("utf-8", "replace").translate(_NAMES).split()
 
 
 def may_name_secret(lowered: str) -> bool:
@@ -104,6 +116,8 @@ def may_name_secret(lowered: str) -> bool:
         or "cred" in lowered
         or "auth" in lowered
         or "cookie" in lowered
+        or "psk" in lowered
+        or "salt" in lowered
         or ("conn" in lowered and "str" in lowered)
         or ("sess" in lowered and ("sessid" in lowered or "sessionid" in lowered))
     )
@@ -118,17 +132,3 @@ def may_be_secret_name(name: str) -> bool:
     """Whether a name may be that of a secret."""
     lowered = name.lower()
     return may_name_secret(lowered) or any(word in lowered for word in _RARE)
-
-
-def may_take_secret(lowered: str) -> bool:
-    """Whether a text in lower case may hold what `notations` hides, though it does not name it."""
-    if " " not in lowered and "(" not in lowered and "=" not in lowered:
-        return False  # a node id or another name
-    return (  # not a loop over a table: this is asked of every text
-        "psk" in lowered
-        or ("(" in lowered and any(call in lowered for call in _CALLS))
-        or ("user " in lowered and ("net user " in lowered or " using " in lowered or " >" in lowered))
-        or ("com" in lowered and ("community " in lowered or "com2sec " in lowered))
-        or "unseal " in lowered
-        or ("-" in lowered and "http-b" in lowered)  # `http-basic`
-    )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PASSWORDS = (
     "password", "passwd", "passphrase", "passcode", "passwort", "pwd", "pw", "creds", "passwords", "kennwort",
     "passwörter", "contraseña", "contrasena", "senha", "mdp", "wachtwoord", "hasło", "lösenord", "parola", "psk",
-    "mnemonic",
+    "mnemonic", "authtok",
 )  # fmt: skip
 """Words for a secret that a person may have chosen, so that its value can look like anything."""
 _PREFIXED = (
@@ -41,7 +41,7 @@ _PAIRS = {
         "decryption",
         "crypto", "auth", "authentication", "account", "shared", "master", "consumer", "session", "hmac", "aes", "jwt",
         "unseal", "recovery", "subscription", "service", "deploy", "admin", "webhook", "storage", "root",
-        "validation", "preshared",
+        "validation", "preshared", "principal", "fernet",
     ),
     "string": ("connection", "conn"),
     "str": ("connection", "conn"),
@@ -99,7 +99,8 @@ _ABOUT = (
     "ring", "board", "word", "words", "frame", "code", "codes", "less", "window", "pair", "strategy", "management",
     "fingerprint", "thumbprint", "comment", "owner", "user", "username", "bits", "purpose", "title", "description",
     "role", "group", "settings", "santa", "checker", "factory", "attempts", "level", "flag", "scanning", "number",
-    "change", "schema", "info", "service", "server", "client", "consent", "banner", "jar", "agent",
+    "change", "chars", "alphabet", "charset", "schema", "info", "service", "server", "client", "consent", "banner",
+    "jar", "agent",
 )  # fmt: skip
 """What follows a secret's name where the value is not the secret but something about it."""
 
@@ -129,7 +130,7 @@ def _add(found: list[str], word: str, kind: str) -> None:
 
 def meaning(name: str) -> int:
     """Return what a name says of its value: one of the levels of `hints`. Any text can be given as a name."""
-    parts = words(name)
+    parts = words(name.removeprefix("cls."))  # Python's class; `cls_token` is a part of a text
     for i in range(len(parts) - 1, -1, -1):
         found = _head(parts, i)
         if found:
@@ -175,8 +176,9 @@ def _is_token(word: str, before: str) -> bool:
 
 
 def _is_ambiguous(word: str, before: str) -> bool:
-    # `tokens` are also the words of a text, and `auth` and `pass` say how somebody is let in, or that a test passed.
-    return word in ("pass", "tokens", "auth", "apikeys") or (word == "keys" and before in _PAIRS["key"])
+    # `tokens` are also the words of a text, and `auth` and `pass` say how somebody is let in, or that a test passed. A
+    # salt is often stored for all to see, but those of WordPress and Rails are secrets.
+    return word in ("pass", "tokens", "auth", "apikeys", "salt") or (word == "keys" and before in _PAIRS["key"])
 
 
 def _is_some_key(word: str, before: str) -> bool:

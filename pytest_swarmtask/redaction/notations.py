@@ -1,7 +1,8 @@
 """Secrets in the place that a function, a directive or a dialogue has for them: `simple_bind_s(dn, "x")`, `PASS x`.
 
 Each row is a fact about a library, a program or a file format. To add one, add a row. `commands` reads the tables, and
-looks at a row only if one of its words stands in the text.
+looks at a row only if one of its words stands in the text. Such a word has to stand in `hints` as well, unless the pattern
+demands the name of a secret; a test says which is missing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ CALLS = (
         setpassword set_password withpassword with_password password passphrase createpassword fernet
         cookieparser check_password checkpassword verify_password verifypassword validate_password hash_password
         hashpassword make_password generate_password_hash hashpw checkpw password_hash password_verify
+        hmacshakeyfor symmetricsecuritykey secretkeyspec
         encryptpassword setsecret set_secret sethttppassword setuserpassword setkeystorepassword
     """),
     (1, """
@@ -42,7 +44,7 @@ CALLS = (
     (2, """
         clientsecretcredential sequelize
         set_password create_user create_superuser createuser connection connect mysqli mysqli_connect pg_connect
-        oci_connect getconnection pdo ftp minio createconnection basicsessioncredentials plainauth
+        oci_connect getconnection directoryentry pdo ftp minio createconnection basicsessioncredentials plainauth
         opencconnection logininto jdbctemplate
     """),
     (3, """
@@ -66,7 +68,7 @@ DIRECTIVES = (
 
 PATTERNS = (
     # (words, in lower case; pattern): what follows the group is a secret, if it looks made up
-    ("pass", r"((?:\bUSER [^\s]{1,100}|\b33[14] [^\n]{0,100}|\+OK[^\n]{0,100})\s{1,4}(?:[CS>]:? )?PASS )\S{4,200}"),  # FTP, POP3
+    ("pass", r"((?:\bUSER [^\s]{1,100}|\b[23]\d\d [^\n]{0,100}|\+OK[^\n]{0,100})\s{1,4}(?:[CS>]:? )?PASS )\S{4,200}"),  # FTP, POP3
     ("login", r"((?:^|\s)[A-Za-z.]{0,4}\d{1,6} LOGIN [^\s]{1,100} )" + WORD),  # IMAP
     ("userpassword unicodepwd olcrootpw", r"((?i:userPassword|unicodePwd|olcRootPW):: )\S{4,400}"),  # LDIF
     ("password", r"((?i:;\s?password=)\{)[^{}]{2,200}(?=\})"),  # JDBC
@@ -75,7 +77,7 @@ PATTERNS = (
     ("plainloginmodule scramloginmodule", r"(\buser_\w{1,40}\s?=\s?)['\"][^'\"\s]{3,200}['\"]"),  # Kafka's JAAS
     ("info userpwd curlopt_userpwd curlopt_proxyuserpwd", r"((?:\bbasic\.auth\.user\.info\s?[=:]|USERPWD\s?,)\s?['\"]?[\w.@+-]{1,100}:)[^\s'\",)]{3,200}"),
     ("smtp", r"((?:^|\n|[\s{,=])\[?(?:smtp|mail|relay)[\w.-]{0,100}\]?(?::\d{2,5})?(?:[ \t=]{1,8}|:)[\w.@+-]{1,100}:)(?!/)[^\s:}]{4,200}"),  # Postfix's sasl_passwd
-    ("jwt auth token", r"((?i:\b(?:jwt|auth|token)\w{0,20})(?::|__|['\"]?\s?:?\s?\{\s{0,40}['\"])(?i:(?:signing)?key|secretkey|secret)['\"]?\]?\s?[:=]\s?)['\"][^'\"\s]{6,300}['\"]"),  # "Jwt": {"Key": "x"}
+    ("jwt auth token", r"((?i:\b(?:jwt|auth|token)\w{0,20})(?::|__|['\"]?\s?:?\s?\{\s{0,40}(?:[^{}]{1,200},\s{0,40})?['\"])(?i:(?:signing)?key|secretkey|secret)['\"]?\]?\s?[:=]\s?)['\"][^'\"\s]{6,300}['\"]"),  # "Jwt": {"Key": "x"}
     ("psk eap xauth rsa", r"(:\s{1,8}(?:PSK|EAP|XAUTH)\s{1,8})['\"][^'\"\s]{3,200}['\"]"),  # ipsec.secrets
     ("tochararray", r"()['\"][^'\"\s]{3,200}['\"](?=\.toCharArray\(\))"),  # Java keeps passwords in arrays
     ("send sendline", r"((?i:assword)[^\n]{0,40}\s{0,20}[^\n]{0,20}\bsend(?:line)?[ (](?:-- )?)['\"][^'\"\s\\]{3,200}(?=(?:\\r|\\n|\s)?['\"])"),  # expect
@@ -92,7 +94,7 @@ PATTERNS = (
     ("http-basic bundle config", r"(\b(?:BUNDLE_[A-Z_0-9]{3,60}[=:] ?['\"]?|bundle config [^\n]{0,100} )[\w.-]{1,60}:)(?!/)[^\s'\"@]{4,200}"),
     ("plain", r"(\{PLAIN\})\S{3,200}"),  # Dovecot, nginx
     ("credentials", r"((?i:\bcredentials):? [\w.@-]{1,60} ?[/:] ?)\S{4,200}"),
-    ("password passphrase", r"((?i:\bpassword|passphrase)(?: [a-z]{1,12}){0,3} for ['\"]?[\w@.-]{1,60}['\"]?(?::| is:?) )" + WORD),
+    ("password passphrase", r"((?i:\bpassword|passphrase)(?: [a-z]{1,12}){0,3} for ['\"]?[\w@.:/-]{1,100}['\"]?(?::| is:?) )" + WORD),
     ("set-output add-mask", r"((?i:::set-output name=\w{0,40}(?:pass|token|secret|key)\w{0,40}::|::add-mask::))" + WORD),
     ("secrets", r"(\$\{\{[^{}\n]{0,200}\bsecrets\.[^{}\n]{0,200}\|\|\s?)'[^'\s]{4,200}'"),
     ("secrets apikeys", r"((?i:\b(?:secrets|apikeys))['\"]?\s?[:=]\s?\{\s{0,40}['\"]?(?!(?:name|file|source|environment|external)\b)\w{1,60}['\"]?\s?[:=]\s?)['\"][^'\"\s]{6,300}['\"]"),
@@ -105,11 +107,39 @@ PATTERNS = (
     ("jwt create auth", r"(\b(?:jwt\.(?:sign|verify|encode|decode)|\w{0,20}Credentials\.create|db\.auth)\(" + _ARGUMENT + r",\s?)(?!['\"][A-Z]{2}\d{3}['\"])['\"][^'\"\s]{3,200}['\"]"),
     ("hash", r"(\bHash::make\()['\"][^'\"\s]{3,200}['\"]"),
     ("login", r"(\blogin\(\s?key ?= ?)['\"][^'\"\s]{6,200}['\"]"),
+    ("settingssecurity", r"(<settingsSecurity>\s{0,20}<master>\{?)[^<>{}\s]{3,200}(?=\}?</master>)"),  # Maven
+    ("auth", r"((?:^|[\n'\"]|[>:] )AUTH (?:[A-Za-z]\w{0,30} )?)(?!XOAUTH)" + WORD),  # Redis, SMTP
+    ("auth", r"(\"AUTH\" (?:\"[\w.-]{1,60}\" )?)\"[^\"\s]{3,200}\""),  # Redis shows what it was told
+    ("open", r"(\.Open\(? ?\"[^\"\n]{1,200}\", ?\"[^\"\s]{1,60}\", ?)\"[^\"\s]{3,200}\""),  # ADO
+    ("value", r"(<\w{0,30}Password>\s{0,40}<Value>)[^<>\s]{3,200}(?=</Value>)"),  # the answer file of Windows Setup
+    ("auth", r"(\bstats auth [\w.-]{1,60}:)\S{3,200}"),  # HAProxy
+    ("auth", r"(\.auth\()['\"][^'\"\s]{3,200}['\"](?=\))"),
+    ("pass", r"((?:[?&;]pass|(?:^|\s)(?:-e|--env|export|ENV|ARG|set)[ =]PASS|/PASS)=)[^\s&;'\"]{3,200}"),
+    ("sec-websocket-protocol", r"((?i:Sec-WebSocket-Protocol: ?)[^\n]{0,60}(?i:bearer|token|auth)[\w.]{0,20}, ?)\S{4,300}"),
+    ("recovery otp mfa 2fa verification", r"((?i:\b(?:recovery|otp|mfa|2fa|verification)(?: codes?)?(?: is)?[:=] ?))" + WORD),
+    ("secret password token apikey", r"(\b(?:Secret|Password|Token|ApiKey)(?:\.new|::new|\.of|\.from)?\()['\"][^'\"\s]{3,200}['\"]"),
+    ("password passwd passphrase token secret apikey api_key db_password", r"()(?<![\w\])}])b?['\"][^'\"\s\\]{6,200}(?=(?:\\[nr]|\s)?['\"][^\n'\"]{0,40}(?:#|//|--) [^\n'\"]{0,40}(?i:password|passwd|passphrase|token|secret|api_?key)\s{0,4}(?:\n|$))"),  # f("x")  # the password
+    ("createuser", r"(\bcreateUser \S{1,60} (?:[^\n]{1,80} )?(?:MD5|SHA|AES|DES)[\w-]{0,6} )" + WORD),  # Net-SNMP
+    ("github-oauth gitlab-oauth github-token gitlab-token bitbucket-oauth", r"(-(?:oauth|token)['\"]\s?:\s?\{\s{0,40}['\"][\w.-]{1,60}['\"]\s?:\s?)['\"][^'\"\s]{3,200}['\"]"),  # Composer
+    ("securestring", r"(\bSecureString['\"]?[^{}]{0,200}?\bvalue['\"]?\s{0,8}[=:]\s{0,8})['\"][^'\"\s]{3,4000}['\"]"),
+    ("issecret", r"(;\s?issecret=true[^\]\n]{0,60}\])" + WORD),  # Azure Pipelines
+    ("stripe", r"(\brequire\(['\"]stripe['\"]\)\()['\"][^'\"\s]{3,200}['\"]"),
+    ("input_value", r"((?:^|\n)(?i:[\w.]{0,60}(?:password|passwd|secret|token|api_?key))\n {1,8}[^\n]{0,300}\binput_value=)['\"][^'\"\n]{3,200}['\"]"),  # Pydantic
+    ("password passphrase token secret", r"((?i:\b(?:password|passphrase|token|secret)\b)[^\n]{0,80}(?::[ \t]{0,8}\r?\n[ \t\r\n]{0,20}|\r?\n(?:New )?[Vv]alue: ))" + WORD + r"(?=[ \t]{0,8}(?:\r?\n|$))"),  # alone on the line after it
+    ("key password token secret", r"((?i:\b(?:key|password|token|secret)) \[[^\]\n]{0,40}\]: )" + WORD),  # a question with a default
+    ("-u --user", r"(\s(?:-u|--user)[ =]['\"]?[\w.@-]{1,60}:)(?!/)[^\s'\"]{6,300}"),
+    ("user proxy-user", r"((?:^|\n)[ \t]{0,8}(?:proxy-)?user\s?=\s?\"[\w.@-]{1,60}:)[^\"\s]{3,200}"),  # .curlrc
+    ("bw_session", r"(\bBW_SESSION=)" + WORD),
+    ("connect", r"(\bconnect\(['\"][\w.-]{1,60}['\"], ?)['\"][^'\"\s]{3,200}['\"](?=, ?['\"]t3s?:)"),  # WebLogic
+    ("conda anaconda", r"(/t/)[\w-]{6,100}(?=/)"),
+    ("telegram", r"(/bot\d{6,12}:)[\w-]{6,60}"),
+    ("routing_key", r"(['\"]routing_key['\"]:\s?)['\"][A-Za-z0-9]{16,64}['\"](?=,\s?['\"]event_action)"),  # PagerDuty
+    ("x-jfrog-art-api", r"(?i:(X-JFrog-Art-Api: ?))" + WORD),
     ("hmac", r"(\bhmac\.new\(b?)['\"][^'\"\s]{3,200}['\"]"),
 )  # fmt: skip
 """Notations that need a pattern of their own."""
 
-_TEXT = r"(?:Some\(|Buffer\.from\(|String::from\()?[bruN@]?"
+_TEXT = r"(?:Some\(|Buffer\.from\(|String::from\(|\[\]byte\(|(?:System\.Text\.)?Encoding\.\w{2,8}\.GetBytes\()?[bruN@]?"
 """What stands before the quote of a secret."""
 _QUOTED = r"(?P<quote>['\"])[^'\"\s]{3,200}(?P=quote)"
 

@@ -24,7 +24,6 @@ from pytest_swarmtask.redaction.hints import (
     may_hold_named_credentials,
     may_hold_token,
     may_name_secret,
-    may_take_secret,
 )
 
 TYPE_CHECKING = False
@@ -213,7 +212,7 @@ class Redactor:
         if may_hold_token(text):
             text = _rules.prefixes.without_prefixed(_rules.formats.without_tokens(text, MASK), MASK)
         lowered = text.lower()
-        is_named = may_name_secret(lowered) or may_take_secret(lowered)
+        is_named = may_name_secret(lowered)
         if may_hold_named_credentials(lowered) if is_named else may_hold_credentials(lowered):
             text = _rules.formats.without_credentials(text, lowered, MASK)
         if is_named or may_hold_command(lowered):

@@ -34,7 +34,7 @@ _NAMED = re.compile(
     r"""
     (?<![\w.-])
     (?P<name>
-        (?:(?i:api|access|secret|unseal|private|auth|signing|encryption|connection|account|shared|mot[ ]de)[ ])?
+        (?:(?i:api|access|secret|unseal|private|auth|signing|encryption|connection|account|shared|mot[ ]de)[ ](?=\w))?
         [\w.-]{2,100}
     )
     (?![\w.-])(?:[ ]\d(?=:))?
@@ -48,7 +48,7 @@ _NAMED = re.compile(
             (?P<sign>&gt;|\|\|=?(?=[ ]?["'])|\?\?=?(?=[ ]?["'])|<-(?=[ ]?["'])
                 |=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
             (?:
-                [ \t]{0,40}!!(?:str|binary)[ ]
+                [ \t]{0,40}(?:!!(?:str|binary)|&\w{1,40})[ ]
                 | [ \t]{0,40}\r?\n\s{0,40}-[ ](?=[^\s:]{4,200}[ \t]{0,40}(?:\n|$))  # an item of a YAML list
                 | [ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}
                 | \s{0,40}(?=["'\\]|string\(\d)
@@ -132,6 +132,9 @@ _SAID = (
     r"""\b(?:put|[sS]et\w{0,12}|add\w{0,12})\((?:[A-Za-z]\w{0,40}\.){1,3}(?P<name>[A-Z][A-Z_]{1,60}),\s?(?=["'])""",
     r"""\bparametrize\(\s{0,20}["'](?P<name>\w{2,60})["'],\s{0,20}[\[(]\s{0,20}(?=["'])""",
     r"""\b(?P<name>\w{2,60})(?:["']|\(\))(?:\s?->\s?\w{1,20})?\s?[:{]\s{0,40}return\s(?=["'])""",
+    r"""\b(?P<name>[A-Za-z_]\w{1,60})\{(?=["'])""",
+    r"""["'](?P<name>[A-Za-z_][\w-]{1,60})["']\)\s?(?:\{|do)\s?(?=["'])""",
+    r"""\bdefine\(\s?["'](?P<name>\w{2,60})["'],\s{0,40}(?=["'])""",
     r"""\blet!?\(:(?P<name>\w{2,60})\)\s?\{\s?(?=["'])""",
     r"""\b(?P<name>\w{2,60})\s?=\s?[\w.\[\]]{1,60}(?:\(["'][\w.-]{1,60}["']\))?\s(?:or|\|\||\?\?|\?:)\s(?=["'])""",
 )
@@ -167,8 +170,8 @@ _ENTRY = re.compile(
     re.VERBOSE,
 )
 _WRAPPED = re.compile(
-    r"(?:\w{0,20}(?:Str|String|Secret|Bytes|Password|Token|Some)|\w{0,12}(?:String|Secret)::(?:from|new)|Buffer\.from)"
-    r"\((?=['\"])|string\(\d{1,5}\) (?=\")"
+    r"(?:\w{0,20}(?:Str|String|Secret(?:Box|Value)?|Bytes|Password|Token|Some)|\[\]byte|(?:\w{1,12}\.){1,3}GetBytes|\w{0,12}(?:String|Secret)::(?:from|new)|Buffer\.from)"
+    r"\((?:value=|\s{0,40})(?=['\"])|string\(\d{1,5}\) (?=\")"
 )
 """What a value is wrapped in as programs show it: ``SecretStr('x')``."""
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}[(\[]")
@@ -202,6 +205,8 @@ _WORD_LENGTH, _SENTENCE_LENGTH = 8, 20
 of 20, `response.json()` in `token = response.json()["a"]` would be hidden."""
 _SHORT_WORD = 6
 """A random word that only follows a password's name may be shorter than one that follows a token's."""
+_LONG_WORD = 16
+"""From this length on a random word in quotes is a secret though its name may mean something else: `tokens: ["x"]`."""
 _CHOSEN = re.compile(r"[A-Z][a-z]{3,16}[-_.#@+]?\d{2,4}[!#?$*x]?")
 """A word and a number, as people choose passwords: `Summer-24!`."""
 _REST_OF_ITEM = 200
@@ -285,7 +290,9 @@ def _compared(text: str, meaning: Callable[[str], int]) -> Iterator[tuple[int, _
 
 def _is_chosen_or_made(value: str, level: int) -> bool:
     """Whether a value is of letters and something else, and no name if its own name is that of a machine's secret."""
-    return level >= YES and is_mixed(value) and (level == PASSWORD or not is_wordy(value))
+    if level < YES:
+        return level != NO and value.isalnum() and is_made(value, _LONG_WORD) and not is_wordy(value)
+    return is_mixed(value) and (level == PASSWORD or not is_wordy(value) or _CHOSEN.fullmatch(value) is not None)
 
 
 def _logins(text: str) -> Iterator[tuple[int, _Span]]:

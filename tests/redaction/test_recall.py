@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from pytest_swarmtask.redaction import commands as command_tables
-from pytest_swarmtask.redaction import formats, prefixes
+from pytest_swarmtask.redaction import formats, hints, prefixes
 from pytest_swarmtask.redaction.redactor import Redactor
 from tests.redaction.corpora import commands, identifiers, notations, published
 from tests.redaction.corpora.parts import Maker, Secret
@@ -23,6 +23,13 @@ ALPHABETS = {
 """Characters that the alphabets of the table allow."""
 PART = r"([dxlUwuevbt])(\d+)(?:\.\.(\d+)|(\+))?|(#)|(.)"
 """A part of a form: an alphabet with a length, a UUID, or something that stands for itself."""
+
+NEXT_TO_A_NAME = """
+    addprinc attach clear_and_type consul create echo enable fill fill_in info input input_value isakmp mount
+    neighbor netlify ntl patch pdfimages pdfinfo pdftk pdftoppm pdftotext pragma press_sequentially printf radius-server
+    read send sendline set-output snyk tacacs-server type username value wmic
+"""
+"""Words of rows that only hold together with the name of a secret. Texts that name one are searched in any case."""
 
 NAMES = (
     "tests/test_audio.py::test_lip_sync_model_v2_weights_are_loaded",
@@ -89,6 +96,13 @@ def test_what_other_notations_name_is_found(redactor: Redactor, seed: int) -> No
     secrets = notations.secrets(seed)
     assert len(secrets) > 2000
     assert len(missed(redactor, secrets)) <= len(secrets) * 5 / 100, missed(redactor, secrets)
+
+
+def test_each_word_of_the_tables_is_looked_for() -> None:
+    """`hints` has the word of each row, or the row demands a secret's name. Else it would never be tried."""
+    unseen = {word.decode() for word in command_tables._ROWS if word not in hints._COMMANDS}
+    assert {word for word in unseen if not hints.may_name_secret(word)} == set(NEXT_TO_A_NAME.split())
+    assert hints._COMMANDS - {b"assword"} <= command_tables._ROWS.keys()  # half a word, as scripts of `expect` have
 
 
 def test_identifiers_and_digests_are_left_alone(redactor: Redactor) -> None:

@@ -1,4 +1,4 @@
-"""Notations of settings, commands, source code and messages with a secret in them, written in six rounds.
+"""Notations of settings, commands, source code and messages with a secret in them, written in ten rounds.
 
 Each round was written when the rules for the rounds before were done, and tried once before any rule changed.
 `§` is a password or a token, `§64` a user and the password in Base64, and `\\n` is the end of a line.
@@ -7,6 +7,7 @@ Each round was written when the rules for the rounds before were done, and tried
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 from tests.redaction.corpora.commands import chosen
 from tests.redaction.corpora.parts import Maker, Secret
@@ -1431,7 +1432,8 @@ db_password -> §
 def secrets(seed: int) -> list[Secret]:
     """Return what a person and what a machine makes up in each notation."""
     make = Maker(seed)
-    notations = [line for each in ROUNDS for line in each.strip().splitlines()]
+    rounds = [*ROUNDS, *(Path(__file__).with_name(name).read_text("utf-8") for name in FURTHER)]
+    notations = [line for each in rounds for line in each.strip().splitlines()]
     return [_placed(line, value) for line in notations for value in (chosen(make), make.text(make.pick([16, 20, 32])))]
 
 
@@ -1442,3 +1444,5 @@ def _placed(notation: str, secret: str) -> Secret:
 
 
 ROUNDS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
+FURTHER = ("notations_of_commands.txt", "notations_of_settings.txt", "notations_of_leaks.txt", "notations_mixed.txt")
+"""Further rounds, written without a look at the rules."""
