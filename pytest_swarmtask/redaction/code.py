@@ -129,7 +129,7 @@ _CODE = (
 
 
 def is_closing_quote(text: str, start: int, name_end: int, at: int) -> bool:
-    """Whether a double quote after a name and its sign ends a text that began before the name: `print("Token: ", x)`.
+    """Whether a quote after a name and its sign ends a text that began before the name: `print("Token: ", x)`.
 
     Args:
         text: the text that they stand in.
@@ -137,7 +137,8 @@ def is_closing_quote(text: str, start: int, name_end: int, at: int) -> bool:
         name_end: where the name ends.
         at: where the quote stands, if there is one.
     """
-    if text[at : at + 1] != '"' or text[name_end : name_end + 1] in ('"', "\\"):
+    quote = text[at : at + 1]
+    if not quote or quote not in "\"'" or text[name_end : name_end + 1] in (quote, "\\"):
         return False  # a name in quotes, as in JSON: what follows its sign is a value
     line = max(0, start - _LINE_LENGTH, text.rfind("\n", max(0, start - _LINE_LENGTH), start) + 1)
-    return text.count('"', line, start) % 2 == 1 and text[at + 1 : at + 2] in _AFTER_TEXT
+    return text.count(quote, line, start) % 2 == 1 and text[at + 1 : at + 2] in _AFTER_TEXT

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 
+from pytest_swarmtask.core.event import MASK
 from pytest_swarmtask.redaction import notations
 from pytest_swarmtask.redaction.formats import WORD
 from pytest_swarmtask.redaction.hints import names_in
-from pytest_swarmtask.redaction.values import is_mixed, is_placeholder, is_plain, is_wordy
+from pytest_swarmtask.redaction.values import is_mixed, is_place, is_placeholder, is_plain, is_wordy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 OPTIONS = (
     # (programs, options): what follows one of the options is a secret. With a `*` it can follow without a space.
@@ -65,6 +66,7 @@ OPTIONS = (
     ("ipa-server-install", "-p* -a*"),
     ("netdom", "/pd:* /po:* /passwordd:* /passwordo:* /passwordm:*"),
     ("cypress", "--key -k"),
+    ("npm", "--otp"),
 )
 """What a program takes a secret with."""
 
@@ -103,16 +105,17 @@ _PATTERNS = (
     ("password", r"((?i:\bset password for )\S{1,100} ?= ?(?i:PASSWORD\()?)" + WORD),
     ("echo printf", r"(\b(?:echo|printf)(?: -[ne]{1,2}| ['\"]?%s['\"]?)? ['\"]?(?:[\w.-]{1,60}:)?)[^\s'\"|$`]{6,300}(?=(?:(?:\s|\\n)[^\s'\"|$`]{6,300})?['\"]? ?\| ?(?:sudo (?:-\w{1,10} )?)?(?:" + _READERS + r"))"),
     ("kinit sudo passwd smbpasswd vncpasswd gpg gpg2 openssl cryptsetup", r"(\b(?:kinit|sudo|\w{0,5}passwd|gpg2?|openssl|cryptsetup)\b[^\n|;]{0,200}<<(?:< ?|-?['\"]?\w{1,20}['\"]?\n))" + WORD),
-    ("echo printf", r"(\b(?:echo|printf)(?: -[ne]{1,2})? ['\"]?(?:[\w.@-]{1,60}(?::|\\n|\n))?)[^\s'\"|$`\\]{6,300}(?=(?:\\n|\n)?['\"]? ?>>? ?['\"]?\S{0,80}(?:pass|secret|token|cred|auth|netrc|\.key\b))"),
+    ("echo printf", r"(\b(?:echo|printf)(?: -[ne]{1,2})? ['\"]?(?:[\w.@-]{1,60}(?::|\\n|\n))?)[^\s'\"|$`\\]{6,300}(?=(?:\\n|\n)?['\"]? ?>>? ?['\"]?\S{0,80}(?:pass(?:w|word|wd)?(?:-s3fs)?|secret|token|credential|auth|netrc|key)s?(?:\.\w{1,5})?['\"]?(?:[\s;]|$))"),
     ("print-access-token print-identity-token get-login-password base64 get-secret-value token secrets op pass vault", r"(\b(?:print-(?:access|identity)-token|auth token|get-login-password|secrets? [^\n|]{1,200}\| ?base64 -{1,2}[dD]|create token [\w-]{1,60}|op read \S{1,100}|pass show \S{1,100}|vault kv get -field=\S{1,40} \S{1,100}|secrets versions access [^\n]{1,100}|get-secret-value [^\n]{1,200}SecretString)[^\n]{0,40}\n)\S{4,4000}(?=\s{0,4}(?:\n|$))"),  # what they print
-    ("psexec wmiexec smbexec atexec dcomexec secretsdump mssqlclient", r"(\b\w{4,12}\.py (?:-\S{1,40} ){0,4}(?:[\w.-]{1,60}/)?[\w.-]{1,60}:)[^\s@'\"]{2,100}(?=@)"),
+    ("psexec wmiexec smbexec atexec dcomexec secretsdump mssqlclient impacket-psexec impacket-wmiexec impacket-smbexec impacket-atexec impacket-secretsdump impacket-mssqlclient", r"(\b(?:\w{4,12}\.py|impacket-\w{4,12}) (?:-\S{1,40} ){0,4}['\"]?(?:[\w.-]{1,60}/)?[\w.-]{1,60}:)[^\s@'\"]{2,100}(?=@)"),
     ("-a", r"(\s-A[ =]?(?:bearer|jwt) -a[ =]?)" + WORD),  # HTTPie
+    ("kinit sudo passwd chpasswd docker podman gh vault op bw", r"(\b(?:kinit|sudo|passwd|chpasswd|login|gh|vault|op|bw)['\" ][^\n]{0,300}\binput=b?)['\"][^'\"\s\\]{3,300}(?=(?:\\n)?['\"])"),  # subprocess.run(…)
     ("winscp", r"(-(?:passphrase|password)=\"\")[^\"\s]{2,200}"),
     ("echo printf", r"((?i:pass\w{0,10}|key|secret|token)[_-]?(?:command|cmd)[ =]['\"]?(?:echo|printf)(?: -n)? ['\"]?)[^\s'\"|$`]{4,300}"),
     ("wrangler docker podman gh glab fly kubectl pass lpass bw op cryptsetup keepassxc-cli chpasswd vault", r"(\b(?:wrangler|docker|podman|gh|glab|fly|kubectl|pass|lpass|bw|op|cryptsetup|keepassxc-cli|chpasswd|vault)\b[^\n|;]{0,200}<<< ?)" + WORD),
     ("securestring", r"(\bput-parameter\b(?=[^\n]{0,300}\bSecureString\b)[^\n]{0,300}?--value[ =])" + WORD),
     ("vault", r"(\bvault kv (?:put|patch)\b[^\n]{0,200}?\s[\w-]{1,60}=)(?!@)" + WORD),
-    ("vault", r"(\bsecret_id=)" + WORD),
+    ("secret_id", r"(\bsecret_id=)" + WORD),
     ("patch", r"(\bpatch secret\b[^\n]{0,100}?\"(?:stringD|d)ata\":\s?\{\s?\"[\w.-]{1,60}\":\s?)\"[^\"\s]{3,4000}\""),
     ("passwd mkpasswd", r"(\b(?:openssl passwd|mkpasswd) (?:-[^\n|;]{0,100} )?)" + WORD + r"(?=\s{0,4}(?:$|\n|\|))"),
     ("rclone", r"(\brclone config (?:create|update) [^\n]{0,300}?\spass[ =])" + WORD),
@@ -164,6 +167,7 @@ def _by_word() -> dict[bytes, list[tuple[str, Callable[[str], bool]]]]:
         (_options(), _is_value),
         (_arguments(), _is_made_up),
         (notations.rows(), _is_made_up),
+        (notations.COMMENTED, _is_random),
     )
     for table, is_such in tables:
         for words, pattern in table:
@@ -180,7 +184,13 @@ def _is_made_up(word: str) -> bool:
     return _is_value(word) and (is_mixed(word) or (len(word) >= _LETTERS and not is_wordy(word)))
 
 
+def _is_random(word: str) -> bool:
+    return _is_value(word) and is_mixed(word) and not is_wordy(word) and not is_place(word)
+
+
 _ROWS = _by_word()
+_ITEMS = re.compile(r"(?<=[\w'\"])['\"], ?b?['\"]")
+"""What stands between two words of a list."""
 _compiled: dict[str, re.Pattern[str]] = {}
 
 
@@ -192,9 +202,25 @@ def without_arguments(text: str, lowered: str, mask: str) -> str:
         lowered: the same text in lower case.
         mask: the text to put in the place of each secret.
     """
-    for word in sorted(_ROWS.keys() & names_in(lowered)):
+    words = _ROWS.keys() & names_in(lowered)
+    text = _without(text, words, mask, [])
+    if words and _ITEMS.search(text):  # a command line as a list, as `subprocess` takes it: `["vault", "login", "x"]`
+        for secret in arguments_in(_ITEMS.sub(" ", text)):
+            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?=['\"])", lambda _: mask, text)
+    return text
+
+
+def arguments_in(command: str) -> list[str]:
+    """Return the secrets that a command takes which is written as one text."""
+    found: list[str] = []
+    _without(command, _ROWS.keys() & names_in(command.lower()), MASK, found)
+    return found
+
+
+def _without(text: str, words: Iterable[bytes], mask: str, found: list[str]) -> str:
+    for word in sorted(words):
         for pattern, is_such in _ROWS[word]:
-            text = _replace(pattern, text, mask, is_such)
+            text = _replace(pattern, text, mask, is_such, found)
     return text
 
 
@@ -212,14 +238,17 @@ def takes_secret(command: str, option: str) -> bool:
     )
 
 
-def _replace(pattern: str, text: str, mask: str, is_such: Callable[[str], bool]) -> str:
+def _replace(pattern: str, text: str, mask: str, is_such: Callable[[str], bool], found: list[str]) -> str:
     compiled = _compiled.get(pattern)
     if compiled is None:
         compiled = _compiled[pattern] = re.compile(pattern)
 
     def masked(m: re.Match[str]) -> str:
         value = m[0][len(m[1]) :]
-        return f"{m[1]}{mask}" if mask not in value and is_such(value.strip("'\"`")) else m[0]
+        if mask in value or not is_such(value.strip("'\"`")):
+            return m[0]
+        found.append(value.strip("'\"`"))
+        return f"{m[1]}{mask}"
 
     for _ in range(_MOST_OPTIONS):
         before, text = text, compiled.sub(masked, text)

@@ -46,14 +46,15 @@ _COMMANDS = frozenset(
     com2sec composer conda config conn connect connection convertto-securestring cqlsh create_superuser create_user
     createconnection createhmac createuser cryptsetup curl cx_oracle cypher-shell cypress dcomexec directoryentry docker
     doctl doveadm eap encrypt_string etcdctl exp expdp fbsvcmgr fernet fly ftp gbak gem getconnection gfix gh
-    github-oauth gitlab-oauth glab gpg gpg2 gsec hash hdbsql hexdigest hmac http-basic imp impdp ipa-client-install
+    github-oauth gitlab-oauth glab gpg gpg2 gsec hash hdbsql hexdigest hmac http-basic imp impacket-atexec
+    impacket-mssqlclient impacket-psexec impacket-secretsdump impacket-smbexec impacket-wmiexec impdp ipa-client-install
     ipa-replica-install ipa-server-install ipmitool isql isql-fb jdbctemplate jwt kadmin kdb5_util kinit kubectl ldapadd
     ldapcompare ldapdelete ldapexop ldapmodify ldapmodrdn ldapsearch ldapwhoami lftp login logininto logon lpass mariadb
     mariadb-admin mariadb-dump mc mfa minio mongo mongodump mongoexport mongofiles mongoimport mongorestore mongosh
     mongostat mongotop mosquitto_pub mosquitto_rr mosquitto_sub mssqlclient mycli mysql mysqladmin mysqlbinlog
     mysqlcheck mysqldump mysqli mysqli_connect mysqlimport mysqlpump mysqlsh mysqlshow mytop nbackup ncftp ncftpget
-    ncftpput net net1 netdom newdialer ngrok nickserv nuget oci_connect op open opencconnection openssl operator oracle
-    oracledb osql otp pdo pg_connect pgcli pgp_sym_decrypt pgp_sym_encrypt plain plainloginmodule podman poetry
+    ncftpput net net1 netdom newdialer ngrok nickserv npm nuget oci_connect op open opencconnection openssl operator
+    oracle oracledb osql otp pdo pg_connect pgcli pgp_sym_decrypt pgp_sym_encrypt plain plainloginmodule podman poetry
     proxy-user psexec psexec64 qpdf rabbitmqadmin rabbitmqctl racadm rar rasdial rclone rdesktop recovery redis-cli rman
     rocommunity rocommunity6 rpcclient rsa rwcommunity schtasks scramloginmodule sdl-freerdp sec-websocket-protocol
     securestring security sendemail sequelize settingssecurity setuser signtool simple_bind_s skopeo smbclient smbexec

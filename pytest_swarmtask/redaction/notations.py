@@ -69,7 +69,7 @@ DIRECTIVES = (
 PATTERNS = (
     # (words, in lower case; pattern): what follows the group is a secret, if it looks made up
     ("pass", r"((?:\bUSER [^\s]{1,100}|\b[23]\d\d [^\n]{0,100}|\+OK[^\n]{0,100})\s{1,4}(?:[CS>]:? )?PASS )\S{4,200}"),  # FTP, POP3
-    ("login", r"((?:^|\s)[A-Za-z.]{0,4}\d{1,6} LOGIN [^\s]{1,100} )" + WORD),  # IMAP
+    ("login", r"((?:^|[\s'\"])[A-Za-z.]{0,4}\d{1,6} LOGIN [^\s]{1,100} )" + WORD),  # IMAP
     ("userpassword unicodepwd olcrootpw", r"((?i:userPassword|unicodePwd|olcRootPW):: )\S{4,400}"),  # LDIF
     ("password", r"((?i:;\s?password=)\{)[^{}]{2,200}(?=\})"),  # JDBC
     ("password passwd passphrase bindpw", r"((?:^|\n)[ \t]{0,20}(?:password|passwd|passphrase|bindpw)[ \t]{1,20})[^\s'\"]{6,200}(?=[ \t]{0,20}(?:\r?\n|$))"),  # a line of msmtp, ncftp, LDAP
@@ -118,7 +118,6 @@ PATTERNS = (
     ("sec-websocket-protocol", r"((?i:Sec-WebSocket-Protocol: ?)[^\n]{0,60}(?i:bearer|token|auth)[\w.]{0,20}, ?)\S{4,300}"),
     ("recovery otp mfa 2fa verification", r"((?i:\b(?:recovery|otp|mfa|2fa|verification)(?: codes?)?(?: is)?[:=] ?))" + WORD),
     ("secret password token apikey", r"(\b(?:Secret|Password|Token|ApiKey)(?:\.new|::new|\.of|\.from)?\()['\"][^'\"\s]{3,200}['\"]"),
-    ("password passwd passphrase token secret apikey api_key db_password", r"()(?<![\w\])}])b?['\"][^'\"\s\\]{6,200}(?=(?:\\[nr]|\s)?['\"][^\n'\"]{0,40}(?:#|//|--) [^\n'\"]{0,40}(?i:password|passwd|passphrase|token|secret|api_?key)\s{0,4}(?:\n|$))"),  # f("x")  # the password
     ("createuser", r"(\bcreateUser \S{1,60} (?:[^\n]{1,80} )?(?:MD5|SHA|AES|DES)[\w-]{0,6} )" + WORD),  # Net-SNMP
     ("github-oauth gitlab-oauth github-token gitlab-token bitbucket-oauth", r"(-(?:oauth|token)['\"]\s?:\s?\{\s{0,40}['\"][\w.-]{1,60}['\"]\s?:\s?)['\"][^'\"\s]{3,200}['\"]"),  # Composer
     ("securestring", r"(\bSecureString['\"]?[^{}]{0,200}?\bvalue['\"]?\s{0,8}[=:]\s{0,8})['\"][^'\"\s]{3,4000}['\"]"),
@@ -138,6 +137,11 @@ PATTERNS = (
     ("hmac", r"(\bhmac\.new\(b?)['\"][^'\"\s]{3,200}['\"]"),
 )  # fmt: skip
 """Notations that need a pattern of their own."""
+
+COMMENTED = (
+    ("password passwd passphrase token secret apikey api_key db_password", r"()(?<![\w\])}])b?['\"][^'\"\s\\]{6,200}(?=(?:\\[nr]|\s)?['\"][^\n'\"]{0,40}(?:#|//|--) [^\n'\"]{0,40}(?i:password|passwd|passphrase|token|secret|api_?key)\s{0,4}(?:\n|$))"),  # f("x")  # the password
+)  # fmt: skip
+"""What a comment calls a secret. It has to look random, since comments also explain names and paths."""
 
 _TEXT = r"(?:Some\(|Buffer\.from\(|String::from\(|\[\]byte\(|(?:System\.Text\.)?Encoding\.\w{2,8}\.GetBytes\()?[bruN@]?"
 """What stands before the quote of a secret."""

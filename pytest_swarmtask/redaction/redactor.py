@@ -481,6 +481,7 @@ class _Walk:
             else:
                 cleaned.append(self.value(item, where, depth))
             before = item
+        self.found.update(_long_enough(_taken(items)))
         return cleaned
 
     def _string(self, value: str, path: str) -> str:
@@ -596,6 +597,16 @@ like an algorithm or a number such as 3.14; a machine that makes tokens does not
 # -- secrets in lists ----------------------------------------------------------------------------------------------
 
 
+def _taken(items: Sequence[Any]) -> Sequence[str]:
+    """Return the secrets that a command line takes as its arguments: `["vault", "login", "x"]`."""
+    words = [item for item in islice(items, _MAX_ITEMS) if type(item) is str]
+    programs = " ".join(word for word in words[:_FIRST_WORDS] if not word.startswith("-")).lower()
+    if " " not in programs or not (may_name_secret(programs) or may_hold_command(programs)):
+        return ()
+    found: Sequence[str] = _rules.commands.arguments_in(" ".join(words)[: _MAX_TEXT + _LONGEST_SECRET])
+    return found
+
+
 def _is_announced(redactor: Redactor, before: str, item: str, items: Sequence[Any]) -> bool:
     """Whether an item of a list is the secret that the item before it announces, as in a command line."""
     if item[:1] in ("", "-"):  # an option, not the value of one; but `mysql` has the password in the option
@@ -619,8 +630,9 @@ def _takes_secret(option: str, items: Sequence[Any]) -> bool:
     """Whether one of the first words of a command line is a program that takes a secret with this option."""
     if str(items[0]).startswith("-"):
         return False  # the arguments of a session: the table of commands is not loaded for them
-    words = islice((item for item in items if type(item) is str), _FIRST_WORDS)
-    return any(_rules.commands.takes_secret(word, option) for word in words)
+    words = [item for item in items if type(item) is str]
+    before = words[: words.index(option)]  # not after it: `pytest -p no:cacheprovider -k login`
+    return any(_rules.commands.takes_secret(word, option) for word in before[:_FIRST_WORDS])
 
 
 def _is_any_command(_items: Sequence[Any]) -> bool:

@@ -48,7 +48,7 @@ _NAMED = re.compile(
             (?P<sign>&gt;|\|\|=?(?=[ ]?["'])|\?\?=?(?=[ ]?["'])|<-(?=[ ]?["'])
                 |=>|->|:=|[+?]=|[=!]={1,2}|=|:(?!:|//)|(?:%22)?%3[AaDd](?:%22)?|>)
             (?:
-                [ \t]{0,40}(?:!!(?:str|binary)|&\w{1,40})[ ]
+                [ \t]{0,40}(?:!!(?:str|binary)|&[\w-]{1,40})[ ]
                 | [ \t]{0,40}\r?\n\s{0,40}-[ ](?=[^\s:]{4,200}[ \t]{0,40}(?:\n|$))  # an item of a YAML list
                 | [ \t]{0,40}[|>][-+]?[ \t]{0,4}\r?\n\s{1,40}
                 | \s{0,40}(?=["'\\]|string\(\d)
@@ -183,6 +183,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _BARE = re.compile(r"""[^\s"'<>`,;&|(){}\[\]\\]{1,4096}""")
 _WORD = re.compile(r"""[^\s"'`\\]{1,4096}""")
 _LINE = re.compile(r"""[^\r\n"'\\]{1,1000}""")
+_ANCHOR = re.compile(r"&[\w-]{1,40}")
 _AND = re.compile(r"&(?!\w{1,8};)")
 _LONGEST_QUOTED = 8192
 """A quote that is not closed within this many characters is taken to be one that never is."""
@@ -536,6 +537,10 @@ def _is_host(found: _Candidate) -> bool:
     return found.sign == ">" and found.value[0] == "@"  # `https://<token>@example.com`
 
 
+def _is_anchor(found: _Candidate) -> bool:
+    return found.sign == ":" and _ANCHOR.fullmatch(found.value) is not None  # of YAML: `auth: &auth`
+
+
 def _is_number_of_bytes(found: _Candidate) -> bool:
     return found.value.isdigit() and found.name.lower().endswith("bytes")  # `LONGEST_SECRET_BYTES = 1048576`
 
@@ -550,6 +555,7 @@ _BARE_NO_VALUES = (
     _is_described,
     _is_shell_error,
     _is_host,
+    _is_anchor,
     _is_number_of_bytes,
     _is_code,
 )

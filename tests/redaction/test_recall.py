@@ -92,10 +92,10 @@ def test_what_commands_and_documents_name_is_found(redactor: Redactor, seed: int
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_other_notations_name_is_found(redactor: Redactor, seed: int) -> None:
-    """At least 95 of 100 are found in settings, source code, logs and messages that nobody wrote for the rules."""
+    """At least 97 of 100 are found in settings, source code, logs and messages that nobody wrote for the rules."""
     secrets = notations.secrets(seed)
-    assert len(secrets) > 2000
-    assert len(missed(redactor, secrets)) <= len(secrets) * 5 / 100, missed(redactor, secrets)
+    assert len(secrets) > 4000
+    assert len(missed(redactor, secrets)) <= len(secrets) * 3 / 100, missed(redactor, secrets)
 
 
 def test_each_word_of_the_tables_is_looked_for() -> None:
@@ -110,6 +110,14 @@ def test_identifiers_and_digests_are_left_alone(redactor: Redactor) -> None:
     texts = identifiers.harmless()
     changed = [text for text in texts if redactor.text(text, 100_000) != text]
     assert len(texts) > 2500
+    assert len(changed) <= len(texts) * 5 / 1000, changed
+
+
+def test_what_only_looks_like_a_notation_is_left_alone(redactor: Redactor) -> None:
+    """At most 5 of 1000 texts are changed that have the words and options of such notations, but no secret."""
+    texts = notations.harmless()
+    changed = [text for text in texts if redactor.text(text, 100_000) != text]
+    assert len(texts) >= 400
     assert len(changed) <= len(texts) * 5 / 1000, changed
 
 
@@ -153,6 +161,10 @@ def test_no_kind_is_written_twice() -> None:
         (["sudo", "-u", "ann", "docker", "login", "-p", "hunter2"], 6),
         (["C:\\tools\\PsExec64.exe", "\\\\host", "-p", "hunter2"], 3),
         (["schtasks", "/create", "/rp", "hunter2"], 3),
+        (["rabbitmqctl", "change_password", "guest", "Winter-2024"], 3),
+        (["sudo", "vault", "login", "hunter-2024"], 3),
+        (["smbclient", "//host/share", "-U", "ann%Winter-2024"], 3),
+        (["pytest", "-p", "no:cacheprovider", "-k", "login"], None),
         (["docker", "run", "-p", "8080:80"], None),
         (["ls", "-w", "80"], None),
     ],

@@ -1,4 +1,4 @@
-"""Notations of settings, commands, source code and messages with a secret in them, written in ten rounds.
+"""Notations of settings, commands, source code and messages with a secret in them, written in eleven rounds.
 
 Each round was written when the rules for the rounds before were done, and tried once before any rule changed.
 `§` is a password or a token, `§64` a user and the password in Base64, and `\\n` is the end of a line.
@@ -1437,6 +1437,12 @@ def secrets(seed: int) -> list[Secret]:
     return [_placed(line, value) for line in notations for value in (chosen(make), make.text(make.pick([16, 20, 32])))]
 
 
+def harmless() -> list[str]:
+    """Return texts that look like such notations and hold no secret."""
+    lines = Path(__file__).with_name("harmless_lookalikes.txt").read_text("utf-8").splitlines()
+    return [line.replace("\\n", "\n").replace("\\t", "\t") for line in lines]
+
+
 def _placed(notation: str, secret: str) -> Secret:
     text = notation.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t")
     encoded = base64.b64encode(f"ann:{secret}".encode()).decode()
@@ -1444,5 +1450,11 @@ def _placed(notation: str, secret: str) -> Secret:
 
 
 ROUNDS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
-FURTHER = ("notations_of_commands.txt", "notations_of_settings.txt", "notations_of_leaks.txt", "notations_mixed.txt")
+FURTHER = (
+    "notations_of_commands.txt",
+    "notations_of_settings.txt",
+    "notations_of_leaks.txt",
+    "notations_mixed.txt",
+    "notations_of_programs.txt",
+)
 """Further rounds, written without a look at the rules."""
