@@ -72,7 +72,7 @@ OPTIONS = (
 
 ARGUMENTS = (
     # The words before a secret; `*` is any word.
-    "vault login", "cargo login", "snyk auth", "nuget setapikey", "wpa_passphrase *", "net user *",
+    "vault login", "cargo login", "snyk auth", "nuget setapikey", "wpa_passphrase *", "net user *", "net user /add *", "nuget push *.nupkg",
     "rabbitmqctl add_user *", "rabbitmqctl change_password *", "poetry config http-basic.* *",
     "poetry config pypi-token.*", "user-secrets set *", "config set --secret *", "encrypt_string", "operator unseal", "redis-cli auth", "mc alias set * * *", "requirepass",
     "masterauth", "auth_pass", "bw unlock", "bw login *", "rclone obscure", "mosquitto_passwd -b * *", "consul kv put *password",
@@ -93,12 +93,12 @@ _READERS = r"kinit|sudo -S|(?:docker|kubectl|podman|gcloud|gh|oc|wrangler|fly|fl
 
 _PATTERNS = (
     # (words, in lower case; pattern): what follows the group is a secret. A text without one of the words has none.
-    ("sqlplus sqlplus64 expdp impdp sqlldr sqlcl", r"((?i:\b(?:sqlplus|expdp|impdp|sqlldr|sqlcl)\w{0,4}(?:\s{1,4}-\w{1,10}){0,4}\s{1,4}\\?['\"]?(?:userid=)?)[\w$#.]{1,60}/)(?!/)\"?[^\s@'\"/]{2,100}\"?"),
+    ("sqlplus sqlplus64 expdp impdp sqlldr sqlcl", r"((?i:\b(?:sqlplus|expdp|impdp|sqlldr|sqlcl)\w{0,4}(?:\s{1,4}-\w{1,10}){0,4}\s{1,4}\\?['\"]?(?:userid=)?)(?:[\w$#.]{1,60}|\$[({]?\w{1,40}[)}]?)['\"]?/)(?!/)\"?[^\s@'\"/]{2,100}\"?"),
     ("rman conn connect exp imp", r"((?i:\b(?:target|catalog|auxiliary|conn|connect|exp|imp)[ =(]['\"]?)[\w$#.]{1,60}/)\"?[^\s@'\"/]{2,100}(?=@)"),
     ("conn connect", r"(\bSQL> (?i:conn|connect) [\w$#.]{1,60}/)[^\s@'\"/;]{2,100}"),
     ("cx_oracle oracledb", r"(\.connect\(['\"][\w$#.]{1,60}['\"], ?)['\"][^'\"\s]{2,100}['\"]"),
     ("oracle", r"(jdbc:oracle:\w{1,8}:[\w$#.]{1,60}/)[^\s@'\"/]{1,100}(?=@)"),
-    ("net net1", r"((?i:\bnet1?(?:\.exe)? use)\b[^\n]{0,200}?(?:\\\\\S{1,200}|(?i:/user:)\S{1,100})\s{1,4})(?![/\\*])" + WORD),
+    ("net net1", r"((?i:\bnet1?(?:\.exe)? use)\b[^\n]{0,200}?(?:\\\\\S{1,200}|(?i:/u(?:ser)?:)\S{1,100})\s{1,4})(?![/\\*])" + WORD),
     ("mysqlsh", r"(\bmysqlsh [^\n]{0,100}?\b[\w.-]{1,60}:)(?!/)[^\s@'\"]{1,100}(?=@)"),
     ("curl wget skopeo xh ab etcdctl solr -a --auth -auth", r"((?:\s|['\"])(?:-u|-U|--user|--proxy-user|-a|-A|-auth|--auth|-credentials|--(?:src-|dest-)?creds)(?:[ =]|['\"], ?)?['\"]?)(?:[\w.@+\\-]{0,100}:(?!/|\$[{(A-Z_])[^\s'\"]{1,300}|[\w.-]{16,200}:(?=['\"\s]|$))"),  # not digits or a path, as of `docker run -u`
     ("lftp smbclient net rpcclient smbget winexe", r"(['\"\s](?:-[uU]|open -u)[ =]?['\"]?[\w.@/\\+-]{1,100}[,%]['\"]?)[^\s'\"]{1,300}"),
@@ -132,13 +132,14 @@ _PATTERNS = (
     ("isql", r"(\bisql(?: -\w{1,8}){0,4}(?: [^\s-]\S{0,200}){2} )(?!-)" + WORD),
     ("kubectl", r"(\bsecret generic\b[^\n;|&]{0,300}?--from-literal[= ]['\"]?[\w.-]{1,100}=)[^\s'\"]{2,300}"),
     ("mount", r"(\s-o\s?[^\s]{0,200}?\bpass=)[^\s,'\"]{1,300}"),  # mount
+    ("user username", r"(\buser(?:name)?=[^\s,]{1,60},pass=)[^\s,'\"]{3,300}"),  # /etc/fstab
     ("sonar -dsonar", r"(sonar\.login=)[^\s'\"]{4,300}"),
     ("curl", r"(\s(?:-b|--cookie)[ =]?['\"]?)(?=[\w.-]{1,100}=)[^'\"\s]{8,4096}"),
     ("mysql mysqldump mysqlbinlog mysqladmin mysqlimport mysqlcheck mysqlpump mysqlshow mariadb mariadb-dump mariadb-admin", r"([\s'\"]-p['\"]?)(?=[^\s'\"]{0,100}[\d!@#%^&*?]|[A-Za-z]{0,40}[a-z][A-Z]{1,3}[A-Za-z])[^\s'\"]{3,300}"),  # `mysql -ppassword`: with a digit or a sign, since `-p` has other meanings
     ("pwd", r"((?i:;\s?PWD=)\{)(?=[^{}]{0,200}\d)[^{}]{2,200}(?=\})"),  # ODBC
     ("pass", r"(-pass(?:in|out)?(?:['\"],)?[ =]?['\"]?pass:['\"]?)[^\s'\"]{1,300}"),  # openssl
     ("login", r"(\.login\(\s?['\"][^'\"\s]{1,100}['\"],\s?)(?=['\"][^'\"\s]{0,200}[\d!@#%^&*?])['\"][^'\"\s]{1,200}['\"]"),  # `smtp.login('ann', 'x')`
-    ("convertto-securestring", r"((?i:ConvertTo-SecureString)(?: -\w{1,20}){0,3} )['\"][^'\"$]{1,300}['\"]"),
+    ("convertto-securestring", r"((?i:ConvertTo-SecureString)(?: -\w{1,20}){0,3} )(?:['\"][^'\"$]{1,300}['\"]|(?![-$(])[^\s'\"()]{3,300}(?= -))"),
 )  # fmt: skip
 
 
@@ -206,7 +207,7 @@ def without_arguments(text: str, lowered: str, mask: str) -> str:
     text = _without(text, words, mask, [])
     if words and _ITEMS.search(text):  # a command line as a list, as `subprocess` takes it: `["vault", "login", "x"]`
         for secret in arguments_in(_ITEMS.sub(" ", text)):
-            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?=['\"])", lambda _: mask, text)
+            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?=['\"@])", lambda _: mask, text)
     return text
 
 

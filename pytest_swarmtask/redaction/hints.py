@@ -81,6 +81,9 @@ def may_hold_credentials(lowered: str) -> bool:
     """Whether a text, in lower case, may hold what `formats.without_credentials` hides."""
     return (  # not a loop over a table: this is asked of every text
         "://" in lowered
+        or " /" in lowered  # a path of a server, as in `GET /reset/x`, `get("/reset/x")`
+        or '"/' in lowered
+        or "'/" in lowered
         or ("@" in lowered and "@tcp(" in lowered)
         or ":5432:" in lowered
         or ("%" in lowered and ("%3a" in lowered or "bearer%20" in lowered))

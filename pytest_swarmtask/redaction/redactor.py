@@ -12,24 +12,24 @@ from itertools import islice
 
 from pytest_swarmtask.core.event import MASK
 from pytest_swarmtask.core.fastjson import loads
+from pytest_swarmtask.redaction import lists
+from pytest_swarmtask.redaction.hidden import is_hidden, is_stand_in, text_of
 from pytest_swarmtask.redaction.hints import (
-    MAYBE,
     NO,
     PASSWORD,
     YES,
     may_be_cut,
-    may_be_secret_name,
     may_hold_command,
     may_hold_credentials,
     may_hold_named_credentials,
     may_hold_token,
     may_name_secret,
 )
+from pytest_swarmtask.redaction.rules import meaning, rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from types import ModuleType
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
 # Bounds of an event, which is one line of at most 16 KiB: some long texts fit, and the whole of an ordinary mapping.
@@ -62,62 +62,8 @@ _NO_SECRETS = ("PWD", "OLDPWD")
 """Variables that the shell keeps folders in. `PWD` also means password: without this all paths would be hidden."""
 _COMMON = ("password", "postgres", "changeme", "required", "disabled", "undefined", "anonymous", "localhost")
 """Passwords that nobody keeps secret: hiding them would hide these words in all texts."""
-
-_SMALL = 1000
-"""A number below this is a count or a position, as in `failed_passwords: 2` and `{"token": {"line": 3}}`."""
-_SIZED = (str, bytes, list, tuple, dict, set)
-
-
-class _RuleModules:
-    """The modules with the rules, each imported by the first text that needs it.
-
-    Most events need none of them. An emitter lives for a few milliseconds, and `re` alone would take one of these.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        """Import a module and keep it. Python calls this only for an attribute that is not there yet."""
-        module: ModuleType
-        if name == "commands":
-            from pytest_swarmtask.redaction import commands
-
-            module = commands
-        elif name == "cuts":
-            from pytest_swarmtask.redaction import cuts
-
-            module = cuts
-        elif name == "formats":
-            from pytest_swarmtask.redaction import formats
-
-            module = formats
-        elif name == "names":
-            from pytest_swarmtask.redaction import names
-
-            module = names
-        elif name == "prefixes":
-            from pytest_swarmtask.redaction import prefixes
-
-            module = prefixes
-        elif name == "texts":
-            from pytest_swarmtask.redaction import texts
-
-            module = texts
-        elif name == "values":
-            from pytest_swarmtask.redaction import values
-
-            module = values
-        else:
-            raise AttributeError(name)
-        setattr(self, name, module)
-        return module
-
-
-_rules = _RuleModules()
-
-
-def load_rules() -> None:
-    """Load all rules now, for a process that may redact while the interpreter ends, too late for an import."""
-    for name in ("commands", "cuts", "formats", "names", "prefixes", "texts", "values"):
-        getattr(_rules, name)
+_DATA = ("data", "stringData")
+"""Where a Secret of Kubernetes keeps what is secret, whatever it is called there."""
 
 
 class Redactor:
@@ -157,7 +103,7 @@ class Redactor:
 
     def hide_values(self, secrets: Iterable[str]) -> None:
         """Hide from now on those of these secrets in all texts that are long or random enough."""
-        self._hide_literals(secret for secret in _long_enough(secrets) if not _is_stand_in(secret))
+        self._hide_literals(secret for secret in _long_enough(secrets) if not is_stand_in(secret))
 
     def _hide_literals(self, secrets: Iterable[str]) -> None:
         found = {form for secret in secrets for form in _forms(secret)}
@@ -178,7 +124,7 @@ class Redactor:
             elif self._endings and letters.endswith(self._endings):
                 known = PASSWORD
             else:
-                known = _meaning(key[-_LONGEST_KEY:])
+                known = meaning(key[-_LONGEST_KEY:])
             if len(self._meanings) < _MAX_NODES:
                 self._meanings[key] = known
         return known
@@ -210,17 +156,17 @@ class Redactor:
 
     def _chain(self, text: str) -> str:
         if may_hold_token(text):
-            text = _rules.prefixes.without_prefixed(_rules.formats.without_tokens(text, MASK), MASK)
+            text = rules.prefixes.without_prefixed(rules.formats.without_tokens(text, MASK), MASK)
         lowered = text.lower()
         is_named = may_name_secret(lowered)
         if may_hold_named_credentials(lowered) if is_named else may_hold_credentials(lowered):
-            text = _rules.formats.without_credentials(text, lowered, MASK)
+            text = rules.formats.without_credentials(text, lowered, MASK)
         if is_named or may_hold_command(lowered):
-            text = _rules.commands.without_arguments(text, lowered, MASK)
+            text = rules.commands.without_arguments(text, lowered, MASK)
         if is_named or self._endings:
             text = self._without_named(text)
         if may_be_cut(text):
-            text = _rules.cuts.without_tails(text, MASK)
+            text = rules.cuts.without_tails(text, MASK)
         return text
 
     def _spread(self, text: str, cleaned: str) -> str:
@@ -228,11 +174,11 @@ class Redactor:
         if MASK not in cleaned or cleaned == text:
             return cleaned
         found = sorted(_long_enough(_difference(text, cleaned)), key=len, reverse=True)
-        return _rules.cuts.without_known(cleaned, found, MASK) if found else cleaned
+        return rules.cuts.without_known(cleaned, found, MASK) if found else cleaned
 
     def _coloured(self, text: str) -> str:
         """Return a terminal's text as it is, or without its colours if there are secrets in it: colours split them."""
-        plain = _rules.texts.without_colours(text)
+        plain = rules.texts.without_colours(text)
         cleaned = self._chain(plain)
         return text if cleaned == plain else cleaned
 
@@ -277,7 +223,7 @@ class Redactor:
     def _without_named(self, text: str) -> str:
         if text[:1] in ("{", "["):
             text = self._json(text)
-        named: str = _rules.texts.without_named(text, MASK, self.meaning)
+        named: str = rules.texts.without_named(text, MASK, self.meaning)
         return named
 
     def _json(self, text: str) -> str:
@@ -301,9 +247,10 @@ class Redactor:
             if "://" in value:
                 yield from _in_url(value, whole_path=name in variables or "WEBHOOK" in name.upper())
             elif name in variables or (
-                _is_hidden(self.meaning(name), value)
+                self.meaning(name) != NO
+                and is_hidden(self.meaning(name), value)
                 and value.lower() not in _COMMON
-                and not _rules.values.is_place(value)
+                and not rules.values.is_place(value)
             ):
                 yield value
 
@@ -312,7 +259,7 @@ def _long_enough(secrets: Iterable[str]) -> Iterator[str]:
     """Give those secrets that are hidden wherever they stand: shorter ones are a part of other words."""
     for secret in secrets:
         if secret.lower() not in _COMMON and (
-            len(secret) >= _MIN_LITERAL or _rules.values.is_made(secret, _MIN_RANDOM_LITERAL)
+            len(secret) >= _MIN_LITERAL or rules.values.is_made(secret, _MIN_RANDOM_LITERAL)
         ):
             yield secret
 
@@ -343,16 +290,6 @@ def masked_paths(values: Any, path: str = "") -> Iterator[str]:
             yield from masked_paths(value, f"{path}[{i}]")
 
 
-def _meaning(key: str) -> int:
-    if not may_be_secret_name(key):
-        return NO
-    try:
-        level: int = _rules.names.meaning(key)
-    except (ImportError, OSError):  # the rules cannot be loaded: rather too much is hidden
-        return PASSWORD
-    return level
-
-
 def _in_url(url: str, *, whole_path: bool) -> Iterator[str]:
     """Give the secrets in a URL.
 
@@ -365,10 +302,10 @@ def _in_url(url: str, *, whole_path: bool) -> Iterator[str]:
     login, at, _ = location.rpartition("@")
     if at:
         secret = login.partition(":")[2] or login
-        if len(secret) >= _MIN_LITERAL or _rules.values.is_made(secret, _MIN_RANDOM_LITERAL):
+        if len(secret) >= _MIN_LITERAL or rules.values.is_made(secret, _MIN_RANDOM_LITERAL):
             yield secret
     if whole_path:
-        yield from (part for part in path.split("/") if len(part) >= _MIN_PART and _rules.values.is_mixed(part))
+        yield from (part for part in path.split("/") if len(part) >= _MIN_PART and rules.values.is_mixed(part))
         yield from (text for pair in query.split("&") if len(text := pair.partition("=")[2]) >= _MIN_LITERAL)
 
 
@@ -426,7 +363,7 @@ class _Walk:
                 shown = _free(shown, result)
             where = f"{path}.{name}" if path else name
             level = PASSWORD if name in kept else redactor.meaning(named if named and name == "value" else name)
-            if level != NO and _may_be_secret(value) and _is_hidden(level, value):
+            if level != NO and is_hidden(level, value):
                 self._note(where)
                 if type(value) is str:
                     self.found.update(_long_enough([value[:_LONGEST_SECRET]]))
@@ -465,7 +402,7 @@ class _Walk:
             if isinstance(value, (int, float)) and type(value) not in (int, float):  # a subclass, such as NumPy's
                 plain = int(value) if isinstance(value, int) else float(value)
                 return self.value(plain, path, depth)
-            return self._string(_describe(value), path)
+            return self._string(text_of(value), path)
         except Exception as error:  # noqa: BLE001 - the value's own code may raise anything
             return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
@@ -474,14 +411,19 @@ class _Walk:
         before: Any = None
         for i, item in enumerate(items):
             where = f"{path}[{i}]"
-            if type(before) is str and type(item) is str and _is_announced(self.redactor, before, item, items):
+            if (
+                type(before) is str
+                and type(item) is str
+                and lists.is_announced(self.redactor.is_secret_key, before, item, items)
+            ):
                 self._note(where)
                 self.found.update(_long_enough([item[:_LONGEST_SECRET]]))
                 cleaned.append(MASK)
             else:
                 cleaned.append(self.value(item, where, depth))
             before = item
-        self.found.update(_long_enough(_taken(items)))
+        if len(items) > 1:
+            self.found.update(_long_enough(lists.taken(items)))
         return cleaned
 
     def _string(self, value: str, path: str) -> str:
@@ -499,7 +441,7 @@ class _Walk:
         """Return a cleaned value without the secrets that were found elsewhere in the event."""
         if type(value) is str:
             secrets = sorted(self.found, key=len, reverse=True)
-            cleaned = _rules.cuts.without_known(value, secrets, MASK)
+            cleaned = rules.cuts.without_known(value, secrets, MASK)
             if cleaned != value and path not in self.redacted:
                 self._note(path)
             return cleaned
@@ -511,158 +453,6 @@ class _Walk:
 
     def _note(self, path: str) -> None:
         self.redacted.append(self.redactor.text(path, _LONGEST_KEY))
-
-
-def _describe(value: Any) -> str:
-    """Return the text form of a value that is of no type of JSON."""
-    if isinstance(value, (bytes, bytearray)):
-        return bytes(value[: _MAX_TEXT * 2]).decode("utf-8", "backslashreplace")
-    if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"
-    if isinstance(value, int):
-        return hex(value)  # beyond 64 bits few readers of JSON keep all digits, and Python limits decimal ones
-    return str(value)
-
-
-# -- values under the name of a secret -----------------------------------------------------------------------------
-
-
-def _may_be_secret(value: Any) -> bool:
-    """Whether there is something to hide: None, truth values and empty values are shown."""
-    kind = type(value)  # not `isinstance`, which asks the value, and it may answer anything
-    return value is not None and kind is not bool and not (kind in _SIZED and not value)
-
-
-def _is_hidden(level: int, value: Any) -> bool:
-    """Whether this value is hidden under a key whose name is of this level."""
-    if level >= YES:
-        return not any(is_such(value) for is_such in _SHOWN[level])
-    return level != NO and any(_rules.values.is_likely_secret(text, level) for text in _texts_in(value))
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    items = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
-    texts = (_describe(item) for item in islice(items, _MAX_ITEMS) if isinstance(item, (str, bytes, bytearray)))
-    return filter(None, texts)
-
-
-def _is_description(value: Any) -> bool:
-    """Whether a value is a mapping that only describes a secret: where it is kept, of what kind it is."""
-    return type(value) is dict and all(_is_detail(key, item) for key, item in islice(value.items(), _MAX_ITEMS))
-
-
-def _is_detail(key: Any, item: Any) -> bool:
-    kind = type(item)
-    return (
-        item is None
-        or kind in (bool, float)
-        or (kind is int and (-_SMALL < item < _SMALL or _is_about(key)))
-        or (kind is str and not _rules.values.is_mixed(item) and _is_about(key))
-    )
-
-
-def _is_about(key: Any) -> bool:
-    # A key such as `source` makes `token_source`, which is no secret's name; `value` makes `token_value`, which is.
-    return type(key) is str and _meaning(f"token_{key}"[-_LONGEST_KEY:]) == NO
-
-
-def _is_small_integer(value: Any) -> bool:
-    return type(value) is int and -_SMALL < value < _SMALL
-
-
-def _is_small_number(value: Any) -> bool:
-    return type(value) in (int, float) and -_SMALL < value < _SMALL
-
-
-def _is_stand_in(value: Any) -> bool:
-    """Whether a value is a text that stands for a secret: a placeholder, a state, or the path of a file with it."""
-    if type(value) is not str:
-        return False
-    values = _rules.values
-    return values.is_placeholder(value) or values.is_state(value) or ("://" not in value and values.is_place(value))
-
-
-def _is_harmless_token(value: Any) -> bool:
-    return type(value) is str and not _rules.values.is_likely_secret(value, YES)  # `ed25519`, a URL, a version
-
-
-_SHOWN: dict[int, tuple[Callable[[Any], bool], ...]] = {
-    PASSWORD: (_is_description, _is_small_integer, _is_stand_in),
-    YES: (_is_description, _is_small_number, _is_stand_in, _is_harmless_token),
-}
-"""What is shown although its key names a secret, by the level of the name. A person may choose a password that looks
-like an algorithm or a number such as 3.14; a machine that makes tokens does not."""
-
-
-# -- secrets in lists ----------------------------------------------------------------------------------------------
-
-
-def _taken(items: Sequence[Any]) -> Sequence[str]:
-    """Return the secrets that a command line takes as its arguments: `["vault", "login", "x"]`."""
-    words = [item for item in islice(items, _MAX_ITEMS) if type(item) is str]
-    programs = " ".join(word for word in words[:_FIRST_WORDS] if not word.startswith("-")).lower()
-    if " " not in programs or not (may_name_secret(programs) or may_hold_command(programs)):
-        return ()
-    found: Sequence[str] = _rules.commands.arguments_in(" ".join(words)[: _MAX_TEXT + _LONGEST_SECRET])
-    return found
-
-
-def _is_announced(redactor: Redactor, before: str, item: str, items: Sequence[Any]) -> bool:
-    """Whether an item of a list is the secret that the item before it announces, as in a command line."""
-    if item[:1] in ("", "-"):  # an option, not the value of one; but `mysql` has the password in the option
-        return item.startswith("-p") and len(item) >= _MYSQL_OPTION and "mysql" in str(items[0])
-    if before.startswith(("-", "/")):
-        return _is_option_value(redactor, before, item, items)
-    # A pair such as `("api_key", "a1b2c3")` is not always a name and its value, so the value has to look like a secret.
-    return len(items) == 2 and redactor.is_secret_key(before) and _is_hidden(MAYBE, item)
-
-
-def _is_option_value(redactor: Redactor, option: str, item: str, items: Sequence[Any]) -> bool:
-    if redactor.is_secret_key(option) and "=" not in option:
-        return not _is_stand_in(item)
-    for options, is_command, is_secret in _OPTIONS:
-        if option in options and is_command(items):
-            return is_secret(item)
-    return len(option) > 1 and _takes_secret(option, items) and not _is_stand_in(item)
-
-
-def _takes_secret(option: str, items: Sequence[Any]) -> bool:
-    """Whether one of the first words of a command line is a program that takes a secret with this option."""
-    if str(items[0]).startswith("-"):
-        return False  # the arguments of a session: the table of commands is not loaded for them
-    words = [item for item in items if type(item) is str]
-    before = words[: words.index(option)]  # not after it: `pytest -p no:cacheprovider -k login`
-    return any(_rules.commands.takes_secret(word, option) for word in before[:_FIRST_WORDS])
-
-
-def _is_any_command(_items: Sequence[Any]) -> bool:
-    return True
-
-
-def _is_httpie(items: Sequence[Any]) -> bool:
-    return "http" in str(items[0])
-
-
-def _has_password(login: str) -> bool:
-    password = login.partition(":")[2]
-    return bool(password) and not password.isdigit() and not _is_stand_in(password)  # digits: `docker run -u 1000:1000`
-
-
-_DATA = ("data", "stringData")
-"""Where a Secret of Kubernetes keeps what is secret, whatever it is called there."""
-_MYSQL_OPTION = 5
-"""From this length on `-p…` is a password: a shorter one may be several options in one, such as `-pN`."""
-_OPTIONS: tuple[tuple[tuple[str, ...], Callable[[Sequence[Any]], bool], Callable[[str], bool]], ...] = (
-    # (options, whether the command means a login or a password with them, whether the value then is a secret)
-    (("-u", "--user", "--proxy-user"), _is_any_command, _has_password),  # curl, wget and others
-    (("-a", "--auth"), _is_httpie, _has_password),
-)
-"""Options that take a login. Those that take a secret are in `commands`."""
-_FIRST_WORDS = 8
-"""The program of a command line is looked for in so many words: `sudo -u ann docker login -p x`."""
-
-
-# -- names ---------------------------------------------------------------------------------------------------------
 
 
 def _named_value(values: Mapping[Any, Any]) -> str | None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_swarmtask.core.event import MASK
-from pytest_swarmtask.redaction import texts
+from pytest_swarmtask.redaction import headers
 from pytest_swarmtask.redaction.redactor import Redactor
 
 
@@ -312,14 +312,14 @@ def test_an_ordinary_event_is_searched_whole() -> None:
 def test_cookies_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line with hundreds of cookie headers is not read to its end for each of them; a secret in it is found."""
     looked_at = 0
-    judge = texts._is_key_to_something
+    judge = headers._is_key_to_something
 
     def counted(cookie: str) -> bool:
         nonlocal looked_at
         looked_at += 1
         return judge(cookie)
 
-    monkeypatch.setattr(texts, "_is_key_to_something", counted)
+    monkeypatch.setattr(headers, "_is_key_to_something", counted)
     harmless = "Cookie: a=b; " * 400
     assert redactor().text(harmless, 10_000) == harmless
     assert looked_at < 1000

@@ -1,4 +1,4 @@
-"""Notations of settings, commands, source code and messages with a secret in them, written in eleven rounds.
+"""Notations of settings, commands, source code and messages with a secret in them, written in twelve rounds.
 
 Each round was written when the rules for the rounds before were done, and tried once before any rule changed.
 `§` is a password or a token, `§64` a user and the password in Base64, and `\\n` is the end of a line.
@@ -1456,5 +1456,6 @@ FURTHER = (
     "notations_of_leaks.txt",
     "notations_mixed.txt",
     "notations_of_programs.txt",
+    "notations_of_everyday.txt",
 )
 """Further rounds, written without a look at the rules."""
