@@ -81,14 +81,17 @@ def may_hold_credentials(lowered: str) -> bool:
     """Whether a text, in lower case, may hold what `formats.without_credentials` hides."""
     return (  # not a loop over a table: this is asked of every text
         "://" in lowered
-        or " /" in lowered  # a path of a server, as in `GET /reset/x`, `get("/reset/x")`
-        or '"/' in lowered
-        or "'/" in lowered
         or ("@" in lowered and "@tcp(" in lowered)
         or ":5432:" in lowered
         or ("%" in lowered and ("%3a" in lowered or "bearer%20" in lowered))
         or ("=" in lowered and ("sig=" in lowered or "ature=" in lowered or "code=" in lowered or "key=" in lowered))
-        or (" " in lowered and ("basic " in lowered or "bearer " in lowered or "identified " in lowered))
+        or (
+            " " in lowered
+            and ("basic " in lowered or "bearer " in lowered or "identified " in lowered or " /" in lowered)
+        )
+        or (
+            "(" in lowered and ('"/' in lowered or "'/" in lowered)
+        )  # a path of a server: `get("/reset/x")`, `GET /reset/x`
     )
 
 
@@ -99,8 +102,8 @@ def may_hold_named_credentials(lowered: str) -> bool:
 
 def may_hold_command(lowered: str) -> bool:
     """Whether a text, in lower case, has a word of `_COMMANDS`."""
-    if not (" " in lowered or '"' in lowered or "(" in lowered or "=" in lowered or "@" in lowered):
-        return False  # a node id or another name
+    if "::" in lowered and " " not in lowered:
+        return False  # a node id
     return not _COMMANDS.isdisjoint(names_in(lowered))
 
 
