@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import islice
 
 from pytest_swarmtask.redaction.hints import NO, PASSWORD, YES
-from pytest_swarmtask.redaction.rules import meaning, rules
+from pytest_swarmtask.redaction.names import meaning
+from pytest_swarmtask.redaction.values import is_likely_secret, is_mixed, is_place, is_placeholder, is_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def is_hidden(level: int, value: Any) -> bool:
         return False
     if level >= YES:
         return not any(is_such(value) for is_such in _SHOWN[level])
-    return level != NO and any(rules.values.is_likely_secret(text, level) for text in _texts_in(value))
+    return level != NO and any(is_likely_secret(text, level) for text in _texts_in(value))
 
 
 def _may_be_secret(value: Any) -> bool:
@@ -60,7 +61,7 @@ def _is_detail(key: Any, item: Any) -> bool:
         item is None
         or kind in (bool, float)
         or (kind is int and (-_SMALL < item < _SMALL or _is_about(key)))
-        or (kind is str and not rules.values.is_mixed(item) and _is_about(key))
+        or (kind is str and not is_mixed(item) and _is_about(key))
     )
 
 
@@ -81,12 +82,11 @@ def is_stand_in(value: Any) -> bool:
     """Whether a value is a text that stands for a secret: a placeholder, a state, or the path of a file with it."""
     if type(value) is not str:
         return False
-    values = rules.values
-    return values.is_placeholder(value) or values.is_state(value) or ("://" not in value and values.is_place(value))
+    return is_placeholder(value) or is_state(value) or ("://" not in value and is_place(value))
 
 
 def _is_harmless_token(value: Any) -> bool:
-    return type(value) is str and not rules.values.is_likely_secret(value, YES)  # `ed25519`, a URL, a version
+    return type(value) is str and not is_likely_secret(value, YES)  # `ed25519`, a URL, a version
 
 
 _SHOWN: dict[int, tuple[Callable[[Any], bool], ...]] = {

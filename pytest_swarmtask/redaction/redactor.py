@@ -12,24 +12,23 @@ from itertools import islice
 
 from pytest_swarmtask.core.event import MASK
 from pytest_swarmtask.core.fastjson import loads
-from pytest_swarmtask.redaction import lists
-from pytest_swarmtask.redaction.hidden import is_hidden, is_stand_in, text_of
 from pytest_swarmtask.redaction.hints import (
     NO,
     PASSWORD,
     YES,
     may_be_cut,
+    may_be_secret_name,
     may_hold_command,
     may_hold_credentials,
     may_hold_named_credentials,
     may_hold_token,
     may_name_secret,
 )
-from pytest_swarmtask.redaction.rules import meaning, rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from types import ModuleType
     from typing import Any
 
 # Bounds of an event, which is one line of at most 16 KiB: some long texts fit, and the whole of an ordinary mapping.
@@ -39,12 +38,16 @@ _MAX_ITEMS = 100
 _MAX_DEPTH = 6
 _MAX_NODES = 1000
 
-_MAX_CHARACTERS = 20_000
-"""So many characters of an event are searched for secrets, give or take one text. Its line has at most 16 KiB, and the
-worst text takes a microsecond for each."""
+_MAX_CHARACTERS = 10_000
+"""So many characters of an event are searched for secrets, give or take one text: the worst text takes two microseconds
+for each. Four of the longest texts are searched whole."""
 
+_BEYOND = 512
+"""So much of a text is searched beyond its limit, so that a secret across the cut is found, ..."""
 _LONGEST_SECRET = 4096
-"""So much of a text is looked at beyond its limit that a secret across the cut is found, be it a private key."""
+"""... or so much where the word across the cut is long, or the text has one of these secrets of many lines."""
+_OF_MANY_LINES = ("-----BEGIN ", "_VAULT;", "ata:", 'ata":')
+"""A private key, a text of Ansible's vault, and the `data` of a Secret, whose `kind` stands behind it."""
 _LONGEST_KEY = 200
 """A longer key is cut, and the last so many characters of its name are judged. Texts up to this length come again and
 again, such as keys and outcomes, so what becomes of them is kept."""
@@ -64,6 +67,66 @@ _COMMON = ("password", "postgres", "changeme", "required", "disabled", "undefine
 """Passwords that nobody keeps secret: hiding them would hide these words in all texts."""
 _DATA = ("data", "stringData")
 """Where a Secret of Kubernetes keeps what is secret, whatever it is called there."""
+
+
+class _RuleModules:
+    """The modules with the rules, each imported by the first text that needs it.
+
+    Most events need none of them. An emitter lives for a few milliseconds, and `re` alone would take one of these.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        """Import a module and keep it. Python calls this only for an attribute that is not there yet."""
+        module: ModuleType
+        if name == "commands":
+            from pytest_swarmtask.redaction import commands
+
+            module = commands
+        elif name == "cuts":
+            from pytest_swarmtask.redaction import cuts
+
+            module = cuts
+        elif name == "formats":
+            from pytest_swarmtask.redaction import formats
+
+            module = formats
+        elif name == "hidden":
+            from pytest_swarmtask.redaction import hidden
+
+            module = hidden
+        elif name == "lists":
+            from pytest_swarmtask.redaction import lists
+
+            module = lists
+        elif name == "names":
+            from pytest_swarmtask.redaction import names
+
+            module = names
+        elif name == "prefixes":
+            from pytest_swarmtask.redaction import prefixes
+
+            module = prefixes
+        elif name == "texts":
+            from pytest_swarmtask.redaction import texts
+
+            module = texts
+        elif name == "values":
+            from pytest_swarmtask.redaction import values
+
+            module = values
+        else:
+            raise AttributeError(name)
+        setattr(self, name, module)
+        return module
+
+
+_rules = _RuleModules()
+
+
+def load_rules() -> None:
+    """Load all rules now, for a process that may redact while the interpreter ends, too late for an import."""
+    for name in ("commands", "cuts", "formats", "hidden", "lists", "names", "prefixes", "texts", "values"):
+        getattr(_rules, name)
 
 
 class Redactor:
@@ -88,7 +151,7 @@ class Redactor:
         self._endings = tuple(filter(None, map(_letters, keys)))
         self._allow = frozenset(map(_letters, allow))
         self._meanings: dict[str, int] = {}
-        self._seen: dict[str, str] = {}
+        self._seen: dict[str, tuple[str, Sequence[str]]] = {}
         self._literals: list[str] = []
         self.hide(environ, variables)
 
@@ -103,7 +166,7 @@ class Redactor:
 
     def hide_values(self, secrets: Iterable[str]) -> None:
         """Hide from now on those of these secrets in all texts that are long or random enough."""
-        self._hide_literals(secret for secret in _long_enough(secrets) if not is_stand_in(secret))
+        self._hide_literals(secret for secret in _long_enough(secrets) if not _rules.hidden.is_stand_in(secret))
 
     def _hide_literals(self, secrets: Iterable[str]) -> None:
         found = {form for secret in secrets for form in _forms(secret)}
@@ -124,7 +187,7 @@ class Redactor:
             elif self._endings and letters.endswith(self._endings):
                 known = PASSWORD
             else:
-                known = meaning(key[-_LONGEST_KEY:])
+                known = _meaning(key[-_LONGEST_KEY:])
             if len(self._meanings) < _MAX_NODES:
                 self._meanings[key] = known
         return known
@@ -136,49 +199,57 @@ class Redactor:
             text: any text, also with lone surrogates.
             limit: how many characters are kept; where more were, their number is added.
         """
-        unseen = len(text) - limit - _LONGEST_SECRET
-        if unseen > 0:
-            text = text[: limit + _LONGEST_SECRET]
+        return self.searched(text, limit)[0]
+
+    def searched(self, text: str, limit: int = _MAX_TEXT) -> tuple[str, Sequence[str]]:
+        """Return the text without secrets, and those of them that are hidden wherever else they stand.
+
+        Args:
+            text: any text, also with lone surrogates.
+            limit: how many characters are kept; where more were, their number is added.
+        """
+        found: Sequence[str] = ()
+        unseen = 0
+        if len(text) > limit:
+            end = _end_of_search(text, limit)
+            unseen = len(text) - end
+            text = text[:end]
         for literal in self._literals:
             if literal in text:
                 text = text.replace(literal, MASK)
         try:
             if "\x1b" in text:
                 text = self._coloured(text)
-            text = self._spread(text, self._chain(text))
+            cleaned = self._chain(text)
+            if cleaned is not text and cleaned != text:
+                found = sorted(_long_enough(_difference(text, cleaned)), key=len, reverse=True)
+                text = _rules.cuts.without_known(cleaned, found, MASK) if found else cleaned
         except (ImportError, OSError):  # the rules cannot be loaded, as where no file can be opened any more
             text = MASK
         if len(text) > limit or unseen > 0:
-            text = f"{text[:limit]}… ({max(0, len(text) - limit) + max(0, unseen)} more characters)"
+            text = f"{text[:limit]}… ({max(0, len(text) - limit) + unseen} more characters)"
         if not text.isascii():
             text = text.encode("utf-8", "backslashreplace").decode()
-        return text
+        return text, found
 
     def _chain(self, text: str) -> str:
         if may_hold_token(text):
-            text = rules.prefixes.without_prefixed(rules.formats.without_tokens(text, MASK), MASK)
+            text = _rules.prefixes.without_prefixed(_rules.formats.without_tokens(text, MASK), MASK)
         lowered = text.lower()
         is_named = may_name_secret(lowered)
         if may_hold_named_credentials(lowered) if is_named else may_hold_credentials(lowered):
-            text = rules.formats.without_credentials(text, lowered, MASK)
+            text = _rules.formats.without_credentials(text, lowered, MASK)
         if is_named or may_hold_command(lowered):
-            text = rules.commands.without_arguments(text, lowered, MASK)
+            text = _rules.commands.without_arguments(text, lowered, MASK)
         if is_named or self._endings:
             text = self._without_named(text)
         if may_be_cut(text):
-            text = rules.cuts.without_tails(text, MASK)
+            text = _rules.cuts.without_tails(text, MASK)
         return text
-
-    def _spread(self, text: str, cleaned: str) -> str:
-        """Return a cleaned text without the secrets that the text named only in one of their places."""
-        if MASK not in cleaned or cleaned == text:
-            return cleaned
-        found = sorted(_long_enough(_difference(text, cleaned)), key=len, reverse=True)
-        return rules.cuts.without_known(cleaned, found, MASK) if found else cleaned
 
     def _coloured(self, text: str) -> str:
         """Return a terminal's text as it is, or without its colours if there are secrets in it: colours split them."""
-        plain = rules.texts.without_colours(text)
+        plain = _rules.texts.without_colours(text)
         cleaned = self._chain(plain)
         return text if cleaned == plain else cleaned
 
@@ -202,20 +273,19 @@ class Redactor:
             cleaned[_free("redacted", cleaned)] = walk.redacted
         return cleaned
 
-    def secrets_in(self, text: str) -> Iterator[str]:
-        """Give the secrets in a text that are long or random enough to be hidden wherever else they stand."""
-        text = text[: _MAX_TEXT + _LONGEST_SECRET]
-        return _long_enough(_difference(text, self._chain(text)))
-
     def plain(self, value: Any, limit: int = _MAX_TEXT) -> str:
         """Return any value as text, without secrets, at most about `limit` characters long. Never raises."""
         return self.text(value if type(value) is str else str(_Walk(self).value(value, "", 0)), limit)
 
     def short(self, text: str) -> str:
-        """Return at most about 200 characters of a text, without secrets. What was seen before costs a lookup."""
+        """Return at most about 200 characters of a text, without secrets."""
+        return self.remembered(text)[0]
+
+    def remembered(self, text: str) -> tuple[str, Sequence[str]]:
+        """Return what `searched` does of at most about 200 characters. What was seen before costs a lookup."""
         known = self._seen.get(text)
         if known is None:
-            known = self.text(text, _LONGEST_KEY)
+            known = self.searched(text, _LONGEST_KEY)
             if len(self._seen) < _MAX_NODES:
                 self._seen[text] = known
         return known
@@ -223,7 +293,7 @@ class Redactor:
     def _without_named(self, text: str) -> str:
         if text[:1] in ("{", "["):
             text = self._json(text)
-        named: str = rules.texts.without_named(text, MASK, self.meaning)
+        named: str = _rules.texts.without_named(text, MASK, self.meaning)
         return named
 
     def _json(self, text: str) -> str:
@@ -248,18 +318,28 @@ class Redactor:
                 yield from _in_url(value, whole_path=name in variables or "WEBHOOK" in name.upper())
             elif name in variables or (
                 self.meaning(name) != NO
-                and is_hidden(self.meaning(name), value)
+                and _rules.hidden.is_hidden(self.meaning(name), value)
                 and value.lower() not in _COMMON
-                and not rules.values.is_place(value)
+                and not _rules.values.is_place(value)
             ):
                 yield value
+
+
+def _end_of_search(text: str, limit: int) -> int:
+    """Return how much of a text is searched of which so many characters are kept."""
+    longest = min(len(text), limit + _LONGEST_SECRET)
+    end = limit + _BEYOND
+    if longest <= end or any(mark in text[:limit] for mark in _OF_MANY_LINES):
+        return longest
+    space, line = text.find(" ", end, longest), text.find("\n", end, longest)
+    return min(found for found in (space, line, longest) if found >= 0)
 
 
 def _long_enough(secrets: Iterable[str]) -> Iterator[str]:
     """Give those secrets that are hidden wherever they stand: shorter ones are a part of other words."""
     for secret in secrets:
         if secret.lower() not in _COMMON and (
-            len(secret) >= _MIN_LITERAL or rules.values.is_made(secret, _MIN_RANDOM_LITERAL)
+            len(secret) >= _MIN_LITERAL or _rules.values.is_made(secret, _MIN_RANDOM_LITERAL)
         ):
             yield secret
 
@@ -290,6 +370,16 @@ def masked_paths(values: Any, path: str = "") -> Iterator[str]:
             yield from masked_paths(value, f"{path}[{i}]")
 
 
+def _meaning(key: str) -> int:
+    if not may_be_secret_name(key):
+        return NO
+    try:
+        level: int = _rules.names.meaning(key)
+    except (ImportError, OSError):  # the rules cannot be loaded: rather too much is hidden
+        return PASSWORD
+    return level
+
+
 def _in_url(url: str, *, whole_path: bool) -> Iterator[str]:
     """Give the secrets in a URL.
 
@@ -302,10 +392,10 @@ def _in_url(url: str, *, whole_path: bool) -> Iterator[str]:
     login, at, _ = location.rpartition("@")
     if at:
         secret = login.partition(":")[2] or login
-        if len(secret) >= _MIN_LITERAL or rules.values.is_made(secret, _MIN_RANDOM_LITERAL):
+        if len(secret) >= _MIN_LITERAL or _rules.values.is_made(secret, _MIN_RANDOM_LITERAL):
             yield secret
     if whole_path:
-        yield from (part for part in path.split("/") if len(part) >= _MIN_PART and rules.values.is_mixed(part))
+        yield from (part for part in path.split("/") if len(part) >= _MIN_PART and _rules.values.is_mixed(part))
         yield from (text for pair in query.split("&") if len(text := pair.partition("=")[2]) >= _MIN_LITERAL)
 
 
@@ -363,7 +453,7 @@ class _Walk:
                 shown = _free(shown, result)
             where = f"{path}.{name}" if path else name
             level = PASSWORD if name in kept else redactor.meaning(named if named and name == "value" else name)
-            if level != NO and is_hidden(level, value):
+            if level != NO and _rules.hidden.is_hidden(level, value):
                 self._note(where)
                 if type(value) is str:
                     self.found.update(_long_enough([value[:_LONGEST_SECRET]]))
@@ -402,7 +492,7 @@ class _Walk:
             if isinstance(value, (int, float)) and type(value) not in (int, float):  # a subclass, such as NumPy's
                 plain = int(value) if isinstance(value, int) else float(value)
                 return self.value(plain, path, depth)
-            return self._string(text_of(value), path)
+            return self._string(_rules.hidden.text_of(value), path)
         except Exception as error:  # noqa: BLE001 - the value's own code may raise anything
             return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
@@ -414,7 +504,7 @@ class _Walk:
             if (
                 type(before) is str
                 and type(item) is str
-                and lists.is_announced(self.redactor.is_secret_key, before, item, items)
+                and _rules.lists.is_announced(self.redactor.is_secret_key, before, item, items)
             ):
                 self._note(where)
                 self.found.update(_long_enough([item[:_LONGEST_SECRET]]))
@@ -423,25 +513,29 @@ class _Walk:
                 cleaned.append(self.value(item, where, depth))
             before = item
         if len(items) > 1:
-            self.found.update(_long_enough(lists.taken(items)))
+            self.found.update(_long_enough(_rules.lists.taken(items)))
         return cleaned
 
     def _string(self, value: str, path: str) -> str:
         if self.characters <= 0:
             self.left_out = True
             return f"… ({len(value)} more characters)"
-        self.characters -= min(len(value), _MAX_TEXT + _LONGEST_SECRET)
-        cleaned = self.redactor.short(value) if len(value) <= _LONGEST_KEY else self.redactor.text(value)
+        if len(value) <= _LONGEST_KEY:
+            self.characters -= len(value)
+            cleaned, found = self.redactor.remembered(value)
+        else:
+            self.characters -= _end_of_search(value, _MAX_TEXT)
+            cleaned, found = self.redactor.searched(value)
         if cleaned is not value and cleaned.count(MASK) > value.count(MASK):
             self._note(path)
-            self.found.update(self.redactor.secrets_in(value))
+            self.found.update(found)
         return cleaned
 
     def without_found(self, value: Any, path: str = "") -> Any:
         """Return a cleaned value without the secrets that were found elsewhere in the event."""
         if type(value) is str:
             secrets = sorted(self.found, key=len, reverse=True)
-            cleaned = rules.cuts.without_known(value, secrets, MASK)
+            cleaned = _rules.cuts.without_known(value, secrets, MASK)
             if cleaned != value and path not in self.redacted:
                 self._note(path)
             return cleaned

@@ -15,8 +15,7 @@ from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.event import MASK, event_type_name
 from pytest_swarmtask.core.project import NAME, NAME_IN_WORDS, TASKS, Project
 from pytest_swarmtask.recording import recorder as recording
-from pytest_swarmtask.redaction.redactor import Redactor
-from pytest_swarmtask.redaction.rules import load_rules
+from pytest_swarmtask.redaction.redactor import Redactor, load_rules
 from pytest_swarmtask.redaction.values import is_made
 from pytest_swarmtask.sources.python.handlers import Handlers
 
