@@ -250,6 +250,21 @@ def test_a_secret_across_the_cut() -> None:
         assert "a1B2" not in redactor().text("x" * position + " " + secret + " " + "y" * 100)
 
 
+SECRET = "aB3dE6gH" * 8
+LONG_SECRETS = (
+    f"token={SECRET * 40} is refused",
+    "\n".join(["-----" + "BEGIN RSA PRIVATE KEY-----", *[SECRET] * 40, "-----" + "END RSA PRIVATE KEY-----"]),
+    "\n".join(["data:", *(f"  key{number}: {SECRET}" for number in range(30)), "kind: Secret"]),
+)
+
+
+@pytest.mark.parametrize("given", LONG_SECRETS, ids=["word", "private key", "Secret"])
+@pytest.mark.parametrize("position", [1700, 2030])
+def test_a_long_secret_across_the_cut(given: str, position: int) -> None:
+    """The same holds for a secret of thousands of characters, or of many lines."""
+    assert SECRET[:8] not in redactor().text("x " * (position // 2) + "\n" + given)
+
+
 class Hostile:
     def __repr__(self) -> str:
         raise RuntimeError("no")
