@@ -21,7 +21,6 @@ _LONGEST_KEY = 200
 """The last so many characters of a longer key are judged."""
 _SMALL = 1000
 """A number below this is a count or a position, as in `failed_passwords: 2` and `{"token": {"line": 3}}`."""
-_SIZED = (str, bytes, list, tuple, dict, set)
 
 
 def is_hidden(level: int, value: Any) -> bool:
@@ -29,19 +28,11 @@ def is_hidden(level: int, value: Any) -> bool:
 
     Args:
         level: one of the levels of `hints`.
-        value: any value.
+        value: any value that may be a secret: not None, no truth value, and not empty.
     """
-    if not _may_be_secret(value):
-        return False
     if level >= YES:
         return not any(is_such(value) for is_such in _SHOWN[level])
     return level != NO and any(is_likely_secret(text, level) for text in _texts_in(value))
-
-
-def _may_be_secret(value: Any) -> bool:
-    """Whether there is something to hide: None, truth values and empty values are shown."""
-    kind = type(value)  # not `isinstance`, which asks the value, and it may answer anything
-    return value is not None and kind is not bool and not (kind in _SIZED and not value)
 
 
 def _texts_in(value: Any) -> Iterator[str]:
