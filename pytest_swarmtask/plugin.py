@@ -138,9 +138,11 @@ def _step_summary() -> StepSummary | None:
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return None
+    from pytest_swarmtask.redaction.redactor import load_rules
     from pytest_swarmtask.sources.pytest.session_markdown import markdown
     from pytest_swarmtask.sources.pytest.step_summary import StepSummary
 
+    load_rules()  # now, because the summary is redacted at the end, and a test may have broken the imports by then
     return StepSummary(path, markdown)
 
 

@@ -321,7 +321,7 @@ class Redactor:
                 yield from _in_url(value, whole_path=name in variables or "WEBHOOK" in name.upper())
             elif name in variables or (
                 self.meaning(name) != NO
-                and _rules.hidden.is_hidden(self.meaning(name), value)
+                and _is_hidden(self.meaning(name), value)
                 and value.lower() not in _COMMON
                 and not _rules.values.is_place(value)
             ):
@@ -381,6 +381,14 @@ def _meaning(key: str) -> int:
     except (ImportError, OSError):  # the rules cannot be loaded: rather too much is hidden
         return PASSWORD
     return level
+
+
+def _is_hidden(level: int, value: Any) -> bool:
+    try:
+        hidden: bool = _rules.hidden.is_hidden(level, value)
+    except (ImportError, OSError):  # the rules cannot be loaded: rather too much is hidden
+        return True
+    return hidden
 
 
 def _in_url(url: str, *, whole_path: bool) -> Iterator[str]:
@@ -456,7 +464,7 @@ class _Walk:
                 shown = _free(shown, result)
             where = f"{path}.{name}" if path else name
             level = PASSWORD if name in kept else redactor.meaning(named if named and name == "value" else name)
-            if level != NO and _may_be_secret(value) and _rules.hidden.is_hidden(level, value):
+            if level != NO and _may_be_secret(value) and _is_hidden(level, value):
                 self._note(where)
                 if type(value) is str:
                     self.found.update(_long_enough([value[:_LONGEST_SECRET]]))
