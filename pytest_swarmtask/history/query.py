@@ -228,14 +228,21 @@ WITH failed AS (
     WHERE span.failed = 1 AND span.kind = 'TEST' AND run.branch IS :branch AND run.started >= :base
       AND run.started <= :until AND run.id <> :run
 ), last AS (
-    SELECT (SELECT span.id FROM span JOIN run ON run.id = span.run
-            WHERE span.task = failed.task AND run.branch IS :branch AND run.started <= :until AND {_DECIDED}
-            ORDER BY span.started DESC LIMIT 1) AS id
+    SELECT failed.task, (
+        SELECT span.parent FROM span JOIN run ON run.id = span.run
+        WHERE span.task = failed.task AND run.branch IS :branch AND run.started <= :until AND {_DECIDED}
+        ORDER BY span.started DESC LIMIT 1) AS session
     FROM failed
 )
 SELECT span.kind, task.name, span.status, span.duration, error, place, teardown_error, span.task, span.started
-FROM last JOIN span ON span.id = last.id JOIN task ON task.id = span.task
-WHERE span.failed = 1 AND span.run <> :run ORDER BY task.name
+FROM last JOIN task ON task.id = last.task JOIN span ON span.id = (
+    SELECT twin.id FROM span AS twin  -- several tests of a session can have one node id
+    WHERE twin.task = last.task AND twin.parent = last.session AND twin.failed = 1 ORDER BY twin.started LIMIT 1)
+WHERE span.run <> :run AND NOT (span.phase = 'collect' AND EXISTS (
+    SELECT 1 FROM task AS inside JOIN span AS later ON later.task = inside.id JOIN run ON run.id = later.run
+    WHERE inside.kind = 'TEST' AND inside.name > task.name || '::' AND inside.name < task.name || ':;'
+      AND later.started > span.started AND run.branch IS :branch AND run.started <= :until))
+ORDER BY task.name
 """
 
 
@@ -243,7 +250,8 @@ def open_failures(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Fa
     """Return the tests that failed when they last ran, and that a partial run has left out.
 
     Looked at are the last complete run on the same branch and the partial ones since then: a test that is not in a
-    complete run is gone, and one that ended well in any run is mended.
+    complete run is gone, and one that ended well in any run is mended. A file that could not be collected is mended
+    when a test of it has run.
 
     Returns:
         The failures by node id, at most `limit`, and how many there are. A complete run leaves nothing out.

@@ -143,6 +143,36 @@ class TestPartialRuns:
         suite.pytest("-k", "ok")
         assert names(report(suite)["open"]) == ["test_one"]
 
+    def test_a_file_that_could_not_be_collected(self, suite: Suite) -> None:
+        """It is mended when a test of it has run, in a part of the suite, too."""
+        suite.pytest()
+        suite.write(test_new="import nope")
+        suite.pytest()
+        suite.pytest("-k", "ok", "--continue-on-collection-errors", "test_it.py")
+        assert [failure["task_id"] for failure in report(suite)["open"]] == ["test_new.py"]
+        suite.write(test_new="def test_new(): pass")
+        suite.pytest("test_new.py")
+        assert report(suite)["open"] == []
+
+    def test_tests_of_one_name(self, suite: Suite) -> None:
+        """Of tests that a plugin gives one node id, one that passes last does not hide another that failed."""
+        suite.write(
+            conftest="""
+            import pytest
+
+            def pytest_collection_modifyitems(items):
+                first = items[0]
+                for result in (True, False, True):
+                    made = pytest.Function.from_parent(first.parent, name="test_twin", callobj=lambda: None)
+                    made.obj = lambda result=result: pytest.fail("no") if not result else None
+                    items.append(made)
+            """
+        )
+        suite.pytest()
+        suite.write(conftest="")
+        suite.pytest("-k", "ok")
+        assert names(report(suite)["open"]) == ["test_twin"]
+
     def test_another_branch(self, journal: Path) -> None:
         """What is open on a branch says nothing about another one."""
         for number, (branch, facts) in enumerate([("main", {}), ("feature", {}), ("feature", {"partial": True})]):

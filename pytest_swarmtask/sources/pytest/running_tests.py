@@ -15,18 +15,16 @@ class RunningTests:
     Some plugins change the node ids of reports. A report with an unknown node id is about the test whose protocol
     (`pytest_runtest_protocol`) runs in the same thread. xdist allows no other node ids.
 
-    Args:
-        has_twins: whether one node id can belong to several running tests: with ``--dist=each`` of xdist, which runs
-            each test on every worker, and with ``--keep-duplicates``.
-
     Attributes:
+        has_twins: whether one node id can belong to several running tests: with ``--dist=each`` of xdist, which runs
+            each test on every worker, with ``--keep-duplicates``, and with tests that a plugin has given one name.
         collected: the node ids of the tests that this process will run itself.
     """
 
-    __slots__ = ("_has_twins", "_protocols", "_runs", "collected")
+    __slots__ = ("_protocols", "_runs", "collected", "has_twins")
 
     def __init__(self, *, has_twins: bool) -> None:
-        self._has_twins = has_twins
+        self.has_twins = has_twins
         self._runs: dict[str, list[TestRun]] = {}
         self._protocols: dict[int, list[str]] = {}  # thread to the items whose protocols it is in, innermost last
         self.collected: set[str] = set()
@@ -73,7 +71,7 @@ class RunningTests:
     def started_before(self, nodeid: str) -> TestRun | None:
         """Return the running test that another `pytest_runtest_logstart` is about, or None if a new test starts."""
         for run in self._runs.get(nodeid, ()):
-            if run.rerunning or run.is_finished or not self._has_twins:
+            if run.rerunning or run.is_finished or not self.has_twins:
                 return run
         return None
 

@@ -71,7 +71,10 @@ class SessionCapture:
         self._exit_code = _USAGE_ERROR
         self._stopped: str | None = None
         self._is_parallel = False
-        self._may_break_off = bool(option.maxfail or getattr(option, "stepwise", False))
+        self._is_stepwise = bool(getattr(option, "stepwise", False))
+        self._may_break_off = bool(option.maxfail) or self._is_stepwise
+        self._expected = self._ran = 0
+        self._crashed_unseen: list[TestRun] = []
         self._task_index = TaskIndex()
         self._tasks: TaskEvents | None = None
         self._take_annotations = _annotations_reader()
@@ -139,6 +142,14 @@ class SessionCapture:
         self._is_parallel = True
         node.workerinput[WORKER_INPUT] = self._recorder.traceparent()
 
+    @pytest.hookimpl(optionalhook=True)
+    @never_raises
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Count the tests that will run, which the controller of xdist does not collect itself."""
+        if not self._expected:
+            self._expected = len(ids)
+            self._running.has_twins = self._running.has_twins or len(set(ids)) < len(ids)
+
     # -- tests are collected -----------------------------------------------------------------------------------
 
     @never_raises
@@ -173,6 +184,7 @@ class SessionCapture:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look up the tasks of the tests that will run. An xdist controller has no tests: the reports tell it."""
         items = getattr(session, "items", ())
+        self._expected = len(items)
         self._running.collected.update(item.nodeid for item in items)
         self._task_index.select(items)
         if self._task_index.by_test:
@@ -228,7 +240,8 @@ class SessionCapture:
         run.add(report)
         if worker is not None:
             self._learn_tasks_from_worker(run, report)
-        if str(report.when) == "???" or self._ends_with_teardown(run):  # "???": the worker of xdist died
+        has_crashed = str(report.when) == "???" and not run.rerunning  # the worker of xdist died
+        if has_crashed or self._ends_with_teardown(run):
             self._finish_test(run)
 
     @pytest.hookimpl(tryfirst=True)
@@ -260,17 +273,29 @@ class SessionCapture:
         return run
 
     def _learn_tasks_from_worker(self, run: TestRun, report: pytest.TestReport) -> None:
-        """Read the tasks of a test from a report of an xdist worker, since the controller has not collected it."""
+        """Look up the tasks of a test of an xdist worker. The first report tells those of all tests."""
         described = getattr(report, REPORT_ATTRIBUTE, None)
-        if described and not run.tasks:
-            self._task_index.add_described(run.nodeid, described)
+        is_first = not self._task_index.by_test
+        if described:
+            self._task_index.add_described(described)
+        if described and is_first:
+            for other in [*self._running.all(), *self._crashed_unseen]:
+                self._add_tasks(other)
+            for crashed in self._crashed_unseen:
+                if crashed.tasks:
+                    self._task_events().end_test(crashed)
+            self._crashed_unseen.clear()
+        self._add_tasks(run)
+
+    def _add_tasks(self, run: TestRun) -> None:
+        if not run.tasks and run.nodeid in self._task_index.by_test:
             self._task_events().start_test(run)
 
     def _task_events(self) -> TaskEvents:
         if self._tasks is None:
             from pytest_swarmtask.sources.pytest.task_events import TaskEvents  # few suites have tasks
 
-            at_end = self._may_break_off
+            at_end = self._may_break_off or self._running.has_twins
             index, recorder = self._task_index, self._recorder
             self._tasks = TaskEvents(index, recorder, self._record, self._may_lack_tests, at_end=at_end)
         return self._tasks
@@ -284,8 +309,11 @@ class SessionCapture:
         self._running.remove(run)
         self._recorder.parent_span_id = self._span_id
         self._record_end(run)
+        self._ran += 1
         if run.tasks:
             self._task_events().end_test(run)
+        elif run.outcome == "crashed" and self._is_parallel and not self._task_index.by_test:
+            self._crashed_unseen.append(run)  # its worker died before any report could tell the tasks
 
     def _record_end(self, run: TestRun) -> None:
         outcome = run.settle()
@@ -362,7 +390,8 @@ class SessionCapture:
             if stopped and not run.is_over:
                 run.interrupt(str(stopped))
             self._finish_test(run)
-        self._was_broken_off = bool(stopped)
+        # Workers that died and were not replaced leave tests that never ran, and nothing else tells of it.
+        self._was_broken_off = bool(stopped) or self._ran < self._expected
         if self._tasks is not None:
             self._tasks.end_all()
 
@@ -467,7 +496,8 @@ class SessionCapture:
 
     def _may_lack_tests(self) -> bool:
         """Whether the suite may have tests that this session did not collect or does not run."""
-        return self._has_collection_errors or self._was_broken_off or self._is_narrowed
+        has_stepped = self._is_stepwise and self._tally.deselected > 0
+        return self._has_collection_errors or self._was_broken_off or has_stepped or self._is_narrowed
 
     @functools.cached_property
     def _is_narrowed(self) -> bool:

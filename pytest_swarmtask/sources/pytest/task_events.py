@@ -51,10 +51,7 @@ class TaskEvents:
         for name in run.tasks:
             task = self._index.task(name)
             if task.span_id is None:
-                task.span_id = self._recorder.span_id()
-                task.started = self._recorder.clock.now()
-                partial = {"partial": True} if task.deselected or self._may_lack_tests() else {}
-                self._emit("TASK_STARTED", name, task, {"tests": task.selected, **partial})
+                self._start(name, task)
 
     def end_test(self, run: TestRun) -> None:
         """Count a test that has ended, and end those of its tasks that have no further test to run."""
@@ -64,10 +61,18 @@ class TaskEvents:
             task.outcomes[outcome] = task.outcomes.get(outcome, 0) + 1
             if EVENT_OF[outcome] == "TEST_FAILED":
                 task.failed.append(run.task_id)
+                if task.span_id is None:
+                    self._start(name, task)  # it has ended with fewer tests than there were, and not with this failure
             if task.ended >= task.selected:
                 task.finished = self._recorder.clock.now()
                 if not self._at_end:
                     self._end(name, task)
+
+    def _start(self, name: str, task: TaskTests) -> None:
+        task.span_id = self._recorder.span_id()
+        task.started = self._recorder.clock.now()
+        partial = {"partial": True} if task.deselected or self._may_lack_tests() else {}
+        self._emit("TASK_STARTED", name, task, {"tests": task.selected, **partial})
 
     def end_all(self) -> None:
         """End the tasks that are still running, because the session ends."""

@@ -6,15 +6,16 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from pytest_swarmtask.sources.pytest.task_tests import TaskTests
 
 REPORT_ATTRIBUTE = "swarmtask_tasks"
-"""The attribute of a report in which an xdist worker sends the tasks of a test to the controller.
+"""The attribute of a report in which an xdist worker sends the tasks of the test to the controller.
 
-A list of ``[task id, number of selected tests, number of deselected tests]``.
+``[{task id: [number of selected tests, number of deselected tests]}, {node id: [task id]}]``. The first report of a
+worker has the tasks of all tests, since a test may end its worker before there is a report of it.
 """
 
 
@@ -30,7 +31,7 @@ class TaskIndex:
         self.by_test: dict[str, tuple[str, ...]] = {}
         self.tasks: dict[str, TaskTests] = {}
         self._collected: list[Any] = []
-        self._deselected = 0
+        self._deselected: set[int] = set()
 
     def collect(self, items: Iterable[Any]) -> None:
         """Take all collected tests, before any is deselected."""
@@ -41,10 +42,10 @@ class TaskIndex:
 
         Tests that a plugin removed without calling `pytest_deselected` are counted as deselected, too.
         """
-        if len(items) + self._deselected < len(self._collected):
-            kept = {id(item) for item in items}
-            self.deselect([item for item in self._collected if id(item) not in kept])
+        known = self._deselected.union(map(id, items))
+        self.deselect([item for item in self._collected if id(item) not in known])
         self._collected = []
+        self._deselected.clear()
         for item in items:
             names = task_ids(item)
             if names:
@@ -54,7 +55,7 @@ class TaskIndex:
 
     def deselect(self, items: Sequence[Any]) -> None:
         """Take tests that were deselected."""
-        self._deselected += len(items)
+        self._deselected.update(map(id, items))
         for item in items:
             for name in task_ids(item):
                 self.task(name).deselected += 1
@@ -68,17 +69,19 @@ class TaskIndex:
             known = self.tasks[name] = TaskTests()
         return known
 
-    def describe(self, nodeid: str) -> list[list[str | int]]:
-        """Return the tasks of a test as `REPORT_ATTRIBUTE` carries them."""
-        return [[name, self.tasks[name].selected, self.tasks[name].deselected] for name in self.by_test.get(nodeid, ())]
+    def describe(self, nodeids: Iterable[str]) -> list[Any]:
+        """Return the tasks of these tests as `REPORT_ATTRIBUTE` carries them."""
+        by_test = {nodeid: list(self.by_test[nodeid]) for nodeid in nodeids if nodeid in self.by_test}
+        names = dict.fromkeys(name for names in by_test.values() for name in names)
+        return [{name: [self.tasks[name].selected, self.tasks[name].deselected] for name in names}, by_test]
 
-    def add_described(self, nodeid: str, described: Iterable[Any]) -> None:
-        """Add the tasks of a test from what `describe` returned in a worker."""
-        if nodeid not in self.by_test:
-            for name, selected, deselected in described:
-                task = self.task(name)
-                task.selected, task.deselected = selected, deselected
-            self.by_test[nodeid] = tuple(name for name, _, _ in described)
+    def add_described(self, described: Any) -> None:
+        """Take what `describe` returned in a worker. All workers collect the same tests."""
+        numbers, by_test = described
+        for name, (selected, deselected) in numbers.items():
+            task = self.task(name)
+            task.selected, task.deselected = selected, deselected
+        self.by_test.update((nodeid, tuple(names)) for nodeid, names in by_test.items())
 
 
 def is_narrowed(config: Any, project: str) -> bool:
@@ -91,28 +94,69 @@ def is_narrowed(config: Any, project: str) -> bool:
         config: pytest's configuration of the session.
         project: the root of the project.
     """
-    if getattr(config.option, "lf", False) or _is_picked(config):
+    usual = _Usual(config.getini("addopts"))
+    if getattr(config.option, "lf", False) or _is_picked(config.option, usual):
         return True
+    own = list(map(str, config.invocation_params.args))
+    if config.args_source is config.ArgsSource.TESTPATHS or usual.holds_any(set(config.args).difference(own)):
+        return False  # what the suite itself names always runs; a user can only add to it
     given = [os.path.join(config.invocation_params.dir, str(argument)) for argument in config.args]
     return not all(os.path.isdir(path) for path in given) or not _is_whole(config, given, project)
 
 
-def _is_picked(config: Any) -> bool:
-    # `addopts` can hold a value as an argument of its own, or at the end of one, as in ``-m=fast`` and ``-mfast``.
-    usual = [str(argument) for argument in config.getini("addopts")]
-    given = [getattr(config.option, name, None) for name in ("keyword", "markexpr")]
-    for name in ("deselect", "ignore", "ignore_glob"):
-        given += getattr(config.option, name, None) or ()
-    return any(value and not any(argument.endswith(value) for argument in usual) for value in given)
+class _Usual:
+    """What the suite's own `addopts` say, which every session of it gets."""
+
+    def __init__(self, addopts: Sequence[str]) -> None:
+        self._words = [str(word) for word in addopts]
+
+    def has(self, options: tuple[str, ...], value: str) -> bool:
+        """Whether one of these options has this value: ``-m fast``, ``-mfast``, ``-m=fast``, ``--ignore=x``."""
+        return any(value in self._values(option) for option in options)
+
+    def _values(self, option: str) -> Iterator[str]:
+        for word, after in zip(self._words, [*self._words[1:], ""], strict=True):
+            if word == option:
+                yield after
+            elif word.startswith(f"{option}="):
+                yield word[len(option) + 1 :]
+            elif not option.startswith("--") and word.startswith(option):
+                yield word[len(option) :]
+
+    def holds_any(self, arguments: Iterable[str]) -> bool:
+        """Whether one of these files and folders is always given."""
+        return not set(self._words).isdisjoint(map(str, arguments))
+
+
+_PICKING = (
+    # (the attribute of pytest's options, how the option is written)
+    ("keyword", ("-k",)),
+    ("markexpr", ("-m",)),
+    ("deselect", ("--deselect",)),
+    ("ignore", ("--ignore",)),
+    ("ignore_glob", ("--ignore-glob",)),
+)
+"""Options that choose tests."""
+
+
+def _is_picked(option: Any, usual: _Usual) -> bool:
+    """Whether an option chooses tests that the suite's own `addopts` do not choose."""
+    for name, written in _PICKING:
+        values = getattr(option, name, None) or ()
+        for value in [values] if isinstance(values, str) else values:
+            if not usual.has(written, str(value)):
+                return True
+    return False
 
 
 def _is_whole(config: Any, given: list[str], project: str) -> bool:
     """Whether the given folders are the whole suite.
 
     With `testpaths` in the configuration they must contain all of these. Without, each must be the root, contain it, or
-    be a folder directly in it, such as ``tests``.
+    be a folder directly in it, such as ``tests``. A folder inside of another one that was given adds nothing.
     """
-    folders = [os.path.realpath(path) for path in given]
+    paths = {os.path.realpath(path) for path in given}
+    folders = [path for path in paths if not any(_is_within(path, other) for other in paths - {path})]
     # Without an ini file pytest's rootpath can be the folder that was given, which would always be the whole suite.
     root = os.path.realpath(config.rootpath if config.inipath else project)
     testpaths = config.getini("testpaths")

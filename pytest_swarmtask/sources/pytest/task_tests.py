@@ -52,7 +52,7 @@ class TaskTests:
         tests were skipped (or failed as expected).
         """
         if self.failed:
-            why = f"{len(self.failed)} of {self.selected} tests failed: {', '.join(self.failed[:5])}"
+            why = f"{len(self.failed)} of {max(self.selected, self.ended)} tests failed: {', '.join(self.failed[:5])}"
             return "TASK_FAILED", None, why
         if self.ended < self.selected:
             return "TASK_FAILED", None, f"the session ended after {self.ended} of its {self.selected} tests"

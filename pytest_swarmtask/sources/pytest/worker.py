@@ -52,16 +52,18 @@ class WorkerCapture:
 
 
 class _ReportMarks:
-    """Adds to each report the tasks of its test."""
+    """Adds to each report the tasks of its test, and to the first one those of all tests."""
 
     def __init__(self, tasks: TaskIndex) -> None:
         self._tasks = tasks
+        self._has_told_all = False
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Add the tasks of a test as plain lists: xdist can send nothing richer, and the worker would die of it."""
+        """Add the tasks as plain lists: xdist can send nothing richer, and the worker would die of it."""
         report = yield
-        described = self._tasks.describe(item.nodeid)
-        if described:
-            setattr(report, REPORT_ATTRIBUTE, described)
+        if not self._has_told_all or item.nodeid in self._tasks.by_test:
+            nodeids = [item.nodeid] if self._has_told_all else list(self._tasks.by_test)
+            setattr(report, REPORT_ATTRIBUTE, self._tasks.describe(nodeids))
+            self._has_told_all = True
         return report

@@ -227,3 +227,116 @@ def test_reruns(project: Suite) -> None:
 def test_listed(project: Suite) -> None:
     """`pytest --markers` lists the marker."""
     assert "@pytest.mark.task(id)" in project.pytest("--markers").output
+
+
+def test_a_failure_after_the_task_has_ended(project: Suite) -> None:
+    """Where a protocol runs each test several times, a task that has ended well is started again by a failure."""
+    project.write(
+        conftest="""
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            for _ in range(2):
+                item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+                runtestprotocol(item, nextitem=nextitem)
+                item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+            return True
+        """,
+        test_it="""
+        import pytest
+
+        tries = []
+
+        @pytest.mark.task("9")
+        def test_a():
+            tries.append(1)
+            assert len(tries) < 2
+        """,
+    )
+    session = project.pytest()
+    assert session.exit_code == 1
+    assert session.about("9")[-1] == "TASK_FAILED"
+
+
+def test_a_test_that_a_plugin_replaces(project: Suite) -> None:
+    """A test that a plugin removes is missed, though another one takes its place."""
+    project.write(
+        conftest="""
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            old = items.pop()
+            items.append(pytest.Function.from_parent(old.parent, name="test_new", callobj=lambda: None))
+        """,
+        test_it="""
+        import pytest
+
+        @pytest.mark.task("9")
+        def test_a():
+            pass
+
+        @pytest.mark.task("9")
+        def test_b():
+            assert False
+        """,
+    )
+    session = project.pytest()
+    assert session.exit_code == 0
+    assert ending(session, "9")["metadata"]["partial"] is True
+
+
+USUAL = '-m "not network" --tb=short -p no:cov --ignore=ex/integration'
+NARROWED = [
+    # (addopts, testpaths, arguments of the user, whether the session is a part of the suite)
+    (USUAL, "", "", False),
+    (USUAL, "", "-k network", True),
+    (USUAL, "", "-k short", True),
+    (USUAL, "", "-k cov", True),
+    (USUAL, "", "-m network", True),
+    (USUAL, "", "--ignore=integration", True),
+    (USUAL, "", "--ignore=ex/integration", False),
+    ("-mslow", "", "", False),
+    ("-m=slow", "", "", False),
+    ("-k slow", "", "-k slow", False),
+    ("tests/u", "", "", False),
+    ("tests/u", "", "tests/test_a.py", False),
+    ("tests/u", "", "tests/u", True),
+    ("", "tests/u", "", False),
+    ("", "tests/u/test_u.py", "", False),
+    ("", "tests/*/test_*.py", "", False),
+    ("", "tests/u/test_u.py", "tests/u/test_u.py", True),
+    ("", "", "tests tests/u", False),
+    ("", "", "tests/u", True),
+]
+
+
+@pytest.mark.parametrize(("addopts", "testpaths", "given", "narrowed"), NARROWED)
+def test_what_narrows_a_session(project: Suite, addopts: str, testpaths: str, given: str, narrowed: bool) -> None:
+    """What the suite's own settings choose is the whole suite; a user who chooses fewer tests narrows the session."""
+    project.file(
+        "pytest.ini", f"[pytest]\naddopts = {addopts}\ntestpaths = {testpaths}\nmarkers =\n  network: x\n  slow: x"
+    )
+    test = """
+    import pytest
+
+    @pytest.mark.network
+    @pytest.mark.slow
+    def test_{0}_network_short_cov_slow():
+        pass
+
+    def test_{0}():
+        pass
+    """
+    for path in ("tests/test_a.py", "tests/u/test_u.py", "ex/integration/test_e.py"):
+        project.file(path, test.format(path[-4]))
+    session = project.pytest(*given.split())
+    assert session.end["metadata"].get("partial", False) is narrowed
+
+
+def test_steps(project: Suite) -> None:
+    """A session that begins where the last one stopped is a part of the suite."""
+    project.write(test_it="def test_a(): pass\n\ndef test_b(): assert False\n\ndef test_c(): pass")
+    project.pytest("--stepwise")
+    session = project.pytest("--stepwise", "--stepwise-skip")
+    assert session.end["metadata"]["deselected"] == 1
+    assert session.end["metadata"]["partial"] is True

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.suite import ENDINGS, Session, Suite
+from tests.suite import ENDINGS, Session, Suite, words
 
 SUITE = """
     import os
@@ -149,3 +149,133 @@ def test_no_workers(project: Suite) -> None:
     """With -n0, xdist is loaded but inactive, and the tests name no worker."""
     session = project.write(test_it="def test_a(): pass").pytest("-n0")
     assert "worker" not in session.ending("test_a")["metadata"]
+
+
+MARKED = """
+    import os
+    import pathlib
+    import time
+
+    import pytest
+
+    has_ended = pathlib.Path("has-ended")
+
+    def wait_for(file):
+        for _ in range(2000):
+            if file.exists():
+                return
+            time.sleep(0.01)
+"""
+
+
+def test_dist_each_with_a_task(project: Suite) -> None:
+    """With --dist=each a task ends with the session, since the copy of a test on another worker may still fail."""
+    project.write(
+        conftest="""
+        import pathlib
+
+        def pytest_runtest_logfinish(nodeid):
+            pathlib.Path("has-ended").touch()
+        """,
+        test_it=MARKED
+        + """
+    @pytest.mark.task("9")
+    def test_a():
+        if os.environ["PYTEST_XDIST_WORKER"] == "gw1":
+            wait_for(has_ended)
+            assert False
+        """,
+    )
+    session = project.pytest("--dist=each", "--tx=2*popen")
+    assert session.exit_code == 1
+    assert session.about("9") == ["TASK_STARTED", "TASK_FAILED"]
+
+
+@pytest.mark.parametrize("options", [(), ("--reruns=1",)], ids=words)
+def test_task_of_a_test_that_ends_its_worker_at_once(project: Suite, options: tuple[str, ...]) -> None:
+    """A task fails even if nothing was reported of its test before the worker died."""
+    project.write(
+        test_it="""
+        import os
+
+        import pytest
+
+        @pytest.fixture
+        def fatal():
+            os._exit(1)
+
+        @pytest.mark.task("9")
+        def test_a(fatal):
+            pass
+
+        def test_b():
+            pass
+        """
+    )
+    session = project.pytest("-n1", *options)
+    assert session.exit_code == 1
+    assert session.about("9") == ["TASK_STARTED", "TASK_FAILED"]
+    assert "1 of 1 tests failed" in session.of("TASK_FAILED")[0]["metadata"]["error"]
+    assert session.end["metadata"]["counts"] == {"crashed": 1, "passed": 1}
+
+
+def test_a_worker_that_dies_in_the_first_attempt(project: Suite) -> None:
+    """A test that passes when it is repeated on a new worker is one test with two attempts."""
+    project.write(
+        test_it="""
+        import os
+        import pathlib
+
+        def test_a():
+            tried = pathlib.Path("tried")
+            if not tried.exists():
+                tried.touch()
+                os._exit(1)
+
+        def test_b():
+            pass
+        """
+    )
+    session = project.pytest("-n2", "--reruns=1")
+    assert session.exit_code == 0
+    assert session.end["metadata"]["counts"] == {"passed": 2}
+    assert session.ending("test_a")["metadata"]["attempt"] == 2
+
+
+def test_workers_that_are_not_replaced(project: Suite) -> None:
+    """If tests never ran because no worker was left for them, the session is a part of the suite."""
+    project.write(
+        test_it="import os\n\ndef test_0(): os._exit(1)\n" + "".join(f"\ndef test_{n}(): pass\n" for n in range(1, 6))
+    )
+    session = project.pytest("-n1", "--max-worker-restart=0")
+    assert session.end["metadata"]["tests"] < 6
+    assert session.end["metadata"]["partial"] is True
+
+
+def test_tests_of_one_name(project: Suite) -> None:
+    """Tests that a plugin gives one node id are several tests, also if two workers run them at the same time."""
+    project.file("cases.yaml", "ok\nbad\nok\nok\n")
+    project.write(
+        conftest="""
+        import time
+
+        import pytest
+
+        class Case(pytest.Item):
+            def runtest(self):
+                time.sleep(0.2)
+                assert self.line == "ok"
+
+        class File(pytest.File):
+            def collect(self):
+                for line in self.path.read_text().splitlines():
+                    case = Case.from_parent(self, name="case")
+                    case.line = line
+                    yield case
+
+        def pytest_collect_file(parent, file_path):
+            return File.from_parent(parent, path=file_path) if file_path.suffix == ".yaml" else None
+        """
+    )
+    session = project.pytest("-n2")
+    assert session.end["metadata"]["counts"] == {"failed": 1, "passed": 3}
