@@ -93,8 +93,8 @@ TASKS_NOTICED ?=
 
 # --- a command between two events ---
 
-# $(1) kind, $(2) id, $(3) command, $(4) metadata as a word for the shell, or nothing. The result is a simple command, so the shell replaces itself
-# with it, and it gets the signals that make sends.
+# $(1) kind, $(2) id, $(3) command, $(4) metadata as a word for the shell, or nothing. The result is a simple command. Unless TASKS_PYTHON, the id or
+# variables of the recipe need a shell, make starts it without one, so it gets the signals that make sends.
 tasks-run = $(if $(strip $(3)),$(if $(tasks-idle),$(tasks-unwatched),$(if $(tasks-program),$(tasks-reported),$(tasks-unreported))),$(error \
   tasks.mk: $(1) $(2): found no command, expected one after the id))
 tasks-reported = $(call tasks-pass,$(call tasks-variables,$(3)))$(tasks-python) $(tasks-program) run --kind=$(1) $(if $(strip $(2)),--id=$(call tasks-word,$(2)) )$(if \
@@ -104,9 +104,23 @@ tasks-unreported = $(if $(tasks-is-quiet)$(TASKS_NOTICED),$(tasks-unwatched),$(e
 tasks-not-installed = $(TASKS_PYTHON) has no pytest-swarmtask
 tasks-unwatched = $(call tasks-pass,$(call tasks-variables,$(3)))$(call tasks-shell,$(3),$(call tasks-take,$(call tasks-variables,$(3))))
 tasks-in-shell = $(call tasks-shell,$(3))
-tasks-shell = $(SHELL) $(if $(call tasks-is-script,$(1)),-e )$(tasks-shell-flags) $(call tasks-text,$(2)$(1))
+tasks-shell = $(SHELL) $(if $(call tasks-is-script,$(1)),-e )$(tasks-shell-flags) $(call tasks-text,$(2)$(if $(call \
+  tasks-is-plain,$(1)),exec )$(1))
 tasks-shell-flags = $(if $(filter undefined,$(origin .SHELLFLAGS)),-c,$(.SHELLFLAGS))
 tasks-is-script = $(findstring $(tasks-newline),$(subst \$(tasks-newline),,$(1)))
+
+# make starts a plain command without a shell, so its signals reach the command. A wrapped plain command replaces its shell for the same reason: dash
+# would stay and get the signals in its place. bash replaces itself, and its `exec` would change the $0 of a script. A command is plain under the
+# conditions of make (construct_command_argv_internal in its job.c), unless it begins with a builtin or keyword of these shells.
+tasks-shell-that-stays := $(filter dash ash busybox,$(notdir $(realpath /bin/sh)))
+tasks-is-plain = $(and $(tasks-shell-that-stays),$(filter </bin/sh>,<$(strip $(SHELL))>),$(filter <-c> <-ec>,<$(strip $(tasks-shell-flags))>),$(call \
+  tasks-is-program,$(subst ',,$(subst \,,$(firstword $(1))))),$(if $(call tasks-has-special,$(1)),,plain))
+tasks-is-program = $(if $(findstring =,$(1)),,$(filter-out -% $(tasks-builtins),$(1)))
+tasks-has-special = $(findstring $(tasks-newline),$(1))$(strip $(foreach tasks-sign,$(tasks-special),$(findstring $(tasks-sign),$(1))))
+tasks-special := ! " $$ & ( ) * ; < > ? [ ] ^ ` { | } ~ \#
+tasks-builtins := . : alias bg break case cd chdir command continue do done echo elif else esac eval exec exit export false fc fg fi for function \
+  getopts hash help history if in jobs kill let local printf pwd read readonly return set shift source test then times trap true type ulimit \
+  umask unalias unset until wait while
 
 # A command runs in a shell of its own, so the variables of the recipe's shell that it uses are passed on, if they are set, under names with
 # TASKS_SHELL_ before them. The shell of the command (or for it recipe.py) takes those that are not in the environment: in
