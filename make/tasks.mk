@@ -18,7 +18,8 @@
 #
 # You can use each of them at the start of a recipe line or in the middle of it. If ID or METADATA is already quoted for the shell, it is used as
 # it is. If it contains $$name, it is put into double quotes, otherwise into single quotes. Recording never makes a recipe fail, never reads its
-# standard input, and never waits for the network. With -n, -t and -q no event is recorded.
+# standard input, and never waits for the network. With -n, -t and -q no event is recorded, except while make remakes an included
+# makefile: it really runs that recipe.
 #
 #   TASKS_PYTHON  words for the shell: the Python that has pytest-swarmtask (default: the Python of the make above, else python3). A relative
 #                 path counts from the folder where make runs, also after a cd.

@@ -199,6 +199,15 @@ def test_a_makefile_that_is_remade(project: MakeProject) -> None:
     assert len({event["trace_id"] for event in project.events()}) == 2
 
 
+@pytest.mark.parametrize("option", ["-n", "-q", "-t"])
+def test_a_makefile_that_is_remade_without_recipes(project: MakeProject, option: str) -> None:
+    """With -n, -q and -t, make still remakes an included makefile, so its wrapper records events."""
+    project.write(REMADE)
+    project.make(option)
+    assert (project.root / "part.mk").read_text() == "X=made\n"
+    assert project.told() == ended("part.mk", "BUILD")
+
+
 def test_a_system_that_tells_nothing_of_processes(project: MakeProject) -> None:
     """Without /proc, the id of each run is random."""
     project.write("include tasks.mk\nall: ; @echo $$TRACEPARENT\n")
