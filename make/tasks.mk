@@ -21,8 +21,8 @@
 # standard input, and never waits for the network. With -n, -t and -q no event is recorded, except while make remakes an included
 # makefile: it really runs that recipe.
 #
-#   TASKS_PYTHON  words for the shell: the Python that has pytest-swarmtask (default: the Python of the make above, else python3). A relative
-#                 path counts from the folder where make runs, also after a cd.
+#   TASKS_PYTHON  words for the shell: the Python that has pytest-swarmtask (default: the Python of the make above, else python3). If the first
+#                 word is a relative path, also a quoted one, it counts from the folder where make runs, also after a cd.
 #   TASKS_QUIET   1: print no notice on standard error when events cannot be recorded
 #   TASKS_STANDARD_TARGETS   1, set before the include: defines the targets setup, test, test-verbose, test-coverage, test-single, build and
 #                 deploy. They run these commands, which a project can set:
@@ -156,9 +156,15 @@ tasks-text = $(if $(findstring $(tasks-newline),$(1)),"$$(printf %b $(call tasks
 tasks-trim = $(if $(findstring <$(tasks-space),<$(1)),$(strip $(1)),$(1))
 
 tasks-here := $(call tasks-quote,$(CURDIR))/
-tasks-python = $(call tasks-locate,$(TASKS_PYTHON),$(firstword $(TASKS_PYTHON)))
-tasks-locate = $(if $(filter '% "% ~%,$(2)),$(1),$(if $(filter /%,$(2)),$(subst \
-  $(CURDIR)/,$(tasks-here),$(1)),$(if $(findstring /,$(2)),$(tasks-here))$(1)))
+tasks-python = $(call tasks-locate,$(TASKS_PYTHON),$(call tasks-first-word,$(TASKS_PYTHON)))
+tasks-locate = $(if $(filter /%,$(2)),$(subst $(CURDIR)/,$(tasks-here),$(1)),$(if $(call tasks-is-relative,$(2)),$(tasks-here))$(1))
+tasks-is-relative = $(if $(filter ~%,$(1))$(filter /% $$% `%,$(subst ',,$(subst ",,$(1)))),,$(findstring /,$(1)))
+# The first word as the shell splits words, still with its quotes, and with <space> for each space: the words up to the one that closes the quotes.
+# Before quotes are counted, the two ways to write a single quote within single quotes are removed.
+tasks-first-word = $(call tasks-close,$(subst '"'"',,$(subst '\'',,$(subst \$(tasks-space),<space>,$(1)))))
+tasks-close = $(if $(and $(call tasks-is-open,$(firstword $(1))),$(word 2,$(1))),$(call tasks-close,$(firstword $(1))<space>$(wordlist \
+  2,999,$(1))),$(firstword $(1)))
+tasks-is-open = $(filter %1 %3 %5 %7 %9,$(words $(filter ',$(subst ', ' ,$(1)))) $(words $(filter ",$(subst ", " ,$(1)))))
 # Below what it needs, and below the $(shell) above: make 4.4 expands what is exported for each $(shell).
 export TASKS_PYTHON_ABOVE = $(tasks-python)
 
