@@ -18,10 +18,11 @@
 #
 # You can use each of them at the start of a recipe line or in the middle of it. If ID or METADATA is already quoted for the shell, it is used as
 # it is. If it contains $$name, it is put into double quotes, otherwise into single quotes. Recording never makes a recipe fail, never reads its
-# standard input, and never waits for the network. With -n, -t and -q no event is recorded.
+# standard input, and never waits for the network. With -n, -t and -q no event is recorded, except while make remakes an included
+# makefile: it really runs that recipe.
 #
-#   TASKS_PYTHON  words for the shell: the Python that has pytest-swarmtask (default: the Python of the make above, else python3). A relative
-#                 path counts from the folder where make runs, also after a cd.
+#   TASKS_PYTHON  words for the shell: the Python that has pytest-swarmtask (default: the Python of the make above, else python3). If the first
+#                 word is a relative path, also a quoted one, it counts from the folder where make runs, also after a cd.
 #   TASKS_QUIET   1: print no notice on standard error when events cannot be recorded
 #   TASKS_STANDARD_TARGETS   1, set before the include: defines the targets setup, test, test-verbose, test-coverage, test-single, build and
 #                 deploy. They run these commands, which a project can set:
@@ -93,8 +94,8 @@ TASKS_NOTICED ?=
 
 # --- a command between two events ---
 
-# $(1) kind, $(2) id, $(3) command, $(4) metadata as a word for the shell, or nothing. The result is a simple command, so the shell replaces itself
-# with it, and it gets the signals that make sends.
+# $(1) kind, $(2) id, $(3) command, $(4) metadata as a word for the shell, or nothing. The result is a simple command. Unless TASKS_PYTHON, the id or
+# variables of the recipe need a shell, make starts it without one, so it gets the signals that make sends.
 tasks-run = $(if $(strip $(3)),$(if $(tasks-idle),$(tasks-unwatched),$(if $(tasks-program),$(tasks-reported),$(tasks-unreported))),$(error \
   tasks.mk: $(1) $(2): found no command, expected one after the id))
 tasks-reported = $(call tasks-pass,$(call tasks-variables,$(3)))$(tasks-python) $(tasks-program) run --kind=$(1) $(if $(strip $(2)),--id=$(call tasks-word,$(2)) )$(if \
@@ -104,9 +105,23 @@ tasks-unreported = $(if $(tasks-is-quiet)$(TASKS_NOTICED),$(tasks-unwatched),$(e
 tasks-not-installed = $(TASKS_PYTHON) has no pytest-swarmtask
 tasks-unwatched = $(call tasks-pass,$(call tasks-variables,$(3)))$(call tasks-shell,$(3),$(call tasks-take,$(call tasks-variables,$(3))))
 tasks-in-shell = $(call tasks-shell,$(3))
-tasks-shell = $(SHELL) $(if $(call tasks-is-script,$(1)),-e )$(tasks-shell-flags) $(call tasks-text,$(2)$(1))
+tasks-shell = $(SHELL) $(if $(call tasks-is-script,$(1)),-e )$(tasks-shell-flags) $(call tasks-text,$(2)$(if $(call \
+  tasks-is-plain,$(1)),exec )$(1))
 tasks-shell-flags = $(if $(filter undefined,$(origin .SHELLFLAGS)),-c,$(.SHELLFLAGS))
 tasks-is-script = $(findstring $(tasks-newline),$(subst \$(tasks-newline),,$(1)))
+
+# make starts a plain command without a shell, so its signals reach the command. A wrapped plain command replaces its shell for the same reason: dash
+# would stay and get the signals in its place. bash replaces itself, and its `exec` would change the $0 of a script. A command is plain under the
+# conditions of make (construct_command_argv_internal in its job.c), unless it begins with a builtin or keyword of these shells.
+tasks-shell-that-stays := $(filter dash ash busybox,$(notdir $(realpath /bin/sh)))
+tasks-is-plain = $(and $(tasks-shell-that-stays),$(filter </bin/sh>,<$(strip $(SHELL))>),$(filter <-c> <-ec>,<$(strip $(tasks-shell-flags))>),$(call \
+  tasks-is-program,$(subst ',,$(subst \,,$(firstword $(1))))),$(if $(call tasks-has-special,$(1)),,plain))
+tasks-is-program = $(if $(findstring =,$(1)),,$(filter-out -% $(tasks-builtins),$(1)))
+tasks-has-special = $(findstring $(tasks-newline),$(1))$(strip $(foreach tasks-sign,$(tasks-special),$(findstring $(tasks-sign),$(1))))
+tasks-special := ! " $$ & ( ) * ; < > ? [ ] ^ ` { | } ~ \#
+tasks-builtins := . : alias bg break case cd chdir command continue do done echo elif else esac eval exec exit export false fc fg fi for function \
+  getopts hash help history if in jobs kill let local printf pwd read readonly return set shift source test then times trap true type ulimit \
+  umask unalias unset until wait while
 
 # A command runs in a shell of its own, so the variables of the recipe's shell that it uses are passed on, if they are set, under names with
 # TASKS_SHELL_ before them. The shell of the command (or for it recipe.py) takes those that are not in the environment: in
@@ -141,9 +156,15 @@ tasks-text = $(if $(findstring $(tasks-newline),$(1)),"$$(printf %b $(call tasks
 tasks-trim = $(if $(findstring <$(tasks-space),<$(1)),$(strip $(1)),$(1))
 
 tasks-here := $(call tasks-quote,$(CURDIR))/
-tasks-python = $(call tasks-locate,$(TASKS_PYTHON),$(firstword $(TASKS_PYTHON)))
-tasks-locate = $(if $(filter '% "% ~%,$(2)),$(1),$(if $(filter /%,$(2)),$(subst \
-  $(CURDIR)/,$(tasks-here),$(1)),$(if $(findstring /,$(2)),$(tasks-here))$(1)))
+tasks-python = $(call tasks-locate,$(TASKS_PYTHON),$(call tasks-first-word,$(TASKS_PYTHON)))
+tasks-locate = $(if $(filter /%,$(2)),$(subst $(CURDIR)/,$(tasks-here),$(1)),$(if $(call tasks-is-relative,$(2)),$(tasks-here))$(1))
+tasks-is-relative = $(if $(filter ~%,$(1))$(filter /% $$% `%,$(subst ',,$(subst ",,$(1)))),,$(findstring /,$(1)))
+# The first word as the shell splits words, still with its quotes, and with <space> for each space: the words up to the one that closes the quotes.
+# Before quotes are counted, the two ways to write a single quote within single quotes are removed.
+tasks-first-word = $(call tasks-close,$(subst '"'"',,$(subst '\'',,$(subst \$(tasks-space),<space>,$(1)))))
+tasks-close = $(if $(and $(call tasks-is-open,$(firstword $(1))),$(word 2,$(1))),$(call tasks-close,$(firstword $(1))<space>$(wordlist \
+  2,999,$(1))),$(firstword $(1)))
+tasks-is-open = $(filter %1 %3 %5 %7 %9,$(words $(filter ',$(subst ', ' ,$(1)))) $(words $(filter ",$(subst ", " ,$(1)))))
 # Below what it needs, and below the $(shell) above: make 4.4 expands what is exported for each $(shell).
 export TASKS_PYTHON_ABOVE = $(tasks-python)
 

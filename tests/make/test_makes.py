@@ -199,6 +199,15 @@ def test_a_makefile_that_is_remade(project: MakeProject) -> None:
     assert len({event["trace_id"] for event in project.events()}) == 2
 
 
+@pytest.mark.parametrize("option", ["-n", "-q", "-t"])
+def test_a_makefile_that_is_remade_without_recipes(project: MakeProject, option: str) -> None:
+    """With -n, -q and -t, make still remakes an included makefile, so its wrapper records events."""
+    project.write(REMADE)
+    project.make(option)
+    assert (project.root / "part.mk").read_text() == "X=made\n"
+    assert project.told() == ended("part.mk", "BUILD")
+
+
 def test_a_system_that_tells_nothing_of_processes(project: MakeProject) -> None:
     """Without /proc, the id of each run is random."""
     project.write("include tasks.mk\nall: ; @echo $$TRACEPARENT\n")
@@ -223,6 +232,40 @@ def test_what_a_bare_export_passes_on(project: MakeProject) -> None:
     done = project.make(TASKS_PYTHON=None)
     assert (done.stdout, done.stderr) == ("built above\nmy own test\nmy own build\n", "")
     assert sorted(project.told()) == sorted(ended("make_build", "BUILD") + ended("test"))
+
+
+QUOTED = [
+    "'v env/bin/python'",
+    '"v env/bin/python" -X dev',
+    "'v env'/bin/python",
+    "v' 'env/bin/python",
+    r"v\ env/bin/python",
+    r"'v env/it'\''s a python' -X 'dev'",
+    """'v env/it'"'"'s a python'""",
+    '''"v env/it's a python"''',
+]
+
+
+@pytest.mark.parametrize("python", QUOTED)
+def test_a_quoted_relative_python(project: MakeProject, python: str) -> None:
+    """After a cd and in a sub-make, a quoted relative `TASKS_PYTHON` records, and the recipe runs its commands."""
+    for name in ("bin/python", "it's a python"):
+        project.file(f"v env/{name}", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', 0o755)
+    project.write(
+        f"TASKS_PYTHON := {python}\ninclude tasks.mk\nall:\n\t@cd sub && $(call task-run,run,echo ran)\n"
+        "\t@cd sub && $(call task-event,TASK_STARTED,event)\n\t@$(MAKE) --no-print-directory -C sub\n"
+    )
+    project.write("include ../tasks.mk\nbelow: ; @$(call task-run,$@,echo below)\n", "sub/Makefile")
+    done = project.make(TASKS_PYTHON=None)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ran\nbelow\n", "")
+    assert sorted(project.told()) == sorted([*ended("run"), ("TASK_STARTED", "event"), *ended("below")])
+
+
+@pytest.mark.parametrize("python", ["'no python' /x", '"$$HOME"/python', "$$HOME/python", "'/no python' a/b", "~/x"])
+def test_a_python_that_is_no_relative_path(project: MakeProject, python: str) -> None:
+    """A name, an absolute path and a path that begins with a variable of the shell stay as they are."""
+    project.write(f"TASKS_PYTHON := {python}\ninclude tasks.mk\n$(info $(tasks-python))\nall: ; @:\n")
+    assert project.make(TASKS_PYTHON=None).stdout == f"{python.replace('$$', '$')}\n"
 
 
 def test_the_python_is_looked_for_once(project: MakeProject) -> None:

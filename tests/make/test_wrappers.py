@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.make.lab import MakeProject, ended
+from tests.make.lab import NEWEST_MAKE, MakeProject, ended
 from tests.watched import Terminal, wait_for
 
 
@@ -99,6 +100,72 @@ def test_variables_of_the_recipe_reach_the_command(project: MakeProject, shell: 
     assert (wrapped.stdout, wrapped.stderr) == (plain.stdout, plain.stderr)
     assert plain.returncode == wrapped.returncode == 0
     assert bool(project.events()) is (how == "recorded")
+
+
+PLAIN = [
+    r"""env printf '<%s>\n' 'two  words' it\'s a,b A=1 'x;y' %d @""",
+    r"""'./a script' of 'several  words'""",
+    r"""./without-interpreter x""",
+    r"""./missing""",
+    r"""missing""",
+    r"""./sub""",
+    r"""./not-executable""",
+    r"""exit 9""",
+    r"""cd sub""",
+    r"""cd missing""",
+    r"""'cd' sub""",
+    r"""\cd sub""",
+    r""". ./sourced""",
+    r"""ulimit -n""",
+    r"""exec env printf 'replaced\n'""",
+    r"""A=1 env printf 'A\n'""",
+    r"""-missing""",
+    r"""''""",
+    r"""kill -9 0x""",
+]
+
+
+@pytest.mark.parametrize("how", ["recorded", "idle", "without the package"])
+@pytest.mark.parametrize("oneshell", ["", ".ONESHELL:\n"], ids=["a shell for each line", "one shell"])
+def test_commands_that_need_no_shell(project: MakeProject, oneshell: str, how: str) -> None:
+    """Output and exit codes of plain commands, which replace their shell, and of builtins are those of `sh -c`."""
+    project.file("a script", '#!/bin/sh\necho "$0 $# $2"\necho err >&2\nexit 3\n', 0o755)
+    project.file("without-interpreter", 'echo "$0 $1"\n', 0o755)
+    project.file("not-executable", "#!/bin/sh\n")
+    project.file("sourced", "echo sourced\n")
+    (project.root / "sub").mkdir()
+    text = f"include tasks.mk\n{oneshell}"
+    for name in ("plain", "wrapped"):
+        text += f"{name}: {' '.join(f'{name}-{number}' for number in range(len(PLAIN)))}\n"
+        for number, command in enumerate(PLAIN):
+            line = f"/bin/sh -c {shlex.quote(command)}" if name == "plain" else f"$(call task-run,x,{command})"
+            text += f"{name}-{number}: ; {'+' if how == 'idle' else ''}@{line}; echo code $$?\n"
+    project.write(text)
+    options = ["-q"] if how == "idle" else []
+    environ = {"TASKS_PYTHON": "no-python", "TASKS_QUIET": "1"} if how == "without the package" else {}
+    plain, wrapped = (project.make(*options, name, **environ) for name in ("plain", "wrapped"))
+    assert wrapped.stdout == plain.stdout
+    assert wrapped.stderr.replace("exec: ", "") == plain.stderr
+    assert "code 126\n" in plain.stdout
+    assert "code 127\n" in plain.stdout
+    assert bool(project.events()) is (how == "recorded")
+
+
+@pytest.mark.skipif(os.path.basename(os.path.realpath("/bin/sh")) != "dash", reason="other shells replace themselves")
+def test_no_builtin_replaces_the_shell(project: MakeProject) -> None:
+    """A command that begins with a word that the shell knows itself stays a command of the shell."""
+    every = "compgen -b; compgen -k; echo chdir"
+    known = (
+        f"for word in $(bash -c '{every}'); do type $word | grep -Eq 'is a .*(builtin|keyword)' && echo $word; done; :"
+    )
+    words = subprocess.run(["/bin/sh", "-c", known], capture_output=True, text=True, check=True).stdout.split()
+    assert len(words) > 40
+    project.write(
+        "include tasks.mk\n"
+        "$(info <$(strip $(foreach word,$(WORDS) true-program,$(if $(call tasks-is-plain,$(word) x),$(word))))>)\n"
+        "all: ; @:\n"
+    )
+    assert project.make(f"WORDS={' '.join(words)}").stdout == "<true-program>\n"
 
 
 def test_functions_do_not_reach_the_command(project: MakeProject) -> None:
@@ -220,6 +287,43 @@ def test_make_is_told_to_end(project: MakeProject, shell: str) -> None:
     wait_for(lambda: len(project.events()) == 2)
     assert project.end("a.out")["signal"] == "SIGTERM"
     assert not (project.root / "a.out").exists()
+
+
+@pytest.mark.parametrize("how", ["recorded", "without the package"])
+@pytest.mark.parametrize("command", ["./waiting 'a  b'", "$(MAKE) -s -C sub below"])
+@pytest.mark.parametrize(
+    "program", ["make", pytest.param(NEWEST_MAKE, marks=pytest.mark.slow)], ids=["system", "newest"]
+)
+def test_a_plain_command_ends_with_make(project: MakeProject, program: str, command: str, how: str) -> None:
+    """SIGTERM to make ends a wrapped command or sub-make that needs no shell, whichever shell /bin/sh is."""
+    project.file("waiting", "#!/bin/sh\necho $$\nexec sleep 300\n", 0o755)
+    project.write(f"include tasks.mk\nall: ; @$(call task-run,$@,{command})\n")
+    project.write("below: ; @../waiting\n", "sub/Makefile")
+    environ = project.environ(**({} if how == "recorded" else {"TASKS_PYTHON": "no-python", "TASKS_QUIET": "1"}))
+    process = subprocess.Popen(
+        [program], cwd=project.root, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    pid = int(process.stdout.readline())
+    try:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) in (2, -signal.SIGTERM)
+        wait_for(lambda: not is_alive(pid))
+    finally:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+        process.stdout.close()
+    if how == "recorded":
+        wait_for(lambda: len(project.events()) == 2)
+        assert project.end("all")["event_type"] == "TASK_FAILED"
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.fixture

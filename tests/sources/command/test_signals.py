@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,17 @@ def test_many_signals(watched: Watched) -> None:
         sent += 1
         wait_for(are_seen)  # a pending signal would absorb the next one
     assert finished(process) == 50
+
+
+@pytest.mark.skipif(shutil.which("setsid") is None, reason="setsid is a program of Linux")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_to_the_group(watched: Watched, name: str) -> None:
+    """A signal to the whole process group reaches a command in a session of its own once, as docs/scripts.md says."""
+    watched.file("count.py", COUNT.format(name=name, count=1))
+    process = begun(watched, "--", "setsid", sys.executable, "count.py")
+    os.killpg(process.pid, getattr(signal, name))
+    assert finished(process) == 41
+    assert watched.end()["metadata"]["exit_code"] == 41
 
 
 def test_while_output_is_blocked(watched: Watched) -> None:

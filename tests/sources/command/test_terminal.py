@@ -198,6 +198,24 @@ def test_ctrl_z(watched: Watched, terminal: At) -> None:
     assert watched.end("sh")["metadata"]["exit_code"] == 7
 
 
+def test_ctrl_z_after_the_command_has_stopped_itself(watched: Watched, terminal: At) -> None:
+    """Ctrl-Z stops `swarmtask run` also if the command has stopped only itself, and `fg` continues both."""
+    watched.file("stopping", "#!/bin/sh\necho $$ >pid\nkill -STOP $$\necho awake\nexit 7\n", 0o755)
+    at = terminal("bash", "--norc", "--noprofile", "-i", PS1="READY> ", TERM="dumb")
+    at.until(b"READY> ")
+    at.type(b"swarmtask run -- ./stopping\n")
+    wait_for(lambda: watched.shell("ps -o stat= -p $(cat pid) | grep T").returncode == 0)
+    assert b"Stopped" not in at.shown
+    at.type(b"\x1a")
+    at.until(b"Stopped")
+    at.until(b"./stopping\r\nREADY> ")
+    at.type(b"fg\n")
+    at.until(b"awake\r\nREADY> ")
+    at.type(b"echo code $?\n")
+    at.until(b"code 7")
+    assert watched.end("stopping")["metadata"]["exit_code"] == 7
+
+
 def test_ctrl_z_that_the_command_ignores(watched: Watched, terminal: At) -> None:
     """If the command ignores Ctrl-Z, neither the command nor `swarmtask run` stops."""
     program = (
