@@ -267,3 +267,15 @@ def test_switched_off_by_the_environment(tmp_path: Path) -> None:
     assert not read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": "1"}).enabled
     assert read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": "0"}).enabled
     assert read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": ""}).enabled
+
+
+def test_a_file_with_several_problems(tmp_path: Path) -> None:
+    """One line names the first problem, says how many more there are, and which command lists them."""
+    path = write(tmp_path)
+    path.write_text("a: 1\nb: 2\nc: 3\n")
+    problem = read_settings(Project(str(tmp_path)), {}).problem or ""
+    assert "\n" not in problem
+    assert "workflow.yaml:1: a: found the unknown key a" in problem
+    assert problem.endswith(
+        " (and 2 more: swarmtask config validate); events are only recorded until that is mended, and nothing is sent"
+    )
