@@ -77,10 +77,11 @@ class Settings:
         self.enabled: bool = compiled["enabled"] and not is_switched_off(environ)
         self.source: str = _filled(compiled["source"] or "", environ) or os.path.basename(project.root) or "project"
         self.environment = environ.get("WORKFLOW_ENVIRONMENT") or None
-        self.session_task_id: str = compiled["session_task_id"]
+        self.session_task_id: str = _filled(compiled["session_task_id"], environ) or DEFAULTS["session_task_id"]
         self.drain_timeout: float = (10.0 if is_under_ci(environ) else 2.0) if timeout is None else timeout
         self.handler_timeout: float = compiled["handler_timeout"]
-        self.metadata = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
+        filled = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
+        self.metadata = {key: text for key, text in filled.items() if text is not None}
         self.plugins: list[list[str]] = compiled["plugins"]
         self.redact_keys: list[str] = compiled["redact_keys"]
         self.redact_allow: list[str] = compiled["redact_allow"]
@@ -94,8 +95,8 @@ class Settings:
         self.is_valid: bool = compiled["is_valid"]
 
 
-def _filled(text: str, environ: Mapping[str, str]) -> str:
-    """Return the text with the values of its variables; unchanged if one of them is not set."""
+def _filled(text: str, environ: Mapping[str, str]) -> str | None:
+    """Return the text with the values of its variables, or None if one of them is not set."""
     if "$" not in text:
         return text
     from pytest_swarmtask.config.variables import expand
@@ -103,7 +104,7 @@ def _filled(text: str, environ: Mapping[str, str]) -> str:
     try:
         return expand(text, environ)
     except ConfigError:
-        return text
+        return None
 
 
 DEFAULTS: dict[str, Any] = {
