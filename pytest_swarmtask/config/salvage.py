@@ -24,7 +24,7 @@ _ON = ("true", "yes", "on", "1", "y", "~", "null", "")
 """Words by which people may mean that something is on, or leave it at its default. All others switch it off."""
 _ENABLED = ("task_integration", "enabled")
 _KEYS = ("task_integration", "redact", "keys")
-_MAX_READ = 16 * 1024 * 1024
+_MAX_READ = 4 * 1024 * 1024
 """Bytes of a file that are read: one that is too large is not valid, but its comments may be what is large."""
 _MAX_SECTIONS = 20
 """Sections behind an error that are parsed: each costs PyYAML time."""
@@ -73,7 +73,7 @@ def readable_values(path: str, environment: str | None) -> ReadableValues:
     """
     try:
         with open(path, "rb", opener=only_regular) as file:
-            text = _decoded(file.read(_MAX_READ))
+            text = _whole_lines(_decoded(file.read(_MAX_READ + 1)), _MAX_READ)
     except (OSError, ValueError):
         return ReadableValues(enabled=True, redact_keys=[])
     roots, lines = _readable_parts(text)
@@ -98,16 +98,22 @@ def _decoded(data: bytes) -> str:
     return str(yaml.reader.Reader.NON_PRINTABLE.sub("", text)).replace("\r\n", "\n").replace("\r", "\n")
 
 
+def _whole_lines(text: str, limit: int) -> str:
+    """Return the lines within the limit. A line is left out rather than cut: half of `true` would switch off."""
+    return text if len(text) <= limit else text[: text.rfind("\n", 0, limit) + 1]
+
+
 def _readable_parts(text: str) -> tuple[list[_Part], list[tuple[tuple[str, ...], str]]]:
     """Return the documents and sections that can be parsed, and single lines if there is an error."""
     anchors: dict[str, _Part] = {}
     roots: list[_Part] = []
     if len(text) > MAX_BYTES:
         text = _COMMENT.sub("", text)
-    if _parse(text[:MAX_BYTES], roots, anchors) and len(text) <= MAX_BYTES:
+    if _parse(_whole_lines(text, MAX_BYTES), roots, anchors) and len(text) <= MAX_BYTES:
         return roots, []
     for section in islice(_SECTION.finditer(text), _MAX_SECTIONS):
-        _parse(text[section.start() : section.start() + MAX_BYTES // _MAX_SECTIONS], roots, anchors)
+        rest = text[section.start() : section.start() + MAX_BYTES]
+        _parse(_whole_lines(rest, MAX_BYTES // _MAX_SECTIONS), roots, anchors)
     return roots, list(_values_in_lines(text))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.config.salvage import readable_values
+from pytest_swarmtask.config.yamlfile import MAX_BYTES
 
 OFF = "task_integration:\n  enabled: false\n"
 
@@ -92,6 +93,14 @@ def test_another_encoding(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "file"
     path.write_bytes((OFF + "  source: n\xe4\n").encode(encoding))
     assert not readable_values(str(path), None).enabled
+
+
+def test_no_value_is_cut_in_half(tmp_path: Path) -> None:
+    """A word that is cut where reading ends does not count: `tru` would switch recording off."""
+    path = tmp_path / "file"
+    for length in range(MAX_BYTES - 37, MAX_BYTES - 31):
+        path.write_text("a: " + "x" * length + "\ntask_integration: {enabled: true}\n" + "b: x\n" * 20)
+        assert readable_values(str(path), None).enabled
 
 
 def test_merges_that_would_take_for_ever(tmp_path: Path) -> None:
