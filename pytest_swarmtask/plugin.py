@@ -113,7 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except pytest.UsageError:
         raise
     except ConfigError as error:
-        config.pluginmanager.register(_NoProject(str(error)), "swarmtask-unable")
+        config.pluginmanager.register(_NotRecorded(str(error)), "swarmtask-unable")
     except Exception as error:  # noqa: BLE001 - whatever it is, the session goes on unrecorded
         config.pluginmanager.register(_Failure(error), "swarmtask-unable")
 
@@ -158,14 +158,21 @@ def _report_file(config: pytest.Config) -> ReportFile | None:
     return ReportFile(os.path.join(folder, option_path or ini_path))
 
 
-class _NoProject:
-    """Registered instead of `SessionCapture` where nothing may be recorded: says so in the header."""
+class _NotRecorded:
+    """Registered instead of `SessionCapture` where nothing may be recorded: says so in the header, or below the tests.
+
+    It says nothing with ``-qq``, which leaves only pytest's own last line.
+    """
 
     def __init__(self, reason: str) -> None:
-        self._reason = reason
+        self._line = f"swarmtask: {reason}"
 
     def pytest_report_header(self) -> str:
-        return f"swarmtask: {self._reason}"
+        return self._line
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if terminalreporter.verbosity == -1:  # then pytest writes no header
+            terminalreporter.write_line(self._line, yellow=True)
 
 
 class _Failure:

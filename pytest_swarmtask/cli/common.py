@@ -18,6 +18,7 @@ from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.search import find_project, working_directory
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.core.timestamps import local_time
+from pytest_swarmtask.recording.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -212,3 +213,10 @@ def write_file(path: Path, content: bytes) -> None:
         replace_file(target, content, mode=mode_of(target))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def consequence_of_invalid_config(project: Project) -> str:
+    """Return what holds as long as `workflow.yaml` is not valid."""
+    if read_settings(project, os.environ).enabled:
+        return "until you fix it, events are only recorded with the defaults, and nothing is sent"
+    return "until you fix it, nothing is recorded and nothing is sent"

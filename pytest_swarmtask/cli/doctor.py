@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask import __version__
 from pytest_swarmtask.cli import tasksmk
-from pytest_swarmtask.cli.common import add_root, project_of, survey_of
+from pytest_swarmtask.cli.common import add_root, consequence_of_invalid_config, project_of, survey_of
 from pytest_swarmtask.core.errors import ConfigError, UsageError
 from pytest_swarmtask.core.facts.trust import is_untrusted
 from pytest_swarmtask.core.text import neutral, plural
@@ -74,10 +74,9 @@ def _check(arguments: argparse.Namespace) -> Iterator[CheckResult]:
     try:
         loaded = load(project, os.environ)
     except ConfigError as error:
+        advice = consequence_of_invalid_config(project)
         for problem in error.problems:
-            yield CheckResult(
-                "bad", f"configuration: {problem}", "until you fix it, the defaults are used, and nothing is sent"
-            )
+            yield CheckResult("bad", f"configuration: {problem}", advice)
     else:
         yield from _configuration(loaded)
         settings = read_settings(project, os.environ)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_swarmtask.cli.common import (
     NOTHING_RECORDED,
     add_root,
+    consequence_of_invalid_config,
     describe_trouble,
     project_of,
     relay_database,
@@ -73,7 +74,7 @@ def status(arguments: argparse.Namespace) -> int:
         print(json.dumps(whole, indent=2))
     else:
         lines = [*_as_text(project, found), *_triggers(rules), *alerts.as_text()]
-        print("\n".join(map(neutral, [*_config_lines(config_problems), *lines, *_task_lines(unknown)])))
+        print("\n".join(map(neutral, [*_config_lines(config_problems, project), *lines, *_task_lines(unknown)])))
         if last:
             print_tree(last.run.run, last.spans)
             if last.left_out:
@@ -129,11 +130,11 @@ def _configuration(project: Project) -> tuple[list[str], TaskManagerConfig | Non
     return [], manager if manager.enabled else None
 
 
-def _config_lines(problems: list[str]) -> Iterator[str]:
+def _config_lines(problems: list[str], project: Project) -> Iterator[str]:
     if problems:
         yield f"config     not valid: {problems[0]}"
         more = f"; swarmtask doctor shows {len(problems) - 1} more" if len(problems) > 1 else ""
-        yield f"           until you fix it, the defaults are used, and nothing is sent{more}"
+        yield f"           {consequence_of_invalid_config(project)}{more}"
 
 
 def _unknown_tasks(definition: TaskManagerConfig, project: Project, marked: list[str]) -> list[str]:

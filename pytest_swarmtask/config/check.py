@@ -150,6 +150,7 @@ def _free(node: Node, member: _Member, problems: Problems) -> None:
     """Check the texts in a value that may have any shape."""
     if isinstance(node.value, dict):
         for key, child in node.value.items():
+            _key(key, child, problems)
             _item(key, child, member, problems)
             _free(child, member, problems)
     elif isinstance(node.value, list):
@@ -157,6 +158,13 @@ def _free(node: Node, member: _Member, problems: Problems) -> None:
             _free(child, member, problems)
     else:
         _apply_rules(node, node.value, member, problems)
+
+
+def _key(key: str, node: Node, problems: Problems) -> None:
+    """Apply the rule for keys to a key in a value that may have any shape."""
+    expected = rules.unfilled_key(key)
+    if expected:
+        problems.add(node.line, node.path, f"found the key {shorten(key)}, expected {expected}")
 
 
 def _item(key: str, node: Node, member: _Member, problems: Problems) -> None:
@@ -186,7 +194,7 @@ def _scalar(node: Node, members: list[_Member], problems: Problems) -> Any:
         except msgspec.ValidationError:
             continue
         _apply_rules(node, value, member, problems)
-        return value
+        return value.replace("$$", "$") if member.extra.get("literal") and isinstance(value, str) else value
     return _mismatch(node, members, problems)
 
 

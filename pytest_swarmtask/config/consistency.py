@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.config.rules import did_you_mean
 from pytest_swarmtask.config.tree import Node, Problems, join, shorten
+from pytest_swarmtask.config.variables import unknown_reference
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -48,10 +49,13 @@ def check_consistency(tree: Node, problems: Problems) -> None:
 
 
 def _check_program(action: Node, problems: Problems) -> None:
-    """Report a template in a program's name: an event must not decide which program is run."""
+    """Report a program whose name an event or a shell would have to decide."""
     for program in action.items("command")[:1]:
         if isinstance(program.value, str) and "{{" in program.value:
             expected = "the name of a program; {{…}} may stand in its arguments"
+            problems.add(program.line, program.path, f"found {shorten(program.value)}, expected {expected}")
+        elif isinstance(program.value, str) and (unknown_reference(program.value) or "${")[:2] != "${":
+            expected = "the name of a program, or ${NAME}; only arguments may contain $NAME, for a shell"
             problems.add(program.line, program.path, f"found {shorten(program.value)}, expected {expected}")
 
 

@@ -6,6 +6,7 @@
 - ``item_rule``: a rule for the items of a mapping, called with key and value
 - ``expected``: what is expected, in words, for messages
 - ``sensitive``: no message repeats the value
+- ``literal``: no variable is filled in, and the model has the text with a plain dollar sign for each `$$`
 - ``number``: a number is taken as the text that was written, so that the task 5.10 stays 5.10
 """
 
@@ -66,16 +67,25 @@ Seconds = Annotated[float, Meta(ge=0, extra={"expected": "a number of seconds, a
 PositiveSeconds = Annotated[float, Meta(gt=0, extra={"expected": "a number of seconds above 0"})]
 Count = Annotated[int, Meta(ge=1)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
-Text = Annotated[str, Meta(min_length=1, extra={"expected": "text that is not empty"})]
+Plain = Annotated[str, Meta(extra={"rule": rules.literal, "literal": True})]
+Text = Annotated[
+    str, Meta(min_length=1, extra={"rule": rules.literal, "literal": True, "expected": "text that is not empty"})
+]
 Expanded = Annotated[str, Meta(min_length=1, extra={"rule": rules.expanded, "expected": "text that is not empty"})]
 TaskId = Annotated[
     str,
-    Meta(min_length=1, extra={"expected": "a task id", "number": True}, extra_json_schema={"$comment": ALSO_NUMBER}),
+    Meta(
+        min_length=1,
+        extra={"rule": rules.expanded, "expected": "a task id", "number": True},
+        extra_json_schema={"$comment": ALSO_NUMBER},
+    ),
 ]
 Glob = Annotated[
     str,
     Meta(
-        min_length=1, extra={"expected": "text or a glob", "number": True}, extra_json_schema={"$comment": ALSO_NUMBER}
+        min_length=1,
+        extra={"rule": rules.literal, "literal": True, "expected": "text or a glob", "number": True},
+        extra_json_schema={"$comment": ALSO_NUMBER},
     ),
 ]
 TaskStatus = Literal["pending", "in-progress", "done", "deferred", "cancelled", "blocked", "review"]
@@ -86,17 +96,20 @@ Argument = Annotated[
 ]
 Events = Annotated[list[EventGlob], Meta(min_length=1)]
 ControlGlob = Annotated[str, Meta(extra={"rule": rules.control_glob})]
-Template = Annotated[str, Meta(extra={"rule": rules.template})]
+Template = Annotated[str, Meta(extra={"rule": rules.expanded_template})]
+Key = Annotated[str, Meta(extra={"rule": rules.unfilled_key})]
 Url = Annotated[str, Meta(min_length=1, extra={"rule": rules.url, "sensitive": True})]
 UrlTemplate = Annotated[str, Meta(extra={"rule": rules.url_template, "sensitive": True})]
 ServiceUrl = Annotated[str, Meta(min_length=1, extra={"rule": rules.service_url, "sensitive": True})]
 Headers = Annotated[dict[str, str], Meta(extra={"item_rule": rules.header, "sensitive": True})]
 Texts = Annotated[
-    dict[str, Annotated[str, Meta(extra={"rule": rules.expanded})]], Meta(extra={"item_rule": rules.named_secret})
+    dict[Key, Annotated[str, Meta(extra={"rule": rules.expanded})]], Meta(extra={"item_rule": rules.named_secret})
 ]
 TemplateTexts = Annotated[
-    dict[str, Annotated[str, Meta(extra={"rule": rules.expanded_template})]],
+    dict[Key, Annotated[str, Meta(extra={"rule": rules.expanded_template})]],
     Meta(extra={"item_rule": rules.named_secret}),
 ]
-_Anything = Annotated[Any, Meta(extra={"rule": rules.template, "item_rule": rules.named_secret})]
-Body = Annotated[dict[str, _Anything], Meta(extra={"item_rule": rules.named_secret})]
+_Anything = Annotated[Any, Meta(extra={"rule": rules.expanded_template, "item_rule": rules.named_secret})]
+Body = Annotated[dict[Key, _Anything], Meta(extra={"item_rule": rules.named_secret})]
+Options = dict[Key, Annotated[Any, Meta(extra={"rule": rules.expanded})]]
+Words = dict[Key, Annotated[str, Meta(extra={"rule": rules.expanded})]]

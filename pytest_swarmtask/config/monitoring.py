@@ -5,7 +5,7 @@ The docstrings of classes and the descriptions of fields are what editors show, 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -15,6 +15,7 @@ from pytest_swarmtask.config.fields import (
     Events,
     Expanded,
     Name,
+    Options,
     Percent,
     PositiveSeconds,
     QuietHours,
@@ -132,7 +133,7 @@ class PluginAlert(Alert, tag="plugin", frozen=True, kw_only=True):
     """A condition of an installed plug-in is true."""
 
     condition: Annotated[Name, about("Name of the condition in the plug-in.")]
-    options: Annotated[dict[str, Any], about("Options of the condition.")] = field(default_factory=dict)
+    options: Annotated[Options, about("Options of the condition.")] = field(default_factory=dict)
     events: Annotated[Events, about("Event types that the condition gets, also as globs.")] = field(
         default_factory=lambda: ["*"]
     )
@@ -187,7 +188,7 @@ class PluginNotifier(Notifier, tag="plugin", frozen=True, kw_only=True):
     """Sends messages with an installed plug-in."""
 
     plugin: Annotated[Name, about("Name of the notifier in the plug-in.")]
-    options: Annotated[dict[str, Any], about("Options of the notifier.")] = field(default_factory=dict)
+    options: Annotated[Options, about("Options of the notifier.")] = field(default_factory=dict)
 
 
 AnyNotifier = LogNotifier | WebhookNotifier | AppriseNotifier | GithubNotifier | PluginNotifier

@@ -84,6 +84,18 @@ def expanded_template(text: str) -> str | None:
     return expanded(text) or template(text)
 
 
+def literal(text: str) -> str | None:
+    """A text without references, for a key in which no variable is filled in."""
+    refused = unknown_reference(text) or mentioned(text)
+    return "text without variables, which are not filled in here; $$ is a plain dollar sign" if refused else None
+
+
+def unfilled_key(text: str) -> str | None:
+    """A key of a mapping. Only values are filled in, so a key must not look as if it were; `$set` is a usual key."""
+    refused = mentioned(text) or (unknown_reference(text) or "").startswith("${")
+    return "a key without ${…}: only values are filled in" if refused else None
+
+
 def argument(text: str) -> str | None:
     """A template that may also contain references, and `$NAME`, which is for a shell that the command starts."""
     unknown = unknown_reference(text) or ""

@@ -26,6 +26,11 @@ _QUERY_VALUE = re.compile(r"([?&][^=&#\s]+=)(?!\$\{)[^&#\s]+")
 # Texts that YAML reads as the same text without quotes, except for the words below.
 _PLAIN = re.compile(r"[A-Za-z_/$](?:[\w./${}@+=*-]|:(?=\S))*")
 _NO_PLAIN = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+# Keys below which the value of any variable may be a secret, whatever its name.
+_SECRET_PLACES = frozenset(("headers", "body", "options"))
+# Keys of texts in which no variable is filled in.
+_LITERAL_PLACES = frozenset(("when", "redact"))
+_LITERAL_KEYS = (("task_manager", "file"), ("task_manager", "tag"))
 _WIDEST = 56
 """Columns of the YAML text before the comments, at most."""
 
@@ -91,12 +96,14 @@ class _View:
             return _references_only(str(value))
         if not isinstance(value, str):
             return value
+        if _is_literal(keys):
+            value = value.replace("$", "$$")  # the model has the text without references
         text = _QUERY_VALUE.sub(rf"\1{MASK}", value) if "://" in value else value
         return self.redactor.text(text)
 
     def note(self, value: Any, keys: tuple[str, ...]) -> str:
         """Return what the value is at present, or an empty text if it uses no variables."""
-        if not isinstance(value, str):
+        if not isinstance(value, str) or _is_literal(keys):
             return ""
         if keys[-1].endswith("_env"):  # the name of a variable, whose value is a secret
             return "set" if self.environ.get(value) else "not set"
@@ -107,7 +114,7 @@ class _View:
         if missing:
             inactive = "inactive: " if keys[-2:] == ("webhooks", "url") else ""
             return f"{inactive}{', '.join(missing)} not set"
-        if "headers" in keys or any(map(self.redactor.is_secret_key, (*names, keys[-1]))):
+        if not _SECRET_PLACES.isdisjoint(keys) or any(map(self.redactor.is_secret_key, (*names, keys[-1]))):
             return "set"
         return f"now {self._expanded(value)}"
 
@@ -133,6 +140,10 @@ def _values(loaded: Loaded) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(loaded.workflow)
     del values["environments"]
     return values
+
+
+def _is_literal(keys: tuple[str, ...]) -> bool:
+    return not _LITERAL_PLACES.isdisjoint(keys) or keys[-2:] in _LITERAL_KEYS
 
 
 def _references_only(value: str) -> str:

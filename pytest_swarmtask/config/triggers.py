@@ -15,7 +15,9 @@ from pytest_swarmtask.config.fields import (
     Events,
     Expanded,
     Glob,
+    Key,
     Name,
+    Plain,
     PositiveSeconds,
     Seconds,
     TaskId,
@@ -43,8 +45,8 @@ class TextComparison(_Comparison, frozen=True, kw_only=True, forbid_unknown_fiel
 class ValueComparison(_Comparison, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A comparison of a value. All given keys must be true."""
 
-    equals: Annotated[str | bool | int | float | None, about("The value is equal to this.")] = None
-    not_equals: Annotated[str | bool | int | float | None, about("The value is different from this.")] = None
+    equals: Annotated[Plain | bool | int | float | None, about("The value is equal to this.")] = None
+    not_equals: Annotated[Plain | bool | int | float | None, about("The value is different from this.")] = None
     gt: Annotated[float | None, about("The number is greater than this.")] = None
     ge: Annotated[float | None, about("The number is at least this.")] = None
     lt: Annotated[float | None, about("The number is less than this.")] = None
@@ -52,7 +54,7 @@ class ValueComparison(_Comparison, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 TextCondition = Glob | list[Glob] | TextComparison
-ValueCondition = str | bool | int | float | list[Glob] | ValueComparison
+ValueCondition = Plain | bool | int | float | list[Glob] | ValueComparison
 
 
 class When(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +67,7 @@ class When(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     environment: Annotated[TextCondition | None, about("The WORKFLOW_ENVIRONMENT of the run.")] = None
     source: Annotated[TextCondition | None, about("The project that reports the event.")] = None
     metadata: Annotated[
-        dict[str, ValueCondition],
+        dict[Key, ValueCondition],
         about("Values of the event's metadata by dotted path, such as duration or ci.provider."),
     ] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from msgspec import structs
 from pytest_swarmtask.config.monitoring import Monitoring
 from pytest_swarmtask.config.triggers import AutomationTriggers
 from pytest_swarmtask.config.variables import mentioned
-from pytest_swarmtask.config.workflow import Redact, TaskManagerConfig
+from pytest_swarmtask.config.workflow import Redact, TaskIntegration, TaskManagerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,12 @@ def restricted(workflow: Workflow, declared: str) -> Workflow:
     """
     given = workflow.task_integration
     source = given.source if given.source is None or not mentioned(given.source) else None
+    default = TaskIntegration().session_task_id
+    session_task_id = default if mentioned(given.session_task_id) else given.session_task_id
     task_integration = structs.replace(
         given,
         source=source,
+        session_task_id=session_task_id,
         webhooks=list(_of_environment(given.webhooks, declared)),
         redact=Redact(keys=given.redact.keys),
         metadata={key: text for key, text in given.metadata.items() if not mentioned(text)},

@@ -8,7 +8,7 @@ written. They are replaced where a text is used, so that no secret is stored or 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.core.errors import ConfigError
 
@@ -51,6 +51,19 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
         return environ[name]
 
     return _DOLLAR.sub(value, text)
+
+
+def expand_all(value: Any, environ: Mapping[str, str]) -> Any:
+    """Return a JSON value with every reference in its texts replaced; keys stay as they are.
+
+    Raises:
+        UnsetVariableError: a variable without a default is not set.
+    """
+    if isinstance(value, dict):
+        return {key: expand_all(item, environ) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expand_all(item, environ) for item in value]
+    return expand(value, environ) if isinstance(value, str) else value
 
 
 def unknown_reference(text: str) -> str | None:

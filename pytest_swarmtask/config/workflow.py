@@ -28,6 +28,7 @@ from pytest_swarmtask.config.fields import (
     Url,
     UrlTemplate,
     Variable,
+    Words,
     about,
 )
 from pytest_swarmtask.config.monitoring import Monitoring
@@ -138,7 +139,7 @@ class Rest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     body: Annotated[Body, about("JSON object to send. Its texts are templates, such as {{status}}.")] = field(
         default_factory=dict
     )
-    statuses: Annotated[dict[str, str], about("The service's word for each status.")] = field(default_factory=dict)
+    statuses: Annotated[Words, about("The service's word for each status.")] = field(default_factory=dict)
     timeout: Annotated[PositiveSeconds, about("Seconds that one request may take.")] = 10.0
     allow_http: Annotated[bool, about("Whether http without TLS is allowed to other machines.")] = False
     allow_private: Annotated[bool, about("Whether addresses in private networks are allowed.")] = False

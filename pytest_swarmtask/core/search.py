@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from pytest_swarmtask.core.project import FOLDER, Project, is_under_ci
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
 SAFE_DIRECTORY = "SWARMTASK_SAFE_DIRECTORY"
 """The variable with the folders whose files are obeyed whoever owns them, separated as in `PATH`; ``*`` means all."""
@@ -22,6 +23,8 @@ SAFE_DIRECTORY = "SWARMTASK_SAFE_DIRECTORY"
 _VERSION_CONTROL = (".git", ".hg", ".svn", ".jj")
 _PACKAGES = ("site-packages", "dist-packages")
 _WRITABLE_BY_ALL = 0o002
+_MOST_STEPS = 500
+"""Folders and links on the way from a link to its target; the way through a circle of links never ends."""
 _STICKY = 0o1000
 
 
@@ -43,10 +46,10 @@ def find_project(
     notice, found, checkout = "", "", ""
     for folder in _upwards(start):
         if not found and os.path.lexists(os.path.join(folder, FOLDER)):
-            distrust = _distrust(folder, environ)
+            distrust = _distrust(folder, environ, start)
             notice = notice or distrust
             found = "" if distrust else folder
-        if any(os.path.lexists(os.path.join(folder, name)) for name in _VERSION_CONTROL):
+        if _is_checkout(folder):
             checkout = folder
             break
         if found and (stop is None or _is_within(found, stop)):
@@ -57,7 +60,7 @@ def find_project(
         return Project(found, notice=notice)
     root = os.path.abspath(otherwise or checkout or start)
     if os.path.lexists(os.path.join(root, FOLDER)):  # it is the one that may not be obeyed
-        return Project(root, refusal=notice or _distrust(root, environ))
+        return Project(root, refusal=notice or _distrust(root, environ, start))
     return Project(root, notice=notice, refusal=_why_no_project(root, environ))
 
 
@@ -111,35 +114,78 @@ def _is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(os.path.join(folder, ""))
 
 
-def _distrust(folder: str, environ: Mapping[str, str]) -> str:
+def _distrust(folder: str, environ: Mapping[str, str], start: str) -> str:
     """Return why the `.taskmaster` of a folder may not be obeyed, and how to trust it; or an empty text."""
+    trusted = _trusted_users(folder, environ, start)
     marker = os.path.join(folder, FOLDER)
     config = os.path.join(marker, "config")
     for path in (marker, config, os.path.join(config, "workflow.yaml")):
-        reason = _unsafe(path, folder, environ)
+        reason = _unsafe(path, folder, environ, trusted)
         if reason:
             how = f"trust it with {SAFE_DIRECTORY}={folder}"
             return f"{marker} is not obeyed, because {path} {reason}: {how}"
     return ""
 
 
-def _unsafe(path: str, folder: str, environ: Mapping[str, str]) -> str:
-    """Return what is wrong with the owner or the mode of a path and, if it is a link, of its target."""
+def _trusted_users(folder: str, environ: Mapping[str, str], start: str) -> set[int]:
+    """Return the users whose files are obeyed in a folder."""
+    if not hasattr(os, "geteuid"):  # Windows
+        return set()
+    trusted = {0, os.geteuid(), *_who_called_sudo(environ)}
+    # A CI service makes the checkout, often by another user. A folder above, such as `/builds`, may be anybody's.
+    if is_under_ci(environ) and (folder == start or _is_checkout(folder)):
+        trusted.add(os.stat(folder).st_uid)
+    return trusted
+
+
+def _is_checkout(folder: str) -> bool:
+    return any(os.path.lexists(os.path.join(folder, name)) for name in _VERSION_CONTROL)
+
+
+def _unsafe(path: str, folder: str, environ: Mapping[str, str], trusted: Container[int]) -> str:
+    """Return what is wrong with the owner or the mode of a path and, if it is a link, of all that it leads through."""
     if not hasattr(os, "geteuid"):  # Windows
         return ""
     try:
-        entries = [os.lstat(path), os.stat(path)]
-    except OSError:
-        return ""  # what does not exist is not obeyed, and a link to nothing is reported when it is read
-    trusted = {0, os.geteuid(), *_who_called_sudo(environ)}
-    if is_under_ci(environ):  # the service makes the checkout, often by another user, and writable by all
-        trusted.add(os.stat(folder).st_uid)
+        entries = [*_links(path), os.stat(path)]
+    except OSError as error:
+        # What does not exist is not obeyed, and a link to nothing is reported when it is read.
+        return "leads through too many links" if error.errno == errno.ELOOP else ""
     for entry in entries:
         if entry.st_uid not in trusted:
             return "" if _is_safe(folder, environ) else f"belongs to another user (uid {entry.st_uid})"
+    # A CI service makes its checkouts writable by all.
     if entries[-1].st_mode & _WRITABLE_BY_ALL and not is_under_ci(environ) and not _is_safe(folder, environ):
         return "is writable by all users"
     return ""
+
+
+def _links(path: str) -> Iterator[os.stat_result]:
+    """Yield the entry at a path and, if it is a link, each further link on the way to its target.
+
+    Whoever owns one of them chooses which file is read.
+
+    Raises:
+        OSError: the way ends nowhere, or is too long.
+    """
+    place, names = os.path.split(path)
+    place, ahead = os.path.realpath(place), [names]
+    for _ in range(_MOST_STEPS):
+        if not ahead:
+            return
+        name = ahead.pop()
+        if name == os.pardir:
+            place = os.path.dirname(place)
+            continue
+        entry = os.lstat(os.path.join(place, name))
+        if not stat.S_ISLNK(entry.st_mode):
+            place = os.path.join(place, name)
+            continue
+        yield entry
+        target = os.readlink(os.path.join(place, name))
+        place = os.sep if os.path.isabs(target) else place
+        ahead += [part for part in reversed(target.split(os.sep)) if part not in ("", os.curdir)]
+    raise OSError(errno.ELOOP, "too many links", path)
 
 
 def _who_called_sudo(environ: Mapping[str, str]) -> list[int]:

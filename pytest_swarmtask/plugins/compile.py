@@ -9,11 +9,16 @@ from pytest_swarmtask.core.roles import CONTROLS, allows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from pytest_swarmtask.config.workflow import AccessControl
     from pytest_swarmtask.core.project import Project
+
+
+NOTHING_IS_SENT = "events are only recorded until that is mended, and nothing is sent"
+NOTHING_IS_RECORDED = "nothing is recorded, as the file says enabled: false"
+"""What follows from a file that is not valid, at the end of the line that says what is wrong with it."""
 
 
 def installed_packages() -> list[list[Any]]:
@@ -60,11 +65,12 @@ def compile_settings(project: Project, environ: Mapping[str, str]) -> dict[str, 
         "endpoints": [[name, list(needs), [*needs, *variables]] for name, needs, variables in given],
         "plugins": registry.adding_metadata(manager, found),
         "installed": installed,
+        "is_valid": True,
         "problem": "; ".join(problems) or None,
     }
 
 
-def compile_invalid(project: Project, environ: Mapping[str, str], problem: str) -> dict[str, Any]:
+def compile_invalid(project: Project, environ: Mapping[str, str], problems: Sequence[str]) -> dict[str, Any]:
     """Return in what the compiled form of a configuration that is not valid differs from that of the defaults.
 
     It sends nothing. What the file switches off, and the keys that it calls secret, hold as far as they can be read.
@@ -72,17 +78,19 @@ def compile_invalid(project: Project, environ: Mapping[str, str], problem: str) 
     Args:
         project: the project.
         environ: the environment variables.
-        problem: why the configuration is not valid.
+        problems: why the configuration is not valid.
     """
     from pytest_swarmtask.config.salvage import readable_values
 
+    more = f" (and {len(problems) - 1} more: swarmtask config validate)" if len(problems) > 1 else ""
     values = readable_values(project.workflow_file, environ.get("WORKFLOW_ENVIRONMENT"))
     return {
         "enabled": values.enabled,
         "redact_keys": values.redact_keys,
         "endpoints": [],
         "installed": installed_packages(),
-        "problem": problem,
+        "is_valid": False,
+        "problem": f"{problems[0]}{more}; {NOTHING_IS_SENT if values.enabled else NOTHING_IS_RECORDED}",
     }
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     import pluggy
 
-    from pytest_swarmtask.config.triggers import AutomationTriggers
     from pytest_swarmtask.config.workflow import TaskManagerConfig, Workflow
 
 
@@ -30,7 +29,7 @@ def swarmtask_endpoints(workflow: Workflow) -> list[Endpoint]:
     return [
         *(Endpoint(webhook.name, references(webhook.url), webhook.variables()) for webhook in webhooks),
         *_task_manager(workflow.task_integration.task_manager),
-        *_triggers(workflow.automation_triggers),
+        *_triggers(workflow),
         *_alerts(workflow),
     ]
 
@@ -41,14 +40,17 @@ def _task_manager(definition: TaskManagerConfig) -> Iterator[Endpoint]:
     if definition.kind == "taskmaster":
         yield Endpoint(TASKS, [], ["TASKMASTER_TAG"])  # chooses the list of tasks, as in Task Master itself
         return
-    texts = (definition.rest.url, *definition.rest.headers.values())
-    yield Endpoint(TASKS, references(definition.rest.url), [name for text in texts for name in mentioned(text)])
+    names = {name for text in _texts(to_builtins(definition.rest)) for name in mentioned(text)}
+    yield Endpoint(TASKS, references(definition.rest.url), sorted(names))
 
 
-def _triggers(section: AutomationTriggers) -> Iterator[Endpoint]:
+def _triggers(workflow: Workflow) -> Iterator[Endpoint]:
+    section = workflow.automation_triggers
     rules = [rule for rule in section.rules if rule.enabled and section.enabled]
     if rules:
-        yield Endpoint(TRIGGERS, [], sorted({name for text in _texts(to_builtins(rules)) for name in mentioned(text)}))
+        # Rules tell people through notifiers, which have variables of their own.
+        texts = [text for part in (rules, workflow.monitoring.notifiers) for text in _texts(to_builtins(part))]
+        yield Endpoint(TRIGGERS, [], sorted({name for text in texts for name in mentioned(text)}))
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -148,7 +148,7 @@ def swarmtask_alert_condition(
 
     Args:
         name: the alert's `condition`.
-        options: the alert's `options`.
+        options: the alert's `options`, with each `${NAME}` replaced by the variable.
         root: the root folder of the project.
     """
 
@@ -164,6 +164,6 @@ def swarmtask_notifier(
 
     Args:
         name: the notifier's `plugin`.
-        options: the notifier's `options`, in which `${NAME}` and templates are not replaced.
+        options: the notifier's `options`, with each `${NAME}` replaced by the variable; templates are not filled.
         environ: the environment variables of the run.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.core.project import Project
 
-_FORMAT = 7
+_FORMAT = 8
 """The version of the compiled form. It goes up with each change, so that no version reads the form of another."""
 
 
@@ -46,7 +46,8 @@ class Settings:
             variables are set, and that the role permits.
         variables: names of the variables that deliveries depend on.
         access: the role of this process and its permissions.
-        problem: why the configuration is invalid, so that the defaults are used; None if it is valid.
+        problem: what is wrong with the configuration or a plug-in, or None.
+        is_valid: whether `workflow.yaml` is valid. If not, nothing is sent.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Settings:
         "endpoints",
         "environment",
         "handler_timeout",
+        "is_valid",
         "metadata",
         "plugins",
         "problem",
@@ -75,10 +77,11 @@ class Settings:
         self.enabled: bool = compiled["enabled"] and not is_switched_off(environ)
         self.source: str = _filled(compiled["source"] or "", environ) or os.path.basename(project.root) or "project"
         self.environment = environ.get("WORKFLOW_ENVIRONMENT") or None
-        self.session_task_id: str = compiled["session_task_id"]
+        self.session_task_id: str = _filled(compiled["session_task_id"], environ) or DEFAULTS["session_task_id"]
         self.drain_timeout: float = (10.0 if is_under_ci(environ) else 2.0) if timeout is None else timeout
         self.handler_timeout: float = compiled["handler_timeout"]
-        self.metadata = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
+        filled = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
+        self.metadata = {key: text for key, text in filled.items() if text is not None}
         self.plugins: list[list[str]] = compiled["plugins"]
         self.redact_keys: list[str] = compiled["redact_keys"]
         self.redact_allow: list[str] = compiled["redact_allow"]
@@ -89,10 +92,11 @@ class Settings:
         variables = {name for _, _, variables in active for name in variables}
         self.variables: list[str] = sorted(variables.union(self.access.secrets))
         self.problem = problem
+        self.is_valid: bool = compiled["is_valid"]
 
 
-def _filled(text: str, environ: Mapping[str, str]) -> str:
-    """Return the text with the values of its variables; unchanged if one of them is not set."""
+def _filled(text: str, environ: Mapping[str, str]) -> str | None:
+    """Return the text with the values of its variables, or None if one of them is not set."""
     if "$" not in text:
         return text
     from pytest_swarmtask.config.variables import expand
@@ -100,7 +104,7 @@ def _filled(text: str, environ: Mapping[str, str]) -> str:
     try:
         return expand(text, environ)
     except ConfigError:
-        return text
+        return None
 
 
 DEFAULTS: dict[str, Any] = {
@@ -115,15 +119,13 @@ DEFAULTS: dict[str, Any] = {
     "access": {"default": None, "roles": []},
     "endpoints": [["default", ["TASKMASTER_WEBHOOK_URL"], ["TASKMASTER_WEBHOOK_URL", "AUTOMATION_SECRET_KEY"]]],
     "plugins": [],
+    "is_valid": True,
     "problem": None,
 }
 """The compiled form if there is no `workflow.yaml`.
 
 An endpoint is its name, the variables that must be set, and the variables that its deliveries depend on.
 """
-
-
-_NOTHING_IS_SENT = "events are only recorded until that is mended, and nothing is sent"
 
 
 def read_settings(project: Project, environ: Mapping[str, str]) -> Settings:
@@ -144,10 +146,10 @@ def read_settings(project: Project, environ: Mapping[str, str]) -> Settings:
         try:
             compiled = compiler.compile_settings(project, environ)
         except ConfigError as error:
-            compiled = {**DEFAULTS, **compiler.compile_invalid(project, environ, f"{error}; {_NOTHING_IS_SENT}")}
+            compiled = {**DEFAULTS, **compiler.compile_invalid(project, environ, error.problems)}
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the watched work goes on
-            problem = f"{project.workflow_file}: {type(error).__name__}: {error}; {_NOTHING_IS_SENT}"
-            return Settings(project, environ, {**DEFAULTS, "endpoints": []}, problem)
+            problem = f"{project.workflow_file}: {type(error).__name__}: {error}; {compiler.NOTHING_IS_SENT}"
+            return Settings(project, environ, {**DEFAULTS, "is_valid": False, "endpoints": []}, problem)
         if os.access(project.workflow_file, os.R_OK):  # an unreadable file has the same key when it becomes readable
             _store(project, key, compiled)
     return Settings(project, environ, compiled, compiled["problem"] or project.notice or None)

@@ -127,6 +127,12 @@ def test_status_names_a_configuration_that_is_not_valid(lab: Lab) -> None:
     assert "drain_timeuot" in done.stdout.splitlines()[0]
     assert "nothing is sent; swarmtask doctor shows 1 more" in done.stdout.splitlines()[1]
     assert len(json.loads(lab.run("status", "--json").stdout)["config_problems"]) == 2
+    assert "events are only recorded with the defaults" in done.stdout
+    lab.file(".taskmaster/config/workflow.yaml", "task_integration: {drain_timeuot: 5, enabled: false}")
+    for command in ("status", "doctor"):
+        shown = lab.run(command).stdout
+        assert "until you fix it, nothing is recorded and nothing is sent" in shown
+        assert "the defaults" not in shown
 
 
 def test_status_names_marks_of_tasks_that_do_not_exist(lab: Lab) -> None:

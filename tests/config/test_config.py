@@ -734,6 +734,28 @@ task_integration:
         assert values["task_integration.metadata.team"] == {"value": "core", "origin": "workflow.yaml:2", "note": ""}
         assert values["task_integration.webhooks[2].secret_env"]["note"] == "set"
 
+    def test_the_value_of_a_variable_in_a_body_is_not_shown(self, shown: Callable[..., str]) -> None:
+        """As in a header, any variable of a body or of a plug-in's options may be a secret, whatever its name."""
+        text = """
+            monitoring:
+              notifiers:
+                - {name: a, kind: webhook, webhook: default, body: {x: [{y: "${HOST}"}]}}
+                - {name: b, kind: plugin, plugin: p, options: {x: "${HOST}"}}
+        """
+        values = json.loads(shown("--json", text=text))["values"]
+        assert values["monitoring.notifiers[0].body.x[0].y"]["note"] == "set"
+        assert values["monitoring.notifiers[1].options.x"]["note"] == "set"
+
+    def test_a_plain_dollar_sign_is_shown_as_it_is_written(self, shown: Callable[..., str]) -> None:
+        text = "task_integration: {source: a$$b, task_manager: {tag: '$${HOST}'}}"
+        values = json.loads(shown("--json", text=text))["values"]
+        assert values["task_integration.source"]["value"] == "a$$b"
+        assert values["task_integration.task_manager.tag"] == {
+            "value": "$${HOST}",
+            "origin": "workflow.yaml:1",
+            "note": "",
+        }
+
     def test_an_inactive_webhook_says_why(self, shown: Callable[..., str]) -> None:
         text = "task_integration: {webhooks: [{name: a, url: '${NOT_THERE_AT_ALL}'}]}"
         values = json.loads(shown("--json", text=text))["values"]

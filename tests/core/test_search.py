@@ -111,6 +111,37 @@ def test_a_link_of_another_user_is_not_obeyed(inner: Path, tmp_path: Path) -> No
     assert find_project(str(tmp_path), {}).refusal
 
 
+@AS_ROOT
+@pytest.mark.parametrize("what", [".taskmaster", ".taskmaster/config/workflow.yaml"])
+@pytest.mark.parametrize("kind", ["a link to the file", "a folder on the way"])
+def test_a_link_in_the_middle_of_another_user(inner: Path, tmp_path: Path, what: str, kind: str) -> None:
+    """Of a chain of links, each one must belong to the user: any of them decides which file is read."""
+    plant(tmp_path)
+    real = tmp_path / "real" / "own"
+    real.parent.mkdir()
+    (tmp_path / what).rename(real)
+    middle = tmp_path / "middle"
+    middle.symlink_to("real/own" if kind == "a link to the file" else "real")
+    (tmp_path / "first").symlink_to(middle if kind == "a link to the file" else middle / ".." / "real" / "own")
+    (tmp_path / what).symlink_to(tmp_path / "first")
+    assert root_of(inner) == str(tmp_path)
+    os.chown(middle, STRANGER, STRANGER, follow_symlinks=False)
+    assert root_of(inner) == str(inner)
+    assert f"{tmp_path / what} belongs to another user" in find_project(str(inner), {}).notice
+
+
+def test_a_way_through_too_many_links(inner: Path, tmp_path: Path) -> None:
+    """A way that is too long to be checked, such as a circle, is not obeyed."""
+    plant(tmp_path)
+    (tmp_path / "file").write_text("")
+    path = tmp_path / ".taskmaster" / "config" / "workflow.yaml"
+    for target in ("workflow.yaml", "a/../" * 600 + "../../file"):
+        path.unlink()
+        (path.parent / "a").mkdir(exist_ok=True)
+        path.symlink_to(target)
+        assert "leads through too many links" in find_project(str(inner), {}).notice
+
+
 @pytest.mark.parametrize("what", [".taskmaster", ".taskmaster/config", ".taskmaster/config/workflow.yaml"])
 def test_what_everybody_may_write_is_not_obeyed(inner: Path, tmp_path: Path, what: str) -> None:
     """What all users may change is passed over. A CI service makes checkouts so, and what it makes is obeyed."""
@@ -126,12 +157,23 @@ def test_what_everybody_may_write_is_not_obeyed(inner: Path, tmp_path: Path, wha
 @AS_ROOT
 def test_a_checkout_of_a_ci_service(inner: Path, tmp_path: Path) -> None:
     """Under CI, a checkout may belong to another user than the job's, as in containers; but not to a third one."""
+    (tmp_path / ".git").mkdir()
     for path in (tmp_path, plant(tmp_path), tmp_path / ".taskmaster" / "config"):
         os.chown(path, STRANGER, STRANGER)
-    assert root_of(inner) == str(inner)
-    assert root_of(inner, CI="true") == str(tmp_path)
+    assert find_project(str(inner), {}).refusal
+    assert not find_project(str(inner), {"CI": "true"}).refusal
     os.chown(tmp_path / ".taskmaster", STRANGER + 1, STRANGER)
+    assert find_project(str(inner), {"CI": "true"}).refusal
+
+
+@AS_ROOT
+def test_a_folder_of_another_user_under_ci(inner: Path, tmp_path: Path) -> None:
+    """Under CI, a folder that is no checkout may belong to another user only if the command is called in it."""
+    for path in (tmp_path, plant(tmp_path)):
+        os.chown(path, STRANGER, STRANGER)
     assert root_of(inner, CI="true") == str(inner)
+    assert "belongs to another user" in find_project(str(inner), {"CI": "true"}).notice
+    assert not find_project(str(tmp_path), {"CI": "true"}).refusal
 
 
 def test_where_no_project_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,3 +267,31 @@ def test_switched_off_by_the_environment(tmp_path: Path) -> None:
     assert not read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": "1"}).enabled
     assert read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": "0"}).enabled
     assert read_settings(Project(str(tmp_path)), {"SWARMTASK_DISABLED": ""}).enabled
+
+
+def test_a_file_with_several_problems(tmp_path: Path) -> None:
+    """One line names the first problem, says how many more there are, and which command lists them."""
+    path = write(tmp_path)
+    path.write_text("a: 1\nb: 2\nc: 3\n")
+    problem = read_settings(Project(str(tmp_path)), {}).problem or ""
+    assert "\n" not in problem
+    assert "workflow.yaml:1: a: found the unknown key a" in problem
+    assert problem.endswith(
+        " (and 2 more: swarmtask config validate); events are only recorded until that is mended, and nothing is sent"
+    )
+
+
+def test_the_task_id_of_a_session_names_variables(tmp_path: Path) -> None:
+    """Variables in the task id of a session are filled in."""
+    write(tmp_path).write_text("task_integration: {session_task_id: 'suite-${LANE}'}")
+    assert read_settings(Project(str(tmp_path)), {"LANE": "fast"}).session_task_id == "suite-fast"
+
+
+def test_a_variable_that_is_not_set(tmp_path: Path) -> None:
+    """A text whose variable is not set is never recorded as it stands: the default is used, or there is no entry."""
+    write(tmp_path).write_text(
+        "task_integration: {source: 'a-${LANE}', session_task_id: 'suite-${LANE}', metadata: {a: '${LANE}', b: c}}"
+    )
+    settings = read_settings(Project(str(tmp_path)), {})
+    assert (settings.source, settings.session_task_id) == (tmp_path.name, "pytest_run")
+    assert settings.metadata == {"b": "c"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config import monitoring
+from pytest_swarmtask.config.variables import expand_all
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.relay.alerts import conditions, timed
 from pytest_swarmtask.relay.alerts.conditions import AlertCondition, matching_types
@@ -30,13 +31,13 @@ class PluginCondition(AlertCondition[monitoring.PluginAlert]):
     """A condition of an installed plug-in.
 
     Raises:
-        ConfigError: no installed plug-in has the condition.
+        ConfigError: no installed plug-in has the condition, or a variable that its options name is not set.
     """
 
     def __init__(self, alert: monitoring.PluginAlert, request: SinkRequest, memory: Memory) -> None:
         super().__init__(alert, request, memory)
         find: Callable[[Event], Finding | None] | None = request.plugins.hook.swarmtask_alert_condition(
-            name=alert.condition, options=alert.options, root=Path(request.project.root)
+            name=alert.condition, options=_options(alert, request), root=Path(request.project.root)
         )
         if find is None:
             raise ConfigError(f"alert {alert.name}: no installed plug-in has the condition {alert.condition!r}")
@@ -55,6 +56,14 @@ class PluginCondition(AlertCondition[monitoring.PluginAlert]):
         except Exception:  # noqa: BLE001 - foreign code
             _log.exception("alert %s: its condition failed", self.alert.name)
             return None
+
+
+def _options(alert: monitoring.PluginAlert, request: SinkRequest) -> dict[str, Any]:
+    try:
+        options: dict[str, Any] = expand_all(alert.options, request.environ)
+    except ConfigError as error:
+        raise ConfigError(f"alert {alert.name}: options: {error}") from None
+    return options
 
 
 _CLASSES: dict[type[monitoring.Alert], type[AlertCondition[Any]]] = {

@@ -9,6 +9,8 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, HistoryError
@@ -27,6 +29,7 @@ from pytest_swarmtask.relay.delivery.matching import mismatch
 from pytest_swarmtask.relay.delivery.memory import Memory
 from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.notify.notifiers import Notifiers
+from pytest_swarmtask.relay.notify.wording import redactor_of, worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
     import pluggy
 
+    from pytest_swarmtask.config.monitoring import AnyAlert
     from pytest_swarmtask.core.event import Event
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.core.timing import Timing
@@ -93,7 +97,7 @@ class AlertsSink:
         self._timing = request.timing
         self._source = _source(workflow.task_integration.source, request)
         self._memory = Memory(request.project.database)
-        enabled = [alert for alert in monitoring.alerts if monitoring.enabled and alert.enabled]
+        enabled = [_with_message(one, request) for one in monitoring.alerts if monitoring.enabled and one.enabled]
         self._conditions = conditions_of(enabled, request, self._memory)
         owner = f"alerts@{self._environment}"
         self._notifiers = Notifiers(workflow, request, self._memory, owner, eager=eager)
@@ -209,6 +213,21 @@ def _source(source: str | None, request: SinkRequest) -> str:
     with contextlib.suppress(ConfigError):
         return expand(source or "", request.environ) or os.path.basename(request.project.root)
     return os.path.basename(request.project.root)
+
+
+def _with_message(alert: AnyAlert, request: SinkRequest) -> AnyAlert:
+    """Return the alert with the variables of its message filled in.
+
+    If one of them is not set, the alert gets the usual message: it must not be lost for its wording.
+    """
+    if alert.message is None or "$" not in alert.message:
+        return alert
+    try:
+        message: str | None = worded(alert.message, request.environ, redactor_of(request))
+    except ConfigError as error:
+        _log.warning("alert %s: message: %s; the usual message is sent", alert.name, error)
+        message = None
+    return msgspec.structs.replace(alert, message=message)
 
 
 def _path(textfile: str, request: SinkRequest) -> str:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_swarmtask.config import monitoring
-from pytest_swarmtask.config.variables import expand
+from pytest_swarmtask.config.variables import expand, expand_all
 from pytest_swarmtask.core.errors import ConfigError, EndpointError
 from pytest_swarmtask.core.files import open_own
 from pytest_swarmtask.core.text import neutral
@@ -80,16 +80,20 @@ class WebhookChannel(Channel[monitoring.WebhookNotifier]):
 
     def send(self, message: Message) -> SendResult:
         """Post a message."""
-        template = self._definition.body
-        body = as_json(message) if template is None else fill_all(template, values(message))
-        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
+            content = json.dumps(self._body(message), ensure_ascii=False).encode("utf-8", "replace")
             return self._open().post(f"note_{message.id}", "application/json", content, 1)
         except (ConfigError, EndpointError) as error:
             return Stopped(str(error))
         except Exception as error:  # noqa: BLE001 - other notifiers still have to send
             self.close()
             return Retry(f"unexpected {type(error).__name__}")
+
+    def _body(self, message: Message) -> Any:
+        template = self._definition.body
+        if template is None:
+            return as_json(message)
+        return fill_all(expand_all(template, self._request.environ), values(message))
 
     def _open(self) -> HttpEndpoint:
         if self._endpoint is None:
@@ -166,7 +170,7 @@ class PluginChannel(Channel[monitoring.PluginNotifier]):
         return Delivered()
 
     def _find(self) -> Callable[[str, str], None]:
-        name, options = self._definition.plugin, self._definition.options
+        name, options = self._definition.plugin, expand_all(self._definition.options, self._request.environ)
         found: Callable[[str, str], None] | None = self._request.plugins.hook.swarmtask_notifier(
             name=name, options=options, environ=self._request.environ
         )

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pytest_swarmtask.config.variables import expand
+from pytest_swarmtask.config.variables import expand, expand_all
 from pytest_swarmtask.config.workflow import Webhook
 from pytest_swarmtask.core.errors import ConfigError, EndpointError, TaskManagerError
 from pytest_swarmtask.plugins.sink import Delivered, Rejected, Retry
@@ -106,6 +106,8 @@ class _Service:
         self._template = expand(definition.url, environ)
         if "{{" in self._template.partition("//")[2].partition("/")[0]:
             raise ConfigError("url has {{…}} in its host, where a task must not decide")
+        self._body = expand_all(definition.body, environ)
+        self._statuses: dict[str, str] = expand_all(definition.statuses, environ)
         url = parse_url(fill(self._template, {}))
         self._where = url.origin
         self._headers = [*request_headers(definition.headers, environ, url), ("content-type", "application/json")]
@@ -117,11 +119,11 @@ class _Service:
         Raises:
             TaskManagerError: the request failed, or was refused.
         """
-        status = self._definition.statuses.get(desired.status, desired.status)
+        status = self._statuses.get(desired.status, desired.status)
         values = {**desired.variables, "task_id": task_id, "status": status}
         # Quoted, so that a task id stays one part of the path.
         url = parse_url(fill(self._template, values, lambda text: quote(text, safe="")))
-        body = json.dumps(fill_all(self._definition.body, values), ensure_ascii=False).encode("utf-8", "replace")
+        body = json.dumps(fill_all(self._body, values), ensure_ascii=False).encode("utf-8", "replace")
         try:
             answer = self._transport.request(self._definition.method, url, self._headers, body)
         except EndpointError as error:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_swarmtask.config import triggers as definitions
-from pytest_swarmtask.config.variables import expand
+from pytest_swarmtask.config.variables import expand, expand_all
 from pytest_swarmtask.core.errors import TaskManagerError
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.plugins.sink import Delivered, Retry
 from pytest_swarmtask.relay.delivery.backoff import action_wait
 from pytest_swarmtask.relay.delivery.templates import fill, fill_all
 from pytest_swarmtask.relay.notify.message import Message
+from pytest_swarmtask.relay.notify.wording import worded
 from pytest_swarmtask.relay.tasks.factory import task_manager
 from pytest_swarmtask.relay.tasks.manager import DesiredStatus
 from pytest_swarmtask.relay.triggers.commands import CommandAction
@@ -50,7 +51,7 @@ class WebhookAction:
         if self._definition.body is None:
             _send_event(webhook, firing, context)
         else:
-            content = fill_all(self._definition.body, firing.values)
+            content = fill_all(expand_all(self._definition.body, context.environ), firing.values)
             _send_body(webhook, content, self._message_id(firing), firing, context)
 
     def describe(self, values: Mapping[str, object]) -> str:
@@ -118,7 +119,7 @@ class StatusAction:
                     return Retry(str(error), error.after)
                 raise ActionError(str(error)) from None
             if outcome.unknown:
-                raise ActionError(f"there is no task {task_id}")
+                raise ActionError(f"there is no task {context.redactor.plain(task_id)}")
             return Delivered()
 
         try:
@@ -159,7 +160,7 @@ class NotifyAction:
 
     def execute(self, firing: Firing, context: ActionContext) -> None:
         """Pass a message to the notifiers."""
-        context.notifiers.send(self._definition.to, self._message(firing))
+        context.notifiers.send(self._definition.to, self._message(firing, context))
 
     def describe(self, values: Mapping[str, object]) -> str:
         """Return the notifiers and the message."""
@@ -171,7 +172,7 @@ class NotifyAction:
         """Return nothing: ``trigger:run`` covers messages."""
         return []
 
-    def _message(self, firing: Firing) -> Message:
+    def _message(self, firing: Firing, context: ActionContext) -> Message:
         """Return the message: the rule's own text, or else what happened, where, and a link."""
         event, metadata = firing.event, firing.event.metadata
         title = f"{event.source}: {event.task_id or event.event_type} {event.status}"
@@ -188,7 +189,7 @@ class NotifyAction:
         text = "\n".join(f"{name}: {value}" for name, value in facts.items() if value)
         if self._definition.message is not None:
             values = {**firing.values, "title": title, "text": text, "since": event.timestamp, "link": link}
-            text = fill(self._definition.message, values)
+            text = fill(worded(self._definition.message, context.environ, context.redactor), values)
         return Message(
             name=firing.rule.name,
             title=title,

@@ -16,11 +16,11 @@ from pytest_swarmtask.core.project import TRIGGERS
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.hookspecs import hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Retry
-from pytest_swarmtask.redaction.redactor import Redactor
 from pytest_swarmtask.relay.delivery.matching import is_among
 from pytest_swarmtask.relay.delivery.memory import Memory
 from pytest_swarmtask.relay.delivery.templates import variables
 from pytest_swarmtask.relay.notify.notifiers import Notifiers
+from pytest_swarmtask.relay.notify.wording import redactor_of
 from pytest_swarmtask.relay.tasks.titles import titled
 from pytest_swarmtask.relay.triggers.actions import action_of, required_permissions
 from pytest_swarmtask.relay.triggers.firing_log import FiringLog
@@ -49,14 +49,6 @@ def swarmtask_sink(request: SinkRequest) -> Sink | None:
     return titled(TriggersSink(request, request.workflow), request)
 
 
-def _redactor(workflow: Workflow, request: SinkRequest) -> Redactor:
-    """Return the redactor for events and log lines of triggers; it knows all secrets that the configuration names."""
-    redact = workflow.task_integration.redact
-    webhooks = (name for webhook in workflow.task_integration.webhooks for name in webhook.variables())
-    roles = (name for role in workflow.access_control.roles.values() for name in role.secrets())
-    return Redactor(request.environ, redact.keys, redact.allow, {*webhooks, *roles})
-
-
 class TriggersSink:
     """Lets rules act on events, one event after the other. Used from one thread at a time.
 
@@ -78,7 +70,7 @@ class TriggersSink:
         memory = Memory(request.project.database)
         self._firings = FiringLog(memory)
         self._notifiers = Notifiers(workflow, request, memory, "triggers")
-        redactor = _redactor(workflow, request)
+        redactor = redactor_of(request)
         self._context = ActionContext(
             request.project, request.environ, workflow, redactor, self._notifiers, request.timing
         )

@@ -10,6 +10,7 @@ from itertools import takewhile
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.facts.process import without_secrets
+from pytest_swarmtask.core.project import is_switched_off
 from pytest_swarmtask.recording.recorder import get_recorder
 from pytest_swarmtask.sources.command.options import HELP, USAGE, parse
 from pytest_swarmtask.sources.command.process import Command, end_by_interrupt
@@ -154,8 +155,9 @@ def _run(options: RunOptions) -> int:
         occupy_standard_descriptors()
         recorder = get_recorder()
         if not recorder.settings.enabled:
-            if recorder.settings.project.refusal:
-                _print_error(recorder.settings.project.refusal)
+            settings = recorder.settings
+            if settings.project.refusal or not (settings.is_valid or is_switched_off(os.environ)):
+                _print_error(str(recorder.problem))
             return _run_unwatched(options, environ)
         command = Command(options.command)
         command.take_signals()

@@ -89,7 +89,8 @@ class SessionCapture:
         editors do at every save is no run.
 
         Raises:
-            ConfigError: there is no project in which anything may be recorded.
+            ConfigError: there is no project in which anything may be recorded, or `workflow.yaml` switches recording
+                off but is not valid.
             pytest.UsageError: `swarmtask_drain_timeout` is not a number of seconds.
         """
         if any(getattr(config.option, name, False) for name in _RUN_NO_TESTS):
@@ -105,6 +106,8 @@ class SessionCapture:
         if not nested:
             set_default_project(project)
         if not recorder.settings.enabled:
+            if not recorder.settings.is_valid and recorder.problem:
+                raise ConfigError(f"warning: {recorder.problem}")
             return None
         option: Any = config.option
         task_id = option.swarmtask_task_id or config.getini("swarmtask_task_id") or recorder.settings.session_task_id

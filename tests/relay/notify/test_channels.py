@@ -102,6 +102,34 @@ def test_the_webhooks_body_is_a_template(world: World) -> None:
     assert world.receiver.refused == 0
 
 
+def test_variables_in_the_webhooks_body(world: World) -> None:
+    """The variables of a body are filled in when it is sent."""
+    world.watch(BROKEN, chat={"body": {"key": "${MY_TOKEN}", "why": ["$$A {{metadata.error}}"]}})
+    world.emit("TASK_FAILED", "build", '{"error": "${MY_TOKEN}"}', MY_TOKEN=TOKEN)
+    assert world.told(1) == [{"key": TOKEN, "why": ["$A ${MY_TOKEN}"]}]
+
+
+def test_a_variable_of_the_webhooks_body_that_is_not_set(world: World) -> None:
+    world.watch(BROKEN, chat={"body": {"key": "${UNSET}"}})
+    world.fail()
+    world.wait_for_log("notifier chat: the environment variable UNSET is not set; not told: project: build failed")
+
+
+def test_variables_in_the_message_of_an_alert(world: World) -> None:
+    """A message has the values of variables, but no secret, as it is stored and may be logged."""
+    world.watch({**BROKEN, "message": "{{task_id}} of ${TEAM}, $$5, ${MY_TOKEN}, {{metadata.error}}"})
+    world.emit("TASK_FAILED", "build", '{"error": "${TEAM}"}', MY_TOKEN=TOKEN, TEAM="core")
+    assert world.told(1)[0]["text"] == "build of core, $5, [REDACTED], ${TEAM}"
+
+
+def test_a_variable_of_the_message_of_an_alert_that_is_not_set(world: World) -> None:
+    """No alert is lost for its wording: it has the usual message then, and the log says why."""
+    world.watch({**BROKEN, "message": "${UNSET}"})
+    world.fail()
+    assert "build failed: out of luck" in world.told(1)[0]["text"]
+    assert "alert broken: message: the environment variable UNSET is not set; the usual message is sent" in world.log()
+
+
 def test_the_log_is_told_where_no_notifier_is_named(world: World) -> None:
     """An alert without a notifier goes to the log, as one line without control characters."""
     world.watch({**BROKEN, "notify": []})
@@ -199,6 +227,14 @@ def test_a_plugin_brings_condition_and_notifier(world: World, plugin: Path) -> N
     wait_until(plugin.exists, lambda: f"the page\n{world.log()}")
     world.handled()
     assert plugin.read_text() == "project: much-too-long is long\n"
+
+
+def test_variables_in_the_options_of_a_plugin(world: World, plugin: Path) -> None:
+    """A plug-in gets the values of the variables in its options."""
+    world.environ["PAGES"] = plugin.name
+    watch_names(world, "long-name", f"{plugin.parent}/${{PAGES}}")
+    world.emit("TASK_COMPLETED", "much-too-long")
+    wait_until(plugin.exists, lambda: f"the page\n{world.log()}")
 
 
 def test_what_a_plugin_cannot_tell_is_tried_again(world: World, plugin: Path) -> None:

@@ -94,6 +94,19 @@ def test_one_request(service: Service) -> None:
     assert request.body == {"state": "Closed", "by": {"who": "app", "n": 1, "on": ['a"b ']}}
 
 
+def test_variables_in_a_body(service: Service) -> None:
+    """Variables in the body and in the service's words are filled in; what an event says is no variable."""
+    definition = Rest(
+        url=service.url, body={"by": [{"a": "${WHO} $$A {{source}}"}], "s": "{{status}}"}, statuses={"done": "${DONE}"}
+    )
+    rest = RestService(definition, {"WHO": "ann", "DONE": "Closed"})
+    rest.set_status({"1": DesiredStatus("done", now(), {"source": "${WHO}"})})
+    rest.close()
+    assert service.requests[0].body == {"by": [{"a": "ann $A ${WHO}"}], "s": "Closed"}
+    with pytest.raises(TaskManagerError, match="the environment variable WHO is not set"):
+        RestService(definition, {}).set_status({"1": desired("done", now())})
+
+
 def test_later_events_win(service: Service) -> None:
     """Statuses are sent in the order of their events, and a status older than a sent one is not sent."""
     rest = RestService(Rest(url=service.url + "/{{task_id}}", body={"s": "{{status}}"}), {})

@@ -143,6 +143,29 @@ class TestWebhook:
             assert other.wait(1) == [{"text": "5 is completed", "more": [{"n": 1, "by": "rule"}]}]
             assert other.arrivals[0].webhook_id != event["id"]
 
+    def test_variables_in_a_body(self, lab: Lab) -> None:
+        """A body's variables are filled in when it is sent and stored nowhere; what an event says is no variable."""
+        with receiving() as other:
+            webhook = {"name": "other", "url": other.url, "events": ["BUILD_STARTED"]}
+            body = {"x": "${MY_TOKEN}", "y": [{"z": "$$A {{metadata.said}} ${UNSET:-none}"}]}
+            action = {"action": "webhook", "webhook": "other", "body": body}
+            configure(lab, rule(action), task_integration={"webhooks": [webhook]})
+            token = "correct-horse-battery"
+            lab.emit("TASK_COMPLETED", "5", '{"said": "${MY_TOKEN}"}', MY_TOKEN=token)
+            assert other.wait(1) == [{"x": token, "y": [{"z": "$A ${MY_TOKEN} none"}]}]
+            lab.wait_for_end()
+            stored = [path for path in Path(lab.journal).rglob("*") if path.is_file()]
+            assert not [path for path in stored if token.encode() in path.read_bytes()]
+
+    def test_a_variable_of_a_body_that_is_not_set(self, lab: Lab) -> None:
+        with receiving() as other:
+            webhook = {"name": "other", "url": other.url, "events": ["BUILD_STARTED"]}
+            action = {"action": "webhook", "webhook": "other", "body": {"x": "${UNSET}"}}
+            configure(lab, rule(action), task_integration={"webhooks": [webhook]})
+            lab.emit("TASK_COMPLETED", "5")
+            assert "the environment variable UNSET is not set" in wait_for_failure(lab)
+            assert other.arrivals == []
+
     def test_a_refusal_is_counted(self, lab: Lab) -> None:
         with receiving() as other:
             other.answer = lambda _: 422
@@ -176,6 +199,12 @@ class TestSetStatus:
         wait_until(lambda: board.statuses() == {"5": "pending", "6": "blocked"}, "the status")
         lab.emit("TASK_COMPLETED", "5", '{"next": "seven"}')
         assert "there is no task seven" in wait_for_failure(lab)
+
+    def test_a_variable_chooses_the_task(self, lab: Lab, board: Board) -> None:
+        board.write(task(5), task(6))
+        configure(lab, rule({"action": "set_status", "status": "blocked", "task_id": "${NEXT_ONE}"}))
+        lab.emit("TASK_COMPLETED", "5", NEXT_ONE="6")
+        wait_until(lambda: board.statuses() == {"5": "pending", "6": "blocked"}, "the status")
 
 
 class TestEmit:
@@ -235,6 +264,13 @@ class TestNotify:
         for words in ("5 failed", "it broke", "main", event["trace_id"][:8]):
             assert words in log
         assert "4 completed" not in log
+
+    def test_variables_in_a_message(self, lab: Lab) -> None:
+        """A message has the values of variables, but no secret, as it is stored and may be logged."""
+        message = "{{task_id}} of ${TEAM}, $$5, ${MY_TOKEN}, {{metadata.said}}"
+        configure(lab, rule({"action": "notify", "to": ["log"], "message": message}))
+        lab.emit("TASK_COMPLETED", "5", '{"said": "${TEAM}"}', TEAM="core", MY_TOKEN="correct-horse-battery")
+        wait_until(lambda: "5 of core, $5, [REDACTED], ${TEAM}" in lab.log(), lab.log)
 
 
 def test_status_counts_and_shows_the_last_failure(lab: Lab, notes: Notes) -> None:

@@ -44,6 +44,22 @@ def test_off(project: Suite, switch: str, xdist: tuple[str, ...]) -> None:
     assert list(project.root.glob(".taskmaster/events/*.jsonl")) == []
 
 
+@pytest.mark.parametrize("arguments", [(), ("-q",)], ids=words)
+def test_off_by_a_file_that_is_not_valid(project: Suite, arguments: tuple[str, ...]) -> None:
+    """`enabled: false` holds in a file with mistakes. One line says that there are mistakes, and what that means."""
+    project.write(test_it=ONE)
+    project.file(".taskmaster/config/workflow.yaml", "task_integration: {enabled: false, sourcee: a}\nmonitorng: {}")
+    session = project.pytest(*arguments)
+    assert session.exit_code == 0
+    assert session.events == []
+    (line,) = [line for line in session.output.splitlines() if "swarmtask:" in line or "workflow.yaml" in line]
+    assert line.startswith("swarmtask: warning: ")
+    assert line.endswith(
+        " (and 1 more: swarmtask config validate); nothing is recorded, as the file says enabled: false"
+    )
+    assert "swarmtask:" not in project.pytest(SWARMTASK_DISABLED="1").output
+
+
 def test_variable_of_nought(project: Suite) -> None:
     """SWARMTASK_DISABLED=0 does not disable the plugin."""
     assert len(project.write(test_it=ONE).pytest(SWARMTASK_DISABLED="0").events) == 4
