@@ -26,7 +26,7 @@ import standardwebhooks
 
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
-from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.project import CI_VARIABLES, Project
 from pytest_swarmtask.core.timing import VARIABLE
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.recording.recorder import Recorder
@@ -37,7 +37,8 @@ _T = TypeVar("_T")
 
 REPOSITORY = Path(__file__).parents[1]
 _OURS = ("PYTEST_", "TASKMASTER_", "AUTOMATION_", "SWARMTASK_", "WORKFLOW_", "TASKS_", "GITHUB_", "MAKE")
-_NAMES = ("CI", "TRACEPARENT", "MFLAGS", "PY_COLORS", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "PYTHONUNBUFFERED")
+_OTHERS = ("TRACEPARENT", "MFLAGS", "PY_COLORS", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "PYTHONUNBUFFERED")
+_NAMES = (*CI_VARIABLES, *_OTHERS)
 
 
 def clean_environ(**more: str) -> dict[str, str]:

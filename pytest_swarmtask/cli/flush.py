@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.common import NOTHING_RECORDED, add_root, describe_trouble, number_of, project_of, survey_of
+from pytest_swarmtask.cli.job_log import print_command
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.recording.github_annotations import take_annotations
 
@@ -58,7 +59,7 @@ def flush(arguments: argparse.Namespace) -> int:
     for line in _summary(before, after):
         print(neutral(line))
     for annotation in take_annotations(project, os.environ):
-        print(annotation)
+        print_command(annotation)
     return 0 if not any(endpoint.waiting for endpoint in after.endpoints.values()) else 1
 
 

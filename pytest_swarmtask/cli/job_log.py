@@ -1,51 +1,98 @@
-"""The log of a job of GitHub Actions, in which a line can be a command."""
+"""The log of a CI job, in which a text can be a command to the service."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import sys
 from typing import Any
 
-_COMMANDS = ("::", "##[")
-"""How a line begins that the runner executes, such as ``::error::text``, also after white space."""
+from pytest_swarmtask.core.project import is_affirmed
+
+# A space is put behind what matches, which is always a part of the command. Each service is named by its variable.
+_AT_START = {
+    # `::error::text`, also after white space:
+    # https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+    "GITHUB_ACTIONS": r"\s*:(?=:)",
+}
+"""What begins a line that is a command."""
+_ANYWHERE = {
+    # `##[error]text` is the older form. The runner finds it anywhere in a line.
+    "GITHUB_ACTIONS": r"#(?=#\[)",
+    # The agent finds `##vso[task.complete]` anywhere in a line, on both outputs:
+    # https://learn.microsoft.com/en-us/azure/devops/pipelines/scripts/logging-commands
+    "TF_BUILD": r"#(?=#(?:vso)?\[)",
+    # https://www.jetbrains.com/help/teamcity/service-messages.html
+    "TEAMCITY_VERSION": r"#(?=#teamcity\[)",
+}
+"""What begins a command anywhere in a line."""
+# The folds of GitLab and Travis, and the notes of Jenkins, need escape characters, which are never printed. The
+# headings of Buildkite only fold a log.
 
 
 def guard_job_log() -> None:
-    """Keep texts of events, such as the message of a failed test, from being commands to the runner of this job.
+    """Keep texts of events, such as the message of a failed test, from being commands to the service of this job.
 
-    Outside of GitHub Actions, and where standard output is a file, nothing is changed.
+    Nothing is changed outside of a service that has commands, and where an output is a file.
     """
-    if os.environ.get("GITHUB_ACTIONS") != "true" or not isinstance(sys.stdout, io.TextIOWrapper):
+    at_start, anywhere = _pattern(_AT_START), _pattern(_ANYWHERE)
+    if at_start is None and anywhere is None:
         return
-    if not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
-        sys.stdout = _JobLog(sys.stdout)
+    for name in ("stdout", "stderr"):
+        output = getattr(sys, name)
+        if isinstance(output, io.TextIOWrapper) and _may_be_a_log(output):
+            setattr(sys, name, _JobLog(output, at_start, anywhere))
+
+
+def print_command(command: str) -> None:
+    """Print a command of our own, which the service is to execute."""
+    output = sys.stdout
+    print(command, file=output.unguarded if isinstance(output, _JobLog) else output, flush=True)
+
+
+def _may_be_a_log(output: io.TextIOWrapper) -> bool:
+    try:
+        return not stat.S_ISREG(os.fstat(output.fileno()).st_mode)
+    except (OSError, ValueError):  # it is closed, or a stand-in without a descriptor
+        return False
+
+
+def _pattern(commands: dict[str, str]) -> re.Pattern[str] | None:
+    patterns = [pattern for variable, pattern in commands.items() if is_affirmed(os.environ, variable)]
+    return re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
 
 
 class _JobLog(io.TextIOWrapper):
-    """Standard output with a space in the first two characters of each command."""
+    """Standard output or standard error with a space in each command.
 
-    def __init__(self, output: io.TextIOWrapper) -> None:
+    Attributes:
+        unguarded: the output as it was.
+    """
+
+    def __init__(
+        self, output: io.TextIOWrapper, at_start: re.Pattern[str] | None, anywhere: re.Pattern[str] | None
+    ) -> None:
         super().__init__(
             output.buffer, output.encoding, output.errors, line_buffering=output.line_buffering, write_through=True
         )
-        self._output = output  # it would close the buffer if it were collected
+        self.unguarded = output  # it would close the buffer if it were collected
+        self._at_start = at_start
+        self._anywhere = anywhere
         self._is_blank = True  # whether the line has only white space so far
 
     def write(self, text: str) -> Any:
-        first, *lines = text.split("\n")
-        safe = [self._safe(first)]
-        for line in lines:
-            self._is_blank = True
-            safe.append(self._safe(line))
-        super().write("\n".join(safe))
+        # Services end a line at a carriage return, too.
+        super().write("".join(map(self._safe, re.split(r"([\r\n])", text))))
         return len(text)
 
-    def _safe(self, line: str) -> str:
-        bare = line.lstrip()
-        if self._is_blank and bare.startswith(_COMMANDS):
-            at = len(line) - len(bare) + 1
-            line = f"{line[:at]} {line[at:]}"
-        self._is_blank = self._is_blank and not bare
-        return line
+    def _safe(self, part: str) -> str:
+        if part in ("\r", "\n"):
+            self._is_blank = True
+            return part
+        found = self._at_start.match(part) if self._at_start and self._is_blank else None
+        self._is_blank = self._is_blank and not part.strip()
+        if found:
+            part = f"{found[0]} {part[found.end() :]}"
+        return self._anywhere.sub(r"\g<0> ", part) if self._anywhere else part

@@ -64,10 +64,9 @@ def _run(arguments: Sequence[str]) -> int:
     from pytest_swarmtask.core.errors import AccessError, ConfigError, HistoryError, UsageError
 
     chosen = _parser().parse_args(arguments)
-    if arguments[0] != "flush":  # which prints commands: the annotations of relays
-        from pytest_swarmtask.cli.job_log import guard_job_log
+    from pytest_swarmtask.cli.job_log import guard_job_log
 
-        guard_job_log()
+    guard_job_log()
     try:
         code: int = chosen.func(chosen)
     except (ConfigError, HistoryError, UsageError) as error:

@@ -32,6 +32,23 @@ The first two are also permissions: without it, the events of a role are not del
 BACKGROUND = (TRIGGERS, ALERTS)
 """Endpoints that the end of a run does not wait for, because a trigger's command may take long."""
 
+CI_VARIABLES = (
+    "CI",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "BUILDKITE",
+    "CIRCLECI",
+    "TF_BUILD",
+    "JENKINS_URL",
+    "BITBUCKET_BUILD_NUMBER",
+    "TEAMCITY_VERSION",
+    "TRAVIS",
+    "APPVEYOR",
+    "DRONE",
+)
+"""One of these is set by each service that `core.facts.ci` knows. Azure, TeamCity and old versions of Jenkins set no
+`CI`."""
+
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """The pattern of names in `workflow.yaml`, such as those of webhooks. 64 characters fit into file names and headers."""
 NAME_IN_WORDS = "a name of at most 64 letters, digits, '.', '_' and '-' that starts with a letter or digit"
@@ -173,8 +190,13 @@ def relative(place: str, root: str) -> str:
 
 
 def is_under_ci(environ: Mapping[str, str]) -> bool:
-    """Whether a CI service runs this process: all of them set `CI`."""
-    return environ.get("CI", "").lower() not in ("", "0", "false", "no")
+    """Whether a CI service runs this process. Without one, `core.facts.ci` need not be loaded."""
+    return any(is_affirmed(environ, name) for name in CI_VARIABLES)
+
+
+def is_affirmed(environ: Mapping[str, str], name: str) -> bool:
+    """Whether a variable of a CI service is set, and not to a word for no."""
+    return environ.get(name, "").lower() not in ("", "0", "false", "no")
 
 
 def is_switched_off(environ: Mapping[str, str]) -> bool:

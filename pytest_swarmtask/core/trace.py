@@ -24,8 +24,6 @@ _SPAN_PRIME = 2**64 - 59
 """The largest prime that fits into the 64 bits of a span id. A remainder by a prime depends on all bytes of a text."""
 _NO_SPAN = "00000000"
 """The first half of a parent id that is not a span, see `run_context`. One of 2**32 real ids begins so by chance."""
-_CI_MARKERS = ("CI", "TF_BUILD", "JENKINS_URL", "TEAMCITY_VERSION")
-"""One of these variables is set by each service that `core.facts.ci` knows."""
 CAUSES = "SWARMTASK_CAUSED_BY"
 """The variable that names the triggers that led to a command, oldest first."""
 CAUSED_BY = "caused_by"
@@ -152,7 +150,9 @@ def run_context(environ: Mapping[str, str]) -> tuple[str, str | None, str | None
     if found and not found[1].startswith(_NO_SPAN):
         return *found, found[1]
     around = found[1] if found else None
-    if any(map(environ.get, _CI_MARKERS)):
+    from pytest_swarmtask.core.project import is_under_ci  # a recorder has loaded it; the plugin needs it only then
+
+    if is_under_ci(environ):
         from pytest_swarmtask.core.facts import ci
 
         name = ci.run_name(environ)

@@ -1,46 +1,75 @@
-"""In the log of a job of GitHub Actions, no text of an event is a command to the runner."""
+"""In the log of a job, no text of an event is a command to the CI service."""
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
+import sys
 
 import pytest
 
+from pytest_swarmtask.cli.job_log import guard_job_log
 from tests.lab import Lab
 
-HOSTILE = "first\n::error title=pwned::text\n  ::add-mask::a\n\t##[group]b\n::stop-commands::c"
+HOSTILE = """first ##teamcity[a]
+::error title=pwned::text
+  ::add-mask::a
+\t##[group]b ::c
+in the ##[error]middle
+##vso[task.complete]a
+in the ##VSO[a.b]middle
+##teamcity[b]
+"""
+COMMANDS = {
+    "GITHUB_ACTIONS": r"^\s*::|##\[",
+    "TF_BUILD": r"##(vso)?\[",
+    "TEAMCITY_VERSION": r"##teamcity\[",
+}
+SERVICES = pytest.mark.parametrize("service", COMMANDS)
 
 
-def commands(output: str) -> list[str]:
-    """Return the lines that the runner would execute."""
-    return [line for line in output.splitlines() if line.lstrip().startswith(("::", "##["))]
+def commands(service: str, output: str) -> list[str]:
+    """Return the lines that the service would execute."""
+    return [line for line in output.splitlines() if re.search(COMMANDS[service], line, re.IGNORECASE)]
 
 
 @pytest.fixture
 def hostile(lone: Lab) -> Lab:
-    """A project whose failed test and task say what is a command to the runner."""
+    """A project whose failed test and task say what is a command to the service."""
     lone.file("test_it.py", f"def test_a(): raise AssertionError({HOSTILE!r})")
-    lone.run("run", "--id", "::error::id", "--", "sh", "-c", f"printf %s '{HOSTILE}' >&2; exit 1")
+    for identity in ("::error::id", "##vso[task.complete]id", "##teamcity[id]"):
+        script = f"cat >&2 <<'END'\n{HOSTILE}END\nexit 1"
+        lone.run("run", "--id", identity, "--", "sh", "-c", script)
     lone.pytest()
     return lone
 
 
+@SERVICES
 @pytest.mark.parametrize(
     "arguments",
-    [("report",), ("report", "--last", "2"), ("tests", "test_a"), ("status",)],
+    [("report",), ("report", "--last", "4"), ("tests", "test_a"), ("status",), ("flush",)],
     ids=" ".join,
 )
-def test_no_text_is_a_command(hostile: Lab, arguments: tuple[str, ...]) -> None:
-    """What `report`, `tests` and `status` print of events is never executed."""
-    done = hostile.run(*arguments, GITHUB_ACTIONS="true")
+def test_no_text_is_a_command(hostile: Lab, arguments: tuple[str, ...], service: str) -> None:
+    """What `report`, `tests` and the other commands print of events is never executed."""
+    done = hostile.run(*arguments, **{service: "true"})
     assert done.returncode in (0, 1), done.stderr
-    assert commands(done.stdout + done.stderr) == []
+    assert commands(service, done.stdout + done.stderr) == []
+
+
+@SERVICES
+def test_no_error_is_a_command(lone: Lab, service: str) -> None:
+    """Services read both outputs."""
+    done = lone.run("report", "--run", "##vso[task.complete] ##[error] ##teamcity[buildStop]", **{service: "true"})
+    assert done.stderr
+    assert commands(service, done.stderr) == []
 
 
 def test_a_command_can_still_be_read(hostile: Lab) -> None:
     """Only a space is added, and only in the log of a job: a file gets the text as it is."""
     elsewhere = hostile.run("report").stdout
-    assert commands(elsewhere)
+    assert [service for service in COMMANDS if not commands(service, elsewhere)] == []
     there = hostile.run("report", GITHUB_ACTIONS="true").stdout
     assert there.replace(": :", "::").replace("# #[", "##[") == elsewhere
     path = hostile.root / "report.txt"
@@ -53,3 +82,36 @@ def test_a_command_can_still_be_read(hostile: Lab) -> None:
             check=False,
         )
     assert path.read_text() == elsewhere
+
+
+def test_annotations_are_commands(lone: Lab) -> None:
+    """`flush` prints what relays have left for the log as it is."""
+    lone.run("run", "--", "true")
+    annotations = lone.project.annotations
+    lone.file(".taskmaster/events/relay/annotations", "::error title=a::b\n")
+    assert annotations.endswith("relay/annotations")
+    assert "::error title=a::b\n" in lone.run("flush", GITHUB_ACTIONS="true").stdout
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ((" ", "::a"), " : :a"),
+        (("a", "::b"), "a::b"),
+        (("a\n", "::b"), "a\n: :b"),
+        (("a\r::b",), "a\r: :b"),
+        (("a ##[b] ##[c]",), "a # #[b] # #[c]"),
+    ],
+)
+def test_lines_in_pieces(monkeypatch: pytest.MonkeyPatch, pieces: tuple[str, ...], expected: str) -> None:
+    """A line may be written in several pieces, and ends at a carriage return, too."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    reading, writing = os.pipe()
+    with open(reading, "rb") as log, open(writing, "w", newline="") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        monkeypatch.setattr(sys, "stderr", None)
+        guard_job_log()
+        for piece in pieces:
+            sys.stdout.write(piece)
+        sys.stdout.flush()
+        assert os.read(log.fileno(), 100).decode() == expected

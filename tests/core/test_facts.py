@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.core.facts import ci, git
-from pytest_swarmtask.sources.pytest.session_facts import CI_VARIABLES
+from pytest_swarmtask.core.project import CI_VARIABLES, is_under_ci
 
 GITHUB = {
     "CI": "true",
@@ -59,6 +59,23 @@ def test_github() -> None:
             },
             ("bitbucket", "https://bitbucket.org/a/b/pipelines/results/3", "x"),
         ),
+        ({"TRAVIS": "true", "TRAVIS_BUILD_WEB_URL": "https://t", "TRAVIS_BRANCH": "x"}, ("travis", "https://t", "x")),
+        (
+            {
+                "APPVEYOR": "True",
+                "APPVEYOR_URL": "https://ci.appveyor.com",
+                "APPVEYOR_ACCOUNT_NAME": "a",
+                "APPVEYOR_PROJECT_SLUG": "b",
+                "APPVEYOR_BUILD_ID": "3",
+                "APPVEYOR_REPO_BRANCH": "x",
+            },
+            ("appveyor", "https://ci.appveyor.com/project/a/b/builds/3", "x"),
+        ),
+        (
+            {"CI": "woodpecker", "CI_PIPELINE_URL": "https://w/3", "CI_COMMIT_BRANCH": "x"},
+            ("woodpecker", "https://w/3", "x"),
+        ),
+        ({"DRONE": "true", "DRONE_BUILD_LINK": "https://d/3", "DRONE_BRANCH": "x"}, ("drone", "https://d/3", "x")),
     ],
 )
 def test_other_services(environ: dict[str, str], expected: tuple[str, str, str]) -> None:
@@ -88,6 +105,16 @@ def test_a_service_without_all_its_variables() -> None:
 def test_a_session_asks_each_service() -> None:
     """A session loads what is known of CI services only if one of their variables is set, so it looks for all."""
     assert set(CI_VARIABLES) == {"CI", *(provider.marker for provider in ci.PROVIDERS)}
+
+
+@pytest.mark.parametrize("provider", ci.PROVIDERS, ids=lambda provider: provider.name)
+def test_each_service_counts_as_ci_by_its_own_variable(provider: ci.Provider) -> None:
+    """Not all services set `CI`, and some jobs set it to false for the sake of other tools."""
+    alone = {provider.marker: provider.value or "true"}
+    assert ci.provider(alone) is provider
+    assert is_under_ci(alone)
+    assert ci.facts(alone)["ci"] == provider.name
+    assert is_under_ci({"CI": "false", **alone})
 
 
 def run_git(folder: Path, *arguments: str) -> str:

@@ -150,6 +150,7 @@ def test_what_everybody_may_write_is_not_obeyed(inner: Path, tmp_path: Path, wha
     assert root_of(inner) == str(inner)
     assert "is writable by all users" in find_project(str(inner), {}).notice
     assert root_of(inner, CI="true") == str(tmp_path)
+    assert root_of(inner, TF_BUILD="True") == str(tmp_path)  # Azure sets no `CI`
     (tmp_path / what).chmod(0o775)  # as with the umask 002
     assert root_of(inner) == str(tmp_path)
 

@@ -64,12 +64,14 @@ def test_the_webhook_that_needs_no_file(tmp_path: Path) -> None:
     assert read_settings(Project(str(tmp_path)), environ).endpoints == ["default"]
 
 
-@pytest.mark.parametrize("ci", ["1", "true", "yes"])
-def test_under_ci_the_end_waits_longer(tmp_path: Path, ci: str) -> None:
+@pytest.mark.parametrize(
+    "environ", [{"CI": "1"}, {"CI": "true"}, {"CI": "yes"}, {"TF_BUILD": "True"}, {"JENKINS_URL": "https://j"}], ids=str
+)
+def test_under_ci_the_end_waits_longer(tmp_path: Path, environ: dict[str, str]) -> None:
     """On CI the end of a run waits up to ten seconds, unless the configuration sets another time."""
-    assert read_settings(Project(str(tmp_path)), {"CI": ci}).drain_timeout == 10.0
+    assert read_settings(Project(str(tmp_path)), environ).drain_timeout == 10.0
     write(tmp_path)
-    assert read_settings(Project(str(tmp_path)), {"CI": ci}).drain_timeout == 5.0
+    assert read_settings(Project(str(tmp_path)), environ).drain_timeout == 5.0
 
 
 @pytest.mark.parametrize("ci", ["", "0", "false", "FALSE", "no"])

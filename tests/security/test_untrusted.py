@@ -63,9 +63,12 @@ def forked(root: Path) -> dict[str, str]:
     return {"CI": "true", "GITHUB_ACTIONS": "true", **names}
 
 
-@pytest.mark.parametrize("told_by", ["the variable", "the service"])
+WITHOUT_CI = {"TF_BUILD": "True", "BUILD_SOURCEBRANCH": "refs/pull/5/merge", "SYSTEM_PULLREQUEST_ISFORK": "True"}
+
+
+@pytest.mark.parametrize("told_by", ["the variable", "the service", "a service that sets no CI"])
 def test_a_stranger_s_configuration(stranger: Lab, receiver: Receiver, other: Receiver, told_by: str) -> None:
-    told = forked(stranger.root) if told_by == "the service" else {"SWARMTASK_UNTRUSTED": "1"}
+    told = {"the variable": {"SWARMTASK_UNTRUSTED": "1"}, "the service": forked(stranger.root)}.get(told_by, WITHOUT_CI)
     assert stranger.pytest(PLANTED="planted-value", **told).returncode == 0
     stranger.wait_for_end()
     events = receiver.wait(5)

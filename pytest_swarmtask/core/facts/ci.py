@@ -1,4 +1,8 @@
-"""Which CI service runs this process, and its facts about the run, from the variables that each service documents."""
+"""Which CI service runs this process, and its facts about the run, from the variables that each service documents.
+
+The pages are named at the functions of `change_request`, and for TeamCity it is
+https://www.jetbrains.com/help/teamcity/predefined-build-parameters.html.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from contextlib import suppress
 
 from pytest_swarmtask.core.facts import change_request
 from pytest_swarmtask.core.facts.process import host
+from pytest_swarmtask.core.project import is_affirmed, is_under_ci
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,13 +23,14 @@ class Provider:
     Attributes:
         name: the service's name in events.
         marker: the variable that only this service sets.
+        value: the value of the marker, where other services set the same variable to other values.
         url: templates of the run's address, with variables in braces. The first one that can be filled counts.
         run: templates of a name that all jobs and shards of one run share; another attempt at the run has another.
         job, commit, branch: the variables for these. The first one that is set counts.
         change: what `change_request` knows of a pull request of this service.
     """
 
-    __slots__ = ("branch", "change", "commit", "job", "marker", "name", "run", "url")
+    __slots__ = ("branch", "change", "commit", "job", "marker", "name", "run", "url", "value")
 
     def __init__(  # noqa: PLR0913 - one row of the table below
         self,
@@ -37,15 +43,21 @@ class Provider:
         commit: str,
         branch: str,
         change: Callable[[Mapping[str, str]], dict[str, str]],
+        value: str = "",
     ) -> None:
         self.name = name
         self.marker = marker
+        self.value = value
         self.url = url.split()
         self.run = run.split()
         self.job = job.split()
         self.commit = commit.split()
         self.branch = branch.split()
         self.change = change
+
+    def is_running(self, environ: Mapping[str, str]) -> bool:
+        """Whether this service runs the process."""
+        return is_affirmed(environ, self.marker) and self.value in ("", environ[self.marker])
 
 
 _GITHUB_RUN = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"
@@ -133,15 +145,53 @@ PROVIDERS = (
         branch="",
         change=change_request.unknown,
     ),
+    Provider(
+        "travis",
+        "TRAVIS",
+        url="{TRAVIS_JOB_WEB_URL} {TRAVIS_BUILD_WEB_URL}",
+        run="{TRAVIS_BUILD_WEB_URL} {TRAVIS_REPO_SLUG}/{TRAVIS_BUILD_ID}",
+        job="TRAVIS_JOB_NAME TRAVIS_JOB_NUMBER",
+        commit="TRAVIS_COMMIT",
+        branch="TRAVIS_BRANCH",
+        change=change_request.on_travis,
+    ),
+    Provider(
+        "appveyor",
+        "APPVEYOR",
+        url="{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}/builds/{APPVEYOR_BUILD_ID}",
+        run="{APPVEYOR_URL}/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}/{APPVEYOR_BUILD_ID}",
+        job="APPVEYOR_JOB_NAME APPVEYOR_JOB_ID",
+        commit="APPVEYOR_REPO_COMMIT",
+        branch="APPVEYOR_REPO_BRANCH",
+        change=change_request.on_appveyor,
+    ),
+    Provider(
+        "woodpecker",
+        "CI",
+        value="woodpecker",
+        url="{CI_PIPELINE_URL}",
+        run="{CI_SYSTEM_URL}/{CI_REPO}/{CI_PIPELINE_NUMBER}",
+        job="CI_WORKFLOW_NAME CI_STEP_NAME",
+        commit="CI_COMMIT_SHA",
+        branch="CI_COMMIT_BRANCH CI_COMMIT_TAG",
+        change=change_request.on_woodpecker,
+    ),
+    Provider(  # after Woodpecker, which began as a copy of it
+        "drone",
+        "DRONE",
+        url="{DRONE_BUILD_LINK}",
+        run="{DRONE_BUILD_LINK} {DRONE_REPO}/{DRONE_BUILD_NUMBER}",
+        job="DRONE_STAGE_NAME DRONE_STEP_NAME",
+        commit="DRONE_COMMIT_SHA",
+        branch="DRONE_BRANCH DRONE_TAG",
+        change=change_request.on_drone,
+    ),
 )
 
 
 def provider(environ: Mapping[str, str]) -> Provider | None:
     """Return the CI service that runs this process; None if it is unknown or there is none."""
-    for known in PROVIDERS:
-        if environ.get(known.marker, "").lower() not in ("", "0", "false"):
-            return known
-    return None
+    return next((known for known in PROVIDERS if known.is_running(environ)), None)
 
 
 def facts(environ: Mapping[str, str]) -> dict[str, str]:
@@ -152,7 +202,7 @@ def facts(environ: Mapping[str, str]) -> dict[str, str]:
     """
     known = provider(environ)
     if known is None:
-        return {"ci": "unknown"} if environ.get("CI", "").lower() not in ("", "0", "false", "no") else {}
+        return {"ci": "unknown"} if is_under_ci(environ) else {}
     found = {
         "ci": known.name,
         "ci_url": _filled(known.url, environ),

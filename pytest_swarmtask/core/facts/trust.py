@@ -16,8 +16,9 @@ _OF_FORKS = ("pull/", "merge-requests/")
 def is_untrusted(environ: Mapping[str, str]) -> bool:
     """Whether `SWARMTASK_UNTRUSTED` or else the CI service says that the code comes from a stranger.
 
-    GitHub, GitLab, Azure, Buildkite, CircleCI and Jenkins tell whether a pull request comes from a fork. Where one of
-    them should tell and does not, it counts as one.
+    GitHub, Gitea, GitLab, Azure, Buildkite, CircleCI, Jenkins, Travis and AppVeyor tell whether a pull request comes
+    from a fork. Where one of them should tell and does not, it counts as one. So do all pull requests on Woodpecker and
+    Drone, which run them for forks and never tell.
     """
     said = environ.get(VARIABLE, "")
     if said:

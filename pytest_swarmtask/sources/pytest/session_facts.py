@@ -9,6 +9,7 @@ import pytest
 
 from pytest_swarmtask.core.facts import git
 from pytest_swarmtask.core.facts.process import process_facts, usage_reader, without_secrets
+from pytest_swarmtask.core.project import is_under_ci
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,19 +19,6 @@ if TYPE_CHECKING:
     from pytest_swarmtask.recording.recorder import Recorder
     from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement
     from pytest_swarmtask.sources.pytest.tally import Tally
-
-CI_VARIABLES = (
-    "CI",
-    "GITHUB_ACTIONS",
-    "GITLAB_CI",
-    "BUILDKITE",
-    "CIRCLECI",
-    "TF_BUILD",
-    "JENKINS_URL",
-    "BITBUCKET_BUILD_NUMBER",
-    "TEAMCITY_VERSION",
-)
-"""One of these is set by each service that `core.facts.ci` knows. Without any, that module is not loaded."""
 
 # Plain numbers instead of `pytest.ExitCode`, because older versions of pytest lack some of them.
 _REASONS = {
@@ -135,7 +123,7 @@ class SessionFacts:
 
 
 def _ci_facts() -> dict[str, str]:
-    if not any(map(os.environ.get, CI_VARIABLES)):
+    if not is_under_ci(os.environ):
         return {}
     from pytest_swarmtask.core.facts import ci  # only under CI
 

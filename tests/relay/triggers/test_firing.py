@@ -252,11 +252,27 @@ def test_rules_that_are_off(lab: Lab, notes: Notes, receiver: Receiver) -> None:
     assert len(notes.read()) == 1
 
 
-def test_the_branch_of_a_fork_is_no_branch_of_ours(lab: Lab, notes: Notes) -> None:
-    """A rule for `main` does nothing in a pull request from the `main` of a fork."""
+@pytest.mark.parametrize(
+    ("ours", "pull_request"),
+    [
+        (
+            {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_REF_NAME": "main"},
+            {"GITHUB_HEAD_REF": "main", "GITHUB_REF": "refs/pull/5/merge"},
+        ),
+        ({"CI": "woodpecker", "CI_COMMIT_BRANCH": "main"}, {"CI_COMMIT_PULL_REQUEST": "5"}),
+    ],
+    ids=["github", "woodpecker"],
+)
+def test_the_branch_of_a_fork_is_no_branch_of_ours(
+    lab: Lab, notes: Notes, ours: dict[str, str], pull_request: dict[str, str]
+) -> None:
+    """A rule for `main` does nothing in a pull request, whether `main` is its source in a fork or its target.
+
+    Rules of a fork are trusted here, to tell the branch from the trust.
+    """
     configure(lab, rule(notes.action("{{task_id}}"), when={"branch": "main"}))
-    ours = {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_REF_NAME": "main"}
-    lab.emit("TASK_COMPLETED", "theirs", **ours, GITHUB_HEAD_REF="main", GITHUB_REF="refs/pull/5/merge")
+    ours = {**ours, "SWARMTASK_UNTRUSTED": "0"}
+    lab.emit("TASK_COMPLETED", "theirs", **ours, **pull_request)
     lab.wait_for_end()
     lab.emit("TASK_COMPLETED", "ours", **ours)
     assert [note["argv"] for note in notes.wait()] == [["ours"]]
