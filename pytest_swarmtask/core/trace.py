@@ -137,7 +137,7 @@ def trace_flags(text: str) -> str:
     return f"{int(text.strip().split('-')[3], 16) & _KNOWN_FLAGS:02x}"
 
 
-def run_context(environ: Mapping[str, str]) -> tuple[str, str | None, str | None]:
+def run_context(environ: Mapping[str, str], *, under_ci: bool) -> tuple[str, str | None, str | None]:
     """Return the trace id and parent span of this process, and a name for its part of the run.
 
     Trace id and parent come from `TRACEPARENT`. A parent that begins with zeros (`_NO_SPAN`) is not a span: make is not
@@ -145,14 +145,16 @@ def run_context(environ: Mapping[str, str]) -> tuple[str, str | None, str | None
     Without a parent, all jobs of a CI run belong to one run.
 
     The name is shared by the processes that may end each other's spans. None means that there is no such process.
+
+    Args:
+        environ: the environment variables.
+        under_ci: whether they are those of a CI service.
     """
     found = parse_traceparent(environ.get("TRACEPARENT", ""))
     if found and not found[1].startswith(_NO_SPAN):
         return *found, found[1]
     around = found[1] if found else None
-    from pytest_swarmtask.core.project import is_under_ci  # a recorder has loaded it; the plugin needs it only then
-
-    if is_under_ci(environ):
+    if under_ci:
         from pytest_swarmtask.core.facts import ci
 
         name = ci.run_name(environ)

@@ -11,6 +11,7 @@ import zlib
 from _thread import RLock  # `threading` would cost the start of every process more than is needed of it
 
 from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, SHARED, Event
+from pytest_swarmtask.core.project import is_under_ci
 from pytest_swarmtask.core.search import find_project, working_directory
 from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, new_trace_id, run_context, trace_flags, traceparent
 from pytest_swarmtask.journal import run_state
@@ -84,7 +85,7 @@ class Recorder:
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.settings = settings
         self.clock = Clock()
-        self.trace_id, self.parent_span_id, self._around = run_context(environ)
+        self.trace_id, self.parent_span_id, self._around = run_context(environ, under_ci=is_under_ci(environ))
         self._has_session = False
         self._flags = trace_flags(environ.get("TRACEPARENT", ""))
         named = {*settings.variables, *settings.access.tokens}

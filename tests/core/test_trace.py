@@ -16,17 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_swarmtask.core import trace
+from pytest_swarmtask.core.project import is_under_ci
 from pytest_swarmtask.core.trace import (
     Clock,
     Ids,
     derived_span,
     new_trace_id,
     parse_traceparent,
-    run_context,
     trace_flags,
     traceparent,
 )
 from tests.lab import clean_environ
+
+
+def run_context(environ: dict[str, str]) -> tuple[str, str | None, str | None]:
+    """Return the run of a process with these variables."""
+    return trace.run_context(environ, under_ci=is_under_ci(environ))
+
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
