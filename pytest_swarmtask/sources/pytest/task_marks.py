@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,12 +111,9 @@ class _Usual:
     def __init__(self, addopts: Sequence[str]) -> None:
         self._words = [str(word) for word in addopts]
 
-    def has(self, options: tuple[str, ...], value: str) -> bool:
-        """Whether one of these options has this value: ``-m fast``, ``-mfast``, ``-m=fast``, ``--ignore=x``."""
-        return any(value in self._values(option) for option in options)
-
-    def _values(self, option: str) -> Iterator[str]:
-        for word, after in zip(self._words, [*self._words[1:], ""], strict=True):
+    def values(self, option: str) -> Iterator[str]:
+        """Yield the values of an option: ``-m fast``, ``-mfast``, ``-m=fast``, ``--ignore=x``."""
+        for word, after in pairwise([*self._words, ""]):
             if word == option:
                 yield after
             elif word.startswith(f"{option}="):
@@ -130,11 +128,11 @@ class _Usual:
 
 _PICKING = (
     # (the attribute of pytest's options, how the option is written)
-    ("keyword", ("-k",)),
-    ("markexpr", ("-m",)),
-    ("deselect", ("--deselect",)),
-    ("ignore", ("--ignore",)),
-    ("ignore_glob", ("--ignore-glob",)),
+    ("keyword", "-k"),
+    ("markexpr", "-m"),
+    ("deselect", "--deselect"),
+    ("ignore", "--ignore"),
+    ("ignore_glob", "--ignore-glob"),
 )
 """Options that choose tests."""
 
@@ -143,9 +141,9 @@ def _is_picked(option: Any, usual: _Usual) -> bool:
     """Whether an option chooses tests that the suite's own `addopts` do not choose."""
     for name, written in _PICKING:
         values = getattr(option, name, None) or ()
-        for value in [values] if isinstance(values, str) else values:
-            if not usual.has(written, str(value)):
-                return True
+        given = {values} if isinstance(values, str) else set(map(str, values))
+        if not given.issubset(usual.values(written)):
+            return True
     return False
 
 

@@ -307,6 +307,7 @@ NARROWED = [
     ("", "tests/u/test_u.py", "tests/u/test_u.py", True),
     ("", "", "tests tests/u", False),
     ("", "", "tests/u", True),
+    ("", "", "-k network", True),
 ]
 
 
@@ -331,6 +332,7 @@ def test_what_narrows_a_session(project: Suite, addopts: str, testpaths: str, gi
         project.file(path, test.format(path[-4]))
     session = project.pytest(*given.split())
     assert session.end["metadata"].get("partial", False) is narrowed
+    assert "warning: " not in session.output
 
 
 def test_steps(project: Suite) -> None:
