@@ -101,10 +101,11 @@ def may_hold_named_credentials(lowered: str) -> bool:
 
 
 def may_hold_command(lowered: str) -> bool:
-    """Whether a text, in lower case, has a word of `_COMMANDS`."""
+    """Whether a text, in lower case, has a word of `_COMMANDS`, and something beside it that may be the secret."""
     if "::" in lowered and " " not in lowered:
         return False  # a node id
-    return not _COMMANDS.isdisjoint(names_in(lowered))
+    names = names_in(lowered)
+    return not _COMMANDS.isdisjoint(names) and len(names[0]) < len(lowered)  # not `-p` alone, as in each session's list
 
 
 def names_in(lowered: str) -> list[bytes]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LONGEST_COMMAND = 6144
-"""So much of a command line is searched: as much as of a text."""
+"""So much of a command line is searched: as much as of the longest text."""
 
 
 def taken(items: Sequence[Any]) -> Sequence[str]:

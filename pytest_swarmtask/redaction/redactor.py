@@ -320,8 +320,7 @@ class Redactor:
             if "://" in value:
                 yield from _in_url(value, whole_path=name in variables or "WEBHOOK" in name.upper())
             elif name in variables or (
-                self.meaning(name) != NO
-                and _is_hidden(self.meaning(name), value)
+                _is_hidden(self.meaning(name), value)
                 and value.lower() not in _COMMON
                 and not _rules.values.is_place(value)
             ):
@@ -384,6 +383,8 @@ def _meaning(key: str) -> int:
 
 
 def _is_hidden(level: int, value: Any) -> bool:
+    if level == NO or not _may_be_secret(value):
+        return False  # before the rules are loaded: the end of each session has such keys
     try:
         hidden: bool = _rules.hidden.is_hidden(level, value)
     except (ImportError, OSError):  # the rules cannot be loaded: rather too much is hidden
@@ -464,7 +465,7 @@ class _Walk:
                 shown = _free(shown, result)
             where = f"{path}.{name}" if path else name
             level = PASSWORD if name in kept else redactor.meaning(named if named and name == "value" else name)
-            if level != NO and _may_be_secret(value) and _is_hidden(level, value):
+            if level != NO and _is_hidden(level, value):
                 self._note(where)
                 if type(value) is str:
                     self.found.update(_long_enough([value[:_LONGEST_SECRET]]))
