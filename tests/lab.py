@@ -444,14 +444,24 @@ class Lab(ProjectFolder):
         wait_until(settled, lambda: f"delivery\n{self.log()}")
 
 
+def is_process(pid: int) -> bool:
+    """Whether there is a process of this id; also one that has died and that nobody has waited for."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def _is_alive(pid: int) -> bool:
     """Whether a process may still have open files.
     A dying process loses its command line before it closes its files.
     """
+    stat = Path(f"/proc/{pid}/stat")
     try:
-        os.kill(pid, 0)
-        stat = Path(f"/proc/{pid}/stat")
-        return not stat.parent.is_dir() or stat.read_bytes().rpartition(b")")[2].split()[0] not in b"ZX"
+        return is_process(pid) and (
+            not stat.parent.is_dir() or stat.read_bytes().rpartition(b")")[2].split()[0] not in b"ZX"
+        )
     except (ProcessLookupError, FileNotFoundError):
         return False
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import is_process
 from tests.make.lab import NEWEST_MAKE, MakeProject, ended
 from tests.watched import Terminal, wait_for
 
@@ -308,22 +309,14 @@ def test_a_plain_command_ends_with_make(project: MakeProject, program: str, comm
     try:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) in (2, -signal.SIGTERM)
-        wait_for(lambda: not is_alive(pid))
+        wait_for(lambda: not is_process(pid))
     finally:
-        if is_alive(pid):
+        if is_process(pid):
             os.kill(pid, signal.SIGKILL)
         process.stdout.close()
     if how == "recorded":
         wait_for(lambda: len(project.events()) == 2)
         assert project.end("all")["event_type"] == "TASK_FAILED"
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ class SessionCapture:
         self._is_parallel = False
         self._is_stepwise = bool(getattr(option, "stepwise", False))
         self._may_break_off = bool(option.maxfail) or self._is_stepwise
-        self._expected = self._ran = 0
+        self._expected = 0
         self._crashed_unseen: list[TestRun] = []
         self._task_index = TaskIndex()
         self._tasks: TaskEvents | None = None
@@ -278,13 +278,10 @@ class SessionCapture:
     def _learn_tasks_from_worker(self, run: TestRun, report: pytest.TestReport) -> None:
         """Look up the tasks of a test of an xdist worker. The first report tells those of all tests."""
         described = getattr(report, REPORT_ATTRIBUTE, None)
-        is_first = not self._task_index.by_test
         if described:
             self._task_index.add_described(described)
-        if described and is_first:
-            for other in [*self._running.all(), *self._crashed_unseen]:
-                self._add_tasks(other)
             for crashed in self._crashed_unseen:
+                self._add_tasks(crashed)
                 if crashed.tasks:
                     self._task_events().end_test(crashed)
             self._crashed_unseen.clear()
@@ -312,7 +309,6 @@ class SessionCapture:
         self._running.remove(run)
         self._recorder.parent_span_id = self._span_id
         self._record_end(run)
-        self._ran += 1
         if run.tasks:
             self._task_events().end_test(run)
         elif run.outcome == "crashed" and self._is_parallel and not self._task_index.by_test:
@@ -394,7 +390,8 @@ class SessionCapture:
                 run.interrupt(str(stopped))
             self._finish_test(run)
         # Workers that died and were not replaced leave tests that never ran, and nothing else tells of it.
-        self._was_broken_off = bool(stopped) or self._ran < self._expected
+        ran = sum(self._tally.counts.values()) - len(self._uncollected)
+        self._was_broken_off = bool(stopped) or ran < self._expected
         if self._tasks is not None:
             self._tasks.end_all()
 

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from pytest_swarmtask.journal.locks import is_locked
+from tests.lab import is_process
 from tests.watched import PATIENCE, Event, Watched, wait_for
 
 COUNT = """
@@ -178,7 +179,7 @@ def test_at_any_moment(watched: Watched, name: str) -> None:
         pid = watched.root / "pid"
         if pid.exists() and pid.read_text():
             assert code == 128 + number
-            assert not alive(int(pid.read_text()))
+            assert not is_process(int(pid.read_text()))
             pid.unlink()
         else:
             assert code
@@ -187,14 +188,6 @@ def test_at_any_moment(watched: Watched, name: str) -> None:
         spans.setdefault(event["span_id"], []).append(event)
     for start, end in spans.values():
         assert (start["event_type"], end["event_type"]) == ("TASK_STARTED", "TASK_FAILED")
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_the_command_is_killed(watched: Watched) -> None:
