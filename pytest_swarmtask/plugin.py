@@ -82,6 +82,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="task id of the session (ini swarmtask_task_id; default: pytest_run)",
     )
     group.addoption(
+        "--swarmtask-variant",
+        dest="swarmtask_variant",
+        metavar="NAME",
+        default=None,
+        help="what tells this session from others of the same tests "
+        "(also: SWARMTASK_VARIANT; default: CI job and interpreter)",
+    )
+    group.addoption(
         "--swarmtask-drain-timeout",
         dest="swarmtask_drain_timeout",
         metavar="SECONDS",
