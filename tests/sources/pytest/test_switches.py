@@ -197,8 +197,8 @@ def test_numbers_of_native_toml(project: Suite, value: str, said: str) -> None:
 
 
 def test_what_cannot_be_recorded_is_told_in_quiet_sessions(project: Suite) -> None:
-    """With ``-q`` there is no header, so the warning stands below the tests."""
+    """With ``-q`` and ``-qq`` there is no header, so the warning stands below the tests."""
     hook = "import os\ndef refuse(count): raise AssertionError('the suite forbids this')\nos.urandom = refuse"
     project.write(conftest=hook, test_it=ONE)
-    for arguments in ((), ("-q",)):
+    for arguments in ((), ("-q",), ("-qq",)):
         assert project.pytest(*arguments).output.count("swarmtask: warning: nothing is recorded") == 1
