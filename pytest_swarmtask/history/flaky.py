@@ -58,7 +58,7 @@ class Scope(NamedTuple):
     branch: str | None = None
 
 
-class Evidence(NamedTuple):
+class Occurrence(NamedTuple):
     """A run in which a test was flaky.
 
     Attributes:
@@ -81,26 +81,26 @@ class Verdict:
     Attributes:
         runs: the number of runs in which it passed or failed, without those in which a shared cause failed it.
         has_failed: whether it failed or was repeated in one of them.
-        evidence: what shows that it is flaky, newest first. If there is none, it is not.
+        occurrences: the runs in which it was flaky, newest first. If there are none, it is not flaky.
     """
 
     runs: int
     has_failed: bool
-    evidence: list[Evidence]
+    occurrences: list[Occurrence]
 
     @property
     def failed(self) -> int:
-        """The number of runs that are evidence."""
-        return len({one.run for one in self.evidence})
+        """The number of runs in which it was flaky."""
+        return len({one.run for one in self.occurrences})
 
     @property
     def score(self) -> float:
-        """How flaky the test is at least: the lower bound of the share of runs that are evidence."""
+        """how flaky the test is at least: the lower bound of the share of runs in which it was flaky."""
         return lower_bound(self.failed, self.runs)
 
     def count(self, kind: str) -> int:
-        """Return the number of runs that are evidence of a kind."""
-        return sum(one.kind == kind for one in self.evidence)
+        """Return the number of runs of a kind."""
+        return sum(one.kind == kind for one in self.occurrences)
 
 
 def lower_bound(some: int, total: int) -> float:
@@ -141,7 +141,7 @@ ORDER BY span.started DESC, span.id DESC
 
 
 @dataclass
-class _Outcome:
+class _RunOutcome:
     """How a test ended in one run, from all its results there.
 
     Attributes:
@@ -209,44 +209,44 @@ def assess(db: sqlite3.Connection, task: int, scope: Scope = Scope()) -> Verdict
     """
     outcomes = _outcomes(db, task, scope)
     if not any(one.has_failed for one in outcomes):
-        return Verdict(len(outcomes), has_failed=False, evidence=[])
+        return Verdict(len(outcomes), has_failed=False, occurrences=[])
     found = [*_repeated(outcomes), *_on_one_commit(outcomes), *_flips(outcomes)]
     newest = sorted(found, key=lambda one: _BY_WEIGHT.index(one.kind))
     newest.sort(key=attrgetter("started"), reverse=True)
-    return Verdict(len(outcomes), has_failed=True, evidence=newest)
+    return Verdict(len(outcomes), has_failed=True, occurrences=newest)
 
 
-def _outcomes(db: sqlite3.Connection, task: int, scope: Scope) -> list[_Outcome]:
+def _outcomes(db: sqlite3.Connection, task: int, scope: Scope) -> list[_RunOutcome]:
     """Return how a test ended in its last runs, newest first."""
-    found: dict[int, _Outcome] = {}
+    found: dict[int, _RunOutcome] = {}
     rows = db.execute(_RESULTS, {"task": task, "until": scope.until, "branch": scope.branch})
     for run, run_started, branch, commit, dirty, partial, started, failed, repeated, superseded in rows:
         if run not in found:
             if len(found) == scope.runs:
                 break
             known = None if dirty else commit
-            found[run] = _Outcome(run, run_started or started, branch, known, bool(partial), started)
+            found[run] = _RunOutcome(run, run_started or started, branch, known, bool(partial), started)
         found[run].add(started, failed=bool(failed), repeated=bool(repeated), superseded=bool(superseded))
     return list(found.values())
 
 
-def _repeated(outcomes: Iterable[_Outcome]) -> Iterator[Evidence]:
+def _repeated(outcomes: Iterable[_RunOutcome]) -> Iterator[Occurrence]:
     for one in outcomes:
         if one.passed_at_last:
-            yield Evidence(REPEATED, one.run, one.started, one.run)
+            yield Occurrence(REPEATED, one.run, one.started, one.run)
 
 
-def _on_one_commit(outcomes: Iterable[_Outcome]) -> Iterator[Evidence]:
-    by_commit: dict[str, list[_Outcome]] = {}
+def _on_one_commit(outcomes: Iterable[_RunOutcome]) -> Iterator[Occurrence]:
+    by_commit: dict[str, list[_RunOutcome]] = {}
     for one in outcomes:
         if one.commit is not None:
             by_commit.setdefault(one.commit, []).append(one)
     for same in by_commit.values():
         if any(one.passed or one.superseded_passed for one in same):
-            yield from (Evidence(ONE_COMMIT, one.run, one.started, same[0].run) for one in same if one.failed)
+            yield from (Occurrence(ONE_COMMIT, one.run, one.started, same[0].run) for one in same if one.failed)
 
 
-def _flips(outcomes: Iterable[_Outcome]) -> Iterator[Evidence]:
+def _flips(outcomes: Iterable[_RunOutcome]) -> Iterator[Occurrence]:
     ordered = sorted(filter(attrgetter("is_comparable"), outcomes), key=attrgetter("branch", "run_started"))
     for _, on_branch in groupby(ordered, attrgetter("branch")):
         streaks = [list(same) for _, same in groupby(on_branch, attrgetter("failed"))]
@@ -259,7 +259,7 @@ def _flips(outcomes: Iterable[_Outcome]) -> Iterator[Evidence]:
         # Streaks that begin with one commit have that commit as their reason.
         if len({streak[0].commit for streak, _ in short}) >= _FEWEST_STREAKS:
             for streak, after in short:
-                yield from (Evidence(FLIPS, one.run, one.started, after.run) for one in streak)
+                yield from (Occurrence(FLIPS, one.run, one.started, after.run) for one in streak)
 
 
 @dataclass(frozen=True)
@@ -357,7 +357,7 @@ def _store(db: sqlite3.Connection, task: int) -> None:
     if not verdict.has_failed:
         return
     counts = (verdict.count(kind) for kind in _BY_WEIGHT)
-    last = verdict.evidence[0] if verdict.evidence else None
+    last = verdict.occurrences[0] if verdict.occurrences else None
     occurrence = (last.kind, last.started, last.run) if last else (None, None, None)
     db.execute(_ADD_TEST, (task, verdict.score, verdict.failed, verdict.runs, *counts, *occurrence))
-    db.executemany("INSERT INTO flaky_run VALUES (?, ?)", {(task, one.run) for one in verdict.evidence})
+    db.executemany("INSERT INTO flaky_run VALUES (?, ?)", {(task, one.run) for one in verdict.occurrences})

@@ -241,12 +241,14 @@ class FlakyCondition(AlertCondition[monitoring.FlakyAlert]):
         if run is None or verdict is None:
             return None
         subject = subject_of(event, past)
-        shown = next((one for one in verdict.evidence if one.shown_by == run.key), None)
+        shown = next((one for one in verdict.occurrences if one.shown_by == run.key), None)
         if shown is not None:
             text = f"{event.task_id} is flaky: it {shown.kind}"
             compared = f"flaky in {verdict.failed} of the last {plural(verdict.runs, 'run')}"
-            return Evaluation(subject, is_active=True, text=text, compared=compared, since=verdict.evidence[-1].started)
-        return Evaluation(subject, is_active=False) if note is not None and not verdict.evidence else None
+            return Evaluation(
+                subject, is_active=True, text=text, compared=compared, since=verdict.occurrences[-1].started
+            )
+        return Evaluation(subject, is_active=False) if note is not None and not verdict.occurrences else None
 
 
 class CoverageCondition(AlertCondition[monitoring.CoverageAlert]):
