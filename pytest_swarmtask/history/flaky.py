@@ -95,7 +95,7 @@ class Verdict:
 
     @property
     def score(self) -> float:
-        """how flaky the test is at least: the lower bound of the share of runs in which it was flaky."""
+        """How flaky the test is at least: the lower bound of the share of runs in which it was flaky."""
         return lower_bound(self.failed, self.runs)
 
     def count(self, kind: str) -> int:
