@@ -9,6 +9,7 @@ from pytest_swarmtask.core.outcomes import first_line
 from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.report.phrases import (
     failing_since,
+    flakiness,
     format_duration,
     format_time,
     later_runs,
@@ -23,7 +24,8 @@ from pytest_swarmtask.report.phrases import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_swarmtask.history.query import Comparison, Failure, Flaky, Run, TestDuration
+    from pytest_swarmtask.history.flaky import Flaky
+    from pytest_swarmtask.history.query import Comparison, Failure, Run, TestDuration
     from pytest_swarmtask.report.content import Report
 
 
@@ -92,7 +94,7 @@ def _slow(timing: TestDuration, run: Run) -> tuple[str, ...]:
 
 
 def _flaky(test: Flaky, run: Run) -> tuple[str, ...]:
-    return code(test_name(test.test, test.variant, run)), text(test.why)
+    return code(test_name(test.test, test.variant, run)), text(flakiness(test))
 
 
 def _failure(failure: Failure, run: Run, root: str) -> tuple[str, ...]:
