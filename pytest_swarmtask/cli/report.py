@@ -77,8 +77,8 @@ def report(arguments: argparse.Namespace) -> int:
 def _report(db: sqlite3.Connection, request: ReportRequest, arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.report.content import collect_report
 
-    found = collect_report(db, request)
     root = project_of(arguments).root
+    found = collect_report(db, request, root)
     if arguments.json:
         print(json.dumps({"run": None} if found is None else found.as_json(), indent=2))
     elif found is None:

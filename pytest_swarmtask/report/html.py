@@ -26,6 +26,7 @@ from pytest_swarmtask.report.phrases import (
     format_time,
     later_runs,
     outcome_counts,
+    owners_of,
     short_commit,
     trend_of,
 )
@@ -123,6 +124,7 @@ def _template(root: str) -> Template:
         "since": failing_since,
         "commit": short_commit,
         "later": later_runs,
+        "owners": owners_of,
         "trend": trend_of,
         "kind": kind_of,
         "glyph": _GLYPHS.__getitem__,

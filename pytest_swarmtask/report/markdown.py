@@ -19,10 +19,11 @@ from pytest_swarmtask.report.phrases import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from pytest_swarmtask.history.query import Comparison, Failure, Run
+    from pytest_swarmtask.history.query import Comparison, Run
     from pytest_swarmtask.report.content import Report
+    from pytest_swarmtask.report.failures import ReportedFailure
 
 
 def markdown(report: Report, root: str) -> str:
@@ -33,7 +34,7 @@ def markdown(report: Report, root: str) -> str:
 def _parts(report: Report, root: str) -> Iterator[str]:
     yield from _head(report)
     if report.failures:
-        yield table(("failed", "message", "place", "since"), (_failure(each, root) for each in report.failures))
+        yield _failures(report.failures, root)
     if report.failures_total > len(report.failures):
         yield f"and {report.failures_total - len(report.failures)} more"
     if report.open:
@@ -81,12 +82,21 @@ def _facts(run: Run) -> str:
     return ", ".join(facts)
 
 
-def _failure(failure: Failure, root: str) -> tuple[str, ...]:
+def _failures(failures: Sequence[ReportedFailure], root: str) -> str:
+    """Return the table of failures. It has a column of owners if any of them has one."""
+    owned = any(failure.owners for failure in failures)
+    header = ("failed", "message", "place", "since", *(("owner",) if owned else ()))
+    return table(header, (_failure(each, root, owned=owned) for each in failures))
+
+
+def _failure(failure: ReportedFailure, root: str, *, owned: bool) -> tuple[str, ...]:
+    place = code(relative(failure.place or "", root))
     return (
         code(failure.task_id),
         code(first_line(failure.error or "")),
-        code(relative(failure.place or "", root)),
+        f"[{place}]({failure.link})" if failure.link else place,
         text(failing_since(failure)),
+        *((text(", ".join(failure.owners or ())),) if owned else ()),
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_swarmtask.history.query import Failure, Run
+    from pytest_swarmtask.report.failures import ReportedFailure
 
 _SHORT_ID = 12
 """Digits of a run's id that are shown: enough for `report --run`, which takes any beginning of an id."""
@@ -101,3 +102,8 @@ def failing_since(failure: Failure) -> str:
         return "new: it passed before" if failure.passed_before else "new: no earlier result"
     never_passed = "" if failure.passed_before else " (never seen to pass)"
     return f"since {format_time(failure.since)}{commit}, {failure.streak} runs in a row{never_passed}"
+
+
+def owners_of(failure: ReportedFailure) -> str:
+    """Return who owns the test of a failure, such as ``owner: @shop, @ada``; "" if nobody is known."""
+    return f"owner: {neutral(', '.join(failure.owners))}" if failure.owners else ""

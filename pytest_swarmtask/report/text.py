@@ -19,6 +19,7 @@ from pytest_swarmtask.report.phrases import (
     format_time,
     later_runs,
     outcome_counts,
+    owners_of,
     short_commit,
     short_id,
     tests_of,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.query import Comparison, Failure, Result, Run
     from pytest_swarmtask.report.content import Report
+    from pytest_swarmtask.report.failures import ReportedFailure
 
 # Bounds that keep a failed run on a screen or two. The HTML page and `--json` show more.
 _MOST_LINES = 6
@@ -120,7 +122,7 @@ def _head(report: Report) -> Iterator[tuple[Text, int]]:
         yield Text(f"coverage {run.coverage:.1f} %"), 0
 
 
-def _failures(failures: Sequence[Failure], total: int, root: str) -> Iterator[tuple[Text, int]]:
+def _failures(failures: Sequence[ReportedFailure], total: int, root: str) -> Iterator[tuple[Text, int]]:
     if failures:
         yield from _title(f"Failures ({total})" if total > 1 else "Failure")
     for failure in failures:
@@ -131,7 +133,7 @@ def _failures(failures: Sequence[Failure], total: int, root: str) -> Iterator[tu
             yield Text(line, "red"), 4
         for line in _message(failure.teardown_error):
             yield Text(f"in teardown: {line}", "red"), 4
-        facts = (neutral(relative(failure.place or "", root)), failing_since(failure))
+        facts = (neutral(relative(failure.place or "", root)), failing_since(failure), owners_of(failure))
         yield Text(", ".join(filter(None, facts)), "dim"), 4
     if total > len(failures):
         yield Text(f"and {total - len(failures)} more: swarmtask report --json shows up to 1000", "dim"), 2
