@@ -45,7 +45,7 @@ def tests(arguments: argparse.Namespace) -> int:
 
 
 def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
-    from pytest_swarmtask.history.query import RunFilter, last_failure, results_of
+    from pytest_swarmtask.history.query import RunFilter, last_failures, results_of
     from pytest_swarmtask.report.terminal import console
     from pytest_swarmtask.report.text import print_test
 
@@ -56,7 +56,7 @@ def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
         print(json.dumps({"test": name, "results": [asdict(result) for result in found]}, indent=2))
     elif found:
         branches = {result.test: result.branch for result in reversed(found)}
-        failures = {test: last_failure(db, test, branch) for test, branch in branches.items()}
+        failures = {test: last_failures(db, test, branch) for test, branch in branches.items()}
         print_test(name, found, failures, console())
     else:
         print(f"No run of {neutral(name)} matches {run_filters(arguments)}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_swarmtask.history.database import transaction
 from pytest_swarmtask.history.rows import FACTS, Batch, SpanRow
 from pytest_swarmtask.history.runs import refresh
+from pytest_swarmtask.history.traces import run_key
 from pytest_swarmtask.journal import segments as journals
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ SET offset = excluded.offset, events = events + excluded.events, foreign_lines =
 """
 _END = ("ended", "status", "failed", "duration", "error", "place", "phase", "attempt", "worker", "exit_code",
            "teardown_error", "tests", "partial")  # fmt: skip
-_COLUMNS = ("started", *_END, "command")
+_COLUMNS = ("started", *_END, "command", "job", "job_run")
 # Start and end of a span may come in any order and in different batches: the earliest start and the latest end win.
 _SPAN = f"""
 INSERT INTO span (run, span_id, parent, kind, task, {", ".join(_COLUMNS)})
@@ -37,7 +38,12 @@ VALUES ({", ".join("?" * (5 + len(_COLUMNS)))})
 ON CONFLICT (run, span_id) DO UPDATE SET
     started = min(started, excluded.started),
     command = coalesce(command, excluded.command),
+    job = coalesce(job, excluded.job), job_run = coalesce(job_run, excluded.job_run),
     {", ".join(f"{c} = CASE WHEN excluded.ended >= coalesce(ended, '') THEN excluded.{c} ELSE {c} END" for c in _END)}
+"""
+_EVIDENCE = """
+INSERT OR REPLACE INTO evidence (span, exception, fingerprint, detail)
+SELECT id, ?, ?, ? FROM span WHERE run = ? AND span_id = ?
 """
 _RUN = f"""
 UPDATE run SET stale = 1, coverage = coalesce(?, coverage), dirty = coalesce(dirty, ?),
@@ -128,7 +134,7 @@ class _TaskKeys:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._known: dict[tuple[str, str], int] = {}
+        self._known: dict[tuple[str, str, str], int] = {}
         self._seen = 0
 
     def begin_batch(self) -> None:
@@ -138,37 +144,71 @@ class _TaskKeys:
             self._known.clear()
         self._seen = changes
 
-    def key(self, kind: str, name: str) -> int:
+    def key(self, kind: str, name: str, variant: str) -> int:
         """Return the key of a task, and insert the task if the history does not have it."""
-        known = self._known.get((kind, name))
+        task = (kind, name, variant)
+        known = self._known.get(task)
         if known is None:
-            row = self._db.execute("SELECT id FROM task WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+            row = self._db.execute("SELECT id FROM task WHERE kind = ? AND name = ? AND variant = ?", task).fetchone()
             if row is None:
-                row = (self._db.execute("INSERT INTO task (kind, name) VALUES (?, ?)", (kind, name)).lastrowid,)
-            known = self._known[kind, name] = row[0]
+                insert = "INSERT INTO task (kind, name, variant) VALUES (?, ?, ?)"
+                row = (self._db.execute(insert, task).lastrowid,)
+            known = self._known[task] = row[0]
         return known
+
+
+class _Variants:
+    """The variants of the spans of a batch. A span that names none has that of the span around it."""
+
+    def __init__(self, db: sqlite3.Connection, batch: Batch, runs: dict[str, int]) -> None:
+        self._db = db
+        self._spans = batch.spans
+        self._runs = runs
+        self._known: dict[tuple[str, str], str] = {}
+
+    def of(self, trace_id: str, span: SpanRow) -> str:
+        """Return the variant of a span, or an empty text."""
+        if span.variant is not None:
+            return span.variant
+        return "" if span.parent is None else self._of_parent(trace_id, span.parent)
+
+    def _of_parent(self, trace_id: str, span_id: str) -> str:
+        key = (trace_id, span_id)
+        known = self._known.get(key)
+        if known is None:
+            self._known[key] = ""  # spans that name each other as their parents come from no process of ours
+            row = self._spans.get(key)
+            known = self._known[key] = (self.of(trace_id, row) if row else "") or self._stored(trace_id, span_id)
+        return known
+
+    def _stored(self, trace_id: str, span_id: str) -> str:
+        query = "SELECT variant FROM span JOIN task ON task.id = span.task WHERE run = ? AND span_id = ?"
+        row = self._db.execute(query, (self._runs[trace_id], span_id)).fetchone()
+        return row[0] if row else ""
 
 
 def _write_batch(db: sqlite3.Connection, batch: Batch, keys: _TaskKeys) -> None:
     if not batch.segments:
         return
-    runs = {run: _run_key(db, run) for run in batch.facts}
+    runs = {trace_id: run_key(db, trace_id, facts.get("ci_run")) for trace_id, facts in batch.facts.items()}
+    runs.update((trace_id, run_key(db, trace_id)) for trace_id in runs)  # a later trace may have merged earlier ones
     keys.begin_batch()
-    db.executemany(_EVENT, [(runs[run], event_id, line) for run, event_id, line in batch.events])
-    spans = [_values(runs[run], id_, keys.key(span.kind, span.name), span) for (run, id_), span in batch.spans.items()]
+    db.executemany(_EVENT, [(runs[trace_id], event_id, line) for trace_id, event_id, line in batch.events])
+    variants = _Variants(db, batch, runs)
+    spans = []
+    for (trace_id, id_), span in batch.spans.items():
+        task = keys.key(span.kind, span.name, variants.of(trace_id, span))
+        spans.append(_values(runs[trace_id], id_, task, span))
     db.executemany(_SPAN, spans)
-    for run, facts in batch.facts.items():
-        db.execute(_RUN, [*(facts.get(name) for name in ("coverage", "dirty", *FACTS)), runs[run]])
+    found = ((*span.evidence, runs[key[0]], key[1]) for key, span in batch.spans.items() if span.evidence)
+    db.executemany(_EVIDENCE, found)
+    for trace_id, facts in batch.facts.items():
+        db.execute(_RUN, [*(facts.get(name) for name in ("coverage", "dirty", *FACTS)), runs[trace_id]])
     db.executemany(_SEGMENT, [(name, *counts) for name, counts in batch.segments.items()])
-
-
-def _run_key(db: sqlite3.Connection, trace_id: str) -> int:
-    db.execute("INSERT OR IGNORE INTO run (trace_id) VALUES (?)", (trace_id,))
-    key: int = db.execute("SELECT id FROM run WHERE trace_id = ?", (trace_id,)).fetchone()[0]
-    return key
 
 
 def _values(run: int, span_id: str, task: int, s: SpanRow) -> tuple[object, ...]:
     """Return the values of the statement `_SPAN`."""
     return (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.duration, s.error, s.place,
-            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.command)  # fmt: skip
+            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.command, s.job,
+            s.job_run)  # fmt: skip

@@ -37,31 +37,40 @@ class Ending:
 
 
 _ENDINGS = """
-WITH own AS (SELECT partial, command FROM span
-             WHERE ?1 = 'TASK' AND task = (SELECT id FROM task WHERE kind = ?1 AND name = ?2) AND span_id = ?6)
+WITH own AS (SELECT task, partial, command, tests FROM span
+             WHERE run = (SELECT run FROM trace WHERE trace_id = ?1) AND span_id = ?2)
 SELECT span.span_id, span.failed, span.duration, span.ended, span.attempt, run.trace_id, run."commit", run.dirty
-FROM span JOIN run ON run.id = span.run LEFT JOIN own
-WHERE span.task = (SELECT id FROM task WHERE kind = ?1 AND name = ?2) AND span.ended <= ?3 AND run.branch IS ?4
+FROM own JOIN span ON span.task = own.task JOIN run ON run.id = span.run
+WHERE span.ended <= ?3 AND run.branch IS ?4 AND (span.superseded = 0 OR span.span_id = ?2)
   AND (span.failed = 1 OR span.kind <> 'TEST' AND span.status <> 'skipped' OR span.status IN ('passed', 'xpassed'))
-  AND (span.tests IS NULL OR own.partial IS NULL OR span.span_id = ?6 OR (
+  AND (span.tests IS NULL OR own.tests IS NULL OR span.span_id = ?2 OR (
        span.tests > 0 AND span.partial = own.partial AND (span.partial = 0 OR span.command = own.command)))
 ORDER BY span.started DESC, span.id DESC LIMIT ?5
 """
 
 
 def endings(  # noqa: PLR0913, PLR0917 - each of them narrows the question
-    db: sqlite3.Connection, kind: str, task_id: str, branch: str | None, until: str, limit: int, span_id: str
+    db: sqlite3.Connection, trace_id: str, span_id: str, branch: str | None, until: str, limit: int
 ) -> list[Ending]:
-    """Return how a task or test ended on a branch up to a timestamp, newest first, as a span is compared with others.
+    """Return how the task or test of a span ended on a branch up to a timestamp, newest first.
 
-    Skipped tests are left out. If the span is a pytest session, so are sessions without tests and sessions of other
-    tests: a complete session is compared with complete ones, a partial one with those that were started alike.
+    It is the same variant of it. Skipped tests and superseded results are left out. If the span is a pytest session, so
+    are sessions without tests and sessions of other tests: a complete session is compared with complete ones, a partial
+    one with those that were started alike.
     """
-    rows = db.execute(_ENDINGS, (kind, task_id, until, branch, limit, span_id))
+    rows = db.execute(_ENDINGS, (trace_id, span_id, until, branch, limit))
     return [
         Ending(span_id, bool(failed), duration, ended, attempt, run, commit, bool(dirty))
         for span_id, failed, duration, ended, attempt, run, commit, dirty in rows
     ]
+
+
+def variant_of(db: sqlite3.Connection, trace_id: str, span_id: str) -> str:
+    """Return the variant of a span, or an empty text if it has none or is not known."""
+    query = """SELECT variant FROM span JOIN task ON task.id = span.task
+               WHERE run = (SELECT run FROM trace WHERE trace_id = ?) AND span_id = ?"""
+    row = db.execute(query, (trace_id, span_id)).fetchone()
+    return row[0] if row else ""
 
 
 def earlier_coverage(db: sqlite3.Connection, run: Run) -> float | None:

@@ -19,6 +19,8 @@ OUTCOMES = ("passed", "failed", "errors", "crashed", "skipped", "xfailed", "xpas
 class Run:
     """One run as a whole. `report --json` has these fields, apart from `key`.
 
+    Superseded results are in none of its numbers but `superseded`.
+
     Attributes:
         key: its primary key, which means something only inside of one file.
         run: its trace id.
@@ -33,6 +35,9 @@ class Run:
         partial: whether only a part of a suite ran: because of an option such as ``-k``, or because a session stopped.
         scope: a text that runs of the same tests have in common; None if it has no tests.
         testing: the seconds that its pytest sessions took; None if none has ended.
+        ci_run: the name of the CI run, which all its attempts share; None outside of CI.
+        superseded: the number of results that a later attempt of their job has superseded.
+        variants: the variants of its pytest sessions, by name.
     """
 
     key: int
@@ -57,6 +62,9 @@ class Run:
     partial: bool
     scope: str | None
     testing: float | None
+    ci_run: str | None
+    superseded: int
+    variants: list[str]
     counts: dict[str, int]
 
     @property
@@ -72,8 +80,8 @@ class Run:
 
 _RUN = """
 SELECT id, trace_id, started, ended, duration, outcome, roots, command, branch, "commit", dirty, environment, ci,
-       ci_url, host, python, coverage, tests, teardown_errors, partial, scope, testing, passed, failed, errors, crashed,
-       skipped, xfailed, xpassed, unfinished
+       ci_url, host, python, coverage, tests, teardown_errors, partial, scope, testing, ci_run, superseded, variants,
+       passed, failed, errors, crashed, skipped, xfailed, xpassed, unfinished
 FROM run"""
 
 
@@ -83,6 +91,7 @@ def _runs(rows: Iterator[Any] | sqlite3.Cursor) -> list[Run]:
     for row in rows:
         facts = dict(zip(names, row, strict=False))
         facts["dirty"], facts["partial"] = _flag(facts["dirty"]), bool(facts["partial"])
+        facts["variants"] = facts["variants"].splitlines()
         counts = {name: count for name, count in zip(OUTCOMES, row[len(names) :], strict=True) if count}
         runs.append(Run(**facts, counts=counts))
     return runs
@@ -126,8 +135,9 @@ def last_runs(db: sqlite3.Connection, limit: int, runs: RunFilter = ALL_RUNS) ->
 
 
 def find_runs(db: sqlite3.Connection, prefix: str) -> list[Run]:
-    """Return the runs whose trace id begins with `prefix`, newest first, at most ten."""
-    query = f"{_RUN} WHERE started IS NOT NULL AND trace_id >= ? AND trace_id < ? ORDER BY started DESC LIMIT 10"
+    """Return the runs of the traces whose id begins with `prefix`, newest first, at most ten."""
+    query = f"""{_RUN} WHERE started IS NOT NULL AND id IN (SELECT run FROM trace WHERE trace_id >= ? AND trace_id < ?)
+        ORDER BY started DESC LIMIT 10"""
     return _runs(db.execute(query, (prefix, f"{prefix}~")))
 
 
@@ -136,8 +146,10 @@ class Failure:
     """A test that failed in a run, or a task, build or deployment that failed while nothing below it failed.
 
     Attributes:
+        key: the primary key of its span, which means something only inside of one file.
         kind: ``TEST``, ``TASK``, ``BUILD`` or ``DEPLOYMENT``.
         task_id: the node id of a test, else the task id.
+        variant: the variant of the test, or an empty text.
         duration: seconds, or None.
         error: the message.
         place: file and line.
@@ -149,8 +161,10 @@ class Failure:
         new: whether the failure began with that run: the test passed before, or has no earlier result at all.
     """
 
+    key: int
     kind: str
     task_id: str
+    variant: str
     outcome: str
     duration: float | None
     error: str | None
@@ -165,10 +179,13 @@ class Failure:
     new: bool
 
 
-_FAILED = """
-SELECT span.kind, task.name, span.status, span.duration, error, place, teardown_error, span.task, span.started
-FROM span JOIN task ON task.id = span.task
-WHERE span.run = ? AND span.failed = 1
+_FAILURE = """
+SELECT span.id, span.kind, task.name, task.variant, span.status, span.duration, error, place, teardown_error, span.task,
+       span.started
+"""
+_FAILED = f"""
+{_FAILURE} FROM span JOIN task ON task.id = span.task
+WHERE span.run = ? AND span.failed = 1 AND span.superseded = 0
   AND NOT EXISTS (SELECT 1 FROM span AS below
                   WHERE below.run = span.run AND below.failed = 1 AND below.parent = span.span_id)
 ORDER BY span.kind <> 'TEST', span.started, span.id LIMIT ?
@@ -181,10 +198,15 @@ def failures(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Failure
     count = len(rows)
     if count > limit:
         count = db.execute(f"SELECT count(*) FROM ({_FAILED})", (run.key, -1)).fetchone()[0]  # -1 is no limit
-    return [Failure(*row[:7], **_since(db, run.branch, row[7], row[8])) for row in rows[:limit]], count
+    return [_failure(db, run.branch, row) for row in rows[:limit]], count
 
 
-_DECIDED = "(span.failed = 1 OR span.status IN ('passed', 'xpassed', 'completed'))"
+def _failure(db: sqlite3.Connection, branch: str | None, row: Sequence[Any]) -> Failure:
+    *fields, task, started = row
+    return Failure(*fields, **_since(db, branch, task, started))
+
+
+_DECIDED = "(span.superseded = 0 AND (span.failed = 1 OR span.status IN ('passed', 'xpassed', 'completed')))"
 """A result that failed or passed. A skipped test neither breaks nor extends a failure streak."""
 
 
@@ -207,16 +229,14 @@ def _since(db: sqlite3.Connection, branch: str | None, task: int, started: str) 
     return {"streak": len(failing), **fields, "passed_before": has_passed, "new": has_passed or len(failing) == 1}
 
 
-def last_failure(db: sqlite3.Connection, test: str, branch: str | None) -> Failure | None:
-    """Return how a test failed on a branch the last time that it ran; None if it ended well."""
+def last_failures(db: sqlite3.Connection, test: str, branch: str | None) -> list[Failure]:
+    """Return how a test failed on a branch the last time that it ran, for each variant in which it did not end well."""
+    tasks = "SELECT id FROM task WHERE kind = 'TEST' AND name = ? ORDER BY variant"
     query = f"""
-        SELECT span.kind, task.name, span.status, span.duration, error, place, teardown_error, span.task, span.started,
-               span.failed
-        FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run
-        WHERE span.task = (SELECT id FROM task WHERE kind = 'TEST' AND name = ?) AND run.branch IS ? AND {_DECIDED}
-        ORDER BY span.started DESC, span.id DESC LIMIT 1"""
-    row = db.execute(query, (test, branch)).fetchone()
-    return Failure(*row[:7], **_since(db, branch, row[7], row[8])) if row is not None and row[9] else None
+        {_FAILURE}, span.failed FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run
+        WHERE span.task = ? AND run.branch IS ? AND {_DECIDED} ORDER BY span.started DESC, span.id DESC LIMIT 1"""
+    rows = (db.execute(query, (task, branch)).fetchone() for (task,) in db.execute(tasks, (test,)).fetchall())
+    return [_failure(db, branch, row[:-1]) for row in rows if row is not None and row[-1]]
 
 
 _LAST_COMPLETE = """
@@ -225,7 +245,8 @@ SELECT started FROM run WHERE branch IS ? AND started <= ? AND tests > 0 AND NOT
 _OPEN = f"""
 WITH failed AS (
     SELECT DISTINCT span.task FROM span JOIN run ON run.id = span.run
-    WHERE span.failed = 1 AND span.kind = 'TEST' AND run.branch IS :branch AND run.started >= :base
+    WHERE span.failed = 1 AND span.superseded = 0 AND span.kind = 'TEST' AND run.branch IS :branch
+      AND run.started >= :base
       AND run.started <= :until AND run.id <> :run
 ), last AS (
     SELECT failed.task, (
@@ -234,10 +255,10 @@ WITH failed AS (
         ORDER BY span.started DESC LIMIT 1) AS session
     FROM failed
 )
-SELECT span.kind, task.name, span.status, span.duration, error, place, teardown_error, span.task, span.started
-FROM last JOIN task ON task.id = last.task JOIN span ON span.id = (
+{_FAILURE} FROM last JOIN task ON task.id = last.task JOIN span ON span.id = (
     SELECT twin.id FROM span AS twin  -- several tests of a session can have one node id
-    WHERE twin.task = last.task AND twin.parent = last.session AND twin.failed = 1 ORDER BY twin.started LIMIT 1)
+    WHERE twin.task = last.task AND twin.parent = last.session AND twin.failed = 1 AND twin.superseded = 0
+    ORDER BY twin.started LIMIT 1)
 WHERE span.run <> :run AND NOT (span.phase = 'collect' AND EXISTS (
     SELECT 1 FROM task AS inside JOIN span AS later ON later.task = inside.id JOIN run ON run.id = later.run
     WHERE inside.kind = 'TEST' AND inside.name > task.name || '::' AND inside.name < task.name || ':;'
@@ -261,7 +282,7 @@ def open_failures(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Fa
         return [], 0
     known = {"branch": run.branch, "base": base[0], "until": run.started, "run": run.key}
     rows = db.execute(_OPEN, known).fetchall()
-    return [Failure(*row[:7], **_since(db, run.branch, row[7], row[8])) for row in rows[:limit]], len(rows)
+    return [_failure(db, run.branch, row) for row in rows[:limit]], len(rows)
 
 
 @dataclass(frozen=True)
@@ -269,6 +290,7 @@ class TestDuration:
     """How long a test took in a run, and the median of its earlier durations, both in seconds."""
 
     test: str
+    variant: str
     duration: float
     usual: float | None
 
@@ -280,10 +302,12 @@ _EARLIER = 10
 def slowest(db: sqlite3.Connection, run: Run, limit: int) -> list[TestDuration]:
     """Return the slowest tests of a run, slowest first, at most `limit`. Without earlier results, `usual` is None."""
     query = """
-        SELECT task.name, span.duration, span.task, span.started FROM span JOIN task ON task.id = span.task
-        WHERE span.run = ? AND span.kind = 'TEST' AND span.duration IS NOT NULL ORDER BY span.duration DESC LIMIT ?"""
+        SELECT task.name, task.variant, span.duration, span.task, span.started
+        FROM span JOIN task ON task.id = span.task
+        WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0 AND span.duration IS NOT NULL
+        ORDER BY span.duration DESC LIMIT ?"""
     rows = db.execute(query, (run.key, limit)).fetchall()
-    return [TestDuration(name, duration, _usual(db, task, started)) for name, duration, task, started in rows]
+    return [TestDuration(name, variant, took, _usual(db, *rest)) for name, variant, took, *rest in rows]
 
 
 def _usual(db: sqlite3.Connection, task: int, before: str) -> float | None:
@@ -304,6 +328,7 @@ class Flaky:
     """
 
     test: str
+    variant: str
     failed: int
     commit: str | None
     why: str
@@ -328,10 +353,11 @@ def flaky(db: sqlite3.Connection, runs: Sequence[Run], limit: int) -> list[Flaky
                 WHERE good.task = span.task AND good.status IN ('passed', 'xpassed')
                   AND other."commit" = run."commit" AND other.dirty IS NOT 1)
         )
-        SELECT task.name, count(*), run."commit", why, max(run.started) -- the maximum picks the row of the others
+        SELECT task.name, task.variant, count(*), run."commit", why,
+               max(run.started) -- the maximum picks the row of the others
         FROM bad JOIN task ON task.id = bad.task JOIN run ON run.id = bad.run
         GROUP BY bad.task ORDER BY count(*) DESC, task.name LIMIT ?"""
-    return [Flaky(*row[:4]) for row in db.execute(query, (limit,))]
+    return [Flaky(*row[:5]) for row in db.execute(query, (limit,))]
 
 
 @dataclass(frozen=True)
@@ -350,38 +376,113 @@ class Result:
     worker: str | None
     error: str | None
     place: str | None
+    variant: str
+    superseded: bool
 
 
 _RESULT = """
 SELECT task.name, coalesce(span.status, 'unfinished'), span.duration, span.started, run.trace_id, run.branch,
-       run."commit", run.dirty, span.attempt, span.worker, span.error, span.place
-FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run"""
+       run."commit", run.dirty, span.attempt, span.worker, span.error, span.place, task.variant, span.superseded"""
+_FROM = "FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run"
 
 
 def _result(row: Sequence[Any]) -> Result:
     facts = dict(zip(Result.__dataclass_fields__, row, strict=True))
-    return Result(**{**facts, "dirty": _flag(facts["dirty"])})
+    return Result(**{**facts, "dirty": _flag(facts["dirty"]), "superseded": bool(facts["superseded"])})
 
 
 def results_of(db: sqlite3.Connection, tests: Sequence[str], limit: int, runs: RunFilter = ALL_RUNS) -> list[Result]:
     """Return the last results of some tests, newest first. Of the filter only branch and since count."""
-    query = f"""{_RESULT} WHERE span.task IN (
+    query = f"""{_RESULT} {_FROM} WHERE span.task IN (
             SELECT id FROM task WHERE kind = 'TEST' AND name IN (SELECT value FROM json_each(?1)))
         AND (?2 IS NULL OR run.branch = ?2) AND (?3 IS NULL OR span.started >= ?3)
         ORDER BY span.started DESC, span.id DESC LIMIT ?4"""
     return [_result(row) for row in db.execute(query, (json.dumps(list(tests)), runs.branch, runs.since, limit))]
 
 
-def results(db: sqlite3.Connection, run: Run) -> Iterator[tuple[Result, str | None]]:
-    """Yield the results of a run in the order of the journal, each with the message of its teardown if that failed."""
-    query = f"{_RESULT.replace('span.place', 'span.place, span.teardown_error')} WHERE span.run = ? "
-    for row in db.execute(f"{query} AND span.kind = 'TEST' ORDER BY span.id", (run.key,)):
-        yield _result(row[:-1]), row[-1]
+@dataclass(frozen=True)
+class Evidence:
+    """What an ending tells of a failure, or of the attempts before it passed, beside its message. See docs/events.md.
+
+    Attributes:
+        exception: the type of the exception.
+        fingerprint: the hash that failures with the same cause share.
+        traceback, teardown_traceback: pytest's own representation of the failure.
+        stdout, stderr, log: the ends of what pytest captured.
+        properties: names and values of `record_property`.
+        markers: the names of the test's markers.
+        attempts: the earlier attempts at the test in its session, oldest first.
+    """
+
+    exception: str | None = None
+    fingerprint: str | None = None
+    traceback: str | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    log: str | None = None
+    teardown_traceback: str | None = None
+    properties: list[list[Any]] = field(default_factory=list)
+    markers: list[str] = field(default_factory=list)
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+
+
+_NO_EVIDENCE = Evidence()
+
+
+def _evidence(exception: str | None, fingerprint: str | None, detail: str | None) -> Evidence:
+    if exception is None and fingerprint is None and detail is None:
+        return _NO_EVIDENCE
+    known: dict[str, Any] = json.loads(detail) if detail else {}
+    types = {"properties": list, "markers": list, "attempts": list}
+    found: dict[str, Any] = {key: value for key, value in known.items() if isinstance(value, types.get(key, str))}
+    return Evidence(exception, fingerprint, **found)
+
+
+def evidence_of(db: sqlite3.Connection, span: int) -> Evidence:
+    """Return the evidence of a result by the key of its span (`Failure.key`)."""
+    row = db.execute("SELECT exception, fingerprint, detail FROM evidence WHERE span = ?", (span,)).fetchone()
+    return _evidence(*row) if row else _NO_EVIDENCE
+
+
+def same_error(db: sqlite3.Connection, run: Run, fingerprint: str) -> tuple[int, int]:
+    """Return how many tests of a run failed with a fingerprint, and in how many other runs a test did."""
+    query = """
+        SELECT count(DISTINCT CASE WHEN span.run = ?1 AND span.superseded = 0 THEN span.task END),
+               count(DISTINCT CASE WHEN span.run <> ?1 THEN span.run END)
+        FROM evidence JOIN span ON span.id = evidence.span WHERE fingerprint = ?2 AND span.failed = 1"""
+    tests, runs = db.execute(query, (run.key, fingerprint)).fetchone()
+    return tests, runs
+
+
+@dataclass(frozen=True)
+class ResultDetails:
+    """A result of a run with all that an export of it needs.
+
+    Attributes:
+        result: the result.
+        phase: the phase that decided it.
+        teardown_error: the message of its teardown, if that failed as well.
+        evidence: its evidence.
+    """
+
+    result: Result
+    phase: str | None
+    teardown_error: str | None
+    evidence: Evidence
+
+
+def results(db: sqlite3.Connection, run: Run) -> Iterator[ResultDetails]:
+    """Yield the results of a run in the order of the journal, without superseded ones."""
+    query = f"""{_RESULT}, span.phase, span.teardown_error, exception, fingerprint, detail {_FROM}
+        LEFT JOIN evidence ON evidence.span = span.id
+        WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0 ORDER BY span.id"""
+    for *row, phase, teardown_error, exception, fingerprint, detail in db.execute(query, (run.key,)):
+        yield ResultDetails(_result(row), phase, teardown_error, _evidence(exception, fingerprint, detail))
 
 
 def find_tests(db: sqlite3.Connection, text: str) -> list[str]:
     """Return all node ids that contain a text, by name."""
-    query = "SELECT name FROM task WHERE kind = 'TEST' AND instr(name, ?) ORDER BY name"
+    query = "SELECT DISTINCT name FROM task WHERE kind = 'TEST' AND instr(name, ?) ORDER BY name"
     return [row[0] for row in db.execute(query, (text,))]
 
 
@@ -397,6 +498,9 @@ def marked_tasks(db: sqlite3.Connection, run: Run) -> list[str]:
 @dataclass(frozen=True)
 class Comparison:
     """The differences between a run and another run, as node ids.
+
+    A test is compared with the same variant of it. If each of the runs has one variant only, these are compared, so
+    that a run under another Python says which tests differ. Where a run has several, the variant follows the node id.
 
     Attributes:
         other: the other run.
@@ -419,21 +523,21 @@ class Comparison:
     numbers: dict[str, int] = field(default_factory=dict)
 
 
-_BOTH = """
-WITH here AS (SELECT task, max(failed) AS failed, max(duration) AS duration FROM span
-              WHERE run = ?1 AND kind = 'TEST' GROUP BY task),
-     there AS (SELECT task, max(failed) AS failed, max(duration) AS duration FROM span
-               WHERE run = ?2 AND kind = 'TEST' GROUP BY task)
+_TESTS_OF = """
+SELECT min(task) AS task, {identity} AS test, max(failed) AS failed, max(duration) AS duration
+FROM span JOIN task ON task.id = span.task
+WHERE run = {run} AND span.kind = 'TEST' AND superseded = 0 GROUP BY {identity}
 """
 _COMPARED = {
-    "failing": "here JOIN there USING (task) WHERE here.failed AND NOT there.failed",
-    "fixed": "there JOIN here USING (task) WHERE there.failed AND NOT here.failed",
-    "still": "here JOIN there USING (task) WHERE here.failed AND there.failed",
-    "added": "here LEFT JOIN there USING (task) WHERE there.failed IS NULL",
-    "gone": "there LEFT JOIN here USING (task) WHERE here.failed IS NULL",
+    "failing": "here JOIN there USING (test) WHERE here.failed AND NOT there.failed",
+    "fixed": "there JOIN here USING (test) WHERE there.failed AND NOT here.failed",
+    "still": "here JOIN there USING (test) WHERE here.failed AND there.failed",
+    "added": "here LEFT JOIN there USING (test) WHERE there.failed IS NULL",
+    "gone": "there LEFT JOIN here USING (test) WHERE here.failed IS NULL",
 }
 _SLOWER = """
-SELECT name, there.duration, here.duration FROM here JOIN there USING (task) JOIN task ON task.id = here.task
+SELECT task.name, variant, there.duration, here.duration
+FROM here JOIN there USING (test) JOIN task ON task.id = here.task
 WHERE here.duration >= 2 * there.duration AND here.duration >= there.duration + 0.1 -- short tests vary by chance
 ORDER BY here.duration - there.duration DESC LIMIT ?3
 """
@@ -442,13 +546,29 @@ ORDER BY here.duration - there.duration DESC LIMIT ?3
 def compare(db: sqlite3.Connection, run: Run, other: Run, limit: int) -> Comparison:
     """Return the differences between a run and another run, with at most `limit` node ids of each kind."""
     keys = (run.key, other.key)
+    is_single = len(run.variants) <= 1 and len(other.variants) <= 1
+    identity = "task.name" if is_single else "span.task"
+    both = ", ".join(
+        f"{name} AS ({_TESTS_OF.format(identity=identity, run=key)})" for name, key in (("here", "?1"), ("there", "?2"))
+    )
     found: dict[str, list[str]] = {}
     numbers: dict[str, int] = {}
     for name, condition in _COMPARED.items():
         says_nothing = (name == "gone" and run.partial) or (name == "added" and other.partial)
-        count = f"{_BOTH} SELECT count(*) FROM {condition}"
+        count = f"WITH {both} SELECT count(*) FROM {condition}"
         numbers[name] = 0 if says_nothing else db.execute(count, keys).fetchone()[0]
-        query = f"{_BOTH} SELECT name FROM task WHERE id IN (SELECT task FROM {condition}) ORDER BY name LIMIT ?3"
-        found[name] = [row[0] for row in db.execute(query, (*keys, limit))] if numbers[name] else []
-    slower = [(name, before, now) for name, before, now in db.execute(f"{_BOTH} {_SLOWER}", (*keys, limit))]
+        side = "there" if name == "gone" else "here"
+        query = f"""WITH {both} SELECT name, variant FROM task
+            WHERE id IN (SELECT {side}.task FROM {condition}) ORDER BY name, variant LIMIT ?3"""
+        rows = db.execute(query, (*keys, limit)).fetchall() if numbers[name] else []
+        found[name] = [test if is_single else with_variant(test, variant) for test, variant in rows]
+    slower = [
+        (test if is_single else with_variant(test, variant), before, now)
+        for test, variant, before, now in db.execute(f"WITH {both} {_SLOWER}", (*keys, limit))
+    ]
     return Comparison(other, **found, slower=slower, numbers=numbers)
+
+
+def with_variant(test: str, variant: str) -> str:
+    """Return a node id with its variant, as reports show it where there are several variants."""
+    return f"{test} ({variant})" if variant else test

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 EVERY = 3600.0
 """Seconds between two checks. The limits are in days and gigabytes, so a more frequent check would find nothing."""
-_TABLES = ("event", "span")
+_REMOVE = (
+    "DELETE FROM evidence WHERE span IN (SELECT id FROM span WHERE run = ?)",
+    *(f"DELETE FROM {table} WHERE run = ?" for table in ("event", "span", "trace")),
+    "DELETE FROM run WHERE id = ?",
+)
 
 
 def is_due(db: sqlite3.Connection) -> bool:
@@ -42,9 +46,8 @@ def prune(db: sqlite3.Connection, age: float, size: float) -> int:
     removed = 0
     while (run := _oldest(db)) is not None and (run[1] < limit or _used_bytes(db) > size):
         with transaction(db):
-            for table in _TABLES:
-                db.execute(f"DELETE FROM {table} WHERE run = ?", run[:1])
-            db.execute("DELETE FROM run WHERE id = ?", run[:1])
+            for statement in _REMOVE:
+                db.execute(statement, run[:1])
         removed += 1
     if removed:
         with transaction(db):

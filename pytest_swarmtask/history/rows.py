@@ -53,6 +53,25 @@ class Metadata(msgspec.Struct):
     python: Any = None
     coverage: Any = None
     coverage_percent: Any = None
+    variant: Any = None
+    ci_run: Any = None
+    ci_job: Any = None
+    ci_job_run: Any = None
+    shard: Any = None
+    exception: Any = None
+    fingerprint: Any = None
+    traceback: Any = None
+    stdout: Any = None
+    stderr: Any = None
+    log: Any = None
+    teardown_traceback: Any = None
+    properties: Any = None
+    markers: Any = None
+    attempts: Any = None
+
+
+_DETAILS = ("traceback", "stdout", "stderr", "log", "teardown_traceback", "properties", "markers", "attempts")
+"""Metadata that the table `evidence` keeps as one JSON object, because no condition of a query names them."""
 
 
 class Line(Fields):
@@ -84,7 +103,7 @@ def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
         return None
 
 
-FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
+FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python", "ci_run")
 """Facts of a whole run: columns of the table `run` that its events have as metadata, all text."""
 
 
@@ -92,6 +111,11 @@ class SpanRow:
     """The columns of one span, as far as the lines of one batch have them; None is unknown.
 
     Only a pytest session that has ended has the columns `tests` and `partial`.
+
+    Attributes:
+        variant: the variant that the span itself names. The spans below it have the same one.
+        job, job_run: the CI job that the span names, with its shard, and which run of the job it was.
+        evidence: exception, fingerprint and details of a test that has some, as the table `evidence` has them.
     """
 
     __slots__ = (
@@ -100,8 +124,11 @@ class SpanRow:
         "duration",
         "ended",
         "error",
+        "evidence",
         "exit_code",
         "failed",
+        "job",
+        "job_run",
         "kind",
         "name",
         "parent",
@@ -112,6 +139,7 @@ class SpanRow:
         "status",
         "teardown_error",
         "tests",
+        "variant",
         "worker",
     )
 
@@ -134,6 +162,18 @@ class SpanRow:
         self.teardown_error: str | None = None
         self.tests: int | None = None
         self.partial: int | None = None
+        self.variant: str | None = None
+        self.job: str | None = None
+        self.job_run: str | None = None
+        self.evidence: tuple[str | None, str | None, str | None] | None = None
+
+    def set_place(self, metadata: Metadata) -> None:
+        """Add what an event says of the span's place: its variant and its CI job."""
+        self.variant = _text(metadata.variant) or self.variant
+        job, shard = _text(metadata.ci_job), _text(metadata.shard)
+        if job is not None and metadata.ci_run is not None:
+            self.job = f"{job} {shard}" if shard else job
+            self.job_run = _text(metadata.ci_job_run)
 
     def end(self, line: Line, metadata: Metadata) -> None:
         """Add an event that ends the span. If there are several, the latest one counts."""
@@ -154,6 +194,7 @@ class SpanRow:
         if metadata.action == "session":
             self.tests = _whole(metadata.tests)
             self.partial = int(metadata.partial is True)
+        self.evidence = _evidence(metadata)
 
 
 class Batch:
@@ -192,9 +233,13 @@ class Batch:
             span = self.spans[key] = SpanRow(event)
         elif event.timestamp < span.started:
             span.started = event.timestamp
-        if metadata is not None and event.event_type not in _STARTS:
+        if metadata is None:
+            return
+        if event.event_type not in _STARTS:
             span.end(event, metadata)
-        if metadata is not None and span.command is None:
+        if event.event_type[:5] != "TEST_":
+            span.set_place(metadata)
+        if span.command is None:
             span.command = _command(metadata)
 
     def _add_facts(self, run: str, metadata: Metadata) -> None:
@@ -209,6 +254,15 @@ class Batch:
             percent = _number(value)
             if percent is not None:
                 facts["coverage"] = percent
+
+
+def _evidence(metadata: Metadata) -> tuple[str | None, str | None, str | None] | None:
+    """Return exception, fingerprint and details of an ending, or None if it has none of them, as most passed tests."""
+    details = {name: value for name in _DETAILS if (value := getattr(metadata, name)) is not None}
+    if metadata.exception is None and metadata.fingerprint is None and not details:
+        return None
+    detail = msgspec.json.encode(details).decode() if details else None
+    return _text(metadata.exception), _text(metadata.fingerprint), detail
 
 
 def _ended(line: Line, metadata: Metadata) -> str:

@@ -1,5 +1,7 @@
 """The totals of a run (times, outcome, names, numbers of tests, which tests), computed from its spans.
 
+Superseded spans count only for the times.
+
 An import marks a run as stale in the transaction that adds to it. So if the import is killed before the totals are
 computed, the next one computes them.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.history.database import transaction
+from pytest_swarmtask.history.superseded import refresh_superseded
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,16 +36,21 @@ _COLUMNS = {
 
 _TIMES = """
 SELECT min(started), max(max(started, coalesce(ended, started))),
-    total(teardown_error IS NOT NULL AND status = 'failed')
+    total(teardown_error IS NOT NULL AND status = 'failed' AND superseded = 0)
 FROM span WHERE run = ?
 """
 _ROOTS = """
 SELECT task.name, span.ended, span.failed, span.command
 FROM span JOIN task ON task.id = span.task
 LEFT JOIN span AS above ON above.run = span.run AND above.span_id = span.parent
-WHERE span.run = ? AND above.id IS NULL ORDER BY span.started, span.id
+WHERE span.run = ? AND above.id IS NULL AND span.superseded = 0 ORDER BY span.started, span.id
 """
-_SESSIONS = "SELECT partial, command, duration FROM span WHERE run = ? AND tests IS NOT NULL"
+_SESSIONS = "SELECT partial, command, duration FROM span WHERE run = ? AND tests IS NOT NULL AND superseded = 0"
+_COUNTS = "SELECT status, count(*) FROM span WHERE run = ? AND kind = 'TEST' AND superseded = 0 GROUP BY status"
+_VARIANTS = """
+SELECT DISTINCT variant FROM task WHERE variant <> '' AND id IN (
+    SELECT task FROM span WHERE run = ? AND kind = 'TASK') ORDER BY variant
+"""
 _FOLDERS = """
 SELECT DISTINCT substr(file, 1, instr(file, '/')) FROM (
     SELECT substr(name, 1, instr(name || '::', '::') - 1) AS file
@@ -51,7 +59,8 @@ SELECT DISTINCT substr(file, 1, instr(file, '/')) FROM (
 """
 _UPDATE = f"""
 UPDATE run SET stale = 0, started = ?, ended = ?, duration = (julianday(?) - julianday(?)) * 86400, outcome = ?,
-    roots = ?, command = ?, partial = ?, scope = ?, testing = ?, teardown_errors = ?, tests = ?,
+    roots = ?, command = ?, partial = ?, scope = ?, testing = ?, teardown_errors = ?, tests = ?, superseded = ?,
+    variants = ?,
     {", ".join(f"{name} = ?" for name in _COLUMNS.values())}
 WHERE id = ?
 """
@@ -67,19 +76,20 @@ def refresh(db: sqlite3.Connection) -> None:
 
 
 def _refresh(db: sqlite3.Connection, run: int) -> None:
+    superseded = refresh_superseded(db, run)
     started, latest, teardown_errors = db.execute(_TIMES, (run,)).fetchone()
     names, command, has_ended, has_failed = _roots(db, run)
     ended = latest if has_ended else None
     outcome = "failed" if has_failed else "completed" if has_ended else "unfinished"
-    query = "SELECT status, count(*) FROM span WHERE run = ? AND kind = 'TEST' GROUP BY status"
-    counts = dict(db.execute(query, (run,)).fetchall())
+    counts = dict(db.execute(_COUNTS, (run,)).fetchall())
     numbers = [counts.get(status, 0) for status in _COLUMNS]
     sessions = db.execute(_SESSIONS, (run,)).fetchall()
     partial = any(is_partial for is_partial, _, _ in sessions)
+    variants = "\n".join(variant for (variant,) in db.execute(_VARIANTS, (run,)))
     values = (
         *(started, ended, ended, started, outcome, names, command),
         *(partial, _scope(db, run, sessions, partial=partial) if sum(numbers) else None, _testing(sessions)),
-        *(int(teardown_errors), sum(numbers)),
+        *(int(teardown_errors), sum(numbers), superseded, variants),
     )
     db.execute(_UPDATE, (*values, *numbers, run))
 

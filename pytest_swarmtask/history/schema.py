@@ -52,6 +52,59 @@ MIGRATIONS = (
     ) WHERE kind = 'TASK' AND ended IS NOT NULL;
     UPDATE run SET stale = 1;
     """,
+    """
+    DROP VIEW IF EXISTS runs;
+    DROP VIEW IF EXISTS spans;
+    DROP VIEW IF EXISTS events;
+    DROP VIEW IF EXISTS tests;
+    DROP VIEW IF EXISTS failures;
+    DROP VIEW IF EXISTS flaky;
+    DROP VIEW IF EXISTS slowest;
+    CREATE TABLE trace (trace_id TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO trace SELECT trace_id, id FROM run;
+    CREATE INDEX trace_run ON trace (run);
+    ALTER TABLE run ADD COLUMN ci_run TEXT;
+    ALTER TABLE run ADD COLUMN variants TEXT NOT NULL DEFAULT '';
+    ALTER TABLE run ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0;
+    CREATE UNIQUE INDEX run_ci_run ON run (ci_run) WHERE ci_run IS NOT NULL;
+    ALTER TABLE span ADD COLUMN job TEXT;
+    ALTER TABLE span ADD COLUMN job_run TEXT;
+    ALTER TABLE span ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX span_job ON span (run) WHERE job IS NOT NULL;
+    CREATE INDEX span_superseded ON span (run) WHERE superseded = 1;
+    CREATE TABLE evidence (span INTEGER PRIMARY KEY, exception TEXT, fingerprint TEXT, detail TEXT);
+    CREATE INDEX evidence_fingerprint ON evidence (fingerprint) WHERE fingerprint IS NOT NULL;
+    CREATE TABLE old_variant (run INTEGER, span_id TEXT, variant TEXT, PRIMARY KEY (run, span_id)) WITHOUT ROWID;
+    INSERT OR IGNORE INTO old_variant
+    SELECT run, json_extract(line, '$.span_id'), trim(
+        coalesce(json_extract(line, '$.metadata.ci_job'), '') || ' ' || json_extract(line, '$.metadata.implementation')
+        || '-' || rtrim(rtrim(json_extract(line, '$.metadata.python'), '0123456789abcrv+'), '.')
+        || '-' || json_extract(line, '$.metadata.platform'))
+    FROM event
+    WHERE line LIKE '%"event_type":"TASK_STARTED"%' AND json_extract(line, '$.metadata.action') = 'session'
+      AND json_extract(line, '$.metadata.python') LIKE '%.%.%'
+      AND json_extract(line, '$.metadata.platform') IS NOT NULL
+      AND json_extract(line, '$.metadata.implementation') IS NOT NULL;
+    CREATE TABLE new_task (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL,
+        variant TEXT NOT NULL DEFAULT '', UNIQUE (kind, name, variant)
+    );
+    INSERT INTO new_task SELECT id, kind, name, '' FROM task;
+    INSERT OR IGNORE INTO new_task (kind, name, variant)
+    SELECT task.kind, task.name, variant FROM old_variant
+    JOIN span ON span.run = old_variant.run AND old_variant.span_id IN (span.span_id, span.parent)
+    JOIN task ON task.id = span.task;
+    UPDATE span SET task = coalesce((
+        SELECT new_task.id FROM old_variant JOIN task ON task.id = span.task
+        JOIN new_task ON new_task.kind = task.kind AND new_task.name = task.name
+                     AND new_task.variant = old_variant.variant
+        WHERE old_variant.run = span.run AND old_variant.span_id IN (span.span_id, span.parent)
+    ), task);
+    DROP TABLE old_variant;
+    DROP TABLE task;
+    ALTER TABLE new_task RENAME TO task;
+    DELETE FROM task WHERE NOT EXISTS (SELECT 1 FROM span WHERE span.task = task.id);
+    UPDATE run SET stale = 1;
+    """,
 )
 """One script for each version of the schema. It changes the version before into this one; the first starts from an
 empty file. A script that was released never changes: files of its version exist."""
@@ -63,14 +116,14 @@ DROP VIEW IF EXISTS runs;
 CREATE VIEW runs AS
 SELECT trace_id AS run, started, ended, duration, outcome, roots AS what, command, branch, "commit", dirty, environment,
        ci, ci_url, host, python, coverage, tests, passed, failed, errors, crashed, skipped, xfailed, xpassed,
-       unfinished, teardown_errors, partial, testing
+       unfinished, teardown_errors, partial, testing, ci_run, variants, superseded
 FROM run ORDER BY started DESC;
 
 DROP VIEW IF EXISTS spans;
 CREATE VIEW spans AS
 SELECT run.trace_id AS run, span_id, parent AS parent_span_id, span.kind, task.name AS task_id, span.started,
        span.ended, coalesce(span.status, 'started') AS status, span.failed, span.duration, error, place, phase,
-       attempt, worker, exit_code, span.command
+       attempt, worker, exit_code, span.command, task.variant, job, job_run, span.superseded
 FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task;
 
 DROP VIEW IF EXISTS events;
@@ -83,22 +136,23 @@ FROM event JOIN run ON run.id = event.run;
 DROP VIEW IF EXISTS tests;
 CREATE VIEW tests AS
 SELECT task.name AS test, coalesce(span.status, 'unfinished') AS outcome, span.duration, span.started, run.branch,
-       run."commit", run.trace_id AS run, attempt, worker, phase, error, place
-FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task
+       run."commit", run.trace_id AS run, attempt, worker, phase, error, place, task.variant, span.superseded,
+       exception, fingerprint
+FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task LEFT JOIN evidence ON evidence.span = span.id
 WHERE span.kind = 'TEST';
 
 DROP VIEW IF EXISTS failures;
 CREATE VIEW failures AS
 SELECT run.trace_id AS run, span.started, span.kind, task.name AS task_id, span.status AS outcome, span.duration,
-       error, place, run.branch, run."commit"
-FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task
-WHERE span.failed = 1
+       error, place, run.branch, run."commit", task.variant, exception, fingerprint
+FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task LEFT JOIN evidence ON evidence.span = span.id
+WHERE span.failed = 1 AND span.superseded = 0
   AND NOT EXISTS (SELECT 1 FROM span AS below
                   WHERE below.run = span.run AND below.failed = 1 AND below.parent = span.span_id);
 
 DROP VIEW IF EXISTS flaky;
 CREATE VIEW flaky AS
-SELECT task.name AS test, bad.run AS run, bad."commit", bad.branch, bad.started, bad.why
+SELECT task.name AS test, bad.run AS run, bad."commit", bad.branch, bad.started, bad.why, task.variant
 FROM (
     SELECT span.task, run.trace_id AS run, run."commit", run.branch, span.started, 'passed when repeated' AS why
     FROM span JOIN run ON run.id = span.run
@@ -114,7 +168,7 @@ FROM (
 
 DROP VIEW IF EXISTS slowest;
 CREATE VIEW slowest AS
-SELECT task.name AS test, count(*) AS times, avg(span.duration) AS mean, max(span.duration) AS longest
+SELECT task.name AS test, count(*) AS times, avg(span.duration) AS mean, max(span.duration) AS longest, task.variant
 FROM span JOIN task ON task.id = span.task
 WHERE span.kind = 'TEST' AND span.duration IS NOT NULL
   AND span.run IN (SELECT id FROM run WHERE tests > 0 ORDER BY started DESC LIMIT 20)

@@ -28,6 +28,8 @@ from pytest_swarmtask.report.phrases import (
     outcome_counts,
     owners_of,
     short_commit,
+    superseded_in,
+    test_name,
     trend_of,
 )
 from pytest_swarmtask.report.timeline import WIDTH
@@ -135,9 +137,10 @@ def _template(root: str) -> Template:
         "note": _note,
         "number": lambda value: f"{value:,}",
         "totals": outcome_counts,
+        "superseded": superseded_in,
     }
     environment.globals |= {"width": WIDTH, "chart_height": charts.HEIGHT, "chart_step": charts.STEP}
-    environment.globals["first"] = FIRST_TESTS
+    environment.globals |= {"first": FIRST_TESTS, "test_name": test_name}
     return environment.get_template("report.html.j2")
 
 
@@ -163,7 +166,11 @@ def _data(page: Page | None) -> Markup:
 
 def _columns(page: Page) -> dict[str, list[Any]]:
     """Return the tests as rows in which outcomes and files are numbers, since most tests share them."""
-    failures = {each.task_id: number for number, each in enumerate(page.report.failures, 1) if each.kind == "TEST"}
+    failures = {
+        test_name(each.task_id, each.variant, page.report.run): number
+        for number, each in enumerate(page.report.failures, 1)
+        if each.kind == "TEST"
+    }
     outcomes: dict[str, int] = {}
     paths: dict[str, int] = {}
     rows = list(_rows(page.tests, failures, outcomes, paths))

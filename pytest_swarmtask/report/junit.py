@@ -35,11 +35,12 @@ def write_junit(db: sqlite3.Connection, run: Run, file: BinaryIO) -> None:
     xml.startDocument()
     xml.startElement("testsuites", _attributes({"name": run.what}))
     xml.startElement("testsuite", _attributes(_suite(run)))
-    for result, teardown_error in query.results(db, run):
+    for details in query.results(db, run):
+        result = details.result
         xml.characters("\n")
         _case(xml, result, result.outcome, result.error)
-        if teardown_error is not None and result.outcome == "failed":  # pytest writes a second case
-            _case(xml, result, "error", teardown_error)
+        if details.teardown_error is not None and result.outcome == "failed":  # pytest writes a second case
+            _case(xml, result, "error", details.teardown_error)
     xml.endElement("testsuite")
     xml.endElement("testsuites")
     xml.endDocument()

@@ -15,13 +15,15 @@ from pytest_swarmtask.report.phrases import (
     outcome_counts,
     short_commit,
     short_id,
+    superseded_in,
+    test_name,
     tests_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from pytest_swarmtask.history.query import Comparison, Run
+    from pytest_swarmtask.history.query import Comparison, Flaky, Run, TestDuration
     from pytest_swarmtask.report.content import Report
     from pytest_swarmtask.report.failures import ReportedFailure
 
@@ -34,11 +36,13 @@ def markdown(report: Report, root: str) -> str:
 def _parts(report: Report, root: str) -> Iterator[str]:
     yield from _head(report)
     if report.failures:
-        yield _failures(report.failures, root)
+        yield _failures(report, root)
     if report.failures_total > len(report.failures):
         yield f"and {report.failures_total - len(report.failures)} more"
     if report.open:
-        left_out = ((code(failure.task_id), text(failing_since(failure))) for failure in report.open)
+        left_out = (
+            (code(test_name(each.task_id, each.variant, report.run)), text(failing_since(each))) for each in report.open
+        )
         yield table(("failed before, and left out by this run", "since"), left_out)
     if report.open_total > len(report.open):
         yield f"and {report.open_total - len(report.open)} more"
@@ -46,13 +50,9 @@ def _parts(report: Report, root: str) -> Iterator[str]:
         yield f"Compared with run {code(short_id(report.comparison.other.run))}:"
         yield "\n".join(_comparison(report.comparison)) or "no difference"
     if report.slow:
-        rows = (
-            (format_duration(t.duration), "" if t.usual is None else format_duration(t.usual), code(t.test))
-            for t in report.slowest
-        )
-        yield table(("slowest", "usually", "test"), rows)
+        yield table(("slowest", "usually", "test"), (_slow(timing, report.run) for timing in report.slowest))
     if report.flaky:
-        yield table(("flaky", "why"), ((code(test.test), text(test.why)) for test in report.flaky))
+        yield table(("flaky", "why"), (_flaky(test, report.run) for test in report.flaky))
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -65,6 +65,10 @@ def _head(report: Report) -> Iterator[str]:
     if run.tests:
         counts = ", ".join(f"{count} {word}" for word, count in outcome_counts(run).items())
         yield f"{tests_of(run)}: {counts}"
+        if run.superseded:
+            yield superseded_in(run)
+        if len(run.variants) > 1:
+            yield f"{len(run.variants)} variants: {', '.join(map(code, run.variants))}"
     elif run.testing is not None:
         yield "no test ran"
     if run.coverage is not None:
@@ -82,17 +86,26 @@ def _facts(run: Run) -> str:
     return ", ".join(facts)
 
 
-def _failures(failures: Sequence[ReportedFailure], root: str) -> str:
+def _slow(timing: TestDuration, run: Run) -> tuple[str, ...]:
+    usual = "" if timing.usual is None else format_duration(timing.usual)
+    return format_duration(timing.duration), usual, code(test_name(timing.test, timing.variant, run))
+
+
+def _flaky(test: Flaky, run: Run) -> tuple[str, ...]:
+    return code(test_name(test.test, test.variant, run)), text(test.why)
+
+
+def _failures(report: Report, root: str) -> str:
     """Return the table of failures. It has a column of owners if any of them has one."""
-    owned = any(failure.owners for failure in failures)
+    owned = any(failure.owners for failure in report.failures)
     header = ("failed", "message", "place", "since", *(("owner",) if owned else ()))
-    return table(header, (_failure(each, root, owned=owned) for each in failures))
+    return table(header, (_failure(each, report.run, root, owned=owned) for each in report.failures))
 
 
-def _failure(failure: ReportedFailure, root: str, *, owned: bool) -> tuple[str, ...]:
+def _failure(failure: ReportedFailure, run: Run, root: str, *, owned: bool) -> tuple[str, ...]:
     place = code(relative(failure.place or "", root))
     return (
-        code(failure.task_id),
+        code(test_name(failure.task_id, failure.variant, run)),
         code(first_line(failure.error or "")),
         f"[{place}]({failure.link})" if failure.link else place,
         text(failing_since(failure)),

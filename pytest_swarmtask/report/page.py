@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_swarmtask.history import query
 from pytest_swarmtask.relay.survey import survey
 from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, collect_report
+from pytest_swarmtask.report.phrases import test_name
 from pytest_swarmtask.report.timeline import Timeline, run_timeline
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ MOST_TESTS = 50_000
 
 
 class PageTest(NamedTuple):
-    """How a test ended in the run; `error` is its message unless it passed."""
+    """How a test ended in the run; `error` is its message unless it passed.
+
+    The name says the variant if the run has several.
+    """
 
     name: str
     outcome: str
@@ -64,9 +68,9 @@ class DeliverySummary(NamedTuple):
 
 
 _TESTS = """
-SELECT task.name, coalesce(span.status, 'unfinished'), span.duration, span.worker, span.attempt,
+SELECT task.name, task.variant, coalesce(span.status, 'unfinished'), span.duration, span.worker, span.attempt,
        CASE WHEN span.status IN ('passed', 'xpassed') THEN NULL ELSE span.error END
-FROM span JOIN task ON task.id = span.task WHERE span.run = ? AND span.kind = 'TEST'
+FROM span JOIN task ON task.id = span.task WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0
 ORDER BY span.failed DESC, span.ended IS NOT NULL, span.id LIMIT ?
 """
 
@@ -85,7 +89,8 @@ def collect_page(db: sqlite3.Connection, request: ReportRequest, root: str) -> P
     report = collect_report(db, request, root)
     if report is None:
         return None
-    tests = [PageTest(*row) for row in db.execute(_TESTS, (report.run.key, MOST_TESTS))]
+    rows = db.execute(_TESTS, (report.run.key, MOST_TESTS))
+    tests = [PageTest(test_name(name, variant, report.run), *row) for name, variant, *row in rows]
     changes = report.comparison or _changes_since_previous(db, report.trend)
     return Page(report, tests, run_timeline(db, report.run), changes)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.outcomes import TEARDOWN
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.core.timestamps import local_time
+from pytest_swarmtask.history.query import with_variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,9 +73,19 @@ def outcome_counts(run: Run) -> dict[str, int]:
     return counts
 
 
+def test_name(test: str, variant: str, run: Run) -> str:
+    """Return a node id, with its variant if the run has several."""
+    return with_variant(test, variant) if len(run.variants) > 1 else test
+
+
 def tests_of(run: Run) -> str:
     """Return the number of a run's tests, and whether they are only a part of the suite."""
     return f"{plural(run.tests, 'test')}{', a part of the suite' if run.partial else ''}"
+
+
+def superseded_in(run: Run) -> str:
+    """Return how many results of earlier attempts of CI jobs do not count any more; "" if there are none."""
+    return f"{plural(run.superseded, 'result')} of earlier attempts superseded" if run.superseded else ""
 
 
 def trend_of(runs: Sequence[Run]) -> str:

@@ -22,6 +22,8 @@ from pytest_swarmtask.report.phrases import (
     owners_of,
     short_commit,
     short_id,
+    superseded_in,
+    test_name,
     tests_of,
     trend_of,
 )
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.query import Comparison, Failure, Result, Run
     from pytest_swarmtask.report.content import Report
-    from pytest_swarmtask.report.failures import ReportedFailure
 
 # Bounds that keep a failed run on a screen or two. The HTML page and `--json` show more.
 _MOST_LINES = 6
@@ -63,8 +64,8 @@ def _print(line: Text | Table, indent: int, console: Console) -> None:
 
 def _report(report: Report, root: str, console: Console) -> Iterator[tuple[Text, int]]:
     yield from _head(report)
-    yield from _failures(report.failures, report.failures_total, root)
-    yield from _still_open(report.open, report.open_total)
+    yield from _failures(report, root)
+    yield from _still_open(report)
     if report.comparison is not None:
         yield from _comparison(report.comparison)
     if report.slow:
@@ -73,13 +74,14 @@ def _report(report: Report, root: str, console: Console) -> Iterator[tuple[Text,
         for timing in report.slow:
             usual = "" if timing.usual is None else f"usually {format_duration(timing.usual)}"
             line = Text(f"{format_duration(timing.duration):>9}  ").append(f"{usual:<18}" if known else "", "dim")
-            yield line.append(neutral(timing.test)), 2
+            yield line.append(neutral(test_name(timing.test, timing.variant, report.run))), 2
     if report.flaky:
         yield from _title(f"Flaky in the last {_runs(len(report.trend))}")
         for test in report.flaky:
             commit = f" {short_commit(test.commit)}" if test.commit and test.why.endswith("commit") else ""
             times = "once" if test.failed == 1 else f"{test.failed} times"
-            yield Text(neutral(test.test)).append(f"  {test.why}{neutral(commit)}, {times}", "yellow"), 2
+            name = test_name(test.test, test.variant, report.run)
+            yield Text(neutral(name)).append(f"  {test.why}{neutral(commit)}, {times}", "yellow"), 2
     if len(report.trend) > 1:
         yield from _title(f"The last {_runs(len(report.trend))} of {trend_of(report.trend)}")
         yield from _trend(report.trend, console.encoding)
@@ -115,6 +117,10 @@ def _head(report: Report) -> Iterator[tuple[Text, int]]:
     if run.tests:
         yield Text(), 0
         yield Text(f"{tests_of(run)}: ").append_text(counts(outcome_counts(run))), 0
+        if run.superseded:
+            yield Text(superseded_in(run), "dim"), 0
+        if len(run.variants) > 1:
+            yield Text(neutral(f"{len(run.variants)} variants: {', '.join(run.variants)}"), "dim"), 0
     elif run.testing is not None:
         yield Text(), 0
         yield Text("no test ran", "yellow"), 0
@@ -122,12 +128,14 @@ def _head(report: Report) -> Iterator[tuple[Text, int]]:
         yield Text(f"coverage {run.coverage:.1f} %"), 0
 
 
-def _failures(failures: Sequence[ReportedFailure], total: int, root: str) -> Iterator[tuple[Text, int]]:
+def _failures(report: Report, root: str) -> Iterator[tuple[Text, int]]:
+    failures, total = report.failures, report.failures_total
     if failures:
         yield from _title(f"Failures ({total})" if total > 1 else "Failure")
     for failure in failures:
         head = Text("" if failure.kind == "TEST" else f"{failure.kind.lower()} ", "dim")
-        head.append(neutral(failure.task_id), "default not dim").append(f"  {neutral(failure.outcome)}", "red not dim")
+        name = test_name(failure.task_id, failure.variant, report.run)
+        head.append(neutral(name), "default not dim").append(f"  {neutral(failure.outcome)}", "red not dim")
         yield head, 2
         for line in _message(failure.error):
             yield Text(line, "red"), 4
@@ -139,12 +147,14 @@ def _failures(failures: Sequence[ReportedFailure], total: int, root: str) -> Ite
         yield Text(f"and {total - len(failures)} more: swarmtask report --json shows up to 1000", "dim"), 2
 
 
-def _still_open(failures: Sequence[Failure], total: int) -> Iterator[tuple[Text, int]]:
+def _still_open(report: Report) -> Iterator[tuple[Text, int]]:
+    failures, total = report.open, report.open_total
     if not failures:
         return
     yield from _title(f"Failed before, and left out by this run ({total})")
     for failure in failures:
-        yield Text(neutral(failure.task_id)).append(f"  {failing_since(failure)}", "dim"), 2
+        name = test_name(failure.task_id, failure.variant, report.run)
+        yield Text(neutral(name)).append(f"  {failing_since(failure)}", "dim"), 2
     if total > len(failures):
         yield Text(f"and {total - len(failures)} more", "dim"), 2
 
@@ -202,13 +212,15 @@ def _bars(word: str, values: Sequence[float | None], now: str, encoding: str) ->
     return Text(f"{word:<10}", "dim").append(bars(values, encoding), "default not dim").append(f"  {now}", "not dim")
 
 
-def print_test(name: str, results: Sequence[Result], failures: Mapping[str, Failure | None], console: Console) -> None:
+def print_test(
+    name: str, results: Sequence[Result], failures: Mapping[str, Sequence[Failure]], console: Console
+) -> None:
     """Print the results of one test, newest first, or of a function how the test with each parameter ended last.
 
     Args:
         name: the node id of the test, or of the function.
         results: its results, newest first.
-        failures: by node id, how each test failed when it last ran, or None if it did not fail.
+        failures: by node id, how each test failed when it last ran, for each variant in which it failed.
         console: where to print.
     """
     console.print(Text(neutral(name), "bold"), overflow="fold")
@@ -217,12 +229,13 @@ def print_test(name: str, results: Sequence[Result], failures: Mapping[str, Fail
     if list(failures) != [name]:
         _print_parameters(name, results, failures, console)
         return
-    failure = failures[name]
-    if failure is not None:
-        _print(Text(f"failing: {failing_since(failure)}", "red"), 2, console)
+    has_variants = len({result.variant for result in results}) > 1
+    for failure in failures[name]:
+        under = f" under {neutral(failure.variant)}" if has_variants and failure.variant else ""
+        _print(Text(f"failing{under}: {failing_since(failure)}", "red"), 2, console)
     console.print()
     for result in results:
-        at, line = Text(f"{format_time(result.started)}  ", "dim"), _result(result)
+        at, line = Text(f"{format_time(result.started)}  ", "dim"), _result(result, with_variant=has_variants)
         if console.is_terminal:  # continuation lines go beside the time, not below it
             row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
             row.add_row(at, line)
@@ -232,15 +245,15 @@ def print_test(name: str, results: Sequence[Result], failures: Mapping[str, Fail
 
 
 def _print_parameters(
-    name: str, results: Sequence[Result], failures: Mapping[str, Failure | None], console: Console
+    name: str, results: Sequence[Result], failures: Mapping[str, Sequence[Failure]], console: Console
 ) -> None:
     """Print a line for the last result with each parameter, failing ones first."""
     last = {result.test: result for result in reversed(results)}
     console.print()
-    for test in sorted(failures, key=lambda one: (failures[one] is None, one))[:_MOST_PARAMETERS]:
-        failure = failures[test]
+    for test in sorted(failures, key=lambda one: (not failures[one], one))[:_MOST_PARAMETERS]:
         line = _outcome(last[test]).append(neutral(test.removeprefix(name)), "default")
-        _print(line.append(f"  {failing_since(failure)}" if failure else "", "red"), 2, console)
+        since = "".join(f"  {failing_since(failure)}" for failure in failures[test][:1])
+        _print(line.append(since, "red"), 2, console)
     if len(failures) > _MOST_PARAMETERS:
         _print(Text(f"and {len(failures) - _MOST_PARAMETERS} more"), 2, console)
 
@@ -261,10 +274,14 @@ def _outcome(result: Result) -> Text:
     return line.append(f"{took:>10}  ", "default")
 
 
-def _result(result: Result) -> Text:
+def _result(result: Result, *, with_variant: bool) -> Text:
     line = _outcome(result).append(neutral(short_id(result.run)), "default")
     place = " at ".join(filter(None, (result.branch, short_commit(result.commit, result.dirty))))
     line.append(f"  {neutral(place)}" if place else "", "default")
+    if with_variant and result.variant:
+        line.append(f"  {neutral(result.variant)}", "default")
+    if result.superseded:
+        line.append("  superseded", "yellow")
     if result.attempt is not None and result.attempt > 1:
         line.append(f"  attempt {result.attempt}", "yellow")
     first = first_line(result.error or "")

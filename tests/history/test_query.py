@@ -104,9 +104,9 @@ def test_what_a_test_usually_takes(journal: Path) -> None:
         events = [process.event("BUILD_COMPLETED", "app", process.ids.span(), duration=0.0)] * 2
         process.write([*events, process.event("TEST_PASSED", "app", process.ids.span(), duration=seconds)])
     (last,) = asked(journal, query.last_runs, 1)
-    assert asked(journal, query.slowest, last, 10) == [query.TestDuration("app", 30.0, 51.0)]
+    assert asked(journal, query.slowest, last, 10) == [query.TestDuration("app", "", 30.0, 51.0)]
     (first,) = asked(journal, query.find_runs, f"{0:032x}")
-    assert asked(journal, query.slowest, first, 10) == [query.TestDuration("app", 999.0, None)]
+    assert asked(journal, query.slowest, first, 10) == [query.TestDuration("app", "", 999.0, None)]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])

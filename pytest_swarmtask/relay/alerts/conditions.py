@@ -219,7 +219,7 @@ class NewlyFailingCondition(AlertCondition[monitoring.NewlyFailingAlert]):
             return _resolved_by(event, subject, note)
         last = past.endings(event, self.alert.runs + 1)
         # In another run: within one run, only a test that is repeated both passes and fails.
-        if not any(not one.failed and one.run != event.trace_id for one in last):
+        if not any(not one.failed and one.run != last[0].run for one in last):
             return None
         compared, since = _streak(last)
         text = f"{_failure(event)} (it passed before)"
@@ -294,7 +294,7 @@ def ended_well(event: Event) -> bool:
 
 
 def subject_of(event: Event, past: Past) -> str:
-    """Return what an event is about: its task, and the branch of its run if that is known.
+    """Return what an event is about: its task, with variant and branch if they are known.
 
     A partial pytest session is a subject of its own, with its command: it says nothing about the whole suite.
     """
@@ -303,7 +303,9 @@ def subject_of(event: Event, past: Past) -> str:
     part = (
         f" ({run.scope})" if run and run.scope and is_session(event) and event.metadata.get("partial") is True else ""
     )
-    return f"{event.task_id or event.event_type}{place}{part}"
+    variant = past.variant(event)
+    under = f" under {variant}" if variant else ""
+    return f"{event.task_id or event.event_type}{place}{under}{part}"
 
 
 def _number(event: Event, name: str) -> float | None:

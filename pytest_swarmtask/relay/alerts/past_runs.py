@@ -56,11 +56,14 @@ class Past:
         """
         if is_session(event) and event.metadata.get("tests") == 0:
             return []
-        kind, _, _ = event.event_type.partition("_")
-        task, branch = event.task_id or "", self.branch(event)
-        found = past.endings(self.db, kind, task, branch, event.timestamp, most + 1, event.span_id)
+        branch = self.branch(event)
+        found = past.endings(self.db, event.trace_id, event.span_id, branch, event.timestamp, most + 1)
         own = next((number for number, one in enumerate(found) if one.span_id == event.span_id), None)
         return [] if own is None else found[own : own + most]
+
+    def variant(self, event: Event) -> str:
+        """Return the variant that an event is about, or an empty text."""
+        return past.variant_of(self.db, event.trace_id, event.span_id)
 
     def earlier_coverage(self, event: Event) -> float | None:
         """Return the coverage in percent of the previous run on the same branch, or None."""
