@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
-from pytest_swarmtask.report.failures import ReportedFailure, report_failures
+from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
 from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Return the object of `report --json`. docs/history.md documents its fields."""
         shown: dict[str, Any] = _without_keys(asdict(self))
+        for failure in (*shown["failures"], *shown["open"]):
+            failure.update(failure.pop("evidence"))
         return shown
 
 
@@ -123,9 +125,9 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest, root: str) ->
         run,
         later[:MOST_LATER],
         len(later),
-        report_failures(failures, root, run.commit),
+        report_failures(db, run, failures, root),
         total,
-        report_failures(left_out, root, None),
+        report_left_out(db, left_out, root),
         left_out_total,
         query.slowest(db, run, MOST_SLOW),
         query.flaky(db, trend, MOST_FLAKY),

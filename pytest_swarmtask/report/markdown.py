@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.markdown import code, table, text
 from pytest_swarmtask.core.outcomes import first_line
 from pytest_swarmtask.core.project import relative
+from pytest_swarmtask.report.markdown_evidence import folded_evidence
 from pytest_swarmtask.report.phrases import (
     failing_since,
     format_duration,
@@ -28,15 +29,17 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.failures import ReportedFailure
 
 
-def markdown(report: Report, root: str) -> str:
-    """Return a report. Files below `root` are shown relative to it."""
-    return "\n\n".join(_parts(report, root))
+def markdown(report: Report, root: str, *, full: bool = False) -> str:
+    """Return a report. Files below `root` are shown relative to it. A full one has the evidence of its failures."""
+    return "\n\n".join(_parts(report, root, full=full))
 
 
-def _parts(report: Report, root: str) -> Iterator[str]:
+def _parts(report: Report, root: str, *, full: bool) -> Iterator[str]:
     yield from _head(report)
     if report.failures:
         yield _failures(report, root)
+        if full:
+            yield from folded_evidence(report, root)
     if report.failures_total > len(report.failures):
         yield f"and {report.failures_total - len(report.failures)} more"
     if report.open:
