@@ -24,6 +24,10 @@ _LINE_KINDS = {">": "raised", "E": "message"}
 """Kinds of lines in a traceback of pytest, by their first character."""
 
 
+_CODE = ("def ", "async def ", "@")
+"""How the code of a function begins in a traceback in pytest's usual style."""
+
+
 class Section(NamedTuple):
     """One text, such as a traceback or what was written to stdout."""
 
@@ -100,8 +104,15 @@ def _sections(texts: Mapping[str, Any]) -> Iterator[Section]:
     for key, title in _TITLES.items():
         text = texts.get(key)
         if isinstance(text, str) and text.strip():
+            is_traceback = key.endswith("traceback")
+            text = _indented(text) if is_traceback else text
             # Tabs would be written out as control characters, and source code may be indented with them.
-            yield Section(title, text.strip("\n").expandtabs(), key.endswith("traceback"))
+            yield Section(title, text.strip("\n").expandtabs(), is_traceback)
+
+
+def _indented(traceback: str) -> str:
+    """Return a traceback with the indentation of its first line, if that is code: pytest strips it off the whole."""
+    return f"    {traceback}" if traceback.startswith(_CODE) else traceback
 
 
 def _attempt(facts: Mapping[str, Any]) -> EarlierAttempt:

@@ -14,7 +14,7 @@ from tests.history.made import BASE, Process
 from tests.shop import swarmtask
 
 TRACEBACK = """\
-    def test_total():
+def test_total():
 \titems = [1, 2]
 >       assert total(items) == 3
 E       assert 4 == 3
