@@ -165,6 +165,10 @@ class TaskIntegration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     enabled: Annotated[bool, about("Whether events are recorded at all.")] = True
     source: Annotated[Expanded | None, about("Name of the project in events. Default: the name of its folder.")] = None
     session_task_id: Annotated[TaskId, about("Task id of a pytest session.")] = "pytest_run"
+    variant: Annotated[
+        Expanded | None,
+        about("What tells sessions of the same tests apart, such as ${DATABASE}. Default: CI job and interpreter."),
+    ] = None
     drain_timeout: Annotated[
         Seconds | None, about("Seconds for which the end of a run waits for deliveries. Default: 2, in CI 10.")
     ] = None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.core.project import Project
 
-_FORMAT = 8
+_FORMAT = 9
 """The version of the compiled form. It goes up with each change, so that no version reads the form of another."""
 
 
@@ -36,6 +36,7 @@ class Settings:
         source: the name of the reporting project.
         environment: name of the chosen environment, or None.
         session_task_id: task id of a pytest session.
+        variant: the variant that the configuration names, or an empty text.
         drain_timeout: seconds that the end of a run waits for delivery, at most.
         handler_timeout: seconds that the end of the process waits for handlers, at most.
         metadata: the user's own metadata of session events.
@@ -67,6 +68,7 @@ class Settings:
         "session_task_id",
         "source",
         "variables",
+        "variant",
     )
 
     def __init__(
@@ -78,6 +80,7 @@ class Settings:
         self.source: str = _filled(compiled["source"] or "", environ) or os.path.basename(project.root) or "project"
         self.environment = environ.get("WORKFLOW_ENVIRONMENT") or None
         self.session_task_id: str = _filled(compiled["session_task_id"], environ) or DEFAULTS["session_task_id"]
+        self.variant: str = _filled(compiled["variant"] or "", environ) or ""
         self.drain_timeout: float = (10.0 if is_under_ci(environ) else 2.0) if timeout is None else timeout
         self.handler_timeout: float = compiled["handler_timeout"]
         filled = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
@@ -111,6 +114,7 @@ DEFAULTS: dict[str, Any] = {
     "enabled": True,
     "source": None,
     "session_task_id": "pytest_run",
+    "variant": None,
     "drain_timeout": None,
     "handler_timeout": 2.0,
     "metadata": {},

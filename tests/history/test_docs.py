@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import REPOSITORY, clean_environ
-from tests.shop import Shop
+from tests.shop import Shop, swarmtask
 
 pytestmark = pytest.mark.slow
 
@@ -34,13 +34,14 @@ def columns(first: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[:60])
 def test_a_command(shop: Shop, command: str, tmp_path: Path) -> None:
     """A documented command succeeds and prints something."""
-    shop.swarmtask("report")  # creates the history
     tool = command.split(maxsplit=1)[0]
     if tool == "sqlite3" and shutil.which(tool) is None:
         pytest.skip("sqlite3 is not installed")
     if "duckdb" in command and importlib.util.find_spec("duckdb") is None:
         pytest.skip("duckdb is not installed")
-    shutil.copytree(shop.suite.root, tmp_path / "shop")
+    # Tests in other processes read the shop at the same time, and SQLite's log comes and goes with them.
+    shutil.copytree(shop.suite.root, tmp_path / "shop", ignore=shutil.ignore_patterns("history.sqlite*"))
+    swarmtask(tmp_path / "shop", "report")  # creates the history
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-c", command],

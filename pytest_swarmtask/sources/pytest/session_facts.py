@@ -9,6 +9,7 @@ import pytest
 
 from pytest_swarmtask.core.facts import git
 from pytest_swarmtask.core.facts.process import process_facts, usage_reader, without_secrets
+from pytest_swarmtask.core.facts.variant import default_variant, named_variant
 from pytest_swarmtask.core.project import is_under_ci
 
 TYPE_CHECKING = False
@@ -29,6 +30,10 @@ _REASONS = {
     5: "no tests were collected",
     6: "more warnings than allowed",
 }
+
+
+_LONGEST_VARIANT = 200
+"""Characters of a variant: it stands in a line beside the name of a test."""
 
 
 class SessionFacts:
@@ -54,6 +59,7 @@ class SessionFacts:
         self._recorder = recorder
         self._nested = nested
         self._started = recorder.clock.now()
+        self._variant = ""
         self._coverage = None if nested else _coverage_measurement(config)
 
     def collect_start(self) -> dict[str, Any]:
@@ -63,6 +69,7 @@ class SessionFacts:
         redactor = self._recorder.redactor
         given = map(str, self._config.invocation_params.args)
         arguments = without_secrets(given, redactor.is_secret_key, redactor.hide_values)
+        self._variant = redactor.text(_variant(self._config, settings.variant), _LONGEST_VARIANT)
         facts = {**self._common(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
         facts |= {**self._extra(lambda: git.head(root)), **self._extra(_ci_facts)}
         # Git is asked once in a process, and a session inside of a test would get the answer for the outer session.
@@ -116,10 +123,23 @@ class SessionFacts:
 
     def _common(self) -> dict[str, Any]:
         is_measured = self._coverage is not None
-        return {"workflow": "pytest", "action": "session", "test_type": "pytest", "coverage": is_measured}
+        return {
+            "workflow": "pytest",
+            "action": "session",
+            "test_type": "pytest",
+            "variant": self._variant,
+            "coverage": is_measured,
+        }
 
     def _duration(self) -> float:
         return self._recorder.clock.now() - self._started
+
+
+def _variant(config: pytest.Config, configured: str) -> str:
+    """Return the variant: of the command line, of the environment, of the configuration, or the default one."""
+    option: Any = config.option
+    named = option.swarmtask_variant or named_variant(os.environ) or configured
+    return named or default_variant(os.environ, under_ci=is_under_ci(os.environ))
 
 
 def _ci_facts() -> dict[str, str]:

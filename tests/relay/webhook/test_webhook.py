@@ -27,7 +27,7 @@ from pytest_swarmtask.core.event import EVENT_TYPES, Event
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, PendingEvent, Rejected, Retry, Sink, Split, Stopped
 from pytest_swarmtask.relay.http import answers, transport
 from pytest_swarmtask.relay.webhook.sink import WebhookSink
-from tests.lab import closed_port
+from tests.lab import Listener, closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,26 +73,23 @@ class Request:
 
 
 class Server:
-    """A server on loopback whose script writes the answer to each request to the socket."""
+    """A server on loopback whose script writes the answer to each request to the socket. It may have a TLS context."""
 
-    def __init__(self, script: Script, host: str = "127.0.0.1") -> None:
+    def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self.context = context
         self.requests: list[Request] = []
-        self.connections = 0
-        self._listener = socket.create_server((host, 0))
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = Listener(self._serve)
+        self.port = self._listener.port
         self.url = f"http://127.0.0.1:{self.port}/hook"
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    @property
+    def connections(self) -> int:
+        return self._listener.connections
 
-    def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection:
+    def _serve(self, plain: socket.socket) -> None:
+        context = self.context
+        with suppress(OSError), context.wrap_socket(plain, server_side=True) if context else plain as connection:
             while (request := read_request(connection)) is not None:
                 self.requests.append(request)
                 if self.script(connection) is False:
@@ -830,14 +827,7 @@ class TestTls:
     def port(self, serve: Serve, certificate: Path) -> int:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-        server: Server = serve()
-        plain = server._serve
-
-        def encrypted(connection: socket.socket) -> None:
-            with suppress(OSError):
-                plain(context.wrap_socket(connection, server_side=True))
-
-        server._serve = encrypted  # type: ignore[method-assign]
+        server: Server = serve(context=context)
         return server.port
 
     def test_a_certificate_that_nobody_trusts_is_refused(self, sink_to: SinkTo, port: int) -> None:
