@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
+from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
 from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
     import sqlite3
 
     from pytest_swarmtask.history.flaky import Flaky
-    from pytest_swarmtask.history.query import Comparison, Failure, Run, TestDuration
+    from pytest_swarmtask.history.query import Comparison, Run, TestDuration
 
 # These numbers bound what a report shows of a run, and with it the length of `report --json`, which docs/history.md
 # documents. A reader of the slowest tests looks at the first few.
@@ -67,9 +68,9 @@ class Report:
     run: Run
     later: list[Run]
     later_total: int
-    failures: list[Failure]
+    failures: list[ReportedFailure]
     failures_total: int
-    open: list[Failure]
+    open: list[ReportedFailure]
     open_total: int
     slowest: list[TestDuration]
     flaky: list[Flaky]
@@ -84,6 +85,8 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Return the object of `report --json`. docs/history.md documents its fields."""
         shown: dict[str, Any] = _without_keys(asdict(self))
+        for failure in (*shown["failures"], *shown["open"]):
+            failure.update(failure.pop("evidence"))
         return shown
 
 
@@ -94,8 +97,13 @@ def _without_keys(value: Any) -> Any:
     return [_without_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def collect_report(db: sqlite3.Connection, request: ReportRequest) -> Report | None:
+def collect_report(db: sqlite3.Connection, request: ReportRequest, root: str) -> Report | None:
     """Return the report on the requested run, or None if no run matches.
+
+    Args:
+        db: the history.
+        request: which run to report on.
+        root: the project's folder, whose repository tells the owners of tests.
 
     Raises:
         UsageError: the request names a run that does not exist, or a beginning that several runs have.
@@ -118,9 +126,9 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest) -> Report | N
         run,
         later[:MOST_LATER],
         len(later),
-        failures,
+        report_failures(db, run, failures, root),
         total,
-        left_out,
+        report_left_out(db, left_out, root),
         left_out_total,
         query.slowest(db, run, MOST_SLOW),
         query.flaky(db, trend, MOST_FLAKY),
