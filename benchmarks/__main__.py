@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import others, sessions
+from benchmarks.flakiness import flakiness
 from benchmarks.installation import installation
 from benchmarks.instructions import instructions
 from benchmarks.measure import HEAD, Row
@@ -43,6 +44,7 @@ SECTIONS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "redaction": others.redaction,
     "history": others.history,
     "growth": others.growth,
+    "flakiness": flakiness,
 }
 QUICK = ("tests", "startup", "installation", "recipes", "relay")
 

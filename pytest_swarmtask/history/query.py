@@ -7,6 +7,8 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_swarmtask.history.flaky import Flaky
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
@@ -317,47 +319,19 @@ def _usual(db: sqlite3.Connection, task: int, before: str) -> float | None:
     return statistics.median(durations) if durations else None
 
 
-@dataclass(frozen=True)
-class Flaky:
-    """A test whose outcome changes while the code does not.
-
-    Attributes:
-        failed: how often it failed, or passed only when it was repeated.
-        commit: the last commit on which that happened, or None if unknown.
-        why: which of the two happened then.
-    """
-
-    test: str
-    variant: str
-    failed: int
-    commit: str | None
-    why: str
-
-
 def flaky(db: sqlite3.Connection, runs: Sequence[Run], limit: int) -> list[Flaky]:
-    """Return the tests that were flaky in these runs, the worst first, at most `limit`.
+    """Return the tests that were flaky in at least one of these runs, the worst first, at most `limit`.
 
-    A test is flaky if it passed only when it was repeated, or if it failed and passed on one commit. If the checkout
-    has uncommitted changes, only a pass on rerun counts as flaky.
+    What is told of each is the stored verdict on its last runs (`history.flaky`), whichever runs are named here.
     """
     keys = ", ".join(str(run.key) for run in runs)
     query = f"""
-        WITH bad AS (
-            SELECT task, run, 'passed when repeated' AS why FROM span
-            WHERE run IN ({keys}) AND attempt > 1 AND kind = 'TEST' AND status IN ('passed', 'xpassed')
-            UNION ALL
-            SELECT span.task, span.run, 'passed and failed on one commit' FROM span JOIN run ON run.id = span.run
-            WHERE span.run IN ({keys}) AND span.failed = 1 AND span.kind = 'TEST' AND run."commit" IS NOT NULL
-              AND run.dirty IS NOT 1 AND EXISTS (
-                SELECT 1 FROM span AS good JOIN run AS other ON other.id = good.run
-                WHERE good.task = span.task AND good.status IN ('passed', 'xpassed')
-                  AND other."commit" = run."commit" AND other.dirty IS NOT 1)
-        )
-        SELECT task.name, task.variant, count(*), run."commit", why,
-               max(run.started) -- the maximum picks the row of the others
-        FROM bad JOIN task ON task.id = bad.task JOIN run ON run.id = bad.run
-        GROUP BY bad.task ORDER BY count(*) DESC, task.name LIMIT ?"""
-    return [Flaky(*row[:5]) for row in db.execute(query, (limit,))]
+        SELECT task.name, task.variant, score, flaky_test.failed, runs, repeated, one_commit, flips, why,
+               flaky_test.started, run.trace_id, run.branch, run."commit"
+        FROM flaky_test JOIN task ON task.id = flaky_test.task JOIN run ON run.id = flaky_test.run
+        WHERE flaky_test.task IN (SELECT task FROM flaky_run WHERE run IN ({keys}))
+        ORDER BY score DESC, task.name, task.variant LIMIT ?"""
+    return [Flaky(*row) for row in db.execute(query, (limit,))]
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,15 @@ MIGRATIONS = (
     DROP TABLE task;
     ALTER TABLE new_task RENAME TO task;
     DELETE FROM task WHERE NOT EXISTS (SELECT 1 FROM span WHERE span.task = task.id);
+    CREATE TABLE shared_cause (run INTEGER NOT NULL, cause TEXT, variant TEXT, tests INTEGER NOT NULL);
+    CREATE INDEX shared_cause_run ON shared_cause (run);
+    CREATE TABLE flaky_test (task INTEGER PRIMARY KEY, score REAL NOT NULL, failed INTEGER NOT NULL,
+        runs INTEGER NOT NULL, repeated INTEGER NOT NULL, one_commit INTEGER NOT NULL, flips INTEGER NOT NULL,
+        why TEXT, started TEXT, run INTEGER
+    );
+    CREATE INDEX flaky_test_run ON flaky_test (run);
+    CREATE TABLE flaky_run (task INTEGER NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (task, run)) WITHOUT ROWID;
+    CREATE INDEX flaky_run_run ON flaky_run (run);
     UPDATE run SET stale = 1;
     """,
 )
@@ -152,19 +161,10 @@ WHERE span.failed = 1 AND span.superseded = 0
 
 DROP VIEW IF EXISTS flaky;
 CREATE VIEW flaky AS
-SELECT task.name AS test, bad.run AS run, bad."commit", bad.branch, bad.started, bad.why, task.variant
-FROM (
-    SELECT span.task, run.trace_id AS run, run."commit", run.branch, span.started, 'passed when repeated' AS why
-    FROM span JOIN run ON run.id = span.run
-    WHERE span.attempt > 1 AND span.kind = 'TEST' AND span.status IN ('passed', 'xpassed')
-    UNION ALL
-    SELECT span.task, run.trace_id, run."commit", run.branch, span.started, 'passed and failed on one commit'
-    FROM span JOIN run ON run.id = span.run
-    WHERE span.failed = 1 AND span.kind = 'TEST' AND run."commit" IS NOT NULL AND run.dirty IS NOT 1
-      AND EXISTS (SELECT 1 FROM span AS good JOIN run AS other ON other.id = good.run
-                  WHERE good.task = span.task AND good.status IN ('passed', 'xpassed')
-                    AND other."commit" = run."commit" AND other.dirty IS NOT 1)
-) AS bad JOIN task ON task.id = bad.task;
+SELECT task.name AS test, run.trace_id AS run, run."commit", run.branch, flaky_test.started, why, task.variant, score,
+       1.0 * flaky_test.failed / runs AS share, flaky_test.failed, runs, repeated, one_commit, flips
+FROM flaky_test JOIN task ON task.id = flaky_test.task JOIN run ON run.id = flaky_test.run
+WHERE flaky_test.failed > 0 ORDER BY score DESC, task.name, task.variant;
 
 DROP VIEW IF EXISTS slowest;
 CREATE VIEW slowest AS

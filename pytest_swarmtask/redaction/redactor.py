@@ -276,6 +276,12 @@ class Redactor:
             cleaned[_free("redacted", cleaned)] = walk.redacted
         return cleaned
 
+    def without_found(self, values: Any, found: Iterable[str]) -> Any:
+        """Return cleaned metadata without the secrets that `searched` has found in other texts of the same event."""
+        walk = _Walk(self)
+        walk.found.update(found)
+        return walk.without_found(values) if walk.found else values
+
     def plain(self, value: Any, limit: int = _MAX_TEXT) -> str:
         """Return any value as text, without secrets, at most about `limit` characters long. Never raises."""
         return self.text(value if type(value) is str else str(_Walk(self).value(value, "", 0)), limit)

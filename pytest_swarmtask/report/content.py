@@ -13,7 +13,8 @@ from pytest_swarmtask.report.phrases import short_id
 if TYPE_CHECKING:
     import sqlite3
 
-    from pytest_swarmtask.history.query import Comparison, Flaky, Run, TestDuration
+    from pytest_swarmtask.history.flaky import Flaky
+    from pytest_swarmtask.history.query import Comparison, Run, TestDuration
 
 # These numbers bound what a report shows of a run, and with it the length of `report --json`, which docs/history.md
 # documents. A reader of the slowest tests looks at the first few.

@@ -10,6 +10,7 @@ from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.report.markdown_evidence import folded_evidence
 from pytest_swarmtask.report.phrases import (
     failing_since,
+    flakiness,
     format_duration,
     format_time,
     later_runs,
@@ -24,7 +25,8 @@ from pytest_swarmtask.report.phrases import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_swarmtask.history.query import Comparison, Flaky, Run, TestDuration
+    from pytest_swarmtask.history.flaky import Flaky
+    from pytest_swarmtask.history.query import Comparison, Run, TestDuration
     from pytest_swarmtask.report.content import Report
     from pytest_swarmtask.report.failures import ReportedFailure
 
@@ -95,7 +97,7 @@ def _slow(timing: TestDuration, run: Run) -> tuple[str, ...]:
 
 
 def _flaky(test: Flaky, run: Run) -> tuple[str, ...]:
-    return code(test_name(test.test, test.variant, run)), text(test.why)
+    return code(test_name(test.test, test.variant, run)), text(flakiness(test))
 
 
 def _failures(report: Report, root: str) -> str:

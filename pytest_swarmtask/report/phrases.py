@@ -12,6 +12,7 @@ from pytest_swarmtask.history.query import with_variant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_swarmtask.history.flaky import Flaky
     from pytest_swarmtask.history.query import Failure, Run
     from pytest_swarmtask.report.failures import ReportedFailure
 
@@ -94,6 +95,13 @@ def trend_of(runs: Sequence[Run]) -> str:
     if last.partial:
         return neutral(last.scope or last.what)
     return neutral(last.what) if all(run.what == last.what for run in runs) else "these tests"
+
+
+def flakiness(test: Flaky) -> str:
+    """Return in how many of its runs a test was flaky, and why, the last time."""
+    share = f"{test.failed} of its last {test.runs} runs" if test.runs > 1 else "its only run"
+    commit = f" {short_commit(test.commit)}" if test.commit and test.why.endswith("commit") else ""
+    return f"{share}: {test.why}{commit}"
 
 
 def later_runs(runs: Sequence[Run], total: int) -> str:

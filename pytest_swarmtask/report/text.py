@@ -16,6 +16,7 @@ from pytest_swarmtask.core.text import neutral, neutral_lines, plural
 from pytest_swarmtask.report.failure_lines import evidence_lines, failure_lines, left_out_lines
 from pytest_swarmtask.report.phrases import (
     failing_since,
+    flakiness,
     format_duration,
     format_time,
     later_runs,
@@ -77,10 +78,8 @@ def _report(report: Report, root: str, console: Console, *, full: bool) -> Itera
     if report.flaky:
         yield from title(f"Flaky in the last {_runs(len(report.trend))}")
         for test in report.flaky:
-            commit = f" {short_commit(test.commit)}" if test.commit and test.why.endswith("commit") else ""
-            times = "once" if test.failed == 1 else f"{test.failed} times"
             name = test_name(test.test, test.variant, report.run)
-            yield Text(neutral(name)).append(f"  {test.why}{neutral(commit)}, {times}", "yellow"), 2
+            yield Text(neutral(name)).append(f"  {neutral(flakiness(test))}", "yellow"), 2
     if len(report.trend) > 1:
         yield from title(f"The last {_runs(len(report.trend))} of {trend_of(report.trend)}")
         yield from _trend(report.trend, console.encoding)
