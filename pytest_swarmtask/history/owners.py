@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.core.facts.git import top_folder
@@ -11,7 +12,7 @@ from pytest_swarmtask.core.facts.remote import origin
 from pytest_swarmtask.core.files import only_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from codeowners import CodeOwners
 
@@ -30,6 +31,33 @@ from the top folder.
 """
 
 
+class _Rule:
+    """One line of the file. It is parsed when it is first asked: of thousands of lines, the last ones often decide.
+
+    Args:
+        line: a pattern and its owners.
+    """
+
+    def __init__(self, line: str) -> None:
+        self._line = line
+
+    @cached_property
+    def _parsed(self) -> CodeOwners | None:
+        """The rule, or None if it cannot be parsed. One mistake must not cost the owners of all other files."""
+        from codeowners import CodeOwners  # loaded only where there is such a file
+
+        try:
+            return CodeOwners(self._line)
+        except Exception:  # noqa: BLE001 - a range without an end, a bracket that is not closed: the file is anybody's
+            return None
+
+    def owners(self, file: str) -> list[str] | None:
+        """Return the owners that the rule gives a file; None if it does not match."""
+        if self._parsed is None or self._parsed.matching_line(file)[1] is None:
+            return None
+        return [name for _, name in self._parsed.of(file)]
+
+
 class _Section(NamedTuple):
     """The rules of one section; a file without sections has one.
 
@@ -38,8 +66,16 @@ class _Section(NamedTuple):
         exclusions: patterns of files to which the section does not apply.
     """
 
-    rules: CodeOwners
-    exclusions: CodeOwners
+    rules: list[_Rule]
+    exclusions: list[_Rule]
+
+    def owners(self, file: str) -> list[str]:
+        """Return the owners of a file in this section."""
+        file = file.replace(" ", _SPACE_IN_NAME)
+        if any(rule.owners(file) is not None for rule in self.exclusions):
+            return []
+        found = (rule.owners(file) for rule in reversed(self.rules))
+        return next((owners for owners in found if owners is not None), [])
 
 
 class Owners:
@@ -50,8 +86,8 @@ class Owners:
         below: the project's folder relative to the top folder of the repository.
     """
 
-    def __init__(self, sections: Iterable[_Section], below: str) -> None:
-        self._sections = list(sections)
+    def __init__(self, sections: list[_Section], below: str) -> None:
+        self._sections = sections
         self._below = below
         self._known: dict[str, list[str]] = {}
 
@@ -59,7 +95,7 @@ class Owners:
         """Return the owners of the file of a test, in the order of the file; empty if it has none."""
         file = os.path.normpath(os.path.join(self._below, test.partition("::")[0])).replace(os.sep, "/")
         if file not in self._known:  # tests of one file are many
-            found = (name for section in self._sections for name in _owners_in(section, file))
+            found = (name for section in self._sections for name in section.owners(file))
             self._known[file] = list(dict.fromkeys(found))
         return list(self._known[file])
 
@@ -96,49 +132,28 @@ def _is_of_gitlab(root: str, place: str, lines: Iterable[str]) -> bool:
     return (remote is not None and "gitlab" in remote.host) or any(map(_HEADING.fullmatch, lines))
 
 
-def _sections(lines: Iterable[str], *, anywhere: bool) -> Iterator[_Section]:
-    """Yield the sections. Sections of one name are one, however it is written."""
-    sections: dict[str, tuple[list[str], list[str]]] = {}
+def _sections(lines: Iterable[str], *, anywhere: bool) -> list[_Section]:
+    """Return the sections. Sections of one name are one, however it is written."""
+    sections: dict[str, _Section] = {}
     name = owners = ""
     for line in lines:
         heading = _HEADING.fullmatch(line)
         if heading:
             name, owners = heading["name"].lower(), heading["owners"] or ""
             continue
-        rules, exclusions = sections.setdefault(name, ([], []))
-        excludes = line.startswith("!")
-        rule = _rule(line.removeprefix("!"), owners, anywhere=anywhere)
-        if _is_sound(rule) and (anywhere or not excludes):  # GitHub has no exclusions, and skips such a line
-            (exclusions if excludes else rules).append(rule)
-    yield from (_Section(_parsed(rules), _parsed(exclusions)) for rules, exclusions in sections.values())
+        rules, exclusions = sections.setdefault(name, _Section([], []))
+        rule = _Rule(_completed(line.removeprefix("!"), owners, anywhere=anywhere))
+        if not line.startswith("!"):
+            rules.append(rule)
+        elif anywhere:  # GitHub has no exclusions, and skips such a line
+            exclusions.append(rule)
+    return list(sections.values())
 
 
-def _rule(line: str, owners: str, *, anywhere: bool) -> str:
+def _completed(line: str, owners: str, *, anywhere: bool) -> str:
     """Return a line without its comment, with the owners of its section if it names none."""
     pattern, *words = _SPACES.split(line)
     comment = next((number for number, word in enumerate(words) if word.startswith("#")), len(words))
     if anywhere and not pattern.startswith(("/", "**/")):
         pattern = f"**/{pattern}"
     return f"{pattern.replace(_ESCAPED_SPACE, _SPACE_IN_NAME)} {' '.join(words[:comment]) or owners}"
-
-
-def _is_sound(rule: str) -> bool:
-    """Whether a rule can be parsed. One mistake must not cost the owners of all other files."""
-    try:
-        _parsed([rule])
-    except Exception:  # noqa: BLE001 - a range without an end, a bracket that is not closed: the file is anybody's
-        return False
-    return True
-
-
-def _parsed(rules: Iterable[str]) -> CodeOwners:
-    from codeowners import CodeOwners  # loaded only where there is such a file
-
-    return CodeOwners("\n".join(rules))
-
-
-def _owners_in(section: _Section, file: str) -> list[str]:
-    file = file.replace(" ", _SPACE_IN_NAME)
-    if section.exclusions.matching_line(file)[1] is not None:
-        return []
-    return [name for _, name in section.rules.of(file)]

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.survey import EndpointSurvey
 
 MOST_TESTS = 50_000
-"""Tests in the page. 20,000 make less than 2 MB, so the page stays below 5 MB. `report --junit` has all tests."""
+"""Tests in the page. 20,000 make less than 2 MB, so the page stays below 5 MB without the evidence of failures.
+`report --junit` has all tests.
+"""
 
 
 class PageTest(NamedTuple):
