@@ -49,7 +49,7 @@ def facts_of(event: Event) -> dict[str, Any]:
 
 def _key(place: str) -> str:
     """Return the last key in the place of a value, such as `stdout` in ``attempts[0].stdout``."""
-    return place.partition("[")[0] if place.startswith("properties") else place.rpartition(".")[2].partition("[")[0]
+    return place.rpartition(".")[2].partition("[")[0]
 
 
 def _without(values: Mapping[str, Any]) -> dict[str, Any]:

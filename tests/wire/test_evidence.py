@@ -12,9 +12,14 @@ from pytest_swarmtask.plugins.sink import PendingEvent
 from pytest_swarmtask.wire import formats
 from pytest_swarmtask.wire.evidence import without_evidence
 
-TEXTS = {key: f"what {key} shows ü \x00" for key in EVIDENCE_TEXTS}
-FACTS = {"test_type": "pytest", "error": "assert 1 == 2", "exception": "AssertionError", "fingerprint": "0" * 16}
-ATTEMPT = {"outcome": "failed", "phase": "call", "error": "not yet", "duration": 0.5}
+TEXTS: dict[str, Any] = {key: f"what {key} shows ü \x00" for key in EVIDENCE_TEXTS}
+FACTS: dict[str, Any] = {
+    "test_type": "pytest",
+    "error": "assert 1 == 2",
+    "exception": "AssertionError",
+    "fingerprint": "0" * 16,
+}
+ATTEMPT: dict[str, Any] = {"outcome": "failed", "phase": "call", "error": "not yet", "duration": 0.5}
 
 
 def pending(event_type: str = "TEST_FAILED", **metadata: Any) -> PendingEvent:
@@ -51,7 +56,8 @@ def test_the_rest_stays() -> None:
 def test_each_alone(key: str) -> None:
     """One kind of evidence is enough to be stripped, in a test and in an earlier attempt of it."""
     value = [["a", 1]] if key == "properties" else "text"
-    assert key not in json.loads(without_evidence(pending(test_type="pytest", **{key: value})).line)["metadata"]
+    given: dict[str, Any] = {"test_type": "pytest", key: value}
+    assert key not in json.loads(without_evidence(pending(**given)).line)["metadata"]
     nested = pending("TEST_PASSED", test_type="pytest", attempts=[{"outcome": "failed", key: value}])
     assert json.loads(without_evidence(nested).line)["metadata"]["attempts"] == [{"outcome": "failed"}]
 
