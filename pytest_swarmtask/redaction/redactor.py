@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# Bounds of an event, which is one line of at most 16 KiB: some long texts fit, and the whole of an ordinary mapping.
+# Bounds of an event, whose line has at most 16 KiB beside the evidence of a test: some long texts fit, and the whole of an ordinary mapping.
 _MAX_TEXT = 2048
 _MAX_ITEMS = 100
 # Deeper and larger values are cyclic or endless more often than meant; the walk through them has to end.
@@ -39,7 +39,7 @@ _MAX_DEPTH = 6
 _MAX_NODES = 1000
 
 _MAX_CHARACTERS = 16_384
-"""So many characters of an event are searched for secrets, give or take one text: its line has at most 16 KiB."""
+"""So many characters of an event are searched for secrets, give or take one text: its facts have at most 16 KiB."""
 _NAMED_COUNTS = 2
 """A long text that names a secret counts so many times: the worst takes two microseconds for each character, others a
 small part of that."""

@@ -40,7 +40,16 @@ def facts_of(event: Event) -> dict[str, Any]:
     attempts = facts.get("attempts")
     if isinstance(attempts, list):
         facts["attempts"] = [_without(one) if isinstance(one, dict) else one for one in attempts]
+    places = facts.pop("redacted", None)
+    if isinstance(places, list):
+        left = [place for place in places if _key(str(place)) not in EVIDENCE]
+        facts |= {"redacted": left} if left else {}
     return facts
+
+
+def _key(place: str) -> str:
+    """Return the last key in the place of a value, such as `stdout` in ``attempts[0].stdout``."""
+    return place.rpartition(".")[2].partition("[")[0]
 
 
 def _without(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from pytest_swarmtask.core.fastjson import encode_basestring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     Redact = Callable[[str], str]
 
 MARGIN = 4096
 """Characters of the longest secret, which are searched beyond a cut and not kept."""
+_LONGER = 4
+"""The mask of a secret is about a quarter of the shortest tokens: so much more of a text of nothing else is needed."""
 
 # Escape sequences as in ECMA-48: CSI, OSC up to its end, and the short ones.
 _ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?"
@@ -40,47 +42,58 @@ def middle_cut(text: str, size: int, redact: Redact) -> str:
     """
     reach = size + MARGIN
     if len(text) <= 2 * reach:
-        head = tail = redact(_plain(text))
+        first = last = redact(_plain(text))
+        if written_size(first) <= size:
+            return first
     else:
-        head = redact(_plain(text[:reach]))[:-MARGIN]
-        tail = redact(_plain(text[-reach:]))[MARGIN:]
-    if head is tail and written_size(head) <= size:
-        return head
+        first = _redacted(lambda length: text[:length], reach, redact)[:-MARGIN]
+        last = _redacted(lambda length: text[-length:], reach, redact)[MARGIN:]
     lines, length = text.count("\n") + 1, len(text)
     return _fitted(
-        size, lambda limit: _joined(_first_lines(head, limit // 2), _last_lines(tail, limit // 2), lines, length)
+        size, lambda limit: _joined(_first_lines(first, limit // 2), _last_lines(last, limit // 2), lines, length)
     )
 
 
-def tail(texts: Iterable[str], size: int, redact: Redact) -> str:
+def tail(texts: Sequence[str], size: int, redact: Redact) -> str:
     """Return the last lines of several texts, redacted.
 
     Args:
-        texts: the texts, the last one first. Only as many are asked for as are needed.
+        texts: the texts, the last one first.
         size: the bytes that the result may take in an event's line.
         redact: returns a text without secrets.
     """
-    raw, is_cut = _gathered(texts, size + MARGIN)
-    text = redact(_plain(raw))
-    if is_cut:
+    reach = size + MARGIN
+    text = _redacted(lambda length: _gathered(texts, length), reach, redact)
+    if sum(map(len, texts)) > reach:
         text = text[MARGIN:]
-    if not is_cut and written_size(text) <= size:
+    elif written_size(text) <= size:
         return text
     return _fitted(size, lambda limit: _last_lines(text, limit))
 
 
-def _gathered(texts: Iterable[str], length: int) -> tuple[str, bool]:
-    """Return the last characters of texts of which the last comes first, and whether there were more."""
+def _redacted(part: Callable[[int], str], length: int, redact: Redact) -> str:
+    """Return a part of a text, redacted. Of a text that is full of secrets or colours, it is taken from a longer part.
+
+    Args:
+        part: returns a part of the text with so many characters.
+        length: how many characters are needed.
+        redact: returns a text without secrets.
+    """
+    text = redact(_plain(part(length)))
+    return text if len(text) > length // 2 else redact(_plain(part(_LONGER * length)))
+
+
+def _gathered(texts: Sequence[str], length: int) -> str:
+    """Return the last characters of texts of which the last comes first."""
     pieces: list[str] = []
     left = length
     for text in texts:
-        if left <= 0 or len(text) > left:
-            pieces.append(text[len(text) - left :])
-            return "".join(reversed(pieces)), True
-        separator = "\n" if pieces and text and not text.endswith("\n") else ""
-        pieces.append(text + separator)
+        if left <= 0:
+            break
+        separator = "\n" if pieces and not text.endswith("\n") else ""
+        pieces.append(text[-left:] + separator)
         left -= len(text) + len(separator)
-    return "".join(reversed(pieces)), False
+    return "".join(reversed(pieces))
 
 
 def _plain(text: str) -> str:
