@@ -15,6 +15,7 @@ Three things are evidence, each of a run:
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import attrgetter
@@ -129,74 +130,88 @@ _SHARED = f"""EXISTS (
       AND (shared_cause.variant IS NULL OR shared_cause.variant = (SELECT variant FROM task WHERE id = span.task))
       AND (shared_cause.cause IS NULL OR shared_cause.cause = {_CAUSE}))"""
 """Whether a shared cause failed a result."""
+# All but the conditions on failed results and on `ended` is in the index, so that hardly a row of a test is read.
 _RESULTS = f"""
-SELECT span.run, run.started, run.branch, run."commit", run.dirty, run.partial, span.started, span.failed,
-       {_REPEATED}, span.superseded
-FROM span JOIN run ON run.id = span.run
+SELECT span.run, 1 << (span.failed + 2 * ifnull({_REPEATED}, 0) + 4 * span.superseded), span.started
+FROM span INDEXED BY span_task
 WHERE span.task = :task AND (span.failed = 1 OR span.status IN ('passed', 'xpassed'))
-  AND (:until IS NULL OR (span.ended <= :until AND run.branch IS :branch))
-  AND NOT ((span.failed = 1 OR {_REPEATED}) AND {_SHARED})
-ORDER BY span.started DESC, span.id DESC
+  AND (:until IS NULL OR span.ended <= :until)
+  AND NOT ((span.failed = 1 OR ifnull({_REPEATED}, 0)) AND {_SHARED})
+ORDER BY span.started DESC
 """
+# What the second column says of a result. The column is a bit, so that all results of a run are one number.
+_PASSED, _FAILED, _PASSED_REPEATED = 1, 2, 4
+_SUPERSEDED_PASSED, _SUPERSEDED_FAILED, _SUPERSEDED_REPEATED = 16, 32, 64
+_ANY_REPEATED = _PASSED_REPEATED | _SUPERSEDED_REPEATED
+_ANY_PASSED = _PASSED | _SUPERSEDED_PASSED | _ANY_REPEATED
+_BAD_RESULTS = _FAILED | _SUPERSEDED_FAILED | _ANY_REPEATED
 
 
-@dataclass
-class _RunOutcome:
-    """How a test ended in one run, from all its results there.
+class _RunFacts(NamedTuple):
+    """What the verdict has to know of a run.
 
     Attributes:
-        run: the key of the run.
-        run_started: when the run started, which orders the runs of a branch: a job that runs again is on an old commit.
+        started: when it started. This orders the runs of a branch: a job that runs again later is on an old commit.
         branch: its branch, or None.
         commit: its commit, or None if that is not known or the checkout had uncommitted changes.
-        partial: whether the run left out a part of the suite.
-        started: when the result began that speaks against the test, or else its last one.
-        failed: whether a result failed that counts.
-        passed: whether a result passed that counts.
-        repeated: whether it passed when it was repeated in its session.
-        superseded_failed, superseded_passed: whether a result failed, or passed, that a later attempt of the job
-            superseded.
+        partial: whether it left out a part of the suite.
     """
 
-    run: int
-    run_started: str
+    started: str
     branch: str | None
     commit: str | None
     partial: bool
-    started: str
-    failed: bool = False
-    passed: bool = False
-    repeated: bool = False
-    superseded_failed: bool = False
-    superseded_passed: bool = False
 
-    def add(self, started: str, *, failed: bool, repeated: bool, superseded: bool) -> None:
-        """Add a result. The newest one comes first."""
-        speaks_against_it = failed or repeated
-        if speaks_against_it and not self.has_failed:
-            self.started = started
-        self.repeated |= repeated
-        if superseded:
-            self.superseded_failed |= failed
-            self.superseded_passed |= not failed
-        else:
-            self.failed |= failed
-            self.passed |= not failed
+    @property
+    def is_comparable(self) -> bool:
+        """Whether the runs before and after it on its branch differ from it by their commits."""
+        return self.branch is not None and self.commit is not None and not self.partial
+
+
+class _Runs(dict[int, _RunFacts]):
+    """The facts of runs by their keys, read when they are asked for: many tests ran in the same runs."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        super().__init__()
+        self._db = db
+
+    def __missing__(self, run: int) -> _RunFacts:
+        query = "SELECT coalesce(started, ''), branch, \"commit\", dirty, partial FROM run WHERE id = ?"
+        started, branch, commit, dirty, partial = self._db.execute(query, (run,)).fetchone()
+        facts = self[run] = _RunFacts(started, branch, None if dirty else commit, bool(partial))
+        return facts
+
+
+class _RunOutcome(NamedTuple):
+    """How a test ended in one run.
+
+    Attributes:
+        run: the key of the run.
+        facts: the facts of the run.
+        results: all its results there.
+        started: when the newest result began that speaks against the test; empty if there is none.
+    """
+
+    run: int
+    facts: _RunFacts
+    results: int
+    started: str
 
     @property
     def has_failed(self) -> bool:
-        """Whether a result speaks against the test."""
-        return self.failed or self.repeated or self.superseded_failed
+        """Whether a result failed that no later attempt of the job has superseded."""
+        return bool(self.results & _FAILED)
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether a result passed."""
+        return bool(self.results & _ANY_PASSED)
 
     @property
     def passed_at_last(self) -> bool:
         """Whether the test passed when it, or its job, was repeated."""
-        return self.repeated or (self.superseded_failed and self.passed and not self.failed)
-
-    @property
-    def is_comparable(self) -> bool:
-        """Whether it can be compared with the runs before and after it on its branch."""
-        return self.branch is not None and self.commit is not None and not self.partial
+        by_job = self.results & _SUPERSEDED_FAILED and self.results & _PASSED and not self.has_failed
+        return bool(self.results & _ANY_REPEATED or by_job)
 
 
 def assess(db: sqlite3.Connection, task: int, scope: Scope = Scope()) -> Verdict:  # noqa: B008 - it is immutable
@@ -207,59 +222,74 @@ def assess(db: sqlite3.Connection, task: int, scope: Scope = Scope()) -> Verdict
         task: the key of the test and its variant.
         scope: which results to look at.
     """
-    outcomes = _outcomes(db, task, scope)
-    if not any(one.has_failed for one in outcomes):
+    return _verdict(_outcomes(db, task, scope, _Runs(db)))
+
+
+def _outcomes(db: sqlite3.Connection, task: int, scope: Scope, runs: _Runs) -> list[_RunOutcome]:
+    """Return how a test ended in its last runs, newest first."""
+    found: dict[int, int] = {}
+    bad: dict[int, str] = {}
+    for run, result, started in db.execute(_RESULTS, {"task": task, "until": scope.until}):
+        if run not in found:
+            if scope.until is not None and runs[run].branch != scope.branch:
+                continue
+            if len(found) == scope.runs:
+                break
+            found[run] = 0
+        found[run] |= result
+        if result & _BAD_RESULTS:
+            bad.setdefault(run, started)
+    return [_RunOutcome(run, runs[run], results, bad.get(run, "")) for run, results in found.items()]
+
+
+def _verdict(outcomes: list[_RunOutcome]) -> Verdict:
+    bad = [one for one in outcomes if one.started]
+    if not bad:
         return Verdict(len(outcomes), has_failed=False, occurrences=[])
-    found = [*_repeated(outcomes), *_on_one_commit(outcomes), *_flips(outcomes)]
+    found = [*_repeated(bad), *_on_one_commit(outcomes, bad), *_flips(outcomes, bad)]
     newest = sorted(found, key=lambda one: _BY_WEIGHT.index(one.kind))
     newest.sort(key=attrgetter("started"), reverse=True)
     return Verdict(len(outcomes), has_failed=True, occurrences=newest)
 
 
-def _outcomes(db: sqlite3.Connection, task: int, scope: Scope) -> list[_RunOutcome]:
-    """Return how a test ended in its last runs, newest first."""
-    found: dict[int, _RunOutcome] = {}
-    rows = db.execute(_RESULTS, {"task": task, "until": scope.until, "branch": scope.branch})
-    for run, run_started, branch, commit, dirty, partial, started, failed, repeated, superseded in rows:
-        if run not in found:
-            if len(found) == scope.runs:
-                break
-            known = None if dirty else commit
-            found[run] = _RunOutcome(run, run_started or started, branch, known, bool(partial), started)
-        found[run].add(started, failed=bool(failed), repeated=bool(repeated), superseded=bool(superseded))
-    return list(found.values())
-
-
-def _repeated(outcomes: Iterable[_RunOutcome]) -> Iterator[Occurrence]:
-    for one in outcomes:
+def _repeated(bad: list[_RunOutcome]) -> Iterator[Occurrence]:
+    for one in bad:
         if one.passed_at_last:
             yield Occurrence(REPEATED, one.run, one.started, one.run)
 
 
-def _on_one_commit(outcomes: Iterable[_RunOutcome]) -> Iterator[Occurrence]:
-    by_commit: dict[str, list[_RunOutcome]] = {}
-    for one in outcomes:
-        if one.commit is not None:
-            by_commit.setdefault(one.commit, []).append(one)
-    for same in by_commit.values():
-        if any(one.passed or one.superseded_passed for one in same):
-            yield from (Occurrence(ONE_COMMIT, one.run, one.started, same[0].run) for one in same if one.failed)
+def _on_one_commit(outcomes: list[_RunOutcome], bad: list[_RunOutcome]) -> Iterator[Occurrence]:
+    failed = [one for one in bad if one.has_failed and one.facts.commit is not None]
+    by_commit: dict[str | None, list[_RunOutcome]] = {one.facts.commit: [] for one in failed}
+    for one in outcomes if failed else ():
+        if one.facts.commit in by_commit:
+            by_commit[one.facts.commit].append(one)
+    for one in failed:
+        same = by_commit[one.facts.commit]
+        if any(other.has_passed for other in same):
+            yield Occurrence(ONE_COMMIT, one.run, one.started, same[0].run)
 
 
-def _flips(outcomes: Iterable[_RunOutcome]) -> Iterator[Occurrence]:
-    ordered = sorted(filter(attrgetter("is_comparable"), outcomes), key=attrgetter("branch", "run_started"))
-    for _, on_branch in groupby(ordered, attrgetter("branch")):
-        streaks = [list(same) for _, same in groupby(on_branch, attrgetter("failed"))]
-        # What came before the first streak and what comes after the last one is not known.
-        short = [
-            (streak, after[0])
-            for streak, after in pairwise(streaks[1:])
-            if streak[0].failed and len(streak) <= _LONGEST_STREAK
-        ]
-        # Streaks that begin with one commit have that commit as their reason.
-        if len({streak[0].commit for streak, _ in short}) >= _FEWEST_STREAKS:
-            for streak, after in short:
-                yield from (Occurrence(FLIPS, one.run, one.started, after.run) for one in streak)
+def _flips(outcomes: list[_RunOutcome], bad: list[_RunOutcome]) -> Iterator[Occurrence]:
+    failures = Counter(one.facts.branch for one in bad if one.has_failed and one.facts.is_comparable)
+    for branch, count in failures.items():
+        if count >= _FEWEST_STREAKS:
+            comparable = [one for one in outcomes if one.facts.branch == branch and one.facts.is_comparable]
+            yield from _flips_on_branch(sorted(comparable, key=lambda one: one.facts.started))
+
+
+def _flips_on_branch(outcomes: list[_RunOutcome]) -> Iterator[Occurrence]:
+    streaks = [list(same) for _, same in groupby(outcomes, attrgetter("has_failed"))]
+    # What came before the first streak and what comes after the last one is not known.
+    short = [
+        (streak, after[0])
+        for streak, after in pairwise(streaks[1:])
+        if streak[0].has_failed and len(streak) <= _LONGEST_STREAK
+    ]
+    # Streaks that begin with one commit have that commit as their reason.
+    if len({streak[0].facts.commit for streak, _ in short}) >= _FEWEST_STREAKS:
+        for streak, after in short:
+            yield from (Occurrence(FLIPS, one.run, one.started, after.run) for one in streak)
 
 
 @dataclass(frozen=True)
@@ -329,16 +359,14 @@ def refresh_flaky(db: sqlite3.Connection, runs: Iterable[int]) -> None:
     for run in runs:
         _refresh_shared_causes(db, run)
         touched.update(task for (task,) in db.execute(_TOUCHED, {"run": run}))
-    for task in touched:
-        _store(db, task)
+    _store(db, touched)
 
 
 def reassess_all(db: sqlite3.Connection) -> None:
     """Store the verdicts on all tests that are known to be flaky, because runs have been removed."""
     db.execute("DELETE FROM flaky_test WHERE NOT EXISTS (SELECT 1 FROM task WHERE task.id = flaky_test.task)")
     query = "SELECT task FROM flaky_test WHERE failed > 0 UNION SELECT task FROM flaky_run"
-    for (task,) in db.execute(query).fetchall():
-        _store(db, task)
+    _store(db, {task for (task,) in db.execute(query)})
 
 
 def _refresh_shared_causes(db: sqlite3.Connection, run: int) -> None:
@@ -349,15 +377,17 @@ def _refresh_shared_causes(db: sqlite3.Connection, run: int) -> None:
         db.execute(_ADD_OUTAGES, known)
 
 
-def _store(db: sqlite3.Connection, task: int) -> None:
-    """Store the verdict on a test if it failed lately. If it is not flaky, its next result may show that it is."""
-    verdict = assess(db, task)
-    db.execute("DELETE FROM flaky_test WHERE task = ?", (task,))
-    db.execute("DELETE FROM flaky_run WHERE task = ?", (task,))
-    if not verdict.has_failed:
-        return
-    counts = (verdict.count(kind) for kind in _BY_WEIGHT)
-    last = verdict.occurrences[0] if verdict.occurrences else None
-    occurrence = (last.kind, last.started, last.run) if last else (None, None, None)
-    db.execute(_ADD_TEST, (task, verdict.score, verdict.failed, verdict.runs, *counts, *occurrence))
-    db.executemany("INSERT INTO flaky_run VALUES (?, ?)", {(task, one.run) for one in verdict.occurrences})
+def _store(db: sqlite3.Connection, tasks: set[int]) -> None:
+    """Store the verdicts on tests that failed lately. If one is not flaky, its next result may show that it is."""
+    runs = _Runs(db)
+    for task in tasks:
+        verdict = _verdict(_outcomes(db, task, Scope(), runs))
+        db.execute("DELETE FROM flaky_test WHERE task = ?", (task,))
+        db.execute("DELETE FROM flaky_run WHERE task = ?", (task,))
+        if verdict.has_failed:
+            counts = (verdict.count(kind) for kind in _BY_WEIGHT)
+            last = verdict.occurrences[0] if verdict.occurrences else None
+            occurrence = (last.kind, last.started, last.run) if last else (None, None, None)
+            db.execute(_ADD_TEST, (task, verdict.score, verdict.failed, verdict.runs, *counts, *occurrence))
+            occurred = {(task, one.run) for one in verdict.occurrences}
+            db.executemany("INSERT INTO flaky_run VALUES (?, ?)", occurred)

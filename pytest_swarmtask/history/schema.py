@@ -72,6 +72,8 @@ MIGRATIONS = (
     ALTER TABLE span ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX span_job ON span (run) WHERE job IS NOT NULL;
     CREATE INDEX span_superseded ON span (run) WHERE superseded = 1;
+    DROP INDEX span_task;
+    CREATE INDEX span_task ON span (task, started, run, failed, status, attempt, superseded);
     CREATE TABLE evidence (span INTEGER PRIMARY KEY, exception TEXT, fingerprint TEXT, detail TEXT);
     CREATE INDEX evidence_fingerprint ON evidence (fingerprint) WHERE fingerprint IS NOT NULL;
     CREATE TABLE old_variant (run INTEGER, span_id TEXT, variant TEXT, PRIMARY KEY (run, span_id)) WITHOUT ROWID;
