@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# Bounds of an event, whose line has at most 16 KiB beside the evidence of a test: some long texts fit, and the whole of an ordinary mapping.
+# Bounds of an event, whose line has at most 16 KiB beside the evidence of a test: some long texts fit, and the whole of
+# an ordinary mapping.
 _MAX_TEXT = 2048
 _MAX_ITEMS = 100
 # Deeper and larger values are cyclic or endless more often than meant; the walk through them has to end.
