@@ -43,6 +43,7 @@ SECTIONS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "relay": others.relay,
     "redaction": others.redaction,
     "history": others.history,
+    "room": others.room,
     "growth": others.growth,
     "flakiness": flakiness,
 }

@@ -8,15 +8,21 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.trace import Clock, Ids, new_trace_id
+from pytest_swarmtask.history.database import connect
+from pytest_swarmtask.history.ingest import ingest
+from pytest_swarmtask.history.retention import drop_events
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF
 
 RUNS = 25
@@ -68,6 +74,7 @@ class Suite:
                 session,
                 None,
                 action="session",
+                variant="cpython-3.11-linux",
                 branch="main",
                 commit=f"{number // 3:040}",
             )
@@ -129,6 +136,27 @@ def steps(folder: Path, wanted: int) -> tuple[int, list[Step]]:
         measure("ingest", "-c", _INGEST, str(folder)),
         *(measure(name, "-m", "pytest_swarmtask", *name.split(), "--root", str(folder)) for name in names),
     ]
+
+
+def bytes_per_result(folder: Path, tests: int) -> tuple[float, float]:
+    """Return how many bytes of a history one result of a test takes: with the raw lines, and after they are gone."""
+    journal = folder / ".taskmaster" / "events"
+    journal.mkdir(parents=True)
+    suite = Suite(journal, tests)
+    for number in range(RUNS):
+        suite.write(number)
+    project = Project(str(folder))
+    with closing(connect(project.history)) as db:
+        ingest(db, project)
+        whole = _size(db, project.history)
+        while drop_events(db, 1.0):
+            pass
+        return whole / (RUNS * tests), _size(db, project.history) / (RUNS * tests)
+
+
+def _size(db: sqlite3.Connection, path: str) -> int:
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return Path(path).stat().st_size
 
 
 def main() -> None:

@@ -148,6 +148,16 @@ def _history(_: Place, events: int) -> Iterator[Row]:
         yield Row("history", f"{found:,} events: {step.name}", "1 s", [step.seconds], bar, told)
 
 
+def room(place: Place) -> Iterator[Row]:
+    """How much disk a result takes in the history, and how many times smaller an old segment of the journal gets."""
+    tests = 400 if place.quick else 4_000
+    with tempfile.TemporaryDirectory() as name:
+        whole, rows = histories.bytes_per_result(Path(name), tests)
+    results = f"{tests * histories.RUNS:,} results"
+    yield Row("room", f"{results} in the history, without raw lines", "1 byte", [rows], "300", f"{rows:.0f} bytes each")
+    yield Row("room", f"{results} in the history, with raw lines", "1 byte", [whole], "", f"{whole:.0f} bytes each")
+
+
 def growth(place: Place) -> Iterator[Row]:
     """Whether the cost of one event or test stays the same for ten and a hundred times as many."""
     yield from _growing_session(place)

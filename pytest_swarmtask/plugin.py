@@ -82,6 +82,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="task id of the session (ini swarmtask_task_id; default: pytest_run)",
     )
     group.addoption(
+        "--swarmtask-variant",
+        dest="swarmtask_variant",
+        metavar="NAME",
+        default=None,
+        help="what tells this session from others of the same tests "
+        "(also: SWARMTASK_VARIANT; default: CI job and interpreter)",
+    )
+    group.addoption(
         "--swarmtask-drain-timeout",
         dest="swarmtask_drain_timeout",
         metavar="SECONDS",
@@ -113,9 +121,10 @@ def pytest_configure(config: pytest.Config) -> None:
     except pytest.UsageError:
         raise
     except ConfigError as error:
-        config.pluginmanager.register(_NotRecorded(str(error)), "swarmtask-unable")
+        config.pluginmanager.register(_Unrecorded(f"swarmtask: {error}", is_warning=False), "swarmtask-unable")
     except Exception as error:  # noqa: BLE001 - whatever it is, the session goes on unrecorded
-        config.pluginmanager.register(_Failure(error), "swarmtask-unable")
+        line = f"swarmtask: warning: nothing is recorded: {type(error).__name__}: {error}"
+        config.pluginmanager.register(_Unrecorded(line, is_warning=True), "swarmtask-unable")
 
 
 def _register(config: pytest.Config) -> None:
@@ -158,38 +167,23 @@ def _report_file(config: pytest.Config) -> ReportFile | None:
     return ReportFile(os.path.join(folder, option_path or ini_path))
 
 
-class _NotRecorded:
-    """Registered instead of `SessionCapture` where nothing may be recorded: says so in the header, or below the tests.
+class _Unrecorded:
+    """Registered instead of `SessionCapture` where nothing is recorded: says so in the header, or below the tests.
 
-    It says nothing with ``-qq``, which leaves only pytest's own last line.
+    With ``-qq``, which leaves only pytest's own last line, it says nothing, unless it is a warning.
     """
 
-    def __init__(self, reason: str) -> None:
-        self._line = f"swarmtask: {reason}"
+    def __init__(self, line: str, *, is_warning: bool) -> None:
+        self._line = line
+        self._is_warning = is_warning
 
     def pytest_report_header(self) -> str:
         return self._line
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if terminalreporter.verbosity == -1:  # then pytest writes no header
+        verbosity = terminalreporter.verbosity
+        if verbosity == -1 or (verbosity < 0 and self._is_warning):  # then pytest writes no header
             terminalreporter.write_line(self._line, yellow=True)
-
-
-class _Failure:
-    """Registered instead of `SessionCapture` if that could not be made: says so in the header, or below the tests."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def pytest_report_header(self) -> str:
-        return self._warning()
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if terminalreporter.verbosity < 0:  # then pytest writes no header
-            terminalreporter.write_line(self._warning(), yellow=True)
-
-    def _warning(self) -> str:
-        return f"swarmtask: warning: nothing is recorded: {type(self._error).__name__}: {self._error}"
 
 
 def _is_wanted(config: pytest.Config) -> bool:

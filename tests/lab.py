@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
@@ -37,7 +38,8 @@ _T = TypeVar("_T")
 
 REPOSITORY = Path(__file__).parents[1]
 _OURS = ("PYTEST_", "TASKMASTER_", "AUTOMATION_", "SWARMTASK_", "WORKFLOW_", "TASKS_", "GITHUB_", "MAKE")
-_OTHERS = ("TRACEPARENT", "MFLAGS", "PY_COLORS", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "PYTHONUNBUFFERED")
+_OTHERS = ("TRACEPARENT", "MFLAGS", "PY_COLORS", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "PYTHONUNBUFFERED",
+           "TOX_ENV_NAME", "NOX_CURRENT_SESSION")  # fmt: skip
 _NAMES = (*CI_VARIABLES, *_OTHERS)
 
 
@@ -253,6 +255,44 @@ def receiving(secret: str = SECRET) -> Iterator[Receiver]:
         yield receiver
     finally:
         receiver.close()
+
+
+class Listener(ThreadingTCPServer):
+    """A server on a free port that calls a function for each connection, in a thread for each.
+
+    A thread must not be in `accept` while its socket is closed. It would stay there with the number of the socket's
+    descriptor, and a process that is stopped and continued repeats the call: by then the number may be that of another
+    test's receiver, which loses a connection. This server waits in `select`, and `close` ends its thread first.
+
+    Attributes:
+        port: the port.
+        connections: the number of connections so far.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, serve: Callable[[socket.socket], object]) -> None:
+        super().__init__(("127.0.0.1", 0), BaseRequestHandler)
+        self.port = int(self.server_address[1])
+        self.connections = 0
+        self._serve = serve
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count a connection, and start its thread."""
+        self.connections += 1
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection. The function closes it, because some must be reset or cut off."""
+        self._serve(request)
+
+    def close(self) -> None:
+        """Wait until no thread accepts connections, and close the listening socket."""
+        self.shutdown()
+        self.server_close()
 
 
 _closed: list[socket.socket] = []

@@ -51,12 +51,18 @@ def check_consistency(tree: Node, problems: Problems) -> None:
 def _check_program(action: Node, problems: Problems) -> None:
     """Report a program whose name an event or a shell would have to decide."""
     for program in action.items("command")[:1]:
-        if isinstance(program.value, str) and "{{" in program.value:
-            expected = "the name of a program; {{…}} may stand in its arguments"
+        expected = _expected_of_program(program.value) if isinstance(program.value, str) else ""
+        if expected:
             problems.add(program.line, program.path, f"found {shorten(program.value)}, expected {expected}")
-        elif isinstance(program.value, str) and (unknown_reference(program.value) or "${")[:2] != "${":
-            expected = "the name of a program, or ${NAME}; only arguments may contain $NAME, for a shell"
-            problems.add(program.line, program.path, f"found {shorten(program.value)}, expected {expected}")
+
+
+def _expected_of_program(name: str) -> str:
+    """Return what is expected instead of a program's name; nothing if the name is certain."""
+    if "{{" in name:
+        return "the name of a program; {{…}} may stand in its arguments"
+    if (unknown_reference(name) or "${")[:2] != "${":
+        return "the name of a program, or ${NAME}; only arguments may contain $NAME, for a shell"
+    return ""
 
 
 def _check_unique(items: list[Node], problems: Problems) -> None:

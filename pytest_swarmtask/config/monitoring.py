@@ -208,6 +208,9 @@ class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     journal_age: Annotated[PositiveSeconds, about("Seconds for which journal files are kept.")] = 30 * 86400.0
     journal_bytes: Annotated[Count, about("Largest size of the journal in bytes.")] = 500_000_000
     history_age: Annotated[PositiveSeconds, about("Seconds for which the history is kept.")] = 365 * 86400.0
+    history_events_age: Annotated[
+        PositiveSeconds, about("Seconds for which the history keeps whole events, beside the rows made of them.")
+    ] = 30 * 86400.0
     history_bytes: Annotated[Count, about("Largest size of the history in bytes.")] = 2_000_000_000
     undelivered_age: Annotated[
         PositiveSeconds, about("Seconds after which an undelivered event becomes a dead letter.")

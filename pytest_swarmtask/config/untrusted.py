@@ -29,13 +29,15 @@ def restricted(workflow: Workflow, declared: str) -> Workflow:
         declared: the variable with the only URL to which something is sent: whoever set it chose the receiver.
     """
     given = workflow.task_integration
-    source = given.source if given.source is None or not mentioned(given.source) else None
+    source = None if given.source is None or mentioned(given.source) else given.source
+    variant = None if given.variant is None or mentioned(given.variant) else given.variant
     default = TaskIntegration().session_task_id
     session_task_id = default if mentioned(given.session_task_id) else given.session_task_id
     task_integration = structs.replace(
         given,
         source=source,
         session_task_id=session_task_id,
+        variant=variant,
         webhooks=list(_of_environment(given.webhooks, declared)),
         redact=Redact(keys=given.redact.keys),
         metadata={key: text for key, text in given.metadata.items() if not mentioned(text)},
@@ -54,6 +56,7 @@ def _of_environment(webhooks: list[Webhook], declared: str) -> Iterator[Webhook]
                 webhook,
                 secret_env="AUTOMATION_SECRET_KEY",  # noqa: S106 - the variable's name
                 headers={},
+                evidence=False,
                 ca_file=None,
                 client_cert=None,
                 client_key=None,

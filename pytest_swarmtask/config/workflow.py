@@ -15,6 +15,7 @@ from pytest_swarmtask.config.fields import (
     ControlGlob,
     Count,
     EventGlob,
+    EvidenceBytes,
     Expanded,
     Headers,
     Name,
@@ -81,6 +82,9 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Expanded | None,
         about("PEM file of the client certificate's key, relative to the project. Default: the same file."),
     ] = None
+    evidence: Annotated[
+        bool, about("Whether events contain the evidence of failed tests: tracebacks, output and properties.")
+    ] = False
     proxy: Annotated[
         Url | None, about("HTTP proxy, such as ${PROXY_URL}. Default: the proxy that the environment names.")
     ] = None
@@ -112,6 +116,14 @@ class Redact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allow: Annotated[list[Text], about("Names whose values are shown although they look like secrets.")] = field(
         default_factory=list
     )
+
+
+class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the events of failed tests contain to show why they failed."""
+
+    traceback: Annotated[bool, about("Whether they contain pytest's traceback.")] = True
+    output: Annotated[bool, about("Whether they contain the end of captured stdout, stderr and log.")] = True
+    bytes: Annotated[EvidenceBytes, about("Largest size of all these texts of one event, in bytes.")] = 32 * 1024
 
 
 class StatusMap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="upper"):
@@ -165,12 +177,19 @@ class TaskIntegration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     enabled: Annotated[bool, about("Whether events are recorded at all.")] = True
     source: Annotated[Expanded | None, about("Name of the project in events. Default: the name of its folder.")] = None
     session_task_id: Annotated[TaskId, about("Task id of a pytest session.")] = "pytest_run"
+    variant: Annotated[
+        Expanded | None,
+        about("What tells sessions of the same tests apart, such as ${DATABASE}. Default: CI job and interpreter."),
+    ] = None
     drain_timeout: Annotated[
         Seconds | None, about("Seconds for which the end of a run waits for deliveries. Default: 2, in CI 10.")
     ] = None
     handler_timeout: Annotated[Seconds, about("Seconds that handlers have at the end of the process.")] = 2.0
     webhooks: Annotated[list[Webhook], about("Receivers of events over HTTP.")] = field(default_factory=list)
     redact: Annotated[Redact, about("Which names mark secrets.")] = field(default_factory=Redact)
+    evidence: Annotated[Evidence, about("What the events of failed tests contain to show why they failed.")] = field(
+        default_factory=Evidence
+    )
     metadata: Annotated[Texts, about("Metadata to add to the start event of each session, such as team: ${TEAM}.")] = (
         field(default_factory=dict)
     )

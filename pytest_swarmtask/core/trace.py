@@ -137,12 +137,18 @@ def trace_flags(text: str) -> str:
     return f"{int(text.strip().split('-')[3], 16) & _KNOWN_FLAGS:02x}"
 
 
+def is_below_span(environ: Mapping[str, str]) -> bool:
+    """Whether `TRACEPARENT` names a span around this process; one that begins with zeros (`_NO_SPAN`) is none."""
+    found = parse_traceparent(environ.get("TRACEPARENT", ""))
+    return found is not None and not found[1].startswith(_NO_SPAN)
+
+
 def run_context(environ: Mapping[str, str], *, under_ci: bool) -> tuple[str, str | None, str | None]:
     """Return the trace id and parent span of this process, and a name for its part of the run.
 
     Trace id and parent come from `TRACEPARENT`. A parent that begins with zeros (`_NO_SPAN`) is not a span: make is not
     recorded, so there is no span around its recipes, and such a number only tells them from the recipes of other makes.
-    Without a parent, all jobs of a CI run belong to one run.
+    Without a parent, all jobs of an attempt at a CI run belong to one run.
 
     The name is shared by the processes that may end each other's spans. None means that there is no such process.
 
@@ -151,15 +157,15 @@ def run_context(environ: Mapping[str, str], *, under_ci: bool) -> tuple[str, str
         under_ci: whether they are those of a CI service.
     """
     found = parse_traceparent(environ.get("TRACEPARENT", ""))
-    if found and not found[1].startswith(_NO_SPAN):
+    if found and is_below_span(environ):
         return *found, found[1]
     around = found[1] if found else None
     if under_ci:
         from pytest_swarmtask.core.facts import ci
 
-        name = ci.run_name(environ)
-        if name is not None:
-            return ci.trace_id(name), None, around or ci.job_name(environ)
+        context = ci.trace_context(environ)
+        if context is not None:
+            return *context, around or ci.job_name(environ)
     return (found[0] if found else new_trace_id()), None, around
 
 

@@ -1,4 +1,7 @@
-"""Keep the history within an age and a size. Whole runs are removed, the oldest first; the newest always stays."""
+"""Keep the history within an age and a size. Whole runs are removed, the oldest first; the newest always stays.
+
+The raw lines of a run are removed earlier. They are most of the file, and the rows made of them answer every question.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,19 @@ if TYPE_CHECKING:
 
 EVERY = 3600.0
 """Seconds between two checks. The limits are in days and gigabytes, so a more frequent check would find nothing."""
+_AT_ONCE = 200_000
+"""Raw lines that one check removes, or those of one run. It bounds how long the command that checks has to wait: an old
+history may have millions. The next checks remove the others."""
+_DUE = """
+SELECT id FROM run WHERE coalesce(ended, started, '') < ? AND EXISTS (SELECT 1 FROM event WHERE event.run = run.id)
+ORDER BY started
+"""
+# The start of a span that has not ended stays: alerts look at it (`history.past.open_spans`).
+_DROP = """
+DELETE FROM event WHERE run = ?1 AND NOT EXISTS (
+    SELECT 1 FROM span INDEXED BY span_open
+    WHERE span.run = ?1 AND ended IS NULL AND span_id = json_extract(line, '$.span_id'))
+"""
 _REMOVE = (
     "DELETE FROM evidence WHERE span IN (SELECT id FROM span WHERE run = ?)",
     *(
@@ -34,6 +50,27 @@ def is_due(db: sqlite3.Connection) -> bool:
     return True
 
 
+def drop_events(db: sqlite3.Connection, age: float) -> int:
+    """Remove the raw lines of old runs. Their spans, evidence and totals stay.
+
+    Args:
+        db: the history.
+        age: seconds that the lines of a run are kept after its end, or after its start if it has no end.
+
+    Returns:
+        The number of removed lines.
+    """
+    removed = 0
+    for (run,) in db.execute(_DUE, (_limit(age),)).fetchall():
+        with transaction(db):
+            removed += db.execute(_DROP, (run,)).rowcount
+        if removed >= _AT_ONCE:
+            break
+    if removed:
+        _return_pages(db)
+    return removed
+
+
 def prune(db: sqlite3.Connection, age: float, size: float) -> int:
     """Remove the oldest runs while they are too old, or the file is too big.
 
@@ -45,8 +82,7 @@ def prune(db: sqlite3.Connection, age: float, size: float) -> int:
     Returns:
         The number of removed runs.
     """
-    clock = Clock()
-    limit = clock.timestamp(max(0.0, clock.now() - age))
+    limit = _limit(age)
     removed = 0
     while (run := _oldest(db)) is not None and (run[1] < limit or _used_bytes(db) > size):
         with transaction(db):
@@ -57,8 +93,19 @@ def prune(db: sqlite3.Connection, age: float, size: float) -> int:
         with transaction(db):
             db.execute("DELETE FROM task WHERE NOT EXISTS (SELECT 1 FROM span WHERE span.task = task.id)")
             reassess_all(db)
-        db.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after one page
+        _return_pages(db)
     return removed
+
+
+def _limit(age: float) -> str:
+    """Return the timestamp before which things are older than an age in seconds."""
+    clock = Clock()
+    return clock.timestamp(max(0.0, clock.now() - age))
+
+
+def _return_pages(db: sqlite3.Connection) -> None:
+    """Return free pages to the file system."""
+    db.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after one page
 
 
 def _oldest(db: sqlite3.Connection) -> tuple[int, str] | None:

@@ -103,7 +103,7 @@ def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
         return None
 
 
-FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python", "ci_run")
+FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
 """Facts of a whole run: columns of the table `run` that its events have as metadata, all text."""
 
 
@@ -170,9 +170,8 @@ class SpanRow:
     def set_place(self, metadata: Metadata) -> None:
         """Add what an event says of the span's place: its variant and its CI job."""
         self.variant = _text(metadata.variant) or self.variant
-        job, shard = _text(metadata.ci_job), _text(metadata.shard)
-        if job is not None and metadata.ci_run is not None:
-            self.job = f"{job} {shard}" if shard else job
+        if metadata.ci_run is not None:
+            self.job = " ".join(filter(None, (_text(metadata.ci_job), _text(metadata.shard))))
             self.job_run = _text(metadata.ci_job_run)
 
     def end(self, line: Line, metadata: Metadata) -> None:
@@ -244,7 +243,7 @@ class Batch:
 
     def _add_facts(self, run: str, metadata: Metadata) -> None:
         facts = self.facts[run]
-        for name in FACTS:
+        for name in (*FACTS, "ci_run"):
             value = getattr(metadata, name)
             if value is not None and name not in facts:
                 facts[name] = _text(value)

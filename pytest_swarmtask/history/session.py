@@ -108,6 +108,8 @@ def _apply_retention(db: sqlite3.Connection, project: Project, environ: Mapping[
         limits = load(project, environ).workflow.monitoring.retention
     except ConfigError:  # other commands report it
         limits = Retention()
+    # Raw lines go first, because a run is removed only if the history is still too big without them.
+    retention.drop_events(db, limits.history_events_age)
     retention.prune(db, limits.history_age, limits.history_bytes)
 
 

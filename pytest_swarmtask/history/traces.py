@@ -19,23 +19,29 @@ def run_key(db: sqlite3.Connection, trace_id: str, ci_run: str | None = None) ->
     Args:
         db: the history.
         trace_id: the trace.
-        ci_run: the name of the CI run that the trace is an attempt at, if its events say so. All its attempts become
+        ci_run: the name of the CI run that the trace is an attempt at, if its events say so. All attempts at it become
             one run.
     """
-    row = db.execute("SELECT run FROM trace WHERE trace_id = ?", (trace_id,)).fetchone()
-    of_ci = None if ci_run is None else db.execute("SELECT id FROM run WHERE ci_run = ?", (ci_run,)).fetchone()
-    if row is None:
-        key: int = of_ci[0] if of_ci else _new_run(db, trace_id)
-        db.execute("INSERT INTO trace VALUES (?, ?)", (trace_id, key))
-        return key
-    if of_ci and of_ci != row:
-        _merge(db, row[0], of_ci[0])
-    return int((of_ci or row)[0])
+    query = "SELECT run.id, ci_run FROM trace JOIN run ON run.id = trace.run WHERE trace.trace_id = ?"
+    run, known = db.execute(query, (trace_id,)).fetchone() or (None, None)
+    if ci_run is None or known is not None:
+        return _new_run(db, trace_id) if run is None else int(run)
+    attempted = db.execute("SELECT id FROM run WHERE ci_run = ?", (ci_run,)).fetchone()
+    if attempted is None:
+        run = _new_run(db, trace_id) if run is None else run
+        db.execute("UPDATE run SET ci_run = ? WHERE id = ?", (ci_run, run))
+        return int(run)
+    if run is None:
+        db.execute("INSERT INTO trace VALUES (?, ?)", (trace_id, *attempted))
+    else:
+        _merge(db, run, *attempted)
+    return int(attempted[0])
 
 
 def _new_run(db: sqlite3.Connection, trace_id: str) -> int:
     key = db.execute("INSERT INTO run (trace_id) VALUES (?)", (trace_id,)).lastrowid
     assert key is not None  # noqa: S101 - an insert that does not raise has made a row
+    db.execute("INSERT INTO trace VALUES (?, ?)", (trace_id, key))
     return key
 
 

@@ -10,10 +10,19 @@ import os
 import zlib
 from _thread import RLock  # `threading` would cost the start of every process more than is needed of it
 
-from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, SHARED, Event
+from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_FACTS, SHARED, Event
 from pytest_swarmtask.core.project import is_under_ci
 from pytest_swarmtask.core.search import find_project, working_directory
-from pytest_swarmtask.core.trace import CAUSES, Clock, Ids, new_trace_id, run_context, trace_flags, traceparent
+from pytest_swarmtask.core.trace import (
+    CAUSES,
+    Clock,
+    Ids,
+    is_below_span,
+    new_trace_id,
+    run_context,
+    trace_flags,
+    traceparent,
+)
 from pytest_swarmtask.journal import run_state
 from pytest_swarmtask.journal.segments import Journal
 from pytest_swarmtask.recording.settings import Settings, read_settings
@@ -64,8 +73,10 @@ class Recorder:
         "_flags",
         "_has_session",
         "_ids",
+        "_job_facts",
         "_journal",
         "_lock",
+        "_outermost",
         "_source",
         "_spans",
         "clock",
@@ -86,6 +97,7 @@ class Recorder:
         self.settings = settings
         self.clock = Clock()
         self.trace_id, self.parent_span_id, self._around = run_context(environ, under_ci=is_under_ci(environ))
+        self._outermost = self.parent_span_id
         self._has_session = False
         self._flags = trace_flags(environ.get("TRACEPARENT", ""))
         named = {*settings.variables, *settings.access.tokens}
@@ -99,6 +111,7 @@ class Recorder:
         self.refused = False
         self.problem: str | None = settings.problem
         self._environ = environ
+        self._job_facts = self._read_job_facts()
         self._denied = settings.access.denied
         self._lock = RLock()  # re-entrant, as a signal's handler may record while its thread is recording
         self._ids = Ids()
@@ -108,6 +121,14 @@ class Recorder:
         self._deliveries: Deliveries | None = None
         if settings.enabled and settings.endpoints:
             self._deliveries = self._load_deliveries()
+
+    def _read_job_facts(self) -> dict[str, str]:
+        """Return what the outermost spans of a CI job tell of the job; empty elsewhere, and below a recorded span."""
+        if not is_under_ci(self._environ) or is_below_span(self._environ):
+            return {}
+        from pytest_swarmtask.core.facts import ci  # only under CI
+
+        return {name: self.redactor.text(text, 200) for name, text in ci.job_facts(self._environ).items()}
 
     def _load_extra_metadata(self) -> ExtraMetadata | None:
         """Return the object that adds metadata to all events, or None if there is nothing to add."""
@@ -172,6 +193,8 @@ class Recorder:
             timestamp = self.clock.timestamp(now)
             if not cleaned:
                 task_id, status, metadata = self._cleaned(task_id, status, metadata)
+            if self._job_facts and parent_span_id == self._outermost:
+                metadata = {**metadata, **self._job_facts}
             if self._extra_metadata is not None:
                 metadata = self._extra_metadata.apply(event_type, task_id, metadata)
             event = Event(
@@ -210,7 +233,7 @@ class Recorder:
         line = event.encode()
         if _MASK in line:
             line = note_redactions(event)
-        if len(line) > MAX_EVENT:
+        if len(line) > MAX_FACTS:
             line = truncate(event)
         with self._lock:
             self._journal.append(line)
@@ -340,6 +363,7 @@ class Recorder:
     def join(self, trace_id: str, parent_span_id: str | None) -> None:
         """Become part of another run, as an xdist worker does; to be called while no span of ours is open."""
         self._journal.close()
+        self._job_facts = {}
         self.trace_id, self.parent_span_id, self._around = trace_id, parent_span_id, parent_span_id
         self._spans.join(trace_id, parent_span_id)
         self._journal = self._new_journal()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.core.project import Project
 
-_FORMAT = 8
+_FORMAT = 9
 """The version of the compiled form. It goes up with each change, so that no version reads the form of another."""
 
 
@@ -36,12 +36,14 @@ class Settings:
         source: the name of the reporting project.
         environment: name of the chosen environment, or None.
         session_task_id: task id of a pytest session.
+        variant: the variant that the configuration names, or an empty text.
         drain_timeout: seconds that the end of a run waits for delivery, at most.
         handler_timeout: seconds that the end of the process waits for handlers, at most.
         metadata: the user's own metadata of session events.
         plugins: name and entry point of each plug-in that adds metadata to all events.
         redact_keys: additional words that name a secret.
         redact_allow: words that do not name a secret, although the rules say so.
+        evidence: `traceback` and `output` say which evidence of failed tests is recorded, `bytes` how much.
         endpoints: names of webhooks, of endpoints of plug-ins, and those of `RESERVED`: all that are configured, whose
             variables are set, and that the role permits.
         variables: names of the variables that deliveries depend on.
@@ -56,6 +58,7 @@ class Settings:
         "enabled",
         "endpoints",
         "environment",
+        "evidence",
         "handler_timeout",
         "is_valid",
         "metadata",
@@ -67,6 +70,7 @@ class Settings:
         "session_task_id",
         "source",
         "variables",
+        "variant",
     )
 
     def __init__(
@@ -78,6 +82,7 @@ class Settings:
         self.source: str = _filled(compiled["source"] or "", environ) or os.path.basename(project.root) or "project"
         self.environment = environ.get("WORKFLOW_ENVIRONMENT") or None
         self.session_task_id: str = _filled(compiled["session_task_id"], environ) or DEFAULTS["session_task_id"]
+        self.variant: str = _filled(compiled["variant"] or "", environ) or ""
         self.drain_timeout: float = (10.0 if is_under_ci(environ) else 2.0) if timeout is None else timeout
         self.handler_timeout: float = compiled["handler_timeout"]
         filled = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
@@ -85,6 +90,7 @@ class Settings:
         self.plugins: list[list[str]] = compiled["plugins"]
         self.redact_keys: list[str] = compiled["redact_keys"]
         self.redact_allow: list[str] = compiled["redact_allow"]
+        self.evidence: Mapping[str, Any] = compiled["evidence"]
         active = [endpoint for endpoint in compiled["endpoints"] if all(map(environ.get, endpoint[1]))]
         self.access = Access(compiled["access"], environ)
         # An endpoint named like a permission is only used if the role has that permission.
@@ -111,11 +117,13 @@ DEFAULTS: dict[str, Any] = {
     "enabled": True,
     "source": None,
     "session_task_id": "pytest_run",
+    "variant": None,
     "drain_timeout": None,
     "handler_timeout": 2.0,
     "metadata": {},
     "redact_keys": [],
     "redact_allow": [],
+    "evidence": {"traceback": True, "output": True, "bytes": 32 * 1024},
     "access": {"default": None, "roles": []},
     "endpoints": [["default", ["TASKMASTER_WEBHOOK_URL"], ["TASKMASTER_WEBHOOK_URL", "AUTOMATION_SECRET_KEY"]]],
     "plugins": [],
@@ -149,7 +157,7 @@ def read_settings(project: Project, environ: Mapping[str, str]) -> Settings:
             compiled = {**DEFAULTS, **compiler.compile_invalid(project, environ, error.problems)}
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the watched work goes on
             problem = f"{project.workflow_file}: {type(error).__name__}: {error}; {compiler.NOTHING_IS_SENT}"
-            return Settings(project, environ, {**DEFAULTS, "is_valid": False, "endpoints": []}, problem)
+            return Settings(project, environ, {**DEFAULTS, **compiler.UNREADABLE}, problem)
         if os.access(project.workflow_file, os.R_OK):  # an unreadable file has the same key when it becomes readable
             _store(project, key, compiled)
     return Settings(project, environ, compiled, compiled["problem"] or project.notice or None)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
+from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
 from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
     import sqlite3
 
     from pytest_swarmtask.history.flaky import Flaky
-    from pytest_swarmtask.history.query import Comparison, Failure, Run, TestDuration
+    from pytest_swarmtask.history.query import Comparison, Run, TestDuration
 
 # These numbers bound what a report shows of a run, and with it the length of `report --json`, which docs/history.md
 # documents. A reader of the slowest tests looks at the first few.
@@ -59,17 +60,17 @@ class Report:
         open: tests that failed when they last ran, and that it has left out since it is partial; `open_total` in all.
         slowest: its slowest tests.
         flaky: tests that were flaky in the runs of `trend`.
-        trend: the runs of the same tests up to this one, oldest first. Of a run without tests, the runs with the same
-            outermost tasks.
+        trend: the runs of the same tests under the same variants up to this one, oldest first. Of a run without tests,
+            the runs with the same outermost tasks.
         comparison: the differences from another run, if the request names one.
     """
 
     run: Run
     later: list[Run]
     later_total: int
-    failures: list[Failure]
+    failures: list[ReportedFailure]
     failures_total: int
-    open: list[Failure]
+    open: list[ReportedFailure]
     open_total: int
     slowest: list[TestDuration]
     flaky: list[Flaky]
@@ -84,6 +85,8 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Return the object of `report --json`. docs/history.md documents its fields."""
         shown: dict[str, Any] = _without_keys(asdict(self))
+        for failure in (*shown["failures"], *shown["open"]):
+            failure.update(failure.pop("evidence"))
         return shown
 
 
@@ -94,8 +97,13 @@ def _without_keys(value: Any) -> Any:
     return [_without_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def collect_report(db: sqlite3.Connection, request: ReportRequest) -> Report | None:
+def collect_report(db: sqlite3.Connection, request: ReportRequest, root: str) -> Report | None:
     """Return the report on the requested run, or None if no run matches.
+
+    Args:
+        db: the history.
+        request: which run to report on.
+        root: the project's folder, whose repository tells the owners of tests.
 
     Raises:
         UsageError: the request names a run that does not exist, or a beginning that several runs have.
@@ -108,7 +116,8 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest) -> Report | N
     later = [] if request.run is not None else runs_since(db, run, request.branch)
     comparable = query.RunFilter(request.branch, request.since, until=run.started)
     if run.tests:
-        comparable = comparable._replace(scope=run.scope, partial=run.partial, with_tests=True)
+        variants = "\n".join(run.variants)
+        comparable = comparable._replace(scope=run.scope, partial=run.partial, with_tests=True, variants=variants)
     else:
         comparable = comparable._replace(what=run.what, with_tests=False)
     # A named run may itself be excluded by the filter, and be the only one.
@@ -118,9 +127,9 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest) -> Report | N
         run,
         later[:MOST_LATER],
         len(later),
-        failures,
+        report_failures(db, run, failures, root),
         total,
-        left_out,
+        report_left_out(db, left_out, root),
         left_out_total,
         query.slowest(db, run, MOST_SLOW),
         query.flaky(db, trend, MOST_FLAKY),

@@ -20,12 +20,16 @@ from pytest_swarmtask.core.outcomes import first_line, kind_of
 from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.core.text import neutral, neutral_lines
 from pytest_swarmtask.report import charts
+from pytest_swarmtask.report.evidence import parts_of_traceback
+from pytest_swarmtask.report.html_evidence import folded_parts
 from pytest_swarmtask.report.phrases import (
     failing_since,
     format_duration,
     format_time,
     later_runs,
     outcome_counts,
+    owners_of,
+    same_error_of,
     short_commit,
     superseded_in,
     test_name,
@@ -87,6 +91,7 @@ def html(page: Page | None, project: str, root: str, delivered: DeliverySummary,
         policy=policy(live=live),
         data=_data(page),
         charts=charts.charts(page.report.trend) if page else [],
+        evidence=folded_parts(page.report.failures, _LONGEST_MESSAGE) if page else [],
         compared=_COMPARED,
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M UTC%z"),
     )
@@ -125,6 +130,9 @@ def _template(root: str) -> Template:
         "since": failing_since,
         "commit": short_commit,
         "later": later_runs,
+        "owners": owners_of,
+        "same_error": same_error_of,
+        "parts": parts_of_traceback,
         "trend": trend_of,
         "kind": kind_of,
         "glyph": _GLYPHS.__getitem__,

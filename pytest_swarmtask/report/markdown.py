@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.markdown import code, table, text
 from pytest_swarmtask.core.outcomes import first_line
 from pytest_swarmtask.core.project import relative
+from pytest_swarmtask.report.markdown_evidence import folded_evidence
 from pytest_swarmtask.report.phrases import (
     failing_since,
     flakiness,
@@ -25,20 +26,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_swarmtask.history.flaky import Flaky
-    from pytest_swarmtask.history.query import Comparison, Failure, Run, TestDuration
+    from pytest_swarmtask.history.query import Comparison, Run, TestDuration
     from pytest_swarmtask.report.content import Report
+    from pytest_swarmtask.report.failures import ReportedFailure
 
 
-def markdown(report: Report, root: str) -> str:
-    """Return a report. Files below `root` are shown relative to it."""
-    return "\n\n".join(_parts(report, root))
+def markdown(report: Report, root: str, *, full: bool = False) -> str:
+    """Return a report. Files below `root` are shown relative to it. A full one has the evidence of its failures."""
+    return "\n\n".join(_parts(report, root, full=full))
 
 
-def _parts(report: Report, root: str) -> Iterator[str]:
+def _parts(report: Report, root: str, *, full: bool) -> Iterator[str]:
     yield from _head(report)
     if report.failures:
-        failed = (_failure(each, report.run, root) for each in report.failures)
-        yield table(("failed", "message", "place", "since"), failed)
+        yield _failures(report, root)
+        if full:
+            yield from folded_evidence(report, root)
     if report.failures_total > len(report.failures):
         yield f"and {report.failures_total - len(report.failures)} more"
     if report.open:
@@ -97,12 +100,21 @@ def _flaky(test: Flaky, run: Run) -> tuple[str, ...]:
     return code(test_name(test.test, test.variant, run)), text(flakiness(test))
 
 
-def _failure(failure: Failure, run: Run, root: str) -> tuple[str, ...]:
+def _failures(report: Report, root: str) -> str:
+    """Return the table of failures. It has a column of owners if any of them has one."""
+    owned = any(failure.owners for failure in report.failures)
+    header = ("failed", "message", "place", "since", *(("owner",) if owned else ()))
+    return table(header, (_failure(each, report.run, root, owned=owned) for each in report.failures))
+
+
+def _failure(failure: ReportedFailure, run: Run, root: str, *, owned: bool) -> tuple[str, ...]:
+    place = code(relative(failure.place or "", root))
     return (
         code(test_name(failure.task_id, failure.variant, run)),
         code(first_line(failure.error or "")),
-        code(relative(failure.place or "", root)),
+        f"[{place}]({failure.link})" if failure.link else place,
         text(failing_since(failure)),
+        *((text(", ".join(failure.owners or ())),) if owned else ()),
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.flaky import Flaky
     from pytest_swarmtask.history.query import Failure, Run
+    from pytest_swarmtask.report.failures import ReportedFailure
 
 _SHORT_ID = 12
 """Digits of a run's id that are shown: enough for `report --run`, which takes any beginning of an id."""
@@ -120,3 +121,16 @@ def failing_since(failure: Failure) -> str:
         return "new: it passed before" if failure.passed_before else "new: no earlier result"
     never_passed = "" if failure.passed_before else " (never seen to pass)"
     return f"since {format_time(failure.since)}{commit}, {failure.streak} runs in a row{never_passed}"
+
+
+def same_error_of(failure: ReportedFailure) -> str:
+    """Return where else a failure was seen: ``same error in 2 other tests of this run, and in 1 other run``, or ""."""
+    tests, runs = failure.same_error or 0, failure.same_error_runs or 0
+    here = f"in {plural(tests, 'other test')} of this run" if tests else ""
+    elsewhere = f"in {plural(runs, 'other run')}" if runs else ""
+    return f"same error {', and '.join(filter(None, (here, elsewhere)))}" if tests or runs else ""
+
+
+def owners_of(failure: ReportedFailure) -> str:
+    """Return who owns the test of a failure, such as ``owner: @shop, @ada``; "" if nobody is known."""
+    return f"owner: {neutral(', '.join(failure.owners))}" if failure.owners else ""

@@ -29,6 +29,7 @@ def test_github() -> None:
     assert ci.facts(GITHUB) == {
         "ci": "github",
         "ci_url": "https://github.example/a/b/actions/runs/17",
+        "ci_run": "github:https://github.example/a/b/17",
         "ci_job": "test",
         "commit": "c" * 40,
         "branch": "main",

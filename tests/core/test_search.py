@@ -204,16 +204,17 @@ def test_where_no_project_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_session_where_nothing_is_recorded(tmp_path: Path) -> None:
-    """pytest runs as ever, its header says in one line why nothing is recorded, and nothing is made."""
+    """pytest runs as ever and says in one line why nothing is recorded, but not with ``-qq``; nothing is made."""
     wide = tmp_path / "wide"
     wide.mkdir()
     wide.chmod(0o1777)
     (wide / "test_a.py").write_text("def test_a(): pass")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=wide, env=clean_environ(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0
-    assert done.stdout.count("swarmtask: nothing is recorded: ") == 1
-    assert not (wide / ".taskmaster").exists()
+    for quiet, count in (([], 1), (["-q"], 1), (["-qq"], 0)):
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *quiet]
+        done = subprocess.run(command, cwd=wide, env=clean_environ(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0
+        assert done.stdout.count("swarmtask: nothing is recorded: ") == count
+        assert not (wide / ".taskmaster").exists()
     for words in (["emit", "TASK_STARTED"], ["run", "--", "true"]):
         done = subprocess.run(
             [sys.executable, "-m", "pytest_swarmtask", *words],

@@ -114,7 +114,7 @@ def test_a_parent_of_zeros_is_none() -> None:
 GITHUB = {
     "CI": "true",
     "GITHUB_ACTIONS": "true",
-    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_SERVER_URL": "https://github.example",
     "GITHUB_REPOSITORY": "o/r",
     "GITHUB_RUN_ID": "77",
     "GITHUB_RUN_ATTEMPT": "1",
@@ -167,6 +167,17 @@ def test_a_ci_run_is_one_run(environ: dict[str, str], other_run: dict[str, str])
     assert around
     assert run_context({**environ, "MATRIX": "other"})[0] == trace_id
     assert run_context({**environ, **other_run})[0] != trace_id
+
+
+def test_the_ids_on_github_com_are_those_of_the_collector() -> None:
+    """On github.com, trace id and outermost span are those that OpenTelemetry's GitHub receiver gives the workflow.
+
+    It takes SHA-256 of run id, attempt and a letter. The expected ids come from `printf 771t | sha256sum`.
+    """
+    public = {**GITHUB, "GITHUB_SERVER_URL": "https://github.com"}
+    assert run_context(public)[:2] == ("657bda8b21f1b25bc55bc4328ec8c53b", "0cf5f7af6ea76dae")
+    assert run_context({**public, "GITHUB_RUN_ATTEMPT": "2"})[0] != "657bda8b21f1b25bc55bc4328ec8c53b"
+    assert run_context(GITHUB)[1] is None, "only the receiver of github.com has this convention"
 
 
 def test_what_is_told_apart_in_a_ci_run() -> None:

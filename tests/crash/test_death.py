@@ -416,29 +416,64 @@ def test_a_reader_is_killed_while_it_writes(dead: Lab) -> None:
             assert {event["metadata"]["last_seen"] for event in events[5:]} == {last_seen}
 
 
-def test_readers_are_killed_at_any_moment(lone: Lab, grave: Path) -> None:
-    """While readers are killed again and again, each span of many dead processes ends once, and no file is added."""
+def copy_grave(grave: Path, lab: Lab, choose: random.Random, count: int) -> None:
+    """Add copies of the segment of a session that was killed, each as that of another process."""
     (segment,) = grave.glob("*.jsonl")
     stamp, trace_id, writer, route = segment.stem.split("-")
-    lone.journal.mkdir(parents=True)
-    for number in range(100):
-        other = f"{number:016x}"
-        copy = lone.journal / f"{stamp}-{trace_id}-{other}-{route}.jsonl"
+    lab.journal.mkdir(parents=True, exist_ok=True)
+    for _ in range(count):
+        other = f"{choose.getrandbits(64):016x}"
+        copy = lab.journal / f"{stamp}-{trace_id}-{other}-{route}.jsonl"
         copy.write_bytes(segment.read_bytes().replace(writer.encode(), other.encode()))
-    command = [sys.executable, "-c", READER + "import os; close_orphaned_spans(Project(os.getcwd()))"]
+
+
+STOPPING = """
+import os, signal, sys
+ran = 0
+
+def count(_, event, __):
+    global ran
+    ran += event == "line"
+    if ran == %d:
+        print("in the middle", flush=True)
+        signal.pause()
+    return count
+
+def find_first(frame, *_):
+    if frame.f_code.co_name == "_close":
+        sys.settrace(count)
+        return count
+
+sys.settrace(find_first)
+close_orphaned_spans(Project(os.getcwd()))
+print(ran)
+"""
+"""A reader that stops when it runs this line of all lines from the first dead process on, or else tells their number.
+
+A reader is done within milliseconds, so a test cannot kill it in the middle by a clock.
+"""
+
+
+def test_readers_are_killed_at_any_moment(lone: Lab, grave: Path) -> None:
+    """While readers are killed again and again, each span of many dead processes ends once, and no file is added."""
     choose = random.Random(28)
-    killed = 0
+    copy_grave(grave, lone, choose, 12)
+    lines = int(lone.python(READER + STOPPING % -1).stdout)
     for _ in range(8):
-        readers = [subprocess.Popen(command, cwd=lone.root) for _ in range(3)]
-        time.sleep(choose.uniform(0.05, 0.25))
-        for reader in readers[1:]:
-            reader.kill()
-        killed += sum(reader.wait(WAIT) == -signal.SIGKILL for reader in readers)
-        for path in choose.sample(lone.segments(), 20):
+        for path in choose.sample(lone.segments(), 6):
             path.chmod(0o600)  # as if its reader had been killed before it could say that it is done
-    assert killed
+        copy_grave(grave, lone, choose, 12)
+        # The two close at most half of the new dead processes. So both find enough to do, however fast the other is.
+        commands = [[sys.executable, "-c", READER + STOPPING % choose.randint(1, lines // 4)] for _ in range(2)]
+        with started(lone, commands[0]) as first, started(lone, commands[1]) as second:
+            for reader in (first, second):
+                assert reader.stdout is not None
+                assert reader.stdout.readline() == "in the middle\n"
+            kill(first)
+            assert lone.python(READER + "import os; close_orphaned_spans(Project(os.getcwd()))").returncode == 0
+            kill(second)
     orphans.close_orphaned_spans(lone.project)
-    assert len(lone.segments()) == 100
+    assert len(lone.segments()) == 9 * 12
     for path in lone.segments():
         assert told(intact(path))[5:] == DEATHS
 

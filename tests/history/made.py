@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,13 @@ def take_in(journal: Path) -> Ingested:
     """Import a journal into its history."""
     with closing(connect(project_of(journal).history)) as db:
         return ingest(db, project_of(journal))
+
+
+def asked(journal: Path, question: Callable[..., Any], *arguments: Any) -> Any:
+    """Import the journal, and query the history."""
+    take_in(journal)
+    with closing(connect(project_of(journal).history)) as db:
+        return question(db, *arguments)
 
 
 def rows(journal: Path, query: str) -> list[tuple[Any, ...]]:

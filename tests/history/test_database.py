@@ -20,7 +20,7 @@ from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.query import last_runs
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION
 from pytest_swarmtask.history.session import query_history
-from tests.history.made import event_ids, journaled_ids, rows, run, take_in
+from tests.history.made import Process, event_ids, journaled_ids, rows, run, take_in
 from tests.lab import bound_by_modes, clean_environ, project_of
 from tests.shop import swarmtask
 
@@ -101,6 +101,42 @@ def test_the_first_schema(journal: Path) -> None:
     take_in(journal)
     assert rows(journal, "SELECT tests, partial FROM span WHERE tests IS NOT NULL") == [(1, 0)]
     assert rows(journal, "SELECT partial, testing FROM runs") == [(0, 60.0)]
+
+
+def test_the_second_schema(journal: Path) -> None:
+    """Results of the second schema are told apart by the variants that their sessions would have today."""
+    path = project_of(journal).history
+    started, ended = "2026-01-01T00:00:00.000Z", "2026-01-01T00:01:00.000Z"
+    variants: tuple[tuple[dict[str, str], str], ...] = (
+        ({"python": "3.10.13", "implementation": "cpython", "platform": "linux"}, "failed"),
+        ({"python": "3.13.0rc1+", "implementation": "cpython", "platform": "linux", "ci_job": "test"}, "passed"),
+        ({}, "passed"),
+    )
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(f"{MIGRATIONS[0]} {MIGRATIONS[1]} PRAGMA user_version = 2;")
+        db.execute("INSERT INTO task (id, kind, name) VALUES (1, 'TASK', 'pytest_run'), (2, 'TEST', 'test_a')")
+        for number, (facts, outcome) in enumerate(variants, 1):
+            process = Process(journal, f"{number:032x}")
+            line = process.event("TASK_STARTED", "pytest_run", "a" * 16, None, action="session", **facts)
+            db.execute("INSERT INTO run (id, trace_id) VALUES (?, ?)", (number, process.trace_id))
+            db.execute("INSERT INTO event (run, event_id, line) VALUES (?, 'x', ?)", (number, line.encode().decode()))
+            insert = """INSERT INTO span (run, span_id, parent, kind, task, started, ended, status, failed)
+                        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+            db.execute(insert, (number, "a" * 16, None, "TASK", 1, started, ended, "completed", 0))
+            failed = int(outcome == "failed")
+            db.execute(insert, (number, "b" * 16, "a" * 16, "TEST", 2, started, ended, outcome, failed))
+    take_in(journal)
+    assert rows(journal, "SELECT variant, outcome FROM tests ORDER BY run") == [
+        ("cpython-3.10-linux", "failed"),
+        ("test cpython-3.13-linux", "passed"),
+        ("", "passed"),
+    ]
+    assert rows(journal, "SELECT variants, tests FROM runs ORDER BY run") == [
+        ("cpython-3.10-linux", 1),
+        ("test cpython-3.13-linux", 1),
+        ("", 1),
+    ]
+    assert rows(journal, "SELECT count(*) FROM task") == [(6,)]
 
 
 def test_a_migration_that_fails_changes_nothing(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_swarmtask.history import query
-from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.journal import orphans
-from tests.history.made import Process, rows, run, take_in
+from tests.history.made import Process, asked, rows, run, take_in
 from tests.lab import project_of
 
 ENDINGS = (("TEST_FAILED", "crashed"), ("TEST_PASSED", "passed"))
-
-
-def asked(journal: Path, question: Callable[..., Any], *arguments: Any) -> Any:
-    """Import the journal, and query the history."""
-    take_in(journal)
-    with closing(connect(project_of(journal).history)) as db:
-        return question(db, *arguments)
 
 
 def past(journal: Path, outcomes: Iterable[tuple[str, str]]) -> query.Failure:

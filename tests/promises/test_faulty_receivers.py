@@ -11,7 +11,6 @@ import json
 import socket
 import ssl
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,7 +25,7 @@ from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 from pytest_swarmtask.relay.delivery.worker import Delivery
 from pytest_swarmtask.relay.webhook.sink import WebhookSink
-from tests.lab import closed_port, wait_until
+from tests.lab import Listener, closed_port, wait_until
 
 Fault = Callable[[socket.socket], bool]
 """A function that misbehaves on a connection, and returns whether the event counts as accepted."""
@@ -119,15 +118,8 @@ class Faulty:
         self.once = False
         self._fault = fault
         self._good = good
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        self._listener = Listener(self._serve)
+        self.url = f"http://127.0.0.1:{self._listener.port}/"
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.recording import relay_launcher
 from pytest_swarmtask.recording.recorder import Recorder
 from pytest_swarmtask.recording.settings import read_settings
-from tests.lab import CLOSE, HANG, RESET, Lab, Receiver, closed_port, receiving
+from tests.lab import CLOSE, HANG, RESET, WAIT, Lab, Listener, Receiver, closed_port, receiving
 
 pytestmark = pytest.mark.slow
 
@@ -39,36 +39,26 @@ FORMS = {"hangs": HANG, "resets": RESET, "closes": CLOSE, "answers 500": 500}
 @contextmanager
 def raw(kind: str) -> Iterator[str]:
     """Run a server that does not read requests properly, and return its URL."""
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        held: list[socket.socket] = []
+    over = threading.Event()
 
-        def accept() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                if kind == "accepts and says nothing":
-                    held.append(connection)
-                    continue
-                if kind == "resets at once":
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                elif kind == "speaks nonsense":
-                    connection.sendall(b"\x00\xff" * 500 + b"\r\n\r\n")
-                elif kind == "promises more than it sends":
-                    connection.recv(65536)
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{")
-                connection.close()
+    def serve(connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            if kind == "accepts and says nothing":
+                over.wait(WAIT)
+            elif kind == "resets at once":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            elif kind == "speaks nonsense":
+                connection.sendall(b"\x00\xff" * 500 + b"\r\n\r\n")
+            elif kind == "promises more than it sends":
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{")
 
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
-            for connection in held:
-                connection.close()
+    listener = Listener(serve)
+    try:
+        yield f"http://127.0.0.1:{listener.port}/hook"
+    finally:
+        listener.close()
+        over.set()
 
 
 def run_suite(lab: Lab, **environ: str) -> str:

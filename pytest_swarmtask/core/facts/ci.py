@@ -1,7 +1,8 @@
 """Which CI service runs this process, and its facts about the run, from the variables that each service documents.
 
 The pages are named at the functions of `change_request`, and for TeamCity it is
-https://www.jetbrains.com/help/teamcity/predefined-build-parameters.html.
+https://www.jetbrains.com/help/teamcity/predefined-build-parameters.html. docs/ci.md has a table of what is taken from
+each service.
 """
 
 from __future__ import annotations
@@ -25,12 +26,23 @@ class Provider:
         marker: the variable that only this service sets.
         value: the value of the marker, where other services set the same variable to other values.
         url: templates of the run's address, with variables in braces. The first one that can be filled counts.
-        run: templates of a name that all jobs and shards of one run share; another attempt at the run has another.
+        run: templates of a name that all jobs, shards and attempts of one run share.
+        trace: the same for one attempt at a run. It differs from `run` where a service gives further attempts a name.
         job, commit, branch: the variables for these. The first one that is set counts.
+        job_run: the variables that tell one run of a job from another run of it.
+        shard: the variables for the number of this shard and for how many there are.
+        first_shard: the number of the first shard.
+        counts_legs: whether a service numbers the legs of a matrix with the same variables. Then only a job whose name
+            ends with the number is a shard.
+        has_legs: whether the name of a job tells the leg of its matrix.
+        has_stable_names: whether a job has the same name in the next run.
         change: what `change_request` knows of a pull request of this service.
     """
 
-    __slots__ = ("branch", "change", "commit", "job", "marker", "name", "run", "url", "value")
+    __slots__ = (
+        "branch", "change", "commit", "counts_legs", "first_shard", "has_legs", "has_stable_names", "job", "job_run",
+        "marker", "name", "run", "shard", "trace", "url", "value",
+    )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - one row of the table below
         self,
@@ -44,13 +56,27 @@ class Provider:
         branch: str,
         change: Callable[[Mapping[str, str]], dict[str, str]],
         value: str = "",
+        trace: str = "",
+        job_run: str = "",
+        shard: str = "",
+        first_shard: int = 1,
+        counts_legs: bool = False,
+        has_legs: bool = False,
+        has_stable_names: bool = True,
     ) -> None:
         self.name = name
         self.marker = marker
         self.value = value
         self.url = url.split()
         self.run = run.split()
+        self.trace = (trace or run).split()
         self.job = job.split()
+        self.job_run = job_run.split()
+        self.shard = shard.split()
+        self.first_shard = first_shard
+        self.counts_legs = counts_legs
+        self.has_legs = has_legs
+        self.has_stable_names = has_stable_names
         self.commit = commit.split()
         self.branch = branch.split()
         self.change = change
@@ -67,10 +93,12 @@ PROVIDERS = (
         "github",
         "GITHUB_ACTIONS",
         url=f"{_GITHUB_RUN}/attempts/{{GITHUB_RUN_ATTEMPT}} {_GITHUB_RUN}",
+        run="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/{GITHUB_RUN_ID}",
         # Gitea has no attempts.
-        run="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/{GITHUB_RUN_ID}/{GITHUB_RUN_ATTEMPT} "
+        trace="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/{GITHUB_RUN_ID}/{GITHUB_RUN_ATTEMPT} "
         "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/{GITHUB_RUN_ID}",
         job="GITHUB_JOB",
+        job_run="GITHUB_RUN_ATTEMPT",
         commit="GITHUB_SHA",
         branch="GITHUB_REF_NAME",
         change=change_request.on_github,
@@ -81,6 +109,10 @@ PROVIDERS = (
         url="{CI_PIPELINE_URL}",
         run="{CI_SERVER_URL}/{CI_PIPELINE_ID}",
         job="CI_JOB_NAME",
+        job_run="CI_JOB_ID",
+        shard="CI_NODE_INDEX CI_NODE_TOTAL",
+        counts_legs=True,
+        has_legs=True,
         commit="CI_COMMIT_SHA",
         branch="CI_COMMIT_REF_NAME",
         change=change_request.on_gitlab,
@@ -91,6 +123,9 @@ PROVIDERS = (
         url="{BUILDKITE_BUILD_URL}",
         run="{BUILDKITE_BUILD_ID}",
         job="BUILDKITE_LABEL BUILDKITE_STEP_KEY",
+        job_run="BUILDKITE_JOB_ID",
+        shard="BUILDKITE_PARALLEL_JOB BUILDKITE_PARALLEL_JOB_COUNT",
+        first_shard=0,
         commit="BUILDKITE_COMMIT",
         branch="BUILDKITE_BRANCH",
         change=change_request.on_buildkite,
@@ -99,8 +134,13 @@ PROVIDERS = (
         "circleci",
         "CIRCLECI",
         url="{CIRCLE_BUILD_URL}",
-        run="{CIRCLE_WORKFLOW_ID}",
+        # A workflow that is rerun from its failed jobs has a new id, and the workspace of the first one.
+        run="{CIRCLE_WORKFLOW_WORKSPACE_ID} {CIRCLE_WORKFLOW_ID}",
+        trace="{CIRCLE_WORKFLOW_ID}",
         job="CIRCLE_JOB",
+        job_run="CIRCLE_WORKFLOW_JOB_ID CIRCLE_BUILD_NUM",
+        shard="CIRCLE_NODE_INDEX CIRCLE_NODE_TOTAL",
+        first_shard=0,
         commit="CIRCLE_SHA1",
         branch="CIRCLE_BRANCH CIRCLE_TAG",
         change=change_request.on_circleci,
@@ -110,7 +150,11 @@ PROVIDERS = (
         "TF_BUILD",
         url="{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}",
         run="{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}{SYSTEM_TEAMPROJECT}/{BUILD_BUILDID}",
-        job="AGENT_JOBNAME",
+        job="SYSTEM_JOBDISPLAYNAME AGENT_JOBNAME",
+        job_run="SYSTEM_JOBID",
+        shard="SYSTEM_JOBPOSITIONINPHASE SYSTEM_TOTALJOBSINPHASE",
+        counts_legs=True,
+        has_legs=True,
         commit="BUILD_SOURCEVERSION",
         branch="BUILD_SOURCEBRANCH",
         change=change_request.on_azure,
@@ -131,6 +175,8 @@ PROVIDERS = (
         url="{BITBUCKET_GIT_HTTP_ORIGIN}/pipelines/results/{BITBUCKET_BUILD_NUMBER}",
         run="{BITBUCKET_REPO_FULL_NAME}/{BITBUCKET_BUILD_NUMBER}",
         job="BITBUCKET_STEP_UUID",
+        job_run="BITBUCKET_STEP_RUN_NUMBER",
+        has_stable_names=False,
         commit="BITBUCKET_COMMIT",
         branch="BITBUCKET_BRANCH BITBUCKET_TAG",
         change=change_request.on_bitbucket,
@@ -151,6 +197,7 @@ PROVIDERS = (
         url="{TRAVIS_JOB_WEB_URL} {TRAVIS_BUILD_WEB_URL}",
         run="{TRAVIS_BUILD_WEB_URL} {TRAVIS_REPO_SLUG}/{TRAVIS_BUILD_ID}",
         job="TRAVIS_JOB_NAME TRAVIS_JOB_NUMBER",
+        has_stable_names=False,
         commit="TRAVIS_COMMIT",
         branch="TRAVIS_BRANCH",
         change=change_request.on_travis,
@@ -161,6 +208,7 @@ PROVIDERS = (
         url="{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}/builds/{APPVEYOR_BUILD_ID}",
         run="{APPVEYOR_URL}/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}/{APPVEYOR_BUILD_ID}",
         job="APPVEYOR_JOB_NAME APPVEYOR_JOB_ID",
+        has_stable_names=False,
         commit="APPVEYOR_REPO_COMMIT",
         branch="APPVEYOR_REPO_BRANCH",
         change=change_request.on_appveyor,
@@ -195,10 +243,11 @@ def provider(environ: Mapping[str, str]) -> Provider | None:
 
 
 def facts(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return those of ``ci``, ``ci_url``, ``ci_job``, ``commit``, ``merge_commit`` and ``branch`` that are known.
+    """Return those facts of the run and its commit that are known.
 
-    In a pull request, ``commit`` is the newest of the pull request. The one that the service made by merging it, and
-    checked out, is ``merge_commit``.
+    These are ``ci``, ``ci_url``, the facts of `job_facts`, ``commit``, ``merge_commit`` and ``branch``. In a pull
+    request, ``commit`` is the newest of the pull request. The one that the service made by merging it, and checked out,
+    is ``merge_commit``.
     """
     known = provider(environ)
     if known is None:
@@ -206,33 +255,93 @@ def facts(environ: Mapping[str, str]) -> dict[str, str]:
     found = {
         "ci": known.name,
         "ci_url": _filled(known.url, environ),
-        "ci_job": _first(known.job, environ),
+        **job_facts(environ),
         "commit": _first(known.commit, environ),
         "branch": _first(known.branch, environ).removeprefix("refs/heads/").removeprefix("origin/"),
     }
     return {key: value for key, value in {**found, **known.change(environ)}.items() if value}
 
 
-def run_name(environ: Mapping[str, str]) -> str | None:
-    """Return the name of the CI run, which is the same on all its machines; None if there is none."""
+def job_facts(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return which job of which run this is, as far as it is known.
+
+    These are ``ci_run`` (a name that all attempts at the run share), ``ci_job`` (without the number of its shard),
+    ``ci_job_run`` (which differs if the job is run again) and ``shard``, such as ``2/3``.
+    """
     known = provider(environ)
-    # nektos/act, which runs workflows of GitHub on one's own machine, calls each run number 1.
-    if known is None or environ.get("ACT", "").lower() == "true":
+    if known is None:
+        return {}
+    job, shard = _job(known, environ)
+    found = {
+        "ci_run": _name(known, known.run, environ) or "",
+        "ci_job": job,
+        "ci_job_run": _first(known.job_run, environ),
+        "shard": shard,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def job_label(environ: Mapping[str, str]) -> tuple[str, bool]:
+    """Return a name that the job has in each run, or an empty text, and whether the name tells the leg of a matrix."""
+    known = provider(environ)
+    if known is None:
+        return "", False
+    names = known.job if known.has_stable_names else known.job[:-1]  # the last one is a number or an id of the run
+    if not _first(names, environ):
+        return "", False
+    return _job(known, environ)[0], known.has_legs
+
+
+def trace_context(environ: Mapping[str, str]) -> tuple[str, str | None] | None:
+    """Return the trace id of this attempt at the CI run, and the span around all its jobs; None if there is none.
+
+    On github.com both are computed as the GitHub receiver of the OpenTelemetry Collector does
+    (https://github.com/open-telemetry/opentelemetry-collector-contrib, receiver/githubreceiver). So a tracing backend
+    shows our events below the spans of the workflow. Other services have no such convention.
+    """
+    known = provider(environ)
+    name = _name(known, known.trace, environ) if known else None
+    if name is None:
         return None
-    filled = _filled(known.run, environ)
-    return f"{known.name}:{filled}" if filled else None
-
-
-def trace_id(name: str) -> str:
-    """Return the trace id of a CI run, by its name."""
-    import hashlib  # only under CI
-
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    run, attempt = environ.get("GITHUB_RUN_ID", ""), environ.get("GITHUB_RUN_ATTEMPT", "")
+    is_public = name.startswith("github:https://github.com/")
+    if is_public and (run + attempt).isdecimal() and attempt:
+        return _sha256(f"{run}{attempt}t")[:32], _sha256(f"{run}{attempt}s")[16:32]
+    return _sha256(name)[:32], None
 
 
 def job_name(environ: Mapping[str, str]) -> str:
     """Return the name and machine of this job, which no other job of the CI run has."""
-    return f"{facts(environ).get('ci_job', '')}@{host()}"
+    known = provider(environ)
+    return f"{_first(known.job, environ) if known else ''}@{host()}"
+
+
+def _name(known: Provider, templates: list[str], environ: Mapping[str, str]) -> str | None:
+    # nektos/act, which runs workflows of GitHub on one's own machine, calls each run number 1.
+    if environ.get("ACT", "").lower() == "true":
+        return None
+    filled = _filled(templates, environ)
+    return f"{known.name}:{filled}" if filled else None
+
+
+def _job(known: Provider, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the name of the job without the number of its shard, and the shard."""
+    job = _first(known.job, environ)
+    numbers = [environ.get(name, "") for name in known.shard]
+    if not numbers or not all(number.isdecimal() for number in numbers):
+        return job, ""
+    index, total = int(numbers[0]) - known.first_shard + 1, int(numbers[1])
+    endings = (f" {index}/{total}", f" {index}")
+    bare = next((job.removesuffix(ending) for ending in endings if job.endswith(ending)), None)
+    if total < 2 or (bare is None and known.counts_legs):
+        return job, ""
+    return (job if bare is None else bare), f"{index}/{total}"
+
+
+def _sha256(text: str) -> str:
+    import hashlib  # only under CI
+
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _filled(templates: list[str], environ: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_swarmtask.core.facts import git
 from pytest_swarmtask.core.facts.process import process_facts, usage_reader, without_secrets
+from pytest_swarmtask.core.facts.variant import default_variant, named_variant
 from pytest_swarmtask.core.project import is_under_ci
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.recording.recorder import Recorder
     from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement
+    from pytest_swarmtask.sources.pytest.evidence import EvidenceReader
     from pytest_swarmtask.sources.pytest.tally import Tally
 
 # Plain numbers instead of `pytest.ExitCode`, because older versions of pytest lack some of them.
@@ -31,6 +33,10 @@ _REASONS = {
 }
 
 
+_LONGEST_VARIANT = 200
+"""Characters of a variant: it stands in a line beside the name of a test."""
+
+
 class SessionFacts:
     """Collects the metadata of a session's two events.
 
@@ -40,11 +46,19 @@ class SessionFacts:
     Args:
         config: pytest's configuration of the session.
         recorder: gives the settings, the redactor and the clock.
+        evidence: redacts the properties of the suite.
+        report_problem: is told of facts that could not be had.
         nested: whether the session runs inside of a test, as with `pytester`.
     """
 
     def __init__(
-        self, config: pytest.Config, recorder: Recorder, report_problem: Callable[[Exception], None], *, nested: bool
+        self,
+        config: pytest.Config,
+        recorder: Recorder,
+        evidence: EvidenceReader,
+        report_problem: Callable[[Exception], None],
+        *,
+        nested: bool,
     ) -> None:
         self.start: dict[str, Any] = {}
         self.end: dict[str, Any] = {}
@@ -52,8 +66,10 @@ class SessionFacts:
         self._usage = usage_reader()
         self._config = config
         self._recorder = recorder
+        self._evidence = evidence
         self._nested = nested
         self._started = recorder.clock.now()
+        self._variant = ""
         self._coverage = None if nested else _coverage_measurement(config)
 
     def collect_start(self) -> dict[str, Any]:
@@ -63,6 +79,7 @@ class SessionFacts:
         redactor = self._recorder.redactor
         given = map(str, self._config.invocation_params.args)
         arguments = without_secrets(given, redactor.is_secret_key, redactor.hide_values)
+        self._variant = redactor.text(_variant(self._config, settings.variant), _LONGEST_VARIANT)
         facts = {**self._common(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
         facts |= {**self._extra(lambda: git.head(root)), **self._extra(_ci_facts)}
         # Git is asked once in a process, and a session inside of a test would get the answer for the outer session.
@@ -99,8 +116,17 @@ class SessionFacts:
         if measurement is not None:
             facts |= self._extra(lambda: measurement.result(duration))
         facts |= self._extra(self._usage)
+        facts |= self._extra(self._suite_properties)
         self.end = facts
         return facts
+
+    def _suite_properties(self) -> dict[str, Any]:
+        """Return what `record_testsuite_property` was given. pytest keeps that only for its JUnit XML."""
+        junit: Any = self._config.pluginmanager.get_plugin("junitxml")
+        key = getattr(junit, "xml_key", None)
+        xml = None if key is None else self._config.stash.get(key, None)
+        properties = self._evidence.properties(getattr(xml, "global_properties", ()))
+        return {"properties": properties} if properties else {}
 
     def coverage_text(self) -> str:
         """Return the coverage as the closing line shows it, or an empty string."""
@@ -116,10 +142,23 @@ class SessionFacts:
 
     def _common(self) -> dict[str, Any]:
         is_measured = self._coverage is not None
-        return {"workflow": "pytest", "action": "session", "test_type": "pytest", "coverage": is_measured}
+        return {
+            "workflow": "pytest",
+            "action": "session",
+            "test_type": "pytest",
+            "variant": self._variant,
+            "coverage": is_measured,
+        }
 
     def _duration(self) -> float:
         return self._recorder.clock.now() - self._started
+
+
+def _variant(config: pytest.Config, configured: str) -> str:
+    """Return the variant: of the command line, of the environment, of the configuration, or the default one."""
+    option: Any = config.option
+    named = option.swarmtask_variant or named_variant(os.environ) or configured
+    return named or default_variant(os.environ, under_ci=is_under_ci(os.environ))
 
 
 def _ci_facts() -> dict[str, str]:

@@ -47,7 +47,7 @@ class Tally:
 
     def add_failure(self, run: TestRun, metadata: dict[str, Any]) -> None:
         """Add a test that failed, with the metadata of its last event."""
-        if run.teardown_error is not None:
+        if run.teardown_report is not None:
             self._teardown_errors += run.outcome == "failed"  # pytest counts it as an error beside the failure
         if len(self.failures) < MOST_FAILURES:
             self.failures.append((run.task_id, metadata.get("error", ""), metadata.get("location", "")))

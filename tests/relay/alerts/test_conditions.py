@@ -103,6 +103,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Json]]:
     with receiving() as receiver:
         world = World(tmp_path_factory.mktemp("story") / "shop", receiver)
         world.watch(*({**alert, "notify": []} for alert in ALERTS))
+        world.file("CODEOWNERS", "/tests/ @quality @ada")
         world.play(*STORY)
         world.kill()
         # Runs that begin in one millisecond may arrive in any order, so deliver again now that the story is complete.
@@ -137,6 +138,12 @@ def test_it_is_told_once_and_resolved(told: list[Json], alert: str, subject: str
     assert [message["state"] for message in messages] == states
 
 
+def test_whose_test_it_is(told: list[Json]) -> None:
+    """A message about a test names its owners; one about a task, or that all is well, names nobody."""
+    owned = {(message["name"], message["state"]) for message in told if "\nowner: @quality, @ada\n" in message["text"]}
+    assert owned == {("new", "firing"), ("flaky", "firing")}
+
+
 def test_flaky(told: list[Json]) -> None:
     """A test is flaky if it fails and passes on one clean commit, passes on a rerun, or fails now and then.
 
@@ -169,16 +176,17 @@ def test_the_text_is_one_that_you_would_want_to_get(told: list[Json]) -> None:
     what = "tests/t.py::new_one failed (it passed before)"
     assert message["title"] == f"shop: {what}"
     lines = message["text"].splitlines()
-    assert [lines[0], *lines[2:3], *lines[4:]] == [
+    assert [lines[0], *lines[2:4], *lines[5:]] == [
         what,
         f"where: branch main, commit {'b' * 12}, host box, CI github",
+        "owner: @quality, @ada",
         f"link: {URL}",
         "next: swarmtask tests tests/t.py::new_one",
         "alert: new (warning)",
     ]
     assert lines[1].startswith("compared: last well at 20")
     assert lines[1].endswith(", commit aaaaaaaaaa")
-    assert lines[3] == f"since: {message['since']}"
+    assert lines[4] == f"since: {message['since']}"
     assert (message["link"], message["severity"]) == (URL, "warning")
 
 

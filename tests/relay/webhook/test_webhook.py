@@ -27,7 +27,7 @@ from pytest_swarmtask.core.event import EVENT_TYPES, Event
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, PendingEvent, Rejected, Retry, Sink, Split, Stopped
 from pytest_swarmtask.relay.http import answers, transport
 from pytest_swarmtask.relay.webhook.sink import WebhookSink
-from tests.lab import closed_port
+from tests.lab import Listener, closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,26 +73,23 @@ class Request:
 
 
 class Server:
-    """A server on loopback whose script writes the answer to each request to the socket."""
+    """A server on loopback whose script writes the answer to each request to the socket. It may have a TLS context."""
 
-    def __init__(self, script: Script, host: str = "127.0.0.1") -> None:
+    def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self.context = context
         self.requests: list[Request] = []
-        self.connections = 0
-        self._listener = socket.create_server((host, 0))
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = Listener(self._serve)
+        self.port = self._listener.port
         self.url = f"http://127.0.0.1:{self.port}/hook"
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    @property
+    def connections(self) -> int:
+        return self._listener.connections
 
-    def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection:
+    def _serve(self, plain: socket.socket) -> None:
+        context = self.context
+        with suppress(OSError), context.wrap_socket(plain, server_side=True) if context else plain as connection:
             while (request := read_request(connection)) is not None:
                 self.requests.append(request)
                 if self.script(connection) is False:
@@ -174,6 +171,18 @@ class TestWhatIsSent:
                 standardwebhooks.Webhook(KEY.encode()).verify(request.body, {**request.headers, **change})
         with pytest.raises(standardwebhooks.WebhookVerificationError):
             standardwebhooks.Webhook(KEY.encode()).verify(request.body[:-1] + b" ", request.headers)
+
+    @pytest.mark.parametrize("wanted", [False, True])
+    def test_evidence_of_tests_only_where_it_is_wanted(self, serve: Serve, sink_to: SinkTo, wanted: bool) -> None:
+        """Tracebacks and output of tests are sent with `evidence: true` only. The error is always sent."""
+        server = serve()
+        failed = record(event_type="TEST_FAILED", test_type="pytest", error="assert 0", traceback="E  assert 0")
+        options = {"evidence": True} if wanted else {}
+        assert sink_to(server.url, format="plain", **options).send([failed]) == Delivered()
+        (request,) = server.requests
+        metadata = json.loads(request.body)["metadata"]
+        assert metadata["error"] == "assert 0"
+        assert ("traceback" in metadata) is wanted
 
     def test_the_official_cloudevents_library_reads_it(self, serve: Serve, sink_to: SinkTo) -> None:
         server = serve()
@@ -830,14 +839,7 @@ class TestTls:
     def port(self, serve: Serve, certificate: Path) -> int:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-        server: Server = serve()
-        plain = server._serve
-
-        def encrypted(connection: socket.socket) -> None:
-            with suppress(OSError):
-                plain(context.wrap_socket(connection, server_side=True))
-
-        server._serve = encrypted  # type: ignore[method-assign]
+        server: Server = serve(context=context)
         return server.port
 
     def test_a_certificate_that_nobody_trusts_is_refused(self, sink_to: SinkTo, port: int) -> None:

@@ -82,7 +82,8 @@ def test_help(project: Suite) -> None:
     """`--help` lists the options in one group, and lists the ini keys."""
     text = project.pytest("--help").output
     group = text.partition("workflow events (pytest-swarmtask):\n")[2].partition("\n\n")[0]
-    options = {"--no-swarmtask", "--swarmtask-task-id", "--swarmtask-drain-timeout", "--swarmtask-report"}
+    names = ("task-id", "variant", "drain-timeout", "report")
+    options = {"--no-swarmtask", *(f"--swarmtask-{name}" for name in names)}
     assert set(re.findall(r"^ +(--[\w-]+)", group, re.MULTILINE)) == options
     assert set(re.findall(r"^ +(--[\w-]*swarmtask[\w-]*)", text, re.MULTILINE)) == options
     for key in ("swarmtask (bool)", "swarmtask_task_id (string)", "swarmtask_drain_timeout (string)"):
@@ -196,8 +197,8 @@ def test_numbers_of_native_toml(project: Suite, value: str, said: str) -> None:
 
 
 def test_what_cannot_be_recorded_is_told_in_quiet_sessions(project: Suite) -> None:
-    """With ``-q`` there is no header, so the warning stands below the tests."""
+    """With ``-q`` and ``-qq`` there is no header, so the warning stands below the tests."""
     hook = "import os\ndef refuse(count): raise AssertionError('the suite forbids this')\nos.urandom = refuse"
     project.write(conftest=hook, test_it=ONE)
-    for arguments in ((), ("-q",)):
+    for arguments in ((), ("-q",), ("-qq",)):
         assert project.pytest(*arguments).output.count("swarmtask: warning: nothing is recorded") == 1
