@@ -212,8 +212,7 @@ class _RunOutcome(NamedTuple):
     @property
     def passed_at_last(self) -> bool:
         """Whether the test passed when it, or its job, was repeated."""
-        by_job = self.results & _SUPERSEDED_FAILED and self.results & _PASSED and not self.has_failed
-        return bool(self.results & _ANY_REPEATED or by_job)
+        return bool(self.results & _ANY_REPEATED or (self.results & _SUPERSEDED_FAILED and self.results & _PASSED))
 
 
 def assess(db: sqlite3.Connection, task: int, scope: Scope = Scope()) -> Verdict:  # noqa: B008 - it is immutable

@@ -201,6 +201,17 @@ def test_an_outage(journal: Path, count: int, of: int, is_outage: bool) -> None:
     assert len(found(journal)) == (0 if is_outage else count)
 
 
+def test_an_outage_of_one_leg(journal: Path) -> None:
+    """An outage under one variant excuses no failure under another."""
+    names = [f"test_{number}" for number in range(20)]
+    for number, bad in enumerate([20, 1]):
+        outcomes = {name: "f" if index < bad else "p" for index, name in enumerate(names)}
+        write(journal, number, outcomes, trace=0, variant=f"leg-{number}", commit="c0")
+        write(journal, 10 + number, dict.fromkeys(names, "p"), variant=f"leg-{number}", commit="c0")
+    take_in(journal)
+    assert rows(journal, "SELECT test, variant FROM flaky") == [("test_0", "leg-1")]
+
+
 def test_an_outage_is_no_run_of_its_tests(journal: Path) -> None:
     """What a shared cause failed counts neither as failed nor as passed: it divides no streak, and is in no total."""
     names = [f"test_{number}" for number in range(12)]
