@@ -204,6 +204,7 @@ class Batch:
         spans: by run and span id.
         facts: by run, what is known of it as a whole. Every run of the batch is in it.
         segments: by name: the new cursor, the number of events, and the number of lines that are not events.
+        damaged: paths of compressed segments that are damaged.
     """
 
     def __init__(self) -> None:
@@ -211,6 +212,7 @@ class Batch:
         self.spans: dict[tuple[str, str], SpanRow] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.segments: dict[str, list[int]] = {}
+        self.damaged: list[str] = []
 
     def add(self, line: bytes) -> bool:
         """Add a line, and return whether it is an event."""
