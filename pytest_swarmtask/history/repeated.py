@@ -51,7 +51,8 @@ SELECT task, max(started) AS last FROM (
       AND later.run = ?1 AND later.superseded = 0 AND later.status IN {_PASSED}
 ) AS passed
 WHERE (?2 IS NULL OR task = ?2)
-  AND NOT EXISTS (SELECT 1 FROM span WHERE run = ?1 AND task = passed.task AND failed = 1 AND superseded = 0)
+  AND NOT EXISTS (
+      SELECT 1 FROM span INDEXED BY span_failed WHERE run = ?1 AND task = passed.task AND failed = 1 AND superseded = 0)
 GROUP BY task ORDER BY last, task
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,9 @@ def test_a_real_session(project: Suite) -> None:
         assert unescape(each).count("E       AssertionError: the queue is slow") == 2
         assert "run 1\n" in each or "run 1<" in each
     assert "--full shows" not in full
-    assert "test_it.py::test_flaky, passed when repeated in run " in test
+    assert re.search(
+        r"^test_it.py::test_flaky under \S+, passed when repeated in run \w+ of .*, 3 attempts$", test, re.MULTILINE
+    )
     (told,) = json.loads(shown(project.root, "report", "--json"))["repeated"]
     assert [attempt["stdout"] for attempt in told["attempts"]] == ["run 1\n", "run 2\n"]
 
