@@ -82,11 +82,13 @@ class Verdict:
     Attributes:
         runs: the number of runs in which it passed or failed, without those in which a shared cause failed it.
         has_failed: whether it failed or was repeated in one of them.
+        is_open: whether it failed the last time on a branch, so that its next pass there may show more.
         occurrences: the runs in which it was flaky, newest first. If there are none, it is not flaky.
     """
 
     runs: int
     has_failed: bool
+    is_open: bool
     occurrences: list[Occurrence]
 
     @property
@@ -245,11 +247,19 @@ def _outcomes(db: sqlite3.Connection, task: int, scope: Scope, runs: _Runs) -> l
 def _verdict(outcomes: list[_RunOutcome]) -> Verdict:
     bad = [one for one in outcomes if one.started]
     if not bad:
-        return Verdict(len(outcomes), has_failed=False, occurrences=[])
+        return Verdict(len(outcomes), has_failed=False, is_open=False, occurrences=[])
     found = [*_repeated(bad), *_on_one_commit(outcomes, bad), *_flips(outcomes, bad)]
     newest = sorted(found, key=lambda one: _BY_WEIGHT.index(one.kind))
     newest.sort(key=attrgetter("started"), reverse=True)
-    return Verdict(len(outcomes), has_failed=True, occurrences=newest)
+    return Verdict(len(outcomes), has_failed=True, is_open=_is_open(outcomes), occurrences=newest)
+
+
+def _is_open(outcomes: list[_RunOutcome]) -> bool:
+    last: dict[str | None, _RunOutcome] = {}
+    for one in outcomes:
+        if one.facts.is_comparable:
+            last.setdefault(one.facts.branch, one)
+    return any(one.has_failed for one in last.values())
 
 
 def _repeated(bad: list[_RunOutcome]) -> Iterator[Occurrence]:
@@ -343,14 +353,20 @@ SELECT :run, variant, failed FROM of WHERE failed * :part >= (
     SELECT count(DISTINCT span.task) FROM span JOIN task ON task.id = span.task
     WHERE span.run = :run AND span.kind = 'TEST' AND task.variant = of.variant)
 """
+# A pass says nothing new of a test that failed before, is not flaky, and has passed since, unless it is on a commit of
+# another run, or was imported after a later run. The unary plus makes SQLite use the index by task.
 _TOUCHED = f"""
 SELECT DISTINCT task FROM ({_BAD.format(columns=f"task, {_SHARED} AS shared")}) WHERE NOT shared
 UNION
-SELECT task FROM flaky_test WHERE EXISTS (  -- a unary plus, so that the index by task is used
+SELECT task FROM flaky_test WHERE (failed > 0 OR is_open OR (
+    SELECT 1 FROM run AS own JOIN run AS other ON other.id <> own.id
+    WHERE own.id = :run AND own.dirty IS NOT 1
+      AND (other."commit" = own."commit" OR other.branch = own.branch AND other.started > own.started)
+)) AND EXISTS (
     SELECT 1 FROM span WHERE span.task = flaky_test.task AND +span.run = :run
       AND span.started >= (SELECT started FROM run WHERE id = :run))
 """
-_ADD_TEST = "INSERT INTO flaky_test VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_TEST = "INSERT INTO flaky_test VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def refresh_flaky(db: sqlite3.Connection, runs: Iterable[int]) -> None:
@@ -388,6 +404,7 @@ def _store(db: sqlite3.Connection, tasks: set[int]) -> None:
             counts = (verdict.count(kind) for kind in _BY_WEIGHT)
             last = verdict.occurrences[0] if verdict.occurrences else None
             occurrence = (last.kind, last.started, last.run) if last else (None, None, None)
-            db.execute(_ADD_TEST, (task, verdict.score, verdict.failed, verdict.runs, *counts, *occurrence))
+            totals = (verdict.score, verdict.failed, verdict.runs, verdict.is_open)
+            db.execute(_ADD_TEST, (task, *totals, *counts, *occurrence))
             occurred = {(task, one.run) for one in verdict.occurrences}
             db.executemany("INSERT INTO flaky_run VALUES (?, ?)", occurred)

@@ -77,10 +77,14 @@ def task_of(db: sqlite3.Connection, trace_id: str, span_id: str) -> int | None:
 
 
 def earlier_coverage(db: sqlite3.Connection, run: Run) -> float | None:
-    """Return the coverage in percent of the last run of the same tests before a run, on its branch, or None."""
-    query = """SELECT coverage FROM run WHERE branch IS ? AND partial = ? AND scope IS ? AND started < ?
-               AND coverage IS NOT NULL ORDER BY started DESC LIMIT 1"""
-    row = db.execute(query, (run.branch, run.partial, run.scope, run.started)).fetchone()
+    """Return the coverage in percent of the last run of the same tests before a run, on its branch, or None.
+
+    It had the same variants: a suite may cover less under another Python.
+    """
+    query = """SELECT coverage FROM run WHERE branch IS ? AND partial = ? AND scope IS ? AND variants = ?
+               AND started < ? AND coverage IS NOT NULL ORDER BY started DESC LIMIT 1"""
+    known = (run.branch, run.partial, run.scope, "\n".join(run.variants), run.started)
+    row = db.execute(query, known).fetchone()
     return None if row is None else float(row[0])
 
 

@@ -123,6 +123,7 @@ class RunFilter(NamedTuple):
         scope: it has this `Run.scope`.
         partial: whether it is partial.
         with_tests: whether it has tests.
+        variants: its variants, as the table has them: one a line.
     """
 
     branch: str | None = None
@@ -132,6 +133,7 @@ class RunFilter(NamedTuple):
     scope: str | None = None
     partial: bool | None = None
     with_tests: bool | None = None
+    variants: str | None = None
 
 
 ALL_RUNS = RunFilter()
@@ -141,7 +143,8 @@ def last_runs(db: sqlite3.Connection, limit: int, runs: RunFilter = ALL_RUNS) ->
     """Return the newest runs, newest first, at most `limit`."""
     query = f"""{_RUN} WHERE started IS NOT NULL AND (?1 IS NULL OR branch = ?1) AND (?2 IS NULL OR started >= ?2)
         AND (?3 IS NULL OR roots = ?3) AND (?4 IS NULL OR started <= ?4) AND (?5 IS NULL OR scope = ?5)
-        AND (?6 IS NULL OR partial = ?6) AND (?7 IS NULL OR (tests > 0) = ?7) ORDER BY started DESC, id DESC LIMIT ?8"""
+        AND (?6 IS NULL OR partial = ?6) AND (?7 IS NULL OR (tests > 0) = ?7) AND (?8 IS NULL OR variants = ?8)
+        ORDER BY started DESC, id DESC LIMIT ?9"""
     return _runs(db.execute(query, (*runs, limit)))
 
 
@@ -251,14 +254,18 @@ def last_failures(db: sqlite3.Connection, test: str, branch: str | None) -> list
 
 
 _LAST_COMPLETE = """
-SELECT started FROM run WHERE branch IS ? AND started <= ? AND tests > 0 AND NOT partial ORDER BY started DESC LIMIT 1
+SELECT started FROM run WHERE branch IS :branch AND started <= :until AND tests > 0 AND NOT partial AND NOT EXISTS (
+    SELECT 1 FROM json_each(:variants)
+    WHERE value <> '' AND NOT instr(char(10) || variants || char(10), char(10) || value || char(10)))
+ORDER BY started DESC LIMIT 1
 """
+"""The last complete run on a branch that had all the given variants."""
 _OPEN = f"""
 WITH failed AS (
-    SELECT DISTINCT span.task FROM span JOIN run ON run.id = span.run
+    SELECT DISTINCT span.task FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task
     WHERE span.failed = 1 AND span.superseded = 0 AND span.kind = 'TEST' AND run.branch IS :branch
-      AND run.started >= :base
-      AND run.started <= :until AND run.id <> :run
+      AND run.started >= :base AND run.started <= :until AND run.id <> :run
+      AND task.variant IN (SELECT value FROM json_each(:variants))
 ), last AS (
     SELECT failed.task, (
         SELECT span.parent FROM span JOIN run ON run.id = span.run
@@ -281,18 +288,20 @@ ORDER BY task.name
 def open_failures(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Failure], int]:
     """Return the tests that failed when they last ran, and that a partial run has left out.
 
-    Looked at are the last complete run on the same branch and the partial ones since then: a test that is not in a
+    Looked at are the last complete run on the same branch and the partial ones since then, under the variants of the
+    run: a test that is not in a
     complete run is gone, and one that ended well in any run is mended. A file that could not be collected is mended
     when a test of it has run.
 
     Returns:
         The failures by node id, at most `limit`, and how many there are. A complete run leaves nothing out.
     """
-    base = db.execute(_LAST_COMPLETE, (run.branch, run.started)).fetchone() if run.partial else None
+    variants = json.dumps(run.variants or [""])
+    known = {"branch": run.branch, "until": run.started, "run": run.key, "variants": variants}
+    base = db.execute(_LAST_COMPLETE, known).fetchone() if run.partial else None
     if base is None:
         return [], 0
-    known = {"branch": run.branch, "base": base[0], "until": run.started, "run": run.key}
-    rows = db.execute(_OPEN, known).fetchall()
+    rows = db.execute(_OPEN, {**known, "base": base[0]}).fetchall()
     return [_failure(db, run.branch, row) for row in rows[:limit]], len(rows)
 
 

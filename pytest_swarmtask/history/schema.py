@@ -108,8 +108,8 @@ MIGRATIONS = (
     CREATE TABLE shared_cause (run INTEGER NOT NULL, cause TEXT, variant TEXT, tests INTEGER NOT NULL);
     CREATE INDEX shared_cause_run ON shared_cause (run);
     CREATE TABLE flaky_test (task INTEGER PRIMARY KEY, score REAL NOT NULL, failed INTEGER NOT NULL,
-        runs INTEGER NOT NULL, repeated INTEGER NOT NULL, one_commit INTEGER NOT NULL, flips INTEGER NOT NULL,
-        why TEXT, started TEXT, run INTEGER
+        runs INTEGER NOT NULL, is_open INTEGER NOT NULL, repeated INTEGER NOT NULL, one_commit INTEGER NOT NULL,
+        flips INTEGER NOT NULL, why TEXT, started TEXT, run INTEGER
     );
     CREATE INDEX flaky_test_run ON flaky_test (run);
     CREATE TABLE flaky_run (task INTEGER NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (task, run)) WITHOUT ROWID;

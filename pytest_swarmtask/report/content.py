@@ -63,8 +63,8 @@ class Report:
         repeated: its tests that passed only when they were repeated, of which there are `repeated_total`.
         slowest: its slowest tests.
         flaky: tests that were flaky in the runs of `trend`.
-        trend: the runs of the same tests up to this one, oldest first. Of a run without tests, the runs with the same
-            outermost tasks.
+        trend: the runs of the same tests under the same variants up to this one, oldest first. Of a run without tests,
+            the runs with the same outermost tasks.
         comparison: the differences from another run, if the request names one.
     """
 
@@ -122,7 +122,8 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest, root: str) ->
     later = [] if request.run is not None else runs_since(db, run, request.branch)
     comparable = query.RunFilter(request.branch, request.since, until=run.started)
     if run.tests:
-        comparable = comparable._replace(scope=run.scope, partial=run.partial, with_tests=True)
+        variants = "\n".join(run.variants)
+        comparable = comparable._replace(scope=run.scope, partial=run.partial, with_tests=True, variants=variants)
     else:
         comparable = comparable._replace(what=run.what, with_tests=False)
     # A named run may itself be excluded by the filter, and be the only one.

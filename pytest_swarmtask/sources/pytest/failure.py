@@ -69,18 +69,16 @@ class FailureReader:
 
         Args:
             report: of a failure, also of one that was expected.
-            nodeid: the test, which stands for the place of a crash of its process.
+            nodeid: the test, which stands for the place where the report tells none.
         """
         text = message(report)
         if text is None:
             return {}
-        exception, first_line = _type_and_message(text)
-        longrepr = report.longrepr
-        if exception is None:
-            found = re.search(_LAST_LINE, str(longrepr)[-_LONGEST_MESSAGE:].rpartition("\n")[2])
-            exception = found[1] if found else None  # such as that of a doctest
-        file, function = self._place(longrepr)
-        if exception is None and not file and not _has_error_lines(longrepr):  # such as the crash of a worker
+        if _is_of_exception(report.longrepr):
+            exception, first_line = _type_and_message(text)
+            file, function = self._place(report.longrepr)
+        else:
+            exception, first_line = _type_at_the_end(str(report.longrepr)), text.partition("\n")[0]
             file, _, function = nodeid.partition("[")[0].partition("::")
         described = {} if exception is None else {"exception": self._redactor.short(exception)}
         described["fingerprint"] = self._fingerprint(exception or "", first_line, file, function)
@@ -137,8 +135,16 @@ def _type_and_message(text: str) -> tuple[str | None, str]:
     return found[1], next(filter(None, rest), "")
 
 
-def _has_error_lines(longrepr: Any) -> bool:
-    return any(line.startswith("E ") for line in str(longrepr).splitlines())
+def _is_of_exception(longrepr: Any) -> bool:
+    """Whether a representation is that of an exception, and no text that xdist or a plug-in has written."""
+    has_place = getattr(longrepr, "reprcrash", None) is not None
+    return has_place or any(line.startswith("E ") for line in str(longrepr).splitlines())
+
+
+def _type_at_the_end(text: str) -> str | None:
+    """Return the type at the end of a text, where pytest writes that of a doctest, or None if there is none."""
+    found = re.match(_LAST_LINE, text[-_LONGEST_MESSAGE:].rpartition("\n")[2])
+    return found[1] if found else None
 
 
 def _frames(longrepr: Any) -> Iterator[tuple[str, str]]:

@@ -32,6 +32,7 @@ class MarkerNames:
     def collect(self, session: pytest.Session) -> None:
         """Remember the session, whose items are looked up when the first test has failed."""
         self._session = session
+        self._items = None  # a module that could not be collected may have asked before
 
     def of(self, run: TestRun) -> Sequence[str]:
         """Return the names, sorted."""

@@ -27,6 +27,17 @@ _OUTCOMES_OF_PYTEST = ("passed", "failed", "skipped")
 """What pytest itself reports. Plugins that try a test again report its failed attempts as "rerun" or "retried"."""
 
 
+class KeptReport:
+    """What an attempt needs of its report. A plug-in may go on to change the report, as pytest-retry does."""
+
+    __slots__ = ("longrepr", "sections", "when")
+
+    def __init__(self, report: Any) -> None:
+        self.when: str = report.when
+        self.longrepr = getattr(report, "longrepr", None)
+        self.sections = list(getattr(report, "sections", ()))
+
+
 class Attempt:
     """An attempt at a test that was followed by another one.
 
@@ -68,7 +79,7 @@ class TestRun:
         report: the report that decided the outcome, unless that is ``passed``; else None.
         last_report: the report that came last, or None.
         teardown_report: the report of the teardown, if it failed after the test had failed; else None.
-        retried_report: the report of this attempt that says that another one follows, or None.
+        retried_report: what is kept of the report of this attempt that says that another one follows, or None.
         attempts: the earlier attempts of which something was reported, oldest first.
         failed_subtests: number of subtests that failed.
         torn_down: whether the teardown of this attempt was reported.
@@ -142,7 +153,7 @@ class TestRun:
             self.torn_down = True
         if report.outcome not in _OUTCOMES_OF_PYTEST:
             self.rerunning = True
-            self.retried_report = self.retried_report or report
+            self.retried_report = self.retried_report or KeptReport(report)
             return
         if when == "call":
             self.called = True

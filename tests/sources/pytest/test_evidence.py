@@ -339,6 +339,31 @@ class TestAttempts:
         assert [one["exception"] for one in found["attempts"]] == ["AssertionError"]
         assert "attempts" not in facts(session, "test_chain")
 
+    def test_a_plugin_that_changes_its_report(self, project: Suite) -> None:
+        """An attempt is as it was reported, even if the plug-in makes the report of the next attempt of it.
+
+        pytest-retry does so.
+        """
+        project.write(
+            conftest="""
+            import pytest
+
+            @pytest.hookimpl(wrapper=True)
+            def pytest_runtest_makereport(item, call):
+                report = yield
+                if call.when == "call" and report.failed:
+                    report.outcome = "retried"
+                    item.ihook.pytest_runtest_logreport(report=report)
+                    report.outcome, report.longrepr, report.sections = "passed", None, []
+                return report
+            """,
+            test_it="def test_a():\n    print('first')\n    assert 1 == 2\n",
+        )
+        found = facts(project.pytest(), "test_a")
+        assert (found["outcome"], found["attempt"]) == ("passed", 2)
+        (attempt,) = found["attempts"]
+        assert (attempt["error"], attempt["stdout"]) == ("assert 1 == 2", "first\n")
+
     def test_a_crash_that_is_repeated(self, project: Suite) -> None:
         """An attempt whose xdist worker died is an earlier attempt, too."""
         project.write(
