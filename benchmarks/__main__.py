@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import others, sessions
+from benchmarks.flakiness import flakiness
 from benchmarks.installation import installation
 from benchmarks.instructions import instructions
 from benchmarks.measure import HEAD, Row
@@ -44,6 +45,7 @@ SECTIONS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "history": others.history,
     "room": others.room,
     "growth": others.growth,
+    "flakiness": flakiness,
 }
 QUICK = ("tests", "startup", "installation", "recipes", "relay")
 

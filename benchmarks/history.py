@@ -89,7 +89,7 @@ class Suite:
                 ending |= {"test_passed": outcome == "passed", "outcome": outcome, "phase": "call", "attempt": 1}
                 if outcome == "failed":
                     ending |= {
-                        "error": "AssertionError: assert 401 == 200\n  where 401 = <Response>",
+                        "error": f"AssertionError: assert 401 == 200 in {test}\n  where 401 = <Response>",
                         "location": "t.py:14",
                     }
                 put(EVENT_OF[outcome], test, span, session, action="test", **ending)

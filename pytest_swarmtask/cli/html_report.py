@@ -54,8 +54,8 @@ class Reporter:
             HistoryError: the history cannot be read now.
             UsageError: the requested run does not exist.
         """
-        page = self._ask(lambda db: collect_page(db, self._request))
         root = self.project.root
+        page = self._ask(lambda db: collect_page(db, self._request, root))
         delivered = summarize_deliveries(self.project, os.environ)
         return page, html(page, os.path.basename(root) or "project", root, delivered, live=live)
 

@@ -39,6 +39,9 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("report", help="report on a run: failures and since when, slowest tests, trend")
     parser.add_argument("--run", dest="run", metavar="ID", help="this run (any unique beginning of its id is enough)")
     parser.add_argument("--compare", dest="compare", metavar="RUN", help="show the differences from that run")
+    parser.add_argument(
+        "--full", dest="full", action="store_true", help="show tracebacks, output and earlier attempts of failures, too"
+    )
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     forms.add_argument("--markdown", dest="markdown", action="store_true", help="print Markdown")
@@ -77,8 +80,8 @@ def report(arguments: argparse.Namespace) -> int:
 def _report(db: sqlite3.Connection, request: ReportRequest, arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.report.content import collect_report
 
-    found = collect_report(db, request)
     root = project_of(arguments).root
+    found = collect_report(db, request, root)
     if arguments.json:
         print(json.dumps({"run": None} if found is None else found.as_json(), indent=2))
     elif found is None:
@@ -86,12 +89,12 @@ def _report(db: sqlite3.Connection, request: ReportRequest, arguments: argparse.
     elif arguments.markdown:
         from pytest_swarmtask.report.markdown import markdown
 
-        print(markdown(found, root))
+        print(markdown(found, root, full=arguments.full))
     else:
         from pytest_swarmtask.report.terminal import console
         from pytest_swarmtask.report.text import print_report
 
-        print_report(found, root, console())
+        print_report(found, root, console(), full=arguments.full)
     return 0
 
 

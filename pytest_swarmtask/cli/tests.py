@@ -7,7 +7,14 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import NOTHING_RECORDED, add_root, add_run_filters, ask_history, run_filters
+from pytest_swarmtask.cli.common import (
+    NOTHING_RECORDED,
+    add_root,
+    add_run_filters,
+    ask_history,
+    project_of,
+    run_filters,
+)
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.text import neutral
 
@@ -16,10 +23,16 @@ if TYPE_CHECKING:
     import sqlite3
 
     from pytest_swarmtask.cli.common import Subparsers
+    from pytest_swarmtask.history.query import Failure
+    from pytest_swarmtask.history.repeated import LastRepeated
 
 
 _MOST_NAMED = 10
 """Tests in the message that several match. They show a person what to add to the text."""
+
+
+_MOST_SHOWN = 25
+"""Failures whose evidence is printed, as in a report: a function may have failed with hundreds of parameters."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -27,6 +40,12 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("tests", help="show the history of one test")
     parser.add_argument(
         "test", metavar="NODEID", help="its node id, or any unique part of it; a function has all its parameters"
+    )
+    parser.add_argument(
+        "--full",
+        dest="full",
+        action="store_true",
+        help="show traceback and output of the last failure, and of the attempts before it last passed when repeated",
     )
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     add_run_filters(parser, "show")
@@ -46,6 +65,7 @@ def tests(arguments: argparse.Namespace) -> int:
 
 def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.history.query import RunFilter, last_failures, results_of
+    from pytest_swarmtask.history.repeated import last_repeated
     from pytest_swarmtask.report.terminal import console
     from pytest_swarmtask.report.text import print_test
 
@@ -58,9 +78,33 @@ def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
         branches = {result.test: result.branch for result in reversed(found)}
         failures = {test: last_failures(db, test, branch) for test, branch in branches.items()}
         print_test(name, found, failures, console())
+        if arguments.full:
+            _print_last_failures(db, [failure for each in failures.values() for failure in each], arguments)
+            repeated = [last_repeated(db, test, branch) for test, branch in branches.items()]
+            _print_last_repeated([last for each in repeated for last in each], arguments)
     else:
         print(f"No run of {neutral(name)} matches {run_filters(arguments)}.")
     return 0
+
+
+def _print_last_failures(db: sqlite3.Connection, failures: list[Failure], arguments: argparse.Namespace) -> None:
+    from pytest_swarmtask.history.query import evidence_of
+    from pytest_swarmtask.report.terminal import console
+    from pytest_swarmtask.report.text import print_last_failures
+
+    shown = [(failure, evidence_of(db, failure.key)) for failure in failures[:_MOST_SHOWN]]
+    print_last_failures(shown, project_of(arguments).root, console())
+    if len(failures) > _MOST_SHOWN:
+        print(f"\nand {len(failures) - _MOST_SHOWN} more")
+
+
+def _print_last_repeated(tests: list[LastRepeated], arguments: argparse.Namespace) -> None:
+    from pytest_swarmtask.report.terminal import console
+    from pytest_swarmtask.report.text import print_last_repeated
+
+    print_last_repeated(tests[:_MOST_SHOWN], project_of(arguments).root, console())
+    if len(tests) > _MOST_SHOWN:
+        print(f"\nand {len(tests) - _MOST_SHOWN} more that passed when repeated")
 
 
 def _find_tests(db: sqlite3.Connection, text: str) -> list[str]:

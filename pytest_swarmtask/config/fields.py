@@ -66,6 +66,8 @@ QuietHours = Annotated[
 Seconds = Annotated[float, Meta(ge=0, extra={"expected": "a number of seconds, at least 0"})]
 PositiveSeconds = Annotated[float, Meta(gt=0, extra={"expected": "a number of seconds above 0"})]
 Count = Annotated[int, Meta(ge=1)]
+# The rest of an event's 64 KiB is for its other facts, and for the signs that JSON adds.
+EvidenceBytes = Annotated[int, Meta(ge=1024, le=48 * 1024)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Plain = Annotated[str, Meta(extra={"rule": rules.literal, "literal": True})]
 Text = Annotated[

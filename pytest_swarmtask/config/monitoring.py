@@ -92,7 +92,7 @@ class NewlyFailingAlert(Alert, tag="newly_failing", frozen=True, kw_only=True):
 
 
 class FlakyAlert(Alert, tag="flaky", frozen=True, kw_only=True):
-    """A test both failed and passed on the same commit."""
+    """The last runs of a test show that it is flaky."""
 
     runs: Annotated[Count, about("How many of the last runs to look at.")] = 20
 

@@ -56,6 +56,7 @@ def _of_environment(webhooks: list[Webhook], declared: str) -> Iterator[Webhook]
                 webhook,
                 secret_env="AUTOMATION_SECRET_KEY",  # noqa: S106 - the variable's name
                 headers={},
+                evidence=False,
                 ca_file=None,
                 client_cert=None,
                 client_key=None,

@@ -15,6 +15,7 @@ from pytest_swarmtask.config.fields import (
     ControlGlob,
     Count,
     EventGlob,
+    EvidenceBytes,
     Expanded,
     Headers,
     Name,
@@ -81,6 +82,9 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Expanded | None,
         about("PEM file of the client certificate's key, relative to the project. Default: the same file."),
     ] = None
+    evidence: Annotated[
+        bool, about("Whether events contain the evidence of failed tests: tracebacks, output and properties.")
+    ] = False
     proxy: Annotated[
         Url | None, about("HTTP proxy, such as ${PROXY_URL}. Default: the proxy that the environment names.")
     ] = None
@@ -112,6 +116,14 @@ class Redact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allow: Annotated[list[Text], about("Names whose values are shown although they look like secrets.")] = field(
         default_factory=list
     )
+
+
+class EvidenceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the events of failed tests contain to show why they failed."""
+
+    traceback: Annotated[bool, about("Whether they contain pytest's traceback.")] = True
+    output: Annotated[bool, about("Whether they contain the end of captured stdout, stderr and log.")] = True
+    bytes: Annotated[EvidenceBytes, about("Largest size of all these texts of one event, in bytes.")] = 32 * 1024
 
 
 class StatusMap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="upper"):
@@ -175,6 +187,9 @@ class TaskIntegration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     handler_timeout: Annotated[Seconds, about("Seconds that handlers have at the end of the process.")] = 2.0
     webhooks: Annotated[list[Webhook], about("Receivers of events over HTTP.")] = field(default_factory=list)
     redact: Annotated[Redact, about("Which names mark secrets.")] = field(default_factory=Redact)
+    evidence: Annotated[EvidenceConfig, about("What the events of failed tests contain to show why they failed.")] = (
+        field(default_factory=EvidenceConfig)
+    )
     metadata: Annotated[Texts, about("Metadata to add to the start event of each session, such as team: ${TEAM}.")] = (
         field(default_factory=dict)
     )

@@ -183,5 +183,20 @@ class Event:
 MASK = "[REDACTED]"
 """The text that stands in an event in place of a secret."""
 
-MAX_EVENT = 16 * 1024
+MAX_EVENT = 64 * 1024
 """Bytes of an event's line, at most. Longer ones are cut, see `recording.truncate`."""
+MAX_FACTS = 16 * 1024
+"""Bytes of a line without evidence, at most: only what a test left behind may take more."""
+
+EVIDENCE_TEXTS = ("traceback", "teardown_traceback", "stdout", "stderr", "log")
+"""Metadata of the end of a test, and of its earlier attempts: the long texts that show why it failed."""
+EVIDENCE = (*EVIDENCE_TEXTS, "properties")
+"""The metadata of a test that leaves the machine only where the user wants it: its texts, and values of its own."""
+
+
+def has_evidence(event: Event) -> bool:
+    """Whether an event may hold evidence. Metadata of other events, such as a user's own `log`, is none."""
+    metadata = event.metadata
+    if metadata.get("test_type") != "pytest":
+        return False
+    return "attempts" in metadata or any(key in metadata for key in EVIDENCE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pytest_swarmtask.core.text import neutral_lines
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +23,9 @@ _MARKUP = re.compile(r"[&<>|\\`*~\[\]$@#]|(?<![^\W_])_|_(?![^\W_])")
 """Characters that may be markup. Underscores within a word are not, and names are full of them."""
 
 
+_IN_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a table. The caller has passed the cells through `text` or `code`."""
     names = list(header)
@@ -32,6 +37,12 @@ def code(value: Any) -> str:
     """Return Markdown that shows exactly this text, as code."""
     shown = text(value)
     return f"<code>{shown}</code>" if shown else ""
+
+
+def block(value: Any) -> str:
+    """Return Markdown that shows exactly this text, in lines of code. Terminal codes are left out, the rest is kept."""
+    plain = neutral_lines(_TERMINAL_CODES.sub("", str(value)).expandtabs())
+    return f"<pre>{plain.translate(_IN_HTML)}</pre>"
 
 
 def text(value: Any) -> str:

@@ -46,6 +46,7 @@ _EVIDENCE = """
 INSERT OR REPLACE INTO evidence (span, exception, fingerprint, detail)
 SELECT id, ?, ?, ? FROM span WHERE run = ? AND span_id = ?
 """
+_TRACE = "UPDATE trace SET started = min(?1, coalesce(started, ?1)) WHERE trace_id = ?2"
 _RUN = f"""
 UPDATE run SET stale = 1, coverage = coalesce(?, coverage), dirty = coalesce(dirty, ?),
     {", ".join(f'"{name}" = coalesce("{name}", ?)' for name in FACTS)} WHERE id = ?
@@ -211,6 +212,8 @@ def _write_batch(db: sqlite3.Connection, batch: Batch, keys: _TaskKeys) -> None:
     db.executemany(_EVIDENCE, found)
     for trace_id, facts in batch.facts.items():
         db.execute(_RUN, [*(facts.get(name) for name in ("coverage", "dirty", *FACTS)), runs[trace_id]])
+    began = [(facts["started"], trace_id) for trace_id, facts in batch.facts.items() if "started" in facts]
+    db.executemany(_TRACE, began)
     db.executemany(_SEGMENT, [(name, *counts) for name, counts in batch.segments.items()])
 
 

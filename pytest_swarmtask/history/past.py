@@ -20,26 +20,22 @@ class Ending:
         failed: whether it failed.
         duration: seconds, or None if unknown.
         ended: the timestamp of its end, as in events.
-        attempt: the number of the attempt if the test was repeated, else None.
         run: the trace id of its run.
         commit: the commit of its run, or None if unknown.
-        dirty: whether the checkout is known to have had uncommitted changes.
     """
 
     span_id: str
     failed: bool
     duration: float | None
     ended: str
-    attempt: int | None
     run: str
     commit: str | None
-    dirty: bool
 
 
 _ENDINGS = """
 WITH own AS (SELECT task, partial, command, tests FROM span
              WHERE run = (SELECT run FROM trace WHERE trace_id = ?1) AND span_id = ?2)
-SELECT span.span_id, span.failed, span.duration, span.ended, span.attempt, run.trace_id, run."commit", run.dirty
+SELECT span.span_id, span.failed, span.duration, span.ended, run.trace_id, run."commit"
 FROM own JOIN span ON span.task = own.task JOIN run ON run.id = span.run
 WHERE span.ended <= ?3 AND run.branch IS ?4 AND (span.superseded = 0 OR span.span_id = ?2)
   AND (span.failed = 1 OR span.kind <> 'TEST' AND span.status <> 'skipped' OR span.status IN ('passed', 'xpassed'))
@@ -60,8 +56,8 @@ def endings(  # noqa: PLR0913, PLR0917 - each of them narrows the question
     """
     rows = db.execute(_ENDINGS, (trace_id, span_id, until, branch, limit))
     return [
-        Ending(span_id, bool(failed), duration, ended, attempt, run, commit, bool(dirty))
-        for span_id, failed, duration, ended, attempt, run, commit, dirty in rows
+        Ending(span_id, bool(failed), duration, ended, run, commit)
+        for span_id, failed, duration, ended, run, commit in rows
     ]
 
 
@@ -73,11 +69,22 @@ def variant_of(db: sqlite3.Connection, trace_id: str, span_id: str) -> str:
     return row[0] if row else ""
 
 
+def task_of(db: sqlite3.Connection, trace_id: str, span_id: str) -> int | None:
+    """Return the key of the task or test, with its variant, that a span has, or None if the span is not known."""
+    query = "SELECT task FROM span WHERE run = (SELECT run FROM trace WHERE trace_id = ?) AND span_id = ?"
+    row = db.execute(query, (trace_id, span_id)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def earlier_coverage(db: sqlite3.Connection, run: Run) -> float | None:
-    """Return the coverage in percent of the last run of the same tests before a run, on its branch, or None."""
-    query = """SELECT coverage FROM run WHERE branch IS ? AND partial = ? AND scope IS ? AND started < ?
-               AND coverage IS NOT NULL ORDER BY started DESC LIMIT 1"""
-    row = db.execute(query, (run.branch, run.partial, run.scope, run.started)).fetchone()
+    """Return the coverage in percent of the last run of the same tests before a run, on its branch, or None.
+
+    It had the same variants: a suite may cover less under another Python.
+    """
+    query = """SELECT coverage FROM run WHERE branch IS ? AND partial = ? AND scope IS ? AND variants = ?
+               AND started < ? AND coverage IS NOT NULL ORDER BY started DESC LIMIT 1"""
+    known = (run.branch, run.partial, run.scope, "\n".join(run.variants), run.started)
+    row = db.execute(query, known).fetchone()
     return None if row is None else float(row[0])
 
 

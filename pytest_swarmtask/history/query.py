@@ -7,6 +7,8 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_swarmtask.history.flaky import Flaky
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
@@ -38,6 +40,7 @@ class Run:
         ci_run: the name of the CI run, which all its attempts share; None outside of CI.
         superseded: the number of results that a later attempt of their job has superseded.
         variants: the variants of its pytest sessions, by name.
+        traces: its trace ids, the one that began first before the others: GitHub gives each attempt one of its own.
     """
 
     key: int
@@ -65,6 +68,7 @@ class Run:
     ci_run: str | None
     superseded: int
     variants: list[str]
+    traces: list[str]
     counts: dict[str, int]
 
     @property
@@ -81,6 +85,7 @@ class Run:
 _RUN = """
 SELECT id, trace_id, started, ended, duration, outcome, roots, command, branch, "commit", dirty, environment, ci,
        ci_url, host, python, coverage, tests, teardown_errors, partial, scope, testing, ci_run, superseded, variants,
+       (SELECT json_group_array(json_array(started, trace_id)) FROM trace WHERE trace.run = run.id),
        passed, failed, errors, crashed, skipped, xfailed, xpassed, unfinished
 FROM run"""
 
@@ -92,9 +97,15 @@ def _runs(rows: Iterator[Any] | sqlite3.Cursor) -> list[Run]:
         facts = dict(zip(names, row, strict=False))
         facts["dirty"], facts["partial"] = _flag(facts["dirty"]), bool(facts["partial"])
         facts["variants"] = facts["variants"].splitlines()
+        facts["traces"] = _in_order(json.loads(facts["traces"]))
         counts = {name: count for name, count in zip(OUTCOMES, row[len(names) :], strict=True) if count}
         runs.append(Run(**facts, counts=counts))
     return runs
+
+
+def _in_order(traces: list[list[Any]]) -> list[str]:
+    """Return trace ids by the times when they began. One of which only tests are known so far comes last."""
+    return [trace_id for _, trace_id in sorted(traces, key=lambda one: (one[0] is None, one))]
 
 
 def _flag(value: int | None) -> bool | None:
@@ -112,6 +123,7 @@ class RunFilter(NamedTuple):
         scope: it has this `Run.scope`.
         partial: whether it is partial.
         with_tests: whether it has tests.
+        variants: its variants, as the table has them: one a line.
     """
 
     branch: str | None = None
@@ -121,6 +133,7 @@ class RunFilter(NamedTuple):
     scope: str | None = None
     partial: bool | None = None
     with_tests: bool | None = None
+    variants: str | None = None
 
 
 ALL_RUNS = RunFilter()
@@ -130,7 +143,8 @@ def last_runs(db: sqlite3.Connection, limit: int, runs: RunFilter = ALL_RUNS) ->
     """Return the newest runs, newest first, at most `limit`."""
     query = f"""{_RUN} WHERE started IS NOT NULL AND (?1 IS NULL OR branch = ?1) AND (?2 IS NULL OR started >= ?2)
         AND (?3 IS NULL OR roots = ?3) AND (?4 IS NULL OR started <= ?4) AND (?5 IS NULL OR scope = ?5)
-        AND (?6 IS NULL OR partial = ?6) AND (?7 IS NULL OR (tests > 0) = ?7) ORDER BY started DESC, id DESC LIMIT ?8"""
+        AND (?6 IS NULL OR partial = ?6) AND (?7 IS NULL OR (tests > 0) = ?7) AND (?8 IS NULL OR variants = ?8)
+        ORDER BY started DESC, id DESC LIMIT ?9"""
     return _runs(db.execute(query, (*runs, limit)))
 
 
@@ -240,14 +254,18 @@ def last_failures(db: sqlite3.Connection, test: str, branch: str | None) -> list
 
 
 _LAST_COMPLETE = """
-SELECT started FROM run WHERE branch IS ? AND started <= ? AND tests > 0 AND NOT partial ORDER BY started DESC LIMIT 1
+SELECT started FROM run WHERE branch IS :branch AND started <= :until AND tests > 0 AND NOT partial AND NOT EXISTS (
+    SELECT 1 FROM json_each(:variants)
+    WHERE value <> '' AND NOT instr(char(10) || variants || char(10), char(10) || value || char(10)))
+ORDER BY started DESC LIMIT 1
 """
+"""The last complete run on a branch that had all the given variants."""
 _OPEN = f"""
 WITH failed AS (
-    SELECT DISTINCT span.task FROM span JOIN run ON run.id = span.run
+    SELECT DISTINCT span.task FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task
     WHERE span.failed = 1 AND span.superseded = 0 AND span.kind = 'TEST' AND run.branch IS :branch
-      AND run.started >= :base
-      AND run.started <= :until AND run.id <> :run
+      AND run.started >= :base AND run.started <= :until AND run.id <> :run
+      AND task.variant IN (SELECT value FROM json_each(:variants))
 ), last AS (
     SELECT failed.task, (
         SELECT span.parent FROM span JOIN run ON run.id = span.run
@@ -270,18 +288,20 @@ ORDER BY task.name
 def open_failures(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Failure], int]:
     """Return the tests that failed when they last ran, and that a partial run has left out.
 
-    Looked at are the last complete run on the same branch and the partial ones since then: a test that is not in a
+    Looked at are the last complete run on the same branch and the partial ones since then, under the variants of the
+    run: a test that is not in a
     complete run is gone, and one that ended well in any run is mended. A file that could not be collected is mended
     when a test of it has run.
 
     Returns:
         The failures by node id, at most `limit`, and how many there are. A complete run leaves nothing out.
     """
-    base = db.execute(_LAST_COMPLETE, (run.branch, run.started)).fetchone() if run.partial else None
+    variants = json.dumps(run.variants or [""])
+    known = {"branch": run.branch, "until": run.started, "run": run.key, "variants": variants}
+    base = db.execute(_LAST_COMPLETE, known).fetchone() if run.partial else None
     if base is None:
         return [], 0
-    known = {"branch": run.branch, "base": base[0], "until": run.started, "run": run.key}
-    rows = db.execute(_OPEN, known).fetchall()
+    rows = db.execute(_OPEN, {**known, "base": base[0]}).fetchall()
     return [_failure(db, run.branch, row) for row in rows[:limit]], len(rows)
 
 
@@ -317,47 +337,19 @@ def _usual(db: sqlite3.Connection, task: int, before: str) -> float | None:
     return statistics.median(durations) if durations else None
 
 
-@dataclass(frozen=True)
-class Flaky:
-    """A test whose outcome changes while the code does not.
-
-    Attributes:
-        failed: how often it failed, or passed only when it was repeated.
-        commit: the last commit on which that happened, or None if unknown.
-        why: which of the two happened then.
-    """
-
-    test: str
-    variant: str
-    failed: int
-    commit: str | None
-    why: str
-
-
 def flaky(db: sqlite3.Connection, runs: Sequence[Run], limit: int) -> list[Flaky]:
-    """Return the tests that were flaky in these runs, the worst first, at most `limit`.
+    """Return the tests that were flaky in at least one of these runs, the worst first, at most `limit`.
 
-    A test is flaky if it passed only when it was repeated, or if it failed and passed on one commit. If the checkout
-    has uncommitted changes, only a pass on rerun counts as flaky.
+    What is told of each is the stored verdict on its last runs (`history.flaky`), whichever runs are named here.
     """
     keys = ", ".join(str(run.key) for run in runs)
     query = f"""
-        WITH bad AS (
-            SELECT task, run, 'passed when repeated' AS why FROM span
-            WHERE run IN ({keys}) AND attempt > 1 AND kind = 'TEST' AND status IN ('passed', 'xpassed')
-            UNION ALL
-            SELECT span.task, span.run, 'passed and failed on one commit' FROM span JOIN run ON run.id = span.run
-            WHERE span.run IN ({keys}) AND span.failed = 1 AND span.kind = 'TEST' AND run."commit" IS NOT NULL
-              AND run.dirty IS NOT 1 AND EXISTS (
-                SELECT 1 FROM span AS good JOIN run AS other ON other.id = good.run
-                WHERE good.task = span.task AND good.status IN ('passed', 'xpassed')
-                  AND other."commit" = run."commit" AND other.dirty IS NOT 1)
-        )
-        SELECT task.name, task.variant, count(*), run."commit", why,
-               max(run.started) -- the maximum picks the row of the others
-        FROM bad JOIN task ON task.id = bad.task JOIN run ON run.id = bad.run
-        GROUP BY bad.task ORDER BY count(*) DESC, task.name LIMIT ?"""
-    return [Flaky(*row[:5]) for row in db.execute(query, (limit,))]
+        SELECT task.name, task.variant, score, flaky_test.failed, runs, repeated, one_commit, flips, why,
+               flaky_test.started, run.trace_id, run.branch, run."commit"
+        FROM flaky_test JOIN task ON task.id = flaky_test.task JOIN run ON run.id = flaky_test.run
+        WHERE flaky_test.task IN (SELECT task FROM flaky_run WHERE run IN ({keys}))
+        ORDER BY score DESC, task.name, task.variant LIMIT ?"""
+    return [Flaky(*row) for row in db.execute(query, (limit,))]
 
 
 @dataclass(frozen=True)
@@ -429,7 +421,8 @@ class Evidence:
 _NO_EVIDENCE = Evidence()
 
 
-def _evidence(exception: str | None, fingerprint: str | None, detail: str | None) -> Evidence:
+def to_evidence(exception: str | None, fingerprint: str | None, detail: str | None) -> Evidence:
+    """Return the evidence that a row of the table `evidence` has, or that there is none if its values are None."""
     if exception is None and fingerprint is None and detail is None:
         return _NO_EVIDENCE
     known: dict[str, Any] = json.loads(detail) if detail else {}
@@ -441,7 +434,7 @@ def _evidence(exception: str | None, fingerprint: str | None, detail: str | None
 def evidence_of(db: sqlite3.Connection, span: int) -> Evidence:
     """Return the evidence of a result by the key of its span (`Failure.key`)."""
     row = db.execute("SELECT exception, fingerprint, detail FROM evidence WHERE span = ?", (span,)).fetchone()
-    return _evidence(*row) if row else _NO_EVIDENCE
+    return to_evidence(*row) if row else _NO_EVIDENCE
 
 
 def same_error(db: sqlite3.Connection, run: Run, fingerprint: str) -> tuple[int, int]:
@@ -477,7 +470,7 @@ def results(db: sqlite3.Connection, run: Run) -> Iterator[ResultDetails]:
         LEFT JOIN evidence ON evidence.span = span.id
         WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0 ORDER BY span.id"""
     for *row, phase, teardown_error, exception, fingerprint, detail in db.execute(query, (run.key,)):
-        yield ResultDetails(_result(row), phase, teardown_error, _evidence(exception, fingerprint, detail))
+        yield ResultDetails(_result(row), phase, teardown_error, to_evidence(exception, fingerprint, detail))
 
 
 def find_tests(db: sqlite3.Connection, text: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history.database import transaction
+from pytest_swarmtask.history.flaky import reassess_all
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,7 +32,10 @@ DELETE FROM event WHERE run = ?1 AND NOT EXISTS (
 """
 _REMOVE = (
     "DELETE FROM evidence WHERE span IN (SELECT id FROM span WHERE run = ?)",
-    *(f"DELETE FROM {table} WHERE run = ?" for table in ("event", "span", "trace")),
+    *(
+        f"DELETE FROM {table} WHERE run = ?"
+        for table in ("event", "span", "trace", "shared_cause", "flaky_run", "flaky_test")
+    ),
     "DELETE FROM run WHERE id = ?",
 )
 
@@ -88,6 +92,7 @@ def prune(db: sqlite3.Connection, age: float, size: float) -> int:
     if removed:
         with transaction(db):
             db.execute("DELETE FROM task WHERE NOT EXISTS (SELECT 1 FROM span WHERE span.task = task.id)")
+            reassess_all(db)
         _return_pages(db)
     return removed
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.history.database import transaction
+from pytest_swarmtask.history.flaky import refresh_flaky
 from pytest_swarmtask.history.superseded import refresh_superseded
 
 if TYPE_CHECKING:
@@ -67,12 +68,14 @@ WHERE id = ?
 
 
 def refresh(db: sqlite3.Connection) -> None:
-    """Compute the totals of all stale runs."""
+    """Compute the totals of all stale runs, and the verdicts on the tests that failed in them or before."""
     find = "SELECT id FROM run WHERE stale LIMIT ?"
     while db.execute(find, (1,)).fetchone():  # asked first, so that nothing is locked if no run is stale
         with transaction(db):
-            for (run,) in db.execute(find, (_AT_ONCE,)).fetchall():
+            runs = [run for (run,) in db.execute(find, (_AT_ONCE,))]
+            for run in runs:
                 _refresh(db, run)
+            refresh_flaky(db, runs)
 
 
 def _refresh(db: sqlite3.Connection, run: int) -> None:

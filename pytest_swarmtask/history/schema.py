@@ -60,8 +60,8 @@ MIGRATIONS = (
     DROP VIEW IF EXISTS failures;
     DROP VIEW IF EXISTS flaky;
     DROP VIEW IF EXISTS slowest;
-    CREATE TABLE trace (trace_id TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
-    INSERT INTO trace SELECT trace_id, id FROM run;
+    CREATE TABLE trace (trace_id TEXT PRIMARY KEY, run INTEGER NOT NULL, started TEXT) WITHOUT ROWID;
+    INSERT INTO trace SELECT trace_id, id, started FROM run;
     CREATE INDEX trace_run ON trace (run);
     ALTER TABLE run ADD COLUMN ci_run TEXT;
     ALTER TABLE run ADD COLUMN variants TEXT NOT NULL DEFAULT '';
@@ -72,6 +72,8 @@ MIGRATIONS = (
     ALTER TABLE span ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX span_job ON span (run) WHERE job IS NOT NULL;
     CREATE INDEX span_superseded ON span (run) WHERE superseded = 1;
+    DROP INDEX span_task;
+    CREATE INDEX span_task ON span (task, started, run, failed, status, attempt, superseded);
     CREATE TABLE evidence (span INTEGER PRIMARY KEY, exception TEXT, fingerprint TEXT, detail TEXT);
     CREATE INDEX evidence_fingerprint ON evidence (fingerprint) WHERE fingerprint IS NOT NULL;
     CREATE TABLE old_variant (run INTEGER, span_id TEXT, variant TEXT, PRIMARY KEY (run, span_id)) WITHOUT ROWID;
@@ -103,6 +105,15 @@ MIGRATIONS = (
     DROP TABLE task;
     ALTER TABLE new_task RENAME TO task;
     DELETE FROM task WHERE NOT EXISTS (SELECT 1 FROM span WHERE span.task = task.id);
+    CREATE TABLE shared_cause (run INTEGER NOT NULL, cause TEXT, variant TEXT, tests INTEGER NOT NULL);
+    CREATE INDEX shared_cause_run ON shared_cause (run);
+    CREATE TABLE flaky_test (task INTEGER PRIMARY KEY, score REAL NOT NULL, failed INTEGER NOT NULL,
+        runs INTEGER NOT NULL, is_open INTEGER NOT NULL, repeated INTEGER NOT NULL, one_commit INTEGER NOT NULL,
+        flips INTEGER NOT NULL, why TEXT, started TEXT, run INTEGER
+    );
+    CREATE INDEX flaky_test_run ON flaky_test (run);
+    CREATE TABLE flaky_run (task INTEGER NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (task, run)) WITHOUT ROWID;
+    CREATE INDEX flaky_run_run ON flaky_run (run);
     UPDATE run SET stale = 1;
     """,
 )
@@ -152,19 +163,10 @@ WHERE span.failed = 1 AND span.superseded = 0
 
 DROP VIEW IF EXISTS flaky;
 CREATE VIEW flaky AS
-SELECT task.name AS test, bad.run AS run, bad."commit", bad.branch, bad.started, bad.why, task.variant
-FROM (
-    SELECT span.task, run.trace_id AS run, run."commit", run.branch, span.started, 'passed when repeated' AS why
-    FROM span JOIN run ON run.id = span.run
-    WHERE span.attempt > 1 AND span.kind = 'TEST' AND span.status IN ('passed', 'xpassed')
-    UNION ALL
-    SELECT span.task, run.trace_id, run."commit", run.branch, span.started, 'passed and failed on one commit'
-    FROM span JOIN run ON run.id = span.run
-    WHERE span.failed = 1 AND span.kind = 'TEST' AND run."commit" IS NOT NULL AND run.dirty IS NOT 1
-      AND EXISTS (SELECT 1 FROM span AS good JOIN run AS other ON other.id = good.run
-                  WHERE good.task = span.task AND good.status IN ('passed', 'xpassed')
-                    AND other."commit" = run."commit" AND other.dirty IS NOT 1)
-) AS bad JOIN task ON task.id = bad.task;
+SELECT task.name AS test, run.trace_id AS run, run."commit", run.branch, flaky_test.started, why, task.variant, score,
+       1.0 * flaky_test.failed / runs AS share, flaky_test.failed, runs, repeated, one_commit, flips
+FROM flaky_test JOIN task ON task.id = flaky_test.task JOIN run ON run.id = flaky_test.run
+WHERE flaky_test.failed > 0 ORDER BY score DESC, task.name, task.variant;
 
 DROP VIEW IF EXISTS slowest;
 CREATE VIEW slowest AS

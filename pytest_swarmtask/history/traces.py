@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 _TABLES = ("event", "span", "trace")
 """The tables whose rows belong to a run."""
+_DERIVED = ("shared_cause", "flaky_run")
+"""The tables that are computed from them. The verdicts on the tests of the run are renewed because it is stale."""
 
 
 def run_key(db: sqlite3.Connection, trace_id: str, ci_run: str | None = None) -> int:
@@ -30,7 +32,7 @@ def run_key(db: sqlite3.Connection, trace_id: str, ci_run: str | None = None) ->
         db.execute("UPDATE run SET ci_run = ? WHERE id = ?", (ci_run, run))
         return int(run)
     if run is None:
-        db.execute("INSERT INTO trace VALUES (?, ?)", (trace_id, *attempted))
+        db.execute("INSERT INTO trace (trace_id, run) VALUES (?, ?)", (trace_id, *attempted))
     else:
         _merge(db, run, *attempted)
     return int(attempted[0])
@@ -39,7 +41,7 @@ def run_key(db: sqlite3.Connection, trace_id: str, ci_run: str | None = None) ->
 def _new_run(db: sqlite3.Connection, trace_id: str) -> int:
     key = db.execute("INSERT INTO run (trace_id) VALUES (?)", (trace_id,)).lastrowid
     assert key is not None  # noqa: S101 - an insert that does not raise has made a row
-    db.execute("INSERT INTO trace VALUES (?, ?)", (trace_id, key))
+    db.execute("INSERT INTO trace (trace_id, run) VALUES (?, ?)", (trace_id, key))
     return key
 
 
@@ -47,5 +49,7 @@ def _merge(db: sqlite3.Connection, run: int, into: int) -> None:
     """Make the rows of a run those of another: its first events had not told that it is an attempt at that one."""
     for table in _TABLES:
         db.execute(f"UPDATE {table} SET run = ? WHERE run = ?", (into, run))
+    for table in _DERIVED:
+        db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
     db.execute("DELETE FROM run WHERE id = ?", (run,))
     db.execute("UPDATE run SET stale = 1 WHERE id = ?", (into,))

@@ -22,7 +22,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import JournalError
-from pytest_swarmtask.core.event import MAX_EVENT, SHARED, Event
+from pytest_swarmtask.core.event import MAX_FACTS, SHARED, Event
 from pytest_swarmtask.core.files import only_regular
 from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.core.trace import CAUSED_BY, Clock
@@ -259,7 +259,7 @@ def _end_of(start: Event, death: _Death, outcomes: Mapping[str, int]) -> bytes:
         {**(brief if is_session else start.metadata), **facts},
     )
     line = event.encode()
-    if len(line) > MAX_EVENT:  # the start event was nearly as long as an event may be
+    if len(line) > MAX_FACTS:  # the start event was nearly as long as an event may be
         event.metadata = {**brief, **facts}
         line = event.encode()
     return line

@@ -41,9 +41,9 @@ LOCAL = "local"
 _HIGH_FD = 900
 """The lowest number that our file gets: above those that programs use, below 1024, the usual limit of open files."""
 _CHUNK = 1 << 18
-"""Bytes that are read from a segment at once: 256 KiB, a few hundred events."""
+"""Bytes that are read from a segment at once: 256 KiB, a few hundred events, or at least four of the longest."""
 MAX_LINE = 1 << 20
-"""Bytes of a line that may be an event. Writers cut events to 16 KiB (`MAX_EVENT`), so a longer line is damage."""
+"""Bytes of a line that may be an event. Writers cut events to 64 KiB (`MAX_EVENT`), so a longer line is damage."""
 
 
 class Segment:

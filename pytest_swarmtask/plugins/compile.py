@@ -21,6 +21,12 @@ NOTHING_IS_RECORDED = "nothing is recorded, as the file says enabled: false"
 """What follows from a file that is not valid, at the end of the line that says what is wrong with it."""
 
 
+NO_EVIDENCE = {"traceback": False, "output": False, "bytes": 0}
+"""What is recorded of the evidence of failed tests if the file is not valid: it may say that nothing is."""
+UNREADABLE: dict[str, Any] = {"is_valid": False, "endpoints": [], "evidence": NO_EVIDENCE}
+"""In what the compiled form of a file of which nothing can be read differs from that of the defaults."""
+
+
 def installed_packages() -> list[list[Any]]:
     """Return the folders of this package and of plug-ins with their times of change.
 
@@ -43,6 +49,8 @@ def compile_settings(project: Project, environ: Mapping[str, str]) -> dict[str, 
         import site
 
         site.main()
+    from msgspec import to_builtins
+
     from pytest_swarmtask.config.load import load
     from pytest_swarmtask.plugins import endpoints, registry
 
@@ -62,6 +70,7 @@ def compile_settings(project: Project, environ: Mapping[str, str]) -> dict[str, 
         "metadata": task_integration.metadata,
         "redact_keys": task_integration.redact.keys,
         "redact_allow": task_integration.redact.allow,
+        "evidence": to_builtins(task_integration.evidence),
         "access": _compiled_access(workflow.access_control),
         "endpoints": [[name, list(needs), [*needs, *variables]] for name, needs, variables in given],
         "plugins": registry.adding_metadata(manager, found),
@@ -88,9 +97,8 @@ def compile_invalid(project: Project, environ: Mapping[str, str], problems: Sequ
     return {
         "enabled": values.enabled,
         "redact_keys": values.redact_keys,
-        "endpoints": [],
+        **UNREADABLE,
         "installed": installed_packages(),
-        "is_valid": False,
         "problem": f"{problems[0]}{more}; {NOTHING_IS_SENT if values.enabled else NOTHING_IS_RECORDED}",
     }
 

@@ -110,6 +110,9 @@ class Sink(Protocol):
         max_events: the most events in one call of `send`; 1 for a sink without batches.
         max_bytes: the most bytes of journal lines in one call of `send`.
         max_age: seconds for which an event may wait for a batch to fill.
+
+    A sink of a plug-in gets events without the evidence of failed tests (`wire.evidence`), unless it has the attribute
+    ``evidence = True``: it may send them to another machine.
     """
 
     name: str

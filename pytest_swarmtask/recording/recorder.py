@@ -10,7 +10,7 @@ import os
 import zlib
 from _thread import RLock  # `threading` would cost the start of every process more than is needed of it
 
-from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, SHARED, Event
+from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_FACTS, SHARED, Event
 from pytest_swarmtask.core.project import is_under_ci
 from pytest_swarmtask.core.search import find_project, working_directory
 from pytest_swarmtask.core.trace import (
@@ -233,7 +233,7 @@ class Recorder:
         line = event.encode()
         if _MASK in line:
             line = note_redactions(event)
-        if len(line) > MAX_EVENT:
+        if len(line) > MAX_FACTS:
             line = truncate(event)
         with self._lock:
             self._journal.append(line)

@@ -43,6 +43,7 @@ class Settings:
         plugins: name and entry point of each plug-in that adds metadata to all events.
         redact_keys: additional words that name a secret.
         redact_allow: words that do not name a secret, although the rules say so.
+        evidence: `traceback` and `output` say which evidence of failed tests is recorded, `bytes` how much.
         endpoints: names of webhooks, of endpoints of plug-ins, and those of `RESERVED`: all that are configured, whose
             variables are set, and that the role permits.
         variables: names of the variables that deliveries depend on.
@@ -57,6 +58,7 @@ class Settings:
         "enabled",
         "endpoints",
         "environment",
+        "evidence",
         "handler_timeout",
         "is_valid",
         "metadata",
@@ -88,6 +90,7 @@ class Settings:
         self.plugins: list[list[str]] = compiled["plugins"]
         self.redact_keys: list[str] = compiled["redact_keys"]
         self.redact_allow: list[str] = compiled["redact_allow"]
+        self.evidence: Mapping[str, Any] = compiled["evidence"]
         active = [endpoint for endpoint in compiled["endpoints"] if all(map(environ.get, endpoint[1]))]
         self.access = Access(compiled["access"], environ)
         # An endpoint named like a permission is only used if the role has that permission.
@@ -120,6 +123,7 @@ DEFAULTS: dict[str, Any] = {
     "metadata": {},
     "redact_keys": [],
     "redact_allow": [],
+    "evidence": {"traceback": True, "output": True, "bytes": 32 * 1024},
     "access": {"default": None, "roles": []},
     "endpoints": [["default", ["TASKMASTER_WEBHOOK_URL"], ["TASKMASTER_WEBHOOK_URL", "AUTOMATION_SECRET_KEY"]]],
     "plugins": [],
@@ -153,7 +157,7 @@ def read_settings(project: Project, environ: Mapping[str, str]) -> Settings:
             compiled = {**DEFAULTS, **compiler.compile_invalid(project, environ, error.problems)}
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the watched work goes on
             problem = f"{project.workflow_file}: {type(error).__name__}: {error}; {compiler.NOTHING_IS_SENT}"
-            return Settings(project, environ, {**DEFAULTS, "is_valid": False, "endpoints": []}, problem)
+            return Settings(project, environ, {**DEFAULTS, **compiler.UNREADABLE}, problem)
         if os.access(project.workflow_file, os.R_OK):  # an unreadable file has the same key when it becomes readable
             _store(project, key, compiled)
     return Settings(project, environ, compiled, compiled["problem"] or project.notice or None)

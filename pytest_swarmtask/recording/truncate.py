@@ -6,7 +6,7 @@ interpreter ends, and an event of that moment may be too long.
 
 from __future__ import annotations
 
-from pytest_swarmtask.core.event import MAX_EVENT
+from pytest_swarmtask.core.event import EVIDENCE, EVIDENCE_TEXTS, MAX_EVENT, MAX_FACTS, has_evidence
 from pytest_swarmtask.redaction.redactor import masked_paths
 
 TYPE_CHECKING = False
@@ -34,20 +34,44 @@ def note_redactions(event: Event) -> bytes:
 
 
 def truncate(event: Event) -> bytes:
-    """Cut the event's metadata until its line has at most `MAX_EVENT` bytes; return that line.
+    """Cut the event's metadata until its line is short enough, and return that line.
 
-    The metadata then says ``"truncated": true``.
+    That is `MAX_EVENT` bytes with the evidence of a test, which is left out first, and `MAX_FACTS` without any. If
+    something was cut, the metadata says ``"truncated": true``.
     """
+    if has_evidence(event):
+        line = _without_excess(event)
+        if len(line) <= (MAX_EVENT if has_evidence(event) else MAX_FACTS):
+            return line
     for limit in _LIMITS:
         event.metadata = {key: _cut(value, limit) for key, value in event.metadata.items()}
         event.metadata.setdefault("truncated", True)
         line = event.encode()
-        if len(line) <= MAX_EVENT:
+        if len(line) <= MAX_FACTS:
             return line
     # There are too many keys, or objects are nested too deeply.
     standard = {key: value for key, value in event.metadata.items() if key in _STANDARD and not _is_nested(value)}
     event.metadata = {**standard, "truncated": True}
     return event.encode()
+
+
+def _without_excess(event: Event) -> bytes:
+    """Leave out as much of the evidence as is necessary, beginning with that of earlier attempts; return the line."""
+    line = event.encode()
+    for key in ("attempts", *reversed(EVIDENCE)):
+        if len(line) <= MAX_EVENT:
+            break
+        left_out = event.metadata.pop(key, None)
+        if left_out is not None:
+            if key == "attempts":
+                event.metadata[key] = [_facts(attempt) for attempt in left_out]
+            event.metadata["truncated"] = True
+            line = event.encode()
+    return line
+
+
+def _facts(attempt: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in attempt.items() if key not in EVIDENCE_TEXTS}
 
 
 def _is_nested(value: Any) -> bool:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-# Bounds of an event, which is one line of at most 16 KiB: some long texts fit, and the whole of an ordinary mapping.
+# Bounds of an event, whose line has at most 16 KiB beside the evidence of a test: some long texts fit, and the whole of
+# an ordinary mapping.
 _MAX_TEXT = 2048
 _MAX_ITEMS = 100
 # Deeper and larger values are cyclic or endless more often than meant; the walk through them has to end.
@@ -39,7 +40,7 @@ _MAX_DEPTH = 6
 _MAX_NODES = 1000
 
 _MAX_CHARACTERS = 16_384
-"""So many characters of an event are searched for secrets, give or take one text: its line has at most 16 KiB."""
+"""So many characters of an event are searched for secrets, give or take one text: its facts have at most 16 KiB."""
 _NAMED_COUNTS = 2
 """A long text that names a secret counts so many times: the worst takes two microseconds for each character, others a
 small part of that."""
@@ -275,6 +276,12 @@ class Redactor:
         if walk.redacted:
             cleaned[_free("redacted", cleaned)] = walk.redacted
         return cleaned
+
+    def without_found(self, values: Any, found: Iterable[str]) -> Any:
+        """Return cleaned metadata without the secrets that `searched` has found in other texts of the same event."""
+        walk = _Walk(self)
+        walk.found.update(found)
+        return walk.without_found(values) if walk.found else values
 
     def plain(self, value: Any, limit: int = _MAX_TEXT) -> str:
         """Return any value as text, without secrets, at most about `limit` characters long. Never raises."""

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
+from pytest_swarmtask.history.repeated import repeated
+from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
 from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from pytest_swarmtask.history.query import Comparison, Failure, Flaky, Run, TestDuration
+    from pytest_swarmtask.history.flaky import Flaky
+    from pytest_swarmtask.history.query import Comparison, Run, TestDuration
+    from pytest_swarmtask.history.repeated import Repeated
 
 # These numbers bound what a report shows of a run, and with it the length of `report --json`, which docs/history.md
 # documents. A reader of the slowest tests looks at the first few.
@@ -35,7 +39,7 @@ class ReportRequest(NamedTuple):
         branch: only runs on this branch. It applies to the trend, and to the choice of the last run.
         since: only runs that started at this timestamp or later. It applies to the same.
         last: the number of runs in the trend, which are searched for flaky tests.
-        failures: the number of failures to return, at most.
+        failures: the number of failures to return, at most, and of tests that passed when they were repeated.
     """
 
     run: str | None = None
@@ -56,20 +60,23 @@ class Report:
         later_total: how many there are.
         failures: its failures, of which there are `failures_total`.
         open: tests that failed when they last ran, and that it has left out since it is partial; `open_total` in all.
+        repeated: its tests that passed only when they were repeated, of which there are `repeated_total`.
         slowest: its slowest tests.
         flaky: tests that were flaky in the runs of `trend`.
-        trend: the runs of the same tests up to this one, oldest first. Of a run without tests, the runs with the same
-            outermost tasks.
+        trend: the runs of the same tests under the same variants up to this one, oldest first. Of a run without tests,
+            the runs with the same outermost tasks.
         comparison: the differences from another run, if the request names one.
     """
 
     run: Run
     later: list[Run]
     later_total: int
-    failures: list[Failure]
+    failures: list[ReportedFailure]
     failures_total: int
-    open: list[Failure]
+    open: list[ReportedFailure]
     open_total: int
+    repeated: list[Repeated]
+    repeated_total: int
     slowest: list[TestDuration]
     flaky: list[Flaky]
     trend: list[Run]
@@ -83,6 +90,8 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Return the object of `report --json`. docs/history.md documents its fields."""
         shown: dict[str, Any] = _without_keys(asdict(self))
+        for failure in (*shown["failures"], *shown["open"]):
+            failure.update(failure.pop("evidence"))
         return shown
 
 
@@ -93,8 +102,13 @@ def _without_keys(value: Any) -> Any:
     return [_without_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def collect_report(db: sqlite3.Connection, request: ReportRequest) -> Report | None:
+def collect_report(db: sqlite3.Connection, request: ReportRequest, root: str) -> Report | None:
     """Return the report on the requested run, or None if no run matches.
+
+    Args:
+        db: the history.
+        request: which run to report on.
+        root: the project's folder, whose repository tells the owners of tests.
 
     Raises:
         UsageError: the request names a run that does not exist, or a beginning that several runs have.
@@ -104,10 +118,12 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest) -> Report | N
         return None
     failures, total = query.failures(db, run, request.failures)
     left_out, left_out_total = query.open_failures(db, run, request.failures)
+    passed_at_last, passed_at_last_total = repeated(db, run, request.failures)
     later = [] if request.run is not None else runs_since(db, run, request.branch)
     comparable = query.RunFilter(request.branch, request.since, until=run.started)
     if run.tests:
-        comparable = comparable._replace(scope=run.scope, partial=run.partial, with_tests=True)
+        variants = "\n".join(run.variants)
+        comparable = comparable._replace(scope=run.scope, partial=run.partial, with_tests=True, variants=variants)
     else:
         comparable = comparable._replace(what=run.what, with_tests=False)
     # A named run may itself be excluded by the filter, and be the only one.
@@ -117,10 +133,12 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest) -> Report | N
         run,
         later[:MOST_LATER],
         len(later),
-        failures,
+        report_failures(db, run, failures, root),
         total,
-        left_out,
+        report_left_out(db, left_out, root),
         left_out_total,
+        passed_at_last,
+        passed_at_last_total,
         query.slowest(db, run, MOST_SLOW),
         query.flaky(db, trend, MOST_FLAKY),
         trend[::-1],

@@ -8,23 +8,16 @@ from xml.sax.xmlreader import AttributesImpl
 
 from pytest_swarmtask.core.text import neutral_lines
 from pytest_swarmtask.history import query
+from pytest_swarmtask.report.junit_outcome import outcome_element, output_elements, teardown_element
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
-    from typing import BinaryIO
+    from collections.abc import Iterable, Mapping
+    from typing import Any, BinaryIO
 
-    from pytest_swarmtask.history.query import Result, Run
+    from pytest_swarmtask.history.query import Evidence, Result, ResultDetails, Run
+    from pytest_swarmtask.report.junit_outcome import OutcomeElement
 
-_TAGS = {
-    "failed": "failure",
-    "error": "error",
-    "crashed": "error",
-    "unfinished": "error",
-    "skipped": "skipped",
-    "xfailed": "skipped",
-}
-"""The element of each outcome that has one. pytest, too, puts expected failures under `skipped`."""
 _NOT_IN_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
 """XML 1.0 forbids these two (section 2.2), like most control characters, which `neutral_lines` writes out."""
 
@@ -36,11 +29,13 @@ def write_junit(db: sqlite3.Connection, run: Run, file: BinaryIO) -> None:
     xml.startElement("testsuites", _attributes({"name": run.what}))
     xml.startElement("testsuite", _attributes(_suite(run)))
     for details in query.results(db, run):
-        result = details.result
-        xml.characters("\n")
-        _case(xml, result, result.outcome, result.error)
-        if details.teardown_error is not None and result.outcome == "failed":  # pytest writes a second case
-            _case(xml, result, "error", details.teardown_error)
+        outcome, teardown = outcome_element(details), teardown_element(details)
+        if teardown is not None and details.result.outcome == "failed":
+            # Where the test and its teardown failed, pytest writes two cases; the output is in the last one.
+            _case(xml, details, [outcome], with_output=False)
+            _case(xml, details, [teardown], with_output=True)
+        else:  # where setup and teardown failed, it writes two elements
+            _case(xml, details, [outcome, teardown], with_output=True)
     xml.endElement("testsuite")
     xml.endElement("testsuites")
     xml.endDocument()
@@ -60,25 +55,49 @@ def _suite(run: Run) -> dict[str, object]:
     return {**about, **numbers}
 
 
-def _case(xml: XMLGenerator, result: Result, outcome: str, error: str | None) -> None:
+def _case(
+    xml: XMLGenerator, details: ResultDetails, outcomes: Iterable[OutcomeElement | None], *, with_output: bool
+) -> None:
+    xml.characters("\n")
+    xml.startElement("testcase", _attributes(_about(details.result)))
+    _properties(xml, details.evidence)
+    for outcome in outcomes:
+        if outcome is not None:
+            _element(xml, *outcome)
+    if with_output:
+        for tag, text in output_elements(details.evidence).items():
+            _element(xml, tag, {}, text)
+    xml.endElement("testcase")
+
+
+def _about(result: Result) -> dict[str, str]:
+    """Return the attributes of a case: the names that pytest gives it, and its duration."""
     path, _, rest = result.test.partition("::")
     bare, bracket, parameters = rest.partition("[")  # a parameter may contain `::`
     *classes, name = bare.split("::")
     module = path.removesuffix(".py").replace("/", ".")
     # A module that could not be collected has no test name, and pytest then names the case after the module.
     classname = ".".join([module, *classes]) if name else ""
-    attributes = {"classname": classname, "name": name + bracket + parameters if name else module}
-    attributes["time"] = f"{result.duration or 0:.3f}"
-    xml.startElement("testcase", _attributes(attributes))
-    tag = _TAGS.get(outcome)
-    if tag is not None:
-        message = {"unfinished": "it has not ended"}.get(outcome, error or "")
-        kind = {"type": "pytest.xfail"} if outcome == "xfailed" else {}
-        xml.startElement(tag, _attributes({**kind, "message": message}))
-        if result.place:
-            xml.characters(_clean(result.place))
-        xml.endElement(tag)
-    xml.endElement("testcase")
+    names = {"classname": classname, "name": name + bracket + parameters if name else module}
+    return {**names, "time": f"{result.duration or 0:.3f}"}
+
+
+def _properties(xml: XMLGenerator, evidence: Evidence) -> None:
+    found: list[Any] = list(evidence.properties)  # whatever a program has written into its journal
+    pairs = [pair for pair in found if isinstance(pair, list) and len(pair) == 2]
+    if not pairs:
+        return
+    xml.startElement("properties", _attributes({}))
+    for name, value in pairs:
+        _element(xml, "property", {"name": name, "value": value}, "")
+    xml.endElement("properties")
+
+
+def _element(xml: XMLGenerator, tag: str, attributes: Mapping[str, object], text: str) -> None:
+    xml.startElement(tag, _attributes(attributes))
+    if text:
+        xml.characters(_clean(text))
+    xml.endElement(tag)
 
 
 def _attributes(values: Mapping[str, object]) -> AttributesImpl[str]:
@@ -86,5 +105,5 @@ def _attributes(values: Mapping[str, object]) -> AttributesImpl[str]:
 
 
 def _clean(text: str) -> str:
-    """Return a text without characters that XML forbids. Lines stay lines."""
-    return neutral_lines(text).translate(_NOT_IN_XML)
+    """Return a text without characters that XML forbids. Lines stay lines, and tabs stay tabs."""
+    return "\t".join(map(neutral_lines, text.split("\t"))).translate(_NOT_IN_XML)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.survey import EndpointSurvey
 
 MOST_TESTS = 50_000
-"""Tests in the page. 20,000 make less than 2 MB, so the page stays below 5 MB. `report --junit` has all tests."""
+"""Tests in the page. 20,000 make less than 2 MB, so the page stays below 5 MB without the evidence of failures.
+`report --junit` has all tests.
+"""
 
 
 class PageTest(NamedTuple):
@@ -75,13 +77,18 @@ ORDER BY span.failed DESC, span.ended IS NOT NULL, span.id LIMIT ?
 """
 
 
-def collect_page(db: sqlite3.Connection, request: ReportRequest) -> Page | None:
+def collect_page(db: sqlite3.Connection, request: ReportRequest, root: str) -> Page | None:
     """Return what the page on the requested run shows, or None if no run matches.
+
+    Args:
+        db: the history.
+        request: which run to report on.
+        root: the project's folder.
 
     Raises:
         UsageError: the request names a run that does not exist, or a beginning that several runs have.
     """
-    report = collect_report(db, request)
+    report = collect_report(db, request, root)
     if report is None:
         return None
     rows = db.execute(_TESTS, (report.run.key, MOST_TESTS))

@@ -12,7 +12,9 @@ from pytest_swarmtask.history.query import with_variant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_swarmtask.history.flaky import Flaky
     from pytest_swarmtask.history.query import Failure, Run
+    from pytest_swarmtask.report.failures import ReportedFailure
 
 _SHORT_ID = 12
 """Digits of a run's id that are shown: enough for `report --run`, which takes any beginning of an id."""
@@ -87,12 +89,25 @@ def superseded_in(run: Run) -> str:
     return f"{plural(run.superseded, 'result')} of earlier attempts superseded" if run.superseded else ""
 
 
+def attempts_at(run: Run) -> str:
+    """Return the trace ids of a run that has several, as ``2 attempts: 1234567890ab, ba0987654321``; else ""."""
+    names = ", ".join(neutral(short_id(trace_id)) for trace_id in run.traces)
+    return f"{len(run.traces)} attempts: {names}" if len(run.traces) > 1 else ""
+
+
 def trend_of(runs: Sequence[Run]) -> str:
     """Return what the runs of a trend have in common, as the end of ``The last 5 runs of …``."""
     last = runs[-1]
     if last.partial:
         return neutral(last.scope or last.what)
     return neutral(last.what) if all(run.what == last.what for run in runs) else "these tests"
+
+
+def flakiness(test: Flaky) -> str:
+    """Return in how many of its runs a test was flaky, and why, the last time."""
+    share = f"{test.failed} of its last {test.runs} runs" if test.runs > 1 else "its only run"
+    commit = f" {short_commit(test.commit)}" if test.commit and test.why.endswith("commit") else ""
+    return f"{share}: {test.why}{commit}"
 
 
 def later_runs(runs: Sequence[Run], total: int) -> str:
@@ -112,3 +127,16 @@ def failing_since(failure: Failure) -> str:
         return "new: it passed before" if failure.passed_before else "new: no earlier result"
     never_passed = "" if failure.passed_before else " (never seen to pass)"
     return f"since {format_time(failure.since)}{commit}, {failure.streak} runs in a row{never_passed}"
+
+
+def same_error_of(failure: ReportedFailure) -> str:
+    """Return where else a failure was seen: ``same error in 2 other tests of this run, and in 1 other run``, or ""."""
+    tests, runs = failure.same_error or 0, failure.same_error_runs or 0
+    here = f"in {plural(tests, 'other test')} of this run" if tests else ""
+    elsewhere = f"in {plural(runs, 'other run')}" if runs else ""
+    return f"same error {', and '.join(filter(None, (here, elsewhere)))}" if tests or runs else ""
+
+
+def owners_of(failure: ReportedFailure) -> str:
+    """Return who owns the test of a failure, such as ``owner: @shop, @ada``; "" if nobody is known."""
+    return f"owner: {neutral(', '.join(failure.owners))}" if failure.owners else ""

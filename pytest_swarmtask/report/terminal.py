@@ -18,7 +18,7 @@ from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report.phrases import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_swarmtask.report.tree import SpanNode
 
@@ -72,6 +72,12 @@ def _label(span: SpanNode) -> Text:
     if span.error:
         label.append(f"  {neutral(span.error)}", "red not dim")
     return label
+
+
+def title(text: str) -> Iterator[tuple[Text, int]]:
+    """Yield a blank line and a title, as lines with their indentation."""
+    yield Text(), 0
+    yield Text(text, "bold"), 0
 
 
 def counts(outcomes: Mapping[str, int]) -> Text:

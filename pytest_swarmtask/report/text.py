@@ -12,9 +12,19 @@ from rich.text import Text
 
 from pytest_swarmtask.core.outcomes import first_line, kind_of
 from pytest_swarmtask.core.project import relative
-from pytest_swarmtask.core.text import neutral, plural
+from pytest_swarmtask.core.text import neutral, neutral_lines, plural
+from pytest_swarmtask.report.evidence import earlier_attempts
+from pytest_swarmtask.report.failure_lines import (
+    attempt_lines,
+    evidence_lines,
+    failure_lines,
+    left_out_lines,
+    repeated_lines,
+)
 from pytest_swarmtask.report.phrases import (
+    attempts_at,
     failing_since,
+    flakiness,
     format_duration,
     format_time,
     later_runs,
@@ -26,21 +36,18 @@ from pytest_swarmtask.report.phrases import (
     tests_of,
     trend_of,
 )
-from pytest_swarmtask.report.terminal import bars, counts
+from pytest_swarmtask.report.terminal import bars, counts, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
 
-    from pytest_swarmtask.history.query import Comparison, Failure, Result, Run
+    from pytest_swarmtask.history.query import Comparison, Evidence, Failure, Result, Run
+    from pytest_swarmtask.history.repeated import LastRepeated
     from pytest_swarmtask.report.content import Report
 
 # Bounds that keep a failed run on a screen or two. The HTML page and `--json` show more.
-_MOST_LINES = 6
-"""Lines of a message."""
-_LONGEST_LINE = 240
-"""Characters of a line of a message: three lines of a usual terminal."""
 _MOST_COMPARED = 10
 """Node ids of each kind of change."""
 _MOST_PARAMETERS = 50
@@ -50,45 +57,42 @@ _STYLES = {"bad": "red", "good": "green"}
 """Colours of outcomes by their kind."""
 
 
-def print_report(report: Report, root: str, console: Console) -> None:
-    """Print a report. Files below `root` are shown relative to it."""
-    for line, indent in _report(report, root, console):
+def print_report(report: Report, root: str, console: Console, *, full: bool = False) -> None:
+    """Print a report. Files below `root` are shown relative to it. A full one has the evidence of its failures."""
+    for line, indent in _report(report, root, console, full=full):
         _print(line, indent, console)
 
 
 def _print(line: Text | Table, indent: int, console: Console) -> None:
-    """Print a line or a table with an indentation, which continuation lines have, too."""
+    """Print a line or a table with an indentation, which continuation lines have, too. A piped line stays a line."""
+    if isinstance(line, Text) and not console.is_terminal:
+        console.print(Text(" " * indent if line else "").append_text(line), soft_wrap=True)
+        return
     console.print(Padding(line, (0, 0, 0, indent), expand=False) if line else "", overflow="fold")
 
 
-def _report(report: Report, root: str, console: Console) -> Iterator[tuple[Text, int]]:
+def _report(report: Report, root: str, console: Console, *, full: bool) -> Iterator[tuple[Text, int]]:
     yield from _head(report)
-    yield from _failures(report, root)
-    yield from _still_open(report)
+    yield from failure_lines(report, root, full=full)
+    yield from left_out_lines(report)
+    yield from repeated_lines(report, root, full=full)
     if report.comparison is not None:
         yield from _comparison(report.comparison)
     if report.slow:
-        yield from _title("Slowest")
+        yield from title("Slowest")
         known = any(timing.usual is not None for timing in report.slow)
         for timing in report.slow:
             usual = "" if timing.usual is None else f"usually {format_duration(timing.usual)}"
             line = Text(f"{format_duration(timing.duration):>9}  ").append(f"{usual:<18}" if known else "", "dim")
             yield line.append(neutral(test_name(timing.test, timing.variant, report.run))), 2
     if report.flaky:
-        yield from _title(f"Flaky in the last {_runs(len(report.trend))}")
+        yield from title(f"Flaky in the last {_runs(len(report.trend))}")
         for test in report.flaky:
-            commit = f" {short_commit(test.commit)}" if test.commit and test.why.endswith("commit") else ""
-            times = "once" if test.failed == 1 else f"{test.failed} times"
             name = test_name(test.test, test.variant, report.run)
-            yield Text(neutral(name)).append(f"  {test.why}{neutral(commit)}, {times}", "yellow"), 2
+            yield Text(neutral(name)).append(f"  {neutral(flakiness(test))}", "yellow"), 2
     if len(report.trend) > 1:
-        yield from _title(f"The last {_runs(len(report.trend))} of {trend_of(report.trend)}")
+        yield from title(f"The last {_runs(len(report.trend))} of {trend_of(report.trend)}")
         yield from _trend(report.trend, console.encoding)
-
-
-def _title(text: str) -> Iterator[tuple[Text, int]]:
-    yield Text(), 0
-    yield Text(text, "bold"), 0
 
 
 def _runs(number: int) -> str:
@@ -105,7 +109,7 @@ def _head(report: Report) -> Iterator[tuple[Text, int]]:
     python = f"Python {run.python}" if run.python else None
     facts = (format_time(run.started), took, place, run.environment, run.ci, python, run.host)
     yield Text(", ".join(neutral(fact) for fact in facts if fact), "dim"), 2
-    for line in (run.command, run.ci_url):
+    for line in (run.command, run.ci_url, attempts_at(run)):
         if line:
             yield Text(neutral(line), "dim"), 2
     if run.outcome == "unfinished":
@@ -127,48 +131,8 @@ def _head(report: Report) -> Iterator[tuple[Text, int]]:
         yield Text(f"coverage {run.coverage:.1f} %"), 0
 
 
-def _failures(report: Report, root: str) -> Iterator[tuple[Text, int]]:
-    failures, total = report.failures, report.failures_total
-    if failures:
-        yield from _title(f"Failures ({total})" if total > 1 else "Failure")
-    for failure in failures:
-        head = Text("" if failure.kind == "TEST" else f"{failure.kind.lower()} ", "dim")
-        name = test_name(failure.task_id, failure.variant, report.run)
-        head.append(neutral(name), "default not dim").append(f"  {neutral(failure.outcome)}", "red not dim")
-        yield head, 2
-        for line in _message(failure.error):
-            yield Text(line, "red"), 4
-        for line in _message(failure.teardown_error):
-            yield Text(f"in teardown: {line}", "red"), 4
-        facts = (neutral(relative(failure.place or "", root)), failing_since(failure))
-        yield Text(", ".join(filter(None, facts)), "dim"), 4
-    if total > len(failures):
-        yield Text(f"and {total - len(failures)} more: swarmtask report --json shows up to 1000", "dim"), 2
-
-
-def _still_open(report: Report) -> Iterator[tuple[Text, int]]:
-    failures, total = report.open, report.open_total
-    if not failures:
-        return
-    yield from _title(f"Failed before, and left out by this run ({total})")
-    for failure in failures:
-        name = test_name(failure.task_id, failure.variant, report.run)
-        yield Text(neutral(name)).append(f"  {failing_since(failure)}", "dim"), 2
-    if total > len(failures):
-        yield Text(f"and {total - len(failures)} more", "dim"), 2
-
-
-def _message(text: str | None) -> list[str]:
-    lines = [_short(neutral(line)) for line in (text or "").splitlines()]
-    return [*lines[:_MOST_LINES], "[…]"] if len(lines) > _MOST_LINES else lines
-
-
-def _short(line: str) -> str:
-    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}[…]"
-
-
 def _comparison(found: Comparison) -> Iterator[tuple[Text, int]]:
-    yield from _title(f"Compared with run {neutral(short_id(found.other.run))} of {format_time(found.other.started)}")
+    yield from title(f"Compared with run {neutral(short_id(found.other.run))} of {format_time(found.other.started)}")
     rows = (
         ("newly failing", "red", found.failing, found.numbers["failing"]),
         ("fixed", "green", found.fixed, found.numbers["fixed"]),
@@ -241,6 +205,31 @@ def print_test(
             _print(row, 2, console)
         else:
             _print(at.append_text(line), 2, console)
+
+
+def print_last_failures(failures: Sequence[tuple[Failure, Evidence]], root: str, console: Console) -> None:
+    """Print how tests failed when they last ran: place, message and evidence."""
+    for failure, evidence in failures:
+        console.print()
+        at = f" at {relative(failure.place, root)}" if failure.place else ""
+        under = f" under {failure.variant}" if failure.variant else ""
+        _print(Text(neutral(f"{failure.task_id}{under}{at}"), "bold"), 0, console)
+        for text in neutral_lines(failure.error or "").splitlines():
+            _print(Text(text, "red"), 2, console)
+        for line, indent in evidence_lines(evidence, root, 2):
+            _print(line, indent, console)
+
+
+def print_last_repeated(tests: Sequence[LastRepeated], root: str, console: Console) -> None:
+    """Print how tests failed the last time that they passed only when they were repeated."""
+    for last in tests:
+        console.print()
+        under = f" under {last.test.variant}" if last.test.variant else ""
+        run = f"run {short_id(last.run)} of {format_time(last.started)}"
+        head = f"{last.test.test}{under}, passed when repeated in {run}, {plural(last.test.attempts_total, 'attempt')}"
+        _print(Text(neutral(head), "bold"), 0, console)
+        for line, indent in attempt_lines(earlier_attempts(last.test.attempts), root, 2):
+            _print(line, indent, console)
 
 
 def _print_parameters(

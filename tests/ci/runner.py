@@ -98,7 +98,7 @@ class Runner:
         }
         jobs: dict[str, Job] = {}
         for name, plan in definition["jobs"].items():  # each job is listed after the jobs that it needs
-            contexts = {"github": _Context(github), "secrets": _Context(secrets)}
+            contexts = {"github": _Context(github), "secrets": _Context(secrets), "matrix": _only_leg(plan)}
             needed = [jobs[need] for need in _list(plan.get("needs"))]
             job = Job(name, self._home / name / "tiny" / "tiny", _filled(plan.get("environment", ""), contexts))
             jobs[name] = job
@@ -232,6 +232,13 @@ class _Context(dict[str, Any]):
         return self.get(name, "")
 
 
+def _only_leg(plan: Json) -> _Context:
+    """Return the values of a job's matrix, which has one leg in the workflows that are run here."""
+    axes = plan.get("strategy", {}).get("matrix", {})
+    assert all(len(values) == 1 for values in axes.values()), axes
+    return _Context({name: values[0] for name, values in axes.items()})
+
+
 def _list(value: str | list[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else value or []
 
@@ -260,8 +267,12 @@ def _holds(condition: str, contexts: Json, status: str) -> bool:
 
 
 def _evaluated(expression: str, contexts: Json) -> Any:
-    translated = expression.replace("&&", " and ").replace("||", " or ")
-    names = {**contexts, "startsWith": lambda text, start: text.startswith(start), "__builtins__": {}}
+    translated = expression.replace("&&", " and ").replace("||", " or ").replace(".*", ".values()")
+    functions = {
+        "startsWith": lambda text, start: text.startswith(start),
+        "join": lambda values, between: between.join(map(str, values)),
+    }
+    names = {**contexts, **functions, "__builtins__": {}}
     return eval(translated.strip(), names)
 
 

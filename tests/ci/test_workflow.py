@@ -189,7 +189,10 @@ def test_a_push_runs_all_stages_and_every_event_arrives(tiny: Path, machine: Mac
     segments = [segment for folder in runner.artifacts.values() for segment in folder.glob("*.jsonl")]
     kept = [json.loads(line) for segment in segments for line in segment.read_text().splitlines()]
     assert sorted(event["id"] for event in kept) == recorded
-    assert sorted(runner.artifacts) == ["dist", *(f"journal-{name}-1" for name in sorted(STAGES))]
+    names = ("build", "deploy", "setup", "test-3.13")
+    assert sorted(runner.artifacts) == ["dist", *(f"journal-{name}-1" for name in names)]
+    start = next(event for event in kept if event["metadata"].get("action") == "session")
+    assert start["metadata"]["variant"] == "test (3.13)"
 
 
 @pytest.mark.slow
@@ -206,7 +209,7 @@ def test_a_fork_without_secrets_fails_nothing_and_keeps_its_journals(runner: Run
     for name in ("setup", "test", "build"):
         assert kinds(done[name]) == EXPECTED[name]
     assert "::notice::" not in said(done)
-    assert set(runner.artifacts) == {"dist", "journal-setup-1", "journal-test-1", "journal-build-1"}
+    assert set(runner.artifacts) == {"dist", "journal-setup-1", "journal-test-3.13-1", "journal-build-1"}
 
 
 @pytest.mark.slow
@@ -218,7 +221,7 @@ def test_a_failing_stage_is_reported_delivered_and_kept_and_nothing_is_deployed(
     assert results(done) == {"setup": "success", "test": "failure", "build": "skipped", "deploy": "skipped"}, said(done)
     assert kinds(done["test"]) == Counter(TASK_STARTED=2, TEST_STARTED=1, TEST_FAILED=1, TASK_FAILED=2)
     assert Counter(event["event_type"] for event in receiver.accepted) == kinds(done["setup"]) + kinds(done["test"])
-    assert "journal-test-1" in runner.artifacts
+    assert "journal-test-3.13-1" in runner.artifacts
     assert "| <code>test_tiny.py::test_one</code> | <code>assert False</code> |" in done["test"].step("Test").summary
 
 

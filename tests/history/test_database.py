@@ -107,7 +107,7 @@ def test_the_second_schema(journal: Path) -> None:
     """Results of the second schema are told apart by the variants that their sessions would have today."""
     path = project_of(journal).history
     started, ended = "2026-01-01T00:00:00.000Z", "2026-01-01T00:01:00.000Z"
-    variants = (
+    variants: tuple[tuple[dict[str, str], str], ...] = (
         ({"python": "3.10.13", "implementation": "cpython", "platform": "linux"}, "failed"),
         ({"python": "3.13.0rc1+", "implementation": "cpython", "platform": "linux", "ci_job": "test"}, "passed"),
         ({}, "passed"),

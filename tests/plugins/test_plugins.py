@@ -60,6 +60,23 @@ class TestTheExample:
         status = lab.status()["endpoints"]["archive:file"]
         assert (status["delivered"], status["waiting"], status["dead"]) == (3, 0, 0)
 
+    @pytest.mark.parametrize("wanted", [False, True])
+    def test_evidence_of_tests_only_where_it_is_wanted(
+        self, lab: Lab, archive: Path, folder: Path, wanted: bool
+    ) -> None:
+        """A sink of a plug-in gets tracebacks of tests only if it says that it wants them."""
+        module = folder / "swarmtask_archive.py"
+        code = module.read_text().replace('event_type.startswith("TEST_")', "False")
+        if wanted:
+            code = code.replace("    max_events, ", "    evidence = True\n    max_events, ")
+        module.write_text(code)
+        (lab.root / "test_it.py").write_text(TESTS)
+        assert lab.pytest().returncode == 1
+        wait_until(lambda: any(event["event_type"] == "TEST_FAILED" for event in read(archive)), "the failure")
+        (failed,) = [event["metadata"] for event in read(archive) if event["event_type"] == "TEST_FAILED"]
+        assert failed["exception"] == "AssertionError"
+        assert ("traceback" in failed) is wanted
+
     def test_what_cannot_be_written_waits(self, lab: Lab, archive: Path) -> None:
         archive.mkdir()
         event = lab.emit("BUILD_STARTED", "b")

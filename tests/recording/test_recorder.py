@@ -23,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_EVENT, Event
+from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_FACTS, Event
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.recording import recorder as recorders
 from pytest_swarmtask.recording.recorder import Recorder
@@ -68,7 +68,7 @@ def record(recorder: Recorder, metadata: Any, task_id: Any = "a", status: Any = 
         journal._write = real
     assert event is not None, recorder.problem
     (line,) = lines
-    assert len(line) <= MAX_EVENT
+    assert len(line) <= MAX_FACTS
     assert line.count(b"\n") == 1
     found: dict[str, Any] = json.loads(
         line.decode("utf-8"), parse_constant=lambda name: pytest.fail(f"{name} is no JSON")

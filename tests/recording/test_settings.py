@@ -192,6 +192,7 @@ def test_a_configuration_that_cannot_be_followed(tmp_path: Path, text: str, said
         assert found.enabled
         assert found.endpoints == []
         assert found.drain_timeout == 2.0
+        assert found.evidence == {"traceback": False, "output": False, "bytes": 0}
         assert "nothing is sent" in (found.problem or "")
         assert said in (found.problem or "")
 

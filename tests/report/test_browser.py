@@ -17,14 +17,16 @@ import pytest
 
 from tests.history.made import run
 from tests.npm import installed
+from tests.report.test_evidence import root
 from tests.report.test_html import HOSTILE, hostile, serving
+from tests.report.test_repeated import ATTEMPT, write
 from tests.shop import Shop, swarmtask
 from tests.suite import Suite
 
 sync_api = pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402 - the line above skips without it
 
-__all__ = ["hostile"]
+__all__ = ["hostile", "root"]
 
 pytestmark = pytest.mark.slow
 
@@ -146,16 +148,67 @@ def test_without_a_script(chromium: Browser, address: str) -> None:
         expect(page.locator("#query, #theme, #next").first).to_be_hidden()
 
 
+def serious(page: Page, axe: str) -> list[Any]:
+    """Return the serious accessibility problems that axe finds in a page."""
+    page.evaluate(axe)
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 20
+    return [each for each in found["violations"] if each["impact"] in {"serious", "critical"}]
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("light", 1280), ("dark", 1280)])
 def test_for_everybody(chromium: Browser, axe: str, address: str, scheme: str, width: int) -> None:
     """axe finds no serious accessibility problem, even with all sections expanded."""
     with looking(chromium, address, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-        page.evaluate(axe)
-        found = page.evaluate("axe.run()")
-    serious = [each for each in found["violations"] if each["impact"] in {"serious", "critical"}]
-    assert not serious, json.dumps(serious, indent=1)
-    assert len(found["passes"]) > 20
+        problems = serious(page, axe)
+    assert not problems, json.dumps(problems, indent=1)
+
+
+@pytest.fixture
+def why(root: Path, tmp_path: Path) -> str:
+    """The address of a report whose failures have tracebacks, output and earlier attempts."""
+    return written(root, tmp_path)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 390), ("light", 1280), ("dark", 1280)])
+def test_why_a_test_failed(chromium: Browser, axe: str, why: str, scheme: str, width: int) -> None:
+    """Traceback and output are folded, open with a key, and can be read by everybody; failing lines stand out."""
+    with looking(chromium, why, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        first = page.locator("details.evidence").first
+        expect(first.get_by_text("two items")).to_be_hidden()
+        first.locator("summary").focus()
+        page.keyboard.press("Enter")
+        expect(first.get_by_text("two items")).to_be_visible()
+        weight = "element => getComputedStyle(element).fontWeight"
+        assert int(first.locator(".raised").evaluate(weight)) > int(first.locator("pre").first.evaluate(weight))
+        assert not is_wide(page)
+        problems = serious(page, axe)
+    assert not problems, json.dumps(problems, indent=1)
+
+
+@pytest.fixture
+def repeated(journal: Path, tmp_path: Path) -> str:
+    """The address of a report whose tests passed when they were repeated."""
+    attempts = [{**ATTEMPT, "stdout": "first try"}, ATTEMPT]
+    write(journal, 1, {f"test_{n}": {"attempt": 3, "attempts": attempts} for n in range(3)})
+    return written(journal.parents[1], tmp_path)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 390), ("light", 1280), ("dark", 1280)])
+def test_what_passed_when_repeated(chromium: Browser, axe: str, repeated: str, scheme: str, width: int) -> None:
+    """A link leads to the tests that passed when they were repeated; their failed attempts open with a key."""
+    with looking(chromium, repeated, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        page.get_by_role("link", name="Repeated").click()
+        expect(page.get_by_role("heading", name="Passed when repeated 3")).to_be_in_viewport()
+        first = page.locator("#repeated-1 details.evidence")
+        expect(first.get_by_text("first try")).to_be_hidden()
+        first.locator("summary").focus()
+        page.keyboard.press("Enter")
+        expect(first.get_by_text("first try")).to_be_visible()
+        assert not is_wide(page)
+        problems = serious(page, axe)
+    assert not problems, json.dumps(problems, indent=1)
 
 
 @pytest.fixture(scope="module")

@@ -287,3 +287,42 @@ def test_a_function_with_all_its_parameters(suite: Suite) -> None:
     assert (found["test"], len(found["results"])) == ("test_it.py::test_ok", 6)
     one = swarmtask(suite.root, "tests", "test_ok[2]").stdout.splitlines()
     assert one[:2] == ["test_it.py::test_ok[2]", "  2 results: 2 passed"]
+
+
+class TestVariants:
+    """Each variant of a suite is compared with itself. The variant of a session is named as by tox."""
+
+    def test_another_python_is_no_change(self, suite: Suite) -> None:
+        """A test that fails under one variant only is not new in each run of it, nor fixed in each of the other."""
+        for _ in range(2):
+            suite.pytest(SWARMTASK_VARIANT="old", ONE="1")
+            suite.pytest(SWARMTASK_VARIANT="new")
+        found = report(suite)
+        assert (found["run"]["variants"], len(found["trend"]), found["flaky"]) == (["new"], 2, [])
+        old = found["run"]["started"]
+        suite.pytest(SWARMTASK_VARIANT="old", ONE="1")
+        found = report(suite)
+        assert found["run"]["started"] > old
+        assert [run["variants"] for run in found["trend"]] == [["old"]] * 3
+        assert [(one["task_id"].partition("::")[2], one["streak"]) for one in found["failures"]] == [("test_one", 3)]
+
+    def test_a_part_of_the_suite(self, suite: Suite) -> None:
+        """A partial run lists what it left out under its own variant."""
+        suite.pytest(SWARMTASK_VARIANT="old", ONE="1")
+        suite.pytest(SWARMTASK_VARIANT="new", TWO="1")
+        suite.pytest("-k", "test_ok", SWARMTASK_VARIANT="old")
+        assert names(report(suite)["open"]) == ["test_one"]
+        suite.pytest("-k", "test_ok", SWARMTASK_VARIANT="new")
+        assert names(report(suite)["open"]) == ["test_two"]
+
+    def test_a_comparison_of_two(self, suite: Suite) -> None:
+        """A run that is compared with another by name says which tests differ under the two variants."""
+        old = suite.pytest(SWARMTASK_VARIANT="old", ONE="1").start["trace_id"]
+        suite.pytest(SWARMTASK_VARIANT="new", TWO="1")
+        found = report(suite, "--compare", old)["comparison"]
+        assert [names([{"task_id": one} for one in found[kind]]) for kind in ("failing", "fixed", "added", "gone")] == [
+            ["test_two"],
+            ["test_one"],
+            [],
+            [],
+        ]

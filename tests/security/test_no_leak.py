@@ -159,7 +159,7 @@ def _check_where(events: list[Any]) -> None:
     (parameter,) = [e for e in events if e["event_type"] == "TEST_STARTED" and "[[REDACTED]]" in e["task_id"]]
     assert parameter["metadata"]["redacted"] == ["task_id", "specific_test"]
     (failed,) = [e for e in events if e["task_id"].endswith("test_message") and "error" in e["metadata"]]
-    assert failed["metadata"]["redacted"] == ["error"]
+    assert failed["metadata"]["redacted"] == ["error", "traceback"]
     (emitted,) = [e for e in events if e["task_id"].startswith("deploy")]
     assert emitted["metadata"]["redacted"] == ["apiKey", "a[0].b.Authorization", "text", "env", "task_id"]
 

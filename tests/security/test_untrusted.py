@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_swarmtask.config.load import load
 from pytest_swarmtask.recording.settings import read_settings
 from tests.lab import Lab, Receiver, receiving, wait_until
 
@@ -24,7 +25,7 @@ task_integration:
   metadata: {team: "${PLANTED}", kind: unit}
   redact: {allow: [token], keys: [licence]}
   webhooks:
-    - {name: hook, url: "${TASKMASTER_WEBHOOK_URL}", headers: {x-leak: "${PLANTED}"}}
+    - {name: hook, url: "${TASKMASTER_WEBHOOK_URL}", headers: {x-leak: "${PLANTED}"}, evidence: true}
     - {name: theirs, url: "THEIRS", secret_env: PLANTED}
   task_manager: {enabled: true, file: elsewhere.json}
 automation_triggers:
@@ -89,6 +90,14 @@ def test_it_can_be_trusted(stranger: Lab, other: Receiver) -> None:
     assert done.returncode == 0
     wait_until((stranger.root / "fired").exists)
     wait_until(lambda: other.refused, "requests that another secret has signed")
+
+
+def test_a_stranger_gets_no_evidence_sent(stranger: Lab) -> None:
+    """Only who is trusted may have tracebacks and output of tests sent."""
+    environ = {"TASKMASTER_WEBHOOK_URL": "https://example.com/", "PLANTED": "a long planted value"}
+    for told, wanted in (("0", True), ("1", False)):
+        workflow = load(stranger.project, {**environ, "SWARMTASK_UNTRUSTED": told}).workflow
+        assert workflow.task_integration.webhooks[0].evidence is wanted
 
 
 def test_what_is_compiled_for_one_is_not_used_for_the_other(stranger: Lab) -> None:

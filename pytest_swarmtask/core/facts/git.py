@@ -34,16 +34,42 @@ def head(root: str) -> dict[str, str]:
     folder = _git_folder(root)
     if folder is None:
         return {}
-    text = _read(os.path.join(folder, "HEAD"))
+    text = read_text(os.path.join(folder, "HEAD"))
     if not text.startswith("ref: "):  # a detached head
         return {"commit": text} if _is_hash(text) else {}
     name = text.removeprefix("ref: ")
-    common = os.path.normpath(os.path.join(folder, _read(os.path.join(folder, "commondir")) or "."))
-    commit = _read(os.path.join(common, name)) or _packed(common, name)
+    common = _common(folder)
+    commit = read_text(os.path.join(common, name)) or _packed(common, name)
     found = {"branch": name.removeprefix("refs/heads/")}
     if _is_hash(commit):
         found["commit"] = commit
     return found
+
+
+def top_folder(root: str) -> str | None:
+    """Return the top folder of the checkout around a folder, the one that has `.git`; None if there is none."""
+    folder = os.path.abspath(root)
+    while not os.path.exists(os.path.join(folder, ".git")):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+    return folder
+
+
+def common_folder(root: str) -> str | None:
+    """Return the git folder that all worktrees of the checkout around a folder share; None if there is none."""
+    folder = _git_folder(root)
+    return None if folder is None else _common(folder)
+
+
+def read_text(path: str, size: int = 4096) -> str:
+    """Return the beginning of a file, without spaces around it; "" if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace", opener=only_regular) as file:
+            return file.read(size).strip()
+    except OSError:
+        return ""
 
 
 def dirty(root: str) -> bool | None:
@@ -96,33 +122,24 @@ def _started(spawn: Any, root: str, output: int) -> int:
 
 
 def _git_folder(root: str) -> str | None:
-    folder = os.path.abspath(root)
-    while True:
-        path = os.path.join(folder, ".git")
-        if os.path.isdir(path):
-            return path
-        if os.path.isfile(path):  # in a worktree or submodule, a file with the path of the folder
-            return os.path.join(folder, _read(path).removeprefix("gitdir: "))
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
+    top = top_folder(root)
+    if top is None:
+        return None
+    path = os.path.join(top, ".git")
+    # In a worktree or submodule it is a file with the path of the folder.
+    return path if os.path.isdir(path) else os.path.join(top, read_text(path).removeprefix("gitdir: "))
+
+
+def _common(folder: str) -> str:
+    return os.path.normpath(os.path.join(folder, read_text(os.path.join(folder, "commondir")) or "."))
 
 
 def _packed(common: str, name: str) -> str:
-    for line in _read(os.path.join(common, "packed-refs"), 1 << 22).splitlines():
+    for line in read_text(os.path.join(common, "packed-refs"), 1 << 22).splitlines():
         commit, _, packed = line.partition(" ")
         if packed == name:
             return commit
     return ""
-
-
-def _read(path: str, size: int = 4096) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace", opener=only_regular) as file:
-            return file.read(size).strip()
-    except OSError:
-        return ""
 
 
 def _is_hash(text: str) -> bool:

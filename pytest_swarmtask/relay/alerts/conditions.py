@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pytest_swarmtask.config import monitoring
 from pytest_swarmtask.core.event import EVENT_TYPES
+from pytest_swarmtask.core.text import plural
 from pytest_swarmtask.relay.alerts.evaluation import Evaluation
 from pytest_swarmtask.relay.alerts.past_runs import is_session
 from pytest_swarmtask.relay.delivery.matching import is_among
@@ -227,28 +228,27 @@ class NewlyFailingCondition(AlertCondition[monitoring.NewlyFailingAlert]):
 
 
 class FlakyCondition(AlertCondition[monitoring.FlakyAlert]):
-    """A test failed and passed on one commit, or passed only when it was repeated.
+    """The last runs of a test on a branch show that it is flaky (`history.flaky`), and the newest of them does.
 
-    The alert is resolved when none of the last runs shows either.
+    The alert is resolved when none of the last runs shows it.
     """
 
     event_types = frozenset(("TEST_FAILED", "TEST_PASSED"))
 
     def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:
-        """Compare the test's last ends, those without uncommitted changes by their commits."""
-        last = past.endings(event, self.alert.runs)
-        if not last:
+        """Look for evidence that the event's run has added. Without any, an active alert stays as it is."""
+        run, verdict = past.run(event), past.flakiness(event, self.alert.runs)
+        if run is None or verdict is None:
             return None
-        subject, own = subject_of(event, past), last[0]
-        if (own.attempt or 1) > 1 and not own.failed:
-            text = f"{event.task_id} is flaky: it passed at attempt {own.attempt}"
-            return Evaluation(subject, is_active=True, text=text)
-        here = [one for one in last if one.commit == own.commit and _is_clean(one)] if _is_clean(own) else []
-        if len({one.failed for one in here}) > 1:
-            failed = sum(one.failed for one in here)
-            text = f"{event.task_id} is flaky: on one commit it failed {failed} of {len(here)} times"
-            return Evaluation(subject, is_active=True, text=text, since=here[-1].ended)
-        return Evaluation(subject, is_active=False) if note is not None and not _is_flaky(last) else None
+        subject = subject_of(event, past)
+        shown = next((one for one in verdict.occurrences if one.shown_by == run.key), None)
+        if shown is not None:
+            text = f"{event.task_id} is flaky: it {shown.kind}"
+            compared = f"flaky in {verdict.failed} of the last {plural(verdict.runs, 'run')}"
+            return Evaluation(
+                subject, is_active=True, text=text, compared=compared, since=verdict.occurrences[-1].started
+            )
+        return Evaluation(subject, is_active=False) if note is not None and not verdict.occurrences else None
 
 
 class CoverageCondition(AlertCondition[monitoring.CoverageAlert]):
@@ -317,19 +317,6 @@ def _number(event: Event, name: str) -> float | None:
 def _resolved_by(event: Event, subject: str, note: Note | None) -> Evaluation | None:
     """Return that the alert is resolved, if it is active and the event is a good end; else None."""
     return Evaluation(subject, is_active=False) if note is not None and ended_well(event) else None
-
-
-def _is_clean(ending: Ending) -> bool:
-    """Whether the ending belongs to exactly one commit, without uncommitted changes."""
-    return ending.commit is not None and not ending.dirty
-
-
-def _is_flaky(last: Sequence[Ending]) -> bool:
-    """Whether a test failed and passed on one commit, or was repeated."""
-    outcomes: dict[str | None, set[bool]] = {}
-    for one in filter(_is_clean, last):
-        outcomes.setdefault(one.commit, set()).add(one.failed)
-    return any(len(both) > 1 for both in outcomes.values()) or any((one.attempt or 1) > 1 for one in last)
 
 
 def _failure(event: Event) -> str:

@@ -22,6 +22,7 @@ class Evaluation(NamedTuple):
         next: a command that tells more, or empty for the usual one.
         event: the event that was evaluated, or None if it was time that passed.
         run: the run of that event, or None.
+        owners: the owners of the test that the event is about.
     """
 
     subject: str
@@ -33,3 +34,4 @@ class Evaluation(NamedTuple):
     next: str = ""
     event: Event | None = None
     run: Run | None = None
+    owners: tuple[str, ...] = ()

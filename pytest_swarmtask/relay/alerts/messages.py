@@ -1,4 +1,4 @@
-"""The text of alerts: what happened, how it compares, where, since when, a link, and the next step."""
+"""The text of alerts: what happened, how it compares, where, whose it is, since when, a link, and the next step."""
 
 from __future__ import annotations
 
@@ -62,6 +62,8 @@ def _lines(alert: Alert, evaluation: Evaluation, since: str, link: str) -> Itera
     where = _where(evaluation.run)
     if where:
         yield f"where: {where}"
+    if evaluation.owners:
+        yield f"owner: {', '.join(evaluation.owners)}"
     yield f"since: {since}"
     if link:
         yield f"link: {link}"

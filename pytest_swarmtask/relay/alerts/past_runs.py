@@ -9,6 +9,7 @@ from pytest_swarmtask.core.errors import HistoryError, JournalError
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history import past
+from pytest_swarmtask.history.flaky import Scope, assess
 from pytest_swarmtask.history.query import Run, find_runs
 from pytest_swarmtask.history.session import NOT_UP_TO_DATE, query_history
 from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.monitoring import SilenceAlert
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.history.flaky import Verdict
     from pytest_swarmtask.history.past import Ending
 
     Answer = TypeVar("Answer")
@@ -60,6 +62,19 @@ class Past:
         found = past.endings(self.db, event.trace_id, event.span_id, branch, event.timestamp, most + 1)
         own = next((number for number, one in enumerate(found) if one.span_id == event.span_id), None)
         return [] if own is None else found[own : own + most]
+
+    def flakiness(self, event: Event, runs: int) -> Verdict | None:
+        """Return the verdict on the test of an event from its last runs on the same branch, up to the event.
+
+        Args:
+            event: the end of a test.
+            runs: the number of runs to look at.
+
+        Returns:
+            The verdict, or None if the history does not contain the event.
+        """
+        task = past.task_of(self.db, event.trace_id, event.span_id)
+        return None if task is None else assess(self.db, task, Scope(runs, event.timestamp, self.branch(event)))
 
     def variant(self, event: Event) -> str:
         """Return the variant that an event is about, or an empty text."""

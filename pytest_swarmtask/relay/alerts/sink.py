@@ -21,6 +21,7 @@ from pytest_swarmtask.plugins.hookspecs import SinkRequest, hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Retry
 from pytest_swarmtask.relay.alerts.conditions import NEVER, ended_well, subject_of
 from pytest_swarmtask.relay.alerts.lookup import conditions_of
+from pytest_swarmtask.relay.alerts.owners import OwnersOfTests
 from pytest_swarmtask.relay.alerts.past_runs import OpenStarts, Past, query_past
 from pytest_swarmtask.relay.alerts.prometheus import MetricsFile
 from pytest_swarmtask.relay.alerts.state import AlertState
@@ -104,6 +105,7 @@ class AlertsSink:
         self._state = AlertState(self._memory, self._notifiers, self._environment, monitoring.quiet_hours)
         textfile = monitoring.metrics.textfile if monitoring.enabled else None
         self._metrics = MetricsFile(self._memory, _path(textfile, request)) if textfile else None
+        self._owners = OwnersOfTests(request.project.root)
         self._routes = Routes(request.project, request.environ)
         self._looked: float | None = None
 
@@ -145,7 +147,10 @@ class AlertsSink:
             return
         evaluation = condition.evaluate(event, past, active.note if active else None)
         if evaluation is not None and (is_matched or not evaluation.is_active):
-            self._state.update(alert, evaluation._replace(event=event, run=past.run(event)), event.source)
+            owners = tuple(self._owners.of(event)) if evaluation.is_active else ()
+            self._state.update(
+                alert, evaluation._replace(event=event, run=past.run(event), owners=owners), event.source
+            )
 
     # -- as time passes ----------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from pytest_swarmtask.core.trace import CAUSES, traceparent
 from pytest_swarmtask.relay.delivery.templates import fill
 from pytest_swarmtask.relay.triggers.interface import ActionError
 from pytest_swarmtask.relay.triggers.rules import triggers_that_led_to
+from pytest_swarmtask.wire.evidence import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +110,7 @@ class CommandAction:
         about_event = {
             **{f"SWARMTASK_EVENT_{name.upper()}": getattr(event, name) for name in _EVENT_FIELDS},
             "SWARMTASK_EVENT_TYPE": event.event_type,
-            "SWARMTASK_EVENT_METADATA": json.dumps(event.metadata, ensure_ascii=False),
+            "SWARMTASK_EVENT_METADATA": json.dumps(facts_of(event), ensure_ascii=False),
             "SWARMTASK_TRIGGER": firing.rule.name,
             CAUSES: ",".join([*triggers_that_led_to(event), firing.rule.name]),
             "TRACEPARENT": traceparent(event.trace_id, event.span_id),

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.config.variables import expand
-from pytest_swarmtask.core.event import EVENT_TYPES, MAX_EVENT, SHARED, Event
+from pytest_swarmtask.core.event import EVENT_TYPES, MAX_FACTS, SHARED, Event
 from pytest_swarmtask.core.files import only_regular, replace_file
 from pytest_swarmtask.core.trace import CAUSED_BY, Clock, Ids, derived_span
 from pytest_swarmtask.journal.segments import LOCAL, Journal, Segment, route_of
@@ -34,8 +34,8 @@ class EmitAction:
         """Write the event into a segment of its own."""
         ids, clock = Ids(), Clock()
         line = self._event(firing, context, ids, clock).encode()
-        if len(line) > MAX_EVENT:
-            raise ActionError(f"the event would have {len(line)} bytes, expected at most {MAX_EVENT}")
+        if len(line) > MAX_FACTS:
+            raise ActionError(f"the event would have {len(line)} bytes, expected at most {MAX_FACTS}")
         journal = Journal(context.project.journal, firing.event.trace_id, ids, clock)
         try:
             segment, role = firing.pending.segment, firing.rule.role

@@ -13,6 +13,7 @@ from pytest_swarmtask.plugins.sink import Rejected, Retry, Split, Stopped
 from pytest_swarmtask.relay.http.answers import NO_ADDRESS
 from pytest_swarmtask.relay.http.endpoint import HttpEndpoint
 from pytest_swarmtask.wire import cloudevents, formats
+from pytest_swarmtask.wire.evidence import without_evidence
 
 if TYPE_CHECKING:
     import os
@@ -53,6 +54,8 @@ class WebhookSink:
 
     def send(self, records: Sequence[PendingEvent]) -> SendResult:
         """Deliver the events in one request: a batch, or a single event for a webhook without `batch`."""
+        if not self._definition.evidence:
+            records = [without_evidence(record) for record in records]
         try:
             body = self._format.body(records, batch=self._definition.batch)
         except Exception as error:  # noqa: BLE001 - an event that cannot be converted must not stop the others

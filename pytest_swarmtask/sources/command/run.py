@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.sources.command.process import CommandResult
     from pytest_swarmtask.sources.command.stderr import Stderr
 
-# An event has 16 KiB, which the command line shares with the last lines of standard error and the caller's metadata.
+# An event has 16 KiB (`MAX_FACTS`), which the command line shares with the last lines of standard error and the
+# caller's metadata.
 _MAX_ARGUMENT = 500
 _SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
 _MAX_COMMAND = 4000

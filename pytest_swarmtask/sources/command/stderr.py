@@ -29,7 +29,8 @@ _MAX_SECRET = 4096
 """Characters that are dropped after a cut: the end of a secret may be left there, which cannot be recognized."""
 _MAX_LINE = 1000
 _MAX_TAIL = 6000
-"""Bytes in an event. An event has 16 KiB, which the tail shares with the command and the caller's metadata."""
+"""Bytes in an event. An event has 16 KiB (`MAX_FACTS`), which the tail shares with the command and the caller's
+metadata."""
 
 # Escape sequences as in ECMA-48: CSI, OSC up to its end, and the short ones.
 _ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"

@@ -21,8 +21,40 @@ EVENT_OF = {
 """The event that ends a test, by its outcome."""
 
 _SUBTEST_REPORTS = ("SubtestReport", "SubTestReport")
+_OUTCOME_OF_PHASE = {"call": "failed", "???": "crashed"}
+"""The outcome of an attempt that failed in this phase; in other phases it is ``error``."""
 _OUTCOMES_OF_PYTEST = ("passed", "failed", "skipped")
 """What pytest itself reports. Plugins that try a test again report its failed attempts as "rerun" or "retried"."""
+
+
+class KeptReport:
+    """What an attempt needs of its report. A plug-in may go on to change the report, as pytest-retry does."""
+
+    __slots__ = ("longrepr", "sections", "when")
+
+    def __init__(self, report: Any) -> None:
+        self.when: str = report.when
+        self.longrepr = getattr(report, "longrepr", None)
+        self.sections = list(getattr(report, "sections", ()))
+
+
+class Attempt:
+    """An attempt at a test that was followed by another one.
+
+    Attributes:
+        report: the report that says why it failed.
+        outcome: ``failed``, ``error`` or ``crashed``.
+        phase: the phase that failed.
+        duration: seconds of its phases together.
+    """
+
+    __slots__ = ("duration", "outcome", "phase", "report")
+
+    def __init__(self, report: Any, outcome: str, phase: str, duration: float) -> None:
+        self.report = report
+        self.outcome = outcome
+        self.phase = phase
+        self.duration = duration
 
 
 class TestRun:
@@ -43,35 +75,41 @@ class TestRun:
         phase: the phase that decided the outcome; before that, the phase that is running.
         duration: seconds of all phases and attempts together.
         error: why it failed or was skipped, or None.
-        location: file and line of the failure, or None.
-        teardown_error: why teardown failed, if the test had failed before; else None.
+        location: file and line of the failure or the skip, or None.
+        report: the report that decided the outcome, unless that is ``passed``; else None.
+        last_report: the report that came last, or None.
+        teardown_report: the report of the teardown, if it failed after the test had failed; else None.
+        retried_report: what is kept of the report of this attempt that says that another one follows, or None.
+        attempts: the earlier attempts of which something was reported, oldest first.
         failed_subtests: number of subtests that failed.
         torn_down: whether the teardown of this attempt was reported.
         tasks: ids of the tasks that it belongs to.
         called: whether the call of the test function was reported in this attempt.
-        reported: whether anything was reported.
     """
 
     __test__ = False  # pytest would collect it for its name where a test module imports it
     __slots__ = (
         "attempt",
+        "attempts",
         "called",
         "duration",
         "error",
         "failed_subtests",
         "is_announced",
         "is_finished",
+        "last_report",
         "location",
         "nodeid",
         "outcome",
         "phase",
-        "reported",
+        "report",
         "rerunning",
+        "retried_report",
         "span_id",
         "started",
         "task_id",
         "tasks",
-        "teardown_error",
+        "teardown_report",
         "torn_down",
         "worker",
     )
@@ -87,21 +125,24 @@ class TestRun:
         self.torn_down = False
         self.is_announced = True
         self.is_finished = False
-        self.reported = False
         self.rerunning = False
         self.outcome: str | None = None
         self.phase = "setup"
         self.duration = 0.0
         self.error: str | None = None
         self.location: str | None = None
-        self.teardown_error: str | None = None
+        self.report: Any = None
+        self.last_report: Any = None
+        self.teardown_report: Any = None
+        self.retried_report: Any = None
+        self.attempts: tuple[Attempt, ...] = ()
         self.failed_subtests = 0
         self.tasks: tuple[str, ...] = ()
 
     def add(self, report: Any) -> None:
         """Add one report."""
         when = report.when
-        self.reported = True
+        self.last_report = report
         if self.rerunning and when != "teardown":
             self.next_attempt()  # it was not announced by another `pytest_runtest_logstart`
         if type(report).__name__ in _SUBTEST_REPORTS:
@@ -112,6 +153,7 @@ class TestRun:
             self.torn_down = True
         if report.outcome not in _OUTCOMES_OF_PYTEST:
             self.rerunning = True
+            self.retried_report = self.retried_report or KeptReport(report)
             return
         if when == "call":
             self.called = True
@@ -126,10 +168,12 @@ class TestRun:
             self._add_failure(report)
 
     def next_attempt(self) -> None:
-        """Start the next attempt, and forget what the failed one decided."""
+        """Start the next attempt, and keep of the failed one only why it failed."""
+        if self.retried_report is not None:
+            self._close_attempt()
         self.attempt += 1
         self.rerunning = self.called = self.torn_down = self.is_finished = False
-        self.outcome = self.error = self.location = self.teardown_error = None
+        self.outcome = self.error = self.location = self.report = self.teardown_report = None
         self.phase = "setup"
         self.failed_subtests = 0
 
@@ -140,13 +184,27 @@ class TestRun:
 
     def settle(self) -> str:
         """Return the outcome. If no report has decided it, the test counts as skipped."""
+        if self.retried_report is not None:
+            self._close_attempt()
         if self.outcome is None:
             self.outcome = "skipped"
             if self.rerunning:
                 self.error = "its next attempt was not reported"
             else:
-                self.error = "only its fixtures were set up" if self.reported else "pytest got no report of it"
+                self.error = "only its fixtures were set up" if self.last_report else "pytest got no report of it"
         return self.outcome
+
+    def _close_attempt(self) -> None:
+        """Keep why this attempt failed, if it was reported that another one follows."""
+        retried = self.retried_report
+        duration = self.duration - sum([attempt.duration for attempt in self.attempts])
+        if self._has_failed:  # a subtest had failed before: the report of the test itself does not say why
+            attempt = Attempt(self.report, self.outcome or "failed", self.phase, duration)
+        else:
+            phase = self.phase if retried.when == "???" else retried.when
+            attempt = Attempt(retried, _OUTCOME_OF_PHASE.get(retried.when, "error"), phase, duration)
+        self.attempts = (*self.attempts, attempt)
+        self.retried_report = None
 
     @property
     def is_over(self) -> bool:
@@ -169,7 +227,7 @@ class TestRun:
                 self._decide("failed", report)
             self.outcome = "failed"
         elif report.when != "setup" and self._has_failed:
-            self.teardown_error = message(report)
+            self.teardown_report = report
         else:
             self._decide("error" if report.when in ("setup", "teardown") else "crashed", report)
 
@@ -180,6 +238,7 @@ class TestRun:
         if report.when != "???":  # what xdist reports for a worker that died
             self.phase = report.when
         if outcome != "passed":
+            self.report = report
             self.error = reason(report)
             self.location = location(report)
 
@@ -207,6 +266,9 @@ def message(report: Any) -> str | None:
 
 
 def location(report: Any) -> str | None:
-    """Return file and line of a failure as ``FILE:LINE``, which editors can open, or None if the report has none."""
-    crash = getattr(getattr(report, "longrepr", None), "reprcrash", None)
+    """Return file and line of a failure or a skip as ``FILE:LINE``, which editors can open, or None without one."""
+    longrepr = getattr(report, "longrepr", None)
+    if isinstance(longrepr, tuple) and len(longrepr) == 3:
+        return f"{longrepr[0]}:{longrepr[1]}"
+    crash = getattr(longrepr, "reprcrash", None)
     return None if crash is None else f"{crash.path}:{crash.lineno}"

@@ -13,15 +13,17 @@ import pytest
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.search import find_project
 from pytest_swarmtask.recording.recorder import get_recorder, set_default_project
+from pytest_swarmtask.sources.pytest.evidence import EvidenceReader
 from pytest_swarmtask.sources.pytest.guard import never_raises, never_raises_while_waiting
-from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, TestRun, reason
+from pytest_swarmtask.sources.pytest.markers import MarkerNames
+from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, TestRun, location, reason
 from pytest_swarmtask.sources.pytest.process_exit import before_exit, exit_code_of
 from pytest_swarmtask.sources.pytest.running_tests import RunningTests
 from pytest_swarmtask.sources.pytest.session_facts import SessionFacts
 from pytest_swarmtask.sources.pytest.tally import Tally
 from pytest_swarmtask.sources.pytest.task_marks import REPORT_ATTRIBUTE, TaskIndex, is_narrowed
 from pytest_swarmtask.sources.pytest.terminal_lines import ClosingLine, header_lines
-from pytest_swarmtask.sources.pytest.testcase_metadata import end_metadata, start_metadata
+from pytest_swarmtask.sources.pytest.testcase_metadata import EndMetadata, start_metadata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,11 +61,14 @@ class SessionCapture:
         self._forks = recorder.forks
         self._outer_span_id = recorder.parent_span_id
         self._span_id = recorder.span_id()
-        self._facts = SessionFacts(config, recorder, self.remember_problem, nested=nested)
+        self._markers = MarkerNames(config)
+        self._evidence = self._evidence_reader()
+        self._facts = SessionFacts(config, recorder, self._evidence, self.remember_problem, nested=nested)
         option: Any = config.option
         has_twins = getattr(option, "dist", "no") == "each" or option.keepduplicates
         self._running = RunningTests(has_twins=has_twins)
         self._tally = Tally()
+        self._end_metadata = EndMetadata(recorder.redactor, recorder.settings.project.root, self._evidence)
         self._uncollected: set[str] = set()
         self._has_collection_errors = self._was_broken_off = False
         self._begun = self._ended = False
@@ -115,6 +120,11 @@ class SessionCapture:
             recorder.begin_session()
         closing_line = ClosingLine(recorder, _drain_timeout(config, recorder.settings.drain_timeout))
         return cls(config, recorder, task_id, closing_line, nested=nested)
+
+    def _evidence_reader(self) -> EvidenceReader:
+        redactor, settings = self._recorder.redactor, self._recorder.settings
+        root, folder = settings.project.root, str(self._config.invocation_params.dir)
+        return EvidenceReader(settings.evidence, redactor, root, folder, self._markers.of, self.remember_problem)
 
     # -- the session begins ------------------------------------------------------------------------------------
 
@@ -168,6 +178,8 @@ class SessionCapture:
         run.phase = "collect"
         run.outcome = "skipped" if report.outcome == "skipped" else "error"
         run.error = reason(report)
+        run.location = location(report)
+        run.report = report
         self._has_collection_errors = self._has_collection_errors or run.outcome == "error"
         self._record_end(run)
 
@@ -187,6 +199,7 @@ class SessionCapture:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look up the tasks of the tests that will run. An xdist controller has no tests: the reports tell it."""
         items = getattr(session, "items", ())
+        self._markers.collect(session)
         self._expected = len(items)
         self._running.collected.update(item.nodeid for item in items)
         self._task_index.select(items)
@@ -317,7 +330,7 @@ class SessionCapture:
     def _record_end(self, run: TestRun) -> None:
         outcome = run.settle()
         event_type = EVENT_OF[outcome]
-        metadata = end_metadata(run, outcome, self._recorder.redactor, self._recorder.settings.project.root)
+        metadata = self._end_metadata.of(run, outcome)
         self._record(event_type, run.task_id, metadata, span_id=run.span_id, cleaned=True)
         self._tally.add(outcome, run)
         if event_type == "TEST_FAILED":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.recording.recorder import Recorder
     from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement
+    from pytest_swarmtask.sources.pytest.evidence import EvidenceReader
     from pytest_swarmtask.sources.pytest.tally import Tally
 
 # Plain numbers instead of `pytest.ExitCode`, because older versions of pytest lack some of them.
@@ -45,11 +46,19 @@ class SessionFacts:
     Args:
         config: pytest's configuration of the session.
         recorder: gives the settings, the redactor and the clock.
+        evidence: redacts the properties of the suite.
+        report_problem: is told of facts that could not be had.
         nested: whether the session runs inside of a test, as with `pytester`.
     """
 
     def __init__(
-        self, config: pytest.Config, recorder: Recorder, report_problem: Callable[[Exception], None], *, nested: bool
+        self,
+        config: pytest.Config,
+        recorder: Recorder,
+        evidence: EvidenceReader,
+        report_problem: Callable[[Exception], None],
+        *,
+        nested: bool,
     ) -> None:
         self.start: dict[str, Any] = {}
         self.end: dict[str, Any] = {}
@@ -57,6 +66,7 @@ class SessionFacts:
         self._usage = usage_reader()
         self._config = config
         self._recorder = recorder
+        self._evidence = evidence
         self._nested = nested
         self._started = recorder.clock.now()
         self._variant = ""
@@ -106,8 +116,17 @@ class SessionFacts:
         if measurement is not None:
             facts |= self._extra(lambda: measurement.result(duration))
         facts |= self._extra(self._usage)
+        facts |= self._extra(self._suite_properties)
         self.end = facts
         return facts
+
+    def _suite_properties(self) -> dict[str, Any]:
+        """Return what `record_testsuite_property` was given. pytest keeps that only for its JUnit XML."""
+        junit: Any = self._config.pluginmanager.get_plugin("junitxml")
+        key = getattr(junit, "xml_key", None)
+        xml = None if key is None else self._config.stash.get(key, None)
+        properties = self._evidence.properties(getattr(xml, "global_properties", ()))
+        return {"properties": properties} if properties else {}
 
     def coverage_text(self) -> str:
         """Return the coverage as the closing line shows it, or an empty string."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pytest_swarmtask.core.project import relative
-from pytest_swarmtask.sources.pytest.outcome import EVENT_OF
+from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from pytest_swarmtask.redaction.redactor import Redactor
+    from pytest_swarmtask.sources.pytest.evidence import EvidenceReader
     from pytest_swarmtask.sources.pytest.outcome import TestRun
 
 
@@ -18,33 +20,50 @@ def start_metadata(run: TestRun) -> dict[str, Any]:
     return {"workflow": "pytest", "action": "test", "test_type": "pytest", "specific_test": run.task_id}
 
 
-def end_metadata(run: TestRun, outcome: str, redactor: Redactor, root: str) -> dict[str, Any]:
-    """Return the metadata of the event that ends a test, redacted. Files below `root` are named relative to it."""
-    event_type = EVENT_OF[outcome]
-    passed = event_type == "TEST_PASSED"
-    metadata: dict[str, Any] = {"workflow": "pytest", "action": "test"}
-    if event_type != "TEST_SKIPPED":  # a skipped test neither succeeded nor failed
-        metadata["success"] = passed
-    if run.error is not None:
-        metadata["error"] = redactor.text(run.error)
-    metadata["duration"] = round(run.duration, 6)
-    metadata["test_type"] = "pytest"
-    metadata["specific_test"] = run.task_id
-    metadata["test_passed"] = passed
-    metadata["outcome"] = outcome
-    metadata["phase"] = run.phase
-    if run.worker is not None:
-        metadata["worker"] = run.worker
-    metadata["attempt"] = run.attempt
-    if not passed:
-        _add_failure(run, metadata, redactor, root)
-    return metadata
+class EndMetadata:
+    """Makes the metadata of the events that end tests, redacted.
 
+    Args:
+        redactor: hides secrets.
+        root: the project's folder; files below it are named relative to it.
+        evidence: reads why tests failed.
+    """
 
-def _add_failure(run: TestRun, metadata: dict[str, Any], redactor: Redactor, root: str) -> None:
-    if run.location is not None:
-        metadata["location"] = redactor.text(relative(run.location, root))
-    if run.failed_subtests:
-        metadata["failed_subtests"] = run.failed_subtests
-    if run.teardown_error is not None:
-        metadata["teardown_error"] = redactor.text(run.teardown_error)
+    def __init__(self, redactor: Redactor, root: str, evidence: EvidenceReader) -> None:
+        self._redactor = redactor
+        self._root = root
+        self._evidence = evidence
+
+    def of(self, run: TestRun, outcome: str) -> dict[str, Any]:
+        """Return the metadata of the event that ends a test with this outcome."""
+        event_type = EVENT_OF[outcome]
+        passed = event_type == "TEST_PASSED"
+        metadata: dict[str, Any] = {"workflow": "pytest", "action": "test"}
+        if event_type != "TEST_SKIPPED":  # a skipped test neither succeeded nor failed
+            metadata["success"] = passed
+        found: Sequence[str] = ()
+        if run.error is not None:
+            metadata["error"], found = self._redactor.searched(run.error)
+        metadata["duration"] = round(run.duration, 6)
+        metadata["test_type"] = "pytest"
+        metadata["specific_test"] = run.task_id
+        metadata["test_passed"] = passed
+        metadata["outcome"] = outcome
+        metadata["phase"] = run.phase
+        if run.worker is not None:
+            metadata["worker"] = run.worker
+        metadata["attempt"] = run.attempt
+        if not passed:
+            self._add_failure(run, metadata)
+        if not passed or run.attempts or getattr(run.last_report, "user_properties", None):
+            self._evidence.add(metadata, run, outcome, found)
+        return metadata
+
+    def _add_failure(self, run: TestRun, metadata: dict[str, Any]) -> None:
+        if run.location is not None:
+            metadata["location"] = self._redactor.text(relative(run.location, self._root))
+        if run.failed_subtests:
+            metadata["failed_subtests"] = run.failed_subtests
+        teardown_error = message(run.teardown_report) if run.teardown_report is not None else None
+        if teardown_error is not None:
+            metadata["teardown_error"] = self._redactor.text(teardown_error)

@@ -45,6 +45,7 @@ ALERTS: list[Json] = [
     {"name": "row", "kind": "consecutive_failures", "count": 3, "when": {"task_id": "c-*"}},
     {"name": "new", "kind": "newly_failing", "when": {"task_id": "*::new_*"}},
     {"name": "flaky", "kind": "flaky", "when": {"task_id": "*::flaky_*"}},
+    {"name": "brief", "kind": "flaky", "runs": 2, "when": {"task_id": "*::brief_*"}},
     {"name": "floor", "kind": "coverage", "below": 85},
     {"name": "drop", "kind": "coverage", "drop": 2},
     {"name": "off", "kind": "failure", "enabled": False},
@@ -57,6 +58,7 @@ STORY = [
         *(good("r-bad"), bad("r-good"), bad("c-bad"), bad("c-short"), bad("c-branch")),
         *(test("new_one", "passed"), test("new_never", "failed"), test("flaky_same", "failed")),
         *(test("flaky_fixed", "failed"), test("flaky_again", "passed", attempt=2)),
+        *(test("flaky_at_times", "passed"), test("flaky_mended", "passed"), test("brief_again", "passed", attempt=2)),
         coverage=90,
     ),
     run(0, test("flaky_same", "passed"), test("new_other", "passed"), bad("c-branch"), coverage=89, branch="dev"),
@@ -66,7 +68,8 @@ STORY = [
         *(bad("f-bad"), good("d-long", 12), good("m-slow"), good("m-steady"), good("m-young", 9)),
         *(bad("r-bad"), good("r-good"), bad("c-bad"), bad("c-short"), bad("c-branch")),
         *(test("new_one", "failed"), test("new_other", "failed"), test("new_never", "failed")),
-        *(test("flaky_fixed", "passed"), test("new_skipped", "skipped")),
+        *(test("flaky_fixed", "passed"), test("new_skipped", "skipped"), test("brief_again", "passed")),
+        *(test("flaky_at_times", "failed"), test("flaky_mended", "failed")),
         coverage=84,
     ),
     run(
@@ -84,10 +87,13 @@ STORY = [
         coverage=88,
     ),
     run(
-        3, good("f-bad"), good("d-long", 5), good("m-slow"), bad("r-bad"), good("r-good"), good("c-bad"), bad("c-short")
+        3,
+        *(good("f-bad"), good("d-long", 5), good("m-slow"), bad("r-bad"), good("r-good"), good("c-bad")),
+        *(bad("c-short"), test("flaky_at_times", "passed"), test("flaky_mended", "passed")),
+        test("brief_again", "passed"),
     ),
-    run(4, good("r-bad"), good("r-good"), good("f-bad")),
-    run(5, good("r-bad"), good("f-bad")),
+    run(4, good("r-bad"), good("r-good"), good("f-bad"), test("flaky_at_times", "failed")),
+    run(5, good("r-bad"), good("f-bad"), test("flaky_at_times", "passed"), test("flaky_mended", "passed")),
 ]
 
 
@@ -97,6 +103,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Json]]:
     with receiving() as receiver:
         world = World(tmp_path_factory.mktemp("story") / "shop", receiver)
         world.watch(*({**alert, "notify": []} for alert in ALERTS))
+        world.file("CODEOWNERS", "/tests/ @quality @ada")
         world.play(*STORY)
         world.kill()
         # Runs that begin in one millisecond may arrive in any order, so deliver again now that the story is complete.
@@ -118,6 +125,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Json]]:
         ("rate", "r-bad on main", ["firing", "resolved"]),
         ("row", "c-bad on main", ["firing", "resolved"]),
         ("new", "tests/t.py::new_one on main", ["firing", "resolved"]),
+        ("brief", "tests/t.py::brief_again on main", ["firing", "resolved"]),
         ("floor", "suite on main", ["firing", "resolved"]),
         ("drop", "suite on main", ["firing", "resolved"]),
         ("off", None, []),
@@ -130,13 +138,32 @@ def test_it_is_told_once_and_resolved(told: list[Json], alert: str, subject: str
     assert [message["state"] for message in messages] == states
 
 
-def test_flaky(told: list[Json]) -> None:
-    """A test is flaky if it fails and passes on one clean commit of one branch, or passes on a rerun.
+def test_whose_test_it_is(told: list[Json]) -> None:
+    """A message about a test names its owners; one about a task, or that all is well, names nobody."""
+    owned = {(message["name"], message["state"]) for message in told if "\nowner: @quality, @ada\n" in message["text"]}
+    assert owned == {("new", "firing"), ("flaky", "firing"), ("brief", "firing")}
 
-    Fixed tests are not flaky. Uncommitted work does not make a test flaky.
+
+def test_flaky(told: list[Json]) -> None:
+    """A test is flaky if it fails and passes on one clean commit, passes on a rerun, or fails now and then.
+
+    What other branches show does not count. Fixed tests are not flaky. Uncommitted work does not make a test flaky.
     """
-    found = {(message["subject"], message["state"]) for message in told if message["name"] == "flaky"}
-    assert found == {(f"tests/t.py::{name} on main", "firing") for name in ("flaky_same", "flaky_again")}
+    found = {message["subject"]: message["text"] for message in told if message["name"] == "flaky"}
+    names = {subject.removesuffix(" on main").rpartition("::")[2]: text for subject, text in found.items()}
+    lines = {name: text.splitlines()[:2] for name, text in names.items()}
+    assert lines == {
+        f"flaky_{name}": [
+            f"tests/t.py::flaky_{name} is flaky: it {why}",
+            f"compared: flaky in {failed} of the last {total}",
+        ]
+        for name, why, failed, total in (
+            ("same", "passed and failed on one commit", 1, "2 runs"),
+            ("again", "passed when repeated", 1, "1 run"),
+            ("at_times", "failed now and then on one branch", 2, "5 runs"),
+        )
+    }
+    assert {message["state"] for message in told if message["name"] == "flaky"} == {"firing"}
 
 
 def of(told: list[Json], alert: str, state: str = "firing") -> Json:
@@ -149,16 +176,17 @@ def test_the_text_is_one_that_you_would_want_to_get(told: list[Json]) -> None:
     what = "tests/t.py::new_one failed (it passed before)"
     assert message["title"] == f"shop: {what}"
     lines = message["text"].splitlines()
-    assert [lines[0], *lines[2:3], *lines[4:]] == [
+    assert [lines[0], *lines[2:4], *lines[5:]] == [
         what,
         f"where: branch main, commit {'b' * 12}, host box, CI github",
+        "owner: @quality, @ada",
         f"link: {URL}",
         "next: swarmtask tests tests/t.py::new_one",
         "alert: new (warning)",
     ]
     assert lines[1].startswith("compared: last well at 20")
     assert lines[1].endswith(", commit aaaaaaaaaa")
-    assert lines[3] == f"since: {message['since']}"
+    assert lines[4] == f"since: {message['since']}"
     assert (message["link"], message["severity"]) == (URL, "warning")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pytest_swarmtask.core.facts.variant import default_variant
 from tests.relay.alerts.world import World
 
+VARIANT = default_variant({}, under_ci=False)
 MODULE = """
 import os
 def test_one(): assert "ONE" not in os.environ
@@ -23,7 +25,7 @@ def test_a_row_of_failures(world: World) -> None:
     assert world.said() == []
     assert world.pytest(ONE="1").returncode == 1
     (message,) = world.told(1)
-    assert (message["state"], message["subject"]) == ("firing", "pytest_run")
+    assert (message["state"], message["subject"]) == ("firing", f"pytest_run under {VARIANT}")
     assert world.pytest("-k", "two").returncode == 0
     assert world.pytest("-k", "no_hit").returncode == 5
     world.handled()
@@ -43,4 +45,4 @@ def test_a_task_whose_tests_are_skipped_is_no_alarm(world: World) -> None:
     world.handled()
     assert world.said() == []
     assert world.pytest().returncode == 1
-    assert [message["subject"] for message in world.told(1)] == ["5.2"]
+    assert [message["subject"] for message in world.told(1)] == [f"5.2 under {VARIANT}"]

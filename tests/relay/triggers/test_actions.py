@@ -52,6 +52,18 @@ class TestRun:
         wait_for_triggers(lab)
         assert (len(notes.read()), summary(lab)["fired"], summary(lab)["failed"]) == (1, 1, 0)
 
+    def test_a_command_gets_evidence_by_name_only(self, lab: Lab, notes: Notes) -> None:
+        """A command, which may send its variables anywhere, gets a traceback only where the rule names it."""
+        wanted = notes.action(env={"TRACEBACK": "{{metadata.traceback}}"})
+        configure(lab, rule(wanted, on="TEST_FAILED"))
+        (lab.root / "test_it.py").write_text("def test_a():\n    assert 1 == 2\n")
+        assert lab.pytest().returncode == 1
+        (note,) = notes.wait()
+        metadata = json.loads(note["environ"]["SWARMTASK_EVENT_METADATA"])
+        assert "traceback" not in metadata
+        assert metadata["exception"] == "AssertionError"
+        assert "assert 1 == 2" in note["environ"]["TRACEBACK"]
+
     def test_what_an_event_says_stays_one_argument(self, lab: Lab, notes: Notes) -> None:
         """Text from an event stays one argument. It is never read as shell code, as a variable or as a template."""
         configure(lab, rule(notes.action("{{task_id}}", "--name={{metadata.said}}", env={"SAID": "{{metadata.said}}"})))

@@ -172,6 +172,18 @@ class TestWhatIsSent:
         with pytest.raises(standardwebhooks.WebhookVerificationError):
             standardwebhooks.Webhook(KEY.encode()).verify(request.body[:-1] + b" ", request.headers)
 
+    @pytest.mark.parametrize("wanted", [False, True])
+    def test_evidence_of_tests_only_where_it_is_wanted(self, serve: Serve, sink_to: SinkTo, wanted: bool) -> None:
+        """Tracebacks and output of tests are sent with `evidence: true` only. The error is always sent."""
+        server = serve()
+        failed = record(event_type="TEST_FAILED", test_type="pytest", error="assert 0", traceback="E  assert 0")
+        options = {"evidence": True} if wanted else {}
+        assert sink_to(server.url, format="plain", **options).send([failed]) == Delivered()
+        (request,) = server.requests
+        metadata = json.loads(request.body)["metadata"]
+        assert metadata["error"] == "assert 0"
+        assert ("traceback" in metadata) is wanted
+
     def test_the_official_cloudevents_library_reads_it(self, serve: Serve, sink_to: SinkTo) -> None:
         server = serve()
         sink_to(server.url).send(BATCH[:1])

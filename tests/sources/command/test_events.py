@@ -178,6 +178,14 @@ def test_part_of_the_run_around(watched: Watched) -> None:
     assert done.stdout.decode() == f"00-{TRACE}-{start['span_id']}-01\n"
 
 
+def test_what_else_a_trace_hands_down(watched: Watched) -> None:
+    """The command gets the flags of the parent, here of a trace that is not sampled, its `TRACESTATE` and `BAGGAGE`."""
+    around = {"TRACEPARENT": f"00-{TRACE}-{SPAN}-00", "TRACESTATE": "vendor=a1,other=b", "BAGGAGE": "team=core"}
+    done = watched.run("--", "sh", "-c", "echo $TRACEPARENT $TRACESTATE $BAGGAGE", **around)
+    start, _ = watched.pair()
+    assert done.stdout.decode() == f"00-{TRACE}-{start['span_id']}-00 vendor=a1,other=b team=core\n"
+
+
 @pytest.mark.parametrize("value", ["", "nonsense", f"00-{'0' * 32}-{SPAN}-01"])
 def test_a_traceparent_that_is_none(watched: Watched, value: str) -> None:
     """An invalid `TRACEPARENT` begins a new run, and the command gets a valid one."""

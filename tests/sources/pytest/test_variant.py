@@ -17,7 +17,6 @@ from tests.shop import swarmtask
 from tests.suite import WITH_WORKERS, Suite, words
 
 INTERPRETER = f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}-{sys.platform}"
-NO_CI = {"CI": "", "GITHUB_ACTIONS": "", "TOX_ENV_NAME": "", "NOX_CURRENT_SESSION": ""}
 GITLAB = {
     "GITLAB_CI": "true",
     "CI_SERVER_URL": "https://gitlab.example",
@@ -42,7 +41,7 @@ def suite(project: Suite) -> Suite:
 
 def variant(suite: Suite, *options: str, **environ: str) -> str:
     """Return the variant of a session, which both of its events have."""
-    session = suite.pytest(*options, **{**NO_CI, **environ})
+    session = suite.pytest(*options, **environ)
     assert session.exit_code == 0, session.output
     name: str = session.start["metadata"]["variant"]
     assert session.end["metadata"]["variant"] == name
@@ -73,7 +72,7 @@ def test_a_ci_job(suite: Suite) -> None:
 def test_a_shard_is_no_variant(suite: Suite) -> None:
     """A test may be in another shard in the next run. The number of the shard is recorded beside the variant."""
     shard = {**GITLAB, "CI_JOB_NAME": "test 2/3", "CI_NODE_INDEX": "2", "CI_NODE_TOTAL": "3"}
-    session = suite.pytest(**{**NO_CI, **shard})
+    session = suite.pytest(**shard)
     known = session.start["metadata"]
     assert (known["variant"], known["ci_job"], known["shard"]) == ("test", "test", "2/3")
 
@@ -115,7 +114,7 @@ def test_two_pythons_of_tox(suite: Suite) -> None:
         """,
     )
     suite.file(".gitignore", ".tox\n__pycache__\n.taskmaster\n.pytest_cache\n")
-    environ = clean_environ(**NO_CI, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    environ = clean_environ(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     for command in ("git init -q", "git add -A", "git -c user.name=a -c user.email=a@b.c commit -qm one"):
         subprocess.run(command.split(), cwd=suite.root, env=environ, check=True)
     for _ in range(2):

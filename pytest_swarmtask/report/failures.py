@@ -1,0 +1,86 @@
+"""What reports say about a failure beside its message: owners, a link to the code, evidence, and where else it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.history import query
+from pytest_swarmtask.history.owners import read_owners
+from pytest_swarmtask.history.query import Failure
+from pytest_swarmtask.report.source_links import linker
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+
+    from pytest_swarmtask.history.owners import Owners
+    from pytest_swarmtask.history.query import Evidence, Run
+
+
+@dataclass(frozen=True)
+class ReportedFailure(Failure):
+    """A failure as reports show it. In JSON, the fields of its evidence stand beside its own.
+
+    Attributes:
+        owners: the owners of the test's file in `CODEOWNERS`, empty if it has none; None if there is no such file.
+        link: the address of `place` on the site of the repository, at the commit of the run; None if it is unknown.
+        same_error: the number of other tests of the run with the same fingerprint; None without a fingerprint.
+        same_error_runs: the number of other runs that have a failure with it; None without a fingerprint.
+        evidence: traceback, output, earlier attempts and such.
+    """
+
+    owners: list[str] | None
+    link: str | None
+    same_error: int | None
+    same_error_runs: int | None
+    evidence: Evidence
+
+
+def report_failures(db: sqlite3.Connection, run: Run, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
+    """Return the failures of a run as reports show them.
+
+    Args:
+        db: the history.
+        run: the run.
+        failures: its failures.
+        root: the project's folder.
+    """
+    link = linker(root, run.commit)
+
+    @cache  # a broken fixture gives hundreds of tests one fingerprint
+    def same(fingerprint: str) -> tuple[int, int]:
+        return query.same_error(db, run, fingerprint)
+
+    reported = []
+    for failure, owners, evidence in _described(db, failures, root):
+        tests, runs = same(evidence.fingerprint) if evidence.fingerprint else (None, None)
+        others = None if tests is None else max(0, tests - 1)
+        reported.append(ReportedFailure(**vars(failure), owners=owners, link=link(failure.place), same_error=others,
+                                        same_error_runs=runs, evidence=evidence))  # fmt: skip
+    return reported
+
+
+def report_left_out(db: sqlite3.Connection, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
+    """Return failures of earlier runs as reports show them: without a link, as they may be of another commit."""
+    return [
+        ReportedFailure(**vars(failure), owners=owners, link=None, same_error=None, same_error_runs=None,
+                        evidence=evidence)
+        for failure, owners, evidence in _described(db, failures, root)
+    ]  # fmt: skip
+
+
+def _described(
+    db: sqlite3.Connection, failures: Sequence[Failure], root: str
+) -> Iterator[tuple[Failure, list[str] | None, Evidence]]:
+    """Yield each failure with its owners and its evidence."""
+    owners = read_owners(root) if failures else None
+    for failure in failures:
+        yield failure, _owners_of(failure, owners), query.evidence_of(db, failure.key)
+
+
+def _owners_of(failure: Failure, owners: Owners | None) -> list[str] | None:
+    if owners is None:
+        return None
+    return owners.of_test(failure.task_id) if failure.kind == "TEST" else []

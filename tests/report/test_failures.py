@@ -1,0 +1,76 @@
+"""What reports say about a failure in addition to its message: whose test it is, and where its code is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.history.made import BASE, Process, run
+from tests.shop import swarmtask
+
+COMMIT = "0123456789" * 4
+LINK = f"https://github.com/acme/shop/blob/{COMMIT}/t.py#L1"
+
+
+@pytest.fixture
+def root(journal: Path) -> Path:
+    """A checkout in which a test with an owner and one without have failed."""
+    root = journal.parents[1]
+    (root / ".git").mkdir()
+    (root / ".git" / "config").write_text('[remote "origin"]\n\turl = https://u:secret@github.com/acme/shop.git\n')
+    (root / "CODEOWNERS").write_text("tests/ @acme/shop @ada\n")
+    run(journal, 1, {"tests/t.py::test_a": "failed", "web/t.py::test_b": "failed"}, commit=COMMIT, branch="main")
+    return root
+
+
+def test_as_json(root: Path) -> None:
+    failures = json.loads(swarmtask(root, "report", "--json").stdout)["failures"]
+    assert [failure["owners"] for failure in failures] == [["@acme/shop", "@ada"], []]
+    assert [failure["link"] for failure in failures] == [LINK, LINK]
+    (root / "CODEOWNERS").unlink()
+    (root / ".git" / "config").unlink()
+    (failure, _) = json.loads(swarmtask(root, "report", "--json").stdout)["failures"]
+    assert failure["owners"] is failure["link"] is None
+
+
+def test_left_out_tests_have_owners_and_no_link(root: Path, journal: Path) -> None:
+    """The line of a test that failed in an earlier run says nothing about the commit of this one."""
+    later = Process(journal, f"{2:032x}", BASE + 2000)
+    events = later.session({"web/t.py::test_b": "failed"}, commit=COMMIT, branch="main")
+    events[-1].metadata.update(tests=1, partial=True)
+    later.write(events)
+    (left,) = json.loads(swarmtask(root, "report", "--json").stdout)["open"]
+    assert (left["task_id"], left["owners"], left["link"]) == ("tests/t.py::test_a", ["@acme/shop", "@ada"], None)
+
+
+def test_in_the_terminal(root: Path) -> None:
+    lines = swarmtask(root, "report").stdout.splitlines()
+    at = lines.index("  tests/t.py::test_a  failed")
+    assert lines[at + 2] == "    t.py:1, new: no earlier result, owner: @acme/shop, @ada"
+    assert "owner" not in lines[lines.index("  web/t.py::test_b  failed") + 2]
+
+
+def test_in_markdown(root: Path) -> None:
+    """The place is a link, and the owners are told from mentions: nobody is notified by a report."""
+    lines = swarmtask(root, "report", "--markdown").stdout.splitlines()
+    assert "| failed | message | place | since | owner |" in lines
+    (row,) = [line for line in lines if line.startswith("| <code>tests/t.py::test_a</code>")]
+    assert f"| [<code>t.py:1</code>]({LINK}) | new: no earlier result | &#64;acme/shop, &#64;ada |" in row
+    (root / "CODEOWNERS").unlink()
+    assert "owner" not in swarmtask(root, "report", "--markdown").stdout
+
+
+def test_in_html(root: Path) -> None:
+    page = swarmtask(root, "report", "--html", "-").stdout
+    assert f'<a href="{LINK}" rel="noopener noreferrer" title="the code at commit 0123456789">' in page
+    assert page.count("<span>owner: @acme/shop, @ada</span>") == 1
+    assert "secret" not in page
+
+
+def test_owners_steer_no_terminal_and_no_page(root: Path) -> None:
+    (root / "CODEOWNERS").write_text("tests/ @\x1b[31m<b>red</b>|\n")
+    assert "owner: @\\x1b[31m<b>red</b>|" in swarmtask(root, "report").stdout
+    assert "owner: @\\x1b[31m&lt;b&gt;red&lt;/b&gt;|" in swarmtask(root, "report", "--html", "-").stdout
+    assert "&#64;&#60;b&#62;red&#60;/b&#62;&#124; |" in swarmtask(root, "report", "--markdown").stdout
