@@ -76,8 +76,13 @@ def compress(path: str, into: str) -> None:
     folder, name = os.path.split(into)
     beside = os.path.join(folder, f".{name}.new")
     with open(path, "rb", opener=only_regular) as plain:
-        _write_compressed(plain, beside)
-    os.replace(beside, into)
+        try:
+            _write_compressed(plain, beside)
+            os.replace(beside, into)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside)  # the disk may be full
+            raise
     _sync_folder(folder)
     try:
         os.unlink(path)

@@ -229,7 +229,7 @@ def _compress_settled_segments(project: Project, environ: Mapping[str, str]) -> 
         for name, size in old:
             if left > 0 and name not in pending and name in imported and imported[name].offset == size:
                 left -= size
-                with contextlib.suppress(FileNotFoundError):  # removed, or compressed by another process, meanwhile
+                with contextlib.suppress(OSError):  # it was removed meanwhile, or the disk is full
                     segment_file.compress(project.segment(name))
 
 
