@@ -264,3 +264,6 @@ def _deliveries(project: Project) -> Iterator[CheckResult]:
             yield CheckResult("ok", text)
     if found.foreign:
         yield CheckResult("note", f"{plural(found.foreign, 'line')} of the journal skipped (not events)")
+    for damaged in found.damaged:
+        remedy = "nothing, if the history has its events (swarmtask export); to be rid of this message, remove the file"
+        yield CheckResult("bad", f"journal: {damaged} is damaged", remedy)

@@ -171,6 +171,8 @@ def _as_text(project: Project, found: Survey) -> Iterator[str]:
     yield f"recorded   {plural(found.events, 'event')} in {plural(len(found.runs), 'run')}"
     if found.foreign or found.torn:
         yield f"           {plural(found.foreign, 'line')} skipped (not events), {plural(found.torn, 'torn end')}"
+    for name in found.damaged:
+        yield f"           damaged: {name}, whose events after the damage cannot be read"
     if found.relays:
         yield f"relay      {len(found.relays)} running"
     for name, endpoint in found.endpoints.items():

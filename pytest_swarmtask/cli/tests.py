@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.history.query import Failure
+    from pytest_swarmtask.history.repeated import LastRepeated
 
 
 _MOST_NAMED = 10
@@ -41,7 +42,10 @@ def register(subparsers: Subparsers) -> None:
         "test", metavar="NODEID", help="its node id, or any unique part of it; a function has all its parameters"
     )
     parser.add_argument(
-        "--full", dest="full", action="store_true", help="show traceback and output of the last failure, too"
+        "--full",
+        dest="full",
+        action="store_true",
+        help="show traceback and output of the last failure, and of the attempts before it last passed when repeated",
     )
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     add_run_filters(parser, "show")
@@ -61,6 +65,7 @@ def tests(arguments: argparse.Namespace) -> int:
 
 def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.history.query import RunFilter, last_failures, results_of
+    from pytest_swarmtask.history.repeated import last_repeated
     from pytest_swarmtask.report.terminal import console
     from pytest_swarmtask.report.text import print_test
 
@@ -75,6 +80,8 @@ def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
         print_test(name, found, failures, console())
         if arguments.full:
             _print_last_failures(db, [failure for each in failures.values() for failure in each], arguments)
+            repeated = [last_repeated(db, test, branch) for test, branch in branches.items()]
+            _print_last_repeated([last for each in repeated for last in each], arguments)
     else:
         print(f"No run of {neutral(name)} matches {run_filters(arguments)}.")
     return 0
@@ -89,6 +96,15 @@ def _print_last_failures(db: sqlite3.Connection, failures: list[Failure], argume
     print_last_failures(shown, project_of(arguments).root, console())
     if len(failures) > _MOST_SHOWN:
         print(f"\nand {len(failures) - _MOST_SHOWN} more")
+
+
+def _print_last_repeated(tests: list[LastRepeated], arguments: argparse.Namespace) -> None:
+    from pytest_swarmtask.report.terminal import console
+    from pytest_swarmtask.report.text import print_last_repeated
+
+    print_last_repeated(tests[:_MOST_SHOWN], project_of(arguments).root, console())
+    if len(tests) > _MOST_SHOWN:
+        print(f"\nand {len(tests) - _MOST_SHOWN} more that passed when repeated")
 
 
 def _find_tests(db: sqlite3.Connection, text: str) -> list[str]:

@@ -118,7 +118,7 @@ class Redact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
-class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EvidenceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the events of failed tests contain to show why they failed."""
 
     traceback: Annotated[bool, about("Whether they contain pytest's traceback.")] = True
@@ -187,8 +187,8 @@ class TaskIntegration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     handler_timeout: Annotated[Seconds, about("Seconds that handlers have at the end of the process.")] = 2.0
     webhooks: Annotated[list[Webhook], about("Receivers of events over HTTP.")] = field(default_factory=list)
     redact: Annotated[Redact, about("Which names mark secrets.")] = field(default_factory=Redact)
-    evidence: Annotated[Evidence, about("What the events of failed tests contain to show why they failed.")] = field(
-        default_factory=Evidence
+    evidence: Annotated[EvidenceConfig, about("What the events of failed tests contain to show why they failed.")] = (
+        field(default_factory=EvidenceConfig)
     )
     metadata: Annotated[Texts, about("Metadata to add to the start event of each session, such as team: ${TEAM}.")] = (
         field(default_factory=dict)

@@ -141,6 +141,11 @@ class Project:
         return os.path.join(self.relay_folder, "clock")
 
     @property
+    def compression_lock(self) -> str:
+        """The file whose lock a process holds while it compresses old segments. They may be there without any relay."""
+        return os.path.join(self.journal, "compression.lock")
+
+    @property
     def annotations(self) -> str:
         """The file where relays leave annotations for the log of a GitHub Actions job."""
         return os.path.join(self.relay_folder, "annotations")

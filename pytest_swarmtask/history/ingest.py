@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.history.database import transaction
 from pytest_swarmtask.history.rows import FACTS, Batch, SpanRow
 from pytest_swarmtask.history.runs import refresh
 from pytest_swarmtask.history.traces import run_key
+from pytest_swarmtask.journal import segment_file
 from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.journal.compression import DamagedSegmentError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -45,6 +46,7 @@ _EVIDENCE = """
 INSERT OR REPLACE INTO evidence (span, exception, fingerprint, detail)
 SELECT id, ?, ?, ? FROM span WHERE run = ? AND span_id = ?
 """
+_TRACE = "UPDATE trace SET started = min(?1, coalesce(started, ?1)) WHERE trace_id = ?2"
 _RUN = f"""
 UPDATE run SET stale = 1, coverage = coalesce(?, coverage), dirty = coalesce(dirty, ?),
     {", ".join(f'"{name}" = coalesce("{name}", ?)' for name in FACTS)} WHERE id = ?
@@ -57,10 +59,12 @@ class Ingested(NamedTuple):
     Attributes:
         events: lines that are events.
         foreign: lines that are not events. They are only counted.
+        damaged: paths of compressed segments that are damaged. Their lines before the damage are imported.
     """
 
     events: int = 0
     foreign: int = 0
+    damaged: tuple[str, ...] = ()
 
 
 def ingest(db: sqlite3.Connection, project: Project) -> Ingested:
@@ -73,6 +77,7 @@ def ingest(db: sqlite3.Connection, project: Project) -> Ingested:
         sqlite3.Error: the database is locked for too long, full or corrupt. Finished transactions remain.
     """
     events = foreign = 0
+    damaged: list[str] = []
     keys = _TaskKeys(db)
     grown = _grown_segments(db, project)
     while grown:
@@ -81,8 +86,9 @@ def ingest(db: sqlite3.Connection, project: Project) -> Ingested:
             _write_batch(db, batch, keys)
         events += sum(counts[1] for counts in batch.segments.values())
         foreign += sum(counts[2] for counts in batch.segments.values())
+        damaged += batch.damaged
     refresh(db)
-    return Ingested(events, foreign)
+    return Ingested(events, foreign, tuple(damaged))
 
 
 def _grown_segments(db: sqlite3.Connection, project: Project) -> list[str]:
@@ -94,7 +100,7 @@ def _grown_segments(db: sqlite3.Connection, project: Project) -> list[str]:
 
 def _size(project: Project, name: str) -> int:
     try:
-        return os.stat(project.segment(name)).st_size
+        return segment_file.size(project.segment(name))
     except OSError:
         return 0  # retention has removed it meanwhile
 
@@ -110,7 +116,7 @@ def _read_batch(db: sqlite3.Connection, project: Project, names: list[str]) -> t
         row = db.execute("SELECT offset FROM segment WHERE name = ?", (name,)).fetchone()
         offset = row[0] if row else 0
         counts = [offset, 0, 0]
-        for line, counts[0] in _lines(project.segment(name), offset):
+        for line, counts[0] in _lines(project.segment(name), offset, batch.damaged):
             counts[1 if batch.add(line) else 2] += 1
             left -= 1
             if not left:
@@ -122,9 +128,11 @@ def _read_batch(db: sqlite3.Connection, project: Project, names: list[str]) -> t
     return batch, []
 
 
-def _lines(path: str, offset: int) -> Iterable[tuple[bytes, int]]:
+def _lines(path: str, offset: int, damaged: list[str]) -> Iterable[tuple[bytes, int]]:
     try:
         yield from journals.read(path, offset)
+    except DamagedSegmentError as error:
+        damaged.append(error.filename)
     except OSError:
         pass  # retention has removed it meanwhile, or another user's process has written it
 
@@ -204,6 +212,8 @@ def _write_batch(db: sqlite3.Connection, batch: Batch, keys: _TaskKeys) -> None:
     db.executemany(_EVIDENCE, found)
     for trace_id, facts in batch.facts.items():
         db.execute(_RUN, [*(facts.get(name) for name in ("coverage", "dirty", *FACTS)), runs[trace_id]])
+    began = [(facts["started"], trace_id) for trace_id, facts in batch.facts.items() if "started" in facts]
+    db.executemany(_TRACE, began)
     db.executemany(_SEGMENT, [(name, *counts) for name, counts in batch.segments.items()])
 
 

@@ -40,6 +40,7 @@ class Run:
         ci_run: the name of the CI run, which all its attempts share; None outside of CI.
         superseded: the number of results that a later attempt of their job has superseded.
         variants: the variants of its pytest sessions, by name.
+        traces: its trace ids, the one that began first before the others: GitHub gives each attempt one of its own.
     """
 
     key: int
@@ -67,6 +68,7 @@ class Run:
     ci_run: str | None
     superseded: int
     variants: list[str]
+    traces: list[str]
     counts: dict[str, int]
 
     @property
@@ -83,6 +85,7 @@ class Run:
 _RUN = """
 SELECT id, trace_id, started, ended, duration, outcome, roots, command, branch, "commit", dirty, environment, ci,
        ci_url, host, python, coverage, tests, teardown_errors, partial, scope, testing, ci_run, superseded, variants,
+       (SELECT json_group_array(json_array(started, trace_id)) FROM trace WHERE trace.run = run.id),
        passed, failed, errors, crashed, skipped, xfailed, xpassed, unfinished
 FROM run"""
 
@@ -94,9 +97,15 @@ def _runs(rows: Iterator[Any] | sqlite3.Cursor) -> list[Run]:
         facts = dict(zip(names, row, strict=False))
         facts["dirty"], facts["partial"] = _flag(facts["dirty"]), bool(facts["partial"])
         facts["variants"] = facts["variants"].splitlines()
+        facts["traces"] = _in_order(json.loads(facts["traces"]))
         counts = {name: count for name, count in zip(OUTCOMES, row[len(names) :], strict=True) if count}
         runs.append(Run(**facts, counts=counts))
     return runs
+
+
+def _in_order(traces: list[list[Any]]) -> list[str]:
+    """Return trace ids by the times when they began. One of which only tests are known so far comes last."""
+    return [trace_id for _, trace_id in sorted(traces, key=lambda one: (one[0] is None, one))]
 
 
 def _flag(value: int | None) -> bool | None:
@@ -412,7 +421,8 @@ class Evidence:
 _NO_EVIDENCE = Evidence()
 
 
-def _evidence(exception: str | None, fingerprint: str | None, detail: str | None) -> Evidence:
+def to_evidence(exception: str | None, fingerprint: str | None, detail: str | None) -> Evidence:
+    """Return the evidence that a row of the table `evidence` has, or that there is none if its values are None."""
     if exception is None and fingerprint is None and detail is None:
         return _NO_EVIDENCE
     known: dict[str, Any] = json.loads(detail) if detail else {}
@@ -424,7 +434,7 @@ def _evidence(exception: str | None, fingerprint: str | None, detail: str | None
 def evidence_of(db: sqlite3.Connection, span: int) -> Evidence:
     """Return the evidence of a result by the key of its span (`Failure.key`)."""
     row = db.execute("SELECT exception, fingerprint, detail FROM evidence WHERE span = ?", (span,)).fetchone()
-    return _evidence(*row) if row else _NO_EVIDENCE
+    return to_evidence(*row) if row else _NO_EVIDENCE
 
 
 def same_error(db: sqlite3.Connection, run: Run, fingerprint: str) -> tuple[int, int]:
@@ -460,7 +470,7 @@ def results(db: sqlite3.Connection, run: Run) -> Iterator[ResultDetails]:
         LEFT JOIN evidence ON evidence.span = span.id
         WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0 ORDER BY span.id"""
     for *row, phase, teardown_error, exception, fingerprint, detail in db.execute(query, (run.key,)):
-        yield ResultDetails(_result(row), phase, teardown_error, _evidence(exception, fingerprint, detail))
+        yield ResultDetails(_result(row), phase, teardown_error, to_evidence(exception, fingerprint, detail))
 
 
 def find_tests(db: sqlite3.Connection, text: str) -> list[str]:

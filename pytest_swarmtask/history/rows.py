@@ -202,8 +202,10 @@ class Batch:
     Attributes:
         events: run, event id and line of each event.
         spans: by run and span id.
-        facts: by run, what is known of it as a whole. Every run of the batch is in it.
+        facts: by run, what is known of it as a whole, and when its first event that is not of a test was recorded.
+            Every run of the batch is in it.
         segments: by name: the new cursor, the number of events, and the number of lines that are not events.
+        damaged: paths of compressed segments that are damaged.
     """
 
     def __init__(self) -> None:
@@ -211,6 +213,7 @@ class Batch:
         self.spans: dict[tuple[str, str], SpanRow] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.segments: dict[str, list[int]] = {}
+        self.damaged: list[str] = []
 
     def add(self, line: bytes) -> bool:
         """Add a line, and return whether it is an event."""
@@ -222,7 +225,7 @@ class Batch:
         self.facts.setdefault(event.trace_id, {})
         self._add_span(event, metadata)
         if metadata is not None and event.event_type[:5] != "TEST_":
-            self._add_facts(event.trace_id, metadata)
+            self._add_facts(event, metadata)
         return True
 
     def _add_span(self, event: Line, metadata: Metadata | None) -> None:
@@ -241,8 +244,9 @@ class Batch:
         if span.command is None:
             span.command = _command(metadata)
 
-    def _add_facts(self, run: str, metadata: Metadata) -> None:
-        facts = self.facts[run]
+    def _add_facts(self, event: Line, metadata: Metadata) -> None:
+        facts = self.facts[event.trace_id]
+        facts["started"] = min(event.timestamp, facts.get("started", event.timestamp))
         for name in (*FACTS, "ci_run"):
             value = getattr(metadata, name)
             if value is not None and name not in facts:

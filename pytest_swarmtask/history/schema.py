@@ -60,8 +60,8 @@ MIGRATIONS = (
     DROP VIEW IF EXISTS failures;
     DROP VIEW IF EXISTS flaky;
     DROP VIEW IF EXISTS slowest;
-    CREATE TABLE trace (trace_id TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
-    INSERT INTO trace SELECT trace_id, id FROM run;
+    CREATE TABLE trace (trace_id TEXT PRIMARY KEY, run INTEGER NOT NULL, started TEXT) WITHOUT ROWID;
+    INSERT INTO trace SELECT trace_id, id, started FROM run;
     CREATE INDEX trace_run ON trace (run);
     ALTER TABLE run ADD COLUMN ci_run TEXT;
     ALTER TABLE run ADD COLUMN variants TEXT NOT NULL DEFAULT '';

@@ -89,6 +89,8 @@ def _bring_up_to_date(
     try:
         orphans.close_orphaned_spans(project)
         found = ingest(db, project)
+        for path in found.damaged:
+            say(f"{path} is damaged: the events after the damage cannot be read")
         if found.events and not temporary:
             _apply_retention(db, project, environ)
     except sqlite3.OperationalError as error:

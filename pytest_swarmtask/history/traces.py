@@ -32,7 +32,7 @@ def run_key(db: sqlite3.Connection, trace_id: str, ci_run: str | None = None) ->
         db.execute("UPDATE run SET ci_run = ? WHERE id = ?", (ci_run, run))
         return int(run)
     if run is None:
-        db.execute("INSERT INTO trace VALUES (?, ?)", (trace_id, *attempted))
+        db.execute("INSERT INTO trace (trace_id, run) VALUES (?, ?)", (trace_id, *attempted))
     else:
         _merge(db, run, *attempted)
     return int(attempted[0])
@@ -41,7 +41,7 @@ def run_key(db: sqlite3.Connection, trace_id: str, ci_run: str | None = None) ->
 def _new_run(db: sqlite3.Connection, trace_id: str) -> int:
     key = db.execute("INSERT INTO run (trace_id) VALUES (?)", (trace_id,)).lastrowid
     assert key is not None  # noqa: S101 - an insert that does not raise has made a row
-    db.execute("INSERT INTO trace VALUES (?, ?)", (trace_id, key))
+    db.execute("INSERT INTO trace (trace_id, run) VALUES (?, ?)", (trace_id, key))
     return key
 
 

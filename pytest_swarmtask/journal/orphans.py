@@ -26,7 +26,7 @@ from pytest_swarmtask.core.event import MAX_FACTS, SHARED, Event
 from pytest_swarmtask.core.files import only_regular
 from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.core.trace import CAUSED_BY, Clock
-from pytest_swarmtask.journal import locks
+from pytest_swarmtask.journal import locks, segment_file
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.decode import decode, decode_fields
 
@@ -70,7 +70,7 @@ def close_orphaned_spans(project: Project, among: set[str] | None = None) -> Non
         for process, paths in _processes(project).items()
         if among is None or any(os.path.basename(path) in among for path in paths)
     }
-    dead = {process: paths for process, paths in wanted.items() if not all(map(_is_closed, paths)) and _is_dead(paths)}
+    dead = {process: paths for process, paths in wanted.items() if not all(map(is_closed, paths)) and _is_dead(paths)}
     # A living process may have begun its next segment after the folder was listed, and left the one before.
     now = _processes(project) if dead else {}
     for process, paths in dead.items():
@@ -97,18 +97,19 @@ def _processes(project: Project) -> dict[tuple[str, str], list[str]]:
 
 def _is_dead(paths: Iterable[str]) -> bool:
     """Whether the writer of these segments is dead: never where the file system has no locks to tell."""
-    return all(map(locks.is_free, paths))
+    return all(map(segment_file.has_no_writer, paths))
 
 
-def _is_closed(path: str) -> bool:
+def is_closed(path: str) -> bool:
+    """Whether nothing is left to close in a segment, as its mode says, or because it is compressed or removed."""
     try:
         return not os.stat(path).st_mode & stat.S_IWUSR
     except OSError:
-        return True  # removed meanwhile
+        return True
 
 
 def _close(paths: Sequence[str]) -> None:
-    written = max(os.stat(path).st_mtime for path in paths)  # the last time that the process certainly lived
+    written = max(segment_file.state(path).st_mtime for path in paths)  # the last time that the process certainly lived
     with open(paths[-1], "ab", _BUFFER, opener=_existing) as file:
         if not locks.inherit(file.fileno()):
             return  # another reader is at it
@@ -119,7 +120,8 @@ def _close(paths: Sequence[str]) -> None:
         file.flush()
         if sys.platform != "win32":  # where read-only files cannot be removed
             for path in paths:
-                os.chmod(path, stat.S_IRUSR)
+                with contextlib.suppress(FileNotFoundError):  # it is compressed already
+                    os.chmod(path, stat.S_IRUSR)
 
 
 def _existing(path: str, flags: int) -> int:
@@ -147,7 +149,7 @@ def _scan(paths: Iterable[str]) -> tuple[Spans, bytes]:
 
 def _lines_at(positions: Iterable[int], paths: Sequence[str]) -> Iterator[bytes]:
     for number, some in itertools.groupby(positions, lambda position: position >> _OFFSET_BITS):
-        with open(paths[number], "rb", opener=only_regular) as file:
+        with journals.open_lines(paths[number]) as file:
             for position in some:
                 file.seek(position & (1 << _OFFSET_BITS) - 1)
                 yield file.readline().rstrip(b"\n")

@@ -6,6 +6,8 @@ the writer, and the route, which names the endpoints that its events must be del
     20260131T101500123-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-local.jsonl
 
 A living writer holds the lock of its segment, so that readers can tell a dead process from a slow one.
+
+Old segments are compressed, see `journal.segment_file`: ``….jsonl.gz``. They are known by the name without ``.gz``.
 """
 
 from __future__ import annotations
@@ -25,10 +27,14 @@ if sys.platform != "win32":
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from typing import IO
 
     from pytest_swarmtask.core.trace import Clock, Ids
 
 SUFFIX = ".jsonl"
+COMPRESSED = ".gz"
+"""What the file of a compressed segment has after the segment's name."""
 LOCAL = "local"
 """The route of a segment that is not delivered to any endpoint."""
 
@@ -85,8 +91,24 @@ def segments(folder: str) -> list[Segment]:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = (Segment.parse(name) for name in sorted(names))
+    # A set, because a segment has two files for a moment when it is compressed.
+    found = (Segment.parse(name) for name in sorted({name.removesuffix(COMPRESSED) for name in names}))
     return [segment for segment in found if segment is not None]
+
+
+def open_lines(path: str) -> AbstractContextManager[IO[bytes]]:
+    """Open a segment to read its lines, whether it is compressed or not.
+
+    Raises:
+        OSError: the segment cannot be read.
+    """
+    try:
+        return open(path, "rb", opener=only_regular)
+    except FileNotFoundError:
+        # Imported here, because the watched process, which reads no segments, need not load gzip.
+        from pytest_swarmtask.journal.compression import open_compressed
+
+        return open_compressed(path + COMPRESSED)
 
 
 def read(path: str, offset: int = 0) -> Iterator[tuple[bytes, int]]:
@@ -98,7 +120,7 @@ def read(path: str, offset: int = 0) -> Iterator[tuple[bytes, int]]:
     Raises:
         OSError: the segment cannot be read.
     """
-    with open(path, "rb", opener=only_regular) as file:
+    with open_lines(path) as file:
         file.seek(offset)
         rest = b""
         skipping = 0
@@ -122,7 +144,7 @@ def begins_line(path: str, offset: int) -> bool:
     """
     if offset == 0:
         return True
-    with open(path, "rb", opener=only_regular) as file:
+    with open_lines(path) as file:
         file.seek(offset - 1)
         return file.read(1) == b"\n"
 

@@ -1,5 +1,7 @@
 """Retention: the journal stays within an age and a size, and no event waits for its delivery for ever.
 
+Old segments are compressed, once nothing but a look at the past needs them.
+
 A segment is removed only if its process is dead and its open spans are closed, no process of its run lives, and every
 endpoint has its events, or dead letters of them.
 """
@@ -16,8 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.core.errors import ConfigError, HistoryError
 from pytest_swarmtask.history import session
-from pytest_swarmtask.journal import locks, orphans
+from pytest_swarmtask.history.session import segment_counts
+from pytest_swarmtask.journal import locks, orphans, segment_file
 from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.journal.compression import MAX_LENGTH
 from pytest_swarmtask.relay.builtin_plugins import relay_plugins
 from pytest_swarmtask.relay.delivery.age_clock import RetentionClock
 from pytest_swarmtask.relay.delivery.backlog import pending_segments
@@ -35,6 +39,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pytest_swarmtask.relay")
 _DAY = 86400.0
 
+_COMPRESS_AFTER = _DAY
+"""Seconds since its last write after which a segment is compressed: people and other tools look at today's as text."""
+_WORTH = 4096
+"""Bytes below which a segment is not compressed, because a file system gives a smaller file no less room."""
+_COMPRESSED_AT_ONCE = 100_000_000
+"""Bytes that are compressed at once, or one segment. It bounds how long a command has to wait, to half a second."""
+
 _BATCH = 100
 """Events that become dead letters in one transaction."""
 
@@ -45,7 +56,7 @@ class _Process(NamedTuple):
     Attributes:
         segments: oldest first.
         last: when it last wrote, in seconds since the epoch.
-        size: of all segments, in bytes.
+        size: of all their files, in bytes.
     """
 
     segments: list[Segment]
@@ -74,11 +85,14 @@ def prune(project: Project, environ: Mapping[str, str]) -> None:
             session.update(project, environ)
         if _remove_settled_segments(project, routes, retention):
             _forget_removed_segments(project)
+        _compress_settled_segments(project, environ)
         _remove_leftovers(project, time.time() - retention.journal_age)
 
 
 def prune_if_needed(project: Project, environ: Mapping[str, str]) -> None:
     """Apply the retention if the journal seems to be beyond its bounds, which costs little if it is not.
+
+    Segments that have become old are compressed in any case.
 
     Where there is no webhook there is no relay, so the commands that read the journal call this.
     """
@@ -90,6 +104,9 @@ def prune_if_needed(project: Project, environ: Mapping[str, str]) -> None:
     is_old = bool(processes) and processes[0].last < time.time() - retention.journal_age
     if is_old or sum(process.size for process in processes) > retention.journal_bytes:
         prune(project, environ)
+    elif orphans.is_ours(project):
+        with contextlib.suppress(OSError, sqlite3.Error):
+            _compress_settled_segments(project, environ)
 
 
 def _processes(project: Project) -> list[_Process]:
@@ -100,7 +117,7 @@ def _processes(project: Project) -> list[_Process]:
     result = []
     for segments in found.values():
         with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-            files = [os.stat(project.segment(segment.name)) for segment in segments]
+            files = [segment_file.state(project.segment(segment.name)) for segment in segments]
             result.append(_Process(segments, max(f.st_mtime for f in files), sum(f.st_size for f in files)))
     return sorted(result, key=lambda process: process.last)
 
@@ -108,7 +125,7 @@ def _processes(project: Project) -> list[_Process]:
 def _live_runs(project: Project, processes: Sequence[_Process]) -> set[str]:
     """Return the trace ids of the runs in which a process is alive."""
     segments = (segment for process in processes for segment in process.segments)
-    return {segment.trace_id for segment in segments if not locks.is_free(project.segment(segment.name))}
+    return {segment.trace_id for segment in segments if not segment_file.has_no_writer(project.segment(segment.name))}
 
 
 # -- events that could not be delivered --------------------------------------------------------------------------------
@@ -196,9 +213,47 @@ def _remove_settled_segments(project: Project, routes: Routes, retention: Retent
             excess -= process.size
             # Starts go before their ends: an end that was removed first would leave the span of a dead process open.
             for segment in process.segments:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(project.segment(segment.name))
+                segment_file.remove(project.segment(segment.name))
     return removed
+
+
+def _compress_settled_segments(project: Project, environ: Mapping[str, str]) -> None:
+    """Compress old segments that the history has imported and every endpoint has settled."""
+    old = list(_uncompressed_segments(project))
+    if not old:
+        return
+    imported = segment_counts(project)
+    pending = {segment.name for segment in pending_segments(project, Routes(project, environ))}
+    with _alone_in_compressing(project) as is_alone:
+        left = _COMPRESSED_AT_ONCE if is_alone else 0
+        for name, size in old:
+            if left > 0 and name not in pending and name in imported and imported[name].offset == size:
+                left -= size
+                with contextlib.suppress(FileNotFoundError):  # removed, or compressed by another process, meanwhile
+                    segment_file.compress(project.segment(name))
+
+
+def _uncompressed_segments(project: Project) -> Iterator[tuple[str, int]]:
+    """Yield name and size of each plain segment that is old, and to which nobody will write any more."""
+    limit = time.time() - _COMPRESS_AFTER
+    for segment in journals.segments(project.journal):
+        path = project.segment(segment.name)
+        with contextlib.suppress(FileNotFoundError):  # it is compressed
+            file = os.stat(path)
+            is_of_use = _WORTH <= file.st_size <= MAX_LENGTH
+            if is_of_use and file.st_mtime < limit and orphans.is_closed(path) and locks.is_free(path):
+                yield segment.name, file.st_size
+
+
+@contextlib.contextmanager
+def _alone_in_compressing(project: Project) -> Iterator[bool]:
+    """Keep other processes from compressing meanwhile; yield False if one is at it already."""
+    lock = locks.open_locked(project.compression_lock)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            locks.release(project.compression_lock, lock)
 
 
 def _forget_removed_segments(project: Project) -> None:

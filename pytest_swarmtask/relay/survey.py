@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.history.rows import decode
 from pytest_swarmtask.history.session import SegmentCounts, segment_counts
-from pytest_swarmtask.journal import locks, orphans
+from pytest_swarmtask.journal import locks, orphans, segment_file
 from pytest_swarmtask.journal import segments as journals
+from pytest_swarmtask.journal.compression import DamagedSegmentError
 from pytest_swarmtask.relay.delivery.backlog import read_delivery_state
 from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, EndpointState, writer_of
@@ -53,6 +54,7 @@ class Survey:
         events: how many events.
         foreign: lines that are no events.
         torn: segments of dead writers whose last line has no end.
+        damaged: names of compressed segments that cannot be read to their end.
         endpoints: by name.
     """
 
@@ -62,6 +64,7 @@ class Survey:
     events: int = 0
     foreign: int = 0
     torn: int = 0
+    damaged: list[str] = field(default_factory=list)
     endpoints: dict[str, EndpointSurvey] = field(default_factory=dict)
 
     @property
@@ -95,9 +98,11 @@ def survey(project: Project, environ: Mapping[str, str]) -> Survey:
 def _count_lines(result: Survey, path: str, known: SegmentCounts) -> int:
     """Count the lines of a segment into the survey, and return how many there are. Known lines are not read."""
     try:
-        size = os.stat(path).st_size
+        size = segment_file.size(path)
         if known.offset > size or not (known.offset == size or journals.begins_line(path, known.offset)):
             known = SegmentCounts()  # another file than the one that the history has counted
+    except DamagedSegmentError:
+        known = SegmentCounts()
     except OSError:
         return 0  # removed meanwhile
     result.events += known.events
@@ -112,8 +117,10 @@ def _count_lines(result: Survey, path: str, known: SegmentCounts) -> int:
                 result.events += 1
             else:
                 result.foreign += 1
-        if os.stat(path).st_size > end and not locks.is_locked(path):
+        if size > end and not locks.is_locked(path):
             result.torn += 1
+    except DamagedSegmentError as error:
+        result.damaged.append(os.path.basename(error.filename))
     except OSError:
         pass  # removed meanwhile
     return lines
@@ -127,7 +134,7 @@ def _count_deliveries(result: Survey, segment: Segment, lines: int, routes: Rout
         position = state.position(name, segment.name)
         # Cursors count letters as dead when they become it; `_count_letters` corrects for what became of them since.
         endpoint.delivered += position.delivered + position.dead
-        endpoint.waiting += lines - position.lines
+        endpoint.waiting += max(0, lines - position.lines)  # a damaged segment may have fewer lines than are settled
 
 
 def _count_letters(result: Survey, writers: set[str], state: DeliveryState) -> None:

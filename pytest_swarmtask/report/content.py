@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
+from pytest_swarmtask.history.repeated import repeated
 from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
 from pytest_swarmtask.report.phrases import short_id
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.flaky import Flaky
     from pytest_swarmtask.history.query import Comparison, Run, TestDuration
+    from pytest_swarmtask.history.repeated import Repeated
 
 # These numbers bound what a report shows of a run, and with it the length of `report --json`, which docs/history.md
 # documents. A reader of the slowest tests looks at the first few.
@@ -37,7 +39,7 @@ class ReportRequest(NamedTuple):
         branch: only runs on this branch. It applies to the trend, and to the choice of the last run.
         since: only runs that started at this timestamp or later. It applies to the same.
         last: the number of runs in the trend, which are searched for flaky tests.
-        failures: the number of failures to return, at most.
+        failures: the number of failures to return, at most, and of tests that passed when they were repeated.
     """
 
     run: str | None = None
@@ -58,6 +60,7 @@ class Report:
         later_total: how many there are.
         failures: its failures, of which there are `failures_total`.
         open: tests that failed when they last ran, and that it has left out since it is partial; `open_total` in all.
+        repeated: its tests that passed only when they were repeated, of which there are `repeated_total`.
         slowest: its slowest tests.
         flaky: tests that were flaky in the runs of `trend`.
         trend: the runs of the same tests under the same variants up to this one, oldest first. Of a run without tests,
@@ -72,6 +75,8 @@ class Report:
     failures_total: int
     open: list[ReportedFailure]
     open_total: int
+    repeated: list[Repeated]
+    repeated_total: int
     slowest: list[TestDuration]
     flaky: list[Flaky]
     trend: list[Run]
@@ -113,6 +118,7 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest, root: str) ->
         return None
     failures, total = query.failures(db, run, request.failures)
     left_out, left_out_total = query.open_failures(db, run, request.failures)
+    passed_at_last, passed_at_last_total = repeated(db, run, request.failures)
     later = [] if request.run is not None else runs_since(db, run, request.branch)
     comparable = query.RunFilter(request.branch, request.since, until=run.started)
     if run.tests:
@@ -131,6 +137,8 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest, root: str) ->
         total,
         report_left_out(db, left_out, root),
         left_out_total,
+        passed_at_last,
+        passed_at_last_total,
         query.slowest(db, run, MOST_SLOW),
         query.flaky(db, trend, MOST_FLAKY),
         trend[::-1],

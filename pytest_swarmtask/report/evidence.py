@@ -8,7 +8,7 @@ from pytest_swarmtask.core.text import plural
 from pytest_swarmtask.report.phrases import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_swarmtask.history.query import Evidence
 
@@ -57,15 +57,18 @@ def sections(evidence: Evidence) -> list[Section]:
     return list(_sections(vars(evidence)))
 
 
-def earlier_attempts(evidence: Evidence) -> list[EarlierAttempt]:
-    """Return the earlier attempts at a test, oldest first."""
-    found: list[Any] = list(evidence.attempts)  # whatever a program has written into its journal
-    return [_attempt(attempt) for attempt in found if isinstance(attempt, dict)]
+def earlier_attempts(attempts: Sequence[Any]) -> list[EarlierAttempt]:
+    """Return earlier attempts at a test, in their order.
+
+    Args:
+        attempts: the `attempts` of its evidence, which are whatever a program has written into its journal.
+    """
+    return [_attempt(attempt) for attempt in attempts if isinstance(attempt, dict)]
 
 
 def contents(evidence: Evidence) -> list[str]:
     """Return what there is in a few words, such as ``traceback``, ``captured log`` and ``2 earlier attempts``."""
-    attempts = len(earlier_attempts(evidence))
+    attempts = len(earlier_attempts(evidence.attempts))
     words = [section.title for section in sections(evidence)]
     return [*words, plural(attempts, "earlier attempt")] if attempts else words
 
@@ -88,9 +91,14 @@ def parts_of_traceback(text: str) -> Iterator[tuple[str, str]]:
         yield last, "".join(part)
 
 
-def size(evidence: Evidence) -> int:
-    """Return the number of characters of all texts."""
-    everything = [*sections(evidence), *(one for each in earlier_attempts(evidence) for one in each.sections)]
+def contents_of_attempts(attempts: Iterable[EarlierAttempt]) -> list[str]:
+    """Return which texts attempts have in a few words, such as ``traceback`` and ``captured log``."""
+    return [*dict.fromkeys(section.title for attempt in attempts for section in attempt.sections)]
+
+
+def size(texts: Iterable[Section], attempts: Iterable[EarlierAttempt]) -> int:
+    """Return the number of characters of texts and of those of attempts."""
+    everything = [*texts, *(section for attempt in attempts for section in attempt.sections)]
     return sum(len(section.text) for section in everything)
 
 

@@ -1,4 +1,7 @@
-"""The failures of a run in a terminal, as lines with their indentation; with ``--full`` also their evidence."""
+"""The failures of a run in a terminal, as lines with their indentation; with ``--full`` also their evidence.
+
+So are its tests that passed only when they were repeated.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,25 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from pytest_swarmtask.core.outcomes import first_line
 from pytest_swarmtask.core.project import relative
-from pytest_swarmtask.core.text import neutral, neutral_lines
-from pytest_swarmtask.report.evidence import contents, earlier_attempts, parts_of_traceback, sections
+from pytest_swarmtask.core.text import neutral, neutral_lines, plural
+from pytest_swarmtask.report.evidence import (
+    contents,
+    contents_of_attempts,
+    earlier_attempts,
+    parts_of_traceback,
+    sections,
+)
 from pytest_swarmtask.report.phrases import failing_since, owners_of, same_error_of, test_name
 from pytest_swarmtask.report.terminal import title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from pytest_swarmtask.history.query import Evidence
     from pytest_swarmtask.report.content import Report
-    from pytest_swarmtask.report.evidence import Section
+    from pytest_swarmtask.report.evidence import EarlierAttempt, Section
     from pytest_swarmtask.report.failures import ReportedFailure
 
     Lines = Iterator[tuple[Text, int]]
@@ -52,7 +62,7 @@ def failure_lines(report: Report, root: str, *, full: bool) -> Lines:
     if total > len(failures):
         yield Text(f"and {total - len(failures)} more: swarmtask report --json shows up to 1000", "dim"), 2
     if not full:
-        yield from _hint(failures)
+        yield from _hint(words for failure in failures for words in contents(failure.evidence))
 
 
 def left_out_lines(report: Report) -> Lines:
@@ -68,15 +78,48 @@ def left_out_lines(report: Report) -> Lines:
         yield Text(f"and {total - len(failures)} more", "dim"), 2
 
 
+def repeated_lines(report: Report, root: str, *, full: bool) -> Lines:
+    """Yield the tests that passed only when they were repeated: how each failed last, or all its failed attempts."""
+    tests, total = report.repeated, report.repeated_total
+    if not tests:
+        return
+    yield from title(f"Passed when repeated ({total})")
+    told = [earlier_attempts(test.attempts) for test in tests]
+    for number, (test, attempts) in enumerate(zip(tests, told, strict=True)):
+        if full and number:
+            yield Text(), 0
+        name = neutral(test_name(test.test, test.variant, report.run))
+        yield Text(name).append(f"  {plural(test.attempts_total, 'attempt')}", "yellow"), 2
+        yield from attempt_lines(attempts, root, 4) if full else _last_attempt(attempts, root)
+    if total > len(tests):
+        yield Text(f"and {total - len(tests)} more: swarmtask report --json shows up to 1000", "dim"), 2
+    if not full:
+        yield from _hint(words for attempts in told for words in contents_of_attempts(attempts))
+
+
 def evidence_lines(evidence: Evidence, root: str, indent: int) -> Lines:
     """Yield the traceback of a failure, its output, and its earlier attempts with theirs."""
     yield from _section_lines(sections(evidence), indent)
-    for attempt in earlier_attempts(evidence):
+    yield from attempt_lines(earlier_attempts(evidence.attempts), root, indent)
+
+
+def attempt_lines(attempts: Iterable[EarlierAttempt], root: str, indent: int) -> Lines:
+    """Yield how each attempt failed: message, place, traceback and output."""
+    for attempt in attempts:
         yield Text(neutral(attempt.title), "bold"), indent
         yield from ((Text(line, "red"), indent + 2) for line in _message(attempt.error, full=True))
         if attempt.place:
             yield Text(neutral(relative(attempt.place, root)), "dim"), indent + 2
         yield from _section_lines(attempt.sections, indent + 2)
+
+
+def _last_attempt(attempts: list[EarlierAttempt], root: str) -> Lines:
+    """Yield the first line of the message of the last attempt, and its place."""
+    for attempt in attempts[-1:]:
+        for line in _message(first_line(attempt.error), full=False):
+            yield Text(line, "red"), 4
+        if attempt.place:
+            yield Text(neutral(relative(attempt.place, root)), "dim"), 4
 
 
 def _about(failure: ReportedFailure, root: str, *, full: bool) -> Lines:
@@ -100,9 +143,9 @@ def _section_lines(texts: Iterable[Section], indent: int) -> Lines:
                 yield Text(line, _STYLES[kind]), indent + 2
 
 
-def _hint(failures: Sequence[ReportedFailure]) -> Lines:
+def _hint(kinds: Iterable[str]) -> Lines:
     """Yield a line that names the option that shows the evidence, if there is any."""
-    found = dict.fromkeys(words for failure in failures for words in contents(failure.evidence))
+    found = dict.fromkeys(kinds)
     if found:
         words = ", ".join([*found][:_MOST_WORDS]) + (" and more" if len(found) > _MOST_WORDS else "")
         yield Text(f"--full shows more: {words}", "dim"), 2

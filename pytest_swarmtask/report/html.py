@@ -20,9 +20,10 @@ from pytest_swarmtask.core.outcomes import first_line, kind_of
 from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.core.text import neutral, neutral_lines
 from pytest_swarmtask.report import charts
-from pytest_swarmtask.report.evidence import parts_of_traceback
+from pytest_swarmtask.report.evidence import earlier_attempts, parts_of_traceback
 from pytest_swarmtask.report.html_evidence import folded_parts
 from pytest_swarmtask.report.phrases import (
+    attempts_at,
     failing_since,
     format_duration,
     format_time,
@@ -91,7 +92,7 @@ def html(page: Page | None, project: str, root: str, delivered: DeliverySummary,
         policy=policy(live=live),
         data=_data(page),
         charts=charts.charts(page.report.trend) if page else [],
-        evidence=folded_parts(page.report.failures, _LONGEST_MESSAGE) if page else [],
+        evidence=folded_parts(page.report, _LONGEST_MESSAGE) if page else None,
         compared=_COMPARED,
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M UTC%z"),
     )
@@ -144,6 +145,9 @@ def _template(root: str) -> Template:
         "number": lambda value: f"{value:,}",
         "totals": outcome_counts,
         "superseded": superseded_in,
+        "attempts": attempts_at,
+        "last_attempt": lambda test: next(iter(earlier_attempts(test.attempts)[-1:]), None),
+        "first_line": first_line,
     }
     environment.globals |= {"width": WIDTH, "chart_height": charts.HEIGHT, "chart_step": charts.STEP}
     environment.globals |= {"first": FIRST_TESTS, "test_name": test_name}

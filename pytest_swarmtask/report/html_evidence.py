@@ -1,14 +1,19 @@
-"""The evidence of failures for the HTML page: what is folded below each failure, within a bound for the whole page."""
+"""The evidence of failures for the HTML page: what is folded below each, within a bound for the whole page.
+
+The failed attempts of tests that passed when they were repeated are folded in the same way.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask.report.evidence import contents, earlier_attempts, sections, size
+from pytest_swarmtask.report.evidence import contents, contents_of_attempts, earlier_attempts, sections, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from pytest_swarmtask.history.repeated import Repeated
+    from pytest_swarmtask.report.content import Report
     from pytest_swarmtask.report.evidence import EarlierAttempt, Section
     from pytest_swarmtask.report.failures import ReportedFailure
 
@@ -33,30 +38,52 @@ class FoldedPart(NamedTuple):
     attempts: list[EarlierAttempt]
     left_out: bool
 
+    @property
+    def size(self) -> int:
+        """The number of characters of its texts."""
+        return sum(len(text) for _, text in self.messages) + size(self.sections, self.attempts)
 
-def folded_parts(failures: Iterable[ReportedFailure], longest_message: int) -> list[FoldedPart | None]:
-    """Return the folded part of each failure, None if there is nothing to fold.
+
+class FoldedParts(NamedTuple):
+    """What is folded below each failure, and below each test that was repeated; None if there is nothing to fold."""
+
+    failures: list[FoldedPart | None]
+    repeated: list[FoldedPart | None]
+
+
+def folded_parts(report: Report, longest_message: int) -> FoldedParts:
+    """Return what is folded on the page.
 
     Args:
-        failures: the failures of the page.
+        report: the report that the page shows.
         longest_message: characters of a message above the folded part, where a longer one is cut.
     """
-    parts: list[FoldedPart | None] = []
+    parts = [_failure(failure, longest_message) for failure in report.failures]
+    bounded = list(_bounded([*parts, *map(_repeated, report.repeated)]))
+    return FoldedParts(bounded[: len(parts)], bounded[len(parts) :])
+
+
+def _failure(failure: ReportedFailure, longest_message: int) -> FoldedPart | None:
+    messages = (("whole message", failure.error), ("whole message of the teardown", failure.teardown_error))
+    cut = [(title, text) for title, text in messages if text is not None and len(text) > longest_message]
+    words = [*(title for title, _ in cut), *contents(failure.evidence)]
+    attempts = earlier_attempts(failure.evidence.attempts)
+    return FoldedPart(", ".join(words), cut, sections(failure.evidence), attempts, left_out=False) if words else None
+
+
+def _repeated(test: Repeated) -> FoldedPart | None:
+    attempts = earlier_attempts(test.attempts)
+    summary = ", ".join(contents_of_attempts(attempts)) or "failed attempts"
+    return FoldedPart(summary, [], [], attempts, left_out=False) if attempts else None
+
+
+def _bounded(parts: Iterable[FoldedPart | None]) -> Iterator[FoldedPart | None]:
+    """Yield the parts, without their texts from where these would fill the page."""
     left = _MOST_CHARACTERS
-    for failure in failures:
-        messages = (("whole message", failure.error), ("whole message of the teardown", failure.teardown_error))
-        cut = [(title, text) for title, text in messages if text is not None and len(text) > longest_message]
-        words = [*(title for title, _ in cut), *contents(failure.evidence)]
-        if not words:
-            parts.append(None)
-            continue
-        needed = size(failure.evidence) + sum(len(text) for _, text in cut)
-        fits = needed <= left
-        left -= needed if fits else 0
-        parts.append(_part(failure, words, cut) if fits else FoldedPart(", ".join(words), [], [], [], left_out=True))
-    return parts
-
-
-def _part(failure: ReportedFailure, words: list[str], cut: list[tuple[str, str]]) -> FoldedPart:
-    evidence = failure.evidence
-    return FoldedPart(", ".join(words), cut, sections(evidence), earlier_attempts(evidence), left_out=False)
+    for part in parts:
+        needed = 0 if part is None else part.size
+        if part is not None and needed > left:
+            yield FoldedPart(part.summary, [], [], [], left_out=True)
+        else:
+            left -= needed
+            yield part

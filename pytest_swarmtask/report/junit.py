@@ -12,7 +12,7 @@ from pytest_swarmtask.report.junit_outcome import outcome_element, output_elemen
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any, BinaryIO
 
     from pytest_swarmtask.history.query import Evidence, Result, ResultDetails, Run
@@ -29,11 +29,13 @@ def write_junit(db: sqlite3.Connection, run: Run, file: BinaryIO) -> None:
     xml.startElement("testsuites", _attributes({"name": run.what}))
     xml.startElement("testsuite", _attributes(_suite(run)))
     for details in query.results(db, run):
-        # Where the test and its teardown failed, pytest writes two cases; the output is in the last one.
-        has_second = details.teardown_error is not None and details.result.outcome == "failed"
-        _case(xml, details, outcome_element(details), with_output=not has_second)
-        if has_second:
-            _case(xml, details, teardown_element(details), with_output=True)
+        outcome, teardown = outcome_element(details), teardown_element(details)
+        if teardown is not None and details.result.outcome == "failed":
+            # Where the test and its teardown failed, pytest writes two cases; the output is in the last one.
+            _case(xml, details, [outcome], with_output=False)
+            _case(xml, details, [teardown], with_output=True)
+        else:  # where setup and teardown failed, it writes two elements
+            _case(xml, details, [outcome, teardown], with_output=True)
     xml.endElement("testsuite")
     xml.endElement("testsuites")
     xml.endDocument()
@@ -53,12 +55,15 @@ def _suite(run: Run) -> dict[str, object]:
     return {**about, **numbers}
 
 
-def _case(xml: XMLGenerator, details: ResultDetails, outcome: OutcomeElement | None, *, with_output: bool) -> None:
+def _case(
+    xml: XMLGenerator, details: ResultDetails, outcomes: Iterable[OutcomeElement | None], *, with_output: bool
+) -> None:
     xml.characters("\n")
     xml.startElement("testcase", _attributes(_about(details.result)))
     _properties(xml, details.evidence)
-    if outcome is not None:
-        _element(xml, *outcome)
+    for outcome in outcomes:
+        if outcome is not None:
+            _element(xml, *outcome)
     if with_output:
         for tag, text in output_elements(details.evidence).items():
             _element(xml, tag, {}, text)

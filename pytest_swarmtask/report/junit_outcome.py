@@ -49,8 +49,10 @@ def outcome_element(details: ResultDetails) -> OutcomeElement | None:
     return OutcomeElement(tag, {"message": error}, body)
 
 
-def teardown_element(details: ResultDetails) -> OutcomeElement:
-    """Return the element of the second case that pytest writes for a test whose teardown failed, too."""
+def teardown_element(details: ResultDetails) -> OutcomeElement | None:
+    """Return the element that says that the teardown of a failed test failed as well; None if it did not."""
+    if details.teardown_error is None:
+        return None
     message = f'failed on teardown with "{details.teardown_error}"'
     return OutcomeElement("error", {"message": message}, details.evidence.teardown_traceback or "")
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.core.markdown import code, table, text
 from pytest_swarmtask.core.outcomes import first_line
 from pytest_swarmtask.core.project import relative
+from pytest_swarmtask.report.evidence import earlier_attempts
 from pytest_swarmtask.report.markdown_evidence import folded_evidence
 from pytest_swarmtask.report.phrases import (
+    attempts_at,
     failing_since,
     flakiness,
     format_duration,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.flaky import Flaky
     from pytest_swarmtask.history.query import Comparison, Run, TestDuration
+    from pytest_swarmtask.history.repeated import Repeated
     from pytest_swarmtask.report.content import Report
     from pytest_swarmtask.report.failures import ReportedFailure
 
@@ -38,19 +41,9 @@ def markdown(report: Report, root: str, *, full: bool = False) -> str:
 
 def _parts(report: Report, root: str, *, full: bool) -> Iterator[str]:
     yield from _head(report)
-    if report.failures:
-        yield _failures(report, root)
-        if full:
-            yield from folded_evidence(report, root)
-    if report.failures_total > len(report.failures):
-        yield f"and {report.failures_total - len(report.failures)} more"
-    if report.open:
-        left_out = (
-            (code(test_name(each.task_id, each.variant, report.run)), text(failing_since(each))) for each in report.open
-        )
-        yield table(("failed before, and left out by this run", "since"), left_out)
-    if report.open_total > len(report.open):
-        yield f"and {report.open_total - len(report.open)} more"
+    yield from _failed_and_repeated(report, root)
+    if full:
+        yield from folded_evidence(report, root)
     if report.comparison is not None:
         yield f"Compared with run {code(short_id(report.comparison.other.run))}:"
         yield "\n".join(_comparison(report.comparison)) or "no difference"
@@ -60,10 +53,32 @@ def _parts(report: Report, root: str, *, full: bool) -> Iterator[str]:
         yield table(("flaky", "why"), (_flaky(test, report.run) for test in report.flaky))
 
 
+def _failed_and_repeated(report: Report, root: str) -> Iterator[str]:
+    if report.failures:
+        yield _failures(report, root)
+    if report.failures_total > len(report.failures):
+        yield f"and {report.failures_total - len(report.failures)} more"
+    if report.open:
+        left_out = (
+            (code(test_name(each.task_id, each.variant, report.run)), text(failing_since(each))) for each in report.open
+        )
+        yield table(("failed before, and left out by this run", "since"), left_out)
+    if report.open_total > len(report.open):
+        yield f"and {report.open_total - len(report.open)} more"
+    if report.repeated:
+        header = ("passed when repeated", "attempts", "message", "place")
+        yield table(header, (_repeated(test, report.run, root) for test in report.repeated))
+    if report.repeated_total > len(report.repeated):
+        yield f"and {report.repeated_total - len(report.repeated)} more"
+
+
 def _head(report: Report) -> Iterator[str]:
     run = report.run
     yield f"### {text(run.what)}: {text(run.outcome)}"
     yield _facts(run)
+    attempts = attempts_at(run)
+    if attempts:
+        yield text(attempts)
     later = later_runs(report.later, report.later_total)
     if later:
         yield text(later)
@@ -116,6 +131,13 @@ def _failure(failure: ReportedFailure, run: Run, root: str, *, owned: bool) -> t
         text(failing_since(failure)),
         *((text(", ".join(failure.owners or ())),) if owned else ()),
     )
+
+
+def _repeated(test: Repeated, run: Run, root: str) -> tuple[str, ...]:
+    name, attempts = code(test_name(test.test, test.variant, run)), str(test.attempts_total)
+    for last in earlier_attempts(test.attempts)[-1:]:
+        return name, attempts, code(first_line(last.error)), code(relative(last.place, root))
+    return name, attempts, "", ""
 
 
 def _comparison(found: Comparison) -> Iterator[str]:

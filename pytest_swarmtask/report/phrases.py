@@ -89,6 +89,12 @@ def superseded_in(run: Run) -> str:
     return f"{plural(run.superseded, 'result')} of earlier attempts superseded" if run.superseded else ""
 
 
+def attempts_at(run: Run) -> str:
+    """Return the trace ids of a run that has several, as ``2 attempts: 1234567890ab, ba0987654321``; else ""."""
+    names = ", ".join(neutral(short_id(trace_id)) for trace_id in run.traces)
+    return f"{len(run.traces)} attempts: {names}" if len(run.traces) > 1 else ""
+
+
 def trend_of(runs: Sequence[Run]) -> str:
     """Return what the runs of a trend have in common, as the end of ``The last 5 runs of …``."""
     last = runs[-1]

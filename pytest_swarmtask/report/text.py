@@ -13,8 +13,16 @@ from rich.text import Text
 from pytest_swarmtask.core.outcomes import first_line, kind_of
 from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.core.text import neutral, neutral_lines, plural
-from pytest_swarmtask.report.failure_lines import evidence_lines, failure_lines, left_out_lines
+from pytest_swarmtask.report.evidence import earlier_attempts
+from pytest_swarmtask.report.failure_lines import (
+    attempt_lines,
+    evidence_lines,
+    failure_lines,
+    left_out_lines,
+    repeated_lines,
+)
 from pytest_swarmtask.report.phrases import (
+    attempts_at,
     failing_since,
     flakiness,
     format_duration,
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pytest_swarmtask.history.query import Comparison, Evidence, Failure, Result, Run
+    from pytest_swarmtask.history.repeated import LastRepeated
     from pytest_swarmtask.report.content import Report
 
 # Bounds that keep a failed run on a screen or two. The HTML page and `--json` show more.
@@ -66,6 +75,7 @@ def _report(report: Report, root: str, console: Console, *, full: bool) -> Itera
     yield from _head(report)
     yield from failure_lines(report, root, full=full)
     yield from left_out_lines(report)
+    yield from repeated_lines(report, root, full=full)
     if report.comparison is not None:
         yield from _comparison(report.comparison)
     if report.slow:
@@ -99,7 +109,7 @@ def _head(report: Report) -> Iterator[tuple[Text, int]]:
     python = f"Python {run.python}" if run.python else None
     facts = (format_time(run.started), took, place, run.environment, run.ci, python, run.host)
     yield Text(", ".join(neutral(fact) for fact in facts if fact), "dim"), 2
-    for line in (run.command, run.ci_url):
+    for line in (run.command, run.ci_url, attempts_at(run)):
         if line:
             yield Text(neutral(line), "dim"), 2
     if run.outcome == "unfinished":
@@ -207,6 +217,18 @@ def print_last_failures(failures: Sequence[tuple[Failure, Evidence]], root: str,
         for text in neutral_lines(failure.error or "").splitlines():
             _print(Text(text, "red"), 2, console)
         for line, indent in evidence_lines(evidence, root, 2):
+            _print(line, indent, console)
+
+
+def print_last_repeated(tests: Sequence[LastRepeated], root: str, console: Console) -> None:
+    """Print how tests failed the last time that they passed only when they were repeated."""
+    for last in tests:
+        console.print()
+        under = f" under {last.test.variant}" if last.test.variant else ""
+        run = f"run {short_id(last.run)} of {format_time(last.started)}"
+        head = f"{last.test.test}{under}, passed when repeated in {run}, {plural(last.test.attempts_total, 'attempt')}"
+        _print(Text(neutral(head), "bold"), 0, console)
+        for line, indent in attempt_lines(earlier_attempts(last.test.attempts), root, 2):
             _print(line, indent, console)
 
 

@@ -100,6 +100,7 @@ def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
         "events": 3,
         "foreign": 0,
         "torn": 0,
+        "damaged": [],
         "triggers": {},
         "alerts_firing": [],
         "notifications_failed": {},

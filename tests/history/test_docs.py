@@ -76,6 +76,8 @@ def test_the_object_is_as_documented(shop: Shop) -> None:
     assert list(found) == list(documented)
     for name in ("failures", "slowest", "flaky"):
         assert list(found[name][0]) == documented[name]
+    flaky = json.loads(shop.swarmtask("report", "--json", "--run", runs[1]).stdout)
+    assert list(flaky["repeated"][0]) == documented["repeated"]
     fields = [name for name in documented["run"] if name not in ("completed", "failed", "unfinished")]
     assert sorted(found["run"]) == sorted(found["trend"][0]) == sorted(fields)
     assert [name for name in documented["comparison"] if name != "run"] == list(found["comparison"])

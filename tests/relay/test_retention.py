@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.journal import orphans
+from pytest_swarmtask.journal import locks, orphans
 from pytest_swarmtask.relay import retention
 from tests.lab import Lab, Receiver, closed_port, wait_until
 
@@ -286,3 +286,185 @@ def test_a_pruner_is_killed_in_the_middle(lone: Lab, monkeypatch: pytest.MonkeyP
     journal_order = [path for path in order if path.endswith(".jsonl")]
     assert journal_order == sorted(journal_order)
     assert journal_order
+
+
+# -- old segments are compressed -----------------------------------------------------------------------------------
+
+MANY = "import pytest\n@pytest.mark.parametrize('n', range(40))\ndef test(n): assert n != 7\n"
+
+
+def session(lab: Lab, days: float, **environ: str) -> Path:
+    """Record a session that is worth compressing, aged by `days`, and return its segment."""
+    before = set(lab.segments())
+    lab.file("test_it.py", MANY)
+    assert lab.pytest(**environ).returncode == 1
+    (new,) = set(lab.segments()) - before
+    lab.wait_for_end()
+    age([new], days)
+    return new
+
+
+def packed(lab: Lab) -> list[str]:
+    """Return the names of the compressed segments, without what says that they are compressed."""
+    return sorted(path.name.removesuffix(".gz") for path in lab.journal.glob("*.jsonl.gz"))
+
+
+def watching(segment: Path) -> list[str]:
+    """Return the command that shows the run of a segment as `watch` does, from its segments."""
+    return ["watch", "--json", "--until-done", "--run", segment.name.split("-")[1]]
+
+
+def told(lab: Lab, segment: Path) -> list[object]:
+    """Return what the commands say of a journal."""
+    commands = (["report", "--json"], ["tests", "::test"], ["export", "--jsonl"], watching(segment))
+    done = [lab.run(*command) for command in commands]
+    return [lab.status(), *((one.returncode, one.stdout, one.stderr) for one in done)]
+
+
+@pytest.mark.parametrize("command", ["report", "status", "watch"])
+def test_who_reads_compresses(lone: Lab, command: str) -> None:
+    """A reader compresses segments that are older than a day. The mode and the time of the last write stay."""
+    old, young = session(lone, 2), session(lone, 0.9)
+    lone.run("report")
+    modified, mode = old.stat().st_mtime, 0o400
+    lone.run(*(watching(old) if command == "watch" else [command]))
+    assert (packed(lone), lone.segments()) == ([old.name], [young])
+    state = old.with_name(f"{old.name}.gz").stat()
+    assert (state.st_mtime, state.st_mode & 0o777) == (modified, mode)
+
+
+def test_everybody_reads_compressed_segments(lone: Lab) -> None:
+    """Every command says the same before and after, and a history that is made anew has all events."""
+    segment = session(lone, 0.5)
+    lone.run("status")
+    before = told(lone, segment)
+    age([segment], 2)
+    lone.run("status")
+    assert packed(lone) == [segment.name]
+    assert told(lone, segment) == before
+    for file in lone.journal.glob("history.sqlite*"):
+        file.unlink()
+    assert told(lone, segment) == before
+
+
+def test_what_is_delivered_is_compressed(lab: Lab, receiver: Receiver) -> None:
+    """Only what every endpoint has settled is compressed. If the cursors are lost, it is delivered from there again."""
+    receiver.answer = lambda _: 401
+    segment = session(lab, 2)
+    lab.run("status")
+    assert (packed(lab), lab.segments()) == ([], [segment]), "its events wait"
+    receiver.answer = lambda _: 200
+    ids = lab.ids()
+    assert lab.run("flush").returncode == 0
+    lab.run("status")
+    assert (packed(lab), lab.segments()) == ([segment.name], [])
+    found = lab.status()
+    assert (found["events"], found["endpoints"]["default"]["delivered"]) == (len(ids), len(ids))
+    for file in (lab.journal / "relay").glob("relay.db*"):
+        file.unlink()
+    assert lab.status()["endpoints"]["default"]["waiting"] == len(ids)
+    assert lab.run("flush").returncode == 0
+    assert receiver.ids == ids * 2
+
+
+def test_what_is_not_compressed(lone: Lab) -> None:
+    """Segments of living processes, and those that are too small to save room, stay as they are."""
+    program = (
+        "import sys; from pytest_swarmtask import AutomationIntegrator as A; h = A()\n"
+        "for n in range(40): h.trigger_event('TASK_STARTED', f'number {n}')\n"
+        "print(flush=True); sys.stdin.read()"
+    )
+    (small,) = emit(lone, "x", days=2)
+    command, pipes = [sys.executable, "-c", program], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=lone.root, env=lone.environ, **pipes) as process:  # type: ignore[call-overload]
+        process.stdout.readline()
+        (living,) = set(lone.segments()) - {small}
+        age([living], 2)
+        lone.run("status")
+        assert packed(lone) == []
+        process.stdin.close()
+    lone.run("status")
+    assert (packed(lone), lone.segments()) == ([living.name], [small])
+
+
+def test_what_a_dead_process_has_left_open_is_closed_first(lone: Lab) -> None:
+    """The missing end events of a killed session are written, and then its segment is not old any more."""
+    lone.file("test_it.py", f"{MANY}def test_death():\n    import os; os.kill(os.getpid(), 9)\n")
+    assert lone.pytest().returncode == -9
+    (segment,) = lone.segments()
+    age([segment], 2)
+    lone.run("status")
+    assert packed(lone) == []
+    assert lone.events()[-1]["event_type"] == "TASK_FAILED"
+    age([segment], 2)
+    before = lone.status()
+    assert packed(lone) == [segment.name]
+    orphans.close_orphaned_spans(lone.project)
+    assert lone.status() == before
+
+
+def test_the_size_of_compressed_segments(lone: Lab) -> None:
+    """The limit in bytes is for the files as they are on the disk; both files of a segment go together."""
+    first, second = session(lone, 3), session(lone, 2)
+    content, plain = first.read_bytes(), first.stat().st_size
+    lone.run("status")
+    assert packed(lone) == [first.name, second.name]
+    kept(lone, journal_bytes=plain)
+    lone.run("status")
+    assert packed(lone) == [first.name, second.name]
+    first.write_bytes(content)  # as if a process had been killed before it removed the plain file
+    kept(lone, journal_bytes=second.with_name(f"{second.name}.gz").stat().st_size)
+    age([first], 4)
+    retention.prune(lone.project, lone.environ)
+    assert (packed(lone), lone.segments()) == ([second.name], [])
+    kept(lone, journal_age=DAY)
+    lone.run("report")
+    assert (packed(lone), lone.segments()) == ([], [])
+
+
+def test_one_compresses_at_a_time(lone: Lab) -> None:
+    """While another process compresses, nothing is compressed; the lock of one that was killed is no hindrance."""
+    segment = session(lone, 2)
+    lock = locks.open_locked(lone.project.compression_lock)
+    assert lock is not None
+    lone.run("status")
+    assert packed(lone) == []
+    os.close(lock)  # as the kernel does, so the file stays
+    lone.run("status")
+    assert packed(lone) == [segment.name]
+    assert not os.path.exists(lone.project.compression_lock)
+
+
+def test_only_so_much_is_compressed_at_once(lone: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal with very many old segments is compressed by several readers, the oldest segments first."""
+    paths = [session(lone, days) for days in (4, 3, 2)]
+    monkeypatch.setattr(retention, "_COMPRESSED_AT_ONCE", paths[0].stat().st_size + 1)
+    for count in (2, 3):
+        retention.prune_if_needed(lone.project, lone.environ)
+        retention.prune(lone.project, lone.environ)
+        assert packed(lone) == [path.name for path in paths[:count]]
+
+
+def test_a_damaged_segment(lone: Lab) -> None:
+    """Readers name a damaged segment, without a traceback, and read all others."""
+    damaged, sound = session(lone, 3), session(lone, 2)
+    lone.run("status")
+    file = damaged.with_name(f"{damaged.name}.gz")
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes()[:-20])
+    age([file], 3)
+    for path in lone.journal.glob("history.sqlite*"):
+        path.unlink()
+    done = lone.run("report", "--json")
+    assert f"{file} is damaged" in done.stderr
+    assert json.loads(done.stdout)["run"]["counts"]["passed"] == 39
+    assert lone.run("tests", "test[39]").stdout.count("passed") >= 1
+    found = lone.run("status")
+    assert f"damaged: {file.name}" in found.stdout
+    assert lone.status()["damaged"] == [file.name]
+    assert f"{file.name} is damaged" in lone.run("doctor").stdout
+    assert "Traceback" not in done.stderr + found.stderr
+    assert packed(lone) == [damaged.name, sound.name]
+    kept(lone, journal_age=2.5 * DAY)
+    lone.run("status")
+    assert packed(lone) == [sound.name]

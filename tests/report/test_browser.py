@@ -19,6 +19,7 @@ from tests.history.made import run
 from tests.npm import installed
 from tests.report.test_evidence import root
 from tests.report.test_html import HOSTILE, hostile, serving
+from tests.report.test_repeated import ATTEMPT, write
 from tests.shop import Shop, swarmtask
 from tests.suite import Suite
 
@@ -181,6 +182,30 @@ def test_why_a_test_failed(chromium: Browser, axe: str, why: str, scheme: str, w
         expect(first.get_by_text("two items")).to_be_visible()
         weight = "element => getComputedStyle(element).fontWeight"
         assert int(first.locator(".raised").evaluate(weight)) > int(first.locator("pre").first.evaluate(weight))
+        assert not is_wide(page)
+        problems = serious(page, axe)
+    assert not problems, json.dumps(problems, indent=1)
+
+
+@pytest.fixture
+def repeated(journal: Path, tmp_path: Path) -> str:
+    """The address of a report whose tests passed when they were repeated."""
+    attempts = [{**ATTEMPT, "stdout": "first try"}, ATTEMPT]
+    write(journal, 1, {f"test_{n}": {"attempt": 3, "attempts": attempts} for n in range(3)})
+    return written(journal.parents[1], tmp_path)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 390), ("light", 1280), ("dark", 1280)])
+def test_what_passed_when_repeated(chromium: Browser, axe: str, repeated: str, scheme: str, width: int) -> None:
+    """A link leads to the tests that passed when they were repeated; their failed attempts open with a key."""
+    with looking(chromium, repeated, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+        page.get_by_role("link", name="Repeated").click()
+        expect(page.get_by_role("heading", name="Passed when repeated 3")).to_be_in_viewport()
+        first = page.locator("#repeated-1 details.evidence")
+        expect(first.get_by_text("first try")).to_be_hidden()
+        first.locator("summary").focus()
+        page.keyboard.press("Enter")
+        expect(first.get_by_text("first try")).to_be_visible()
         assert not is_wide(page)
         problems = serious(page, axe)
     assert not problems, json.dumps(problems, indent=1)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import xmlschema
+
+from tests.lab import REPOSITORY
 from tests.shop import swarmtask
 from tests.suite import Suite
 
@@ -45,6 +48,7 @@ MODULE = """
 
     def test_setup(broken): pass
     def test_teardown(breaks): print("fine")
+    def test_setup_and_teardown(breaks, broken): pass
     def test_both(breaks):
         print("printed")
         assert 0
@@ -66,6 +70,7 @@ MODULE = """
     class TestGroup:
         def test_inside(self): pytest.fail("in words", pytrace=False)
 """
+SCHEMA = xmlschema.XMLSchema(REPOSITORY / "tests" / "data" / "junit.xsd")
 Told = list[tuple[str, list[tuple[str, str]], str]]
 
 
@@ -95,7 +100,28 @@ def test_a_suite_of_every_outcome(project: Suite) -> None:
     """Names, messages, tracebacks, reasons, properties, and the output up to the failure are the same."""
     project.write(test_it=MODULE, test_broken="import nothing_like_it")
     session = project.pytest("-ojunit_logging=all", "--continue-on-collection-errors")
-    ours = cases(swarmtask(project.root, "report", "--junit").stdout, project.root)
-    theirs = cases(session.junit.read_text("utf-8"), project.root)
-    assert len(theirs) == 16
+    exported, written = swarmtask(project.root, "report", "--junit").stdout, session.junit.read_text("utf-8")
+    for file in (exported, written):
+        SCHEMA.validate(file.replace(' encoding="utf-8"', "", 1))
+    ours, theirs = cases(exported, project.root), cases(written, project.root)
+    assert len(theirs) == 17
     assert ours == theirs
+
+
+def test_a_rerun_suite(project: Suite) -> None:
+    """The file of a session whose tests were repeated is valid, too, and so is that of a session without tests."""
+    project.write(test_it="runs = []\ndef test_flaky():\n    runs.append(1)\n    assert len(runs) > 1")
+    for arguments in (["--reruns=1"], ["-k", "nothing"]):
+        session = project.pytest("-ojunit_logging=all", "-ojunit_family=xunit2", *arguments)
+        exported = swarmtask(project.root, "report", "--junit", "--run", session.start["trace_id"]).stdout
+        for file in (exported, session.junit.read_text("utf-8")):
+            SCHEMA.validate(file.replace(' encoding="utf-8"', "", 1))
+
+
+def test_the_schema_refuses_other_files() -> None:
+    """Elements in another order or of another name are not valid, so the schema proves something."""
+    case = '<testcase classname="a" name="b" time="0.1">{}</testcase>'
+    good = "<error message='no'/><error message='no'/><system-out>x</system-out><system-err/>"
+    for inside, is_valid in ((good, True), ("<system-out/><error/>", False), ("<failed/>", False), ("text", False)):
+        suite = f'<testsuites><testsuite name="a" tests="1">{case.format(inside)}</testsuite></testsuites>'
+        assert SCHEMA.is_valid(suite) is is_valid, inside

@@ -83,11 +83,20 @@ def _added(totals: Mapping[str, Any], events: Iterable[Event]) -> dict[str, Any]
         counts[key] = counts.get(key, 0) + 1
         seconds = event.metadata.get("duration")
         if verb != "STARTED" and isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
-            whole = [] if event.parent_span_id else ["run"]  # the outermost span of a run stands for the run
+            whole = ["run"] if _is_outermost(event) else []  # the outermost span of a run stands for the run
             for name in (kind.lower(), *whole):
                 total, count = times.get(name, (0.0, 0))
                 times[name] = [total + seconds, count + 1]
     return {"events": counts, "durations": times}
+
+
+def _is_outermost(event: Event) -> bool:
+    """Whether an end event is of a span that is in no other span of ours.
+
+    On GitHub, the outermost spans of a job have GitHub's own root span as their parent. Of the events that end a span,
+    only theirs name the run of the CI service.
+    """
+    return not event.parent_span_id or "ci_run" in event.metadata
 
 
 def _mapping(totals: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.core.errors import JournalError
+from pytest_swarmtask.journal import segment_file
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.decode import decode
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
@@ -97,7 +98,7 @@ def _is_pending(project: Project, segment: Segment, routes: Routes, state: Deliv
 
 def _is_behind(path: str, offset: int) -> bool:
     """Whether a segment has a whole line after a cursor."""
-    if os.stat(path).st_size == offset:
+    if segment_file.size(path) == offset:
         return False
     # A cursor that does not point to the beginning of a line is damaged: the outbox then delivers the segment again.
     return not journals.begins_line(path, offset) or next(journals.read(path, offset), None) is not None
@@ -137,7 +138,7 @@ def backlogs(project: Project, routes: Routes) -> dict[str, Backlog]:
 
 
 def _add_lines_after(backlog: Backlog, path: str, offset: int) -> None:
-    if os.stat(path).st_size <= offset:
+    if segment_file.size(path) <= offset:
         return
     for number, (line, _) in enumerate(journals.read(path, offset)):
         backlog.waiting += 1

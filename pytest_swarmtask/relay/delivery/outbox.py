@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.timing import DEFAULTS
-from pytest_swarmtask.journal import segments
+from pytest_swarmtask.journal import segment_file, segments
 from pytest_swarmtask.journal.decode import decode
 from pytest_swarmtask.plugins.sink import PendingEvent
 from pytest_swarmtask.relay.delivery.store import DeadLetter, Position
@@ -180,7 +180,7 @@ class Outbox:
 
     def _read(self, reader: _SegmentReader) -> None:
         try:
-            if os.stat(reader.path).st_size <= reader.offset:
+            if segment_file.size(reader.path) <= reader.offset:
                 return
             for line, end in segments.read(reader.path, reader.offset):
                 reader.offset = end

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from pytest_swarmtask.journal import segment_file
 from pytest_swarmtask.journal import segments as journals
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ServedSegment:
     def grow(self) -> bool:
         """Count the lines that were added since the last call; return whether there are any."""
         try:
-            if os.stat(self.path).st_size <= self.size:
+            if segment_file.size(self.path) <= self.size:
                 return False
             before = self.size
             for _, end in journals.read(self.path, self.size):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.event import SHARED
 from pytest_swarmtask.history.rows import decode
-from pytest_swarmtask.journal import locks
+from pytest_swarmtask.journal import locks, segment_file
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.watcher import SegmentWatcher
 
@@ -54,7 +54,7 @@ class Follower:
             live = not final and self._watcher.is_live(name)
             with contextlib.suppress(OSError):  # the segment was removed, so next time it is not live
                 path = self._project.segment(name)
-                if os.stat(path).st_size > offset:
+                if segment_file.size(path) > offset:
                     for line, end in journals.read(path, offset):
                         self._followed[name] = (run, end)
                         yield line

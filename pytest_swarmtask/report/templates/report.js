@@ -146,7 +146,8 @@
   const renew = async () => {
     const answer = await fetch(location.pathname, { cache: "no-store" });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (parts(fresh).length !== shown.size) return location.reload(); // there was no run before
+    const names = parts(fresh).map((part) => part.id);
+    if (names.join() !== [...shown.keys()].join()) return location.reload(); // a section came or went
     for (const part of parts(document)) swap(part, fresh.getElementById(part.id));
     document.title = fresh.title;
     at("data").textContent = fresh.getElementById("data").textContent;

@@ -41,6 +41,7 @@ def markdown(
         f"### {'✅' if end['success'] else '❌'} pytest: {text(_verdict(end))}",
         _totals(end),
         _failures(failures, end["counts"], root),
+        f"{end['repeated']} passed when repeated" if end.get("repeated") else "",
         _slowest(end["slowest"]),
         f"{_events(events)}<br>\n{_environment(start)}",
     ]
@@ -84,6 +85,8 @@ def _events(events: str) -> str:
 
 def _environment(start: Mapping[str, Any]) -> str:
     parts = [f"Python {text(start['python'])}, pytest {text(start['pytest'])}"]
+    if start.get("variant"):
+        parts.append(f"variant {code(start['variant'])}")
     if start.get("environment"):
         parts.append(f"environment {code(start['environment'])}")
     if start.get("commit"):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 MOST_FAILURES = 20
 """Failures that the summary of a GitHub Actions job lists, at most; it says how many more there are."""
 _SLOWEST = 10
+_PASSED = ("passed", "xpassed")
 
 
 class Tally:
@@ -23,7 +24,7 @@ class Tally:
         failures: test, message and location of the first failures, redacted.
     """
 
-    __slots__ = ("_slowest", "_teardown_errors", "counts", "deselected", "failures")
+    __slots__ = ("_repeated", "_slowest", "_teardown_errors", "counts", "deselected", "failures")
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -31,6 +32,7 @@ class Tally:
         self.failures: list[tuple[str, str, str]] = []
         self._slowest: list[tuple[float, str]] = []
         self._teardown_errors = 0
+        self._repeated = 0
 
     def deselect(self, items: Sequence[Any]) -> None:
         """Count tests that were deselected."""
@@ -39,6 +41,8 @@ class Tally:
     def add(self, outcome: str, run: TestRun) -> None:
         """Count a test that has ended."""
         self.counts[outcome] = self.counts.get(outcome, 0) + 1
+        if run.attempt > 1 and outcome in _PASSED:
+            self._repeated += 1
         slowest = self._slowest
         if len(slowest) < _SLOWEST or run.duration > slowest[-1][0]:
             slowest.append((run.duration, run.task_id))
@@ -61,5 +65,7 @@ class Tally:
         }
         if self._teardown_errors:
             totals["teardown_errors"] = self._teardown_errors
+        if self._repeated:
+            totals["repeated"] = self._repeated
         totals["slowest"] = [{"test": test, "duration": round(seconds, 6)} for seconds, test in self._slowest]
         return totals

@@ -93,3 +93,25 @@ def test_a_file_that_cannot_be_written(world: World) -> None:
     world.handled()
     assert world.relays() == [relay]
     assert world.log().count("cannot be written") == 1
+
+
+def test_runs_on_github(world: World) -> None:
+    """There the outermost spans of a job have GitHub's own root span as their parent, and still count as runs."""
+    world.watch(BROKEN, metrics={"textfile": "swarm.prom"})
+    path = world.root / "swarm.prom"
+    (world.root / "test_it.py").write_text(SUITE)
+    world.environ |= {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_REPOSITORY": "o/r",
+        "GITHUB_RUN_ID": "7",
+        "GITHUB_RUN_ATTEMPT": "1",
+        "GITHUB_JOB": "test",
+    }
+    world.pytest()
+    wait_until(lambda: event_count(path, "TASK_FAILED", "failed"), "the figures")
+    ends = [event for event in world.events() if event["metadata"].get("action") == "session"]
+    assert all(event["parent_span_id"] for event in ends)
+    found = figures(path)
+    assert at(found, "span_duration_seconds_count", kind="test") == 3
+    assert at(found, "run_duration_seconds_count") == 1

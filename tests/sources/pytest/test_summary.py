@@ -59,6 +59,7 @@ def same_for_all_runs(text: str) -> str:
     """Return a summary without the parts that differ in each run."""
     text = re.sub(r"\| slowest .*?\n\n", "", text, flags=re.DOTALL)
     text = re.sub(r"\d+\.\d\d s", "0.00 s", text)
+    text = re.sub(r"variant <code>[\w.-]+</code>", "variant", text)
     return re.sub(r"Python [\d.]+\w*, pytest [\w.]+", "Python 3, pytest 9", text)
 
 
@@ -71,6 +72,31 @@ def test_the_example_of_the_document(project: Suite, path: Path) -> None:
     assert same_for_all_runs(path.read_text()).strip() == same_for_all_runs(shown).strip()
     slowest, slowest_shown = ({test for _, test in rows(text, "slowest")} for text in (path.read_text(), shown))
     assert slowest >= slowest_shown
+
+
+def test_what_passed_when_repeated(project: Suite, path: Path) -> None:
+    """Tests that passed only when they were repeated are counted, and the last line names the variant."""
+    project.write(
+        test_it="""
+            runs = []
+
+            def test_flaky():
+                runs.append(1)
+                assert len(runs) > 2
+
+            def test_good(): pass
+        """
+    )
+    session = summarised(project, path, "--reruns=2", SWARMTASK_VARIANT="py | postgres")
+    assert session.exit_code == 0
+    assert session.end["metadata"]["repeated"] == 1
+    text = path.read_text()
+    assert "\n\n1 passed when repeated\n\n" in text
+    assert ", variant <code>py &#124; postgres</code>\n" in text
+    path.unlink()
+    session = summarised(project, path, "-k", "good")
+    assert "repeated" not in session.end["metadata"]
+    assert "repeated" not in path.read_text()
 
 
 def test_a_long_list_is_cut(project: Suite, path: Path) -> None:
