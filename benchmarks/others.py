@@ -19,6 +19,7 @@ from pytest_swarmtask import recipe
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.trace import Ids
+from pytest_swarmtask.journal import segment_file
 from pytest_swarmtask.journal.orphans import close_orphaned_spans
 from pytest_swarmtask.journal.segments import route_of
 from scripts import lab
@@ -156,6 +157,18 @@ def room(place: Place) -> Iterator[Row]:
     results = f"{tests * histories.RUNS:,} results"
     yield Row("room", f"{results} in the history, without raw lines", "1 byte", [rows], "300", f"{rows:.0f} bytes each")
     yield Row("room", f"{results} in the history, with raw lines", "1 byte", [whole], "", f"{whole:.0f} bytes each")
+    yield _compressed(place)
+
+
+def _compressed(place: Place) -> Row:
+    """How many times smaller the segment of a real session gets when it is old."""
+    folder = place.project("compressed")
+    run(pytest(sys.executable, *OURS, suite(folder, 1_000)), folder)
+    (segment,) = map(str, (folder / ".taskmaster" / "events").glob("*.jsonl"))
+    segment_file.compress(segment)
+    plain, packed = segment_file.size(segment), segment_file.state(segment).st_size
+    told = f"{plain / 1000:,.0f} kB become {packed / 1000:,.0f} kB"
+    return Row("room", "the segment of a session of 1,000 tests, plain", "compressed", [plain / packed], "30", told)
 
 
 def growth(place: Place) -> Iterator[Row]:

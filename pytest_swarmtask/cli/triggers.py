@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from pytest_swarmtask.cli.common import add_root, project_of, relay_database
 from pytest_swarmtask.core.errors import EventTypeError, JournalError, UsageError
 from pytest_swarmtask.core.event import EVENT_TYPES, Event, event_type_name
 from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.journal.segments import COMPRESSED, SUFFIX
 
 if TYPE_CHECKING:
     import argparse
@@ -69,7 +72,7 @@ def test(arguments: argparse.Namespace) -> int:
 def _events(arguments: argparse.Namespace) -> Iterator[Event]:
     for given in arguments.event:
         # A missing file must not be taken for the type of an event, which would be another error message.
-        if os.path.exists(given) or os.sep in given or given.endswith((".json", ".jsonl")):
+        if os.path.exists(given) or os.sep in given or given.endswith((".json", SUFFIX, COMPRESSED)):
             yield from _read(given)
         else:
             yield _sample_event(given, arguments.task_id, arguments.metadata)
@@ -104,10 +107,7 @@ def _read(path: str) -> Iterator[Event]:
     Raises:
         UsageError: the file cannot be read, or contains something else.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"--event {path}: {error.strerror}") from None
+    content = _content(path)
     try:
         yield Event.decode(content)
         return
@@ -124,6 +124,19 @@ def _read(path: str) -> Iterator[Event]:
         yield event
     if not lines:
         raise UsageError(f"--event {path}: found an empty file, expected events as JSON")
+
+
+def _content(path: str) -> bytes:
+    """Return the content of a file, which may be a compressed segment.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        content = Path(path).read_bytes()
+        return gzip.decompress(content) if path.endswith(COMPRESSED) else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"--event {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _as_json(event: Event, outcomes: list[RuleOutcome]) -> dict[str, Any]:

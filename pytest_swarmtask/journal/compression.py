@@ -21,8 +21,9 @@ from pytest_swarmtask.core.files import PRIVATE, only_regular
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LEVEL = 6
-"""Makes usual events 33 times smaller. The highest level makes them 38 times smaller, but takes five times as long."""
+_LEVEL = 8
+"""Makes usual events 37 times smaller, at 130 MB/s. Level 9 gains nothing and is half as fast; level 6 makes them 32
+times smaller."""
 _CHUNK = 1 << 20
 _LENGTH = 4
 """Bytes at the end of a file that hold the length of its lines."""

@@ -43,7 +43,7 @@ _COMPRESS_AFTER = _DAY
 """Seconds since its last write after which a segment is compressed: people and other tools look at today's as text."""
 _WORTH = 4096
 """Bytes below which a segment is not compressed, because a file system gives a smaller file no less room."""
-_COMPRESSED_AT_ONCE = 100_000_000
+_COMPRESSED_AT_ONCE = 50_000_000
 """Bytes that are compressed at once, or one segment. It bounds how long a command has to wait, to half a second."""
 
 _BATCH = 100

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_swarmtask.journal.segment_file import compress
 from tests.lab import REPOSITORY, clean_environ
 from tests.shop import Shop, swarmtask
 
@@ -42,6 +43,7 @@ def test_a_command(shop: Shop, command: str, tmp_path: Path) -> None:
     # Tests in other processes read the shop at the same time, and SQLite's log comes and goes with them.
     shutil.copytree(shop.suite.root, tmp_path / "shop", ignore=shutil.ignore_patterns("history.sqlite*"))
     swarmtask(tmp_path / "shop", "report")  # creates the history
+    compress(str(min((tmp_path / "shop" / ".taskmaster" / "events").glob("*.jsonl"))))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-c", command],

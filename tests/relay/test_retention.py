@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.journal import locks, orphans
+from pytest_swarmtask.journal.segment_file import compress
 from pytest_swarmtask.relay import retention
 from tests.lab import Lab, Receiver, closed_port, wait_until
 
@@ -401,6 +402,24 @@ def test_what_a_dead_process_has_left_open_is_closed_first(lone: Lab) -> None:
     assert packed(lone) == [segment.name]
     orphans.close_orphaned_spans(lone.project)
     assert lone.status() == before
+
+
+def test_one_of_two_segments_of_a_process(lone: Lab) -> None:
+    """If one segment of a process is compressed, and the mode of the other was lost, the process is still dead."""
+    program = (
+        "from pytest_swarmtask import AutomationIntegrator as A; h = A(); h.trigger_event('TASK_STARTED', 'x')\n"
+        "h.register_webhook('http://127.0.0.1:9/'); h._pipeline.recorder._deliveries.needs_relay = False\n"
+        "h.trigger_event('TASK_COMPLETED', 'x')"
+    )
+    assert lone.python(program).returncode == 0
+    first, second = lone.segments()
+    before = lone.events()
+    orphans.close_orphaned_spans(lone.project)
+    compress(str(first))
+    second.chmod(0o600)
+    orphans.close_orphaned_spans(lone.project)
+    assert second.stat().st_mode & 0o777 == 0o400
+    assert lone.events() == before[1:]
 
 
 def test_the_size_of_compressed_segments(lone: Lab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -78,6 +79,8 @@ def test_the_journal_as_if_it_came_now(lab: Lab, notes: Notes) -> None:
     verdicts = [event["rules"][0]["reason"] for event in tried(lab, str(segment))]
     again = "once_per run: it has fired in this one"
     assert verdicts == [None, again, again]
+    packed = lab.file("old.jsonl.gz", gzip.compress(segment.read_bytes()))
+    assert [event["rules"][0]["reason"] for event in tried(lab, str(packed))] == verdicts
     lab.emit("TASK_STARTED", "5")
     wait_for_triggers(lab)
     newest = lab.segments()[-1]
@@ -100,6 +103,8 @@ def test_a_section_that_is_off(lab: Lab, notes: Notes) -> None:
         (["--event", "TASK_FAILED", "--metadata", "[]"], "expected a JSON object"),
         (["--event", "no/such.jsonl"], "no/such.jsonl: No such file"),
         (["--event", "bad.json"], "bad.json:1: the field 'event_type' is missing"),
+        (["--event", "empty.json.gz"], "empty.json.gz: Not a gzipped file"),
+        (["--event", "cut.json.gz"], "cut.json.gz: Compressed file ended before"),
         (["--event", "empty.json"], "empty.json: found an empty file"),
         (["--event", "TASK_FAILED", "--root", "nowhere"], "there is no such folder"),
     ],
@@ -108,6 +113,8 @@ def test_bad_input(lab: Lab, arguments: list[str], words: str) -> None:
     """Bad input is named in a message, with exit code 2 and without a traceback."""
     (lab.root / "bad.json").write_text("{}")
     (lab.root / "empty.json").write_text("\n")
+    (lab.root / "empty.json.gz").write_text("\n")
+    (lab.root / "cut.json.gz").write_bytes(gzip.compress(b"{}")[:-9])
     done = lab.run("triggers", "test", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
