@@ -132,13 +132,18 @@ _SHARED = f"""EXISTS (
       AND (shared_cause.variant IS NULL OR shared_cause.variant = (SELECT variant FROM task WHERE id = span.task))
       AND (shared_cause.cause IS NULL OR shared_cause.cause = {_CAUSE}))"""
 """Whether a shared cause failed a result."""
+# Pytest ends with 2 when it is interrupted, and a killed session has no exit code.
+_INTERRUPTED = """(span.status = 'crashed' AND EXISTS (
+    SELECT 1 FROM span AS session WHERE session.run = span.run AND session.span_id = span.parent
+      AND session.kind = 'TASK' AND (session.exit_code IS NULL OR session.exit_code = 2)))"""
+"""Whether a test crashed only because its session was killed or interrupted: whichever test runs then has no result."""
 # All but the conditions on failed results and on `ended` is in the index, so that hardly a row of a test is read.
 _RESULTS = f"""
 SELECT span.run, 1 << (span.failed + 2 * ifnull({_REPEATED}, 0) + 4 * span.superseded), span.started
 FROM span INDEXED BY span_task
 WHERE span.task = :task AND (span.failed = 1 OR span.status IN ('passed', 'xpassed'))
   AND (:until IS NULL OR span.ended <= :until)
-  AND NOT ((span.failed = 1 OR ifnull({_REPEATED}, 0)) AND {_SHARED})
+  AND NOT ((span.failed = 1 OR ifnull({_REPEATED}, 0)) AND ({_SHARED} OR {_INTERRUPTED}))
 ORDER BY span.started DESC
 """
 # What the second column says of a result. The column is a bit, so that all results of a run are one number.

@@ -464,13 +464,49 @@ class ResultDetails:
     evidence: Evidence
 
 
-def results(db: sqlite3.Connection, run: Run) -> Iterator[ResultDetails]:
-    """Yield the results of a run in the order of the journal, without superseded ones."""
+def results(db: sqlite3.Connection, run: Run, variant: str | None = None) -> Iterator[ResultDetails]:
+    """Yield the results of a run, or those under one variant, in the order of the journal, without superseded ones."""
     query = f"""{_RESULT}, span.phase, span.teardown_error, exception, fingerprint, detail {_FROM}
         LEFT JOIN evidence ON evidence.span = span.id
-        WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0 ORDER BY span.id"""
-    for *row, phase, teardown_error, exception, fingerprint, detail in db.execute(query, (run.key,)):
+        WHERE span.run = ?1 AND span.kind = 'TEST' AND span.superseded = 0 AND (?2 IS NULL OR task.variant = ?2)
+        ORDER BY span.id"""
+    for *row, phase, teardown_error, exception, fingerprint, detail in db.execute(query, (run.key, variant)):
         yield ResultDetails(_result(row), phase, teardown_error, to_evidence(exception, fingerprint, detail))
+
+
+@dataclass(frozen=True)
+class VariantTotals:
+    """What a run has of one variant.
+
+    Attributes:
+        variant: the variant, or an empty text.
+        started: when its first test started.
+        duration: the seconds of all its tests together.
+        counts: the number of its tests by outcome, in the words of `Result.outcome`.
+        teardown_errors: failed tests whose teardown failed as well.
+    """
+
+    variant: str
+    started: str
+    duration: float
+    counts: dict[str, int]
+    teardown_errors: int
+
+
+def totals_by_variant(db: sqlite3.Connection, run: Run) -> list[VariantTotals]:
+    """Return the totals of a run for each of its variants, by name, without superseded results."""
+    query = """
+        SELECT variant, min(started), total(duration), json_group_object(outcome, number), sum(teardown_errors)
+        FROM (SELECT task.variant, coalesce(span.status, 'unfinished') AS outcome, min(span.started) AS started,
+                     total(span.duration) AS duration, count(*) AS number,
+                     sum(span.teardown_error IS NOT NULL AND span.status = 'failed') AS teardown_errors
+              FROM span JOIN task ON task.id = span.task
+              WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0 GROUP BY task.variant, outcome)
+        GROUP BY variant ORDER BY variant"""
+    return [
+        VariantTotals(variant, started, duration, json.loads(counts), errors)
+        for variant, started, duration, counts, errors in db.execute(query, (run.key,))
+    ]
 
 
 def find_tests(db: sqlite3.Connection, text: str) -> list[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any, BinaryIO
 
-    from pytest_swarmtask.history.query import Evidence, Result, ResultDetails, Run
+    from pytest_swarmtask.history.query import Evidence, Result, ResultDetails, Run, VariantTotals
     from pytest_swarmtask.report.junit_outcome import OutcomeElement
 
 _NOT_IN_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
@@ -23,12 +23,27 @@ _NOT_IN_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
 
 
 def write_junit(db: sqlite3.Connection, run: Run, file: BinaryIO) -> None:
-    """Write the tests of a run one by one, so that memory does not grow with their number."""
+    """Write the tests of a run one by one, so that memory does not grow with their number.
+
+    A run with several variants has a suite for each, since its tests have the same names in them.
+    """
     xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
     xml.startDocument()
     xml.startElement("testsuites", _attributes({"name": run.what}))
-    xml.startElement("testsuite", _attributes(_suite(run)))
-    for details in query.results(db, run):
+    suites = query.totals_by_variant(db, run)
+    if len(suites) > 1:
+        for totals in suites:
+            _suite(xml, _about_variant(run, totals), query.results(db, run, totals.variant))
+    else:
+        _suite(xml, _about_run(run), query.results(db, run))
+    xml.endElement("testsuites")
+    xml.endDocument()
+    file.write(b"\n")
+
+
+def _suite(xml: XMLGenerator, about: Mapping[str, object], results: Iterable[ResultDetails]) -> None:
+    xml.startElement("testsuite", _attributes(about))
+    for details in results:
         outcome, teardown = outcome_element(details), teardown_element(details)
         if teardown is not None and details.result.outcome == "failed":
             # Where the test and its teardown failed, pytest writes two cases; the output is in the last one.
@@ -37,22 +52,28 @@ def write_junit(db: sqlite3.Connection, run: Run, file: BinaryIO) -> None:
         else:  # where setup and teardown failed, it writes two elements
             _case(xml, details, [outcome, teardown], with_output=True)
     xml.endElement("testsuite")
-    xml.endElement("testsuites")
-    xml.endDocument()
-    file.write(b"\n")
 
 
-def _suite(run: Run) -> dict[str, object]:
-    counts = run.counts
-    errors = sum(counts.get(name, 0) for name in ("errors", "crashed", "unfinished")) + run.teardown_errors
-    numbers = {
-        "tests": run.tests + run.teardown_errors,
+def _about_run(run: Run) -> dict[str, object]:
+    about = {"name": run.what, "timestamp": run.started, "time": f"{run.duration or 0:.3f}", "hostname": run.host or ""}
+    counts = {**run.counts, "error": run.counts.get("errors", 0), "errors": 0}  # the word of a result is `error`
+    return {**about, **_numbers(counts, run.teardown_errors)}
+
+
+def _about_variant(run: Run, totals: VariantTotals) -> dict[str, object]:
+    name = query.with_variant(run.what, totals.variant)
+    about = {"name": name, "timestamp": totals.started, "time": f"{totals.duration:.3f}", "hostname": run.host or ""}
+    return {**about, **_numbers(totals.counts, totals.teardown_errors)}
+
+
+def _numbers(counts: Mapping[str, int], teardown_errors: int) -> dict[str, int]:
+    """Return the numbers of a suite as pytest counts them, from the numbers of tests by outcome."""
+    return {
+        "tests": sum(counts.values()) + teardown_errors,
         "failures": counts.get("failed", 0),
-        "errors": errors,
+        "errors": sum(counts.get(name, 0) for name in ("error", "crashed", "unfinished")) + teardown_errors,
         "skipped": counts.get("skipped", 0) + counts.get("xfailed", 0),
     }
-    about = {"name": run.what, "timestamp": run.started, "time": f"{run.duration or 0:.3f}", "hostname": run.host or ""}
-    return {**about, **numbers}
 
 
 def _case(

@@ -161,7 +161,8 @@ def test_nothing_is_lost(lab: Lab, receiver: Receiver, batch: bool) -> None:
     """Every event is kept, delivered unchanged and in the history once, and each span of a dead process ends once."""
     (lab.root / "test_it.py").write_text(SUITE)
     lab.environ["TASKMASTER_WEBHOOK_URL"] = ""  # a second endpoint could hide losses of the first
-    lab.webhooks({"name": "hook", "url": receiver.url, "batch": batch, "max_events": 20, "max_age": 0.05})
+    hook = {"name": "hook", "url": receiver.url, "batch": batch, "max_events": 20, "max_age": 0.05, "evidence": True}
+    lab.webhooks(hook)
     receiver.answer = moody(random.Random(SEED))  # type: ignore[assignment]
     killer = Killer(lab, SEED + batch)
     begun = time.monotonic()

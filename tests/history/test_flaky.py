@@ -21,7 +21,7 @@ from tests.history.made import BASE, Process, rows, take_in
 from tests.lab import project_of
 from tests.shop import swarmtask
 
-WORDS = {"p": "PASSED", "r": "PASSED", "f": "FAILED", "s": "SKIPPED"}
+WORDS = {"p": "PASSED", "r": "PASSED", "f": "FAILED", "c": "FAILED", "s": "SKIPPED"}
 Found = dict[str, tuple[str, int, int]]
 
 
@@ -33,6 +33,7 @@ def write(  # noqa: PLR0913 - most of them are facts of few runs
     trace: int | None = None,
     partial: bool = False,
     failure: dict[str, Any] | None = None,
+    exit_code: int | None = 1,
     **facts: Any,
 ) -> list[Event]:
     """Write a session, and return its events.
@@ -40,10 +41,11 @@ def write(  # noqa: PLR0913 - most of them are facts of few runs
     Args:
         journal: the journal.
         number: the number of the session, which says when it begins.
-        outcomes: the first letter of each test's outcome: ``r`` is a pass when it was repeated.
+        outcomes: the first letter of each test's outcome: ``r`` is a pass when it was repeated, ``c`` a crash.
         trace: the number of its trace, if that is another one.
         partial: whether it leaves out a part of the suite.
         failure: more metadata of tests that fail, or that are repeated.
+        exit_code: how pytest ended; None if it was killed.
         facts: facts of the run, beside branch and commit.
     """
     process = Process(journal, f"{number if trace is None else trace:032x}", BASE + number * 1000)
@@ -57,9 +59,10 @@ def write(  # noqa: PLR0913 - most of them are facts of few runs
             more |= failure or {}
         span, word = process.ids.span(), WORDS[outcome]
         events.append(process.event("TEST_STARTED", test, span, session))
-        events.append(process.event(f"TEST_{word}", test, span, session, outcome=word.lower(), **more))
+        ended = "crashed" if outcome == "c" else word.lower()
+        events.append(process.event(f"TEST_{word}", test, span, session, outcome=ended, **more))
     ending = "TASK_FAILED" if "f" in outcomes.values() else "TASK_COMPLETED"
-    more = {"action": "session", "tests": len(outcomes), "partial": partial}
+    more = {"action": "session", "tests": len(outcomes), "partial": partial, "exit_code": exit_code}
     events.append(process.event(ending, "pytest_run", session, **more))
     process.write(events)
     return events
@@ -141,6 +144,14 @@ def test_runs_that_cannot_be_compared(journal: Path, facts: dict[str, Any]) -> N
     for number, outcome in enumerate("pfpfp"):
         write(journal, number, {"test_a": outcome}, **(facts if outcome == "f" else {}))
     assert found(journal) == {}
+
+
+@pytest.mark.parametrize(("exit_code", "is_flaky"), [(1, True), (2, False), (None, False)])
+def test_a_test_that_ran_when_its_session_was_stopped(journal: Path, exit_code: int | None, is_flaky: bool) -> None:
+    """Ctrl-C or a kill leaves the test that runs without a result. A test that crashes its xdist worker is to blame."""
+    write(journal, 0, {"test_a": "c"}, exit_code=exit_code, partial=True)
+    write(journal, 1, {"test_a": "p"}, commit="c0")
+    assert found(journal) == ({"test_a": (ONE_COMMIT, 1, 2)} if is_flaky else {})
 
 
 def test_each_branch_has_its_own_breaks(journal: Path) -> None:

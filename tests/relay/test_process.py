@@ -11,11 +11,10 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pytest_swarmtask.core.event import EVIDENCE
+from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.timing import DEFAULTS, Timing
 from pytest_swarmtask.journal import locks
@@ -27,6 +26,7 @@ from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay.builtin_plugins import relay_plugins
 from pytest_swarmtask.relay.delivery.loop import Relay
 from pytest_swarmtask.relay.delivery.routes import Routes
+from pytest_swarmtask.wire.evidence import facts_of
 from tests.lab import (
     HANG,
     REPOSITORY,
@@ -54,20 +54,18 @@ def write_suite(lab: Lab, count: int) -> None:
     (lab.root / "test_suite.py").write_text(SUITE.format(count=count))
 
 
-def facts(event: dict[str, Any]) -> dict[str, Any]:
-    """Return an event without the evidence of a failure, which a webhook gets only where it is configured."""
-    kept = {name: value for name, value in event["metadata"].items() if name not in EVIDENCE}
-    return {**event, "metadata": kept}
-
-
 def test_a_pytest_run(lab: Lab, receiver: Receiver) -> None:
-    """Every event of a run arrives verified, once and in order, the run says so, and the relay ends."""
+    """Every event of a run arrives verified, once and in order, the run says so, and the relay ends.
+
+    The events are those of the journal, without the evidence of failed tests.
+    """
     write_suite(lab, 20)
     done = lab.pytest(CI="1")
     assert done.returncode == 1
     assert "42 events delivered" in done.stdout, done.stdout
     assert receiver.ids == lab.ids()
-    assert receiver.accepted == [facts(event) for event in lab.events()]
+    assert receiver.accepted == [{**event, "metadata": facts_of(Event(**event))} for event in lab.events()]
+    assert "traceback" in json.dumps(lab.events())
     assert receiver.refused == 0
     assert [arrival.webhook_id for arrival in receiver.arrivals] == lab.ids()
     lab.wait_for_end()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.history.made import Process
+from tests.history.made import BASE, Process
 from tests.shop import swarmtask
 
 LOG = " Captured Log ".center(80, "-")
@@ -107,3 +107,15 @@ def test_every_text_is_xml(journal: Path) -> None:
     shown = "\\x1b[31m]]></failure>\\x00\ufffd &amp; <b>\t\\u202e"
     assert told(case)[1] == ("failure", shown, shown)
     assert case[0][0].get("value") == shown
+
+
+def test_a_suite_for_each_variant(journal: Path) -> None:
+    """The tests of two variants have the same names, so each variant has a suite, with its own numbers."""
+    for number, (variant, outcome) in enumerate((("py310", "failed"), ("py313", "passed"))):
+        process = Process(journal, "1" * 32, BASE + 100 * number)
+        process.write(process.session({"test_a.py::test_a": outcome, "test_a.py::test_b": "passed"}, variant=variant))
+    suites = list(exported(journal.parents[1]).iter("testsuite"))
+    numbers = [[suite.get(name) for name in ("name", "tests", "failures", "errors", "skipped")] for suite in suites]
+    assert numbers == [["pytest_run (py310)", "2", "1", "0", "0"], ["pytest_run (py313)", "2", "0", "0", "0"]]
+    names = [[(case.get("name"), len(case)) for case in suite] for suite in suites]
+    assert names == [[("test_a", 1), ("test_b", 0)], [("test_a", 0), ("test_b", 0)]]
