@@ -17,7 +17,7 @@ RERUN = {"outcome": "failed", "phase": "call", "error": "TimeoutError: slow", "l
 WHY = {"phase": "call", "error": "OSError: gone", "location": "t.py:9", "exception": "OSError", "fingerprint": "f00d",
        "traceback": "E  gone", "stdout": "out", "duration": 0.25}  # fmt: skip
 
-Tests = dict[str, dict[str, Any]]
+Outcomes = dict[str, dict[str, Any]]
 
 
 class Writer:
@@ -27,7 +27,7 @@ class Writer:
         self.journal = journal
         self._now = BASE
 
-    def session(self, tests: Tests, trace_id: str = "1" * 32, **facts: Any) -> None:
+    def session(self, tests: Outcomes, trace_id: str = "1" * 32, **facts: Any) -> None:
         """Write one session."""
         process = Process(self.journal, trace_id, self._now)
         ends = {test: "failed" if "error" in more else more.get("ends", "passed") for test, more in tests.items()}
@@ -37,7 +37,7 @@ class Writer:
         process.write(events)
         self._now = process.now + 1
 
-    def job(self, tests: Tests, attempt: int = 1, **facts: Any) -> None:
+    def job(self, tests: Outcomes, attempt: int = 1, **facts: Any) -> None:
         """Write the session of an attempt at a job of GitLab, whose attempts share one trace."""
         self.session(tests, ci_run="pipeline 1", ci_job="test", ci_job_run=str(attempt), **facts)
 
