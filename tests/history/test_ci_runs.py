@@ -15,6 +15,7 @@ from pytest_swarmtask.core.facts.ci import facts, job_facts
 from pytest_swarmtask.core.facts.variant import default_variant, named_variant
 from pytest_swarmtask.core.trace import run_context
 from pytest_swarmtask.history import query
+from pytest_swarmtask.history.flaky import REPEATED
 from pytest_swarmtask.history.query import Run
 from tests.history.made import BASE, Process, asked
 
@@ -193,6 +194,10 @@ class Pipeline:
         found, _ = asked(self._journal, query.failures, run, 100)
         return [(failure.task_id, failure.streak, failure.new) for failure in found if failure.kind == "TEST"]
 
+    def flaky(self) -> list[tuple[str, str]]:
+        """Return the flaky tests of all runs: test and why."""
+        return [(one.test, one.why) for one in asked(self._journal, query.flaky, self.runs(), 100)]
+
 
 @pytest.fixture
 def pipeline(service: Service, journal: Path) -> Pipeline:
@@ -208,6 +213,7 @@ def test_two_legs_of_a_matrix(pipeline: Pipeline) -> None:
     assert [(run.outcome, run.tests, run.counts) for run in runs] == [("failed", 4, {"passed": 3, "failed": 1})] * 3
     assert len(last.variants) == 2
     assert pipeline.failing(last) == [("test_a", 3, False)]
+    assert pipeline.flaky() == []
 
 
 def test_a_retried_job(pipeline: Pipeline) -> None:
@@ -218,6 +224,7 @@ def test_a_retried_job(pipeline: Pipeline) -> None:
     (run,) = pipeline.runs()
     assert (run.outcome, run.tests, run.counts, run.superseded) == ("completed", 3, {"passed": 3}, 2)
     assert pipeline.failing(run) == []
+    assert pipeline.flaky() == [("test_a", REPEATED)]
 
 
 def test_a_retried_job_that_fails_again(pipeline: Pipeline) -> None:
@@ -228,6 +235,7 @@ def test_a_retried_job_that_fails_again(pipeline: Pipeline) -> None:
     run = pipeline.runs()[-1]
     assert (run.outcome, run.tests, run.superseded) == ("failed", 1, 1)
     assert pipeline.failing(run) == [("test_a", 1, True)]
+    assert pipeline.flaky() == []
 
 
 def test_failed_jobs_that_are_run_again(pipeline: Pipeline) -> None:
@@ -237,6 +245,7 @@ def test_failed_jobs_that_are_run_again(pipeline: Pipeline) -> None:
     pipeline.session(Job("3.10", attempt=2), {"test_a": "passed"})
     (run,) = pipeline.runs()
     assert (run.outcome, run.tests, run.counts) == ("completed", 2, {"passed": 2})
+    assert pipeline.flaky() == [("test_a", REPEATED)]
 
 
 def test_only_failed_tests_are_run_again(pipeline: Pipeline) -> None:
@@ -245,6 +254,7 @@ def test_only_failed_tests_are_run_again(pipeline: Pipeline) -> None:
     pipeline.session(Job(attempt=2), {"test_a": "passed"})
     (run,) = pipeline.runs()
     assert (run.outcome, run.counts, run.superseded) == ("completed", {"passed": 3}, 1)
+    assert pipeline.flaky() == [("test_a", REPEATED)]
 
 
 def test_shards(pipeline: Pipeline) -> None:
@@ -257,6 +267,7 @@ def test_shards(pipeline: Pipeline) -> None:
     pipeline.session(Job(shard=1, shards=3, attempt=2), {"test_1": "passed", "test_all": "passed"})
     (run,) = pipeline.runs()
     assert (run.outcome, run.tests, run.superseded) == ("completed", 6, 2)
+    assert pipeline.flaky() == [("test_1", REPEATED)]
 
 
 def test_a_matrix_of_shards(pipeline: Pipeline) -> None:
@@ -271,6 +282,7 @@ def test_a_matrix_of_shards(pipeline: Pipeline) -> None:
         ("failed", {"passed": 3, "failed": 1}, 0)
     ] * 2
     assert pipeline.failing(runs[-1]) == [("test_2", 2, False)]
+    assert pipeline.flaky() == []
 
 
 def test_a_failed_step_before_the_tests(service: Service, journal: Path) -> None:
