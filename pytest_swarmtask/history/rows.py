@@ -169,7 +169,9 @@ class SpanRow:
 
     def set_place(self, metadata: Metadata) -> None:
         """Add what an event says of the span's place: its variant and its CI job."""
-        self.variant = _text(metadata.variant) or self.variant
+        variant = _text(metadata.variant)
+        if variant:
+            self.variant = " ".join(variant.split())  # one line, as the table `run` lists one variant a line
         if metadata.ci_run is not None:
             self.job = " ".join(filter(None, (_text(metadata.ci_job), _text(metadata.shard))))
             self.job_run = _text(metadata.ci_job_run)

@@ -155,10 +155,13 @@ class SessionFacts:
 
 
 def _variant(config: pytest.Config, configured: str) -> str:
-    """Return the variant: of the command line, of the environment, of the configuration, or the default one."""
+    """Return the variant: of the command line, of the environment, of the configuration, or the default one.
+
+    It is one line, since it stands beside the name of a test.
+    """
     option: Any = config.option
     named = option.swarmtask_variant or named_variant(os.environ) or configured
-    return named or default_variant(os.environ, under_ci=is_under_ci(os.environ))
+    return " ".join((named or default_variant(os.environ, under_ci=is_under_ci(os.environ))).split())
 
 
 def _ci_facts() -> dict[str, str]:

@@ -62,6 +62,10 @@ def test_what_the_user_says_wins(suite: Suite) -> None:
     assert variant(suite, "--swarmtask-variant=mine", SWARMTASK_VARIANT="theirs", **GITLAB) == "mine"
 
 
+def test_it_is_one_line(suite: Suite) -> None:
+    assert variant(suite, SWARMTASK_VARIANT="  py310,\n lowest ") == "py310, lowest"
+
+
 def test_a_ci_job(suite: Suite) -> None:
     """The interpreter is added to the name of a job unless that tells the leg of its matrix."""
     assert variant(suite, **GITLAB) == "test: [3.10, postgres]"
