@@ -111,13 +111,16 @@ def test_two_pythons_of_tox(suite: Suite) -> None:
         no_package = true
         [testenv]
         deps = pytest
-        set_env = PYTHONPATH = {Path(pytest_swarmtask.__file__).parent.parent}
+        set_env = PYTHONPATH = {suite.root / "lib"}
         commands = python -m pytest -q -p pytest_swarmtask.plugin
         [testenv:bad]
         base_python = {other_python()}
         """,
     )
-    suite.file(".gitignore", ".tox\n__pycache__\n.taskmaster\n.pytest_cache\n")
+    # Only the package: beside it may be an installation of pytest for another Python.
+    (suite.root / "lib").mkdir()
+    (suite.root / "lib" / "pytest_swarmtask").symlink_to(Path(pytest_swarmtask.__file__).parent)
+    suite.file(".gitignore", ".tox\n__pycache__\n.taskmaster\n.pytest_cache\nlib\n")
     environ = clean_environ(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     for command in ("git init -q", "git add -A", "git -c user.name=a -c user.email=a@b.c commit -qm one"):
         subprocess.run(command.split(), cwd=suite.root, env=environ, check=True)
