@@ -13,6 +13,7 @@ from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal.segments import LOCAL, route_of
 from pytest_swarmtask.plugins.hookspecs import SinkRequest
 from pytest_swarmtask.plugins.sink import Stopped
+from pytest_swarmtask.relay.delivery.editing import EditingSink
 from pytest_swarmtask.wire.evidence import without_evidence
 
 if TYPE_CHECKING:
@@ -24,27 +25,6 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
-
-
-class FactsSink:
-    """A sink that passes events on to that of a plug-in, without the evidence of failed tests.
-
-    Nobody who installed a plug-in for plain events has agreed that tracebacks and output leave the machine.
-    """
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.name = sink.name
-        self.max_events = sink.max_events
-        self.max_bytes = sink.max_bytes
-        self.max_age = sink.max_age
-        self.accepts = sink.accepts
-        self.run_pending = sink.run_pending
-        self.close = sink.close
-
-    def send(self, events: Sequence[PendingEvent]) -> SendResult:
-        """Pass the events on."""
-        return self._sink.send([without_evidence(pending) for pending in events])
 
 
 class MissingSink:
@@ -150,7 +130,10 @@ class Routes:
         except Exception as error:  # noqa: BLE001 - somebody else's code
             return MissingSink(endpoint, f"a plug-in failed to make it: {type(error).__name__}: {error}")
         is_ours = type(sink).__module__.startswith("pytest_swarmtask.")
-        return sink if is_ours or getattr(sink, "evidence", False) is True else FactsSink(sink)
+        if is_ours or getattr(sink, "evidence", False) is True:
+            return sink
+        # Nobody who installed a plug-in for plain events has agreed that tracebacks and output leave the machine.
+        return EditingSink(sink, without_evidence)
 
     def _workflow(self, environment: str) -> Workflow | None:
         """Return the configuration of an environment, or None if it is not valid."""

@@ -16,13 +16,14 @@ import msgspec
 from pytest_swarmtask.core.errors import TaskManagerError
 from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.redaction.redactor import Redactor
+from pytest_swarmtask.relay.delivery.editing import EditingSink
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pytest_swarmtask.core.timing import Timing
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
-    from pytest_swarmtask.plugins.sink import PendingEvent, SendResult, Sink
+    from pytest_swarmtask.plugins.sink import PendingEvent, Sink
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
 _LARGEST = 5_000_000
@@ -50,6 +51,17 @@ class Titles:
             self._look()
         return self._titles.get(task_id or "")
 
+    def added_to(self, pending: PendingEvent) -> PendingEvent:
+        """Return an event with `task_title` in its metadata if its task has a title."""
+        title = self.of(pending.event.task_id)
+        metadata = pending.event.metadata
+        # Metadata is the last field of a line that we wrote, so that the line ends with its brace and the event's.
+        if title is None or "task_title" in metadata or not pending.line.endswith(b"}}") or not metadata:
+            return pending
+        addition = f',"task_title":{json.dumps(title, ensure_ascii=False)}}}}}'.encode("utf-8", "replace")
+        metadata["task_title"] = title
+        return msgspec.structs.replace(pending, line=pending.line[:-2] + addition)
+
     def _look(self) -> None:
         stamp = self._file.stamp()
         if stamp == self._stamp or not stamp or stamp[-1] > _LARGEST:
@@ -60,35 +72,6 @@ class Titles:
             self._titles = {task.id: self._redactor.text(task.title, _LONGEST) for task in tasks if task.title}
 
 
-class TitledSink:
-    """A sink that passes events on to another one, with `task_title` in their metadata if the task has a title."""
-
-    def __init__(self, sink: Sink, titles: Titles) -> None:
-        self._sink = sink
-        self._titles = titles
-        self.name = sink.name
-        self.max_events = sink.max_events
-        self.max_bytes = sink.max_bytes
-        self.max_age = sink.max_age
-        self.accepts = sink.accepts
-        self.run_pending = sink.run_pending
-        self.close = sink.close
-
-    def send(self, events: Sequence[PendingEvent]) -> SendResult:
-        """Pass the events on."""
-        return self._sink.send([self._titled(pending) for pending in events])
-
-    def _titled(self, pending: PendingEvent) -> PendingEvent:
-        title = self._titles.of(pending.event.task_id)
-        metadata = pending.event.metadata
-        # Metadata is the last field of a line that we wrote, so that the line ends with its brace and the event's.
-        if title is None or "task_title" in metadata or not pending.line.endswith(b"}}") or not metadata:
-            return pending
-        addition = f',"task_title":{json.dumps(title, ensure_ascii=False)}}}}}'.encode("utf-8", "replace")
-        metadata["task_title"] = title
-        return msgspec.structs.replace(pending, line=pending.line[:-2] + addition)
-
-
 def titled(sink: Sink, request: SinkRequest) -> Sink:
     """Return the sink, with titles added to its events if the project has a file of tasks."""
     tasks = request.workflow.task_integration.task_manager
@@ -97,4 +80,4 @@ def titled(sink: Sink, request: SinkRequest) -> Sink:
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
     file = TaskMasterFile.configured(tasks, request.project.root, request.environ)
-    return TitledSink(sink, Titles(file, request.environ, request.timing))
+    return EditingSink(sink, Titles(file, request.environ, request.timing).added_to)
