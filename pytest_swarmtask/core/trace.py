@@ -140,7 +140,11 @@ def trace_flags(text: str) -> str:
 def is_below_span(environ: Mapping[str, str]) -> bool:
     """Whether `TRACEPARENT` names a span around this process; one that begins with zeros (`_NO_SPAN`) is none."""
     found = parse_traceparent(environ.get("TRACEPARENT", ""))
-    return found is not None and not found[1].startswith(_NO_SPAN)
+    return found is not None and _is_span(found[1])
+
+
+def _is_span(span_id: str) -> bool:
+    return not span_id.startswith(_NO_SPAN)
 
 
 def run_context(environ: Mapping[str, str], *, under_ci: bool) -> tuple[str, str | None, str | None]:
@@ -157,7 +161,7 @@ def run_context(environ: Mapping[str, str], *, under_ci: bool) -> tuple[str, str
         under_ci: whether they are those of a CI service.
     """
     found = parse_traceparent(environ.get("TRACEPARENT", ""))
-    if found and is_below_span(environ):
+    if found and _is_span(found[1]):
         return *found, found[1]
     around = found[1] if found else None
     if under_ci:

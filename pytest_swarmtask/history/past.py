@@ -83,7 +83,7 @@ def earlier_coverage(db: sqlite3.Connection, run: Run) -> float | None:
     """
     query = """SELECT coverage FROM run WHERE branch IS ? AND partial = ? AND scope IS ? AND variants = ?
                AND started < ? AND coverage IS NOT NULL ORDER BY started DESC LIMIT 1"""
-    known = (run.branch, run.partial, run.scope, "\n".join(run.variants), run.started)
+    known = (run.branch, run.partial, run.scope, run.variant_lines, run.started)
     row = db.execute(query, known).fetchone()
     return None if row is None else float(row[0])
 

@@ -77,6 +77,11 @@ class Run:
         return sum(self.counts.get(name, 0) for name in ("failed", "errors", "crashed"))
 
     @property
+    def variant_lines(self) -> str:
+        """Its variants as the table has them: one a line."""
+        return "\n".join(self.variants)
+
+    @property
     def measured(self) -> float | None:
         """The duration that a trend compares: of the tests alone, whatever else ran before and after them."""
         return self.duration if self.testing is None else self.testing

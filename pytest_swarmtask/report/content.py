@@ -122,8 +122,9 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest, root: str) ->
     later = [] if request.run is not None else runs_since(db, run, request.branch)
     comparable = query.RunFilter(request.branch, request.since, until=run.started)
     if run.tests:
-        variants = "\n".join(run.variants)
-        comparable = comparable._replace(scope=run.scope, partial=run.partial, with_tests=True, variants=variants)
+        comparable = comparable._replace(
+            scope=run.scope, partial=run.partial, with_tests=True, variants=run.variant_lines
+        )
     else:
         comparable = comparable._replace(what=run.what, with_tests=False)
     # A named run may itself be excluded by the filter, and be the only one.
