@@ -43,6 +43,17 @@ _OTHERS = ("TRACEPARENT", "MFLAGS", "PY_COLORS", "FORCE_COLOR", "NO_COLOR", "COL
 _NAMES = (*CI_VARIABLES, *_OTHERS)
 
 
+GITHUB_JOB = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_REPOSITORY": "o/r",
+    "GITHUB_RUN_ID": "7",
+    "GITHUB_RUN_ATTEMPT": "1",
+    "GITHUB_JOB": "test",
+}
+"""What GitHub tells a job of its run."""
+
+
 def clean_environ(**more: str) -> dict[str, str]:
     """Return the environment plus `more`, without the variables that the present session, its make or its CI set."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS) and name not in _NAMES}

@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from pytest_swarmtask.core.timing import VARIABLE
-from tests.lab import QUICK, Json, wait_until
+from tests.lab import GITHUB_JOB, QUICK, Json, wait_until
 from tests.relay.alerts.world import BROKEN, World
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -100,14 +100,7 @@ def test_runs_on_github(world: World) -> None:
     world.watch(BROKEN, metrics={"textfile": "swarm.prom"})
     path = world.root / "swarm.prom"
     (world.root / "test_it.py").write_text(SUITE)
-    world.environ |= {
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_SERVER_URL": "https://github.com",
-        "GITHUB_REPOSITORY": "o/r",
-        "GITHUB_RUN_ID": "7",
-        "GITHUB_RUN_ATTEMPT": "1",
-        "GITHUB_JOB": "test",
-    }
+    world.environ |= GITHUB_JOB
     world.pytest()
     wait_until(lambda: event_count(path, "TASK_FAILED", "failed"), "the figures")
     ends = [event for event in world.events() if event["metadata"].get("action") == "session"]

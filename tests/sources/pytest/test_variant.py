@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import pytest_swarmtask
-from tests.lab import clean_environ
+from tests.lab import GITHUB_JOB, clean_environ
 from tests.shop import swarmtask
 from tests.suite import WITH_WORKERS, Suite, words
 
@@ -22,14 +22,6 @@ GITLAB = {
     "CI_SERVER_URL": "https://gitlab.example",
     "CI_PIPELINE_ID": "7",
     "CI_JOB_NAME": "test: [3.10, postgres]",
-}
-GITHUB = {
-    "GITHUB_ACTIONS": "true",
-    "GITHUB_SERVER_URL": "https://github.com",
-    "GITHUB_REPOSITORY": "o/r",
-    "GITHUB_RUN_ID": "7",
-    "GITHUB_RUN_ATTEMPT": "1",
-    "GITHUB_JOB": "test",
 }
 
 
@@ -69,7 +61,7 @@ def test_it_is_one_line(suite: Suite) -> None:
 def test_a_ci_job(suite: Suite) -> None:
     """The interpreter is added to the name of a job unless that tells the leg of its matrix."""
     assert variant(suite, **GITLAB) == "test: [3.10, postgres]"
-    assert variant(suite, **GITHUB) == f"test {INTERPRETER}"
+    assert variant(suite, **GITHUB_JOB) == f"test {INTERPRETER}"
     assert variant(suite, CI="true") == INTERPRETER
 
 
