@@ -50,7 +50,8 @@ class Done:
 
 def run_suite(project: Suite, *before: str, **environ: str) -> Done:
     """Run the suite through the command `before`, which runs the rest of its command line."""
-    options = [*UNRELATED, "-q", "-p", "no:cacheprovider"]
+    # A thread of rerunfailures accepts connections, and raises where it begins to when no file descriptor is left.
+    options = [*UNRELATED, "-pno:rerunfailures", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*before, sys.executable, "-m", "pytest", *options],
         cwd=project.root,
