@@ -122,12 +122,11 @@ def open_locked(path: str) -> int | None:
         if locked is None:
             if is_new:
                 return fd
-            is_left_behind = _age(path, fd) > _LEFT_BEHIND
-            if is_left_behind:
-                _remove(path, fd)
-            os.close(fd)
-            if not is_left_behind:
-                return None
+            try:
+                if not _removed_as_left_behind(path, fd):
+                    return None
+            finally:
+                os.close(fd)
         elif not locked:
             held = not try_lock(fd, shared=True)  # else it was only another process that called `is_held`
             os.close(fd)
@@ -227,13 +226,24 @@ def _age(path: str, fd: int) -> float:
     return abs(now - renewed)
 
 
-def _remove(path: str, fd: int) -> None:
-    """Remove a lock file that was left behind, unless another process has replaced it meanwhile."""
-    aside = f"{path}.{os.urandom(4).hex()}.old"
+def _removed_as_left_behind(path: str, fd: int) -> bool:
+    """Remove a lock file that was not renewed for a while, or return False if another process holds or removes it.
+
+    One process at a time looks and removes, which a lock file of its own ensures. Otherwise a process that has looked
+    earlier could remove the file of the one that was quicker.
+    """
     try:
-        os.rename(path, aside)
-        if not os.path.samestat(os.stat(aside), os.fstat(fd)):
-            os.link(aside, path)  # the new file of a process that was faster
-        os.unlink(aside)
+        if _age(path, fd) <= _LEFT_BEHIND:
+            return False
+        beside = f"{path}.removal"
+        lock = open_locked(beside)
+        if lock is None:
+            return False
+        try:
+            if _is_of_this_name(path, fd):
+                os.unlink(path)
+        finally:
+            release(beside, lock)
     except OSError:
-        pass  # another process has removed it, or holds the lock
+        return False  # whoever cannot remove the file does not get the lock
+    return True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -23,6 +26,8 @@ def flock(fd, operation):
 
 fcntl.flock = flock
 """
+ROUNDS = 200
+"""Races for a lock file. A way of removing it that let two processes win did so in one of some dozens of races."""
 LONG_AGO = 60.0
 """Seconds, more than the age at which a lock file counts as left behind."""
 
@@ -130,17 +135,45 @@ class TestLockFiles:
 
     def test_one_of_many_takes_what_was_left_behind(self, tmp_path: Path) -> None:
         """Of processes that find the same file at once, one gets the lock."""
-        path = tmp_path / "a.lock"
         program = (
-            "import sys, time; from pytest_swarmtask.journal import locks; locks._lock = lambda *_, **__: None\n"
-            "time.sleep(max(0, float(sys.argv[2]) - time.time()))\n"
-            "print(locks.open_locked(sys.argv[1]) is not None)"
+            "import sys; from pytest_swarmtask.journal import locks; locks._lock = lambda *_, **__: None\n"
+            "for line in sys.stdin: print(locks.open_locked(line.rstrip()) is not None, flush=True)"
         )
-        for _ in range(3):
-            path.touch()
-            age(path)
-            together = str(time.time() + 1)
-            command = [sys.executable, "-c", program, str(path), together]
-            racing = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-            assert [process.communicate(timeout=WAIT)[0] for process in racing].count("True\n") == 1
-            path.unlink()
+        command = [sys.executable, "-c", program]
+        with contextlib.ExitStack() as ended:
+            racing = [
+                ended.enter_context(subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, bufsize=1))
+                for _ in range(4)
+            ]
+            for number in range(ROUNDS):
+                path = tmp_path / f"{number}.lock"
+                path.touch()
+                age(path)
+                for process in racing:
+                    print(path, file=process.stdin)
+                answers = [process.stdout.readline() for process in racing if process.stdout]
+                assert answers.count("True\n") == 1
+                assert os.listdir(tmp_path) == [path.name]
+                path.unlink()
+
+    def test_one_that_died_while_it_removed_a_file(self, tmp_path: Path) -> None:
+        """Its lock for the removal counts as left behind, too."""
+        path = tmp_path / "a.lock"
+        for left in (path, tmp_path / "a.lock.removal"):
+            left.touch()
+            age(left)
+        assert locks.open_locked(str(path)) is not None
+        assert os.listdir(tmp_path) == [path.name]
+
+    def test_one_that_cannot_be_removed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The lock is not taken, and nobody tries for ever."""
+        path = tmp_path / "a.lock"
+        path.touch()
+        age(path)
+
+        def refuse(_: str) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "unlink", refuse)
+            assert locks.open_locked(str(path)) is None
