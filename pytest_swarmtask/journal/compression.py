@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LEVEL = 8
-"""Makes usual events 28 to 37 times smaller: the more their times vary, the less. Level 9 gains nothing and is half as
-fast; with level 6 they are an eighth larger."""
+"""Makes the events of a real suite 22 times smaller, those of a thousand like tests 28 to 37 times: the more names and
+times vary, the less. Level 9 gains nothing and is half as fast; with level 6 they are an eighth larger."""
 _CHUNK = 1 << 20
 _LENGTH = 4
 """Bytes at the end of a file that hold the length of its lines."""
