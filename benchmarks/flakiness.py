@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
-import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -19,8 +18,8 @@ from typing import NamedTuple
 
 from benchmarks.measure import Row
 from benchmarks.place import Place
-from pytest_swarmtask.history.database import connect, transaction
 from pytest_swarmtask.history.runs import refresh
+from pytest_swarmtask.history.sqlite import SqliteDatabase, connect
 
 TESTS = 10_000
 RUNS = 100
@@ -40,7 +39,7 @@ _MEAN_BREAK = 4
 _OUTAGE = 0.4
 """The probability of a test to fail in the outage."""
 _LEGS = ("cpython-3.12-linux", "cpython-3.13-linux")
-_RUN = "INSERT INTO run (trace_id, branch, \"commit\", dirty) VALUES (?, 'main', ?, 0)"
+_RUN = "INSERT INTO run (project, trace_id, branch, \"commit\", dirty) VALUES (1, ?, 'main', ?, 0)"
 _SESSION = """
 INSERT INTO span (run, span_id, kind, task, started, ended, status, tests, partial)
 VALUES (?, 'session', 'TASK', ?, ?, ?, 'completed', ?, 0)
@@ -145,13 +144,13 @@ class History:
         return _GOOD
 
 
-def write(db: sqlite3.Connection, history: History) -> None:
+def write(db: SqliteDatabase, history: History) -> None:
     """Insert the rows that an import would insert, without their events, and compute what an import computes."""
-    with transaction(db):
-        tasks = [("TEST", test.name, test.variant) for test in history.tests]
-        db.executemany("INSERT INTO task (kind, name, variant) VALUES (?, ?, ?)", tasks)
+    with db.transaction():
+        tasks = [(test.name, test.variant) for test in history.tests]
+        db.executemany("INSERT INTO task (project, kind, name, variant) VALUES (1, 'TEST', ?, ?)", tasks)
         keys = {(name, variant): key for key, name, variant in db.execute("SELECT id, name, variant FROM task")}
-        db.execute("INSERT INTO task (kind, name) VALUES ('TASK', 'pytest_run')")
+        db.execute("INSERT INTO task (project, kind, name) VALUES (1, 'TASK', 'pytest_run')")
         session = db.execute("SELECT max(id) FROM task").fetchone()[0]
         for number, commit in enumerate(history.commits):
             at = f"{_START + dt.timedelta(hours=number):%Y-%m-%dT%H:%M:%S}.000Z"

@@ -20,16 +20,16 @@ from typing import NamedTuple
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.trace import Clock, Ids, new_trace_id
-from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.ingest import ingest
 from pytest_swarmtask.history.retention import drop_events
+from pytest_swarmtask.history.sqlite import connect
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF
 
 RUNS = 25
 _DAY = 86400.0
 _INGEST = (
     "import sys; from pytest_swarmtask.core.project import Project; "
-    "from pytest_swarmtask.history.database import connect; "
+    "from pytest_swarmtask.history.sqlite import connect; "
     "from pytest_swarmtask.history.ingest import ingest; "
     "project = Project(sys.argv[1]); print(ingest(connect(project.history), project).events)"
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.relay.delivery.store import EndpointState
     from pytest_swarmtask.relay.survey import Survey
 
@@ -143,7 +144,7 @@ def project_of(arguments: argparse.Namespace) -> Project:
     return project
 
 
-def ask_history(arguments: argparse.Namespace, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+def ask_history(arguments: argparse.Namespace, question: Callable[[Database], Answer]) -> Answer:
     """Import new events into the project's history, ask it a question, and return the answer.
 
     Raises:

@@ -10,9 +10,9 @@ from pytest_swarmtask.cli.common import NOTHING_RECORDED, add_root, ask_history,
 
 if TYPE_CHECKING:
     import argparse
-    import sqlite3
 
     from pytest_swarmtask.cli.common import Subparsers
+    from pytest_swarmtask.history.database import Database
 
 
 def register(subparsers: Subparsers) -> None:
@@ -34,7 +34,7 @@ def export(arguments: argparse.Namespace) -> int:
     return ask_history(arguments, functools.partial(_export, as_table=arguments.csv))
 
 
-def _export(db: sqlite3.Connection, *, as_table: bool) -> int:
+def _export(db: Database, *, as_table: bool) -> int:
     if not db.execute("SELECT 1 FROM event LIMIT 1").fetchone():
         say(NOTHING_RECORDED)
     if not as_table:

@@ -19,14 +19,14 @@ from pytest_swarmtask.report.page import collect_page, summarize_deliveries
 from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
 
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.report.content import ReportRequest
     from pytest_swarmtask.report.page import Page
 
-    AskForPage = Callable[[Callable[[sqlite3.Connection], Page | None]], Page | None]
+    AskForPage = Callable[[Callable[[Database], Page | None]], Page | None]
 
 _RECHECK = 5.0
 """Seconds after which the page of an unfinished run is made again, even if nothing was written: its process may have

@@ -20,9 +20,9 @@ from pytest_swarmtask.core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
-    import sqlite3
 
     from pytest_swarmtask.cli.common import Subparsers
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.report.content import ReportRequest
 
 
@@ -77,7 +77,7 @@ def report(arguments: argparse.Namespace) -> int:
     return ask_history(arguments, functools.partial(answer, request=request, arguments=arguments))
 
 
-def _report(db: sqlite3.Connection, request: ReportRequest, arguments: argparse.Namespace) -> int:
+def _report(db: Database, request: ReportRequest, arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.report.content import collect_report
 
     root = project_of(arguments).root
@@ -98,7 +98,7 @@ def _report(db: sqlite3.Connection, request: ReportRequest, arguments: argparse.
     return 0
 
 
-def _junit(db: sqlite3.Connection, request: ReportRequest, arguments: argparse.Namespace) -> int:
+def _junit(db: Database, request: ReportRequest, arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.report.content import requested_run
     from pytest_swarmtask.report.junit import write_junit
 
@@ -109,7 +109,7 @@ def _junit(db: sqlite3.Connection, request: ReportRequest, arguments: argparse.N
     return 0
 
 
-def _no_run(db: sqlite3.Connection, arguments: argparse.Namespace) -> str:
+def _no_run(db: Database, arguments: argparse.Namespace) -> str:
     from pytest_swarmtask.history.query import last_runs
     from pytest_swarmtask.report.phrases import short_id
 

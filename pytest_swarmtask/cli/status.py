@@ -25,11 +25,11 @@ from pytest_swarmtask.journal.segments import segments
 
 if TYPE_CHECKING:
     import argparse
-    import sqlite3
     from collections.abc import Iterator, Mapping
 
     from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.config.workflow import TaskManagerConfig
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.query import Run
     from pytest_swarmtask.relay.survey import Survey
     from pytest_swarmtask.relay.triggers.firing_log import RuleSummary
@@ -105,7 +105,7 @@ def _last_run(project: Project) -> _LastRun | None:
     from pytest_swarmtask.report.content import last_run, runs_since
     from pytest_swarmtask.report.tree import left_out, span_tree
 
-    def question(db: sqlite3.Connection) -> _LastRun | None:
+    def question(db: Database) -> _LastRun | None:
         run = last_run(db)
         if run is None:
             return None

@@ -20,9 +20,9 @@ from pytest_swarmtask.core.text import neutral
 
 if TYPE_CHECKING:
     import argparse
-    import sqlite3
 
     from pytest_swarmtask.cli.common import Subparsers
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.query import Failure
     from pytest_swarmtask.history.repeated import LastRepeated
 
@@ -63,7 +63,7 @@ def tests(arguments: argparse.Namespace) -> int:
     return ask_history(arguments, functools.partial(_tests, arguments=arguments))
 
 
-def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
+def _tests(db: Database, arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.history.query import RunFilter, last_failures, results_of
     from pytest_swarmtask.history.repeated import last_repeated
     from pytest_swarmtask.report.terminal import console
@@ -87,7 +87,7 @@ def _tests(db: sqlite3.Connection, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_last_failures(db: sqlite3.Connection, failures: list[Failure], arguments: argparse.Namespace) -> None:
+def _print_last_failures(db: Database, failures: list[Failure], arguments: argparse.Namespace) -> None:
     from pytest_swarmtask.history.query import evidence_of
     from pytest_swarmtask.report.terminal import console
     from pytest_swarmtask.report.text import print_last_failures
@@ -107,7 +107,7 @@ def _print_last_repeated(tests: list[LastRepeated], arguments: argparse.Namespac
         print(f"\nand {len(tests) - _MOST_SHOWN} more that passed when repeated")
 
 
-def _find_tests(db: sqlite3.Connection, text: str) -> list[str]:
+def _find_tests(db: Database, text: str) -> list[str]:
     """Return the one test whose node id is the text, or else ends with it, or else contains it.
 
     If the text names a function that has parameters, return the tests with all its parameters.

@@ -1,150 +1,64 @@
-"""The history's database file: private, in WAL mode, of a known schema. A corrupt one is moved aside, not deleted."""
+"""What a history is to the code that asks and fills it, whichever engine holds it: SQLite or PostgreSQL.
+
+No question is written twice. All SQL of the questions and of the import is the subset that both engines understand, in
+SQLite's notation; `history.postgres` translates the few words that differ. The subset has these rules:
+
+- Values are ``?``, ``?1`` or ``:name``. A comparison with a value that may be NULL is ``IS ?``.
+- Lists of texts are one JSON value: ``name IN (SELECT value FROM json_each(?))``.
+- Flags are integers, compared with 1 or 0. In sorting and in EXISTS a condition may stand alone.
+- Of functions: the standard ones, and ``instr``, ``substr`` and ``json_extract(text, path)``.
+- A subquery in FROM has a name. In ``DO UPDATE``, columns of the present row are named with their table.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
-import time
-from typing import TYPE_CHECKING
-
-from pytest_swarmtask.core.errors import HistoryError
-from pytest_swarmtask.history.schema import MIGRATIONS, VERSION, VIEWS
-from pytest_swarmtask.history.sqlite_file import make_private, opening, repairing, use_wal
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 
-TIMEOUT = 10.0
-"""Seconds to wait while other processes write, as docs/history.md says."""
-_CACHE = 32_000
-"""KiB of pages that a connection may keep in memory; SQLite's default is 2,000. It bounds the memory that a reader
-needs, however large the history is."""
-_CHECKPOINT = 8_000
-"""Pages in the write-ahead log before SQLite copies them into the database; its default is 1,000. This is several
-batches long, because batches change the same pages: a page is then copied once for all of them."""
-_WAL_LEFT = 4_000_000
-"""Bytes that the write-ahead log keeps on the disk after a checkpoint. A first ingest makes it much longer."""
+class Rows(Protocol):
+    """The rows that a query found."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows a statement has changed."""
+
+    @property
+    def description(self) -> Any:
+        """A sequence for each column, which begins with its name."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """Return the rows that are left."""
 
 
-def connect(path: str, timeout: float = TIMEOUT) -> sqlite3.Connection:
-    """Open a history. Make the file if there is none, and bring an older one to the present schema.
+class Database(Protocol):
+    """A connection to a history, for one project.
 
-    SQLite begins no transaction by itself on this connection: use `transaction`.
-
-    Args:
-        path: the file. An empty path means a temporary database, which SQLite deletes when it is closed.
-        timeout: seconds to wait while other processes write.
-
-    Raises:
-        HistoryError: a newer version of pytest-swarmtask wrote the file.
-        sqlite3.OperationalError: the file is locked for too long, or cannot be written.
-        sqlite3.DatabaseError: the file is corrupt.
+    Attributes:
+        project: the key of the project. Tests, tasks and runs of other projects are never seen.
     """
-    with opening(path) if path else contextlib.nullcontext():
-        return _connect(path, timeout)
 
+    project: int
 
-def _connect(path: str, timeout: float) -> sqlite3.Connection:
-    if path:
-        make_private(path)
-    db = sqlite3.connect(path, timeout=timeout, isolation_level=None)
-    try:
-        _prepare(db, path, timeout)
-    except BaseException:
-        db.close()
-        raise
-    return db
+    def execute(self, query: str, values: Any = ..., /) -> Rows:
+        """Execute one statement. Its values are a sequence, or a mapping if they have names."""
 
+    def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> object:
+        """Execute a statement for each row of values. No two rows of an upsert may have the same key."""
 
-def _prepare(db: sqlite3.Connection, path: str, timeout: float) -> None:
-    db.execute(f"PRAGMA cache_size = -{_CACHE}")  # a negative number is in KiB
-    version = _version(db)
-    if version > VERSION:
-        raise HistoryError(
-            f"{path} was written by a newer version of pytest-swarmtask (schema {version}, this one knows {VERSION}): "
-            "update pytest-swarmtask, or move that file away"
-        )
-    if path:
-        _begin_wal(db, timeout)
-        # In WAL mode a power cut loses at most the last transactions, and the journal still has their events.
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
-        db.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
-    if version < VERSION:
-        _migrate(db)
+    def transaction(self) -> AbstractContextManager[None]:
+        """Write everything that the block does, or nothing. Other writers to the project wait meanwhile."""
 
+    def used_bytes(self) -> int:
+        """Return how many bytes the history takes; 0 for an engine that is not limited in size."""
 
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _begin_wal(db: sqlite3.Connection, timeout: float) -> None:
-    if db.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-        return
-    db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has an effect only on a file that is still empty
-    use_wal(db, timeout)
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    with transaction(db):
-        # The version is read again, inside the transaction: another process may have migrated the file meanwhile.
-        for script in MIGRATIONS[_version(db) :]:
-            _execute_all(db, script)
-        _execute_all(db, VIEWS)
-        db.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _execute_all(db: sqlite3.Connection, script: str) -> None:
-    for statement in script.split(";\n"):  # `executescript` would commit the transaction first
-        if statement.strip():
-            db.execute(statement)
-
-
-@contextlib.contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Write everything that the block does, or nothing. Other writers wait meanwhile."""
-    db.execute("BEGIN IMMEDIATE")  # a transaction that began as a reader's could not wait for another writer
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # SQLite itself rolls back after some errors, such as a full disk
-            db.execute("ROLLBACK")
-        raise
-
-
-def is_corrupt(error: sqlite3.Error) -> bool:
-    """Whether an error means that the file itself is damaged. Locked, full and forbidden files raise subclasses."""
-    return type(error) is sqlite3.DatabaseError
-
-
-def file_identity(path: str) -> int:
-    """Return the inode number of a file, which a file that replaces it does not have; 0 if there is no file."""
-    try:
-        return os.stat(path).st_ino
-    except OSError:
-        return 0
-
-
-def set_aside(path: str, corrupt: int) -> str | None:
-    """Rename a corrupt history and the files that belong to it.
-
-    Args:
-        path: the file.
-        corrupt: the `file_identity` of the file that was found corrupt.
-
-    Returns:
-        Its new path, or None if another process has moved it or made a new one meanwhile.
-    """
-    with repairing(path):
-        if file_identity(path) != corrupt:
-            return None
-        aside = f"{path}.corrupt-{int(time.time())}"
-        # These two go first. After the database is gone, another process may make a new one with files of these names.
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(path + suffix, aside + suffix)
-        os.replace(path, aside)
-        return aside
+    def return_space(self) -> None:
+        """Return the space of removed rows to the file system, where the engine does not do so by itself."""

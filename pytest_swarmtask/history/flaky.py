@@ -22,8 +22,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator
+
+    from pytest_swarmtask.history.database import Database
 
 WINDOW = 100
 """The runs of a test that a verdict looks at, the newest ones: enough to find a test that fails once in twenty runs."""
@@ -119,14 +120,14 @@ def lower_bound(some: int, total: int) -> float:
     return max(0.0, (2 * some + _Z**2 - 1 - _Z * math.sqrt(inside)) / (2 * (total + _Z**2)))
 
 
-_FIRST_LINE = "substr({0}, 1, instr({0} || char(10), char(10)) - 1)"
+_FIRST_LINE = "substr({0}, 1, instr({0} || '\n', '\n') - 1)"
 _CAUSE = f"""coalesce(
     (SELECT coalesce(fingerprint, json_extract(detail, '$.attempts[0].fingerprint'),
                      {_FIRST_LINE.format("coalesce(span.error, json_extract(detail, '$.attempts[0].error'))")})
      FROM evidence WHERE evidence.span = span.id),
     {_FIRST_LINE.format("span.error")})"""
 """Why a result failed, or why its first attempt did: a text that results with the same reason have in common."""
-_REPEATED = "(span.attempt > 1 AND span.status IN ('passed', 'xpassed'))"
+_REPEATED = "(coalesce(span.attempt, 0) > 1 AND coalesce(span.status, '') IN ('passed', 'xpassed'))"
 _SHARED = f"""EXISTS (
     SELECT 1 FROM shared_cause WHERE shared_cause.run = span.run
       AND (shared_cause.variant IS NULL OR shared_cause.variant = (SELECT variant FROM task WHERE id = span.task))
@@ -139,11 +140,12 @@ _INTERRUPTED = """(span.status = 'crashed' AND EXISTS (
 """Whether a test crashed only because its session was killed or interrupted: whichever test runs then has no result."""
 # All but the conditions on failed results and on `ended` is in the index, so that hardly a row of a test is read.
 _RESULTS = f"""
-SELECT span.run, 1 << (span.failed + 2 * ifnull({_REPEATED}, 0) + 4 * span.superseded), span.started
+SELECT span.run, 1 << CAST(span.failed + CASE WHEN {_REPEATED} THEN 2 ELSE 0 END + 4 * span.superseded AS INTEGER),
+       span.started
 FROM span INDEXED BY span_task
 WHERE span.task = :task AND (span.failed = 1 OR span.status IN ('passed', 'xpassed'))
   AND (:until IS NULL OR span.ended <= :until)
-  AND NOT ((span.failed = 1 OR ifnull({_REPEATED}, 0)) AND ({_SHARED} OR {_INTERRUPTED}))
+  AND NOT ((span.failed = 1 OR {_REPEATED}) AND ({_SHARED} OR {_INTERRUPTED}))
 ORDER BY span.started DESC
 """
 # What the second column says of a result. The column is a bit, so that all results of a run are one number.
@@ -178,7 +180,7 @@ class _RunFacts(NamedTuple):
 class _Runs(dict[int, _RunFacts]):
     """The facts of runs by their keys, read when they are asked for: many tests ran in the same runs."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Database) -> None:
         super().__init__()
         self._db = db
 
@@ -220,7 +222,7 @@ class _RunOutcome(NamedTuple):
         return bool(self.results & _ANY_REPEATED or (self.results & _SUPERSEDED_FAILED and self.results & _PASSED))
 
 
-def assess(db: sqlite3.Connection, task: int, scope: Scope = Scope()) -> Verdict:  # noqa: B008 - it is immutable
+def assess(db: Database, task: int, scope: Scope = Scope()) -> Verdict:  # noqa: B008 - it is immutable
     """Return the verdict on a test under one variant.
 
     Args:
@@ -231,7 +233,7 @@ def assess(db: sqlite3.Connection, task: int, scope: Scope = Scope()) -> Verdict
     return _verdict(_outcomes(db, task, scope, _Runs(db)))
 
 
-def _outcomes(db: sqlite3.Connection, task: int, scope: Scope, runs: _Runs) -> list[_RunOutcome]:
+def _outcomes(db: Database, task: int, scope: Scope, runs: _Runs) -> list[_RunOutcome]:
     """Return how a test ended in its last runs, newest first."""
     found: dict[int, int] = {}
     bad: dict[int, str] = {}
@@ -340,7 +342,7 @@ UNION ALL
 SELECT {columns} FROM span INDEXED BY span_repeated
 WHERE run = :run AND attempt > 1 AND kind = 'TEST' AND status IN ('passed', 'xpassed')
 """
-_COUNT_BAD = f"SELECT count(*) FROM ({_BAD.format(columns='id')})"
+_COUNT_BAD = f"SELECT count(*) FROM ({_BAD.format(columns='id')}) AS bad"
 _ADD_CAUSES = f"""
 WITH bad AS ({_BAD.format(columns=f"task, {_CAUSE} AS cause")})
 INSERT INTO shared_cause (run, cause, tests)
@@ -350,7 +352,7 @@ WHERE cause <> '' GROUP BY cause HAVING count(DISTINCT name) >= :least
 _ADD_OUTAGES = f"""
 WITH bad AS ({_BAD.format(columns="task")}), of AS (
     SELECT variant, count(DISTINCT task) AS failed FROM bad JOIN task ON task.id = bad.task
-    GROUP BY variant HAVING failed >= :least
+    GROUP BY variant HAVING count(DISTINCT task) >= :least
 )
 INSERT INTO shared_cause (run, variant, tests)
 SELECT :run, variant, failed FROM of WHERE failed * :part >= (
@@ -360,11 +362,11 @@ SELECT :run, variant, failed FROM of WHERE failed * :part >= (
 # A pass says nothing new of a test that failed before, is not flaky, and has passed since, unless it is on a commit of
 # another run, or was imported after a later run. The unary plus makes SQLite use the index by task.
 _TOUCHED = f"""
-SELECT DISTINCT task FROM ({_BAD.format(columns=f"task, {_SHARED} AS shared")}) WHERE NOT shared
+SELECT DISTINCT task FROM ({_BAD.format(columns=f"task, {_SHARED} AS shared")}) AS bad WHERE NOT shared
 UNION
-SELECT task FROM flaky_test WHERE (failed > 0 OR is_open OR (
+SELECT task FROM flaky_test WHERE (failed > 0 OR is_open = 1 OR EXISTS (
     SELECT 1 FROM run AS own JOIN run AS other ON other.id <> own.id
-    WHERE own.id = :run AND own.dirty IS NOT 1
+    WHERE own.id = :run AND coalesce(own.dirty, 0) = 0 AND other.project = own.project
       AND (other."commit" = own."commit" OR other.branch = own.branch AND other.started > own.started)
 )) AND EXISTS (
     SELECT 1 FROM span WHERE span.task = flaky_test.task AND +span.run = :run
@@ -373,7 +375,7 @@ SELECT task FROM flaky_test WHERE (failed > 0 OR is_open OR (
 _ADD_TEST = "INSERT INTO flaky_test VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-def refresh_flaky(db: sqlite3.Connection, runs: Iterable[int]) -> None:
+def refresh_flaky(db: Database, runs: Iterable[int]) -> None:
     """Store the verdicts on the tests that runs have touched. The totals of these runs have to be computed."""
     touched: set[int] = set()
     for run in runs:
@@ -382,14 +384,15 @@ def refresh_flaky(db: sqlite3.Connection, runs: Iterable[int]) -> None:
     _store(db, touched)
 
 
-def reassess_all(db: sqlite3.Connection) -> None:
+def reassess_all(db: Database) -> None:
     """Store the verdicts on all tests that are known to be flaky, because runs have been removed."""
     db.execute("DELETE FROM flaky_test WHERE NOT EXISTS (SELECT 1 FROM task WHERE task.id = flaky_test.task)")
-    query = "SELECT task FROM flaky_test WHERE failed > 0 UNION SELECT task FROM flaky_run"
-    _store(db, {task for (task,) in db.execute(query)})
+    query = """SELECT task FROM (SELECT task FROM flaky_test WHERE failed > 0 UNION SELECT task FROM flaky_run) AS flaky
+               JOIN task AS own ON own.id = flaky.task WHERE own.project = ?"""
+    _store(db, {task for (task,) in db.execute(query, (db.project,))})
 
 
-def _refresh_shared_causes(db: sqlite3.Connection, run: int) -> None:
+def _refresh_shared_causes(db: Database, run: int) -> None:
     known = {"run": run, "least": _SHARED_BY, "part": _OUTAGE}
     db.execute("DELETE FROM shared_cause WHERE run = :run", known)
     if db.execute(_COUNT_BAD, known).fetchone()[0] >= _SHARED_BY:
@@ -397,7 +400,7 @@ def _refresh_shared_causes(db: sqlite3.Connection, run: int) -> None:
         db.execute(_ADD_OUTAGES, known)
 
 
-def _store(db: sqlite3.Connection, tasks: set[int]) -> None:
+def _store(db: Database, tasks: set[int]) -> None:
     """Store the verdicts on tests that failed lately. If one is not flaky, its next result may show that it is."""
     runs = _Runs(db)
     for task in tasks:
@@ -408,7 +411,7 @@ def _store(db: sqlite3.Connection, tasks: set[int]) -> None:
             counts = (verdict.count(kind) for kind in _BY_WEIGHT)
             last = verdict.occurrences[0] if verdict.occurrences else None
             occurrence = (last.kind, last.started, last.run) if last else (None, None, None)
-            totals = (verdict.score, verdict.failed, verdict.runs, verdict.is_open)
+            totals = (verdict.score, verdict.failed, verdict.runs, int(verdict.is_open))
             db.execute(_ADD_TEST, (task, *totals, *counts, *occurrence))
             occurred = {(task, one.run) for one in verdict.occurrences}
-            db.executemany("INSERT INTO flaky_run VALUES (?, ?)", occurred)
+            db.executemany("INSERT INTO flaky_run (task, run) VALUES (?, ?)", list(occurred))

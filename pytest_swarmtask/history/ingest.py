@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask.history.database import transaction
 from pytest_swarmtask.history.rows import FACTS, Batch, SpanRow
 from pytest_swarmtask.history.runs import refresh
 from pytest_swarmtask.history.traces import run_key
@@ -13,10 +13,10 @@ from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.compression import DamagedSegmentError
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.history.database import Database
 
 BATCH = 10_000
 """Lines in one transaction. It bounds the memory of an import, and how long another writer has to wait."""
@@ -24,10 +24,11 @@ BATCH = 10_000
 _MOST_REMEMBERED = 20_000
 """Tasks whose keys are remembered. It bounds the memory of an import of many suites."""
 
-_EVENT = "INSERT OR IGNORE INTO event (run, event_id, line) VALUES (?, ?, ?)"
+_EVENT = "INSERT INTO event (run, event_id, line) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _SEGMENT = """
 INSERT INTO segment VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
-SET offset = excluded.offset, events = events + excluded.events, foreign_lines = foreign_lines + excluded.foreign_lines
+SET offset = excluded.offset, events = segment.events + excluded.events,
+    foreign_lines = segment.foreign_lines + excluded.foreign_lines
 """
 _END = ("ended", "status", "failed", "duration", "error", "place", "phase", "attempt", "worker", "exit_code",
            "teardown_error", "tests", "partial")  # fmt: skip
@@ -37,16 +38,25 @@ _SPAN = f"""
 INSERT INTO span (run, span_id, parent, kind, task, {", ".join(_COLUMNS)})
 VALUES ({", ".join("?" * (5 + len(_COLUMNS)))})
 ON CONFLICT (run, span_id) DO UPDATE SET
-    started = min(started, excluded.started),
-    command = coalesce(command, excluded.command),
-    job = coalesce(job, excluded.job), job_run = coalesce(job_run, excluded.job_run),
-    {", ".join(f"{c} = CASE WHEN excluded.ended >= coalesce(ended, '') THEN excluded.{c} ELSE {c} END" for c in _END)}
+    started = CASE WHEN excluded.started < span.started THEN excluded.started ELSE span.started END,
+    command = coalesce(span.command, excluded.command),
+    job = coalesce(span.job, excluded.job), job_run = coalesce(span.job_run, excluded.job_run),
+    {", ".join(f"{c} = CASE WHEN excluded.ended >= coalesce(span.ended, '') THEN excluded.{c} ELSE span.{c} END"
+               for c in _END)}
+"""  # fmt: skip
+_TASK = "INSERT INTO task (project, kind, name, variant) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_TASK_KEYS = """
+SELECT id, kind, name, variant FROM task WHERE project = ? AND name IN (SELECT value FROM json_each(?))
 """
 _EVIDENCE = """
-INSERT OR REPLACE INTO evidence (span, exception, fingerprint, detail)
+INSERT INTO evidence (span, exception, fingerprint, detail)
 SELECT id, ?, ?, ? FROM span WHERE run = ? AND span_id = ?
+ON CONFLICT (span) DO UPDATE SET exception = excluded.exception, fingerprint = excluded.fingerprint,
+    detail = excluded.detail
 """
-_TRACE = "UPDATE trace SET started = min(?1, coalesce(started, ?1)) WHERE trace_id = ?2"
+_TRACE = """
+UPDATE trace SET started = CASE WHEN started <= ?1 THEN started ELSE ?1 END WHERE project = ?2 AND trace_id = ?3
+"""
 _RUN = f"""
 UPDATE run SET stale = 1, coverage = coalesce(?, coverage), dirty = coalesce(dirty, ?),
     {", ".join(f'"{name}" = coalesce("{name}", ?)' for name in FACTS)} WHERE id = ?
@@ -67,7 +77,7 @@ class Ingested(NamedTuple):
     damaged: tuple[str, ...] = ()
 
 
-def ingest(db: sqlite3.Connection, project: Project) -> Ingested:
+def ingest(db: Database, project: Project) -> Ingested:
     """Import all new lines of a journal.
 
     The cursor of a segment is written in the same transaction as its lines, so an import may be interrupted anywhere.
@@ -78,12 +88,13 @@ def ingest(db: sqlite3.Connection, project: Project) -> Ingested:
     """
     events = foreign = 0
     damaged: list[str] = []
-    keys = _TaskKeys(db)
+    keys = TaskKeys(db)
     grown = _grown_segments(db, project)
     while grown:
-        with transaction(db):
+        with db.transaction():
             batch, grown = _read_batch(db, project, grown)
-            _write_batch(db, batch, keys)
+            if batch.segments:
+                write_batch(db, batch, keys)
         events += sum(counts[1] for counts in batch.segments.values())
         foreign += sum(counts[2] for counts in batch.segments.values())
         damaged += batch.damaged
@@ -91,7 +102,7 @@ def ingest(db: sqlite3.Connection, project: Project) -> Ingested:
     return Ingested(events, foreign, tuple(damaged))
 
 
-def _grown_segments(db: sqlite3.Connection, project: Project) -> list[str]:
+def _grown_segments(db: Database, project: Project) -> list[str]:
     """Return the names of the segments that are longer than their cursor, oldest first."""
     cursors: dict[str, int] = dict(db.execute("SELECT name, offset FROM segment"))
     names = (segment.name for segment in journals.segments(project.journal))
@@ -105,7 +116,7 @@ def _size(project: Project, name: str) -> int:
         return 0  # retention has removed it meanwhile
 
 
-def _read_batch(db: sqlite3.Connection, project: Project, names: list[str]) -> tuple[Batch, list[str]]:
+def _read_batch(db: Database, project: Project, names: list[str]) -> tuple[Batch, list[str]]:
     """Return the next lines, and the segments that may have more lines.
 
     The cursors are read here, inside the transaction, because another process may have moved them meanwhile.
@@ -137,38 +148,42 @@ def _lines(path: str, offset: int, damaged: list[str]) -> Iterable[tuple[bytes, 
         pass  # retention has removed it meanwhile, or another user's process has written it
 
 
-class _TaskKeys:
-    """The primary keys of tasks, remembered from batch to batch while no other process changes the history."""
+_Task = tuple[str, str, str]  # kind, name, variant
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+
+class TaskKeys:
+    """The primary keys of tasks, remembered from batch to batch until some task is removed."""
+
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._known: dict[tuple[str, str, str], int] = {}
-        self._seen = 0
+        self._known: dict[_Task, int] = {}
+        self._removals = 0
 
-    def begin_batch(self) -> None:
-        """Forget all keys if another process may have deleted tasks, or if too many are remembered."""
-        (changes,) = self._db.execute("PRAGMA data_version").fetchone()  # changes when another connection has written
-        if changes != self._seen or len(self._known) > _MOST_REMEMBERED:
+    def of(self, tasks: Iterable[_Task]) -> Mapping[_Task, int]:
+        """Return the keys of tasks. Those that the history does not have are inserted."""
+        self._forget()
+        missing = {task for task in tasks if task not in self._known}
+        if missing:
+            project = self._db.project
+            self._db.executemany(_TASK, [(project, *task) for task in sorted(missing)])
+            names = json.dumps(sorted({name for _, name, _ in missing}))
+            for key, *task in self._db.execute(_TASK_KEYS, (project, names)):
+                self._known[tuple(task)] = key
+        return self._known
+
+    def _forget(self) -> None:
+        """Forget all keys if tasks were removed, or if too many keys are remembered."""
+        query = "SELECT removals FROM project WHERE id = ?"
+        (removals,) = self._db.execute(query, (self._db.project,)).fetchone()
+        if removals != self._removals or len(self._known) > _MOST_REMEMBERED:
             self._known.clear()
-        self._seen = changes
-
-    def key(self, kind: str, name: str, variant: str) -> int:
-        """Return the key of a task, and insert the task if the history does not have it."""
-        task = (kind, name, variant)
-        known = self._known.get(task)
-        if known is None:
-            row = self._db.execute("SELECT id FROM task WHERE kind = ? AND name = ? AND variant = ?", task).fetchone()
-            if row is None:
-                insert = "INSERT INTO task (kind, name, variant) VALUES (?, ?, ?)"
-                row = (self._db.execute(insert, task).lastrowid,)
-            known = self._known[task] = row[0]
-        return known
+        self._removals = removals
 
 
 class _Variants:
     """The variants of the spans of a batch. A span that names none has that of the span around it."""
 
-    def __init__(self, db: sqlite3.Connection, batch: Batch, runs: dict[str, int]) -> None:
+    def __init__(self, db: Database, batch: Batch, runs: Mapping[str, int]) -> None:
         self._db = db
         self._spans = batch.spans
         self._runs = runs
@@ -195,26 +210,33 @@ class _Variants:
         return row[0] if row else ""
 
 
-def _write_batch(db: sqlite3.Connection, batch: Batch, keys: _TaskKeys) -> None:
-    if not batch.segments:
-        return
+def write_batch(db: Database, batch: Batch, keys: TaskKeys) -> None:
+    """Write the rows of a batch, inside a transaction."""
     runs = {trace_id: run_key(db, trace_id, facts.get("ci_run")) for trace_id, facts in batch.facts.items()}
     runs.update((trace_id, run_key(db, trace_id)) for trace_id in runs)  # a later trace may have merged earlier ones
-    keys.begin_batch()
     db.executemany(_EVENT, [(runs[trace_id], event_id, line) for trace_id, event_id, line in batch.events])
-    variants = _Variants(db, batch, runs)
-    spans = []
-    for (trace_id, id_), span in batch.spans.items():
-        task = keys.key(span.kind, span.name, variants.of(trace_id, span))
-        spans.append(_values(runs[trace_id], id_, task, span))
-    db.executemany(_SPAN, spans)
-    found = ((*span.evidence, runs[key[0]], key[1]) for key, span in batch.spans.items() if span.evidence)
+    _write_spans(db, batch, keys, runs)
+    found = [(*span.evidence, runs[key[0]], key[1]) for key, span in batch.spans.items() if span.evidence]
     db.executemany(_EVIDENCE, found)
     for trace_id, facts in batch.facts.items():
         db.execute(_RUN, [*(facts.get(name) for name in ("coverage", "dirty", *FACTS)), runs[trace_id]])
-    began = [(facts["started"], trace_id) for trace_id, facts in batch.facts.items() if "started" in facts]
+    began = [(facts["started"], db.project, trace_id) for trace_id, facts in batch.facts.items() if "started" in facts]
     db.executemany(_TRACE, began)
     db.executemany(_SEGMENT, [(name, *counts) for name, counts in batch.segments.items()])
+
+
+def _write_spans(db: Database, batch: Batch, keys: TaskKeys, runs: Mapping[str, int]) -> None:
+    variants = _Variants(db, batch, runs)
+    tasks = {key: (span.kind, span.name, variants.of(key[0], span)) for key, span in batch.spans.items()}
+    known = keys.of(tasks.values())
+    rows: dict[tuple[int, str], tuple[object, ...]] = {}
+    for key, span in batch.spans.items():
+        row = (runs[key[0]], key[1])
+        if row in rows:  # two traces of one run name the same span, and one statement must not update a row twice
+            db.executemany(_SPAN, list(rows.values()))
+            rows.clear()
+        rows[row] = _values(*row, known[tasks[key]], span)
+    db.executemany(_SPAN, list(rows.values()))
 
 
 def _values(run: int, span_id: str, task: int, s: SpanRow) -> tuple[object, ...]:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.query import Run
 
 
@@ -34,7 +33,7 @@ class Ending:
 
 _ENDINGS = """
 WITH own AS (SELECT task, partial, command, tests FROM span
-             WHERE run = (SELECT run FROM trace WHERE trace_id = ?1) AND span_id = ?2)
+             WHERE run = (SELECT run FROM trace WHERE project = ?6 AND trace_id = ?1) AND span_id = ?2)
 SELECT span.span_id, span.failed, span.duration, span.ended, run.trace_id, run."commit"
 FROM own JOIN span ON span.task = own.task JOIN run ON run.id = span.run
 WHERE span.ended <= ?3 AND run.branch IS ?4 AND (span.superseded = 0 OR span.span_id = ?2)
@@ -46,7 +45,7 @@ ORDER BY span.started DESC, span.id DESC LIMIT ?5
 
 
 def endings(  # noqa: PLR0913, PLR0917 - each of them narrows the question
-    db: sqlite3.Connection, trace_id: str, span_id: str, branch: str | None, until: str, limit: int
+    db: Database, trace_id: str, span_id: str, branch: str | None, until: str, limit: int
 ) -> list[Ending]:
     """Return how the task or test of a span ended on a branch up to a timestamp, newest first.
 
@@ -54,36 +53,37 @@ def endings(  # noqa: PLR0913, PLR0917 - each of them narrows the question
     are sessions without tests and sessions of other tests: a complete session is compared with complete ones, a partial
     one with those that were started alike.
     """
-    rows = db.execute(_ENDINGS, (trace_id, span_id, until, branch, limit))
+    rows = db.execute(_ENDINGS, (trace_id, span_id, until, branch, limit, db.project))
     return [
         Ending(span_id, bool(failed), duration, ended, run, commit)
         for span_id, failed, duration, ended, run, commit in rows
     ]
 
 
-def variant_of(db: sqlite3.Connection, trace_id: str, span_id: str) -> str:
+def variant_of(db: Database, trace_id: str, span_id: str) -> str:
     """Return the variant of a span, or an empty text if it has none or is not known."""
     query = """SELECT variant FROM span JOIN task ON task.id = span.task
-               WHERE run = (SELECT run FROM trace WHERE trace_id = ?) AND span_id = ?"""
-    row = db.execute(query, (trace_id, span_id)).fetchone()
+               WHERE run = (SELECT run FROM trace WHERE project = ? AND trace_id = ?) AND span_id = ?"""
+    row = db.execute(query, (db.project, trace_id, span_id)).fetchone()
     return row[0] if row else ""
 
 
-def task_of(db: sqlite3.Connection, trace_id: str, span_id: str) -> int | None:
+def task_of(db: Database, trace_id: str, span_id: str) -> int | None:
     """Return the key of the task or test, with its variant, that a span has, or None if the span is not known."""
-    query = "SELECT task FROM span WHERE run = (SELECT run FROM trace WHERE trace_id = ?) AND span_id = ?"
-    row = db.execute(query, (trace_id, span_id)).fetchone()
+    query = """SELECT task FROM span
+               WHERE run = (SELECT run FROM trace WHERE project = ? AND trace_id = ?) AND span_id = ?"""
+    row = db.execute(query, (db.project, trace_id, span_id)).fetchone()
     return None if row is None else int(row[0])
 
 
-def earlier_coverage(db: sqlite3.Connection, run: Run) -> float | None:
+def earlier_coverage(db: Database, run: Run) -> float | None:
     """Return the coverage in percent of the last run of the same tests before a run, on its branch, or None.
 
     It had the same variants: a suite may cover less under another Python.
     """
-    query = """SELECT coverage FROM run WHERE branch IS ? AND partial = ? AND scope IS ? AND variants = ?
-               AND started < ? AND coverage IS NOT NULL ORDER BY started DESC LIMIT 1"""
-    known = (run.branch, run.partial, run.scope, run.variant_lines, run.started)
+    query = """SELECT coverage FROM run WHERE project = ? AND branch IS ? AND partial = ? AND scope IS ?
+               AND variants = ? AND started < ? AND coverage IS NOT NULL ORDER BY started DESC LIMIT 1"""
+    known = (db.project, run.branch, int(run.partial), run.scope, run.variant_lines, run.started)
     row = db.execute(query, known).fetchone()
     return None if row is None else float(row[0])
 
@@ -96,14 +96,17 @@ class OpenSpan:
     line: str
 
 
-def open_spans(db: sqlite3.Connection, since: str) -> list[OpenSpan]:
+def open_spans(db: Database, since: str) -> list[OpenSpan]:
     """Return the spans that started after a timestamp and have not ended, oldest first."""
     query = """SELECT span.span_id, (SELECT line FROM event WHERE event.run = span.run
                    AND json_extract(line, '$.span_id') = span.span_id ORDER BY event.id LIMIT 1)
-               FROM span WHERE span.ended IS NULL AND span.started > ? ORDER BY span.started"""
-    return [OpenSpan(*row) for row in db.execute(query, (since,)) if row[1]]
+               FROM span JOIN run ON run.id = span.run
+               WHERE run.project = ? AND span.ended IS NULL AND span.started > ? ORDER BY span.started"""
+    return [OpenSpan(*row) for row in db.execute(query, (db.project, since)) if row[1]]
 
 
-def has_ended(db: sqlite3.Connection, span_id: str) -> bool:
+def has_ended(db: Database, span_id: str) -> bool:
     """Whether the history has no open span of this id: it has ended, or retention has removed its run."""
-    return db.execute("SELECT 1 FROM span WHERE ended IS NULL AND span_id = ?", (span_id,)).fetchone() is None
+    query = """SELECT 1 FROM span JOIN run ON run.id = span.run
+               WHERE run.project = ? AND span.ended IS NULL AND span_id = ?"""
+    return db.execute(query, (db.project, span_id)).fetchone() is None

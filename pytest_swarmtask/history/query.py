@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import statistics
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.history.flaky import Flaky
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_swarmtask.history.database import Database
 
 OUTCOMES = ("passed", "failed", "errors", "crashed", "skipped", "xfailed", "xpassed", "unfinished")
 """The columns of `run` that count tests by outcome, in the order in which they are shown."""
@@ -90,27 +93,33 @@ class Run:
 _RUN = """
 SELECT id, trace_id, started, ended, duration, outcome, roots, command, branch, "commit", dirty, environment, ci,
        ci_url, host, python, coverage, tests, teardown_errors, partial, scope, testing, ci_run, superseded, variants,
-       (SELECT json_group_array(json_array(started, trace_id)) FROM trace WHERE trace.run = run.id),
        passed, failed, errors, crashed, skipped, xfailed, xpassed, unfinished
 FROM run"""
 
 
-def _runs(rows: Iterator[Any] | sqlite3.Cursor) -> list[Run]:
-    names = list(Run.__dataclass_fields__)[:-1]  # all fields but `counts` are columns; the columns of `counts` follow
+def _runs(db: Database, query: str, values: Sequence[Any]) -> list[Run]:
+    rows = db.execute(query, values).fetchall()
+    traces = _traces(db, [row[0] for row in rows])
+    names = list(Run.__dataclass_fields__)[:-2]  # these fields are columns; the columns of `counts` follow
     runs = []
     for row in rows:
         facts = dict(zip(names, row, strict=False))
         facts["dirty"], facts["partial"] = _flag(facts["dirty"]), bool(facts["partial"])
         facts["variants"] = facts["variants"].splitlines()
-        facts["traces"] = _in_order(json.loads(facts["traces"]))
         counts = {name: count for name, count in zip(OUTCOMES, row[len(names) :], strict=True) if count}
-        runs.append(Run(**facts, counts=counts))
+        runs.append(Run(**facts, traces=traces.get(row[0], []), counts=counts))
     return runs
 
 
-def _in_order(traces: list[list[Any]]) -> list[str]:
-    """Return trace ids by the times when they began. One of which only tests are known so far comes last."""
-    return [trace_id for _, trace_id in sorted(traces, key=lambda one: (one[0] is None, one))]
+def _traces(db: Database, runs: Iterable[int]) -> dict[int, list[str]]:
+    """Return the trace ids of runs by the times when they began. One of which only tests are known comes last."""
+    keys = ", ".join(map(str, runs))
+    query = f"""SELECT run, trace_id FROM trace WHERE run IN ({keys or "NULL"})
+                ORDER BY run, started IS NULL, started, trace_id"""
+    found: dict[int, list[str]] = {}
+    for run, trace_id in db.execute(query):
+        found.setdefault(run, []).append(trace_id)
+    return found
 
 
 def _flag(value: int | None) -> bool | None:
@@ -144,20 +153,23 @@ class RunFilter(NamedTuple):
 ALL_RUNS = RunFilter()
 
 
-def last_runs(db: sqlite3.Connection, limit: int, runs: RunFilter = ALL_RUNS) -> list[Run]:
+def last_runs(db: Database, limit: int, runs: RunFilter = ALL_RUNS) -> list[Run]:
     """Return the newest runs, newest first, at most `limit`."""
-    query = f"""{_RUN} WHERE started IS NOT NULL AND (?1 IS NULL OR branch = ?1) AND (?2 IS NULL OR started >= ?2)
-        AND (?3 IS NULL OR roots = ?3) AND (?4 IS NULL OR started <= ?4) AND (?5 IS NULL OR scope = ?5)
-        AND (?6 IS NULL OR partial = ?6) AND (?7 IS NULL OR (tests > 0) = ?7) AND (?8 IS NULL OR variants = ?8)
-        ORDER BY started DESC, id DESC LIMIT ?9"""
-    return _runs(db.execute(query, (*runs, limit)))
+    query = f"""{_RUN} WHERE project = ?9 AND started IS NOT NULL
+        AND (?1 IS NULL OR branch = ?1) AND (?2 IS NULL OR started >= ?2) AND (?3 IS NULL OR roots = ?3)
+        AND (?4 IS NULL OR started <= ?4) AND (?5 IS NULL OR scope = ?5) AND (?6 IS NULL OR partial = ?6)
+        AND (?7 IS NULL OR CASE WHEN tests > 0 THEN 1 ELSE 0 END = ?7) AND (?8 IS NULL OR variants = ?8)
+        ORDER BY started DESC, id DESC LIMIT ?10"""
+    values = [int(value) if isinstance(value, bool) else value for value in runs]
+    return _runs(db, query, (*values, db.project, limit))
 
 
-def find_runs(db: sqlite3.Connection, prefix: str) -> list[Run]:
+def find_runs(db: Database, prefix: str) -> list[Run]:
     """Return the runs of the traces whose id begins with `prefix`, newest first, at most ten."""
-    query = f"""{_RUN} WHERE started IS NOT NULL AND id IN (SELECT run FROM trace WHERE trace_id >= ? AND trace_id < ?)
+    query = f"""{_RUN} WHERE started IS NOT NULL AND id IN (
+            SELECT run FROM trace WHERE project = ? AND trace_id >= ? AND trace_id < ?)
         ORDER BY started DESC LIMIT 10"""
-    return _runs(db.execute(query, (prefix, f"{prefix}~")))
+    return _runs(db, query, (db.project, prefix, f"{prefix}~"))
 
 
 @dataclass(frozen=True)
@@ -211,16 +223,19 @@ ORDER BY span.kind <> 'TEST', span.started, span.id LIMIT ?
 """
 
 
-def failures(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Failure], int]:
+_NO_LIMIT = 1 << 62
+
+
+def failures(db: Database, run: Run, limit: int) -> tuple[list[Failure], int]:
     """Return the failures of a run in the order of their starts, tests first, at most `limit`; and how many it has."""
     rows = db.execute(_FAILED, (run.key, limit + 1)).fetchall()
     count = len(rows)
     if count > limit:
-        count = db.execute(f"SELECT count(*) FROM ({_FAILED})", (run.key, -1)).fetchone()[0]  # -1 is no limit
+        count = db.execute(f"SELECT count(*) FROM ({_FAILED}) AS failed", (run.key, _NO_LIMIT)).fetchone()[0]
     return [_failure(db, run.branch, row) for row in rows[:limit]], count
 
 
-def _failure(db: sqlite3.Connection, branch: str | None, row: Sequence[Any]) -> Failure:
+def _failure(db: Database, branch: str | None, row: Sequence[Any]) -> Failure:
     *fields, task, started = row
     return Failure(*fields, **_since(db, branch, task, started))
 
@@ -229,7 +244,7 @@ _DECIDED = "(span.superseded = 0 AND (span.failed = 1 OR span.status IN ('passed
 """A result that failed or passed. A skipped test neither breaks nor extends a failure streak."""
 
 
-def _since(db: sqlite3.Connection, branch: str | None, task: int, started: str) -> dict[str, Any]:
+def _since(db: Database, branch: str | None, task: int, started: str) -> dict[str, Any]:
     """Return the fields of a `Failure` that come from the results of its test on a branch, from its own one back."""
     query = f"""
         SELECT span.failed, span.started, run.trace_id, run."commit", run.dirty FROM span JOIN run ON run.id = span.run
@@ -248,28 +263,35 @@ def _since(db: sqlite3.Connection, branch: str | None, task: int, started: str) 
     return {"streak": len(failing), **fields, "passed_before": has_passed, "new": has_passed or len(failing) == 1}
 
 
-def last_failures(db: sqlite3.Connection, test: str, branch: str | None) -> list[Failure]:
+def test_keys(db: Database, test: str) -> list[int]:
+    """Return the keys of a test, one for each of its variants, by their names."""
+    query = "SELECT id FROM task WHERE project = ? AND kind = 'TEST' AND name = ? ORDER BY variant"
+    return [key for (key,) in db.execute(query, (db.project, test)).fetchall()]
+
+
+def last_failures(db: Database, test: str, branch: str | None) -> list[Failure]:
     """Return how a test failed on a branch the last time that it ran, for each variant in which it did not end well."""
-    tasks = "SELECT id FROM task WHERE kind = 'TEST' AND name = ? ORDER BY variant"
     query = f"""
         {_FAILURE}, span.failed FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run
         WHERE span.task = ? AND run.branch IS ? AND {_DECIDED} ORDER BY span.started DESC, span.id DESC LIMIT 1"""
-    rows = (db.execute(query, (task, branch)).fetchone() for (task,) in db.execute(tasks, (test,)).fetchall())
+    rows = (db.execute(query, (task, branch)).fetchone() for task in test_keys(db, test))
     return [_failure(db, branch, row[:-1]) for row in rows if row is not None and row[-1]]
 
 
 _LAST_COMPLETE = """
-SELECT started FROM run WHERE branch IS :branch AND started <= :until AND tests > 0 AND NOT partial AND NOT EXISTS (
-    SELECT 1 FROM json_each(:variants)
-    WHERE value <> '' AND NOT instr(char(10) || variants || char(10), char(10) || value || char(10)))
+SELECT started FROM run
+WHERE project = :project AND branch IS :branch AND started <= :until AND tests > 0 AND partial = 0 AND NOT EXISTS (
+    SELECT 1 FROM json_each(:variants) AS wanted
+    WHERE wanted.value <> '' AND instr('\n' || variants || '\n', '\n' || wanted.value || '\n') = 0)
 ORDER BY started DESC LIMIT 1
 """
 """The last complete run on a branch that had all the given variants."""
 _OPEN = f"""
 WITH failed AS (
     SELECT DISTINCT span.task FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task
-    WHERE span.failed = 1 AND span.superseded = 0 AND span.kind = 'TEST' AND run.branch IS :branch
-      AND run.started >= :base AND run.started <= :until AND run.id <> :run
+    WHERE span.failed = 1 AND span.superseded = 0 AND span.kind = 'TEST'
+      AND run.project = :project AND run.branch IS :branch AND run.id <> :run
+      AND run.started >= :base AND run.started <= :until
       AND task.variant IN (SELECT value FROM json_each(:variants))
 ), last AS (
     SELECT failed.task, (
@@ -284,29 +306,29 @@ WITH failed AS (
     ORDER BY twin.started LIMIT 1)
 WHERE span.run <> :run AND NOT (span.phase = 'collect' AND EXISTS (
     SELECT 1 FROM task AS inside JOIN span AS later ON later.task = inside.id JOIN run ON run.id = later.run
-    WHERE inside.kind = 'TEST' AND inside.name > task.name || '::' AND inside.name < task.name || ':;'
+    WHERE inside.project = :project AND inside.kind = 'TEST'
+      AND inside.name > task.name || '::' AND inside.name < task.name || ':;'
       AND later.started > span.started AND run.branch IS :branch AND run.started <= :until))
 ORDER BY task.name
 """
 
 
-def open_failures(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Failure], int]:
+def open_failures(db: Database, run: Run, limit: int) -> tuple[list[Failure], int]:
     """Return the tests that failed when they last ran, and that a partial run has left out.
 
     Looked at are the last complete run on the same branch and the partial ones since then, under the variants of the
-    run: a test that is not in a
-    complete run is gone, and one that ended well in any run is mended. A file that could not be collected is mended
-    when a test of it has run.
+    run: a test that is not in a complete run is gone, and one that ended well in any run is mended. A file that could
+    not be collected is mended when a test of it has run.
 
     Returns:
         The failures by node id, at most `limit`, and how many there are. A complete run leaves nothing out.
     """
     variants = json.dumps(run.variants or [""])
-    known = {"branch": run.branch, "until": run.started, "run": run.key, "variants": variants}
+    known = {"project": db.project, "branch": run.branch, "until": run.started, "variants": variants}
     base = db.execute(_LAST_COMPLETE, known).fetchone() if run.partial else None
     if base is None:
         return [], 0
-    rows = db.execute(_OPEN, {**known, "base": base[0]}).fetchall()
+    rows = db.execute(_OPEN, {**known, "run": run.key, "base": base[0]}).fetchall()
     return [_failure(db, run.branch, row) for row in rows[:limit]], len(rows)
 
 
@@ -324,7 +346,7 @@ _EARLIER = 10
 """Earlier durations whose median is what a test usually takes."""
 
 
-def slowest(db: sqlite3.Connection, run: Run, limit: int) -> list[TestDuration]:
+def slowest(db: Database, run: Run, limit: int) -> list[TestDuration]:
     """Return the slowest tests of a run, slowest first, at most `limit`. Without earlier results, `usual` is None."""
     query = """
         SELECT task.name, task.variant, span.duration, span.task, span.started
@@ -335,14 +357,14 @@ def slowest(db: sqlite3.Connection, run: Run, limit: int) -> list[TestDuration]:
     return [TestDuration(name, variant, took, _usual(db, *rest)) for name, variant, took, *rest in rows]
 
 
-def _usual(db: sqlite3.Connection, task: int, before: str) -> float | None:
+def _usual(db: Database, task: int, before: str) -> float | None:
     query = """SELECT duration FROM span WHERE task = ? AND started < ? AND duration IS NOT NULL
                ORDER BY started DESC LIMIT ?"""
     durations = [row[0] for row in db.execute(query, (task, before, _EARLIER))]
     return statistics.median(durations) if durations else None
 
 
-def flaky(db: sqlite3.Connection, runs: Sequence[Run], limit: int) -> list[Flaky]:
+def flaky(db: Database, runs: Sequence[Run], limit: int) -> list[Flaky]:
     """Return the tests that were flaky in at least one of these runs, the worst first, at most `limit`.
 
     What is told of each is the stored verdict on its last runs (`history.flaky`), whichever runs are named here.
@@ -388,13 +410,14 @@ def _result(row: Sequence[Any]) -> Result:
     return Result(**{**facts, "dirty": _flag(facts["dirty"]), "superseded": bool(facts["superseded"])})
 
 
-def results_of(db: sqlite3.Connection, tests: Sequence[str], limit: int, runs: RunFilter = ALL_RUNS) -> list[Result]:
+def results_of(db: Database, tests: Sequence[str], limit: int, runs: RunFilter = ALL_RUNS) -> list[Result]:
     """Return the last results of some tests, newest first. Of the filter only branch and since count."""
     query = f"""{_RESULT} {_FROM} WHERE span.task IN (
-            SELECT id FROM task WHERE kind = 'TEST' AND name IN (SELECT value FROM json_each(?1)))
-        AND (?2 IS NULL OR run.branch = ?2) AND (?3 IS NULL OR span.started >= ?3)
-        ORDER BY span.started DESC, span.id DESC LIMIT ?4"""
-    return [_result(row) for row in db.execute(query, (json.dumps(list(tests)), runs.branch, runs.since, limit))]
+            SELECT id FROM task WHERE project = ?1 AND kind = 'TEST' AND name IN (SELECT value FROM json_each(?2)))
+        AND (?3 IS NULL OR run.branch = ?3) AND (?4 IS NULL OR span.started >= ?4)
+        ORDER BY span.started DESC, span.id DESC LIMIT ?5"""
+    values = (db.project, json.dumps(list(tests)), runs.branch, runs.since, limit)
+    return [_result(row) for row in db.execute(query, values)]
 
 
 @dataclass(frozen=True)
@@ -436,13 +459,13 @@ def to_evidence(exception: str | None, fingerprint: str | None, detail: str | No
     return Evidence(exception, fingerprint, **found)
 
 
-def evidence_of(db: sqlite3.Connection, span: int) -> Evidence:
+def evidence_of(db: Database, span: int) -> Evidence:
     """Return the evidence of a result by the key of its span (`Failure.key`)."""
     row = db.execute("SELECT exception, fingerprint, detail FROM evidence WHERE span = ?", (span,)).fetchone()
     return to_evidence(*row) if row else _NO_EVIDENCE
 
 
-def same_error(db: sqlite3.Connection, run: Run, fingerprint: str) -> tuple[int, int]:
+def same_error(db: Database, run: Run, fingerprint: str) -> tuple[int, int]:
     """Return how many tests of a run failed with a fingerprint, and in how many other runs a test did."""
     query = """
         SELECT count(DISTINCT CASE WHEN span.run = ?1 AND span.superseded = 0 THEN span.task END),
@@ -469,7 +492,7 @@ class ResultDetails:
     evidence: Evidence
 
 
-def results(db: sqlite3.Connection, run: Run, variant: str | None = None) -> Iterator[ResultDetails]:
+def results(db: Database, run: Run, variant: str | None = None) -> Iterator[ResultDetails]:
     """Yield the results of a run, or those under one variant, in the order of the journal, without superseded ones."""
     query = f"""{_RESULT}, span.phase, span.teardown_error, exception, fingerprint, detail {_FROM}
         LEFT JOIN evidence ON evidence.span = span.id
@@ -498,29 +521,28 @@ class VariantTotals:
     teardown_errors: int
 
 
-def totals_by_variant(db: sqlite3.Connection, run: Run) -> list[VariantTotals]:
+def totals_by_variant(db: Database, run: Run) -> list[VariantTotals]:
     """Return the totals of a run for each of its variants, by name, without superseded results."""
     query = """
-        SELECT variant, min(started), total(duration), json_group_object(outcome, number), sum(teardown_errors)
-        FROM (SELECT task.variant, coalesce(span.status, 'unfinished') AS outcome, min(span.started) AS started,
-                     total(span.duration) AS duration, count(*) AS number,
-                     sum(span.teardown_error IS NOT NULL AND span.status = 'failed') AS teardown_errors
-              FROM span JOIN task ON task.id = span.task
-              WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0 GROUP BY task.variant, outcome)
-        GROUP BY variant ORDER BY variant"""
-    return [
-        VariantTotals(variant, started, duration, json.loads(counts), errors)
-        for variant, started, duration, counts, errors in db.execute(query, (run.key,))
-    ]
+        SELECT task.variant, coalesce(span.status, 'unfinished'), min(span.started), coalesce(sum(span.duration), 0.0),
+               count(*), count(CASE WHEN span.status = 'failed' THEN span.teardown_error END)
+        FROM span JOIN task ON task.id = span.task
+        WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0 GROUP BY 1, 2 ORDER BY 1, 2"""
+    totals = []
+    for variant, rows in groupby(db.execute(query, (run.key,)), key=itemgetter(0)):
+        _, outcomes, started, durations, numbers, errors = zip(*rows, strict=True)
+        counts = dict(zip(outcomes, numbers, strict=True))
+        totals.append(VariantTotals(variant, min(started), sum(durations), counts, sum(errors)))
+    return totals
 
 
-def find_tests(db: sqlite3.Connection, text: str) -> list[str]:
+def find_tests(db: Database, text: str) -> list[str]:
     """Return all node ids that contain a text, by name."""
-    query = "SELECT DISTINCT name FROM task WHERE kind = 'TEST' AND instr(name, ?) ORDER BY name"
-    return [row[0] for row in db.execute(query, (text,))]
+    query = "SELECT DISTINCT name FROM task WHERE project = ? AND kind = 'TEST' AND instr(name, ?) > 0 ORDER BY name"
+    return [row[0] for row in db.execute(query, (db.project, text))]
 
 
-def marked_tasks(db: sqlite3.Connection, run: Run) -> list[str]:
+def marked_tasks(db: Database, run: Run) -> list[str]:
     """Return the tasks of a run that tests name in their marks: those below its pytest sessions."""
     query = """
         SELECT DISTINCT task.name FROM span JOIN task ON task.id = span.task
@@ -563,9 +585,9 @@ FROM span JOIN task ON task.id = span.task
 WHERE run = {run} AND span.kind = 'TEST' AND superseded = 0 GROUP BY {identity}
 """
 _COMPARED = {
-    "failing": "here JOIN there USING (test) WHERE here.failed AND NOT there.failed",
-    "fixed": "there JOIN here USING (test) WHERE there.failed AND NOT here.failed",
-    "still": "here JOIN there USING (test) WHERE here.failed AND there.failed",
+    "failing": "here JOIN there USING (test) WHERE here.failed = 1 AND there.failed = 0",
+    "fixed": "there JOIN here USING (test) WHERE there.failed = 1 AND here.failed = 0",
+    "still": "here JOIN there USING (test) WHERE here.failed = 1 AND there.failed = 1",
     "added": "here LEFT JOIN there USING (test) WHERE there.failed IS NULL",
     "gone": "there LEFT JOIN here USING (test) WHERE here.failed IS NULL",
 }
@@ -577,7 +599,7 @@ ORDER BY here.duration - there.duration DESC LIMIT ?3
 """
 
 
-def compare(db: sqlite3.Connection, run: Run, other: Run, limit: int) -> Comparison:
+def compare(db: Database, run: Run, other: Run, limit: int) -> Comparison:
     """Return the differences between a run and another run, with at most `limit` node ids of each kind."""
     keys = (run.key, other.key)
     is_single = len(run.variants) <= 1 and len(other.variants) <= 1

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.history.query import to_evidence
+from pytest_swarmtask.history.query import test_keys, to_evidence
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping, Sequence
 
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.query import Run
 
 
@@ -57,7 +57,7 @@ GROUP BY task ORDER BY last, task
 """
 
 
-def repeated(db: sqlite3.Connection, run: Run, limit: int) -> tuple[list[Repeated], int]:
+def repeated(db: Database, run: Run, limit: int) -> tuple[list[Repeated], int]:
     """Return the tests of a run that passed only when they were repeated.
 
     A test that failed elsewhere in the run, such as in another session, did not pass: it is among the failures.
@@ -76,7 +76,7 @@ WHERE task = ? AND started >= ? AND run = ? ORDER BY started, span.id
 """
 
 
-def _described(db: sqlite3.Connection, run: int, began: str, task: int) -> Repeated:
+def _described(db: Database, run: int, began: str, task: int) -> Repeated:
     """Return a test that was repeated in a run, which began at this timestamp."""
     attempts: list[dict[str, Any]] = []
     name, variant = db.execute("SELECT name, variant FROM task WHERE id = ?", (task,)).fetchone()
@@ -127,14 +127,13 @@ ORDER BY run.started DESC
 """
 
 
-def last_repeated(db: sqlite3.Connection, test: str, branch: str | None) -> list[LastRepeated]:
+def last_repeated(db: Database, test: str, branch: str | None) -> list[LastRepeated]:
     """Return the last time on a branch that a test passed only when it was repeated, for each variant of the test."""
-    tasks = db.execute("SELECT id FROM task WHERE kind = 'TEST' AND name = ? ORDER BY variant", (test,)).fetchall()
-    found = (_last(db, task, branch) for (task,) in tasks)
+    found = (_last(db, task, branch) for task in test_keys(db, test))
     return [last for last in found if last is not None]
 
 
-def _last(db: sqlite3.Connection, task: int, branch: str | None) -> LastRepeated | None:
+def _last(db: Database, task: int, branch: str | None) -> LastRepeated | None:
     for run, trace_id, started in db.execute(_CANDIDATES, (task, branch)):
         if db.execute(_REPEATED, (run, task)).fetchone():
             return LastRepeated(_described(db, run, started, task), trace_id, started)

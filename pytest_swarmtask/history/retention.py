@@ -9,11 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.trace import Clock
-from pytest_swarmtask.history.database import transaction
 from pytest_swarmtask.history.flaky import reassess_all
 
 if TYPE_CHECKING:
-    import sqlite3
+    from pytest_swarmtask.history.database import Database
 
 EVERY = 3600.0
 """Seconds between two checks. The limits are in days and gigabytes, so a more frequent check would find nothing."""
@@ -21,7 +20,8 @@ _AT_ONCE = 200_000
 """Raw lines that one check removes, or those of one run. It bounds how long the command that checks has to wait: an old
 history may have millions. The next checks remove the others."""
 _DUE = """
-SELECT id FROM run WHERE coalesce(ended, started, '') < ? AND EXISTS (SELECT 1 FROM event WHERE event.run = run.id)
+SELECT id FROM run WHERE project = ? AND coalesce(ended, started, '') < ?
+  AND EXISTS (SELECT 1 FROM event WHERE event.run = run.id)
 ORDER BY started
 """
 # The start of a span that has not ended stays: alerts look at it (`history.past.open_spans`).
@@ -39,18 +39,20 @@ _REMOVE = (
     "DELETE FROM run WHERE id = ?",
 )
 
+_REMOVE_TASKS = "DELETE FROM task WHERE project = ? AND NOT EXISTS (SELECT 1 FROM span WHERE span.task = task.id)"
 
-def is_due(db: sqlite3.Connection) -> bool:
+
+def is_due(db: Database) -> bool:
     """Whether the last check was at least an hour ago. If so, the present one is written down."""
-    row = db.execute("SELECT value FROM note WHERE name = 'pruned'").fetchone()
+    (pruned,) = db.execute("SELECT pruned FROM project WHERE id = ?", (db.project,)).fetchone()
     now = time.time()
-    if row is not None and 0 <= now - row[0] < EVERY:  # a time in the future comes from a clock that was wrong
+    if pruned is not None and 0 <= now - pruned < EVERY:  # a time in the future comes from a clock that was wrong
         return False
-    db.execute("INSERT OR REPLACE INTO note VALUES ('pruned', ?)", (now,))
+    db.execute("UPDATE project SET pruned = ? WHERE id = ?", (now, db.project))
     return True
 
 
-def drop_events(db: sqlite3.Connection, age: float) -> int:
+def drop_events(db: Database, age: float) -> int:
     """Remove the raw lines of old runs. Their spans, evidence and totals stay.
 
     Args:
@@ -61,17 +63,17 @@ def drop_events(db: sqlite3.Connection, age: float) -> int:
         The number of removed lines.
     """
     removed = 0
-    for (run,) in db.execute(_DUE, (_limit(age),)).fetchall():
-        with transaction(db):
+    for (run,) in db.execute(_DUE, (db.project, _limit(age))).fetchall():
+        with db.transaction():
             removed += db.execute(_DROP, (run,)).rowcount
         if removed >= _AT_ONCE:
             break
     if removed:
-        _return_pages(db)
+        db.return_space()
     return removed
 
 
-def prune(db: sqlite3.Connection, age: float, size: float) -> int:
+def prune(db: Database, age: float, size: float) -> int:
     """Remove the oldest runs while they are too old, or the file is too big.
 
     Args:
@@ -84,16 +86,17 @@ def prune(db: sqlite3.Connection, age: float, size: float) -> int:
     """
     limit = _limit(age)
     removed = 0
-    while (run := _oldest(db)) is not None and (run[1] < limit or _used_bytes(db) > size):
-        with transaction(db):
+    while (run := _oldest(db)) is not None and (run[1] < limit or db.used_bytes() > size):
+        with db.transaction():
             for statement in _REMOVE:
                 db.execute(statement, run[:1])
         removed += 1
     if removed:
-        with transaction(db):
-            db.execute("DELETE FROM task WHERE NOT EXISTS (SELECT 1 FROM span WHERE span.task = task.id)")
+        with db.transaction():
+            db.execute(_REMOVE_TASKS, (db.project,))
+            db.execute("UPDATE project SET removals = removals + 1 WHERE id = ?", (db.project,))
             reassess_all(db)
-        _return_pages(db)
+        db.return_space()
     return removed
 
 
@@ -103,19 +106,8 @@ def _limit(age: float) -> str:
     return clock.timestamp(max(0.0, clock.now() - age))
 
 
-def _return_pages(db: sqlite3.Connection) -> None:
-    """Return free pages to the file system."""
-    db.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after one page
-
-
-def _oldest(db: sqlite3.Connection) -> tuple[int, str] | None:
+def _oldest(db: Database) -> tuple[int, str] | None:
     """Return the key and the end (or else the start) of the oldest run; None if there is no other run."""
-    rows = db.execute("SELECT id, coalesce(ended, started, '') FROM run ORDER BY started LIMIT 2").fetchall()
+    query = "SELECT id, coalesce(ended, started, '') FROM run WHERE project = ? ORDER BY started LIMIT 2"
+    rows = db.execute(query, (db.project,)).fetchall()
     return rows[0] if len(rows) > 1 else None
-
-
-def _used_bytes(db: sqlite3.Connection) -> int:
-    pages, free, size = (
-        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -19,7 +20,9 @@ _OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpass
 _BY_TYPE = {"TEST_PASSED": "passed", "TEST_FAILED": "failed", "TEST_SKIPPED": "skipped"}
 _BIG = 1 << 62
 """Numbers from here on are dropped: SQLite's integers end at 2 ** 63, and anybody may have written the number."""
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""The escape of a NUL in JSON. PostgreSQL cannot store that character, so it is written as the text ``\\x00``."""
 
 
 class Metadata(msgspec.Struct):
@@ -96,11 +99,20 @@ def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
             line.decode()  # the decoder skips unknown fields, and would accept invalid UTF-8 in them
         event = _decode_line(line)
         raw = memoryview(event.metadata)
-        if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # "{"
+        if event.event_type not in EVENT_TYPES or raw[0] != 0x7B or not _is_timestamp(event.timestamp):  # 0x7B is "{"
             return None
         return event, None if event.event_type == "TEST_STARTED" else _decode_metadata(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+def _is_timestamp(text: str) -> bool:
+    """Whether a text is a timestamp in the format of RFC 3339, of a day and a time that exist."""
+    found = _TIME.fullmatch(text)
+    try:
+        return found is not None and bool(datetime.fromisoformat(found[1]))
+    except ValueError:
+        return False
 
 
 FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
@@ -219,6 +231,8 @@ class Batch:
 
     def add(self, line: bytes) -> bool:
         """Add a line, and return whether it is an event."""
+        if b"\\u0000" in line:
+            line = _NUL.sub(rb"\1\\\\x00", line)
         found = decode(line)
         if found is None:
             return False
@@ -276,7 +290,7 @@ def _ended(line: Line, metadata: Metadata) -> str:
     A crashed span's end event is written late, when somebody notices the crash. So its `last_seen` counts.
     """
     seen = metadata.last_seen
-    if line.event_type in _FAILS and isinstance(seen, str) and _TIME.fullmatch(seen):
+    if line.event_type in _FAILS and isinstance(seen, str) and _is_timestamp(seen):
         return min(seen, line.timestamp)
     return line.timestamp
 

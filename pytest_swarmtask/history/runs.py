@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.history.database import transaction
+from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.history.flaky import refresh_flaky
 from pytest_swarmtask.history.superseded import refresh_superseded
 
 if TYPE_CHECKING:
-    import sqlite3
+    from pytest_swarmtask.history.database import Database
 
     _Session = tuple[int, str | None, float | None]  # partial, command, duration
 
@@ -36,8 +36,8 @@ _COLUMNS = {
 """The column that counts the tests of each outcome. A test without an outcome has not ended."""
 
 _TIMES = """
-SELECT min(started), max(max(started, coalesce(ended, started))),
-    total(teardown_error IS NOT NULL AND status = 'failed' AND superseded = 0)
+SELECT min(started), max(CASE WHEN ended > started THEN ended ELSE started END),
+    count(CASE WHEN teardown_error IS NOT NULL AND status = 'failed' AND superseded = 0 THEN 1 END)
 FROM span WHERE run = ?
 """
 _ROOTS = """
@@ -56,10 +56,10 @@ _FOLDERS = """
 SELECT DISTINCT substr(file, 1, instr(file, '/')) FROM (
     SELECT substr(name, 1, instr(name || '::', '::') - 1) AS file
     FROM task WHERE id IN (SELECT task FROM span WHERE run = ? AND kind = 'TEST')
-) ORDER BY 1 LIMIT 50
+) AS files ORDER BY 1 LIMIT 50
 """
 _UPDATE = f"""
-UPDATE run SET stale = 0, started = ?, ended = ?, duration = (julianday(?) - julianday(?)) * 86400, outcome = ?,
+UPDATE run SET stale = 0, started = ?, ended = ?, duration = ?, outcome = ?,
     roots = ?, command = ?, partial = ?, scope = ?, testing = ?, teardown_errors = ?, tests = ?, superseded = ?,
     variants = ?,
     {", ".join(f"{name} = ?" for name in _COLUMNS.values())}
@@ -67,18 +67,18 @@ WHERE id = ?
 """
 
 
-def refresh(db: sqlite3.Connection) -> None:
+def refresh(db: Database) -> None:
     """Compute the totals of all stale runs, and the verdicts on the tests that failed in them or before."""
-    find = "SELECT id FROM run WHERE stale LIMIT ?"
-    while db.execute(find, (1,)).fetchone():  # asked first, so that nothing is locked if no run is stale
-        with transaction(db):
-            runs = [run for (run,) in db.execute(find, (_AT_ONCE,))]
+    find = "SELECT id FROM run WHERE project = ? AND stale = 1 LIMIT ?"
+    while db.execute(find, (db.project, 1)).fetchone():  # asked first, so that nothing is locked if no run is stale
+        with db.transaction():
+            runs = [run for (run,) in db.execute(find, (db.project, _AT_ONCE))]
             for run in runs:
                 _refresh(db, run)
             refresh_flaky(db, runs)
 
 
-def _refresh(db: sqlite3.Connection, run: int) -> None:
+def _refresh(db: Database, run: int) -> None:
     superseded = refresh_superseded(db, run)
     started, latest, teardown_errors = db.execute(_TIMES, (run,)).fetchone()
     names, command, has_ended, has_failed = _roots(db, run)
@@ -90,14 +90,22 @@ def _refresh(db: sqlite3.Connection, run: int) -> None:
     partial = any(is_partial for is_partial, _, _ in sessions)
     variants = "\n".join(variant for (variant,) in db.execute(_VARIANTS, (run,)))
     values = (
-        *(started, ended, ended, started, outcome, names, command),
-        *(partial, _scope(db, run, sessions, partial=partial) if sum(numbers) else None, _testing(sessions)),
-        *(int(teardown_errors), sum(numbers), superseded, variants),
+        *(started, ended, _seconds(started, ended), outcome, names, command),
+        *(int(partial), _scope(db, run, sessions, partial=partial) if sum(numbers) else None, _testing(sessions)),
+        *(teardown_errors, sum(numbers), superseded, variants),
     )
     db.execute(_UPDATE, (*values, *numbers, run))
 
 
-def _scope(db: sqlite3.Connection, run: int, sessions: list[_Session], *, partial: bool) -> str:
+def _seconds(started: str, ended: str | None) -> float | None:
+    """Return the seconds between two timestamps; None if one is no timestamp, as anybody may have written it."""
+    try:
+        return None if ended is None else round(seconds_of(ended) - seconds_of(started), 6)
+    except ValueError:
+        return None
+
+
+def _scope(db: Database, run: int, sessions: list[_Session], *, partial: bool) -> str:
     """Return a text that runs of the same tests have in common.
 
     Partial runs have it in common if they were started alike, as by ``pytest -k login``. For other runs it is the
@@ -113,7 +121,7 @@ def _testing(sessions: list[_Session]) -> float | None:
     return sum(known) if known else None
 
 
-def _roots(db: sqlite3.Connection, run: int) -> tuple[str, str | None, bool, bool]:
+def _roots(db: Database, run: int) -> tuple[str, str | None, bool, bool]:
     """Return of the outermost spans: names, the first command, whether all have ended, and whether one has failed."""
     names: dict[str, None] = {}
     first_command, has_ended, has_failed = None, True, False

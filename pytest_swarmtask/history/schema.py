@@ -6,6 +6,14 @@ docs/history.md, and do not change.
 
 from __future__ import annotations
 
+LOCAL_PROJECT = 1
+"""The key of the project whose own history this is. The history of a server has others."""
+
+_RUN_OF_3 = """trace_id, stale, started, ended, duration, outcome, roots, command, branch, "commit", dirty, environment,
+        ci, ci_url, host, python, coverage, tests, passed, failed, errors, crashed, skipped, xfailed, xpassed,
+        unfinished, teardown_errors, partial, scope, testing, ci_run, variants, superseded"""
+"""The columns of the table `run` in version 3, apart from its key."""
+
 MIGRATIONS = (
     """
     CREATE TABLE run (
@@ -116,6 +124,51 @@ MIGRATIONS = (
     CREATE INDEX flaky_run_run ON flaky_run (run);
     UPDATE run SET stale = 1;
     """,
+    f"""
+    DROP VIEW IF EXISTS runs;
+    DROP VIEW IF EXISTS spans;
+    DROP VIEW IF EXISTS events;
+    DROP VIEW IF EXISTS tests;
+    DROP VIEW IF EXISTS failures;
+    DROP VIEW IF EXISTS flaky;
+    DROP VIEW IF EXISTS slowest;
+    CREATE TABLE project (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, removals INTEGER NOT NULL DEFAULT 0,
+        pruned REAL
+    );
+    INSERT INTO project (id, name) VALUES ({LOCAL_PROJECT}, '');
+    CREATE TABLE new_run (
+        id INTEGER PRIMARY KEY, project INTEGER NOT NULL, trace_id TEXT NOT NULL, stale INTEGER NOT NULL DEFAULT 1,
+        started TEXT, ended TEXT, duration REAL, outcome TEXT, roots TEXT, command TEXT,
+        branch TEXT, "commit" TEXT, dirty INTEGER, environment TEXT, ci TEXT, ci_url TEXT, host TEXT, python TEXT,
+        coverage REAL, tests INTEGER NOT NULL DEFAULT 0, passed INTEGER NOT NULL DEFAULT 0,
+        failed INTEGER NOT NULL DEFAULT 0, errors INTEGER NOT NULL DEFAULT 0, crashed INTEGER NOT NULL DEFAULT 0,
+        skipped INTEGER NOT NULL DEFAULT 0, xfailed INTEGER NOT NULL DEFAULT 0, xpassed INTEGER NOT NULL DEFAULT 0,
+        unfinished INTEGER NOT NULL DEFAULT 0, teardown_errors INTEGER NOT NULL DEFAULT 0,
+        partial INTEGER NOT NULL DEFAULT 0, scope TEXT, testing REAL, ci_run TEXT, variants TEXT NOT NULL DEFAULT '',
+        superseded INTEGER NOT NULL DEFAULT 0, UNIQUE (project, trace_id)
+    );
+    INSERT INTO new_run (id, project, {_RUN_OF_3})
+    SELECT id, {LOCAL_PROJECT}, {_RUN_OF_3} FROM run;
+    DROP TABLE run;
+    ALTER TABLE new_run RENAME TO run;
+    CREATE INDEX run_started ON run (project, started);
+    CREATE INDEX run_stale ON run (project, id) WHERE stale = 1;
+    CREATE UNIQUE INDEX run_ci_run ON run (project, ci_run) WHERE ci_run IS NOT NULL;
+    CREATE TABLE new_trace (project INTEGER NOT NULL, trace_id TEXT NOT NULL, run INTEGER NOT NULL, started TEXT,
+        PRIMARY KEY (project, trace_id)
+    ) WITHOUT ROWID;
+    INSERT INTO new_trace SELECT {LOCAL_PROJECT}, trace_id, run, started FROM trace;
+    DROP TABLE trace;
+    ALTER TABLE new_trace RENAME TO trace;
+    CREATE INDEX trace_run ON trace (run);
+    CREATE TABLE new_task (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+        variant TEXT NOT NULL DEFAULT '', UNIQUE (project, name, kind, variant)
+    );
+    INSERT INTO new_task (id, project, kind, name, variant) SELECT id, {LOCAL_PROJECT}, kind, name, variant FROM task;
+    DROP TABLE task;
+    ALTER TABLE new_task RENAME TO task;
+    DROP TABLE note;
+    """,
 )
 """One script for each version of the schema. It changes the version before into this one; the first starts from an
 empty file. A script that was released never changes: files of its version exist."""
@@ -127,36 +180,39 @@ DROP VIEW IF EXISTS runs;
 CREATE VIEW runs AS
 SELECT trace_id AS run, started, ended, duration, outcome, roots AS what, command, branch, "commit", dirty, environment,
        ci, ci_url, host, python, coverage, tests, passed, failed, errors, crashed, skipped, xfailed, xpassed,
-       unfinished, teardown_errors, partial, testing, ci_run, variants, superseded
-FROM run ORDER BY started DESC;
+       unfinished, teardown_errors, partial, testing, ci_run, variants, superseded, project.name AS project
+FROM run JOIN project ON project.id = run.project ORDER BY started DESC;
 
 DROP VIEW IF EXISTS spans;
 CREATE VIEW spans AS
 SELECT run.trace_id AS run, span_id, parent AS parent_span_id, span.kind, task.name AS task_id, span.started,
        span.ended, coalesce(span.status, 'started') AS status, span.failed, span.duration, error, place, phase,
-       attempt, worker, exit_code, span.command, task.variant, job, job_run, span.superseded
-FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task;
+       attempt, worker, exit_code, span.command, task.variant, job, job_run, span.superseded, project.name AS project
+FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task JOIN project ON project.id = run.project;
 
 DROP VIEW IF EXISTS events;
 CREATE VIEW events AS
 SELECT event_id AS id, json_extract(line, '$.event_type') AS event_type, json_extract(line, '$.task_id') AS task_id,
        json_extract(line, '$.status') AS status, json_extract(line, '$.timestamp') AS timestamp, run.trace_id AS run,
-       json_extract(line, '$.span_id') AS span_id, json_extract(line, '$.metadata') AS metadata
-FROM event JOIN run ON run.id = event.run;
+       json_extract(line, '$.span_id') AS span_id, json_extract(line, '$.metadata') AS metadata,
+       project.name AS project
+FROM event JOIN run ON run.id = event.run JOIN project ON project.id = run.project;
 
 DROP VIEW IF EXISTS tests;
 CREATE VIEW tests AS
 SELECT task.name AS test, coalesce(span.status, 'unfinished') AS outcome, span.duration, span.started, run.branch,
        run."commit", run.trace_id AS run, attempt, worker, phase, error, place, task.variant, span.superseded,
-       exception, fingerprint
-FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task LEFT JOIN evidence ON evidence.span = span.id
+       exception, fingerprint, project.name AS project
+FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task JOIN project ON project.id = run.project
+LEFT JOIN evidence ON evidence.span = span.id
 WHERE span.kind = 'TEST';
 
 DROP VIEW IF EXISTS failures;
 CREATE VIEW failures AS
 SELECT run.trace_id AS run, span.started, span.kind, task.name AS task_id, span.status AS outcome, span.duration,
-       error, place, run.branch, run."commit", task.variant, exception, fingerprint
-FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task LEFT JOIN evidence ON evidence.span = span.id
+       error, place, run.branch, run."commit", task.variant, exception, fingerprint, project.name AS project
+FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task JOIN project ON project.id = run.project
+LEFT JOIN evidence ON evidence.span = span.id
 WHERE span.failed = 1 AND span.superseded = 0
   AND NOT EXISTS (SELECT 1 FROM span AS below
                   WHERE below.run = span.run AND below.failed = 1 AND below.parent = span.span_id);
@@ -164,15 +220,19 @@ WHERE span.failed = 1 AND span.superseded = 0
 DROP VIEW IF EXISTS flaky;
 CREATE VIEW flaky AS
 SELECT task.name AS test, run.trace_id AS run, run."commit", run.branch, flaky_test.started, why, task.variant, score,
-       1.0 * flaky_test.failed / runs AS share, flaky_test.failed, runs, repeated, one_commit, flips
+       1.0 * flaky_test.failed / runs AS share, flaky_test.failed, runs, repeated, one_commit, flips,
+       project.name AS project
 FROM flaky_test JOIN task ON task.id = flaky_test.task JOIN run ON run.id = flaky_test.run
+JOIN project ON project.id = run.project
 WHERE flaky_test.failed > 0 ORDER BY score DESC, task.name, task.variant;
 
 DROP VIEW IF EXISTS slowest;
 CREATE VIEW slowest AS
-SELECT task.name AS test, count(*) AS times, avg(span.duration) AS mean, max(span.duration) AS longest, task.variant
-FROM span JOIN task ON task.id = span.task
-WHERE span.kind = 'TEST' AND span.duration IS NOT NULL
-  AND span.run IN (SELECT id FROM run WHERE tests > 0 ORDER BY started DESC LIMIT 20)
-GROUP BY span.task ORDER BY mean DESC;
+SELECT task.name AS test, count(*) AS times, avg(span.duration) AS mean, max(span.duration) AS longest, task.variant,
+       project.name AS project
+FROM (SELECT id, project, row_number() OVER (PARTITION BY project ORDER BY started DESC) AS number
+      FROM run WHERE tests > 0) AS recent
+JOIN span ON span.run = recent.id JOIN task ON task.id = span.task JOIN project ON project.id = recent.project
+WHERE recent.number <= 20 AND span.kind = 'TEST' AND span.duration IS NOT NULL
+GROUP BY task.id, project.id ORDER BY mean DESC;
 """

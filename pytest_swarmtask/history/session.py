@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pytest_swarmtask.core.errors import ConfigError, HistoryError
 from pytest_swarmtask.history import retention
-from pytest_swarmtask.history.database import TIMEOUT, connect, file_identity, is_corrupt, set_aside
 from pytest_swarmtask.history.ingest import ingest
 from pytest_swarmtask.history.schema import VERSION
+from pytest_swarmtask.history.sqlite import TIMEOUT, connect, file_identity, is_corrupt, set_aside
 from pytest_swarmtask.journal import orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.history.database import Database
 
 Answer = TypeVar("Answer")
 
@@ -31,7 +32,7 @@ NOT_UP_TO_DATE = "another process is filling the history: shown is what it holds
 
 def query_history(
     project: Project,
-    question: Callable[[sqlite3.Connection], Answer],
+    question: Callable[[Database], Answer],
     *,
     environ: Mapping[str, str],
     timeout: float = TIMEOUT,
@@ -84,7 +85,7 @@ def update(project: Project, environ: Mapping[str, str]) -> None:
 
 
 def _bring_up_to_date(
-    db: sqlite3.Connection, project: Project, environ: Mapping[str, str], say: Callable[[str], None], *, temporary: bool
+    db: Database, project: Project, environ: Mapping[str, str], say: Callable[[str], None], *, temporary: bool
 ) -> None:
     try:
         orphans.close_orphaned_spans(project)
@@ -99,7 +100,7 @@ def _bring_up_to_date(
         say(NOT_UP_TO_DATE)
 
 
-def _apply_retention(db: sqlite3.Connection, project: Project, environ: Mapping[str, str]) -> None:
+def _apply_retention(db: Database, project: Project, environ: Mapping[str, str]) -> None:
     if not retention.is_due(db):
         return
     # Imported here, because it loads YAML, which hardly any question needs.

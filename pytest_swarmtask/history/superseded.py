@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    import sqlite3
+    from pytest_swarmtask.history.database import Database
 
 
 class _Unit(NamedTuple):
@@ -63,7 +63,7 @@ UPDATE span SET superseded = 1 WHERE run = ?1 AND span_id IN (SELECT span_id FRO
 """
 
 
-def refresh_superseded(db: sqlite3.Connection, run: int) -> int:
+def refresh_superseded(db: Database, run: int) -> int:
     """Mark the superseded spans of a run, and return how many of its tests are superseded."""
     units = [_Unit(*row) for row in db.execute(_UNITS, (run,))]
     pairs = _superseded_pairs(units)

@@ -12,8 +12,7 @@ from pytest_swarmtask.report.failures import ReportedFailure, report_failures, r
 from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.flaky import Flaky
     from pytest_swarmtask.history.query import Comparison, Run, TestDuration
     from pytest_swarmtask.history.repeated import Repeated
@@ -102,7 +101,7 @@ def _without_keys(value: Any) -> Any:
     return [_without_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def collect_report(db: sqlite3.Connection, request: ReportRequest, root: str) -> Report | None:
+def collect_report(db: Database, request: ReportRequest, root: str) -> Report | None:
     """Return the report on the requested run, or None if no run matches.
 
     Args:
@@ -147,7 +146,7 @@ def collect_report(db: sqlite3.Connection, request: ReportRequest, root: str) ->
     )
 
 
-def requested_run(db: sqlite3.Connection, request: ReportRequest) -> Run | None:
+def requested_run(db: Database, request: ReportRequest) -> Run | None:
     """Return the requested run, or None if no run matches.
 
     Raises:
@@ -158,7 +157,7 @@ def requested_run(db: sqlite3.Connection, request: ReportRequest) -> Run | None:
     return last_run(db, query.RunFilter(request.branch, request.since))
 
 
-def last_run(db: sqlite3.Connection, runs: query.RunFilter = query.ALL_RUNS) -> Run | None:
+def last_run(db: Database, runs: query.RunFilter = query.ALL_RUNS) -> Run | None:
     """Return the last run with tests, or if there is none the last run. Commands show it if no run is named.
 
     Other runs, such as a deployment or a single `emit`, do not hide the results that people look for.
@@ -167,7 +166,7 @@ def last_run(db: sqlite3.Connection, runs: query.RunFilter = query.ALL_RUNS) -> 
     return next(iter(with_tests or query.last_runs(db, 1, runs)), None)
 
 
-def runs_since(db: sqlite3.Connection, run: Run, branch: str | None = None) -> list[Run]:
+def runs_since(db: Database, run: Run, branch: str | None = None) -> list[Run]:
     """Return the runs without tests that started after a run with tests, newest first; only those on a branch."""
     if not run.tests:
         return []
@@ -175,7 +174,7 @@ def runs_since(db: sqlite3.Connection, run: Run, branch: str | None = None) -> l
     return [one for one in query.last_runs(db, _MOST_COUNTED, since) if one.run != run.run]
 
 
-def find_run(db: sqlite3.Connection, prefix: str) -> Run:
+def find_run(db: Database, prefix: str) -> Run:
     """Return the run whose id begins with `prefix`.
 
     Raises:

@@ -12,9 +12,9 @@ from pytest_swarmtask.history.query import Failure
 from pytest_swarmtask.report.source_links import linker
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Sequence
 
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.owners import Owners
     from pytest_swarmtask.history.query import Evidence, Run
 
@@ -38,7 +38,7 @@ class ReportedFailure(Failure):
     evidence: Evidence
 
 
-def report_failures(db: sqlite3.Connection, run: Run, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
+def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
     """Return the failures of a run as reports show them.
 
     Args:
@@ -62,7 +62,7 @@ def report_failures(db: sqlite3.Connection, run: Run, failures: Sequence[Failure
     return reported
 
 
-def report_left_out(db: sqlite3.Connection, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
+def report_left_out(db: Database, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
     """Return failures of earlier runs as reports show them: without a link, as they may be of another commit."""
     return [
         ReportedFailure(**vars(failure), owners=owners, link=None, same_error=None, same_error_runs=None,
@@ -72,7 +72,7 @@ def report_left_out(db: sqlite3.Connection, failures: Sequence[Failure], root: s
 
 
 def _described(
-    db: sqlite3.Connection, failures: Sequence[Failure], root: str
+    db: Database, failures: Sequence[Failure], root: str
 ) -> Iterator[tuple[Failure, list[str] | None, Evidence]]:
     """Yield each failure with its owners and its evidence."""
     owners = read_owners(root) if failures else None

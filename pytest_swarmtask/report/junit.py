@@ -11,10 +11,10 @@ from pytest_swarmtask.history import query
 from pytest_swarmtask.report.junit_outcome import outcome_element, output_elements, teardown_element
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Mapping
     from typing import Any, BinaryIO
 
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.query import Evidence, Result, ResultDetails, Run, VariantTotals
     from pytest_swarmtask.report.junit_outcome import OutcomeElement
 
@@ -22,7 +22,7 @@ _NOT_IN_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}
 """XML 1.0 forbids these two (section 2.2), like most control characters, which `neutral_lines` writes out."""
 
 
-def write_junit(db: sqlite3.Connection, run: Run, file: BinaryIO) -> None:
+def write_junit(db: Database, run: Run, file: BinaryIO) -> None:
     """Write the tests of a run one by one, so that memory does not grow with their number.
 
     A run with several variants has a suite for each, since its tests have the same names in them.

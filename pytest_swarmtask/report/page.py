@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.query import Comparison, Run
     from pytest_swarmtask.relay.survey import EndpointSurvey
 
@@ -77,7 +78,7 @@ ORDER BY span.failed DESC, span.ended IS NOT NULL, span.id LIMIT ?
 """
 
 
-def collect_page(db: sqlite3.Connection, request: ReportRequest, root: str) -> Page | None:
+def collect_page(db: Database, request: ReportRequest, root: str) -> Page | None:
     """Return what the page on the requested run shows, or None if no run matches.
 
     Args:
@@ -97,7 +98,7 @@ def collect_page(db: sqlite3.Connection, request: ReportRequest, root: str) -> P
     return Page(report, tests, run_timeline(db, report.run), changes)
 
 
-def _changes_since_previous(db: sqlite3.Connection, trend: list[Run]) -> Comparison | None:
+def _changes_since_previous(db: Database, trend: list[Run]) -> Comparison | None:
     return query.compare(db, trend[-1], trend[-2], MOST_COMPARED) if len(trend) > 1 else None
 
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.core.outcomes import kind_of, name_in
 from pytest_swarmtask.core.text import plural
+from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.report.phrases import format_duration
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.query import Run
 
 WIDTH = 1000
@@ -91,22 +92,29 @@ class Timeline:
 
 
 _STEPS = """
-WITH step AS (
-    SELECT *, (julianday(started) - julianday(?1)) * 86400 AS begins, (julianday(ended) - julianday(?1)) * 86400 AS ends
-    FROM span WHERE run = ?2)
-SELECT span_id, parent, step.kind, task.name, begins, coalesce(min(ends, begins + duration), ends),
-       coalesce(status, 'unfinished'), failed, worker
-FROM step JOIN task ON task.id = step.task ORDER BY begins, step.id
+SELECT span_id, parent, span.kind, task.name, started, ended, duration, coalesce(status, 'unfinished'), failed, worker
+FROM span JOIN task ON task.id = span.task WHERE run = ? ORDER BY started, span.id
 """
-"""A crashed span's end event is written late, so its end is computed from `duration` if that is earlier."""
 
 
-def run_timeline(db: sqlite3.Connection, run: Run) -> Timeline:
+def run_timeline(db: Database, run: Run) -> Timeline:
     """Return the timeline of a run."""
-    steps = [Step(*row) for row in db.execute(_STEPS, (run.started, run.key))]
+    steps = list(_steps(db, run))
     took = max((step.end or step.start for step in steps), default=0.0)
     lanes = list(_Lanes(steps, took).lanes())
     return Timeline(took, lanes[:MOST_LANES], max(0, len(lanes) - MOST_LANES))
+
+
+def _steps(db: Database, run: Run) -> Iterator[Step]:
+    began = seconds_of(run.started)
+    rows = db.execute(_STEPS, (run.key,))
+    for span_id, parent, kind, name, started, ended, duration, outcome, failed, worker in rows:
+        start = seconds_of(started) - began
+        end = None if ended is None else seconds_of(ended) - began
+        if end is not None and duration is not None:
+            # A crashed span's end event is written late, so its end is computed from `duration` if that is earlier.
+            end = min(end, start + duration)
+        yield Step(span_id, parent, kind, name, start, end, outcome, bool(failed), worker)
 
 
 class _Lanes:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_swarmtask.core.outcomes import FAILED, first_line
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.query import Run
 
 MOST_FAILURES = 20
@@ -75,7 +74,7 @@ SELECT span_id, parent, kind, name, started, status, failed, duration, error, ro
     FROM span JOIN task ON task.id = span.task
     LEFT JOIN span AS above ON above.run = span.run AND above.span_id = span.parent
     WHERE span.run = ? AND (span.kind <> 'TEST' OR span.failed = 1 OR span.ended IS NULL OR above.id IS NULL)
-) WHERE number <= CASE kind WHEN 'TEST' THEN ? ELSE ? END ORDER BY started, id
+) AS step WHERE number <= CASE kind WHEN 'TEST' THEN ? ELSE ? END ORDER BY started, id
 """
 _TESTS = """
 SELECT parent, coalesce(status, 'started'), count(*) FROM span
@@ -83,7 +82,7 @@ WHERE run = ? AND kind = 'TEST' AND parent IS NOT NULL GROUP BY 1, 2
 """
 
 
-def span_tree(db: sqlite3.Connection, run: Run) -> list[SpanNode]:
+def span_tree(db: Database, run: Run) -> list[SpanNode]:
     """Return the outermost spans of a run, in the order of their starts, with the spans below them."""
     spans: dict[str, SpanNode] = {}
     roots: list[SpanNode] = []
@@ -104,7 +103,7 @@ def span_tree(db: sqlite3.Connection, run: Run) -> list[SpanNode]:
     return roots
 
 
-def left_out(db: sqlite3.Connection, run: Run, spans: list[SpanNode]) -> int:
+def left_out(db: Database, run: Run, spans: list[SpanNode]) -> int:
     """Return how many spans of a run, other than tests, have no node in its tree."""
     (count,) = db.execute("SELECT count(*) FROM span WHERE run = ? AND kind <> 'TEST'", (run.key,)).fetchone()
     return int(count) - sum(span.size for span in spans)

@@ -12,8 +12,8 @@ from typing import Any
 
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.trace import Clock, Ids
-from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.ingest import Ingested, ingest
+from pytest_swarmtask.history.sqlite import connect
 from tests.lab import project_of
 
 BASE = time.time() - 200_000

@@ -13,9 +13,9 @@ import pytest
 
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.history import retention
-from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.flaky import FLIPS, ONE_COMMIT, REPEATED, Scope, assess, lower_bound
 from pytest_swarmtask.history.schema import MIGRATIONS
+from pytest_swarmtask.history.sqlite import connect
 from pytest_swarmtask.relay.alerts.past_runs import Past
 from tests.history.made import BASE, Process, rows, take_in
 from tests.lab import project_of

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.history import ingest as module
-from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.ingest import Ingested, ingest
+from pytest_swarmtask.history.sqlite import connect
 from tests.history.made import BASE, Process, content, event_ids, journaled_ids, rows, run, take_in
 from tests.lab import clean_environ, project_of
 
@@ -207,7 +207,7 @@ DYING = """
 import glob, itertools, json, os, signal, sys
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.history import ingest
-from pytest_swarmtask.history.database import connect
+from pytest_swarmtask.history.sqlite import connect
 
 project = Project(sys.argv[1])
 ingest.BATCH = 3

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.history import retention
-from pytest_swarmtask.history.database import connect
 from pytest_swarmtask.history.past import open_spans
 from pytest_swarmtask.history.session import update
+from pytest_swarmtask.history.sqlite import connect
 from tests.history.made import BASE, Process, content, event_ids, rows, run, take_in
 from tests.lab import project_of
 
@@ -129,7 +129,7 @@ def test_it_follows_the_configuration_now_and_then(journal: Path) -> None:
     assert rows(journal, "SELECT DISTINCT run FROM events") == [(f"{3:032x}",)]
     with closing(connect(project_of(journal).history)) as db:
         assert not retention.is_due(db)
-        db.execute("UPDATE note SET value = value - ?", (retention.EVERY,))
+        db.execute("UPDATE project SET pruned = pruned - ?", (retention.EVERY,))
         assert retention.is_due(db)
 
 

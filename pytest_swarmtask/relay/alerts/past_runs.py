@@ -15,12 +15,12 @@ from pytest_swarmtask.history.session import NOT_UP_TO_DATE, query_history
 from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator, Mapping
     from typing import TypeVar
 
     from pytest_swarmtask.config.monitoring import SilenceAlert
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.flaky import Verdict
     from pytest_swarmtask.history.past import Ending
 
@@ -33,7 +33,7 @@ _FORGOTTEN = 7 * 86400.0
 class Past:
     """The history, with answers that are remembered. It is valid within one `query_past`."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Database) -> None:
         self.db = db
         self._runs: dict[str, Run | None] = {}
 
@@ -118,7 +118,7 @@ class OpenStarts:
         return mismatch(alert.when, event, self._environment, run.branch if run else None) is None
 
 
-def _starts(db: sqlite3.Connection, since: str) -> Iterator[Event]:
+def _starts(db: Database, since: str) -> Iterator[Event]:
     for span in past.open_spans(db, since):
         with contextlib.suppress(JournalError):
             yield Event.decode(span.line.encode())
@@ -132,7 +132,7 @@ def query_past(project: Project, environ: Mapping[str, str], question: Callable[
     """
     notes: list[str] = []
 
-    def query(db: sqlite3.Connection) -> Answer:
+    def query(db: Database) -> Answer:
         # Elsewhere a history without the newest events will do; a condition must see the event that it evaluates.
         if NOT_UP_TO_DATE in notes:
             raise HistoryError(NOT_UP_TO_DATE)

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.core.errors import HistoryError
-from pytest_swarmtask.history import database as module
-from pytest_swarmtask.history.database import connect
+from pytest_swarmtask.history import sqlite as module
 from pytest_swarmtask.history.query import last_runs
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION
 from pytest_swarmtask.history.session import query_history
+from pytest_swarmtask.history.sqlite import connect
 from tests.history.made import Process, event_ids, journaled_ids, rows, run, take_in
 from tests.lab import bound_by_modes, clean_environ, project_of
 from tests.shop import swarmtask

@@ -1,0 +1,166 @@
+"""A history in a SQLite file: private, in WAL mode, of a known schema. A corrupt file is moved aside, not deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.core.errors import HistoryError
+from pytest_swarmtask.history.schema import LOCAL_PROJECT, MIGRATIONS, VERSION, VIEWS
+from pytest_swarmtask.history.sqlite_file import make_private, opening, repairing, use_wal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+TIMEOUT = 10.0
+"""Seconds to wait while other processes write, as docs/history.md says."""
+_CACHE = 32_000
+"""KiB of pages that a connection may keep in memory; SQLite's default is 2,000. It bounds the memory that a reader
+needs, however large the history is."""
+_CHECKPOINT = 8_000
+"""Pages in the write-ahead log before SQLite copies them into the database; its default is 1,000. This is several
+batches long, because batches change the same pages: a page is then copied once for all of them."""
+_WAL_LEFT = 4_000_000
+"""Bytes that the write-ahead log keeps on the disk after a checkpoint. A first ingest makes it much longer."""
+
+
+class SqliteDatabase(sqlite3.Connection):
+    """A connection to a history in SQLite, see `history.database.Database`."""
+
+    project = LOCAL_PROJECT
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write everything that the block does, or nothing. Other writers wait meanwhile."""
+        self.execute("BEGIN IMMEDIATE")  # a transaction that began as a reader's could not wait for another writer
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            if self.in_transaction:  # SQLite itself rolls back after some errors, such as a full disk
+                self.execute("ROLLBACK")
+            raise
+
+    def used_bytes(self) -> int:
+        """Return how many bytes of the file are in use."""
+        pages, free, size = (
+            self.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    def return_space(self) -> None:
+        """Return free pages to the file system."""
+        self.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after one page
+
+
+def connect(path: str, timeout: float = TIMEOUT) -> SqliteDatabase:
+    """Open a history. Make the file if there is none, and bring an older one to the present schema.
+
+    SQLite begins no transaction by itself on this connection: use its method `transaction`.
+
+    Args:
+        path: the file. An empty path means a temporary database, which SQLite deletes when it is closed.
+        timeout: seconds to wait while other processes write.
+
+    Raises:
+        HistoryError: a newer version of pytest-swarmtask wrote the file.
+        sqlite3.OperationalError: the file is locked for too long, or cannot be written.
+        sqlite3.DatabaseError: the file is corrupt.
+    """
+    with opening(path) if path else contextlib.nullcontext():
+        return _connect(path, timeout)
+
+
+def _connect(path: str, timeout: float) -> SqliteDatabase:
+    if path:
+        make_private(path)
+    db = sqlite3.connect(path, timeout=timeout, isolation_level=None, factory=SqliteDatabase)
+    try:
+        _prepare(db, path, timeout)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: SqliteDatabase, path: str, timeout: float) -> None:
+    db.execute(f"PRAGMA cache_size = -{_CACHE}")  # a negative number is in KiB
+    version = _version(db)
+    if version > VERSION:
+        raise HistoryError(
+            f"{path} was written by a newer version of pytest-swarmtask (schema {version}, this one knows {VERSION}): "
+            "update pytest-swarmtask, or move that file away"
+        )
+    if path:
+        _begin_wal(db, timeout)
+        # In WAL mode a power cut loses at most the last transactions, and the journal still has their events.
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+        db.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
+    if version < VERSION:
+        _migrate(db)
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _begin_wal(db: sqlite3.Connection, timeout: float) -> None:
+    if db.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        return
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has an effect only on a file that is still empty
+    use_wal(db, timeout)
+
+
+def _migrate(db: SqliteDatabase) -> None:
+    with db.transaction():
+        # The version is read again, inside the transaction: another process may have migrated the file meanwhile.
+        for script in MIGRATIONS[_version(db) :]:
+            _execute_all(db, script)
+        _execute_all(db, VIEWS)
+        db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _execute_all(db: sqlite3.Connection, script: str) -> None:
+    for statement in script.split(";\n"):  # `executescript` would commit the transaction first
+        if statement.strip():
+            db.execute(statement)
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Whether an error means that the file itself is damaged. Locked, full and forbidden files raise subclasses."""
+    return type(error) is sqlite3.DatabaseError
+
+
+def file_identity(path: str) -> int:
+    """Return the inode number of a file, which a file that replaces it does not have; 0 if there is no file."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
+def set_aside(path: str, corrupt: int) -> str | None:
+    """Rename a corrupt history and the files that belong to it.
+
+    Args:
+        path: the file.
+        corrupt: the `file_identity` of the file that was found corrupt.
+
+    Returns:
+        Its new path, or None if another process has moved it or made a new one meanwhile.
+    """
+    with repairing(path):
+        if file_identity(path) != corrupt:
+            return None
+        aside = f"{path}.corrupt-{int(time.time())}"
+        # These two go first. After the database is gone, another process may make a new one with files of these names.
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path + suffix, aside + suffix)
+        os.replace(path, aside)
+        return aside
