@@ -185,9 +185,9 @@ class _Runs(dict[int, _RunFacts]):
         self._db = db
 
     def __missing__(self, run: int) -> _RunFacts:
-        query = "SELECT coalesce(started, ''), branch, \"commit\", dirty, partial FROM run WHERE id = ?"
+        query = 'SELECT started, branch, "commit", dirty, partial FROM run WHERE id = ?'
         started, branch, commit, dirty, partial = self._db.execute(query, (run,)).fetchone()
-        facts = self[run] = _RunFacts(started, branch, None if dirty else commit, bool(partial))
+        facts = self[run] = _RunFacts(started or "", branch, None if dirty else commit, bool(partial))
         return facts
 
 

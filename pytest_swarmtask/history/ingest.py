@@ -24,7 +24,7 @@ BATCH = 10_000
 _MOST_REMEMBERED = 20_000
 """Tasks whose keys are remembered. It bounds the memory of an import of many suites."""
 
-_EVENT = "INSERT INTO event (run, event_id, line) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_EVENT = "INSERT INTO event (run, event_id, day, line) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _SEGMENT = """
 INSERT INTO segment VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
 SET offset = excluded.offset, events = segment.events + excluded.events,
@@ -33,6 +33,7 @@ SET offset = excluded.offset, events = segment.events + excluded.events,
 _END = ("ended", "status", "failed", "duration", "error", "place", "phase", "attempt", "worker", "exit_code",
            "teardown_error", "tests", "partial")  # fmt: skip
 _COLUMNS = ("started", *_END, "command", "job", "job_run")
+_IS_LATER = "excluded.ended >= coalesce(span.ended, excluded.ended)"
 # Start and end of a span may come in any order and in different batches: the earliest start and the latest end win.
 _SPAN = f"""
 INSERT INTO span (run, span_id, parent, kind, task, {", ".join(_COLUMNS)})
@@ -41,9 +42,8 @@ ON CONFLICT (run, span_id) DO UPDATE SET
     started = CASE WHEN excluded.started < span.started THEN excluded.started ELSE span.started END,
     command = coalesce(span.command, excluded.command),
     job = coalesce(span.job, excluded.job), job_run = coalesce(span.job_run, excluded.job_run),
-    {", ".join(f"{c} = CASE WHEN excluded.ended >= coalesce(span.ended, '') THEN excluded.{c} ELSE span.{c} END"
-               for c in _END)}
-"""  # fmt: skip
+    {", ".join(f"{name} = CASE WHEN {_IS_LATER} THEN excluded.{name} ELSE span.{name} END" for name in _END)}
+"""
 _TASK = "INSERT INTO task (project, kind, name, variant) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _TASK_KEYS = """
 SELECT id, kind, name, variant FROM task WHERE project = ? AND name IN (SELECT value FROM json_each(?))
@@ -100,6 +100,19 @@ def ingest(db: Database, project: Project) -> Ingested:
         damaged += batch.damaged
     refresh(db)
     return Ingested(events, foreign, tuple(damaged))
+
+
+def add_lines(db: Database, lines: Iterable[bytes], keys: TaskKeys) -> int:
+    """Add journal lines that came over the network, each event once, and return how many of them are events.
+
+    The totals of their runs are not computed: see `history.runs.refresh`.
+    """
+    batch = Batch()
+    events = sum(map(batch.add, lines))
+    if events:
+        with db.transaction():
+            write_batch(db, batch, keys)
+    return events
 
 
 def _grown_segments(db: Database, project: Project) -> list[str]:
@@ -214,7 +227,7 @@ def write_batch(db: Database, batch: Batch, keys: TaskKeys) -> None:
     """Write the rows of a batch, inside a transaction."""
     runs = {trace_id: run_key(db, trace_id, facts.get("ci_run")) for trace_id, facts in batch.facts.items()}
     runs.update((trace_id, run_key(db, trace_id)) for trace_id in runs)  # a later trace may have merged earlier ones
-    db.executemany(_EVENT, [(runs[trace_id], event_id, line) for trace_id, event_id, line in batch.events])
+    db.executemany(_EVENT, [(runs[trace_id], *event) for trace_id, *event in batch.events])
     _write_spans(db, batch, keys, runs)
     found = [(*span.evidence, runs[key[0]], key[1]) for key, span in batch.spans.items() if span.evidence]
     db.executemany(_EVIDENCE, found)

@@ -20,7 +20,7 @@ _AT_ONCE = 200_000
 """Raw lines that one check removes, or those of one run. It bounds how long the command that checks has to wait: an old
 history may have millions. The next checks remove the others."""
 _DUE = """
-SELECT id FROM run WHERE project = ? AND coalesce(ended, started, '') < ?
+SELECT id FROM run WHERE project = ? AND coalesce(ended, started) < ?
   AND EXISTS (SELECT 1 FROM event WHERE event.run = run.id)
 ORDER BY started
 """
@@ -86,7 +86,7 @@ def prune(db: Database, age: float, size: float) -> int:
     """
     limit = _limit(age)
     removed = 0
-    while (run := _oldest(db)) is not None and (run[1] < limit or db.used_bytes() > size):
+    while (run := _oldest(db)) is not None and ((run[1] or "") < limit or db.used_bytes() > size):
         with db.transaction():
             for statement in _REMOVE:
                 db.execute(statement, run[:1])
@@ -106,8 +106,8 @@ def _limit(age: float) -> str:
     return clock.timestamp(max(0.0, clock.now() - age))
 
 
-def _oldest(db: Database) -> tuple[int, str] | None:
+def _oldest(db: Database) -> tuple[int, str | None] | None:
     """Return the key and the end (or else the start) of the oldest run; None if there is no other run."""
-    query = "SELECT id, coalesce(ended, started, '') FROM run WHERE project = ? ORDER BY started LIMIT 2"
+    query = "SELECT id, coalesce(ended, started) FROM run WHERE project = ? ORDER BY started LIMIT 2"
     rows = db.execute(query, (db.project,)).fetchall()
     return rows[0] if len(rows) > 1 else None

@@ -214,7 +214,7 @@ class Batch:
     """The rows that one batch of lines adds to the history. Runs are named by their trace ids.
 
     Attributes:
-        events: run, event id and line of each event.
+        events: run, event id, day (as the number 20260131) and line of each event.
         spans: by run and span id.
         facts: by run, what is known of it as a whole, and when its first event that is not of a test was recorded.
             Every run of the batch is in it.
@@ -223,7 +223,7 @@ class Batch:
     """
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, str, str]] = []
+        self.events: list[tuple[str, str, int, str]] = []
         self.spans: dict[tuple[str, str], SpanRow] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.segments: dict[str, list[int]] = {}
@@ -237,7 +237,8 @@ class Batch:
         if found is None:
             return False
         event, metadata = found
-        self.events.append((event.trace_id, event.id, line.decode()))
+        day = int(event.timestamp[:10].replace("-", ""))
+        self.events.append((event.trace_id, event.id, day, line.decode()))
         self.facts.setdefault(event.trace_id, {})
         self._add_span(event, metadata)
         if metadata is not None and event.event_type[:5] != "TEST_":

@@ -168,6 +168,7 @@ MIGRATIONS = (
     DROP TABLE task;
     ALTER TABLE new_task RENAME TO task;
     DROP TABLE note;
+    ALTER TABLE event ADD COLUMN day INTEGER;
     """,
 )
 """One script for each version of the schema. It changes the version before into this one; the first starts from an
@@ -220,8 +221,8 @@ WHERE span.failed = 1 AND span.superseded = 0
 DROP VIEW IF EXISTS flaky;
 CREATE VIEW flaky AS
 SELECT task.name AS test, run.trace_id AS run, run."commit", run.branch, flaky_test.started, why, task.variant, score,
-       1.0 * flaky_test.failed / runs AS share, flaky_test.failed, runs, repeated, one_commit, flips,
-       project.name AS project
+       CAST(flaky_test.failed AS DOUBLE PRECISION) / runs AS share, flaky_test.failed, runs, repeated, one_commit,
+       flips, project.name AS project
 FROM flaky_test JOIN task ON task.id = flaky_test.task JOIN run ON run.id = flaky_test.run
 JOIN project ON project.id = run.project
 WHERE flaky_test.failed > 0 ORDER BY score DESC, task.name, task.variant;

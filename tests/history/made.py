@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.trace import Clock, Ids
-from pytest_swarmtask.history.ingest import Ingested, ingest
+from pytest_swarmtask.history.database import Database
+from pytest_swarmtask.history.ingest import Ingested, TaskKeys, add_lines, ingest
+from pytest_swarmtask.history.postgres import PostgresDatabase, project_key
+from pytest_swarmtask.history.runs import refresh
 from pytest_swarmtask.history.sqlite import connect
+from pytest_swarmtask.journal.segments import read, segments
 from tests.lab import project_of
+from tests.postgres import new_history, prepared
 
 BASE = time.time() - 200_000
 """Time of the first events; recent, because retention would delete older ones."""
@@ -66,21 +71,54 @@ def run(journal: Path, number: int, tests: dict[str, str], **facts: Any) -> Proc
     return process
 
 
+SQLITE = "sqlite"
+engine = SQLITE
+"""The engine that holds the histories of a test: `SQLITE`, or a major version of PostgreSQL. A fixture changes it."""
+_addresses: dict[Path, str] = {}
+
+
+def address(journal: Path) -> str:
+    """Return the address of the history of a journal in PostgreSQL."""
+    if journal not in _addresses:
+        _addresses[journal] = new_history(engine)
+    return _addresses[journal]
+
+
+@contextmanager
+def opened(journal: Path) -> Iterator[Database]:
+    """Open the history of a journal."""
+    if engine == SQLITE:
+        with closing(connect(project_of(journal).history)) as db:
+            yield db
+    else:
+        with prepared(address(journal)) as connection:
+            yield PostgresDatabase(connection, project_key(connection, "made"))
+
+
 def take_in(journal: Path) -> Ingested:
     """Import a journal into its history."""
-    with closing(connect(project_of(journal).history)) as db:
-        return ingest(db, project_of(journal))
+    with opened(journal) as db:
+        if engine == SQLITE:
+            return ingest(db, project_of(journal))
+        project = project_of(journal)
+        lines = [line for segment in segments(project.journal) for line, _ in read(project.segment(segment.name))]
+        events = add_lines(db, lines, TaskKeys(db))
+        refresh(db)
+        return Ingested(events, len(lines) - events)
 
 
 def asked(journal: Path, question: Callable[..., Any], *arguments: Any) -> Any:
     """Import the journal, and query the history."""
     take_in(journal)
-    with closing(connect(project_of(journal).history)) as db:
+    with opened(journal) as db:
         return question(db, *arguments)
 
 
 def rows(journal: Path, query: str) -> list[tuple[Any, ...]]:
-    """Query a history with plain SQLite, as any other program would."""
+    """Query a history with plain SQL, as any other program would."""
+    if engine != SQLITE:
+        with prepared(address(journal)) as connection:
+            return connection.execute(query.encode()).fetchall()
     with closing(sqlite3.connect(f"file:{project_of(journal).history}?mode=ro", uri=True)) as db:
         return db.execute(query).fetchall()
 

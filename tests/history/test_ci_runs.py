@@ -22,6 +22,8 @@ from tests.history.made import BASE, Process, asked
 Environ = dict[str, str]
 COMMIT = "c" * 40
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 
 class Job(NamedTuple):
     """One run of a CI job: a leg of a matrix, a shard, an attempt, on a commit of a run."""

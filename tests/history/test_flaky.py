@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,19 @@ from typing import Any
 import pytest
 
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.history import retention
 from pytest_swarmtask.history.flaky import FLIPS, ONE_COMMIT, REPEATED, Scope, assess, lower_bound
 from pytest_swarmtask.history.schema import MIGRATIONS
-from pytest_swarmtask.history.sqlite import connect
 from pytest_swarmtask.relay.alerts.past_runs import Past
-from tests.history.made import BASE, Process, rows, take_in
+from tests.history.made import BASE, SQLITE, Process, opened, rows, take_in
 from tests.lab import project_of
 from tests.shop import swarmtask
 
 WORDS = {"p": "PASSED", "r": "PASSED", "f": "FAILED", "c": "FAILED", "s": "SKIPPED"}
 Found = dict[str, tuple[str, int, int]]
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 
 def write(  # noqa: PLR0913 - most of them are facts of few runs
@@ -274,7 +277,7 @@ def test_everybody_tells_the_same(journal: Path) -> None:
     assert tuple(told.values()) == stored
     assert (told["failed"], told["runs"], told["repeated"], told["flips"]) == (3, 8, 1, 2)
     assert (told["why"], told["run"], told["commit"]) == (FLIPS, f"{6:032x}", "c6")
-    with closing(connect(project_of(journal).history)) as db:
+    with opened(journal) as db:
         verdict = Past(db).flakiness(next(event for event in last if event.event_type == "TEST_PASSED"), 100)
     assert verdict is not None
     assert (verdict.score, verdict.failed, verdict.runs) == (told["score"], 3, 8)
@@ -299,7 +302,7 @@ def test_a_verdict_up_to_a_moment(journal: Path) -> None:
         write(journal, number, {"test_a": outcome}, branch="dev" if number == 1 else "main")
     take_in(journal)
     ends = rows(journal, "SELECT ended FROM spans WHERE kind = 'TEST' ORDER BY started")
-    with closing(connect(project_of(journal).history)) as db:
+    with opened(journal) as db:
         (task,) = db.execute("SELECT id FROM task WHERE name = 'test_a'").fetchone()
         told = [assess(db, task, Scope(3, end, "main")) for (end,) in ends]
     assert [(one.failed, one.runs) for one in told] == [(0, 1), (0, 1), (0, 2), (0, 3), (0, 3), (1, 3)]
@@ -381,15 +384,15 @@ def test_removed_runs_are_no_evidence(journal: Path) -> None:
         "test_gone": (1, 1),
         "test_c": (2, 5),
     }
-    with closing(connect(project_of(journal).history)) as db:
-        (size,) = db.execute("SELECT ended FROM run ORDER BY started LIMIT 1 OFFSET 2").fetchone()
-        (age,) = db.execute("SELECT (julianday('now') - julianday(?)) * 86400", (size,)).fetchone()
-        assert retention.prune(db, age + 1, 1e12) == 2
+    with opened(journal) as db:
+        (ended,) = db.execute("SELECT ended FROM run ORDER BY started LIMIT 1 OFFSET 2").fetchone()
+        assert retention.prune(db, time.time() - seconds_of(ended) + 1, 1e12) == 2
     assert rows(journal, "SELECT test, failed, runs FROM flaky") == [("test_b", 1, 2)]
     tables = ("flaky_run", "flaky_test WHERE failed > 0")
     assert [rows(journal, f"SELECT count(*) FROM {table}") for table in tables] == [[(1,)], [(1,)]]
 
 
+@pytest.mark.parametrize("engine", [SQLITE], indirect=True)
 def test_an_older_history_has_verdicts(journal: Path) -> None:
     """A history that an older version wrote is judged when it is brought to the present schema."""
     at = "2026-01-01T00:00:0{}.000Z"

@@ -15,6 +15,8 @@ from tests.lab import project_of
 
 ENDINGS = (("TEST_FAILED", "crashed"), ("TEST_PASSED", "passed"))
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 
 def past(journal: Path, outcomes: Iterable[tuple[str, str]]) -> query.Failure:
     """Write runs of one test with these outcomes and branches, and return the failure that the last run reports."""

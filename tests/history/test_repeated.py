@@ -19,6 +19,8 @@ WHY = {"phase": "call", "error": "OSError: gone", "location": "t.py:9", "excepti
 
 Outcomes = dict[str, dict[str, Any]]
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 
 class Writer:
     """Writes sessions one after the other. A test has the metadata of its end event, by which it failed or passed."""

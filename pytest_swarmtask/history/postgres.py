@@ -1,0 +1,207 @@
+"""A history in PostgreSQL, for a server. SQL that is written for both engines is translated here.
+
+Other installations never load this module: psycopg comes with the extra `server`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from typing import TYPE_CHECKING, Any
+
+from psycopg import ClientCursor
+from psycopg.adapt import Loader
+from psycopg.sql import SQL, Identifier
+
+from pytest_swarmtask.core.errors import HistoryError
+from pytest_swarmtask.history.postgres_schema import MIGRATIONS, SCHEMA
+from pytest_swarmtask.history.schema import VIEWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import psycopg
+    from psycopg.abc import Buffer
+
+VERSION = len(MIGRATIONS)
+OLDEST = 15
+"""The oldest major version of PostgreSQL that the tests run on."""
+
+_OF_SCHEMA, _OF_PROJECT = 1_937_207_668, 1_937_207_669  # "swtt", and the next number
+"""The first keys of our advisory locks, so that they are not those of another program in the same database."""
+_FEWEST_TO_COPY = 8
+"""Rows from which on one COPY and one INSERT are faster than an INSERT for each row."""
+
+
+# -- the dialect ---------------------------------------------------------------------------------------------------
+
+_WORD = re.compile(
+    r"""(?P<text>'[^']*'|--[^\n]*)|(?P<is>\bIS\s+(?=[?:]))|\?(?P<number>\d*)|(?<![:\w]):(?P<name>[a-z_]+)|(?P<percent>%)
+    |\s+INDEXED\s+BY\s+(?P<index>\w+)|(?P<cross>\bCROSS\s+JOIN\b)|(?P<each>\bjson_each\()""",
+    re.VERBOSE,
+)
+_SAME_AS = {
+    "is": "IS NOT DISTINCT FROM ",
+    "percent": "%%",
+    "index": "",
+    "cross": "JOIN",
+    "each": "json_array_elements_text(",
+}
+
+
+@functools.lru_cache(maxsize=500)
+def translated(query: str) -> str:
+    """Return a query in the subset of `history.database` as psycopg takes it.
+
+    SQLite's hints for its planner, which indexes and which order of a join it is to use, are left out.
+    """
+    return _WORD.sub(_translated_word, query)
+
+
+def _translated_word(found: re.Match[str]) -> str:
+    kind = found.lastgroup
+    if kind == "text":
+        return found["text"].replace("%", "%%")
+    if kind == "name":
+        return f"%({found['name']})s"
+    if kind == "number":
+        return f"%(p{found['number']})s" if found["number"] else "%s"
+    return _SAME_AS[str(kind)]
+
+
+def _values(query: str, values: Any) -> Any:
+    """Return values as psycopg takes them: by name if the query has numbers, as in ``?1``."""
+    if isinstance(values, dict) or not re.search(r"\?\d", query):
+        return values
+    return {f"p{number}": value for number, value in enumerate(values, 1)}
+
+
+class _TimestampLoader(Loader):
+    """Reads a moment in the format of events: ``2026-01-31T10:15:00.123Z``. The time zone of the session is UTC."""
+
+    def load(self, data: Buffer) -> str:
+        """Return the text of a moment that PostgreSQL has written as ``2026-01-31 10:15:00.12+00``."""
+        moment = bytes(data).decode().removesuffix("+00")
+        day, _, time = moment.partition(" ")
+        seconds, _, fraction = time.partition(".")
+        return f"{day}T{seconds}.{fraction:0<3}Z"
+
+
+# -- the connection ------------------------------------------------------------------------------------------------
+
+
+def configure(connection: psycopg.Connection[Any]) -> None:
+    """Prepare a connection, as a pool does with each one: its schema, its time zone, and how moments are read."""
+    connection.autocommit = True
+    # Values are put into the text of a query here, quoted. So the planner sees them, and a condition such as
+    # ``?1 IS NULL OR branch = ?1`` costs nothing.
+    connection.cursor_factory = ClientCursor
+    connection.execute(SQL("SET search_path = {}").format(Identifier(SCHEMA)))
+    connection.execute("SET timezone = 'UTC'")
+    connection.adapters.register_loader("timestamptz", _TimestampLoader)
+
+
+class PostgresDatabase:
+    """A connection to a history in PostgreSQL for one project, see `history.database.Database`.
+
+    Args:
+        connection: a connection that `configure` has prepared.
+        project: the key of the project.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], project: int) -> None:
+        self.project = project
+        self._connection = connection
+        self._staged: set[str] = set()
+
+    def execute(self, query: str, values: Sequence[Any] | Mapping[str, Any] = (), /) -> psycopg.Cursor[Any]:
+        """Execute one statement."""
+        return self._connection.execute(translated(query).encode(), _values(query, values))
+
+    def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> None:
+        """Execute a statement for each row of values. Many rows of an INSERT are copied, and inserted at once."""
+        found = _INSERT.fullmatch(statement)
+        if found is not None and len(rows) >= _FEWEST_TO_COPY:
+            self._copy(found["table"], found["columns"], found["rest"], rows)
+        elif rows:
+            values = [_values(statement, row) for row in rows]
+            self._connection.cursor().executemany(translated(statement).encode(), values)
+
+    def _copy(self, table: str, columns: str, rest: str, rows: Sequence[Sequence[Any]]) -> None:
+        staged = f"new_{table}"
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            # It ends with the transaction, which may be rolled back.
+            cursor.execute(
+                f"CREATE TEMPORARY TABLE {staged} ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA".encode()
+            )
+            with cursor.copy(f"COPY {staged} FROM STDIN".encode()) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            cursor.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {staged} {rest}".encode())
+            cursor.execute(f"DROP TABLE {staged}".encode())
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write everything that the block does, or nothing. Other writers to the same project wait meanwhile."""
+        with self._connection.transaction():
+            # The rows of a project are folded by one writer at a time, as in SQLite. So no two of them lock the same
+            # rows in another order, and nothing has to be tried again.
+            self._connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_OF_PROJECT, self.project))
+            yield
+
+    def used_bytes(self) -> int:
+        """Return 0: removed rows free no space at once, so a history in PostgreSQL is limited by age alone."""
+        return 0
+
+    def return_space(self) -> None:
+        """Do nothing: PostgreSQL's autovacuum does it."""
+
+
+_INSERT = re.compile(r"\s*INSERT INTO (?P<table>\w+) \((?P<columns>[^)]+)\)\s+VALUES \([?, ]+\)(?P<rest>.*)", re.DOTALL)
+
+
+# -- schema and projects -------------------------------------------------------------------------------------------
+
+
+def prepare(connection: psycopg.Connection[Any]) -> None:
+    """Make the tables if there are none, and bring older ones to the present schema.
+
+    Args:
+        connection: a connection that `configure` has prepared.
+
+    Raises:
+        HistoryError: PostgreSQL is too old, or a newer version of pytest-swarmtask made the tables.
+        psycopg.Error: the database cannot be used.
+    """
+    found = connection.info.server_version // 10_000
+    if found < OLDEST:
+        raise HistoryError(f"the database is PostgreSQL {found}: version {OLDEST} or later is needed")
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (_OF_SCHEMA,))
+        connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(SCHEMA)))
+        connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+        row = connection.execute("SELECT version FROM schema_version").fetchone()
+        version = row[0] if row else 0
+        if version > VERSION:
+            raise HistoryError(
+                f"the database was made by a newer version of pytest-swarmtask (schema {version}, this one knows "
+                f"{VERSION}): update pytest-swarmtask"
+            )
+        if version < VERSION:
+            _migrate(connection, version)
+
+
+def _migrate(connection: psycopg.Connection[Any], version: int) -> None:
+    for script in (*MIGRATIONS[version:], VIEWS):
+        connection.execute(script.encode())
+    connection.execute("DELETE FROM schema_version")
+    connection.execute("INSERT INTO schema_version VALUES (%s)", (VERSION,))
+
+
+def project_key(connection: psycopg.Connection[Any], name: str) -> int:
+    """Return the key of a project, and insert the project if the history does not have it."""
+    connection.execute("INSERT INTO project (name) VALUES (%s) ON CONFLICT DO NOTHING", (name,))
+    row = connection.execute("SELECT id FROM project WHERE name = %s", (name,)).fetchone()
+    assert row is not None  # noqa: S101 - it was inserted above, and projects are never removed
+    return int(row[0])
