@@ -20,7 +20,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import (
     AgeError,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgeError",
     "BodyError",
+    "Opened",
     "Received",
     "Seen",
     "SenderError",
@@ -86,6 +87,20 @@ class Received:
     events: list[dict[str, Any]]
     new: list[dict[str, Any]]
     duplicates: int
+
+
+class Opened(NamedTuple):
+    """A request whose signature, age and senders were verified.
+
+    Attributes:
+        webhook_id: its `webhook-id`.
+        signers: the roles that have signed it, in the order of the verifier; an empty name if that has no roles.
+        events: the plain events in it, as in `Received`.
+    """
+
+    webhook_id: str
+    signers: tuple[str, ...]
+    events: list[dict[str, Any]]
 
 
 class Seen:
@@ -188,6 +203,21 @@ class Verifier:
             BodyError: the body is not a JSON object or an array of objects.
             SenderError: an event may be sent by none of the roles that have signed the request.
         """
+        webhook_id, signers, events = self.open(headers, body)
+        are_new = [self._seen.add(_memory_key(signers, webhook_id, i, event)) for i, event in enumerate(events)]
+        new = [event for event, is_new in zip(events, are_new, strict=True) if is_new and event.get("type") != PING]
+        return Received(webhook_id, tuple(filter(None, signers)), events, new, are_new.count(False))
+
+    def open(self, headers: Mapping[str, str], body: bytes) -> Opened:
+        """Return the events of a request without remembering them, for a receiver that knows events by their ids.
+
+        Args:
+            headers: as for `verify`.
+            body: as for `verify`.
+
+        Raises:
+            WebhookError: as from `verify`.
+        """
         if len(body) > self._max_body:
             raise SizeError(f"the body has {len(body)} bytes, at most {self._max_body} are accepted")
         webhook_id, signers = signing.verify(headers, body, self._keys, tolerance=self._tolerance)
@@ -196,10 +226,7 @@ class Verifier:
             raise SizeError(f"the body has {len(objects)} events, at most {MOST_EVENTS} are accepted")
         for content in objects:
             self._check_permission(signers, content)
-        events = [_plain(content) for content in objects]
-        are_new = [self._seen.add(_memory_key(signers, webhook_id, i, event)) for i, event in enumerate(events)]
-        new = [event for event, is_new in zip(events, are_new, strict=True) if is_new and event.get("type") != PING]
-        return Received(webhook_id, tuple(filter(None, signers)), events, new, are_new.count(False))
+        return Opened(webhook_id, signers, [_plain(content) for content in objects])
 
     def forget(self, received: Received) -> None:
         """Forget the new events of a request. Call it if you could not process them and do not answer 2xx."""

@@ -227,6 +227,33 @@ class AccessControl(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     roles: Annotated[dict[Name, Role], about("The roles by name.")] = field(default_factory=dict)
 
 
+class ServerProject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A project that writes to the server with a secret of its own."""
+
+    secret_env: Annotated[
+        Secrets, about("Environment variable with the project's signing secret; several while you rotate the secret.")
+    ]
+
+    def secrets(self) -> list[str]:
+        """Return the names of the variables whose values sign for the project."""
+        return _names(self.secret_env)
+
+
+class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The server of a team, which `swarmtask serve` runs."""
+
+    projects: Annotated[dict[Name, ServerProject], about("Projects with secrets of their own, by name.")] = field(
+        default_factory=dict
+    )
+    read_token_env: Annotated[
+        Secrets, about("Environment variable with the token that readers need; several while you rotate the token.")
+    ] = "SWARMTASK_READ_TOKEN"  # noqa: S105 - the variable's name
+
+    def read_tokens(self) -> list[str]:
+        """Return the names of the variables with the tokens of readers."""
+        return _names(self.read_token_env)
+
+
 class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of one environment. Mappings are merged key by key; lists and single values replace others."""
 
@@ -242,6 +269,7 @@ class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     access_control: Annotated[AccessControl, about("Roles and their permissions.")] = field(
         default_factory=AccessControl
     )
+    server: Annotated[Server, about("The server of a team.")] = field(default_factory=Server)
 
 
 class Workflow(Environment, frozen=True, kw_only=True, forbid_unknown_fields=True):

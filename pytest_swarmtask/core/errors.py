@@ -83,6 +83,17 @@ class HistoryError(SwarmtaskError):
     """The history cannot be read or written now; the message says why and what to do."""
 
 
+class StoreAwayError(SwarmtaskError):
+    """The database of a server cannot be reached now. A sender should try again later."""
+
+
+class UnknownProjectError(SwarmtaskError):
+    """A server has no project of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no project {name!r}")
+
+
 class EndpointError(SwarmtaskError):
     """An endpoint must not be connected to, because of its address, or cannot be found."""
 

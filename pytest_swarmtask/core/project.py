@@ -106,6 +106,16 @@ class Project:
         return os.path.join(self.journal, "history.sqlite")
 
     @property
+    def server_history(self) -> str:
+        """The SQLite database of a server that runs here, with the histories of its projects."""
+        return os.path.join(self.root, FOLDER, "server", "history.sqlite")
+
+    @property
+    def server_secret(self) -> str:
+        """The file with the secret that a server which runs here has made for its senders."""
+        return os.path.join(self.root, FOLDER, "server", "secret")
+
+    @property
     def routes(self) -> str:
         """The folder of route files, which say which endpoints a segment must be delivered to."""
         return os.path.join(self.journal, "routes")

@@ -88,7 +88,7 @@ def ingest(db: Database, project: Project) -> Ingested:
     """
     events = foreign = 0
     damaged: list[str] = []
-    keys = TaskKeys(db)
+    keys = TaskKeys()
     grown = _grown_segments(db, project)
     while grown:
         with db.transaction():
@@ -100,19 +100,6 @@ def ingest(db: Database, project: Project) -> Ingested:
         damaged += batch.damaged
     refresh(db)
     return Ingested(events, foreign, tuple(damaged))
-
-
-def add_lines(db: Database, lines: Iterable[bytes], keys: TaskKeys) -> int:
-    """Add journal lines that came over the network, each event once, and return how many of them are events.
-
-    The totals of their runs are not computed: see `history.runs.refresh`.
-    """
-    batch = Batch()
-    events = sum(map(batch.add, lines))
-    if events:
-        with db.transaction():
-            write_batch(db, batch, keys)
-    return events
 
 
 def _grown_segments(db: Database, project: Project) -> list[str]:
@@ -165,31 +152,32 @@ _Task = tuple[str, str, str]  # kind, name, variant
 
 
 class TaskKeys:
-    """The primary keys of tasks, remembered from batch to batch until some task is removed."""
+    """The primary keys of the tasks of one project, remembered from batch to batch until some task is removed."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self) -> None:
         self._known: dict[_Task, int] = {}
         self._removals = 0
 
-    def of(self, tasks: Iterable[_Task]) -> Mapping[_Task, int]:
+    def of(self, db: Database, tasks: Iterable[_Task]) -> Mapping[_Task, int]:
         """Return the keys of tasks. Those that the history does not have are inserted."""
-        self._forget()
+        self._forget_removed(db)
         missing = {task for task in tasks if task not in self._known}
         if missing:
-            project = self._db.project
-            self._db.executemany(_TASK, [(project, *task) for task in sorted(missing)])
+            db.executemany(_TASK, [(db.project, *task) for task in sorted(missing)])
             names = json.dumps(sorted({name for _, name, _ in missing}))
-            for key, *task in self._db.execute(_TASK_KEYS, (project, names)):
+            for key, *task in db.execute(_TASK_KEYS, (db.project, names)):
                 self._known[tuple(task)] = key
         return self._known
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Forget all keys, as after a transaction that was rolled back."""
+        self._known.clear()
+
+    def _forget_removed(self, db: Database) -> None:
         """Forget all keys if tasks were removed, or if too many keys are remembered."""
-        query = "SELECT removals FROM project WHERE id = ?"
-        (removals,) = self._db.execute(query, (self._db.project,)).fetchone()
+        (removals,) = db.execute("SELECT removals FROM project WHERE id = ?", (db.project,)).fetchone()
         if removals != self._removals or len(self._known) > _MOST_REMEMBERED:
-            self._known.clear()
+            self.forget()
         self._removals = removals
 
 
@@ -241,7 +229,7 @@ def write_batch(db: Database, batch: Batch, keys: TaskKeys) -> None:
 def _write_spans(db: Database, batch: Batch, keys: TaskKeys, runs: Mapping[str, int]) -> None:
     variants = _Variants(db, batch, runs)
     tasks = {key: (span.kind, span.name, variants.of(key[0], span)) for key, span in batch.spans.items()}
-    known = keys.of(tasks.values())
+    known = keys.of(db, tasks.values())
     rows: dict[tuple[int, str], tuple[object, ...]] = {}
     for key, span in batch.spans.items():
         row = (runs[key[0]], key[1])

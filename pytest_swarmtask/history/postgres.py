@@ -8,20 +8,22 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from psycopg import ClientCursor
+import psycopg
 from psycopg.adapt import Loader
 from psycopg.sql import SQL, Identifier
+from psycopg_pool import ConnectionPool
 
-from pytest_swarmtask.core.errors import HistoryError
+from pytest_swarmtask.core.errors import BodyError, HistoryError, StoreAwayError, UnknownProjectError
 from pytest_swarmtask.history.postgres_schema import MIGRATIONS, SCHEMA
 from pytest_swarmtask.history.schema import VIEWS
+from pytest_swarmtask.history.store import ADD_PROJECT, PROJECT_KEY, PROJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import psycopg
     from psycopg.abc import Buffer
 
 VERSION = len(MIGRATIONS)
@@ -32,6 +34,9 @@ _OF_SCHEMA, _OF_PROJECT = 1_937_207_668, 1_937_207_669  # "swtt", and the next n
 """The first keys of our advisory locks, so that they are not those of another program in the same database."""
 _FEWEST_TO_COPY = 8
 """Rows from which on one COPY and one INSERT are faster than an INSERT for each row."""
+
+_PATIENCE = 5
+"""Seconds to wait for a connection. The sender of a webhook waits 10 for the answer, and then tries again."""
 
 
 # -- the dialect ---------------------------------------------------------------------------------------------------
@@ -96,7 +101,7 @@ def configure(connection: psycopg.Connection[Any]) -> None:
     connection.autocommit = True
     # Values are put into the text of a query here, quoted. So the planner sees them, and a condition such as
     # ``?1 IS NULL OR branch = ?1`` costs nothing.
-    connection.cursor_factory = ClientCursor
+    connection.cursor_factory = psycopg.ClientCursor
     connection.execute(SQL("SET search_path = {}").format(Identifier(SCHEMA)))
     connection.execute("SET timezone = 'UTC'")
     connection.adapters.register_loader("timestamptz", _TimestampLoader)
@@ -199,9 +204,117 @@ def _migrate(connection: psycopg.Connection[Any], version: int) -> None:
     connection.execute("INSERT INTO schema_version VALUES (%s)", (VERSION,))
 
 
-def project_key(connection: psycopg.Connection[Any], name: str) -> int:
-    """Return the key of a project, and insert the project if the history does not have it."""
-    connection.execute("INSERT INTO project (name) VALUES (%s) ON CONFLICT DO NOTHING", (name,))
-    row = connection.execute("SELECT id FROM project WHERE name = %s", (name,)).fetchone()
-    assert row is not None  # noqa: S101 - it was inserted above, and projects are never removed
-    return int(row[0])
+class PostgresStore:
+    """A store in PostgreSQL, see `history.store.Store`. Any number of processes may use one database.
+
+    Args:
+        url: the address of the database, see
+            https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING.
+        connections: the number of connections, at most.
+
+    Raises:
+        HistoryError: PostgreSQL is too old, the address is malformed, or a newer version made the tables.
+        StoreAwayError: the database cannot be reached now.
+    """
+
+    def __init__(self, url: str, connections: int) -> None:
+        try:
+            with psycopg.connect(url, connect_timeout=_PATIENCE) as connection:
+                configure(connection)
+                prepare(connection)
+        except psycopg.ProgrammingError as error:
+            raise HistoryError(f"the address of the database cannot be read: {error}") from None
+        except psycopg.OperationalError as error:
+            raise StoreAwayError(f"the database cannot be reached: {error}") from None
+        self._pool = ConnectionPool(
+            url,
+            kwargs={"connect_timeout": _PATIENCE},
+            min_size=1,
+            max_size=connections,
+            timeout=_PATIENCE,
+            configure=configure,
+            check=ConnectionPool.check_connection,  # so that a restart of PostgreSQL costs no request
+            open=True,
+        )
+
+    @contextlib.contextmanager
+    def writing(self, project: str) -> Iterator[PostgresDatabase]:
+        """Lend a connection to the history of a project, which is made if there is none."""
+        with self._lent() as connection:
+            db = PostgresDatabase(connection, 0)
+            if (row := db.execute(PROJECT_KEY, (project,)).fetchone()) is None:
+                db.execute(ADD_PROJECT, (project,))
+                row = db.execute(PROJECT_KEY, (project,)).fetchone()
+            db.project = row[0] if row else 0
+            yield db
+
+    @contextlib.contextmanager
+    def reading(self, project: str) -> Iterator[PostgresDatabase]:
+        """Lend a connection that sees the history of a project as it is at one moment."""
+        with self._lent() as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            db = PostgresDatabase(connection, 0)
+            row = db.execute(PROJECT_KEY, (project,)).fetchone()
+            if row is None:
+                raise UnknownProjectError(project)
+            (db.project,) = row
+            yield db
+
+    def projects(self) -> list[str]:
+        """Return the names of all projects, sorted."""
+        with self._lent() as connection:
+            return [name for (name,) in connection.execute(PROJECTS)]
+
+    def drop_old_lines(self, age: float) -> None:
+        """Drop the partitions of days that ended more than this many seconds ago, and make the missing ones."""
+        today = datetime.now(timezone.utc).date()
+        first = today - timedelta(seconds=age)
+        with self._lent() as connection, connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s, 1)", (_OF_SCHEMA,))
+            days = {day for (day,) in connection.execute(_DAYS)}
+            # Tomorrow's is made today, and clocks that are a day ahead find it, too.
+            for day in {_number(first + timedelta(n)) for n in range((today - first).days + 2)} - days:
+                _add_day(connection, day)
+            for day in days:
+                if day < _number(first):
+                    connection.execute(f"DROP TABLE event_{day}".encode())
+            connection.execute("DELETE FROM event_other WHERE day < %s", (_number(first),))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[psycopg.Connection[Any]]:
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except psycopg.DataError as error:
+            raise BodyError(f"PostgreSQL cannot store it: {error}") from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:  # PoolTimeout is one of them
+            raise StoreAwayError(f"the database cannot be used now: {error}") from error
+
+
+# -- the days of raw lines -----------------------------------------------------------------------------------------
+
+_DAYS = """
+SELECT substr(child.relname, 7)::integer FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+WHERE inhparent = 'event'::regclass AND child.relname ~ '^event_[0-9]+$'
+"""
+
+
+def _number(day: date) -> int:
+    """Return a day as the table `event` has it."""
+    return int(day.strftime("%Y%m%d"))
+
+
+def _add_day(connection: psycopg.Connection[Any], day: int) -> None:
+    """Add the partition of a day. Lines of that day that have come already are in ``event_other``, and are moved."""
+    for statement in (
+        "LOCK TABLE event_other IN ACCESS EXCLUSIVE MODE",
+        f"CREATE TABLE event_{day} (LIKE event INCLUDING DEFAULTS)",
+        f"INSERT INTO event_{day} SELECT * FROM event_other WHERE day = {day}",
+        f"DELETE FROM event_other WHERE day = {day}",
+        f"ALTER TABLE event ATTACH PARTITION event_{day} FOR VALUES FROM ({day}) TO ({day + 1})",
+    ):
+        connection.execute(statement.encode())

@@ -57,7 +57,7 @@ class SqliteDatabase(sqlite3.Connection):
         self.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after one page
 
 
-def connect(path: str, timeout: float = TIMEOUT) -> SqliteDatabase:
+def connect(path: str, timeout: float = TIMEOUT, *, shared: bool = False) -> SqliteDatabase:
     """Open a history. Make the file if there is none, and bring an older one to the present schema.
 
     SQLite begins no transaction by itself on this connection: use its method `transaction`.
@@ -65,6 +65,7 @@ def connect(path: str, timeout: float = TIMEOUT) -> SqliteDatabase:
     Args:
         path: the file. An empty path means a temporary database, which SQLite deletes when it is closed.
         timeout: seconds to wait while other processes write.
+        shared: whether other threads may use the connection, one at a time.
 
     Raises:
         HistoryError: a newer version of pytest-swarmtask wrote the file.
@@ -72,13 +73,15 @@ def connect(path: str, timeout: float = TIMEOUT) -> SqliteDatabase:
         sqlite3.DatabaseError: the file is corrupt.
     """
     with opening(path) if path else contextlib.nullcontext():
-        return _connect(path, timeout)
+        return _connect(path, timeout, shared=shared)
 
 
-def _connect(path: str, timeout: float) -> SqliteDatabase:
+def _connect(path: str, timeout: float, *, shared: bool) -> SqliteDatabase:
     if path:
         make_private(path)
-    db = sqlite3.connect(path, timeout=timeout, isolation_level=None, factory=SqliteDatabase)
+    db = sqlite3.connect(
+        path, timeout=timeout, isolation_level=None, check_same_thread=not shared, factory=SqliteDatabase
+    )
     try:
         _prepare(db, path, timeout)
     except BaseException:

@@ -88,17 +88,17 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the object of `report --json`. docs/history.md documents its fields."""
-        shown: dict[str, Any] = _without_keys(asdict(self))
+        shown: dict[str, Any] = without_keys(asdict(self))
         for failure in (*shown["failures"], *shown["open"]):
             failure.update(failure.pop("evidence"))
         return shown
 
 
-def _without_keys(value: Any) -> Any:
+def without_keys(value: Any) -> Any:
     """Return plain data without primary keys, which mean something only inside of one database file."""
     if isinstance(value, dict):
-        return {name: _without_keys(item) for name, item in value.items() if name != "key"}
-    return [_without_keys(item) for item in value] if isinstance(value, list) else value
+        return {name: without_keys(item) for name, item in value.items() if name != "key"}
+    return [without_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def collect_report(db: Database, request: ReportRequest, root: str) -> Report | None:

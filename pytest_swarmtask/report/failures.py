@@ -45,7 +45,7 @@ def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: s
         db: the history.
         run: the run.
         failures: its failures.
-        root: the project's folder.
+        root: the project's folder; empty if it is not known, as on a server.
     """
     link = linker(root, run.commit)
 
@@ -75,7 +75,7 @@ def _described(
     db: Database, failures: Sequence[Failure], root: str
 ) -> Iterator[tuple[Failure, list[str] | None, Evidence]]:
     """Yield each failure with its owners and its evidence."""
-    owners = read_owners(root) if failures else None
+    owners = read_owners(root) if failures and root else None
     for failure in failures:
         yield failure, _owners_of(failure, owners), query.evidence_of(db, failure.key)
 

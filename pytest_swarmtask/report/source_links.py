@@ -34,9 +34,12 @@ def linker(root: str, commit: str | None) -> Callable[[str | None], str | None]:
 
     Args:
         root: the project's folder, which places are relative to. It may be below the top folder of its repository.
+            If it is empty, as on a server, there are no links.
         commit: the commit of the run; None if it is unknown, and there are no links. A run with uncommitted changes has
             links, too: most files are as they were committed, and in the others the line is near.
     """
+    if not root:
+        return lambda _: None
     repository, top = origin(root), top_folder(root)
     form = _form(repository.host) if repository else None
     if repository is None or top is None or form is None or not _COMMIT.fullmatch(commit or ""):

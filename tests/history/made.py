@@ -13,8 +13,9 @@ from typing import Any
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.trace import Clock, Ids
 from pytest_swarmtask.history.database import Database
-from pytest_swarmtask.history.ingest import Ingested, TaskKeys, add_lines, ingest
-from pytest_swarmtask.history.postgres import PostgresDatabase, project_key
+from pytest_swarmtask.history.ingest import Ingested, TaskKeys, ingest, write_batch
+from pytest_swarmtask.history.postgres import PostgresStore
+from pytest_swarmtask.history.rows import Batch
 from pytest_swarmtask.history.runs import refresh
 from pytest_swarmtask.history.sqlite import connect
 from pytest_swarmtask.journal.segments import read, segments
@@ -91,8 +92,8 @@ def opened(journal: Path) -> Iterator[Database]:
         with closing(connect(project_of(journal).history)) as db:
             yield db
     else:
-        with prepared(address(journal)) as connection:
-            yield PostgresDatabase(connection, project_key(connection, "made"))
+        with closing(PostgresStore(address(journal), 1)) as store, store.writing("made") as db:
+            yield db
 
 
 def take_in(journal: Path) -> Ingested:
@@ -102,7 +103,10 @@ def take_in(journal: Path) -> Ingested:
             return ingest(db, project_of(journal))
         project = project_of(journal)
         lines = [line for segment in segments(project.journal) for line, _ in read(project.segment(segment.name))]
-        events = add_lines(db, lines, TaskKeys(db))
+        batch = Batch()
+        events = sum(map(batch.add, lines))
+        with db.transaction():
+            write_batch(db, batch, TaskKeys())
         refresh(db)
         return Ingested(events, len(lines) - events)
 

@@ -1,0 +1,147 @@
+"""Where a server keeps the histories of all its projects: one SQLite file, or a database of PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_swarmtask.core.errors import HistoryError, StoreAwayError, UnknownProjectError
+from pytest_swarmtask.core.files import private_folder
+from pytest_swarmtask.history.retention import drop_events
+from pytest_swarmtask.history.sqlite import SqliteDatabase, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from pytest_swarmtask.history.database import Database
+
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+PROJECTS = "SELECT name FROM project WHERE name <> '' ORDER BY name"
+PROJECT_KEY = "SELECT id FROM project WHERE name = ?"
+ADD_PROJECT = "INSERT INTO project (name) VALUES (?) ON CONFLICT DO NOTHING"
+
+
+class Store(Protocol):
+    """The histories of all projects. Several threads may use it.
+
+    Raises:
+        StoreAwayError: from any method, when the database cannot be reached, or is locked for too long.
+    """
+
+    def writing(self, project: str) -> AbstractContextManager[Database]:
+        """Lend a connection to the history of a project, which is made if there is none."""
+
+    def reading(self, project: str) -> AbstractContextManager[Database]:
+        """Lend a connection that sees the history of a project as it is at one moment.
+
+        Raises:
+            UnknownProjectError: there is no such project.
+        """
+
+    def projects(self) -> list[str]:
+        """Return the names of all projects, sorted."""
+
+    def drop_old_lines(self, age: float) -> None:
+        """Remove the raw lines of events that are older than this many seconds."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
+def open_store(address: str, connections: int) -> Store:
+    """Open the store at an address.
+
+    Args:
+        address: the path of a SQLite file, which is made if there is none, or the URL of a database of PostgreSQL.
+        connections: the number of connections, at most.
+
+    Raises:
+        HistoryError: the store cannot be used; the message says what to do.
+        StoreAwayError: the database cannot be reached now.
+    """
+    if not address.startswith(POSTGRES_SCHEMES):
+        return SqliteStore(address)
+    try:
+        from pytest_swarmtask.history.postgres import PostgresStore
+    except ImportError as error:
+        raise HistoryError(f"PostgreSQL needs a package ({error}): pip install 'pytest-swarmtask[server]'") from None
+    return PostgresStore(address, connections)
+
+
+class SqliteStore:
+    """A store in a SQLite file. Each thread has a connection of its own.
+
+    Args:
+        path: the file.
+
+    Raises:
+        HistoryError: the file cannot be used.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.abspath(path)
+        self._local = threading.local()
+        self._opened: list[SqliteDatabase] = []
+        try:
+            private_folder(os.path.dirname(self._path))
+            self._connection()
+        except (OSError, sqlite3.Error) as error:
+            raise HistoryError(f"{path} cannot be used: {error}") from None
+
+    @contextlib.contextmanager
+    def writing(self, project: str) -> Iterator[Database]:
+        """Lend a connection to the history of a project, which is made if there is none."""
+        with self._trouble():
+            db = self._connection()
+            db.execute(ADD_PROJECT, (project,))
+            (db.project,) = db.execute(PROJECT_KEY, (project,)).fetchone()
+            yield db
+
+    @contextlib.contextmanager
+    def reading(self, project: str) -> Iterator[Database]:
+        """Lend a connection that sees the history of a project as it is at one moment."""
+        with self._trouble():
+            db = self._connection()
+            db.execute("BEGIN")
+            try:
+                row = db.execute(PROJECT_KEY, (project,)).fetchone()
+                if row is None:
+                    raise UnknownProjectError(project)
+                (db.project,) = row
+                yield db
+            finally:
+                db.execute("ROLLBACK")
+
+    def projects(self) -> list[str]:
+        """Return the names of all projects, sorted."""
+        with self._trouble():
+            return [name for (name,) in self._connection().execute(PROJECTS)]
+
+    def drop_old_lines(self, age: float) -> None:
+        """Remove the raw lines of runs that ended more than this many seconds ago."""
+        for project in self.projects():
+            with self.writing(project) as db:
+                drop_events(db, age)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for db in self._opened:
+            db.close()
+
+    def _connection(self) -> SqliteDatabase:
+        known: SqliteDatabase | None = getattr(self._local, "db", None)
+        if known is None:
+            known = self._local.db = connect(self._path, shared=True)
+            self._opened.append(known)
+        return known
+
+    @contextlib.contextmanager
+    def _trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreAwayError(f"{self._path} cannot be used now: {error}") from error

@@ -1,0 +1,103 @@
+"""Runs the server: its sockets, its log, its threads."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.server.access import Readers, Senders
+from pytest_swarmtask.server.app import application
+from pytest_swarmtask.server.intake import Intake
+from pytest_swarmtask.server.logs import set_up_log
+from pytest_swarmtask.server.metrics import Metrics
+from pytest_swarmtask.server.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_swarmtask.config.monitoring import Retention
+    from pytest_swarmtask.history.store import Store
+
+log = logging.getLogger("swarmtask")
+
+_MOST_REQUESTS = 500
+"""Requests at the same time. Others are answered with 503, and come again: each may hold a body of 5 MB."""
+_GRACE = 10
+"""Seconds that running requests have to end when the server is stopped."""
+
+
+class Served:
+    """A server.
+
+    Args:
+        store: the histories. It is closed with the server.
+        senders: who may write.
+        tokens: the tokens of readers; none if everybody may read.
+        limits: how long things are kept.
+    """
+
+    def __init__(self, store: Store, senders: Senders, tokens: Sequence[str], limits: Retention) -> None:
+        self._store = store
+        self._metrics = Metrics()
+        self._upkeep = Upkeep(store, limits, self._metrics.refresh_seconds.inc, _tell)
+        self._intake = Intake(store, senders)
+        self._readers = Readers(list(tokens))
+        self._server: uvicorn.Server
+        self._socket: socket.socket
+
+    @contextlib.contextmanager
+    def listening(self, host: str, port: int, prefix: str, *, as_json: bool) -> Iterator[str]:
+        """Listen on an address during the block, and yield its URL.
+
+        Raises:
+            UsageError: the address cannot be listened on.
+        """
+        set_up_log(as_json=as_json)
+        app = application(self._store, self._intake, self._readers, self._metrics, prefix)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=_MOST_REQUESTS,
+            timeout_graceful_shutdown=_GRACE,
+            lifespan="off",
+            ws="none",
+        )
+        self._server = uvicorn.Server(config)
+        self._socket = _bound(host, port)
+        shown, number = self._socket.getsockname()[:2]
+        self._upkeep.start()
+        try:
+            yield f"http://[{shown}]:{number}{prefix}" if ":" in shown else f"http://{shown}:{number}{prefix}"
+        finally:
+            self._socket.close()
+            self._upkeep.stop()
+            self._store.close()
+
+    def wait(self) -> None:
+        """Answer requests until Ctrl-C or SIGTERM."""
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after it has ended in order
+            self._server.run(sockets=[self._socket])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _tell(error: Exception) -> None:
+    log.error("upkeep", extra={"facts": {"why": str(error)}})

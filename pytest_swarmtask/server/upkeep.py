@@ -1,0 +1,87 @@
+"""What a server does beside answering requests: the totals of runs, and retention.
+
+Each server process does so. The database lets one of them at a time work on a project, and the others find it done.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.core.errors import SwarmtaskError
+from pytest_swarmtask.history import retention
+from pytest_swarmtask.history.runs import refresh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_swarmtask.config.monitoring import Retention
+    from pytest_swarmtask.history.store import Store
+
+_PAUSE = 1.0
+"""Seconds between two looks at the runs that have new events. A page is that far behind, at most, on a quiet server."""
+_SHARE = 4
+"""The pause is at least as many times as long as the work took, so that totals take a fifth of the time at most."""
+
+
+class Upkeep:
+    """A thread that keeps the store in order.
+
+    Args:
+        store: the store.
+        limits: how long things are kept.
+        spent: called with the seconds that each round took.
+        trouble: called with each problem. The next round tries again.
+    """
+
+    def __init__(
+        self, store: Store, limits: Retention, spent: Callable[[float], None], trouble: Callable[[Exception], None]
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self._spent = spent
+        self._trouble = trouble
+        self._tidy_at = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the present round."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stop.wait(pause):
+            began = time.monotonic()
+            try:
+                self.round()
+            except SwarmtaskError as error:
+                self._trouble(error)
+            took = time.monotonic() - began
+            self._spent(took)
+            pause = max(_PAUSE, _SHARE * took)
+
+    def round(self) -> None:
+        """Compute the totals of the runs that have new events, and remove what is too old.
+
+        Raises:
+            StoreAwayError: the database cannot be used now.
+        """
+        for project in self._store.projects():
+            with self._store.writing(project) as db:
+                refresh(db)
+        if time.monotonic() >= self._tidy_at:
+            self._tidy_at = time.monotonic() + retention.EVERY
+            self._tidy()
+
+    def _tidy(self) -> None:
+        self._store.drop_old_lines(self._limits.history_events_age)
+        for project in self._store.projects():
+            with self._store.writing(project) as db:
+                retention.prune(db, self._limits.history_age, self._limits.history_bytes)
