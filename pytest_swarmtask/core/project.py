@@ -200,8 +200,11 @@ class Project:
 
 
 def relative(place: str, root: str) -> str:
-    """Return a place, such as a path with a line number, relative to a folder if it is in that folder."""
-    return place.removeprefix(root.rstrip(os.sep) + os.sep)
+    """Return a place, such as a path with a line number, relative to a folder if it is in that folder.
+
+    An empty folder is one that is not known, as on a server.
+    """
+    return place.removeprefix(root.rstrip(os.sep) + os.sep) if root else place
 
 
 def is_under_ci(environ: Mapping[str, str]) -> bool:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import re
+from datetime import datetime, timedelta, timezone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+_AGO = re.compile(r"([0-9]{1,4})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -32,3 +40,27 @@ def local_time(timestamp: str) -> datetime:
         ValueError: the text is not ISO 8601.
     """
     return parse_timestamp(timestamp).astimezone()
+
+
+def named_moment(text: str, zone: tzinfo | None = None) -> str:
+    """Return the timestamp, as events have it, that a user names: a date, a time, or how long ago, such as ``7d``.
+
+    Args:
+        text: what the user has written.
+        zone: the time zone of a text without an offset; None for that of this machine.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    ago = _AGO.fullmatch(text)
+    try:
+        if ago:
+            moment = datetime.now(timezone.utc) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
+            moment = parse_timestamp(text)
+            moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no time: expected a date such as 2026-01-31, or how long ago, as 12h or 7d"
+        ) from None
+    return f"{moment.replace(microsecond=0, tzinfo=None).isoformat()}.000Z"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from datetime import datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from pytest_swarmtask.report.phrases import (
     attempts_at,
     failing_since,
     format_duration,
+    format_now,
     format_time,
     later_runs,
     outcome_counts,
@@ -71,14 +71,14 @@ _COMPARED = (
 )
 
 
-def html(page: Page | None, project: str, root: str, delivered: DeliverySummary, *, live: bool = False) -> str:
+def html(page: Page | None, project: str, root: str, delivered: DeliverySummary | None, *, live: bool = False) -> str:
     """Return the page.
 
     Args:
         page: its content; None if there is no run to show.
         project: the name of the project.
-        root: the project's folder. Files below it are shown relative to it.
-        delivered: how many events each endpoint has received.
+        root: the project's folder. Files below it are shown relative to it. It is empty on a server.
+        delivered: how many events each endpoint has received; None on a server, which delivers nothing.
         live: whether the page is served, and so asks the server for news.
     """
     style, script = Markup(_source("report.css")), Markup(_source("report.js"))  # noqa: S704 - our own files
@@ -94,7 +94,7 @@ def html(page: Page | None, project: str, root: str, delivered: DeliverySummary,
         charts=charts.charts(page.report.trend) if page else [],
         evidence=folded_parts(page.report, _LONGEST_MESSAGE) if page else None,
         compared=_COMPARED,
-        made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M UTC%z"),
+        made=format_now(),
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from contextvars import ContextVar
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.outcomes import TEARDOWN
 from pytest_swarmtask.core.text import neutral, plural
-from pytest_swarmtask.core.timestamps import local_time
+from pytest_swarmtask.core.timestamps import parse_timestamp
 from pytest_swarmtask.history.query import with_variant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from datetime import tzinfo
 
     from pytest_swarmtask.history.flaky import Flaky
     from pytest_swarmtask.history.query import Failure, Run
@@ -31,6 +35,20 @@ _IN_MINUTES = 60.0
 
 _WORDS = {"errors": "error"}
 """Outcomes whose word differs from the name of the column that counts them."""
+
+
+_zone: ContextVar[tzinfo | None] = ContextVar("zone", default=None)
+"""The time zone of the reader; None is that of this machine."""
+
+
+@contextlib.contextmanager
+def times_in(zone: tzinfo | None) -> Iterator[None]:
+    """Show times in a time zone during the block: the reader of a server may be in another one."""
+    token = _zone.set(zone)
+    try:
+        yield
+    finally:
+        _zone.reset(token)
 
 
 def short_id(trace_id: str) -> str:
@@ -59,11 +77,16 @@ def format_elapsed(seconds: float) -> str:
 
 
 def format_time(timestamp: str) -> str:
-    """Return a timestamp in local time, to the minute. A text that is not a timestamp is returned as it is."""
+    """Return a timestamp in the reader's time, to the minute. A text that is not a timestamp is returned as it is."""
     try:
-        return local_time(timestamp).strftime("%Y-%m-%d %H:%M")
-    except ValueError:
+        return parse_timestamp(timestamp).astimezone(_zone.get()).strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError):
         return neutral(timestamp)
+
+
+def format_now() -> str:
+    """Return the present time in the reader's time, to the minute and with its offset from UTC."""
+    return datetime.now(_zone.get()).astimezone(_zone.get()).strftime("%Y-%m-%d %H:%M UTC%z")
 
 
 def outcome_counts(run: Run) -> dict[str, int]:

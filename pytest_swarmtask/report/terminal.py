@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rich.console import Console
 from rich.text import Text
@@ -18,15 +18,35 @@ from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report.phrases import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_swarmtask.report.tree import SpanNode
 
 _PIPED_WIDTH = 1000
 """Columns of piped output. Programs that read it, such as `grep`, need a line to stay a line."""
+_ANY_HEIGHT = 25
+"""Lines of a terminal: nothing that is printed depends on them, but rich asks for both or neither."""
 _BAD = (*FAILED, TEARDOWN)
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.:-=+*#"
+
+
+Style = Literal["plain", "monochrome", "colour"]
+"""What a terminal can show: letters only, bold and dim ones, or colours, too."""
+
+
+class Screen(NamedTuple):
+    """Where a text will be read, as far as the text depends on it.
+
+    Attributes:
+        width: columns of the terminal; None for a pipe or a file, whose lines are not broken.
+        style: what it can show.
+        unicode: whether it has characters beyond ASCII, which bars and trees are drawn with.
+    """
+
+    width: int | None = None
+    style: Style = "plain"
+    unicode: bool = True
 
 
 class PipeAwareConsole(Console):
@@ -45,12 +65,56 @@ def console() -> Console:
     return PipeAwareConsole(highlight=False, markup=False, emoji=False, width=width)
 
 
-def print_tree(trace_id: str, spans: Sequence[SpanNode]) -> None:
+def screen() -> Screen:
+    """Return what standard output is."""
+    found = console()
+    width = found.width if found.is_terminal else None
+    style: Style = "plain" if found.color_system is None else "monochrome" if found.no_color else "colour"
+    return Screen(width, style, found.encoding.startswith("utf"))
+
+
+class _Drawing(io.StringIO):
+    """A text for a terminal. rich asks it for the terminal's encoding."""
+
+    encoding = "utf-8"
+
+
+class _AsciiDrawing(_Drawing):
+    encoding = "ascii"
+
+
+def drawn(screen: Screen, draw: Callable[[Console], None]) -> str:
+    """Return what a function prints on a console, as a text for a screen. The variables of this process do not count.
+
+    Args:
+        screen: where the text will be read.
+        draw: prints on the console that it gets.
+    """
+    file = _Drawing() if screen.unicode else _AsciiDrawing()
+    draw(
+        Console(
+            file=file,
+            width=_PIPED_WIDTH if screen.width is None else screen.width,
+            height=_ANY_HEIGHT,
+            force_terminal=screen.width is not None,
+            force_jupyter=False,
+            legacy_windows=False,
+            color_system=None if screen.style == "plain" else "standard",
+            no_color=screen.style == "monochrome",
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+    )
+    return file.getvalue()
+
+
+def print_tree(trace_id: str, spans: Sequence[SpanNode], console: Console) -> None:
     """Print a run as a tree with one line for each span."""
     root = Tree(Text(f"last run   {neutral(trace_id)}"), guide_style="dim")
     for span in spans:
         _add(root, span)
-    console().print(root, no_wrap=True, overflow="ellipsis", crop=True)
+    console.print(root, no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def _add(parent: Tree, span: SpanNode) -> None:

@@ -34,7 +34,7 @@ MAX_ANSWER = 64 * 1024
 """Bytes of an answer's body that are read. A connection can only be used again after the whole body was read."""
 
 ANSWER_TIME = 1.0
-"""Seconds that the body of an answer may take after its head. It is only read to use the connection again."""
+"""Seconds that the body of an answer may take after its head, which has the result."""
 
 _WRITE_SIZE = 16 * 1024
 """Bytes after which the deadline is checked while a body is written, for receivers that read slowly."""
@@ -49,15 +49,17 @@ _REMEMBER = 60.0
 
 
 class Answer(NamedTuple):
-    """The answer to a request. Nobody needs its body.
+    """The answer to a request.
 
     Attributes:
         status: the status code.
         headers: values by name in lower case, the last one of a name.
+        body: as it arrived; empty if it was too long, or did not arrive in time.
     """
 
     status: int
     headers: dict[str, str]
+    body: bytes = b""
 
 
 class Transport:
@@ -88,8 +90,22 @@ class Transport:
         self._http = h11.Connection(h11.CLIENT)
         self._used_at = 0.0
 
-    def request(self, method: str, url: Url, headers: Headers, body: bytes) -> Answer:
+    def request(
+        self,
+        method: str,
+        url: Url,
+        headers: Headers,
+        body: bytes,
+        *,
+        longest: int = MAX_ANSWER,
+        within: float = ANSWER_TIME,
+    ) -> Answer:
         """Send a request and return its answer.
+
+        Args:
+            method, url, headers, body: the request.
+            longest: bytes of the answer's body that are read.
+            within: seconds that the body may take after its head; never longer than the whole request may take.
 
         Raises:
             EndpointError: the address may not be connected to.
@@ -98,7 +114,9 @@ class Transport:
         self._deadline.start(self._timeout)
         try:
             stream = self._connected(url)
-            answer = self._exchange(stream, method, url, headers, body)
+            head = self._exchange(stream, method, url, headers, body)
+            self._deadline.start(min(within, self._deadline.left()))
+            answer = Answer(head.status, dict(head.headers), self._receive(stream, head, longest))
         except BaseException as error:
             self.close()
             if isinstance(error, (httpcore.TimeoutException, httpcore.NetworkError)):
@@ -158,7 +176,7 @@ class Transport:
 
     # -- one request and its answer ----------------------------------------------------------------------------------
 
-    def _exchange(self, stream: httpcore.NetworkStream, method: str, url: Url, headers: Headers, body: bytes) -> Answer:
+    def _exchange(self, stream: httpcore.NetworkStream, method: str, url: Url, headers: Headers, body: bytes) -> Head:
         is_forwarded = self._proxy is not None and self._tls is None
         sent = h11.Request(
             method=method,
@@ -176,39 +194,44 @@ class Transport:
         )
         with suppress(httpcore.WriteError):  # a receiver may answer and close before it has read everything
             stream.write(data, self._timeout)
-        head = self._read_head(stream)
-        self._deadline.start(min(ANSWER_TIME, self._deadline.left()))
-        if self._read_body(stream, head):
+        return self._read_head(stream)
+
+    def _receive(self, stream: httpcore.NetworkStream, head: Head, longest: int) -> bytes:
+        """Return the body of an answer, and close the connection unless it can be used again."""
+        body, is_reusable = self._read_body(stream, head, longest)
+        if is_reusable:
             self._used_at = time.monotonic()
         else:
             self.close()
-        return Answer(head.status, dict(head.headers))
+        return body
 
     def _read_head(self, stream: httpcore.NetworkStream) -> Head:
         """Read the head of the answer, which follows those that only say that there will be one (1xx)."""
         return read_head(lambda: stream.read(_READ_SIZE, self._timeout))
 
-    def _read_body(self, stream: httpcore.NetworkStream, head: Head) -> bool:
-        """Read the body of an answer; return whether the connection can be used again.
+    def _read_body(self, stream: httpcore.NetworkStream, head: Head, longest: int) -> tuple[bytes, bool]:
+        """Read the body of an answer; return it, and whether the connection can be used again.
 
-        The head is the whole result, so no error is one here. The body is not decompressed, so a small answer cannot
-        become a large one.
+        The head is the result, so no error is one here. The body is not decompressed, so a small answer cannot become
+        a large one.
         """
         http = self._http
+        pieces: list[bytes] = []
         size = 0
         try:
             http.receive_data(head.valid + head.rest)
-            while size <= MAX_ANSWER:
+            while size <= longest:
                 event = http.next_event()
                 if event is h11.NEED_DATA:
                     http.receive_data(stream.read(_READ_SIZE, self._timeout))
                 elif isinstance(event, h11.Data):
                     size += len(event.data)
+                    pieces.append(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
-                    return self._can_go_on()
+                    return b"".join(pieces), self._can_go_on()
         except (h11.ProtocolError, httpcore.NetworkError, httpcore.TimeoutException):
             pass
-        return False
+        return b"", False
 
     def _can_go_on(self) -> bool:
         """Begin another cycle of request and answer, unless the receiver closes, or has said more than its answer."""
