@@ -15,7 +15,6 @@ from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.files import mode_of, replace_file
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.search import find_project, working_directory
-from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.core.timestamps import named_moment
 from pytest_swarmtask.recording.settings import read_settings
 
@@ -34,7 +33,6 @@ Answer = TypeVar("Answer")
 
 LAST_RUNS = 20
 """The default of `--last`, as docs/history.md says."""
-NOTHING_RECORDED = "nothing has been recorded here yet"
 
 
 # -- arguments -----------------------------------------------------------------------------------------------------
@@ -66,12 +64,6 @@ def add_run_filters(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--since", dest="since", type=_since, metavar="WHEN", help="only runs since then: 7d, 12h, 2026-01-31"
     )
-
-
-def run_filters(arguments: argparse.Namespace) -> str:
-    """Return the filters that were given, such as ``--branch main``, for a message that no run matches them."""
-    given = {"--branch": arguments.branch, "--since": arguments.since}
-    return " ".join(f"{option} {neutral(value)}" for option, value in given.items() if value is not None)
 
 
 def _number_of_runs(text: str) -> int:

@@ -6,7 +6,8 @@ import functools
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import NOTHING_RECORDED, add_root, ask_history, say
+from pytest_swarmtask.cli.common import add_root, ask_history, say
+from pytest_swarmtask.core.text import NOTHING_RECORDED
 
 if TYPE_CHECKING:
     import argparse

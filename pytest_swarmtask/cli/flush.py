@@ -7,9 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import NOTHING_RECORDED, add_root, describe_trouble, number_of, project_of, survey_of
+from pytest_swarmtask.cli.common import add_root, describe_trouble, number_of, project_of, survey_of
 from pytest_swarmtask.cli.job_log import print_command
-from pytest_swarmtask.core.text import neutral, plural
+from pytest_swarmtask.core.text import NOTHING_RECORDED, neutral, plural
 from pytest_swarmtask.recording.github_annotations import take_annotations
 
 if TYPE_CHECKING:

@@ -1,22 +1,17 @@
-"""The HTML report of `swarmtask report`: written to a file, or served on this machine until Ctrl-C."""
+"""The HTML report of `swarmtask report --serve`: served on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import write_file
 from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer, listening, wait_for
 from pytest_swarmtask.core.errors import SwarmtaskError
-from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report.html import html, policy
 from pytest_swarmtask.report.page import collect_page, summarize_deliveries
-from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +42,7 @@ class Reporter:
         self._ask = ask
         self._request = request
 
-    def page(self, *, live: bool) -> tuple[Page | None, str]:
+    def page(self) -> tuple[Page | None, str]:
         """Return the content of the page as of now, and the page as HTML.
 
         Raises:
@@ -57,23 +52,7 @@ class Reporter:
         root = self.project.root
         page = self._ask(lambda db: collect_page(db, self._request, root))
         delivered = summarize_deliveries(self.project, os.environ)
-        return page, html(page, os.path.basename(root) or "project", root, delivered, live=live)
-
-
-def write(reporter: Reporter, target: str) -> int:
-    """Write the page to a file, or to standard output if the target is ``-``. Always return 0.
-
-    Raises:
-        UsageError: the file cannot be written, or as in `Reporter.page`.
-    """
-    page, text = reporter.page(live=False)
-    if target == "-":
-        sys.stdout.buffer.write(text.encode())
-        return 0
-    write_file(Path(target), text.encode())
-    about = f"run {short_id(page.report.run.run)}" if page else "there is no run to show"
-    print(neutral(f"{target}: {about}"))
-    return 0
+        return page, html(page, os.path.basename(root) or "project", root, delivered, live=True)
 
 
 def serve(reporter: Reporter, port: int) -> int:
@@ -111,7 +90,7 @@ class PageServer(LocalServer):
         with self._lock:  # several tabs ask at once, and one of them makes the page for all
             version = self.version
             if version != self._made[0]:
-                page, text = self._reporter.page(live=True)
+                page, text = self._reporter.page()
                 self._unfinished = page is not None and page.report.run.outcome == "unfinished"
                 self._made = (version, text.encode())
             return self._made[1]

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import functools
-import json
-import sys
+import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import (
-    NOTHING_RECORDED,
-    add_root,
-    add_run_filters,
-    ask_history,
-    port,
-    project_of,
-    run_filters,
-)
+from pytest_swarmtask.cli.asking import SERVER_VARIABLE, Question, add_from, answer, form_of, print_answer, server_of
+from pytest_swarmtask.cli.common import add_root, add_run_filters, ask_history, port, project_of, write_file
 from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.text import neutral
 
 if TYPE_CHECKING:
     import argparse
 
     from pytest_swarmtask.cli.common import Subparsers
-    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.report.content import ReportRequest
-
+    from pytest_swarmtask.report.forms import Form, Kind
 
 PORT = 8018
 """The default of `--port`: next to the one of `swarmtask listen`, so that both can run."""
-_MOST_FAILURES = 25
-"""Failures in a terminal or in Markdown: more would only be scrolled past."""
-_MOST_ON_PAGE = 200
-"""Failures with their messages on the HTML page, as docs/history.md says. Its list of tests has all of them."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -56,6 +45,7 @@ def register(subparsers: Subparsers) -> None:
         help="port of --serve; 0 for any free one (default: %(default)s)",
     )
     add_run_filters(parser, "compare with")
+    add_from(parser)
     add_root(parser)
     parser.set_defaults(func=report)
 
@@ -68,61 +58,47 @@ def report(arguments: argparse.Namespace) -> int:
         UsageError: the named run does not exist, or the page cannot be written or served.
     """
     from pytest_swarmtask.report.content import ReportRequest
+    from pytest_swarmtask.report.forms import write_report
 
-    limit = ReportRequest().failures if arguments.json else _MOST_FAILURES
-    request = ReportRequest(arguments.run, arguments.compare, arguments.branch, arguments.since, arguments.last, limit)
-    if arguments.html is not None or arguments.serve:
-        return _page(arguments, request._replace(failures=_MOST_ON_PAGE))
-    answer = _junit if arguments.junit else _report
-    return ask_history(arguments, functools.partial(answer, request=request, arguments=arguments))
-
-
-def _report(db: Database, request: ReportRequest, arguments: argparse.Namespace) -> int:
-    from pytest_swarmtask.report.content import collect_report
-
-    root = project_of(arguments).root
-    found = collect_report(db, request, root)
-    if arguments.json:
-        print(json.dumps({"run": None} if found is None else found.as_json(), indent=2))
-    elif found is None:
-        print(_no_run(db, arguments))
-    elif arguments.markdown:
-        from pytest_swarmtask.report.markdown import markdown
-
-        print(markdown(found, root, full=arguments.full))
-    else:
-        from pytest_swarmtask.report.terminal import console
-        from pytest_swarmtask.report.text import print_report
-
-        print_report(found, root, console(), full=arguments.full)
+    request = ReportRequest(arguments.run, arguments.compare, arguments.branch, arguments.since, arguments.last)
+    if arguments.serve:
+        return _serve(arguments, request)
+    question = Question("report", request, write_report)
+    form = form_of(arguments, _kind(arguments))
+    if arguments.html not in (None, "-"):
+        return _write(arguments, question, form)
+    print_answer(arguments, question, form)
     return 0
 
 
-def _junit(db: Database, request: ReportRequest, arguments: argparse.Namespace) -> int:
-    from pytest_swarmtask.report.content import requested_run
-    from pytest_swarmtask.report.junit import write_junit
-
-    run = requested_run(db, request)
-    if run is None:
-        raise UsageError(_no_run(db, arguments))  # an empty document would look like a run without tests
-    write_junit(db, run, sys.stdout.buffer)
-    return 0
+def _kind(arguments: argparse.Namespace) -> Kind:
+    kinds: tuple[Kind, ...] = ("json", "markdown", "junit")
+    chosen: Kind = "text" if arguments.html is None else "html"
+    return next((kind for kind in kinds if getattr(arguments, kind)), chosen)
 
 
-def _no_run(db: Database, arguments: argparse.Namespace) -> str:
-    from pytest_swarmtask.history.query import last_runs
+def _write(arguments: argparse.Namespace, question: Question, form: Form) -> int:
+    """Write the report to the file of `--html`."""
     from pytest_swarmtask.report.phrases import short_id
 
-    last = last_runs(db, 1)
-    if not last:
-        return NOTHING_RECORDED
-    return f"No run matches {run_filters(arguments)}. Latest run: {short_id(last[0].run)} of {last[0].started}"
+    out = io.BytesIO()
+    run = answer(arguments, question, form, out)
+    write_file(Path(arguments.html), out.getvalue())
+    about = f"run {short_id(run)}" if run else "there is no run to show"
+    print(neutral(f"{arguments.html}: {about}"))
+    return 0
 
 
-def _page(arguments: argparse.Namespace, request: ReportRequest) -> int:
+def _serve(arguments: argparse.Namespace, request: ReportRequest) -> int:
+    server = server_of(arguments)
+    if server is not None:
+        raise UsageError(
+            f"--serve shows the local history, and that of the server is at {server.page} already "
+            f"({SERVER_VARIABLE}= asks for the local one)"
+        )
     from pytest_swarmtask.cli import html_report
+    from pytest_swarmtask.report.forms import MOST_ON_PAGE
 
+    request = request._replace(failures=MOST_ON_PAGE)
     reporter = html_report.Reporter(project_of(arguments), functools.partial(ask_history, arguments), request)
-    if arguments.serve:
-        return html_report.serve(reporter, arguments.port)
-    return html_report.write(reporter, arguments.html)
+    return html_report.serve(reporter, arguments.port)

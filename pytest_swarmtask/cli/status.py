@@ -6,10 +6,10 @@ import contextlib
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from pytest_swarmtask.cli.asking import Question, add_from, form_of, print_answer, print_text, server_of
 from pytest_swarmtask.cli.common import (
-    NOTHING_RECORDED,
     add_root,
     consequence_of_invalid_config,
     describe_trouble,
@@ -20,7 +20,7 @@ from pytest_swarmtask.cli.common import (
 )
 from pytest_swarmtask.core.errors import ConfigError, HistoryError, TaskManagerError
 from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS, Project
-from pytest_swarmtask.core.text import neutral, plural
+from pytest_swarmtask.core.text import NOTHING_RECORDED, neutral, plural
 from pytest_swarmtask.journal.segments import segments
 
 if TYPE_CHECKING:
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.config.workflow import TaskManagerConfig
     from pytest_swarmtask.history.database import Database
-    from pytest_swarmtask.history.query import Run
     from pytest_swarmtask.relay.survey import Survey
     from pytest_swarmtask.relay.triggers.firing_log import RuleSummary
-    from pytest_swarmtask.report.tree import SpanNode
+    from pytest_swarmtask.report.last_run import LastRun
 
 
 _KINDS = {TASKS: "tasks", TRIGGERS: "triggers", ALERTS: "alerts"}
@@ -44,79 +43,70 @@ def register(subparsers: Subparsers) -> None:
     """Add the command `status`."""
     parser = subparsers.add_parser("status", help="show recorded, delivered, waiting and refused events")
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
+    add_from(parser)
     add_root(parser)
     parser.set_defaults(func=status)
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Show the journal, its endpoints and the last run. Return 1 if events wait or were refused, else 0."""
+    if server_of(arguments) is not None:
+        return _status_of_server(arguments)
     from pytest_swarmtask.relay.alerts.survey import survey_alerts
     from pytest_swarmtask.relay.retention import prune
     from pytest_swarmtask.relay.triggers.firing_log import summaries
-    from pytest_swarmtask.report.phrases import later_runs
-    from pytest_swarmtask.report.terminal import print_tree
+    from pytest_swarmtask.report.terminal import screen
 
     project = project_of(arguments)
     config_problems, manager = _configuration(project)
     prune(project, os.environ)
     # The history comes before the survey, which does not read again what the history has counted.
-    last = _last_run(project) if segments(project.journal) else None
+    last, marked = _last_run(project) if segments(project.journal) else (None, [])
     found = survey_of(project)
-    unknown = _unknown_tasks(manager, project, last.marked) if manager and last else []
+    unknown = _unknown_tasks(manager, project, marked) if manager else []
     with relay_database(project):
         rules, alerts = summaries(project), survey_alerts(project)
     if arguments.json:
-        spans = [span.as_json() for span in last.spans] if last else []
-        shown = {"trace_id": last.run.run, "spans": spans, "left_out": last.left_out} if last else None
         triggers = {name: rule._asdict() for name, rule in rules.items()}
-        whole = {**_as_json(project, found), "triggers": triggers, **alerts.as_json(), "last_run": shown}
+        whole = {**_as_json(project, found), "triggers": triggers, **alerts.as_json()}
+        whole |= {"last_run": last.as_json() if last else None}
         whole |= {"config_problems": config_problems, "unknown_tasks": unknown}
         print(json.dumps(whole, indent=2))
     else:
         lines = [*_as_text(project, found), *_triggers(rules), *alerts.as_text()]
         print("\n".join(map(neutral, [*_config_lines(config_problems, project), *lines, *_task_lines(unknown)])))
         if last:
-            print_tree(last.run.run, last.spans)
-            if last.left_out:
-                print(f"           and {plural(last.left_out, 'more task')}: swarmtask report --run {last.run.run[:8]}")
-            later = later_runs(last.later, len(last.later))
-            if later:
-                print(f"           {later}")
+            print_text(last.as_text(screen()))
     return 0 if found.is_all_delivered else 1
 
 
-class _LastRun(NamedTuple):
-    """The last run with tests (or else the last run), its spans, the runs since then, and the tasks in its marks.
+def _status_of_server(arguments: argparse.Namespace) -> int:
+    """Show the last run that a server knows. It knows nothing of the journal and the deliveries of this machine."""
+    from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
 
-    `left_out` spans are too many to be shown.
+    question = Question("status", LastRunRequest(), write_last_run)
+    print_answer(arguments, question, form_of(arguments, "json" if arguments.json else "text"))
+    return 0
+
+
+def _last_run(project: Project) -> tuple[LastRun | None, list[str]]:
+    """Return the last run, or None if there is none, and the tasks that its tests name in their marks.
+
+    If the history cannot be read now, say so and return None.
     """
-
-    run: Run
-    spans: list[SpanNode]
-    left_out: int
-    later: list[Run]
-    marked: list[str]
-
-
-def _last_run(project: Project) -> _LastRun | None:
-    """Return the last run, or None if there is none. If the history cannot be read now, say so and return None."""
     from pytest_swarmtask.history.query import marked_tasks
     from pytest_swarmtask.history.session import query_history
-    from pytest_swarmtask.report.content import last_run, runs_since
-    from pytest_swarmtask.report.tree import left_out, span_tree
+    from pytest_swarmtask.report.last_run import collect_last_run
 
-    def question(db: Database) -> _LastRun | None:
-        run = last_run(db)
-        if run is None:
-            return None
-        spans = span_tree(db, run)
-        return _LastRun(run, spans, left_out(db, run, spans), runs_since(db, run), marked_tasks(db, run))
+    def question(db: Database) -> tuple[LastRun | None, list[str]]:
+        last = collect_last_run(db)
+        return last, marked_tasks(db, last.run) if last else []
 
     try:
         return query_history(project, question, environ=os.environ, say=say)
     except HistoryError as error:
         say(str(error))
-        return None
+        return None, []
 
 
 def _configuration(project: Project) -> tuple[list[str], TaskManagerConfig | None]:

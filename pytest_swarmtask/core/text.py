@@ -1,6 +1,9 @@
-"""Foreign text, from events and from other machines, made harmless for a terminal; and plurals."""
+"""Foreign text, from events and from other machines, made harmless for a terminal; and common words."""
 
 from __future__ import annotations
+
+NOTHING_RECORDED = "nothing has been recorded here yet"
+"""What commands say about an empty journal or history."""
 
 _HARMFUL = (
     (0x00, 0x20), (0x7F, 0xA0), (0x61C, 0x61D), (0x200B, 0x200C), (0x200E, 0x2010), (0x2028, 0x202F), (0x2060, 0x2070),

@@ -60,10 +60,10 @@ _STYLES = {"bad": "red", "good": "green"}
 def print_report(report: Report, root: str, console: Console, *, full: bool = False) -> None:
     """Print a report. Files below `root` are shown relative to it. A full one has the evidence of its failures."""
     for line, indent in _report(report, root, console, full=full):
-        _print(line, indent, console)
+        print_line(line, indent, console)
 
 
-def _print(line: Text | Table, indent: int, console: Console) -> None:
+def print_line(line: Text | Table, indent: int, console: Console) -> None:
     """Print a line or a table with an indentation, which continuation lines have, too. A piped line stays a line."""
     if isinstance(line, Text) and not console.is_terminal:
         console.print(Text(" " * indent if line else "").append_text(line), soft_wrap=True)
@@ -188,23 +188,23 @@ def print_test(
     """
     console.print(Text(neutral(name), "bold"), overflow="fold")
     for line in _test(results, console.encoding):
-        _print(line, 2, console)
+        print_line(line, 2, console)
     if list(failures) != [name]:
         _print_parameters(name, results, failures, console)
         return
     has_variants = len({result.variant for result in results}) > 1
     for failure in failures[name]:
         under = f" under {neutral(failure.variant)}" if has_variants and failure.variant else ""
-        _print(Text(f"failing{under}: {failing_since(failure)}", "red"), 2, console)
+        print_line(Text(f"failing{under}: {failing_since(failure)}", "red"), 2, console)
     console.print()
     for result in results:
         at, line = Text(f"{format_time(result.started)}  ", "dim"), _result(result, with_variant=has_variants)
         if console.is_terminal:  # continuation lines go beside the time, not below it
             row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
             row.add_row(at, line)
-            _print(row, 2, console)
+            print_line(row, 2, console)
         else:
-            _print(at.append_text(line), 2, console)
+            print_line(at.append_text(line), 2, console)
 
 
 def print_last_failures(failures: Sequence[tuple[Failure, Evidence]], root: str, console: Console) -> None:
@@ -213,11 +213,11 @@ def print_last_failures(failures: Sequence[tuple[Failure, Evidence]], root: str,
         console.print()
         at = f" at {relative(failure.place, root)}" if failure.place else ""
         under = f" under {failure.variant}" if failure.variant else ""
-        _print(Text(neutral(f"{failure.task_id}{under}{at}"), "bold"), 0, console)
+        print_line(Text(neutral(f"{failure.task_id}{under}{at}"), "bold"), 0, console)
         for text in neutral_lines(failure.error or "").splitlines():
-            _print(Text(text, "red"), 2, console)
+            print_line(Text(text, "red"), 2, console)
         for line, indent in evidence_lines(evidence, root, 2):
-            _print(line, indent, console)
+            print_line(line, indent, console)
 
 
 def print_last_repeated(tests: Sequence[LastRepeated], root: str, console: Console) -> None:
@@ -227,9 +227,9 @@ def print_last_repeated(tests: Sequence[LastRepeated], root: str, console: Conso
         under = f" under {last.test.variant}" if last.test.variant else ""
         run = f"run {short_id(last.run)} of {format_time(last.started)}"
         head = f"{last.test.test}{under}, passed when repeated in {run}, {plural(last.test.attempts_total, 'attempt')}"
-        _print(Text(neutral(head), "bold"), 0, console)
+        print_line(Text(neutral(head), "bold"), 0, console)
         for line, indent in attempt_lines(earlier_attempts(last.test.attempts), root, 2):
-            _print(line, indent, console)
+            print_line(line, indent, console)
 
 
 def _print_parameters(
@@ -241,9 +241,9 @@ def _print_parameters(
     for test in sorted(failures, key=lambda one: (not failures[one], one))[:_MOST_PARAMETERS]:
         line = _outcome(last[test]).append(neutral(test.removeprefix(name)), "default")
         since = "".join(f"  {failing_since(failure)}" for failure in failures[test][:1])
-        _print(line.append(since, "red"), 2, console)
+        print_line(line.append(since, "red"), 2, console)
     if len(failures) > _MOST_PARAMETERS:
-        _print(Text(f"and {len(failures) - _MOST_PARAMETERS} more"), 2, console)
+        print_line(Text(f"and {len(failures) - _MOST_PARAMETERS} more"), 2, console)
 
 
 def _test(results: Sequence[Result], encoding: str) -> Iterator[Text]:

@@ -66,7 +66,12 @@ class Senders:
             source: the `source` of the event, which is the name of its project.
         """
         bound = next((self._projects[signer] for signer in signers if signer in self._projects), None)
-        return bound or (_UNUSUAL.sub("-", source)[:_LONGEST_NAME].strip("-.") or "project")
+        return bound or project_name(source)
+
+
+def project_name(source: str) -> str:
+    """Return the name of the project whose events have this `source`."""
+    return _UNUSUAL.sub("-", source)[:_LONGEST_NAME].strip("-.") or "project"
 
 
 def _values(place: str, names: list[str], environ: Mapping[str, str]) -> list[str]:

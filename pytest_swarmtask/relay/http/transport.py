@@ -62,6 +62,21 @@ class Answer(NamedTuple):
     body: bytes = b""
 
 
+class AnswerLimits(NamedTuple):
+    """How much of an answer's body is read.
+
+    Attributes:
+        size: bytes, at most.
+        seconds: how long it may take after the head; never longer than the whole request may take.
+    """
+
+    size: int = MAX_ANSWER
+    seconds: float = ANSWER_TIME
+
+
+_COMMON = AnswerLimits()
+
+
 class Transport:
     """One kept-alive HTTP/1.1 connection to one endpoint, directly or through a proxy.
 
@@ -96,16 +111,16 @@ class Transport:
         url: Url,
         headers: Headers,
         body: bytes,
-        *,
-        longest: int = MAX_ANSWER,
-        within: float = ANSWER_TIME,
+        limits: AnswerLimits = _COMMON,
     ) -> Answer:
         """Send a request and return its answer.
 
         Args:
-            method, url, headers, body: the request.
-            longest: bytes of the answer's body that are read.
-            within: seconds that the body may take after its head; never longer than the whole request may take.
+            method: the method.
+            url: the URL.
+            headers: names and values.
+            body: the body, or no bytes.
+            limits: of the answer's body.
 
         Raises:
             EndpointError: the address may not be connected to.
@@ -115,8 +130,8 @@ class Transport:
         try:
             stream = self._connected(url)
             head = self._exchange(stream, method, url, headers, body)
-            self._deadline.start(min(within, self._deadline.left()))
-            answer = Answer(head.status, dict(head.headers), self._receive(stream, head, longest))
+            self._deadline.start(min(limits.seconds, self._deadline.left()))
+            answer = Answer(head.status, dict(head.headers), self._receive(stream, head, limits.size))
         except BaseException as error:
             self.close()
             if isinstance(error, (httpcore.TimeoutException, httpcore.NetworkError)):
