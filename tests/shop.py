@@ -12,6 +12,7 @@ from pytest_swarmtask.cli.main import main
 from pytest_swarmtask.core.project import Project
 from tests.lab import clean_environ
 from tests.suite import Session, Suite
+from tests.team import from_a_server
 
 SHOP = """
     import os, time
@@ -108,8 +109,16 @@ class Shop:
         return swarmtask(self.suite.root, *arguments, **environ)
 
 
+ASKING = ("report", "tests", "flaky")
+"""The commands that can ask a server instead of the local history."""
+
+
 def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a `swarmtask` command in a folder. It runs in this process, which is quick, unless `environ` is given."""
+    """Run a `swarmtask` command in a folder. It runs in this process, which is quick, unless `environ` is given.
+    With `tests.team.ENGINE_VARIABLE`, commands that ask the history ask that of a server.
+    """
+    if arguments[0] in ASKING and "--from" not in arguments and "--help" not in arguments:
+        arguments = (*arguments, *from_a_server(root))
     if environ:
         return subprocess.run(
             [sys.executable, "-m", "pytest_swarmtask", *arguments],

@@ -6,7 +6,7 @@ import io
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol
 
 from pytest_swarmtask.cli.common import ask_history, project_of
 from pytest_swarmtask.core.text import neutral
@@ -32,6 +32,8 @@ _ALLOWED = re.compile(r"(\x1b\[[0-9;]*m|[\n\t])")
 
 class Request(Protocol):
     """What is asked for, a NamedTuple."""
+
+    _field_defaults: ClassVar[dict[str, Any]]
 
     def _asdict(self) -> dict[str, Any]:
         """Return its values by name."""
@@ -94,11 +96,16 @@ def answer(arguments: argparse.Namespace, question: Question, form: Form, out: B
     """
     server = server_of(arguments)
     if server is not None:
-        content, run = server.get(question.resource, question.request._asdict(), form)
+        content, run = server.get(question.resource, _given(question.request), form)
         out.write(content if form.kind in _UNPRINTED else _harmless(content))
         return run
     local = _of_checkout(form, project_of(arguments))
     return ask_history(arguments, lambda db: question.write(db, question.request, local, out))
+
+
+def _given(request: Request) -> dict[str, Any]:
+    """Return the values of a request that are not the default, which servers know."""
+    return {name: value for name, value in request._asdict().items() if value != request._field_defaults.get(name)}
 
 
 def _of_checkout(form: Form, project: Project) -> Form:

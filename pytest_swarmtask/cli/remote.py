@@ -62,16 +62,14 @@ class RemoteHistory:
         self._run = run
         self._token = token
 
-    def get(self, resource: str, request: Mapping[str, Any], form: Form) -> tuple[bytes, str | None]:
+    def get(self, resource: str, given: Mapping[str, Any], form: Form) -> tuple[bytes, str | None]:
         """Return the answer to a question, and the id of the run that it is about, if it has one.
 
         Raises:
             UsageError: there is no answer, or it is an error.
         """
-        given = {name: str(value) for name, value in request.items() if value is not None}
-        if self._run and "run" in request:
-            given.setdefault("run", self._run)
-        query = urlencode({**given, **_look(form)})
+        named = {"run": self._run} if self._run and resource == "report" else {}
+        query = urlencode({**named, **given, **_look(form)})
         target = f"{self._base.target}/api/v{API_VERSION}/projects/{quote(self._project, safe='')}/{resource}?{query}"
         answer = self._request(self._base._replace(target=target))
         problem = self._problem(answer)

@@ -138,6 +138,7 @@ class RunFilter(NamedTuple):
         partial: whether it is partial.
         with_tests: whether it has tests.
         variants: its variants, as the table has them: one a line.
+        before: it is older than the run with this key.
     """
 
     branch: str | None = None
@@ -148,6 +149,7 @@ class RunFilter(NamedTuple):
     partial: bool | None = None
     with_tests: bool | None = None
     variants: str | None = None
+    before: int | None = None
 
 
 ALL_RUNS = RunFilter()
@@ -155,11 +157,12 @@ ALL_RUNS = RunFilter()
 
 def last_runs(db: Database, limit: int, runs: RunFilter = ALL_RUNS) -> list[Run]:
     """Return the newest runs, newest first, at most `limit`."""
-    query = f"""{_RUN} WHERE project = ?9 AND started IS NOT NULL
+    query = f"""{_RUN} WHERE project = ?10 AND started IS NOT NULL
         AND (?1 IS NULL OR branch = ?1) AND (?2 IS NULL OR started >= ?2) AND (?3 IS NULL OR roots = ?3)
         AND (?4 IS NULL OR started <= ?4) AND (?5 IS NULL OR scope = ?5) AND (?6 IS NULL OR partial = ?6)
         AND (?7 IS NULL OR CASE WHEN tests > 0 THEN 1 ELSE 0 END = ?7) AND (?8 IS NULL OR variants = ?8)
-        ORDER BY started DESC, id DESC LIMIT ?10"""
+        AND (?9 IS NULL OR (started, id) < (SELECT started, id FROM run WHERE id = ?9))
+        ORDER BY started DESC, id DESC LIMIT ?11"""
     values = [int(value) if isinstance(value, bool) else value for value in runs]
     return _runs(db, query, (*values, db.project, limit))
 

@@ -1,5 +1,7 @@
 """What every form of a report says about a run: failures, slowest and flaky tests, trend, and comparison."""
 
+# ruff: noqa: TC001 - the API's schemas are made of the fields
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
@@ -7,15 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
-from pytest_swarmtask.history.repeated import repeated
+from pytest_swarmtask.history.flaky import Flaky
+from pytest_swarmtask.history.query import Comparison, Run, TestDuration
+from pytest_swarmtask.history.repeated import Repeated, repeated
 from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
 from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
     from pytest_swarmtask.history.database import Database
-    from pytest_swarmtask.history.flaky import Flaky
-    from pytest_swarmtask.history.query import Comparison, Run, TestDuration
-    from pytest_swarmtask.history.repeated import Repeated
 
 # These numbers bound what a report shows of a run, and with it the length of `report --json`, which docs/history.md
 # documents. A reader of the slowest tests looks at the first few.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.owners import read_owners
-from pytest_swarmtask.history.query import Failure
+from pytest_swarmtask.history.query import Evidence, Failure
 from pytest_swarmtask.report.source_links import linker
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.owners import Owners
-    from pytest_swarmtask.history.query import Evidence, Run
+    from pytest_swarmtask.history.query import Run
 
 
 @dataclass(frozen=True)

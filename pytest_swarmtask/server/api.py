@@ -1,99 +1,205 @@
-"""The JSON side of the server, ``/api/v1``: the objects that `report --json` and `tests --json` print."""
+"""The JSON side of the server, ``/api/v1``: the objects that commands print with `--json`, and their other forms."""
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from urllib.parse import quote
 
 from starlette.responses import Response
 
+from pytest_swarmtask import __version__
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
-from pytest_swarmtask.report.content import ReportRequest, collect_report, without_keys
+from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, find_run, requested_run, without_keys
+from pytest_swarmtask.report.flaky_tests import FlakyTests, write_flaky
+from pytest_swarmtask.report.forms import write_report
+from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
+from pytest_swarmtask.report.one_test import TestHistory, write_test
+from pytest_swarmtask.report.phrases import times_in
+from pytest_swarmtask.server import answers, parameters
+from pytest_swarmtask.server.openapi import document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
+    from msgspec import Struct
     from starlette.requests import Request
 
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.report.forms import Form
 
     Answer = Callable[[Request], Response]
 
 BASE = "/api/v1"
-_MOST = 1000
+VERSION = (b"swarmtask-api", b"1")
+"""The header of every answer of the API, also of errors. A client tells by it that it has reached one."""
+_OF_PROJECT = "/projects/{project}"
+_TYPES = {
+    "json": "application/json",
+    "text": "text/plain",
+    "markdown": "text/markdown",
+    "junit": "application/xml",
+    "html": "text/html",
+}
+"""The media types of forms."""
 
 
-class Api:
-    """Answers questions to the store.
+class Endpoint(NamedTuple):
+    """A question that the API answers. Routes and the OpenAPI document are made of it.
 
-    Args:
-        store: the store.
+    Attributes:
+        path: its path below `BASE`.
+        summary: what it returns.
+        parameters: the types of its parameters.
+        objects: the types of the objects that it returns as JSON.
+        answer: answers it; gets the store, the project and the parameters.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def routes(self) -> Iterator[tuple[str, Answer]]:
-        """Yield the paths, and what answers them."""
-        yield f"{BASE}/projects", self.projects
-        yield f"{BASE}/projects/{{project}}/runs", self.runs
-        yield f"{BASE}/projects/{{project}}/report", self.report
-
-    def projects(self, _: Request) -> Response:
-        """Return the projects, each with its last run."""
-        found = []
-        for name in self._store.projects():
-            with self._store.reading(name) as db:
-                found.append({"project": name, "last_run": _first(query.last_runs(db, 1))})
-        return _json({"projects": found})
-
-    def runs(self, request: Request) -> Response:
-        """Return the last runs of a project, newest first."""
-        given = request.query_params
-        chosen = query.RunFilter(given.get("branch"), given.get("since"))
-        with self._store.reading(request.path_params["project"]) as db:
-            found = query.last_runs(db, number(given, "limit", 20), chosen)
-        return _json({"runs": without_keys([asdict(run) for run in found])})
-
-    def report(self, request: Request) -> Response:
-        """Return the report on a run."""
-        with self._store.reading(request.path_params["project"]) as db:
-            found = collect_report(db, report_request(request.query_params), "")
-        return _json({"run": None} if found is None else found.as_json())
+    path: str
+    summary: str
+    parameters: type[Struct]
+    objects: tuple[type, ...]
+    answer: Callable[[Store, str, Any], Response]
 
 
-def report_request(given: Mapping[str, str]) -> ReportRequest:
-    """Return which run a request is about.
-
-    Raises:
-        UsageError: a parameter is malformed.
-    """
-    return ReportRequest(
-        given.get("run"),
-        given.get("compare"),
-        given.get("branch"),
-        given.get("since"),
-        number(given, "last", ReportRequest().last),
-    )
+def routes(store: Store) -> Iterator[tuple[str, Answer]]:
+    """Yield the paths of the API, and what answers them."""
+    for endpoint in ENDPOINTS:
+        yield BASE + endpoint.path, partial(_answered, store, endpoint)
+    yield f"{BASE}/openapi.json", _openapi
 
 
-def number(given: Mapping[str, str], name: str, default: int) -> int:
-    """Return a number that a request names.
-
-    Raises:
-        UsageError: it is no number, or too large.
-    """
-    text = given.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:5]) <= _MOST):
-        raise UsageError(f"{name} is {text[:40]!r}, expected a number from 1 to {_MOST}")
-    return int(text)
+def _answered(store: Store, endpoint: Endpoint, request: Request) -> Response:
+    given = parameters.read(endpoint.parameters, request.query_params)
+    return endpoint.answer(store, request.path_params.get("project", ""), given)
 
 
-def _first(runs: list[query.Run]) -> Any:
-    return without_keys(asdict(runs[0])) if runs else None
+def _openapi(request: Request) -> Response:
+    return _json(document(ENDPOINTS, f"{request.scope.get('root_path', '')}{BASE}", __version__, _TYPES))
+
+
+def _projects(store: Store, _: str, __: parameters.NoParameters) -> Response:
+    found = []
+    for name in store.projects():
+        with store.reading(name) as db:
+            found.append(answers.Project(name, next(iter(query.last_runs(db, 1)), None)))
+    return _object(answers.Projects(found))
+
+
+def _runs(store: Store, project: str, given: parameters.Runs) -> Response:
+    with store.reading(project) as db:
+        before = find_run(db, given.before).key if given.before else None
+        chosen = query.RunFilter(given.branch, parameters.moment(given.since), before=before)
+        found = query.last_runs(db, given.limit + 1, chosen)
+    has_more = len(found) > given.limit
+    return _object(answers.Runs(found[: given.limit], found[given.limit - 1].run if has_more else None))
+
+
+def _report(store: Store, project: str, given: parameters.Report) -> Response:
+    return _written(store, project, given, given.as_request(), write_report)
+
+
+def _status(store: Store, project: str, given: parameters.Brief) -> Response:
+    return _written(store, project, given, LastRunRequest(), write_last_run)
+
+
+def _tests(store: Store, project: str, given: parameters.Tests) -> Response:
+    with store.reading(project) as db:
+        found = query.find_tests(db, given.text)
+    return _object(answers.Tests(found[: given.limit], len(found)))
+
+
+def _test(store: Store, project: str, given: parameters.OneTest) -> Response:
+    return _written(store, project, given, given.as_request(), write_test)
+
+
+def _flaky(store: Store, project: str, given: parameters.Flaky) -> Response:
+    return _written(store, project, given, given.as_request(), write_flaky)
+
+
+def _slowest(store: Store, project: str, given: parameters.Slowest) -> Response:
+    with store.reading(project) as db:
+        run = _chosen(db, given)
+        return _object(answers.Slowest(run, query.slowest(db, run, given.limit) if run else []))
+
+
+def _comparison(store: Store, project: str, given: parameters.Compared) -> Response:
+    with store.reading(project) as db:
+        run = _chosen(db, given)
+        if run is None:
+            raise UsageError("no run matches branch and since")
+        other = find_run(db, given.compare)
+        return _object(answers.Compared(run, query.compare(db, run, other, MOST_COMPARED)))
+
+
+def _chosen(db: Database, given: parameters.Slowest | parameters.Compared) -> query.Run | None:
+    since = parameters.moment(given.since)
+    return requested_run(db, ReportRequest(given.run, branch=given.branch, since=since))
+
+
+def _written(
+    store: Store,
+    project: str,
+    given: parameters.Brief | parameters.Report,
+    request: NamedTuple,
+    write: Callable[[Database, Any, Form, BinaryIO], str | None],
+) -> Response:
+    """Return an answer in the form that the request names."""
+    out = io.BytesIO()
+    form = given.as_form(given.form, project)
+    with times_in(given.as_zone()), store.reading(project) as db:
+        run = write(db, request, form, out)
+    headers = {"swarmtask-run": quote(run)} if run else {}
+    return Response(out.getvalue(), headers=headers, media_type=_TYPES[form.kind])
+
+
+def _object(found: Any) -> Response:
+    return _json(without_keys(asdict(found)))
 
 
 def _json(content: Any) -> Response:
-    return Response(json.dumps(content), media_type="application/json")
+    return Response(json.dumps(content, indent=2), media_type="application/json")
+
+
+ENDPOINTS = (
+    Endpoint(
+        "/projects",
+        "The projects of the team, each with its last run.",
+        parameters.NoParameters,
+        (answers.Projects,),
+        _projects,
+    ),
+    Endpoint(f"{_OF_PROJECT}/runs", "The runs of a project, newest first.", parameters.Runs, (answers.Runs,), _runs),
+    Endpoint(
+        f"{_OF_PROJECT}/report",
+        "The report on a run: on the last one with tests, unless a run is named.",
+        parameters.Report,
+        (Report, answers.NoRun),
+        _report,
+    ),
+    Endpoint(
+        f"{_OF_PROJECT}/status", "The last run as the tree of its spans.", parameters.Brief, (answers.Status,), _status
+    ),
+    Endpoint(f"{_OF_PROJECT}/tests", "Tests by name.", parameters.Tests, (answers.Tests,), _tests),
+    Endpoint(
+        f"{_OF_PROJECT}/test",
+        "The history of one test, or of a function with all its parameters.",
+        parameters.OneTest,
+        (TestHistory,),
+        _test,
+    ),
+    Endpoint(f"{_OF_PROJECT}/flaky", "The flaky tests, the worst first.", parameters.Flaky, (FlakyTests,), _flaky),
+    Endpoint(f"{_OF_PROJECT}/slowest", "The slowest tests of a run.", parameters.Slowest, (answers.Slowest,), _slowest),
+    Endpoint(
+        f"{_OF_PROJECT}/comparison",
+        "The differences of a run from another one.",
+        parameters.Compared,
+        (answers.Compared,),
+        _comparison,
+    ),
+)

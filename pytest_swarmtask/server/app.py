@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -23,12 +25,12 @@ from pytest_swarmtask.core.errors import (
     WebhookError,
 )
 from pytest_swarmtask.receiver import MAX_BODY
+from pytest_swarmtask.server import api
 from pytest_swarmtask.server import metrics as exposition
-from pytest_swarmtask.server.api import Api
 from pytest_swarmtask.server.limits import Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -70,9 +72,9 @@ def application(store: Store, intake: Intake, readers: Readers, metrics: Metrics
         Route("/healthz", server.healthz),
         Route("/readyz", server.readyz),
         Route("/metrics", server.guarded(server.metrics)),
-        *(Route(path, server.guarded(server.asked(answer))) for path, answer in Api(store).routes()),
+        *(Route(path, server.guarded(server.asked(answer))) for path, answer in api.routes(store)),
     ]
-    return _Outer(Starlette(routes=routes), metrics, prefix)
+    return _Outer(Starlette(routes=routes, exception_handlers={HTTPException: _refused}), metrics, prefix)
 
 
 class _Server:
@@ -125,7 +127,7 @@ class _Server:
             if self._readers.may_read(request.headers.get("authorization", "")):
                 return await endpoint(request)
             how = {"WWW-Authenticate": 'Basic realm="swarmtask: any name, and the read token", charset="UTF-8"'}
-            return PlainTextResponse("a read token is needed\n", 401, how)
+            return _problem(401, "a read token is needed", how)
 
         return answer
 
@@ -145,9 +147,16 @@ class _Server:
         return endpoint
 
 
-def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+async def _refused(_: Request, error: Exception) -> Response:
+    """Return the error of a request that no route takes."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is what this function is registered for
+    detail = "there is nothing at this path" if error.status_code == HTTPStatus.NOT_FOUND else error.detail
+    return _problem(error.status_code, detail, error.headers)
+
+
+def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as RFC 9457 has it."""
-    content = json.dumps({"status": status, "detail": detail})
+    content = json.dumps({"title": HTTPStatus(status).phrase, "status": status, "detail": detail})
     return Response(content, status, headers, media_type="application/problem+json")
 
 
@@ -197,7 +206,7 @@ class _Outer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", ()), *_SECURE]
+                headers = [*message.get("headers", ()), *_SECURE, *((api.VERSION,) if kind == "api" else ())]
                 if not any(name.lower() == b"content-security-policy" for name, _ in headers):
                     headers.append((b"content-security-policy", _NOTHING))
                 message = {**message, "headers": headers}

@@ -1,0 +1,227 @@
+"""The parameters of the API: their types, which the OpenAPI document shows, and reading them from a request."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import datetime, timezone, tzinfo
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Meta, Struct
+
+from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.timestamps import named_moment
+from pytest_swarmtask.report.content import ReportRequest
+from pytest_swarmtask.report.flaky_tests import FlakyRequest
+from pytest_swarmtask.report.forms import Form, Kind
+from pytest_swarmtask.report.one_test import TestRequest
+from pytest_swarmtask.report.terminal import Screen, Style
+
+if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
+
+_SHOWN = 40
+"""Characters of a wrong value that a message quotes."""
+_OFFSET = re.compile(r"[+-][0-9]{4}")
+
+RunId = Annotated[str, Meta(max_length=64, description="A run's id, or a unique beginning of it.")]
+Branch = Annotated[str, Meta(max_length=1000, description="Only runs on this branch.")]
+Since = Annotated[
+    str,
+    Meta(
+        max_length=40,
+        description="Only runs since then: a date or a time (ISO 8601, in UTC unless it has an offset), or how long "
+        "ago, such as 7d, 12h or 30m.",
+    ),
+]
+Last = Annotated[int, Meta(ge=1, le=1000, description="The number of runs that are looked at.")]
+Limit = Annotated[int, Meta(ge=1, le=1000, description="The number of objects, at most.")]
+
+
+class NoParameters(Struct, frozen=True):
+    """A request that has nothing to choose."""
+
+
+class Runs(Struct, frozen=True, kw_only=True):
+    """Which runs are listed."""
+
+    branch: Branch | None = None
+    since: Since | None = None
+    limit: Limit = 20
+    before: Annotated[str, Meta(max_length=64, description="Only runs before this one: `next` of the last page.")] | (
+        None
+    ) = None
+
+
+class Tests(Struct, frozen=True, kw_only=True):
+    """Which tests are listed."""
+
+    text: Annotated[str, Meta(max_length=10_000, description="Only tests whose node id contains this text.")] = ""
+    limit: Limit = 100
+
+
+class Slowest(Struct, frozen=True, kw_only=True):
+    """Of which run the slowest tests are listed."""
+
+    run: RunId | None = None
+    branch: Branch | None = None
+    since: Since | None = None
+    limit: Limit = 10
+
+
+class Compared(Struct, frozen=True, kw_only=True):
+    """Which runs are compared."""
+
+    compare: RunId
+    run: RunId | None = None
+    branch: Branch | None = None
+    since: Since | None = None
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """How an answer looks, whichever forms it can have."""
+
+    full: Annotated[bool, Meta(description="Whether texts and Markdown have tracebacks and output.")] = False
+    width: Annotated[int, Meta(ge=1, le=1000, description="For texts, the columns of the terminal.")] | None = None
+    style: Annotated[Style, Meta(description="For texts, what the terminal can show.")] = "plain"
+    unicode: Annotated[bool, Meta(description="For texts, whether bars have characters beyond ASCII.")] = True
+    zone: Annotated[
+        str, Meta(max_length=64, description="The time zone of times in texts: Europe/Berlin, or +0100.")
+    ] = "UTC"
+
+    def as_form(self, kind: Kind, project: str) -> Form:
+        """Return the form of an answer about a project."""
+        return Form(kind, self.full, Screen(self.width, self.style, self.unicode), project=project)
+
+    def as_zone(self) -> tzinfo:
+        """Return the time zone.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        try:
+            if _OFFSET.fullmatch(self.zone):
+                return datetime.strptime(self.zone, "%z").tzinfo or timezone.utc
+            return ZoneInfo(self.zone)
+        except (KeyError, OSError, ValueError):
+            raise UsageError(_wrong("zone", self.zone, "a name such as Europe/Berlin, or an offset as +0100")) from None
+
+
+class Brief(Look, frozen=True, kw_only=True):
+    """How an answer looks that commands print in two forms."""
+
+    form: Annotated[Literal["json", "text"], Meta(description="The format of the answer.")] = "json"
+
+
+class Report(Look, frozen=True, kw_only=True):
+    """Which run is reported on."""
+
+    form: Annotated[Kind, Meta(description="The format of the answer.")] = "json"
+    run: RunId | None = None
+    compare: RunId | None = None
+    branch: Branch | None = None
+    since: Since | None = None
+    last: Last = 20
+
+    def as_request(self) -> ReportRequest:
+        """Return the request."""
+        return ReportRequest(self.run, self.compare, self.branch, moment(self.since), self.last)
+
+
+class OneTest(Brief, frozen=True, kw_only=True):
+    """Which test is shown."""
+
+    test: Annotated[str, Meta(max_length=10_000, description="The node id of a test, or any unique part of it.")]
+    branch: Branch | None = None
+    since: Since | None = None
+    last: Last = 20
+
+    def as_request(self) -> TestRequest:
+        """Return the request."""
+        return TestRequest(self.test, self.branch, moment(self.since), self.last)
+
+
+class Flaky(Brief, frozen=True, kw_only=True):
+    """Which runs are searched for flaky tests."""
+
+    branch: Branch | None = None
+    since: Since | None = None
+    last: Last = 20
+
+    def as_request(self) -> FlakyRequest:
+        """Return the request."""
+        return FlakyRequest(self.branch, moment(self.since), self.last)
+
+
+def moment(since: str | None) -> str | None:
+    """Return the timestamp that the parameter `since` names.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    try:
+        return None if since is None else named_moment(since, timezone.utc)
+    except ValueError as error:
+        raise UsageError(f"since: {error}") from None
+
+
+Parameters = TypeVar("Parameters", bound=Struct)
+
+
+def read(kind: type[Parameters], given: QueryParams) -> Parameters:
+    """Return the parameters of a request.
+
+    Raises:
+        UsageError: one is unknown, missing, given twice or wrong; the message says what is expected.
+    """
+    known = described(kind)
+    for name, times in Counter(name for name, _ in given.multi_items()).items():
+        if name not in known:
+            choices = ", ".join(known) or "none"
+            raise UsageError(f"there is no parameter {name[:_SHOWN]!r} here, expected: {choices}")
+        if times > 1:
+            raise UsageError(f"{name} is given {times} times, expected once")
+        if "\0" in given[name]:
+            raise UsageError(f"{name} has the character U+0000, which nothing in a history has")
+    try:
+        return msgspec.convert(dict(given), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(_explained(str(error), known, given)) from None
+
+
+@cache
+def described(kind: type[Struct]) -> dict[str, dict[str, Any]]:
+    """Return the JSON Schemas of parameters by name."""
+    _, components = msgspec.json.schema_components([kind])
+    found: dict[str, dict[str, Any]] = components[kind.__name__]["properties"]
+    return found
+
+
+def _explained(problem: str, known: dict[str, dict[str, Any]], given: QueryParams) -> str:
+    """Return what is wrong with a parameter, from the message of msgspec, which says where the problem is."""
+    where = re.search(r"at `\$\.(\w+)`", problem)
+    if where is None:
+        return f"a parameter is missing: {problem.rpartition(' ')[2].strip('`')}"
+    name = where[1]
+    return _wrong(name, given[name], _expected(known[name]))
+
+
+def _wrong(name: str, value: str, expected: str) -> str:
+    return f"{name} is {value[:_SHOWN]!r}, expected {expected}"
+
+
+def _expected(schema: dict[str, Any]) -> str:
+    """Return in words what a schema accepts."""
+    for choice in schema.get("anyOf", [schema]):
+        if "enum" in choice:
+            return f"one of: {', '.join(map(str, choice['enum']))}"
+        if choice.get("type") == "integer":
+            return f"a number from {choice['minimum']} to {choice['maximum']}"
+        if choice.get("type") == "boolean":
+            return "1 or 0"
+        if "maxLength" in choice:
+            return f"at most {choice['maxLength']} characters"
+    return "another value"
