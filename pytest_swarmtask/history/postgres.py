@@ -294,7 +294,8 @@ class PostgresStore:
                 yield connection
         except psycopg.DataError as error:
             raise BodyError(f"PostgreSQL cannot store it: {error}") from error
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:  # PoolTimeout is one of them
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.CheckViolation) as error:
+            # PoolTimeout is an operational error. A check is violated by a row whose day gets a partition just now.
             raise StoreAwayError(f"the database cannot be used now: {error}") from error
 
 
