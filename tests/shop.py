@@ -11,8 +11,8 @@ from pathlib import Path
 from pytest_swarmtask.cli.main import main
 from pytest_swarmtask.core.project import Project
 from tests.lab import clean_environ
+from tests.pushed import from_a_server
 from tests.suite import Session, Suite
-from tests.team import from_a_server
 
 SHOP = """
     import os, time
@@ -115,7 +115,7 @@ ASKING = ("report", "tests", "flaky")
 
 def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run a `swarmtask` command in a folder. It runs in this process, which is quick, unless `environ` is given.
-    With `tests.team.ENGINE_VARIABLE`, commands that ask the history ask that of a server.
+    With `tests.pushed.ENGINE_VARIABLE`, commands that ask the history ask that of a server.
     """
     if arguments[0] in ASKING and "--from" not in arguments and "--help" not in arguments:
         arguments = (*arguments, *from_a_server(root))

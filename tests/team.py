@@ -1,175 +1,169 @@
-"""Real servers of teams, `swarmtask serve`, and journals that are sent to them as signed webhooks."""
+"""A real `swarmtask serve` for tests, and senders that sign for it."""
 
 from __future__ import annotations
 
-import atexit
-import functools
 import http.client
-import itertools
 import json
 import os
-import re
-import shutil
+import signal
+import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from datetime import datetime, timezone
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from typing import Any
 
-import standardwebhooks
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.trace import Clock, Ids
+from pytest_swarmtask.wire import signing
+from tests.lab import clean_environ, wait_until
 
-from pytest_swarmtask.core.project import Project
-from pytest_swarmtask.history.runs import refresh
-from pytest_swarmtask.history.store import open_store
-from pytest_swarmtask.journal.orphans import close_orphaned_spans
-from pytest_swarmtask.journal.segments import read, segments
-from tests import postgres
-from tests.history.made import SQLITE
-from tests.lab import SECRET, WAIT, Json, clean_environ
-
-ENGINE_VARIABLE = "SWARMTASK_TEST_SERVER"
-"""The variable that makes `tests.shop.swarmtask` ask a server: ``sqlite``, or a major version of PostgreSQL."""
-_MOST_EVENTS = 500
-_names = itertools.count()
+SECRET = signing.new_secret()
+OTHER = signing.new_secret()
 
 
-class Reply:
-    """What a server has answered.
-    Attributes:
-        status: the status.
-        headers: the headers, with names in lower case.
-        text: the body.
+class Server:
+    """A server process on loopback.
+
+    Args:
+        folder: the folder where it runs.
+        database: the address of its database; a SQLite file of its own if it is empty.
+        arguments: more options.
+        environ: more variables.
     """
 
-    def __init__(self, answer: http.client.HTTPResponse) -> None:
-        self.status = answer.status
-        self.headers = {name.lower(): value for name, value in answer.getheaders()}
-        self.text = answer.read().decode()
-
-    def json(self) -> Json:
-        """Return the object in the body."""
-        found: Json = json.loads(self.text)
-        return found
-
-
-class Team:
-    """A running server.
-    Attributes:
-        url: its address, without a slash at its end.
-        database: the address of its database.
-    """
-
-    def __init__(self, folder: Path, database: str, *options: str, **environ: str) -> None:
-        self.database = database
+    def __init__(self, folder: Path, database: str = "", arguments: Sequence[str] = (), **environ: str) -> None:
         (folder / ".taskmaster").mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pytest_swarmtask", "serve", "--port", "0", "--root", str(folder)]
-        self._process = subprocess.Popen(
-            [*command, "--database", database, *options],
-            cwd=folder,
-            env=clean_environ(AUTOMATION_SECRET_KEY=SECRET, **environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=(folder / "server.log").open("wb"),
-            encoding="utf-8",
-        )
-        assert self._process.stdout is not None
-        found = re.match(r"(http://\S+)/ shows the runs", self._process.stdout.readline())
-        assert found is not None, (folder / "server.log").read_text()
-        self.url = found[1]
+        self.folder = folder
+        self.port = free_port()
+        self._command = [sys.executable, "-m", "pytest_swarmtask", "serve", f"--port={self.port}", *arguments]
+        self._environ = clean_environ(**{"AUTOMATION_SECRET_KEY": SECRET, "SWARMTASK_DATABASE": database, **environ})
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def stop(self) -> None:
-        """Stop the server, and wait for its end."""
-        self._process.terminate()
-        self._process.communicate(timeout=WAIT)
+    @property
+    def url(self) -> str:
+        """Its base address."""
+        return f"http://127.0.0.1:{self.port}"
 
-    def get(self, path: str, headers: dict[str, str] | None = None, **parameters: object) -> Reply:
-        """Ask the API for a path below its base."""
-        query = f"?{urlencode(parameters)}" if parameters else ""
-        return self.request("GET", f"/api/v1{path}{query}", b"", headers or {})
+    @property
+    def hook(self) -> str:
+        """Where webhooks go."""
+        return f"{self.url}/hook"
 
-    def request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Reply:
-        """Send a request."""
-        parts = urlsplit(self.url)
-        with closing(http.client.HTTPConnection(parts.netloc, timeout=WAIT)) as connection:
-            connection.request(method, f"{parts.path}{path}", body, headers)
-            return Reply(connection.getresponse())
+    @property
+    def log(self) -> str:
+        """What it has written to standard error."""
+        return (self.folder / "log").read_text("utf-8")
 
-    def push(self, root: Path, project: str) -> str:
-        """Send the whole journal of a folder as signed webhooks, and return the address of its page.
-        The totals of its runs are computed before this returns.
-        """
-        local = Project(str(root))
-        close_orphaned_spans(local)  # which a relay does before it sends
-        events = [
-            {**event, "source": project}
-            for segment in segments(local.journal)
-            for line, _ in read(local.segment(segment.name))
-            if (event := _event(line)) is not None
-        ]
-        for start in range(0, len(events), _MOST_EVENTS):
-            self.send(events[start : start + _MOST_EVENTS])
-        self.refresh(project)
-        return f"{self.url}/p/{project}/"
+    def start(self) -> Server:
+        """Start it, and wait until it answers."""
+        with (self.folder / "log").open("ab") as log, (self.folder / "out").open("ab") as out:
+            self._process = subprocess.Popen(
+                self._command, cwd=self.folder, env=self._environ, stdin=subprocess.DEVNULL, stdout=out, stderr=log
+            )
+        wait_until(lambda: self._answers() or self._has_ended(), lambda: f"the server: {self.log}")
+        assert not self._has_ended(), self.log
+        return self
 
-    def send(self, events: Sequence[Json]) -> None:
-        """Send events in one signed request."""
-        body, name, now = json.dumps(events), f"msg_{time.time_ns()}", datetime.now(timezone.utc)
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": name,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": standardwebhooks.Webhook(SECRET).sign(name, now, body),
-        }
-        reply = self.request("POST", "/hook", body.encode(), headers)
-        assert reply.status == 204, reply.text
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send it a signal, wait for its end, and return its exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(30)
 
-    def refresh(self, project: str) -> None:
-        """Compute the totals of runs now. The server does it after a second or so."""
-        with closing(open_store(self.database, 1)) as store, store.writing(project) as db:
-            refresh(db)
+    def close(self) -> None:
+        """End it, if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
 
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
-def _event(line: bytes) -> Json | None:
-    """Return the event of a line, or None if the line is none, or not one that a relay would send."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and "event_type" in found else None
+    def _answers(self) -> bool:
+        try:
+            return self.get("/healthz")[0] == 200
+        except OSError:
+            return False
 
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body of an answer."""
+        return self.request("GET", path, b"", headers)
 
-@contextmanager
-def serving(folder: Path, engine: str, *options: str, **environ: str) -> Iterator[Team]:
-    """Run a server with an empty database for the duration of the context."""
-    team = Team(folder, new_database(folder, engine), *options, **environ)
-    try:
-        yield team
-    finally:
-        team.stop()
+    def request(
+        self, method: str, path: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send a request, and return status, headers and body of the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
 
+    def json(self, path: str, **headers: str) -> Any:
+        """Return the object that an address answers with."""
+        status, _, body = self.get(path, **headers)
+        assert status == 200, body
+        return json.loads(body)
 
-def new_database(folder: Path, engine: str) -> str:
-    """Return the address of an empty database."""
-    return str(folder / "server" / "history.sqlite") if engine == SQLITE else postgres.new_history(engine)
+    def post(self, body: bytes, secrets: str | Sequence[str] = SECRET, **headers: str) -> tuple[int, str]:
+        """Send a signed webhook, and return status and text of the answer."""
+        status, _, text = self.request("POST", "/hook", body, {**signed(body, secrets), **headers})
+        return status, text.decode()
 
+    def send(self, events: Iterable[Event]) -> None:
+        """Send events in one batch, as a relay does."""
+        status, text = self.post(batch(events))
+        assert (status, text) == (204, "")
 
-@functools.cache
-def team(engine: str) -> Team:
-    """Return the server of this test process, which is started when it is asked for first."""
-    folder = Path(tempfile.mkdtemp(prefix="swarmtask-team-"))
-    made = Team(folder, new_database(folder, engine))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(made.stop)
-    return made
+    def refreshed(self, project: str, condition: Any) -> Any:
+        """Wait until the last run of a project meets a condition, and return the run."""
+        path = f"/api/v1/projects/{project}/runs?limit=1"
+        wait_until(lambda: (runs := self.json(path)["runs"]) and condition(runs[0]), lambda: str(self.json(path)))
+        return self.json(path)["runs"][0]
 
 
-def from_a_server(root: Path) -> list[str]:
-    """Return the options with which a command asks a server that has the whole journal of a folder.
-    There are none if `ENGINE_VARIABLE` is not set.
-    """
-    engine = os.environ.get(ENGINE_VARIABLE)
-    return ["--from", team(engine).push(root, f"made-{next(_names)}")] if engine else []
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def signed(body: bytes, secrets: str | Sequence[str] = SECRET, at: float | None = None) -> dict[str, str]:
+    """Return the headers of a webhook, signed at a time."""
+    keys = [signing.decode_secret(secret) for secret in ([secrets] if isinstance(secrets, str) else secrets)]
+    timestamp, name = int(time.time() if at is None else at), f"msg_{os.urandom(8).hex()}"
+    return {
+        "content-type": "application/json",
+        "webhook-id": name,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signing.sign(keys, name, timestamp, body),
+    }
+
+
+def batch(events: Iterable[Event]) -> bytes:
+    """Return plain events as one body."""
+    return json.dumps([{name: getattr(event, name) for name in Event.__slots__} for event in events]).encode()
+
+
+def session(source: str = "shop", trace: str = "a" * 32, **tests: str) -> list[Event]:
+    """Return the events of a pytest session whose tests have these outcomes."""
+    ids, clock = Ids(), Clock()
+    root = ids.span()
+
+    def event(event_type: str, task: str, span: str, parent: str | None, **metadata: Any) -> Event:
+        status = event_type.partition("_")[2].lower()
+        return Event(ids.event(), event_type, task, status, clock.timestamp(), source, trace, span, parent, metadata)
+
+    events = [event("TASK_STARTED", "pytest_run", root, None, action="session", branch="main", variant="py")]
+    for test, outcome in tests.items():
+        span = ids.span()
+        events.append(event("TEST_STARTED", test, span, root))
+        kind = "TEST_FAILED" if outcome == "failed" else "TEST_PASSED"
+        more = {"error": f"{test} is wrong"} if outcome == "failed" else {}
+        events.append(event(kind, test, span, root, outcome=outcome, duration=0.5, **more))
+    ending = "TASK_FAILED" if "failed" in tests.values() else "TASK_COMPLETED"
+    events.append(event(ending, "pytest_run", root, None, action="session", duration=1.0, tests=len(tests)))
+    return events

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_swarmtask.history.flaky import reassess
 from pytest_swarmtask.history.rows import FACTS, Batch, SpanRow
 from pytest_swarmtask.history.runs import refresh
 from pytest_swarmtask.history.traces import run_key
@@ -43,6 +44,17 @@ ON CONFLICT (run, span_id) DO UPDATE SET
     command = coalesce(span.command, excluded.command),
     job = coalesce(span.job, excluded.job), job_run = coalesce(span.job_run, excluded.job_run),
     {", ".join(f"{name} = CASE WHEN {_IS_LATER} THEN excluded.{name} ELSE span.{name} END" for name in _END)}
+"""
+_VARIANT = "SELECT variant FROM span JOIN task ON task.id = span.task WHERE run = ? AND span_id = ?"
+_NAMELESS = """
+WITH RECURSIVE below (span_id) AS (
+    SELECT span_id FROM span WHERE run = ?1 AND span_id = ?2
+    UNION
+    SELECT span.span_id FROM below JOIN span ON span.run = ?1 AND span.parent = below.span_id
+    JOIN task ON task.id = span.task AND task.variant = ''
+)
+SELECT span.id, task.id, task.kind, task.name FROM below JOIN span ON span.run = ?1 AND span.span_id = below.span_id
+JOIN task ON task.id = span.task AND task.variant = ''
 """
 _TASK = "INSERT INTO task (project, kind, name, variant) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _TASK_KEYS = """
@@ -206,8 +218,7 @@ class _Variants:
         return known
 
     def _stored(self, trace_id: str, span_id: str) -> str:
-        query = "SELECT variant FROM span JOIN task ON task.id = span.task WHERE run = ? AND span_id = ?"
-        row = self._db.execute(query, (self._runs[trace_id], span_id)).fetchone()
+        row = self._db.execute(_VARIANT, (self._runs[trace_id], span_id)).fetchone()
         return row[0] if row else ""
 
 
@@ -230,6 +241,7 @@ def _write_spans(db: Database, batch: Batch, keys: TaskKeys, runs: Mapping[str, 
     variants = _Variants(db, batch, runs)
     tasks = {key: (span.kind, span.name, variants.of(key[0], span)) for key, span in batch.spans.items()}
     known = keys.of(db, tasks.values())
+    late = [key for key, span in batch.spans.items() if span.variant and _has_nameless(db, runs[key[0]], key[1])]
     rows: dict[tuple[int, str], tuple[object, ...]] = {}
     for key, span in batch.spans.items():
         row = (runs[key[0]], key[1])
@@ -238,6 +250,28 @@ def _write_spans(db: Database, batch: Batch, keys: TaskKeys, runs: Mapping[str, 
             rows.clear()
         rows[row] = _values(*row, known[tasks[key]], span)
     db.executemany(_SPAN, list(rows.values()))
+    for trace_id, span_id in late:
+        _name_variant(db, keys, runs[trace_id], span_id, batch.spans[trace_id, span_id].variant or "")
+
+
+def _has_nameless(db: Database, run: int, span_id: str) -> bool:
+    """Whether the history has a span without a variant, or spans directly below it, but not the event that names it.
+
+    Events of several processes come in any order: a test may come before the start of its session.
+    """
+    own = db.execute(_VARIANT, (run, span_id)).fetchone()
+    if own is not None:
+        return not own[0]
+    return db.execute("SELECT 1 FROM span WHERE run = ? AND parent = ? LIMIT 1", (run, span_id)).fetchone() is not None
+
+
+def _name_variant(db: Database, keys: TaskKeys, run: int, span_id: str, variant: str) -> None:
+    """Give a span, and all spans below it that have no variant, a variant."""
+    nameless = db.execute(_NAMELESS, (run, span_id)).fetchall()
+    known = keys.of(db, [(kind, name, variant) for *_, kind, name in nameless])
+    renamed = [(known[kind, name, variant], key) for key, _, kind, name in nameless]
+    db.executemany("UPDATE span SET task = ? WHERE id = ?", renamed)
+    reassess(db, {task for _, task, *_ in nameless})
 
 
 def _values(run: int, span_id: str, task: int, s: SpanRow) -> tuple[object, ...]:

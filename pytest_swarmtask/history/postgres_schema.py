@@ -10,6 +10,9 @@ from __future__ import annotations
 SCHEMA = "swarmtask"
 """PostgreSQL's schema that has the tables and views, so that they can share a database with others."""
 
+COPIED = ("event", "span", "task")
+"""The tables that an import fills with many rows at once."""
+
 MIGRATIONS = (
     """
     CREATE TABLE project (

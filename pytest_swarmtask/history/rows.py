@@ -6,7 +6,7 @@ import math
 import re
 import shlex
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -104,6 +104,22 @@ def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
         return event, None if event.event_type == "TEST_STARTED" else _decode_metadata(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+class Recorded(NamedTuple):
+    """An event, with the line that records it and its metadata, which a test's start has none of (`decode`)."""
+
+    line: bytes
+    fields: Line
+    metadata: Metadata | None
+
+
+def recorded(line: bytes) -> Recorded | None:
+    """Return the event of a journal line as the history stores it, or None if the line is not an event."""
+    if b"\\u0000" in line:
+        line = _NUL.sub(rb"\1\\\\x00", line)
+    found = decode(line)
+    return None if found is None else Recorded(line, *found)
 
 
 def _is_timestamp(text: str) -> bool:
@@ -231,19 +247,20 @@ class Batch:
 
     def add(self, line: bytes) -> bool:
         """Add a line, and return whether it is an event."""
-        if b"\\u0000" in line:
-            line = _NUL.sub(rb"\1\\\\x00", line)
-        found = decode(line)
-        if found is None:
-            return False
-        event, metadata = found
+        event = recorded(line)
+        if event is not None:
+            self.add_event(event)
+        return event is not None
+
+    def add_event(self, recorded: Recorded) -> None:
+        """Add an event."""
+        line, event, metadata = recorded
         day = int(event.timestamp[:10].replace("-", ""))
         self.events.append((event.trace_id, event.id, day, line.decode()))
         self.facts.setdefault(event.trace_id, {})
         self._add_span(event, metadata)
         if metadata is not None and event.event_type[:5] != "TEST_":
             self._add_facts(event, metadata)
-        return True
 
     def _add_span(self, event: Line, metadata: Metadata | None) -> None:
         key = (event.trace_id, event.span_id)

@@ -16,6 +16,7 @@ from pytest_swarmtask.server.intake import Intake
 from pytest_swarmtask.server.logs import set_up_log
 from pytest_swarmtask.server.metrics import Metrics
 from pytest_swarmtask.server.upkeep import Upkeep
+from pytest_swarmtask.server.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ class Served:
         self._store = store
         self._metrics = Metrics()
         self._upkeep = Upkeep(store, limits, self._metrics.refresh_seconds.inc, _tell)
-        self._intake = Intake(store, senders)
+        self._intake = Intake(Writer(store), senders)
         self._readers = Readers(list(tokens))
         self._server: uvicorn.Server
         self._socket: socket.socket

@@ -47,7 +47,12 @@ class Upkeep:
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Do the first round, which makes the store ready for the events of today, and begin.
+
+        Raises:
+            StoreAwayError: the database cannot be used now.
+        """
+        self.round()
         self._thread.start()
 
     def stop(self) -> None:
