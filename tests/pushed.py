@@ -1,4 +1,4 @@
-"""Whole journals, sent to a real server as signed webhooks, so that commands can ask it instead of the local history."""
+"""Whole journals, sent to a real server as signed webhooks, so that commands can ask it for their history."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import io
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from pytest_swarmtask.cli.common import ask_history, project_of
 from pytest_swarmtask.core.text import neutral
@@ -30,15 +30,6 @@ _UNPRINTED = ("junit", "html")
 _ALLOWED = re.compile(r"(\x1b\[[0-9;]*m|[\n\t])")
 
 
-class Request(Protocol):
-    """What is asked for, a NamedTuple."""
-
-    _field_defaults: ClassVar[dict[str, Any]]
-
-    def _asdict(self) -> dict[str, Any]:
-        """Return its values by name."""
-
-
 class Question(NamedTuple):
     """A question to a history.
 
@@ -49,7 +40,7 @@ class Question(NamedTuple):
     """
 
     resource: str
-    request: Request
+    request: NamedTuple
     write: Callable[[Database, Any, Form, BinaryIO], str | None]
 
 
@@ -103,7 +94,7 @@ def answer(arguments: argparse.Namespace, question: Question, form: Form, out: B
     return ask_history(arguments, lambda db: question.write(db, question.request, local, out))
 
 
-def _given(request: Request) -> dict[str, Any]:
+def _given(request: NamedTuple) -> dict[str, Any]:
     """Return the values of a request that are not the default, which servers know."""
     return {name: value for name, value in request._asdict().items() if value != request._field_defaults.get(name)}
 

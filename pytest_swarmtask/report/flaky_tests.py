@@ -73,9 +73,10 @@ def write_flaky(db: Database, request: FlakyRequest, form: Form, out: BinaryIO) 
 def _print(found: FlakyTests, console: Console) -> None:
     from pytest_swarmtask.report.text import print_line
 
+    has_variants = len({test.variant for test in found.flaky}) > 1
     print_line(Text(f"{plural(len(found.flaky), 'flaky test')} in the last {_runs(found)}", "bold"), 0, console)
     for test in found.flaky:
-        name = Text(neutral(with_variant(test.test, test.variant)))
+        name = Text(neutral(with_variant(test.test, test.variant) if has_variants else test.test))
         print_line(name.append(f"  {neutral(flakiness(test))}", "yellow"), 2, console)
         at = " at ".join(filter(None, (test.branch, short_commit(test.commit))))
         where = f" on {at}" if test.branch else f" at {at}" if at else ""

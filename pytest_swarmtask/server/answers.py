@@ -11,7 +11,7 @@ from pytest_swarmtask.report.tree import SpanNode
 
 
 @dataclass(frozen=True)
-class Project:
+class ProjectSummary:
     """A project.
 
     Attributes:
@@ -24,14 +24,14 @@ class Project:
 
 
 @dataclass(frozen=True)
-class Projects:
+class ProjectList:
     """All projects, by name."""
 
-    projects: list[Project]
+    projects: list[ProjectSummary]
 
 
 @dataclass(frozen=True)
-class Runs:
+class RunPage:
     """A page of the runs of a project.
 
     Attributes:
@@ -51,7 +51,7 @@ class NoRun:
 
 
 @dataclass(frozen=True)
-class LastRun:
+class LastRunTree:
     """The last run as the tree of its spans.
 
     Attributes:
@@ -66,18 +66,18 @@ class LastRun:
 
 
 @dataclass(frozen=True)
-class Status:
+class LastRunAnswer:
     """The state of a project.
 
     Attributes:
         last_run: its last run with tests, or else its last run; null if it has none.
     """
 
-    last_run: LastRun | None
+    last_run: LastRunTree | None
 
 
 @dataclass(frozen=True)
-class Tests:
+class TestList:
     """Tests by name.
 
     Attributes:
@@ -90,7 +90,7 @@ class Tests:
 
 
 @dataclass(frozen=True)
-class Slowest:
+class SlowestTests:
     """The slowest tests of a run.
 
     Attributes:
@@ -103,7 +103,7 @@ class Slowest:
 
 
 @dataclass(frozen=True)
-class Compared:
+class RunComparison:
     """Two runs compared.
 
     Attributes:

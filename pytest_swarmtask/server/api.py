@@ -21,12 +21,11 @@ from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
 from pytest_swarmtask.report.one_test import TestHistory, write_test
 from pytest_swarmtask.report.phrases import times_in
 from pytest_swarmtask.server import answers, parameters
-from pytest_swarmtask.server.openapi import document
+from pytest_swarmtask.server.openapi import ApiEndpoint, document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from msgspec import Struct
     from starlette.requests import Request
 
     from pytest_swarmtask.history.database import Database
@@ -49,24 +48,6 @@ _TYPES = {
 """The media types of forms."""
 
 
-class Endpoint(NamedTuple):
-    """A question that the API answers. Routes and the OpenAPI document are made of it.
-
-    Attributes:
-        path: its path below `BASE`.
-        summary: what it returns.
-        parameters: the types of its parameters.
-        objects: the types of the objects that it returns as JSON.
-        answer: answers it; gets the store, the project and the parameters.
-    """
-
-    path: str
-    summary: str
-    parameters: type[Struct]
-    objects: tuple[type, ...]
-    answer: Callable[[Store, str, Any], Response]
-
-
 def routes(store: Store) -> Iterator[tuple[str, Answer]]:
     """Yield the paths of the API, and what answers them."""
     for endpoint in ENDPOINTS:
@@ -74,7 +55,7 @@ def routes(store: Store) -> Iterator[tuple[str, Answer]]:
     yield f"{BASE}/openapi.json", _openapi
 
 
-def _answered(store: Store, endpoint: Endpoint, request: Request) -> Response:
+def _answered(store: Store, endpoint: ApiEndpoint, request: Request) -> Response:
     given = parameters.read(endpoint.parameters, request.query_params)
     return endpoint.answer(store, request.path_params.get("project", ""), given)
 
@@ -87,57 +68,57 @@ def _projects(store: Store, _: str, __: parameters.NoParameters) -> Response:
     found = []
     for name in store.projects():
         with store.reading(name) as db:
-            found.append(answers.Project(name, next(iter(query.last_runs(db, 1)), None)))
-    return _object(answers.Projects(found))
+            found.append(answers.ProjectSummary(name, next(iter(query.last_runs(db, 1)), None)))
+    return _object(answers.ProjectList(found))
 
 
-def _runs(store: Store, project: str, given: parameters.Runs) -> Response:
+def _runs(store: Store, project: str, given: parameters.RunsQuery) -> Response:
     with store.reading(project) as db:
         before = find_run(db, given.before).key if given.before else None
         chosen = query.RunFilter(given.branch, parameters.moment(given.since), before=before)
         found = query.last_runs(db, given.limit + 1, chosen)
     has_more = len(found) > given.limit
-    return _object(answers.Runs(found[: given.limit], found[given.limit - 1].run if has_more else None))
+    return _object(answers.RunPage(found[: given.limit], found[given.limit - 1].run if has_more else None))
 
 
-def _report(store: Store, project: str, given: parameters.Report) -> Response:
+def _report(store: Store, project: str, given: parameters.ReportQuery) -> Response:
     return _written(store, project, given, given.as_request(), write_report)
 
 
-def _status(store: Store, project: str, given: parameters.Brief) -> Response:
+def _status(store: Store, project: str, given: parameters.BriefQuery) -> Response:
     return _written(store, project, given, LastRunRequest(), write_last_run)
 
 
-def _tests(store: Store, project: str, given: parameters.Tests) -> Response:
+def _tests(store: Store, project: str, given: parameters.TestsQuery) -> Response:
     with store.reading(project) as db:
         found = query.find_tests(db, given.text)
-    return _object(answers.Tests(found[: given.limit], len(found)))
+    return _object(answers.TestList(found[: given.limit], len(found)))
 
 
-def _test(store: Store, project: str, given: parameters.OneTest) -> Response:
+def _test(store: Store, project: str, given: parameters.TestQuery) -> Response:
     return _written(store, project, given, given.as_request(), write_test)
 
 
-def _flaky(store: Store, project: str, given: parameters.Flaky) -> Response:
+def _flaky(store: Store, project: str, given: parameters.FlakyQuery) -> Response:
     return _written(store, project, given, given.as_request(), write_flaky)
 
 
-def _slowest(store: Store, project: str, given: parameters.Slowest) -> Response:
+def _slowest(store: Store, project: str, given: parameters.SlowestQuery) -> Response:
     with store.reading(project) as db:
         run = _chosen(db, given)
-        return _object(answers.Slowest(run, query.slowest(db, run, given.limit) if run else []))
+        return _object(answers.SlowestTests(run, query.slowest(db, run, given.limit) if run else []))
 
 
-def _comparison(store: Store, project: str, given: parameters.Compared) -> Response:
+def _comparison(store: Store, project: str, given: parameters.ComparisonQuery) -> Response:
     with store.reading(project) as db:
         run = _chosen(db, given)
         if run is None:
             raise UsageError("no run matches branch and since")
         other = find_run(db, given.compare)
-        return _object(answers.Compared(run, query.compare(db, run, other, MOST_COMPARED)))
+        return _object(answers.RunComparison(run, query.compare(db, run, other, MOST_COMPARED)))
 
 
-def _chosen(db: Database, given: parameters.Slowest | parameters.Compared) -> query.Run | None:
+def _chosen(db: Database, given: parameters.SlowestQuery | parameters.ComparisonQuery) -> query.Run | None:
     since = parameters.moment(given.since)
     return requested_run(db, ReportRequest(given.run, branch=given.branch, since=since))
 
@@ -145,7 +126,7 @@ def _chosen(db: Database, given: parameters.Slowest | parameters.Compared) -> qu
 def _written(
     store: Store,
     project: str,
-    given: parameters.Brief | parameters.Report,
+    given: parameters.BriefQuery | parameters.ReportQuery,
     request: NamedTuple,
     write: Callable[[Database, Any, Form, BinaryIO], str | None],
 ) -> Response:
@@ -167,39 +148,53 @@ def _json(content: Any) -> Response:
 
 
 ENDPOINTS = (
-    Endpoint(
+    ApiEndpoint(
         "/projects",
         "The projects of the team, each with its last run.",
         parameters.NoParameters,
-        (answers.Projects,),
+        (answers.ProjectList,),
         _projects,
     ),
-    Endpoint(f"{_OF_PROJECT}/runs", "The runs of a project, newest first.", parameters.Runs, (answers.Runs,), _runs),
-    Endpoint(
+    ApiEndpoint(
+        f"{_OF_PROJECT}/runs", "The runs of a project, newest first.", parameters.RunsQuery, (answers.RunPage,), _runs
+    ),
+    ApiEndpoint(
         f"{_OF_PROJECT}/report",
         "The report on a run: on the last one with tests, unless a run is named.",
-        parameters.Report,
+        parameters.ReportQuery,
         (Report, answers.NoRun),
         _report,
     ),
-    Endpoint(
-        f"{_OF_PROJECT}/status", "The last run as the tree of its spans.", parameters.Brief, (answers.Status,), _status
+    ApiEndpoint(
+        f"{_OF_PROJECT}/status",
+        "The last run as the tree of its spans.",
+        parameters.BriefQuery,
+        (answers.LastRunAnswer,),
+        _status,
     ),
-    Endpoint(f"{_OF_PROJECT}/tests", "Tests by name.", parameters.Tests, (answers.Tests,), _tests),
-    Endpoint(
+    ApiEndpoint(f"{_OF_PROJECT}/tests", "Tests by name.", parameters.TestsQuery, (answers.TestList,), _tests),
+    ApiEndpoint(
         f"{_OF_PROJECT}/test",
         "The history of one test, or of a function with all its parameters.",
-        parameters.OneTest,
+        parameters.TestQuery,
         (TestHistory,),
         _test,
     ),
-    Endpoint(f"{_OF_PROJECT}/flaky", "The flaky tests, the worst first.", parameters.Flaky, (FlakyTests,), _flaky),
-    Endpoint(f"{_OF_PROJECT}/slowest", "The slowest tests of a run.", parameters.Slowest, (answers.Slowest,), _slowest),
-    Endpoint(
+    ApiEndpoint(
+        f"{_OF_PROJECT}/flaky", "The flaky tests, the worst first.", parameters.FlakyQuery, (FlakyTests,), _flaky
+    ),
+    ApiEndpoint(
+        f"{_OF_PROJECT}/slowest",
+        "The slowest tests of a run.",
+        parameters.SlowestQuery,
+        (answers.SlowestTests,),
+        _slowest,
+    ),
+    ApiEndpoint(
         f"{_OF_PROJECT}/comparison",
         "The differences of a run from another one.",
-        parameters.Compared,
-        (answers.Compared,),
+        parameters.ComparisonQuery,
+        (answers.RunComparison,),
         _comparison,
     ),
 )

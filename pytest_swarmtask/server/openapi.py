@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from pytest_swarmtask.server.parameters import described
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from pytest_swarmtask.server.api import Endpoint
+    from msgspec import Struct
+    from starlette.responses import Response
+
+    from pytest_swarmtask.history.store import Store
 
 _REF = "#/components/schemas/{name}"
 _HIDDEN = "key"
@@ -42,7 +45,25 @@ _ERRORS = {
 }
 
 
-def document(endpoints: Iterable[Endpoint], base: str, version: str, types: Mapping[str, str]) -> dict[str, Any]:
+class ApiEndpoint(NamedTuple):
+    """A question that the API answers. Routes and the OpenAPI document are made of it.
+
+    Attributes:
+        path: its path below that of the API.
+        summary: what it returns.
+        parameters: the types of its parameters.
+        objects: the types of the objects that it returns as JSON.
+        answer: answers it; gets the store, the project and the parameters.
+    """
+
+    path: str
+    summary: str
+    parameters: type[Struct]
+    objects: tuple[type, ...]
+    answer: Callable[[Store, str, Any], Response]
+
+
+def document(endpoints: Iterable[ApiEndpoint], base: str, version: str, types: Mapping[str, str]) -> dict[str, Any]:
     """Return the document.
 
     Args:
@@ -74,7 +95,7 @@ def document(endpoints: Iterable[Endpoint], base: str, version: str, types: Mapp
     }
 
 
-def _operation(endpoint: Endpoint, types: Mapping[str, str]) -> dict[str, Any]:
+def _operation(endpoint: ApiEndpoint, types: Mapping[str, str]) -> dict[str, Any]:
     known = described(endpoint.parameters)
     answer = [{"$ref": _REF.format(name=kind.__name__)} for kind in endpoint.objects]
     content: dict[str, Any] = {"application/json": {"schema": answer[0] if len(answer) == 1 else {"anyOf": answer}}}
@@ -98,7 +119,7 @@ def _of_path(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _of_query(kind: type[msgspec.Struct], known: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _of_query(kind: type[Struct], known: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     required = {field.name for field in msgspec.structs.fields(kind) if field.required}
     return [
         {"name": name, "in": "query", "required": name in required, **_described(schema)}

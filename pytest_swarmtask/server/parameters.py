@@ -45,7 +45,7 @@ class NoParameters(Struct, frozen=True):
     """A request that has nothing to choose."""
 
 
-class Runs(Struct, frozen=True, kw_only=True):
+class RunsQuery(Struct, frozen=True, kw_only=True):
     """Which runs are listed."""
 
     branch: Branch | None = None
@@ -56,14 +56,14 @@ class Runs(Struct, frozen=True, kw_only=True):
     ) = None
 
 
-class Tests(Struct, frozen=True, kw_only=True):
+class TestsQuery(Struct, frozen=True, kw_only=True):
     """Which tests are listed."""
 
     text: Annotated[str, Meta(max_length=10_000, description="Only tests whose node id contains this text.")] = ""
     limit: Limit = 100
 
 
-class Slowest(Struct, frozen=True, kw_only=True):
+class SlowestQuery(Struct, frozen=True, kw_only=True):
     """Of which run the slowest tests are listed."""
 
     run: RunId | None = None
@@ -72,7 +72,7 @@ class Slowest(Struct, frozen=True, kw_only=True):
     limit: Limit = 10
 
 
-class Compared(Struct, frozen=True, kw_only=True):
+class ComparisonQuery(Struct, frozen=True, kw_only=True):
     """Which runs are compared."""
 
     compare: RunId
@@ -81,7 +81,7 @@ class Compared(Struct, frozen=True, kw_only=True):
     since: Since | None = None
 
 
-class Look(Struct, frozen=True, kw_only=True):
+class FormQuery(Struct, frozen=True, kw_only=True):
     """How an answer looks, whichever forms it can have."""
 
     full: Annotated[bool, Meta(description="Whether texts and Markdown have tracebacks and output.")] = False
@@ -110,13 +110,13 @@ class Look(Struct, frozen=True, kw_only=True):
             raise UsageError(_wrong("zone", self.zone, "a name such as Europe/Berlin, or an offset as +0100")) from None
 
 
-class Brief(Look, frozen=True, kw_only=True):
+class BriefQuery(FormQuery, frozen=True, kw_only=True):
     """How an answer looks that commands print in two forms."""
 
     form: Annotated[Literal["json", "text"], Meta(description="The format of the answer.")] = "json"
 
 
-class Report(Look, frozen=True, kw_only=True):
+class ReportQuery(FormQuery, frozen=True, kw_only=True):
     """Which run is reported on."""
 
     form: Annotated[Kind, Meta(description="The format of the answer.")] = "json"
@@ -131,7 +131,7 @@ class Report(Look, frozen=True, kw_only=True):
         return ReportRequest(self.run, self.compare, self.branch, moment(self.since), self.last)
 
 
-class OneTest(Brief, frozen=True, kw_only=True):
+class TestQuery(BriefQuery, frozen=True, kw_only=True):
     """Which test is shown."""
 
     test: Annotated[str, Meta(max_length=10_000, description="The node id of a test, or any unique part of it.")]
@@ -144,7 +144,7 @@ class OneTest(Brief, frozen=True, kw_only=True):
         return TestRequest(self.test, self.branch, moment(self.since), self.last)
 
 
-class Flaky(Brief, frozen=True, kw_only=True):
+class FlakyQuery(BriefQuery, frozen=True, kw_only=True):
     """Which runs are searched for flaky tests."""
 
     branch: Branch | None = None
