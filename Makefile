@@ -10,7 +10,7 @@ TASKS_PYTHON := $(PY)
 include make/tasks.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster bench bench-quick build clean
+.PHONY: help setup demo test test-slow test-team test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster bench bench-quick build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -32,6 +32,11 @@ test: $(READY) ## the test suite, but for its slow tests
 
 test-slow: $(READY) ## the slow tests: whole workflows, hundreds of processes, a real browser
 	@$(call task-run,make_test_slow,$(PY) -m pytest -n auto --dist worksteal -m slow)
+
+test-team: $(READY) ## the tests of reports once more: their commands ask real servers on SQLite and on PostgreSQL
+	@for engine in sqlite 18; do \
+		SWARMTASK_TEST_SERVER=$$engine $(PY) -m pytest -n auto --dist worksteal -m "not local" tests/report --ignore tests/report/live || exit 1; \
+	done
 
 test-verbose: $(READY) ## all tests, one by one
 	@$(call task-run,make_test_verbose,$(PY) -m pytest --verbose)

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from tests.team import Server
 SQLITE = "sqlite"
 ENGINE_VARIABLE = "SWARMTASK_TEST_SERVER"
 """The variable that makes `tests.shop.swarmtask` ask a server: ``sqlite``, or a major version of PostgreSQL."""
-_MOST_EVENTS = 500
+_MOST_EVENTS, _LONGEST = 500, 2_000_000
+"""Events and bytes of a request, about: a server takes 5 MB."""
 _names = itertools.count()
 
 
@@ -48,15 +50,26 @@ class HistoryServer:
         close_orphaned_spans(local)  # which a relay does before it sends
         lines = [line for one in segments(local.journal) for line, _ in read(local.segment(one.name))]
         events = [{**event, "source": project} for event in map(_event, lines) if event is not None]
-        for start in range(0, len(events), _MOST_EVENTS):
-            status, text = self.server.post(json.dumps(events[start : start + _MOST_EVENTS]).encode())
-            assert (status, text) == (204, "")
+        for body in _bodies(events):
+            assert self.server.post(body) == (204, "")
         self.refresh(project)
 
     def refresh(self, project: str) -> None:
         """Compute the totals of the runs of a project now. The server does it after a second or so."""
         with closing(open_store(self._database, 1)) as store, store.writing(project) as db:
             refresh(db)
+
+
+def _bodies(events: Iterable[Json]) -> Iterator[bytes]:
+    """Yield events as JSON arrays of a size that a server takes."""
+    waiting: list[str] = []
+    for event in events:
+        waiting.append(json.dumps(event))
+        if sum(map(len, waiting)) > _LONGEST or len(waiting) == _MOST_EVENTS:
+            yield f"[{','.join(waiting)}]".encode()
+            waiting = []
+    if waiting:
+        yield f"[{','.join(waiting)}]".encode()
 
 
 def _event(line: bytes) -> Json | None:

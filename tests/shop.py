@@ -117,7 +117,7 @@ def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.Complet
     """Run a `swarmtask` command in a folder. It runs in this process, which is quick, unless `environ` is given.
     With `tests.pushed.ENGINE_VARIABLE`, commands that ask the history ask that of a server.
     """
-    if arguments[0] in ASKING and "--from" not in arguments and "--help" not in arguments:
+    if arguments[0] in ASKING and not {"--from", "--help", "--serve"}.intersection(arguments):
         arguments = (*arguments, *from_a_server(root))
     if environ:
         return subprocess.run(

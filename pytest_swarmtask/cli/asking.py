@@ -64,6 +64,8 @@ def server_of(arguments: argparse.Namespace) -> RemoteHistory | None:
     address = os.environ.get(SERVER_VARIABLE) if arguments.server is None else arguments.server
     if not address:
         return None
+    if arguments.root is not None:
+        project_of(arguments)  # a folder that is named must exist, also if the address of a page names the project
     from pytest_swarmtask.cli.remote import remote_history
 
     option = "--from" if arguments.server else SERVER_VARIABLE

@@ -473,8 +473,9 @@ def same_error(db: Database, run: Run, fingerprint: str) -> tuple[int, int]:
     query = """
         SELECT count(DISTINCT CASE WHEN span.run = ?1 AND span.superseded = 0 THEN span.task END),
                count(DISTINCT CASE WHEN span.run <> ?1 THEN span.run END)
-        FROM evidence JOIN span ON span.id = evidence.span WHERE fingerprint = ?2 AND span.failed = 1"""
-    tests, runs = db.execute(query, (run.key, fingerprint)).fetchone()
+        FROM evidence JOIN span ON span.id = evidence.span JOIN run ON run.id = span.run
+        WHERE fingerprint = ?2 AND span.failed = 1 AND run.project = ?3"""
+    tests, runs = db.execute(query, (run.key, fingerprint, db.project)).fetchone()
     return tests, runs
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests.history.made import BASE, Process, run
 from tests.shop import swarmtask
 
+pytestmark = pytest.mark.local
+
 COMMIT = "0123456789" * 4
 LINK = f"https://github.com/acme/shop/blob/{COMMIT}/t.py#L1"
 

@@ -127,7 +127,11 @@ def test_what_it_says(shop: Shop) -> None:
     assert "The last 5 runs of pytest_run outcome 3 of 5 failed" in found
     assert "Changed since run " in found
     assert "✕ newly failing 1 test_shop.py::test_db" in found
-    assert "No webhook was configured" in found
+
+
+@pytest.mark.local
+def test_it_says_if_nothing_is_delivered(shop: Shop) -> None:
+    assert "No webhook was configured" in page(shop.suite.root).text
 
 
 def test_comparing(shop: Shop) -> None:
