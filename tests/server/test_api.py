@@ -128,7 +128,8 @@ def test_the_objects_are_those_of_the_commands(team: HistoryServer, shop: Shop) 
 
 def test_pages_of_runs(team: HistoryServer, shop: Shop) -> None:
     """Each run is on one page, newest first, also if another one comes meanwhile."""
-    found, before = [], ""
+    found: list[str] = []
+    before: str | None = ""
     while before is not None:
         page = team.server.json(f"{OF_SHOP}/runs?limit=2{before and f'&before={before}'}")
         found += [one["run"] for one in page["runs"]]

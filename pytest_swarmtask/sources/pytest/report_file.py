@@ -44,7 +44,8 @@ class ReportFile:
 
     def _problem(self, root: str, run: str) -> str | None:
         process = _Popen(
-            own_command(_MAIN, "report", "--root", root, "--run", run, "--html", self._path),
+            # A server that `SWARMTASK_SERVER` names does not have this run yet.
+            own_command(_MAIN, "report", "--from", "", "--root", root, "--run", run, "--html", self._path),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

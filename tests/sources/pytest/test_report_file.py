@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import closed_port
 from tests.suite import WITH_WORKERS, Session, Suite
 
 SUITE = "def test_a(): pass\ndef test_b(): assert 0"
@@ -37,6 +38,13 @@ def test_the_ini_key(project: Suite) -> None:
     session = project.pytest("sub")
     assert (session.exit_code, said(session)) == (0, [f"swarmtask: report: {project.root / 'r.html'}"])
     assert (project.root / "r.html").is_file()
+
+
+def test_it_is_the_local_history_that_is_asked(project: Suite) -> None:
+    """A server does not have the run yet."""
+    address = f"http://127.0.0.1:{closed_port()}"
+    session = project.write(test_it=SUITE).pytest("--swarmtask-report=r.html", SWARMTASK_SERVER=address)
+    assert said(session) == [f"swarmtask: report: {project.root / 'r.html'}"]
 
 
 def test_where_it_cannot_be_written(project: Suite) -> None:
