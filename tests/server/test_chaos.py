@@ -150,7 +150,8 @@ def team(folder: Path) -> Iterator[tuple[Cluster, list[Server], Balancer]]:
 
 
 @pytest.mark.parametrize(
-    ("shards", "tests"), [pytest.param(3, 20, id="short"), pytest.param(12, 60, id="whole", marks=pytest.mark.slow)]
+    ("shards", "tests"),
+    [pytest.param(3, 20, id="short", marks=pytest.mark.slow), pytest.param(12, 60, id="whole", marks=pytest.mark.long)],
 )
 def test_nothing_is_lost(tmp_path: Path, shards: int, tests: int) -> None:
     with team(tmp_path) as (cluster, servers, balancer):
