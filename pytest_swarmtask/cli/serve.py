@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.core.project import Project
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
     from pytest_swarmtask.server.access import Senders
 
 PORT = 8019
@@ -109,7 +109,7 @@ def _senders(workflow: Workflow, environ: Mapping[str, str], project: Project) -
     return Senders(workflow, environ, secret), secret if is_new else f"$(cat {project.server_secret})"
 
 
-def _store(address: str) -> Store:
+def _store(address: str) -> HistoryStore:
     """Open the store. A database that cannot be reached is waited for: it may start later than this server."""
     from pytest_swarmtask.history.store import open_store
 

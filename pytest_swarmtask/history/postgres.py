@@ -17,9 +17,9 @@ from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool
 
 from pytest_swarmtask.core.errors import BodyError, HistoryError, StoreAwayError, UnknownProjectError
+from pytest_swarmtask.history.database import ADD_PROJECT, PROJECT_KEY, PROJECTS
 from pytest_swarmtask.history.postgres_schema import COPIED, MIGRATIONS, SCHEMA
 from pytest_swarmtask.history.schema import VIEWS
-from pytest_swarmtask.history.store import ADD_PROJECT, PROJECT_KEY, PROJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -208,7 +208,7 @@ def _migrate(connection: psycopg.Connection[Any], version: int) -> None:
 
 
 class PostgresStore:
-    """A store in PostgreSQL, see `history.store.Store`. Any number of processes may use one database.
+    """A store in PostgreSQL, see `history.store.HistoryStore`. Any number of processes may use one database.
 
     Args:
         url: the address of the database, see

@@ -14,7 +14,7 @@ from pytest_swarmtask.server.access import Readers, Senders
 from pytest_swarmtask.server.app import application
 from pytest_swarmtask.server.intake import Intake
 from pytest_swarmtask.server.logs import set_up_log
-from pytest_swarmtask.server.metrics import Metrics
+from pytest_swarmtask.server.metrics import ServerMetrics
 from pytest_swarmtask.server.upkeep import Upkeep
 from pytest_swarmtask.server.writer import Writer
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_swarmtask.config.monitoring import Retention
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
 
 log = logging.getLogger("swarmtask")
 
@@ -42,9 +42,9 @@ class Served:
         limits: how long things are kept.
     """
 
-    def __init__(self, store: Store, senders: Senders, tokens: Sequence[str], limits: Retention) -> None:
+    def __init__(self, store: HistoryStore, senders: Senders, tokens: Sequence[str], limits: Retention) -> None:
         self._store = store
-        self._metrics = Metrics()
+        self._metrics = ServerMetrics()
         self._upkeep = Upkeep(store, limits, self._metrics.refresh_seconds.inc, _tell)
         self._intake = Intake(Writer(store), senders)
         self._readers = Readers(list(tokens))
