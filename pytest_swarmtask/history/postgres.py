@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool
 
@@ -169,6 +170,23 @@ class PostgresDatabase:
 _INSERT = re.compile(r"\s*INSERT INTO (?P<table>\w+) \((?P<columns>[^)]+)\)\s+VALUES \([?, ]+\)(?P<rest>.*)", re.DOTALL)
 
 
+def _check(url: str) -> None:
+    """Check the form of an address, so that a slip of the pen is not waited for.
+
+    Raises:
+        HistoryError: it is malformed.
+    """
+    try:
+        ports = str(conninfo_to_dict(url).get("port") or "5432").split(",")
+    except psycopg.ProgrammingError as error:
+        raise HistoryError(f"the address of the database cannot be read: {error}") from None
+    for port in ports:
+        if not (port.isdigit() and 0 < int(port) < 65536):
+            raise HistoryError(
+                f"the address of the database cannot be read: found the port {port!r}, expected 1 to 65535"
+            )
+
+
 # -- schema and projects -------------------------------------------------------------------------------------------
 
 
@@ -221,12 +239,11 @@ class PostgresStore:
     """
 
     def __init__(self, url: str, connections: int) -> None:
+        _check(url)
         try:
             with psycopg.connect(url, connect_timeout=_PATIENCE) as connection:
                 configure(connection)
                 prepare(connection)
-        except psycopg.ProgrammingError as error:
-            raise HistoryError(f"the address of the database cannot be read: {error}") from None
         except psycopg.OperationalError as error:
             raise StoreAwayError(f"the database cannot be reached: {error}") from None
         self._pool = ConnectionPool(

@@ -9,7 +9,6 @@ from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_swarmtask.core.errors import HistoryError, StoreAwayError, UnknownProjectError
-from pytest_swarmtask.core.files import private_folder
 from pytest_swarmtask.history.database import ADD_PROJECT, PROJECT_KEY, PROJECTS
 from pytest_swarmtask.history.retention import drop_events
 from pytest_swarmtask.history.sqlite import TIMEOUT, SqliteDatabase, connect
@@ -85,7 +84,6 @@ class SqliteStore:
         self._path = os.path.abspath(path)
         self._free: LifoQueue[SqliteDatabase] = LifoQueue()  # the one that was used last has its pages in memory
         try:
-            private_folder(os.path.dirname(self._path))
             for _ in range(connections):
                 self._free.put(connect(self._path, shared=True))
         except (OSError, sqlite3.Error) as error:

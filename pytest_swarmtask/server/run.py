@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -83,8 +84,10 @@ class Served:
 
     def wait(self) -> None:
         """Answer requests until Ctrl-C or SIGTERM."""
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after it has ended in order
-            self._server.run(sockets=[self._socket])
+        # uvicorn ends in order, and then raises the signal again for whoever has handled it before.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        self._server.run(sockets=[self._socket])
 
 
 def _bound(host: str, port: int) -> socket.socket:
