@@ -179,12 +179,15 @@ def _check(url: str) -> None:
     try:
         ports = str(conninfo_to_dict(url).get("port") or "5432").split(",")
     except psycopg.ProgrammingError as error:
-        raise HistoryError(f"the address of the database cannot be read: {error}") from None
+        raise HistoryError(f"the address of the database cannot be read: {_line(error)}") from None
     for port in ports:
         if not (port.isdigit() and 0 < int(port) < 65536):
-            raise HistoryError(
-                f"the address of the database cannot be read: found the port {port!r}, expected 1 to 65535"
-            )
+            raise HistoryError(f"the address of the database has the port {port!r}, expected 1 to 65535")
+
+
+def _line(error: psycopg.Error) -> str:
+    """Return the message of an error in one line."""
+    return " ".join(str(error).split())
 
 
 # -- schema and projects -------------------------------------------------------------------------------------------
@@ -245,7 +248,7 @@ class PostgresStore:
                 configure(connection)
                 prepare(connection)
         except psycopg.OperationalError as error:
-            raise StoreAwayError(f"the database cannot be reached: {error}") from None
+            raise StoreAwayError(f"the database cannot be reached: {_line(error)}") from None
         self._pool = ConnectionPool(
             url,
             kwargs={"connect_timeout": _PATIENCE},
@@ -310,10 +313,10 @@ class PostgresStore:
             with self._pool.connection() as connection:
                 yield connection
         except psycopg.DataError as error:
-            raise BodyError(f"PostgreSQL cannot store it: {error}") from error
+            raise BodyError(f"PostgreSQL cannot store it: {_line(error)}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.CheckViolation) as error:
             # PoolTimeout is an operational error. A check is violated by a row whose day gets a partition just now.
-            raise StoreAwayError(f"the database cannot be used now: {error}") from error
+            raise StoreAwayError(f"the database cannot be used now: {_line(error)}") from error
 
 
 # -- the days of raw lines -----------------------------------------------------------------------------------------
