@@ -42,11 +42,19 @@ class ChartColumn(NamedTuple):
 
 @dataclass(frozen=True)
 class Chart:
-    """One number over the last runs; `now` is its value in the newest run, in words."""
+    """One number over the last runs or results.
+
+    Attributes:
+        name: what it is.
+        now: its value in the newest run, in words.
+        columns: its columns, from left to right. Those without a number are left out.
+        length: the number of columns that there would be without gaps.
+    """
 
     name: str
     now: str
     columns: list[ChartColumn]
+    length: int
 
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
@@ -76,7 +84,9 @@ class _Series(NamedTuple):
 def _charts(runs: Sequence[Run]) -> Iterator[Chart]:
     last = runs[-1]
     failed = sum(run.outcome == "failed" for run in runs)
-    yield Chart("outcome", f"{failed} of {len(runs)} failed", [_outcome(run, at) for at, run in enumerate(runs)])
+    yield Chart(
+        "outcome", f"{failed} of {len(runs)} failed", [_outcome(run, at) for at, run in enumerate(runs)], len(runs)
+    )
     if any(run.tests for run in runs):
         yield _chart(runs, _Series("failed tests", f"{last.bad:,}", lambda run: run.bad, "{:,}".format, "bad"))
         yield _chart(runs, _Series("tests", f"{last.tests:,}", lambda run: run.tests, "{:,}".format))
@@ -106,7 +116,7 @@ def _chart(runs: Sequence[Run], series: _Series) -> Chart:
         height = min(max(_LOWEST, number / (top or 1) * HEIGHT), HEIGHT)
         kind = (series.kind if number else "plain") + (" cut" if number > top else "")
         columns.append(ChartColumn(x, round(height, 1), kind, f"{_about(run)}: {series.words(number)}"))
-    return Chart(series.name, series.now, columns)
+    return Chart(series.name, series.now, columns, len(runs))
 
 
 def _about(run: Run) -> str:
