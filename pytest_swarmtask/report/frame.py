@@ -24,6 +24,7 @@ from pytest_swarmtask.report.evidence import earlier_attempts, parts_of_tracebac
 from pytest_swarmtask.report.phrases import (
     attempts_at,
     failing_since,
+    flakiness,
     format_duration,
     format_time,
     later_runs,
@@ -159,6 +160,7 @@ _FILTERS = {
     "seconds": format_duration,
     "moment": format_time,
     "since": failing_since,
+    "flakiness": flakiness,
     "commit": short_commit,
     "later": later_runs,
     "owners": owners_of,

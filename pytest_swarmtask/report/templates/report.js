@@ -163,7 +163,7 @@
   };
 
   const watch = async () => {
-    let known = null;
+    let known = root.dataset.version ?? null;
     while ("live" in root.dataset) {
       const began = performance.now();
       try {
