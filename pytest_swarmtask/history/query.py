@@ -209,12 +209,12 @@ def recent_branches(db: Database, limit: int) -> list[str]:
 
 
 def last_run_of_branches(db: Database, limit: int) -> list[Run]:
-    """Return the last run with tests on each of the branches of the last runs, newest first, at most `limit`."""
+    """Return the last finished run with tests on each branch of the last runs, newest first, at most `limit`."""
     query = f"""{_RUN} WHERE id IN (SELECT id FROM (
             SELECT id, row_number() OVER (PARTITION BY branch ORDER BY started DESC, id DESC) AS place FROM (
-                SELECT id, branch, started, tests FROM run WHERE project = ? AND started IS NOT NULL
+                SELECT id, branch, started, tests, outcome FROM run WHERE project = ? AND started IS NOT NULL
                 ORDER BY started DESC LIMIT ?
-            ) AS recent WHERE tests > 0
+            ) AS recent WHERE tests > 0 AND outcome <> 'unfinished'
         ) AS placed WHERE place = 1) ORDER BY started DESC, id DESC LIMIT ?"""
     return _runs(db, query, (db.project, _RECENT, limit))
 

@@ -72,7 +72,7 @@ class Links(Protocol):
         """Return the address of the page on a run, compared with another run."""
 
 
-def framed(templates: Environment, name: str, *, live: str = "", forms: bool = False, **content: Any) -> str:
+def framed(templates: Environment, name: str, /, *, live: str = "", forms: bool = False, **content: Any) -> str:
     """Return a page: a template that extends `frame.html.j2`.
 
     Args:

@@ -41,8 +41,8 @@ class ProjectLinks:
         return f"{self.run(trace_id)}/version"
 
     def page(self, name: str = "", **parameters: str | None) -> str:
-        """Return the address of another page with the parameters that are given; without a name that of the runs."""
-        given = urlencode({key: value for key, value in parameters.items() if value is not None})
+        """Return the address of another page, or of the runs, with the parameters that are not empty."""
+        given = urlencode({key: value for key, value in parameters.items() if value})
         return f"{self.base}/{name}{'?' if given else ''}{given}"
 
     def branch(self, name: str) -> str | None:

@@ -7,6 +7,7 @@ results, found by an index, so that they do not become slower as the history gro
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,8 +50,8 @@ _LOOKED_AT = 200
 _BRANCHES = 20
 _FAILURES = 10
 """Failures of each branch, of which a person sees whether the branch is broken, and by what."""
-_RESULTS = 100
-"""Results of a test; a verdict on its flakiness looks at as many runs."""
+_RESULTS = 50
+"""Results of a test."""
 _ARTICLES = 5
 """Failures of a test that are shown with their evidence, each under another variant."""
 
@@ -215,7 +216,12 @@ def _page(
     """Return a page as an answer, see `framed`. Its policy stands in a header, too, where it can forbid frames."""
     project = request.path_params.get("project")
     links = ProjectLinks(_root(request), project) if project else None
-    asked = {"project": project, "links": links, "home": f"{_root(request)}/", "given": request.query_params}
+    asked = {
+        "project": project,
+        "links": links,
+        "home": f"{_root(request)}/",
+        "given": defaultdict(str, request.query_params),
+    }
     text = framed(templates("", "pytest_swarmtask.server"), template, live=live, forms=forms, **asked, **content)
     allowed = f"{policy(live=bool(live), forms=forms)}; frame-ancestors 'none'"
     return HTMLResponse(text, headers={"Content-Security-Policy": allowed})
