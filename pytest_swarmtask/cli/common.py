@@ -9,7 +9,6 @@ import re
 import sqlite3
 import sys
 import time
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_swarmtask.core.errors import UsageError
@@ -17,7 +16,7 @@ from pytest_swarmtask.core.files import mode_of, replace_file
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.search import find_project, working_directory
 from pytest_swarmtask.core.text import neutral
-from pytest_swarmtask.core.timestamps import local_time
+from pytest_swarmtask.core.timestamps import named_time
 from pytest_swarmtask.recording.settings import read_settings
 
 if TYPE_CHECKING:
@@ -81,22 +80,11 @@ def _number_of_runs(text: str) -> int:
     return int(text)
 
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
 def _since(text: str) -> str:
-    """Return the timestamp that an argument names: a date, a time, or how long ago."""
-    ago = re.fullmatch(r"([0-9]{1,4})([mhdw])", text)
     try:
-        if ago:
-            moment = datetime.now(timezone.utc) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        else:
-            moment = local_time(text).astimezone(timezone.utc)
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: expected a date such as 2026-01-31, or how long ago, as 12h or 7d"
-        ) from None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        return named_time(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def port(text: str) -> int:

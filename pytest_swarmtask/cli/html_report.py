@@ -14,7 +14,8 @@ from pytest_swarmtask.cli.common import write_file
 from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer, listening, wait_for
 from pytest_swarmtask.core.errors import SwarmtaskError
 from pytest_swarmtask.core.text import neutral
-from pytest_swarmtask.report.html import html, policy
+from pytest_swarmtask.report.frame import policy
+from pytest_swarmtask.report.html import html
 from pytest_swarmtask.report.page import collect_page, summarize_deliveries
 from pytest_swarmtask.report.phrases import short_id
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import re
+from datetime import datetime, timedelta, timezone
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -32,3 +33,25 @@ def local_time(timestamp: str) -> datetime:
         ValueError: the text is not ISO 8601.
     """
     return parse_timestamp(timestamp).astimezone()
+
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def named_time(text: str) -> str:
+    """Return the timestamp that a user names: a date, a time, or how long ago, as 7d.
+
+    Raises:
+        ValueError: the text is none of them; the message says what is expected.
+    """
+    ago = re.fullmatch(r"([0-9]{1,4})([mhdw])", text)
+    try:
+        if ago:
+            moment = datetime.now(timezone.utc) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
+            moment = local_time(text).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no time: expected a date such as 2026-01-31, or how long ago, as 12h or 7d"
+        ) from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")

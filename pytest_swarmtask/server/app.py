@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -24,11 +25,12 @@ from pytest_swarmtask.core.errors import (
 )
 from pytest_swarmtask.receiver import MAX_BODY
 from pytest_swarmtask.server import metrics as exposition
-from pytest_swarmtask.server.api import Api
+from pytest_swarmtask.server.api import BASE, Api
 from pytest_swarmtask.server.limits import Refusals
+from pytest_swarmtask.server.pages import Pages, error_page
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -73,8 +75,11 @@ def application(
         Route("/readyz", server.readyz),
         Route("/metrics", server.guarded(server.metrics)),
         *(Route(path, server.guarded(server.asked(answer))) for path, answer in Api(store).routes()),
+        *(Route(path, server.guarded(server.asked(answer))) for path, answer in Pages(store).routes()),
     ]
-    return _Outer(Starlette(routes=routes), metrics, prefix)
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
+    app.router.redirect_slashes = False  # it would redirect to whatever host a request names
+    return _Outer(app, metrics, prefix)
 
 
 class _Server:
@@ -127,7 +132,7 @@ class _Server:
             if self._readers.may_read(request.headers.get("authorization", "")):
                 return await endpoint(request)
             how = {"WWW-Authenticate": 'Basic realm="swarmtask: any name, and the read token", charset="UTF-8"'}
-            return PlainTextResponse("a read token is needed\n", 401, how)
+            return _problem(request, 401, "a read token is needed", how)
 
         return answer
 
@@ -138,19 +143,28 @@ class _Server:
             try:
                 return await run_in_threadpool(answer, request)
             except UnknownProjectError as error:
-                return _problem(404, str(error))
-            except UsageError as error:
-                return _problem(400, str(error))
+                return _problem(request, 404, str(error))
+            except (UsageError, BodyError) as error:
+                return _problem(request, 400, str(error))
             except StoreAwayError as error:
-                return _problem(503, str(error), _RETRY)
+                return _problem(request, 503, str(error), _RETRY)
 
         return endpoint
 
 
-def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """Return an error as RFC 9457 has it."""
+def _problem(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error: as a page if a browser asks for a page, else as RFC 9457 has it."""
+    path = request.scope["path"].removeprefix(request.scope["root_path"])
+    if "text/html" in request.headers.get("accept", "") and not path.startswith(BASE):
+        return error_page(request, status, detail, headers)
     content = json.dumps({"status": status, "detail": detail})
     return Response(content, status, headers, media_type="application/problem+json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Answer a request that has no answer, such as one to a path where nothing is."""
+    known = error if isinstance(error, HTTPException) else HTTPException(500)
+    return _problem(request, known.status_code, known.detail, known.headers)
 
 
 async def _body(request: Request) -> bytes:
@@ -189,7 +203,9 @@ class _Outer:
             await self._inner(scope, receive, send)
             return
         scope["root_path"] = self._prefix
-        if self._prefix and not scope["path"].startswith(f"{self._prefix}/"):
+        if self._prefix and scope["path"] == self._prefix:
+            scope["path"] += "/"
+        elif self._prefix and not scope["path"].startswith(f"{self._prefix}/"):
             scope["path"] = self._prefix + scope["path"]  # the proxy has cut it off
         kind = _kind(scope["path"].removeprefix(self._prefix))
         began = time.perf_counter()

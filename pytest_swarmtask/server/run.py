@@ -96,6 +96,7 @@ def _bound(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # so that who reads the address can connect at once
     except (OSError, OverflowError) as error:
         listener.close()
         raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
