@@ -493,7 +493,7 @@ def test_no_page_reads_a_whole_table(shop: Shop, tmp_path: Path, path: str) -> N
         running.push(shop.suite, "shop")
         running.settle("shop", runs=len(shop.sessions))
     (file,) = tmp_path.glob(".taskmaster/server/*.sqlite*")
-    store = SqliteStore(str(file))
+    store = SqliteStore(str(file), 1)
     answers: dict[str, Callable[[Request], Any]] = dict(Pages(store).routes())
     asked: list[str] = []
     with store.reading("shop") as db:
