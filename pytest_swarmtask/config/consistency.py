@@ -16,6 +16,13 @@ _RULES = ("automation_triggers", "rules")
 _ALERTS = ("monitoring", "alerts")
 _NOTIFIERS = ("monitoring", "notifiers")
 
+_OTLP = "otlp"
+_NOT_OF_OTLP = {
+    "secret_env": (None, "nothing: OTLP requests are not signed; credentials belong into headers"),
+    "batch": (False, "nothing or true: OTLP requests are batches; max_events: 1 sends one event in each"),
+}
+"""Keys that mean nothing with ``format: otlp``: the value that is refused, or None for any, and what is expected."""
+
 _LIMITS = {
     "duration": ("above", "times_median"),
     "coverage": ("below", "drop"),
@@ -29,7 +36,9 @@ def check_consistency(tree: Node, problems: Problems) -> None:
     """Report what does not fit together in a tree. `check` reports single values that do not fit."""
     for section in (_WEBHOOKS, _RULES, _ALERTS, _NOTIFIERS):
         _check_unique(tree.items(*section), problems)
-    webhooks, notifiers = _names_of(tree.items(*_WEBHOOKS)), _names_of(tree.items(*_NOTIFIERS))
+    # A receiver of spans understands neither the messages of notifiers nor the bodies of rules.
+    others = [webhook for webhook in tree.items(*_WEBHOOKS) if webhook.at("format").value != _OTLP]
+    webhooks, notifiers = _names_of(others), _names_of(tree.items(*_NOTIFIERS))
     actions = [action for rule in tree.items(*_RULES) for action in rule.items("do")]
     for user in (*actions, *tree.items(*_NOTIFIERS)):  # all kinds: a key that a kind does not have is absent
         _check_reference([user.at("webhook")], webhooks, "webhook", problems)
@@ -40,12 +49,27 @@ def check_consistency(tree: Node, problems: Problems) -> None:
         _check_reference(alert.items("notify"), notifiers, "notifier", problems)
         _check_limit(alert, problems)
     for webhook in tree.items(*_WEBHOOKS):
-        if webhook.at("client_key").value is not None and webhook.at("client_cert").value is None:
-            problems.add(
-                webhook.line, join(webhook.path, "client_cert"), "found nothing, expected the certificate of client_key"
-            )
+        _check_webhook(webhook, problems)
     _check_roles(tree, problems)
     _check_task_manager(tree.at("task_integration", "task_manager"), problems)
+
+
+def _check_webhook(webhook: Node, problems: Problems) -> None:
+    """Report keys of a webhook that do not fit together."""
+    if webhook.at("client_key").value is not None and webhook.at("client_cert").value is None:
+        problems.add(
+            webhook.line, join(webhook.path, "client_cert"), "found nothing, expected the certificate of client_key"
+        )
+    if webhook.at("format").value == _OTLP:
+        for key, (refused, expected) in _NOT_OF_OTLP.items():
+            node = webhook.at(key)
+            if node.value is not None and refused in (None, node.value):
+                problems.add(node.line, node.path, f"found {shorten(node.value)}, expected {expected}")
+        return
+    if isinstance(webhook.value, dict) and webhook.at("url").value is None:
+        problems.add(webhook.line, join(webhook.path, "url"), "found nothing, expected a URL")
+    if webhook.at("logs").value is True:
+        problems.add(webhook.at("logs").line, webhook.at("logs").path, "found true, expected format: otlp beside it")
 
 
 def _check_program(action: Node, problems: Problems) -> None:
