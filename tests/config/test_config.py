@@ -252,7 +252,7 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("item", "expected"),
         [
-            ("format: cloudevent", "expected one of cloudevents, cdevents, plain; did you mean cloudevents?"),
+            ("format: cloudevent", "expected one of cloudevents, cdevents, plain, otlp; did you mean cloudevents?"),
             ("events: [TASK_STARTD]", "did you mean TASK_STARTED?"),
             ("events: ['task_*']", f"expected an event type or a glob over {EVERYTHING}"),
             ("max_events: 0", "found the number 0, expected a whole number of at least 1"),

@@ -75,29 +75,27 @@ def span_attributes(event: Event, start: Event | None) -> dict[str, Any]:
         event: the event.
         start: the start of the session around the event, or of the session that the event ends; None if there is none.
     """
-    kind = event.event_type.partition("_")[0]
-    if kind == "TEST":
+    if event.event_type.startswith("TEST_"):
         suite = start.task_id if start is not None else None
         known = {**_of_test(event), "test.suite.name": suite}
     else:
-        known = _of_task(event, kind)
+        known = _of_task(event)
     facts = event.metadata
     if start is not None and start.span_id == event.span_id:
         facts = {**start.metadata, **facts}  # the end of a session does not repeat what its start says
     known |= _of_process(facts)
     if is_failure(event):
         known["error.type"] = _error_type(event)
-    own = {_PREFIX + key: value for key, value in _flat(facts) if key.partition(".")[0] not in _ELSEWHERE}
-    return {**own, _PREFIX + "event.id": event.id, **{name: one for name, one in known.items() if one is not None}}
+    elif "error" in facts:
+        known[_PREFIX + "error"] = facts["error"]  # why a test was skipped; a failure has it in its status
+    return {**_own(facts), _PREFIX + "event.id": event.id, **known}
 
 
 def log_attributes(event: Event) -> dict[str, Any]:
     """Return the attributes of the log record of a start event."""
-    kind = event.event_type.partition("_")[0]
-    name = "test.case.name" if kind == "TEST" else "cicd.pipeline.task.name"
-    own = {_PREFIX + key: value for key, value in _flat(event.metadata) if key.partition(".")[0] not in _ELSEWHERE}
-    known = {name: event.task_id, "cicd.pipeline.task.type": _TASK_TYPES.get(kind), **_of_process(event.metadata)}
-    return {**own, _PREFIX + "event.id": event.id, **{name: one for name, one in known.items() if one is not None}}
+    name = "test.case.name" if event.event_type.startswith("TEST_") else "cicd.pipeline.task.name"
+    known = {name: event.task_id, "cicd.pipeline.task.type": _task_type(event), **_of_process(event.metadata)}
+    return {**_own(event.metadata), _PREFIX + "event.id": event.id, **known}
 
 
 def attempt_attributes(event: Event, attempt: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,9 +106,7 @@ def attempt_attributes(event: Event, attempt: Mapping[str, Any]) -> dict[str, An
         "error.type": attempt.get("exception") or attempt.get("outcome"),
         **_code(event),
     }
-    skipped = (*_ELSEWHERE, "error")
-    own = {_PREFIX + key: value for key, value in _flat(attempt) if key.partition(".")[0] not in skipped}
-    return {**own, **{name: one for name, one in known.items() if one is not None}}
+    return {**_own(attempt), **known}
 
 
 def is_failure(event: Event) -> bool:
@@ -136,20 +132,27 @@ def _code(event: Event) -> dict[str, Any]:
     }
 
 
-def _of_task(event: Event, kind: str) -> dict[str, Any]:
-    is_session = event.metadata.get("action") == "session"
+def _of_task(event: Event) -> dict[str, Any]:
     found = {
         "cicd.pipeline.task.name": event.task_id,
         "cicd.pipeline.task.run.id": event.span_id,
         "cicd.pipeline.task.run.result": _result(event),
-        "cicd.pipeline.task.type": "test" if is_session else _TASK_TYPES.get(kind),
+        "cicd.pipeline.task.type": _task_type(event),
     }
-    if is_session:
+    if _is_of_session(event):
         found |= {"test.suite.name": event.task_id, "test.suite.run.status": _suite_status(event)}
-    if kind == "DEPLOYMENT":
+    if event.event_type.startswith("DEPLOYMENT_"):
         status = "failed" if is_failure(event) else "succeeded"
         found |= {"deployment.name": event.task_id, "deployment.status": status}
     return found
+
+
+def _task_type(event: Event) -> str | None:
+    return "test" if _is_of_session(event) else _TASK_TYPES.get(event.event_type.partition("_")[0])
+
+
+def _is_of_session(event: Event) -> bool:
+    return event.metadata.get("action") == "session"
 
 
 def _result(event: Event) -> str:
@@ -174,7 +177,7 @@ def _suite_status(event: Event) -> str:
 
 def _was_interrupted(event: Event) -> bool:
     exit_code = event.metadata.get("exit_code")
-    if event.metadata.get("action") == "session":
+    if _is_of_session(event):
         return exit_code == 2
     return exit_code in _INTERRUPTED or event.metadata.get("signal") in ("SIGINT", "SIGTERM")
 
@@ -195,6 +198,11 @@ def _error_type(event: Event) -> str:
     named = facts.get("exception") or facts.get("reason") or facts.get("outcome")
     # The value that the conventions define for a failure of no known class.
     return str(named) if named else "_OTHER"
+
+
+def _own(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata for which there is no convention."""
+    return {_PREFIX + key: value for key, value in _flat(facts) if key.partition(".")[0] not in _ELSEWHERE}
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
