@@ -59,9 +59,8 @@ class OtlpSink:
 
     def ping(self) -> SendResult:
         """Send a request without spans, which every receiver accepts."""
-        from pytest_swarmtask.wire.otlp.requests import EMPTY
-
-        return self._guarded(lambda connection: connection.post(connection.traces, EMPTY, 1))
+        # An empty message of protobuf has no bytes.
+        return self._guarded(lambda connection: connection.post(connection.traces, b"", 1))
 
     def _guarded(self, exchange: Callable[[OtlpConnection], SendResult]) -> SendResult:
         """Return the result of requests, which never raises: an error of one endpoint must not stop the others."""

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     Recorded = tuple[Event, Event | None]
 
 CONTENT_TYPE = "application/x-protobuf"
-EMPTY = ExportTraceServiceRequest().SerializeToString()
-"""A request without spans, which every receiver accepts."""
 
 
 def traces(recorded: Iterable[Recorded]) -> bytes:

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 
+from pytest_swarmtask.core.fastjson import compact
 from pytest_swarmtask.core.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def any_value(value: Any) -> AnyValue:
     # Backends understand arrays of one type, and many of them nothing else that is nested.
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return AnyValue(array_value=ArrayValue(values=[any_value(item) for item in value]))
-    return AnyValue(string_value=text(msgspec.json.encode(value).decode()))
+    return AnyValue(string_value=text(compact(value)))
 
 
 def text(value: str) -> str:

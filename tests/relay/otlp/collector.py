@@ -44,6 +44,7 @@ class Export(NamedTuple):
     spans: list[Sent]
     records: list[LogRecord]
     message: ExportTraceServiceRequest | ExportLogsServiceRequest
+    body: bytes
 
 
 class Sent(NamedTuple):
@@ -81,8 +82,7 @@ class Collector(Receiver):
     def take(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
         if headers.get("content-type") != "application/x-protobuf":
             return 415
-        content = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
-        export = decoded(path, headers, content)
+        export = decoded(path, headers, body)
         self.exports.append(export)
         answer = self.reply(export)
         if (answer if isinstance(answer, int) else answer[0]) == 200:
@@ -109,12 +109,13 @@ def _linked(found: list[Sent]) -> set[str]:
     return {link.span_id.hex() for sent in found for link in sent.span.links}
 
 
-def decoded(path: str, headers: dict[str, str], content: bytes) -> Export:
+def decoded(path: str, headers: dict[str, str], body: bytes) -> Export:
     """Return a request, decoded as its path says."""
+    content = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
     if path.partition("?")[0].endswith("/v1/logs"):
         logs = ExportLogsServiceRequest.FromString(content)
         records = [one for group in logs.resource_logs for scope in group.scope_logs for one in scope.log_records]
-        return Export(path, headers, [], records, logs)
+        return Export(path, headers, [], records, logs, body)
     message = ExportTraceServiceRequest.FromString(content)
     spans = [
         Sent(span, plain_attributes(group.resource.attributes))
@@ -122,7 +123,7 @@ def decoded(path: str, headers: dict[str, str], content: bytes) -> Export:
         for scope in group.scope_spans
         for span in scope.spans
     ]
-    return Export(path, headers, spans, [], message)
+    return Export(path, headers, spans, [], message, body)
 
 
 def partially(rejected: int, message: str = "") -> Answer:

@@ -290,7 +290,9 @@ class TestOfASession:
 
 
 def test_a_crash_ends_when_the_process_was_last_seen(exporting: Lab, collector: Collector) -> None:
-    exporting.file("test_it.py", "import os, time\n\ndef test_hangs():\n    open('up', 'w').close()\n    time.sleep(600)\n")
+    exporting.file(
+        "test_it.py", "import os, time\n\ndef test_hangs():\n    open('up', 'w').close()\n    time.sleep(600)\n"
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *UNRELATED]
     process = subprocess.Popen(command, cwd=exporting.root, env=exporting.environ, stdout=subprocess.DEVNULL)
     wait_until(lambda: (exporting.root / "up").exists() and len(exporting.events()) == 2, "the test")
@@ -355,7 +357,9 @@ def test_another_attempt_at_a_github_run_links_the_one_before(exporting: Lab, co
     first = ci.trace_context(GITHUB_JOB)
     assert first is not None
     for attempt in ("1", "2"):
-        done = exporting.run("run", "--id", f"try-{attempt}", "--", "true", **{**GITHUB_JOB, "GITHUB_RUN_ATTEMPT": attempt})
+        done = exporting.run(
+            "run", "--id", f"try-{attempt}", "--", "true", **{**GITHUB_JOB, "GITHUB_RUN_ATTEMPT": attempt}
+        )
         assert done.returncode == 0
     exporting.wait_for_settled()
     assert not collector.named("try-1").span.links
