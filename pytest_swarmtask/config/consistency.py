@@ -17,12 +17,6 @@ _ALERTS = ("monitoring", "alerts")
 _NOTIFIERS = ("monitoring", "notifiers")
 
 _OTLP = "otlp"
-_NOT_OF_OTLP = {
-    "secret_env": (None, "nothing: OTLP requests are not signed; credentials belong into headers"),
-    "batch": (False, "nothing or true: OTLP requests are batches; max_events: 1 sends one event in each"),
-}
-"""Keys that mean nothing with ``format: otlp``: the value that is refused, or None for any, and what is expected."""
-
 _LIMITS = {
     "duration": ("above", "times_median"),
     "coverage": ("below", "drop"),
@@ -61,15 +55,26 @@ def _check_webhook(webhook: Node, problems: Problems) -> None:
             webhook.line, join(webhook.path, "client_cert"), "found nothing, expected the certificate of client_key"
         )
     if webhook.at("format").value == _OTLP:
-        for key, (refused, expected) in _NOT_OF_OTLP.items():
-            node = webhook.at(key)
-            if node.value is not None and refused in (None, node.value):
-                problems.add(node.line, node.path, f"found {shorten(node.value)}, expected {expected}")
+        _check_otlp(webhook, problems)
         return
     if isinstance(webhook.value, dict) and webhook.at("url").value is None:
         problems.add(webhook.line, join(webhook.path, "url"), "found nothing, expected a URL")
-    if webhook.at("logs").value is True:
-        problems.add(webhook.at("logs").line, webhook.at("logs").path, "found true, expected format: otlp beside it")
+    logs = webhook.at("logs")
+    if logs.value is True:
+        problems.add(logs.line, logs.path, "found true, expected format: otlp beside it")
+
+
+def _check_otlp(webhook: Node, problems: Problems) -> None:
+    """Report keys that mean nothing with ``format: otlp``."""
+    secret, batch = webhook.at("secret_env"), webhook.at("batch")
+    if secret.value is not None:
+        message = "found a secret, expected none: OTLP requests are not signed; credentials belong into headers"
+        problems.add(secret.line, secret.path, message)
+    if batch.value is False:
+        message = (
+            "found false, expected true or nothing: OTLP requests are batches; max_events: 1 sends one event in each"
+        )
+        problems.add(batch.line, batch.path, message)
 
 
 def _check_program(action: Node, problems: Problems) -> None:

@@ -27,7 +27,7 @@ _MOST = 256
 """Processes whose sessions are kept in memory. Those of another one are read again."""
 
 
-class _Process:
+class _ProcessSessions:
     """What was read of one process.
 
     Attributes:
@@ -51,7 +51,7 @@ class SessionStarts:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._processes: OrderedDict[tuple[str, str], _Process] = OrderedDict()
+        self._processes: OrderedDict[tuple[str, str], _ProcessSessions] = OrderedDict()
 
     def around(self, pending: PendingEvent) -> Event | None:
         """Return the start of the session that the event ends, or that it belongs to; None if there is none."""
@@ -64,8 +64,8 @@ class SessionStarts:
         # What a test records is below the test. A process has one session, or several one after the other.
         return found or next(reversed(sessions.values()), None)
 
-    def _process(self, key: tuple[str, str]) -> _Process:
-        process = self._processes.setdefault(key, _Process())
+    def _process(self, key: tuple[str, str]) -> _ProcessSessions:
+        process = self._processes.setdefault(key, _ProcessSessions())
         self._processes.move_to_end(key)
         if len(self._processes) > _MOST:
             self._processes.popitem(last=False)
@@ -79,7 +79,7 @@ class SessionStarts:
         key = pending.event.trace_id, writer_of(pending.event.id)  # of a dead letter, the segment is not known
         return [one.name for one in journals.segments(self._project.journal) if one.process == key]
 
-    def _read(self, process: _Process, names: Iterable[str]) -> None:
+    def _read(self, process: _ProcessSessions, names: Iterable[str]) -> None:
         for name in names:
             with contextlib.suppress(OSError):  # removed, or unreadable for now
                 for line, end in journals.read(self._project.segment(name), process.offsets.get(name, 0)):
@@ -88,7 +88,7 @@ class SessionStarts:
                         _add(process, line)
 
 
-def _add(process: _Process, line: bytes) -> None:
+def _add(process: _ProcessSessions, line: bytes) -> None:
     try:
         event = decode(line)
     except JournalError:
