@@ -72,11 +72,9 @@ def _grouped(
     """Return what events become, by their resource: the attributes of one are sent once in a request."""
     groups: dict[str, tuple[Resource, list[Any]]] = {}
     for event, start in recorded:
-        carrier = start or event
-        attributes = resource_attributes(carrier)
-        key = carrier.id if start else repr(attributes)
+        key = start.id if start else repr(resource_attributes(event))
         if key not in groups:
-            groups[key] = Resource(attributes=key_values({**attributes, **_sender()})), []
+            groups[key] = Resource(attributes=key_values({**resource_attributes(start or event), **_sender()})), []
         groups[key][1].extend(convert(event, start))
     return groups.values()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -19,12 +20,23 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST = 1 << 62
 """Nanoseconds from which on a duration is no time that anything took: 146 years."""
+_SCALARS = (str, bool, int, float)
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
 def key_values(attributes: Mapping[str, Any]) -> list[KeyValue]:
     """Return attributes in the form of OTLP. A value of None is left out, because OTLP has no null."""
-    return [KeyValue(key=text(key), value=any_value(value)) for key, value in attributes.items() if value is not None]
+    return [
+        _scalar(key, value) if isinstance(value, _SCALARS) else KeyValue(key=text(key), value=any_value(value))
+        for key, value in attributes.items()
+        if value is not None
+    ]
+
+
+# Most attributes of a test have the value that those of other tests have. `typed`, because True equals 1.
+@functools.lru_cache(maxsize=1024, typed=True)
+def _scalar(key: str, value: str | float) -> KeyValue:
+    return KeyValue(key=text(key), value=any_value(value))
 
 
 def any_value(value: Any) -> AnyValue:
