@@ -622,6 +622,7 @@ class TestSchema:
             "environments: {dev: {task_integration: {drain_timeout: 5}}}",
             "environments: {dev: {task_integration: {task_manager: {rest: {timeout: 5}}}}}",
             "environments: {dev: {access_control: {roles: {a: {allow: ['*']}}}}}",
+            "task_integration: {webhooks: [{name: a, format: otlp}]}",
             "task_integration: {session_task_id: 5.2}",
         ],
     )
