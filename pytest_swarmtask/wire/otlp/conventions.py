@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_swarmtask.core.event import SKIPPED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pytest_swarmtask.core.event import Event
 
@@ -36,15 +36,16 @@ _OWN_RESOURCE = ("ci", "ci_job", "ci_job_run", "dirty", "merge_commit", "shard",
 """Facts of a whole run without a convention."""
 _OS_TYPES = {"linux": "linux", "darwin": "darwin", "win32": "windows", "freebsd": "freebsd", "aix": "aix"}
 """The values of `os.type` by the beginning of Python's `sys.platform`."""
-_ELSEWHERE = frozenset(
+_OF_RESOURCE = frozenset((*_RESOURCE, *_OWN_RESOURCE, "platform"))
+_TOLD = frozenset(
     (
-        *_RESOURCE,
-        *_OWN_RESOURCE,
-        *("platform", "timestamp", "duration", "last_seen", "success", "error", "test_passed", "test_type"),
-        *("specific_test", "location", "exception", "traceback", "attempts", "command", "arguments", "exit_code"),
+        *("timestamp", "duration", "last_seen", "success", "error", "attempts"),
+        *("test_passed", "test_type", "specific_test", "command", "arguments", "exit_code"),
     )
 )
-"""Metadata that the resource, the span itself or an attribute below already tells."""
+"""Metadata that the span itself or an attribute below already tells."""
+_TOLD_OF_FAILURE = _TOLD | {"exception", "traceback"}
+"""The same of a failure, which has the span event `exception`."""
 
 _TASK_TYPES = {"BUILD": "build", "DEPLOYMENT": "deploy", "TEST": "test"}
 _INTERRUPTED = (130, 143)
@@ -88,14 +89,16 @@ def span_attributes(event: Event, start: Event | None) -> dict[str, Any]:
         known["error.type"] = _error_type(event)
     elif "error" in facts:
         known[_PREFIX + "error"] = facts["error"]  # why a test was skipped; a failure has it in its status
-    return {**_own(facts), _PREFIX + "event.id": event.id, **known}
+    own = _own(facts, _TOLD_OF_FAILURE if is_failure(event) else _TOLD, (start or event).metadata)
+    return {**own, _PREFIX + "event.id": event.id, **known}
 
 
-def log_attributes(event: Event) -> dict[str, Any]:
-    """Return the attributes of the log record of a start event."""
+def log_attributes(event: Event, start: Event | None) -> dict[str, Any]:
+    """Return the attributes of the log record of a start event; `start` as for a span."""
     name = "test.case.name" if event.event_type.startswith("TEST_") else "cicd.pipeline.task.name"
     known = {name: event.task_id, "cicd.pipeline.task.type": _task_type(event), **_of_process(event.metadata)}
-    return {**_own(event.metadata), _PREFIX + "event.id": event.id, **known}
+    own = _own(event.metadata, _TOLD, (start or event).metadata)
+    return {**own, _PREFIX + "event.id": event.id, **known}
 
 
 def attempt_attributes(event: Event, attempt: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +109,7 @@ def attempt_attributes(event: Event, attempt: Mapping[str, Any]) -> dict[str, An
         "error.type": attempt.get("exception") or attempt.get("outcome"),
         **_code(event),
     }
-    return {**_own(attempt), **known}
+    return {**_own(attempt, _TOLD_OF_FAILURE, {}), **known}
 
 
 def is_failure(event: Event) -> bool:
@@ -200,9 +203,20 @@ def _error_type(event: Event) -> str:
     return str(named) if named else "_OTHER"
 
 
-def _own(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata for which there is no convention."""
-    return {_PREFIX + key: value for key, value in _flat(facts) if key.partition(".")[0] not in _ELSEWHERE}
+def _own(facts: Mapping[str, Any], told: Collection[str], of_run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata for which there is no convention.
+
+    Args:
+        facts: the metadata.
+        told: the keys that something else tells.
+        of_run: the metadata of which the resource is made. An event may know better, such as another commit.
+    """
+    left = {
+        key: value
+        for key, value in facts.items()
+        if key not in told and not (key in _OF_RESOURCE and of_run.get(key) == value)
+    }
+    return {_PREFIX + name: value for name, value in _flat(left)}
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

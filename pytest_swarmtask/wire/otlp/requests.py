@@ -61,7 +61,7 @@ def logs(recorded: Iterable[Recorded]) -> bytes:
             scope_logs=[ScopeLogs(scope=_scope(), log_records=records, schema_url=SCHEMA_URL)],
             schema_url=SCHEMA_URL,
         )
-        for resource, records in _grouped(recorded, lambda event, _: [_record(event)])
+        for resource, records in _grouped(recorded, lambda event, start: [_record(event, start)])
     ]
     return ExportLogsServiceRequest(resource_logs=groups).SerializeToString()
 
@@ -79,7 +79,7 @@ def _grouped(
     return groups.values()
 
 
-def _record(event: Event) -> LogRecord:
+def _record(event: Event, start: Event | None) -> LogRecord:
     at = nanoseconds(event.timestamp)
     return LogRecord(
         time_unix_nano=at,
@@ -88,7 +88,7 @@ def _record(event: Event) -> LogRecord:
         severity_text="INFO",
         event_name=CLOUDEVENT_TYPES[event.event_type],
         body=any_value(f"{event.task_id or event.event_type.partition('_')[0].lower()} {event.status}"),
-        attributes=key_values(log_attributes(event)),
+        attributes=key_values(log_attributes(event, start)),
         trace_id=identifier("trace_id", event.trace_id, 32),
         span_id=identifier("span_id", event.span_id, 16),
     )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.event import Event
 
 _ATTEMPT = "swarmtask.attempt"
+_MOST_ATTEMPTS = 1 << 31
+"""A number of attempts that nobody has made: metadata comes from anybody."""
 
 
 def spans_of(event: Event, start: Event | None) -> list[Span]:
@@ -94,23 +96,28 @@ def _attempts(event: Event, span: Span) -> Iterator[Span]:
     """
     attempts = [one for one in _list(event.metadata.get("attempts")) if isinstance(one, dict)]
     last = event.metadata.get("attempt")
-    last = last if isinstance(last, int) and last > len(attempts) else len(attempts) + 1
+    last = last if isinstance(last, int) and len(attempts) < last < _MOST_ATTEMPTS else len(attempts) + 1
     begin = span.start_time_unix_nano
     for number, facts in enumerate(attempts, last - len(attempts)):
         end = min(span.end_time_unix_nano, begin + nanoseconds_of(facts.get("duration")))
-        yield Span(
-            trace_id=span.trace_id,
-            span_id=_derived_id(event, number),
-            parent_span_id=span.parent_span_id,
-            name=span.name,
-            kind=Span.SPAN_KIND_INTERNAL,
-            start_time_unix_nano=begin,
-            end_time_unix_nano=end,
-            attributes=key_values({**attempt_attributes(event, facts), _ATTEMPT: number}),
-            events=_exceptions(facts, end),
-            status=_status(facts.get("error")),
-        )
+        yield _attempt(event, span, facts, number, (begin, end))
         begin = end
+
+
+def _attempt(event: Event, span: Span, facts: Mapping[str, Any], number: int, times: tuple[int, int]) -> Span:
+    begin, end = times
+    return Span(
+        trace_id=span.trace_id,
+        span_id=_derived_id(event, number),
+        parent_span_id=span.parent_span_id,
+        name=span.name,
+        kind=Span.SPAN_KIND_INTERNAL,
+        start_time_unix_nano=begin,
+        end_time_unix_nano=end,
+        attributes=key_values({**attempt_attributes(event, facts), _ATTEMPT: number}),
+        events=_exceptions(facts, end),
+        status=_status(facts.get("error")),
+    )
 
 
 def _list(value: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 
-from pytest_swarmtask.core.fastjson import compact
 from pytest_swarmtask.core.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def any_value(value: Any) -> AnyValue:
     # Backends understand arrays of one type, and many of them nothing else that is nested.
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return AnyValue(array_value=ArrayValue(values=[any_value(item) for item in value]))
-    return AnyValue(string_value=text(compact(value)))
+    return AnyValue(string_value=text(json.dumps(value, ensure_ascii=False, separators=(",", ":"))))
 
 
 def text(value: str) -> str:

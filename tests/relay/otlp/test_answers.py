@@ -13,8 +13,9 @@ from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.plugins.sink import Delivered, Disabled, PendingEvent, Rejected, Retry, Sink, Split, Stopped
 from pytest_swarmtask.relay.otlp.sink import OtlpSink
+from pytest_swarmtask.wire.otlp import requests
 from tests.lab import CLOSE, RESET, Answer, closed_port
-from tests.relay.otlp.collector import PROTOBUF, Collector, partially
+from tests.relay.otlp.collector import PROTOBUF, Collector, decoded, partially
 
 SinkTo = Callable[..., OtlpSink]
 
@@ -161,6 +162,22 @@ class TestWhatIsSent:
         }
         assert expected.items() <= sent.attributes.items()
         assert "swarmtask.none" not in sent.attributes
+
+    def test_an_event_may_know_better_than_its_session(self) -> None:
+        """Nothing that an event says is lost, even if the resource has another value of the same fact."""
+        facts = {"action": "session", "commit": "aa", "branch": "main"}
+        start = record(7, "TASK_STARTED", metadata=facts).event
+        own = {"commit": "bb", "branch": "main", "location": "Makefile:7", "exception": "none raised"}
+        event = record(8, "DEPLOYMENT_COMPLETED", parent_span_id=start.span_id, metadata=own).event
+        body = requests.traces([(event, start)])
+        ((sent,),) = [decoded("/v1/traces", {}, body).spans]
+        assert sent.resource["vcs.ref.head.revision"] == "aa"
+        assert {name: value for name, value in sent.attributes.items() if name.startswith("swarmtask.")} == {
+            "swarmtask.commit": "bb",
+            "swarmtask.location": "Makefile:7",
+            "swarmtask.exception": "none raised",
+            "swarmtask.event.id": "ab-8",
+        }
 
     @pytest.mark.parametrize(
         ("seconds", "nanoseconds"),

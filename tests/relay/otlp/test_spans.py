@@ -365,3 +365,52 @@ def test_another_attempt_at_a_github_run_links_the_one_before(exporting: Lab, co
     assert not collector.named("try-1").span.links
     (link,) = collector.named("try-2").span.links
     assert (link.trace_id.hex(), link.span_id.hex()) == first
+
+
+@pytest.mark.slow
+def test_under_xdist_each_test_is_one_span_below_the_session(exporting: Lab, collector: Collector) -> None:
+    """Also what a test records in a worker is in the trace, without the facts that only the controller has."""
+    exporting.file(
+        "test_it.py",
+        """
+        import pytest
+        from pytest_swarmtask import trigger_task_event
+
+        @pytest.mark.parametrize("n", range(20))
+        def test_it(n):
+            if n == 7:
+                trigger_task_event("BUILD_COMPLETED", "made by a test")
+        """,
+    )
+    assert exporting.pytest("-n2").returncode == 0
+    exporting.wait_for_settled()
+    found = told(exporting, collector)
+    session = found.last("pytest_run")
+    tests = [found.last(f"test_it[{n}]") for n in range(20)]
+    assert len(found.spans) == 22
+    assert all(sent.span.parent_span_id == session.span.span_id for sent in tests)
+    assert all(sent.resource == session.resource for sent in tests)
+    assert {sent.attributes["swarmtask.worker"] for sent in tests} <= {"gw0", "gw1"}
+    build = found.last("made by a test")
+    assert build.span.trace_id == session.span.trace_id
+    assert build.span.parent_span_id == session.span.span_id
+    assert "host.name" not in build.resource
+
+
+def test_what_a_test_records_has_the_facts_of_its_session(exporting: Lab, collector: Collector) -> None:
+    exporting.file(
+        "test_it.py",
+        """
+        from pytest_swarmtask import trigger_task_event
+
+        def test_it():
+            trigger_task_event("BUILD_COMPLETED", "made by a test")
+        """,
+    )
+    assert exporting.pytest().returncode == 0
+    exporting.wait_for_settled()
+    found = told(exporting, collector)
+    build, test = found.last("made by a test"), found.last("test_it")
+    assert build.span.parent_span_id == test.span.span_id
+    assert build.resource == test.resource
+    assert "host.name" in build.resource
