@@ -25,30 +25,31 @@ _STOPPING = {
 """What stops an endpoint: another event would get the same answer."""
 
 
-def result_of(answer: Answer, count: int, where: str) -> SendResult:
+def result_of(answer: Answer, count: int, where: str, *, is_single: bool) -> SendResult:
     """Return the meaning of an answer.
 
     Args:
         answer: the answer.
         count: how many events were sent.
         where: the endpoint for messages, without secrets.
+        is_single: whether a refusal can only be about one event.
     """
     status = answer.status
     said = f"{where} answered {answers.phrase(status)}"
     if status in _STOPPING:
         return Stopped(f"{said}: {_STOPPING[status]}")
     if 200 <= status < 300:
-        return _accepted(answer, count, where)
-    found = answers.result_of(answer, count, where)
+        return _accepted(answer, count, where, is_single=is_single)
+    found = answers.result_of(answer, 1 if is_single else 2, where)
     if isinstance(found, Retry) and status not in _RETRIED:  # other senders of webhooks may retry it
-        return Split(said) if count > 1 else Rejected(said)
+        return Rejected(said) if is_single else Split(said)
     return found
 
 
-def _accepted(answer: Answer, count: int, where: str) -> SendResult:
+def _accepted(answer: Answer, count: int, where: str, *, is_single: bool) -> SendResult:
     """Return what an accepted request means. What the receiver has refused of it must not be sent again."""
     rejected, message = partial_success(answer.headers.get("content-type", ""), answer.body)
     if not rejected:
         return Delivered()
     reason = f"{where} accepted the request but refused {rejected} of its items: {message or 'it does not say why'}"
-    return Rejected(reason) if count == 1 else Delivered(min(rejected, count), reason)
+    return Rejected(reason) if is_single else Delivered(min(rejected, count), reason)

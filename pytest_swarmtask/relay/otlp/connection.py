@@ -56,13 +56,14 @@ class OtlpConnection:
         self._headers = list({**dict(headers), **_CONTENT}.items())
         self._transport = transport(definition, self.traces, environ, root)
 
-    def post(self, url: Url, body: bytes, count: int) -> SendResult:
+    def post(self, url: Url, body: bytes, count: int, *, is_single: bool) -> SendResult:
         """Send one request, and return the meaning of its answer.
 
         Args:
             url: `traces` or `logs`.
             body: in protobuf, not compressed.
             count: how many events it is made of.
+            is_single: whether a refusal can only be about one event.
         """
         compressed = gzip.compress(body, 6, mtime=0)
         try:
@@ -71,7 +72,7 @@ class OtlpConnection:
             return Stopped(str(error))
         except NoAnswerError as error:
             return Retry(f"{self.where}: {error}")
-        return result_of(answer, count, self.where)
+        return result_of(answer, count, self.where, is_single=is_single)
 
     def close(self) -> None:
         """Close the connection."""

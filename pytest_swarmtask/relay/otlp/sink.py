@@ -60,7 +60,7 @@ class OtlpSink:
     def ping(self) -> SendResult:
         """Send a request without spans, which every receiver accepts."""
         # An empty message of protobuf has no bytes.
-        return self._guarded(lambda connection: connection.post(connection.traces, b"", 1))
+        return self._guarded(lambda connection: connection.post(connection.traces, b"", 0, is_single=True))
 
     def _guarded(self, exchange: Callable[[OtlpConnection], SendResult]) -> SendResult:
         """Return the result of requests, which never raises: an error of one endpoint must not stop the others."""
@@ -78,13 +78,14 @@ class OtlpSink:
     def _export(self, connection: OtlpConnection, records: Sequence[PendingEvent]) -> SendResult:
         from pytest_swarmtask.wire.otlp import requests
 
+        is_single = len(records) == 1
         starts = [record for record in records if _is_start(record.event.event_type)]
         ends = [record for record in records if not _is_start(record.event.event_type)]
         result: SendResult = Delivered()
         if ends:
-            result = self._post(connection, connection.traces, requests.traces, ends)
+            result = self._post(connection, connection.traces, requests.traces, ends, is_single=is_single)
         if starts and connection.logs is not None and isinstance(result, Delivered):
-            return _sum(result, self._post(connection, connection.logs, requests.logs, starts))
+            return _sum(result, self._post(connection, connection.logs, requests.logs, starts, is_single=is_single))
         return result
 
     def _post(
@@ -93,13 +94,24 @@ class OtlpSink:
         url: Url,
         encode: Callable[[list[Recorded]], bytes],
         records: Sequence[PendingEvent],
+        *,
+        is_single: bool,
     ) -> SendResult:
+        """Send one request.
+
+        Args:
+            connection: the connection.
+            url: `traces` or `logs` of the connection.
+            encode: returns the body.
+            records: the events in the request.
+            is_single: whether they are all that is to be sent. If not, a refusal may be about another event.
+        """
         try:
             body = encode([(record.event, self._starts.around(record)) for record in records])
         except Exception as error:  # noqa: BLE001 - an event that cannot be converted must not stop the others
             reason = f"cannot be written as otlp: {error}"
-            return Split(reason) if len(records) > 1 else Rejected(reason)
-        return connection.post(url, body, len(records))
+            return Rejected(reason) if is_single else Split(reason)
+        return connection.post(url, body, len(records), is_single=is_single)
 
     def _open(self) -> OtlpConnection | Stopped:
         try:

@@ -292,6 +292,17 @@ class TestAnswers:
         assert isinstance(found, Delivered)
         assert found.rejected == 2
 
+    def test_one_span_among_log_records_is_not_the_only_event(self, collector: Collector, sink_to: SinkTo) -> None:
+        """So a refusal makes no dead letter of the first event of the batch, which may be another one."""
+        mixed = [record(2, "TEST_STARTED"), record()]
+        assert isinstance(sink_to(answering(collector, 400), logs=True).send(mixed), Split)
+        collector.reply = lambda export: partially(1, "full") if export.spans else 200
+        found = sink_to(collector.base, logs=True).send(mixed)
+        assert isinstance(found, Delivered)
+        assert found.rejected == 1
+        bad = [record(2, "TEST_STARTED"), record(span_id="no")]
+        assert isinstance(sink_to(collector.base, logs=True).send(bad), Split)
+
     def test_a_receiver_without_logs_stops_an_endpoint_that_wants_them(
         self, collector: Collector, sink_to: SinkTo
     ) -> None:
