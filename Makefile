@@ -10,7 +10,7 @@ TASKS_PYTHON := $(PY)
 include make/tasks.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-long test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster bench bench-quick build clean
+.PHONY: help setup demo test test-slow test-long test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster phoenix bench bench-quick build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -81,6 +81,9 @@ acceptance: build ## suites of other projects, with and without the plugin
 
 taskmaster: $(READY) ## the real Task Master, from npm, beside ours
 	@$(PY) -m scripts.taskmaster
+
+phoenix: $(READY) ## spans of a real suite in a real tracing backend, Phoenix from PyPI
+	@$(PY) -m scripts.phoenix
 
 bench: $(READY) ## what it costs, beside its peers (20 minutes): make bench, or make bench SECTION="tests relay"
 	@$(PY) -m benchmarks $(SECTION)
