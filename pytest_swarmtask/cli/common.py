@@ -15,7 +15,7 @@ from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.files import mode_of, replace_file
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.search import find_project, working_directory
-from pytest_swarmtask.core.timestamps import named_moment
+from pytest_swarmtask.core.timestamps import named_time
 from pytest_swarmtask.recording.settings import read_settings
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _number_of_runs(text: str) -> int:
 def _since(text: str) -> str:
     """Return the timestamp that an argument names: a date, a time, or how long ago."""
     try:
-        return named_moment(text)
+        return named_time(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer, listening, wait_for
 from pytest_swarmtask.core.errors import SwarmtaskError
-from pytest_swarmtask.report.html import html, policy
+from pytest_swarmtask.report.frame import policy
+from pytest_swarmtask.report.html import html
 from pytest_swarmtask.report.page import collect_page, summarize_deliveries
 
 if TYPE_CHECKING:

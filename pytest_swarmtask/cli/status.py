@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.last_run import LastRun
 
 
+_DROPPED = ("purged", "expired", "rejected")
 _KINDS = {TASKS: "tasks", TRIGGERS: "triggers", ALERTS: "alerts"}
 """The kinds of endpoints with reserved names. All other endpoints are webhooks or belong to plug-ins."""
 
@@ -167,7 +168,7 @@ def _as_text(project: Project, found: Survey) -> Iterator[str]:
         yield f"relay      {len(found.relays)} running"
     for name, endpoint in found.endpoints.items():
         counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {plural(endpoint.dead, 'dead letter')}"
-        dropped = "".join(f", {count} {how}" for how in ("purged", "expired") if (count := getattr(endpoint, how)))
+        dropped = "".join(f", {count} {how}" for how in _DROPPED if (count := getattr(endpoint, how)))
         yield f"{_kind(name):<10} {name}: {counts}{dropped}"
         if endpoint.state.reason:
             yield f"           {describe_trouble(endpoint.state)}"
@@ -189,6 +190,8 @@ def _advice(found: Survey) -> Iterator[str]:
         yield "           list refused events with: swarmtask replay, and send them again with: swarmtask replay --all"
     if any(endpoint.expired for endpoint in endpoints):
         yield "           expired: dead letters too old or too many to be kept (monitoring.retention)"
+    if any(endpoint.rejected for endpoint in endpoints):
+        yield "           rejected: refused by a receiver that accepted the request; the relay's log says why"
 
 
 def _triggers(rules: Mapping[str, RuleSummary]) -> Iterator[str]:

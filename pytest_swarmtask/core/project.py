@@ -217,6 +217,11 @@ def is_affirmed(environ: Mapping[str, str], name: str) -> bool:
     return environ.get(name, "").lower() not in ("", "0", "false", "no")
 
 
+def is_met(need: str, environ: Mapping[str, str]) -> bool:
+    """Whether a variable that an endpoint needs is set and not empty; of ``A or B``, one of them."""
+    return any(environ.get(name) for name in need.split(" or "))
+
+
 def is_switched_off(environ: Mapping[str, str]) -> bool:
     """Whether `SWARMTASK_DISABLED` switches recording off."""
     return environ.get("SWARMTASK_DISABLED", "") not in ("", "0")

@@ -42,7 +42,7 @@ def local_time(timestamp: str) -> datetime:
     return parse_timestamp(timestamp).astimezone()
 
 
-def named_moment(text: str, zone: tzinfo | None = None) -> str:
+def named_time(text: str, zone: tzinfo | None = None) -> str:
     """Return the timestamp, as events have it, that a user names: a date, a time, or how long ago, such as ``7d``.
 
     Args:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool
 
 from pytest_swarmtask.core.errors import BodyError, HistoryError, StoreAwayError, UnknownProjectError
+from pytest_swarmtask.history.database import ADD_PROJECT, PROJECT_KEY, PROJECTS
 from pytest_swarmtask.history.postgres_schema import COPIED, MIGRATIONS, SCHEMA
 from pytest_swarmtask.history.schema import VIEWS
-from pytest_swarmtask.history.store import ADD_PROJECT, PROJECT_KEY, PROJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -169,6 +170,26 @@ class PostgresDatabase:
 _INSERT = re.compile(r"\s*INSERT INTO (?P<table>\w+) \((?P<columns>[^)]+)\)\s+VALUES \([?, ]+\)(?P<rest>.*)", re.DOTALL)
 
 
+def _check(url: str) -> None:
+    """Check the form of an address, so that a slip of the pen is not waited for.
+
+    Raises:
+        HistoryError: it is malformed.
+    """
+    try:
+        ports = str(conninfo_to_dict(url).get("port") or "5432").split(",")
+    except psycopg.ProgrammingError as error:
+        raise HistoryError(f"the address of the database cannot be read: {_line(error)}") from None
+    for port in ports:
+        if not (port.isdigit() and 0 < int(port) < 65536):
+            raise HistoryError(f"the address of the database has the port {port!r}, expected 1 to 65535")
+
+
+def _line(error: psycopg.Error) -> str:
+    """Return the message of an error in one line."""
+    return " ".join(str(error).split())
+
+
 # -- schema and projects -------------------------------------------------------------------------------------------
 
 
@@ -208,7 +229,7 @@ def _migrate(connection: psycopg.Connection[Any], version: int) -> None:
 
 
 class PostgresStore:
-    """A store in PostgreSQL, see `history.store.Store`. Any number of processes may use one database.
+    """A store in PostgreSQL, see `history.store.HistoryStore`. Any number of processes may use one database.
 
     Args:
         url: the address of the database, see
@@ -221,14 +242,13 @@ class PostgresStore:
     """
 
     def __init__(self, url: str, connections: int) -> None:
+        _check(url)
         try:
             with psycopg.connect(url, connect_timeout=_PATIENCE) as connection:
                 configure(connection)
                 prepare(connection)
-        except psycopg.ProgrammingError as error:
-            raise HistoryError(f"the address of the database cannot be read: {error}") from None
         except psycopg.OperationalError as error:
-            raise StoreAwayError(f"the database cannot be reached: {error}") from None
+            raise StoreAwayError(f"the database cannot be reached: {_line(error)}") from None
         self._pool = ConnectionPool(
             url,
             kwargs={"connect_timeout": _PATIENCE},
@@ -293,10 +313,10 @@ class PostgresStore:
             with self._pool.connection() as connection:
                 yield connection
         except psycopg.DataError as error:
-            raise BodyError(f"PostgreSQL cannot store it: {error}") from error
+            raise BodyError(f"PostgreSQL cannot store it: {_line(error)}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.CheckViolation) as error:
             # PoolTimeout is an operational error. A check is violated by a row whose day gets a partition just now.
-            raise StoreAwayError(f"the database cannot be used now: {error}") from error
+            raise StoreAwayError(f"the database cannot be used now: {_line(error)}") from error
 
 
 # -- the days of raw lines -----------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ MIGRATIONS = (
         superseded BIGINT NOT NULL DEFAULT 0, UNIQUE (project, trace_id)
     );
     CREATE INDEX run_started ON run (project, started);
+    CREATE INDEX run_branch ON run (project, branch, started);
     CREATE INDEX run_stale ON run (project, id) WHERE stale = 1;
     CREATE UNIQUE INDEX run_ci_run ON run (project, ci_run) WHERE ci_run IS NOT NULL;
     CREATE TABLE trace (

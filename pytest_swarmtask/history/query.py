@@ -138,7 +138,6 @@ class RunFilter(NamedTuple):
         partial: whether it is partial.
         with_tests: whether it has tests.
         variants: its variants, as the table has them: one a line.
-        before: it is older than the run with this key.
     """
 
     branch: str | None = None
@@ -149,22 +148,75 @@ class RunFilter(NamedTuple):
     partial: bool | None = None
     with_tests: bool | None = None
     variants: str | None = None
-    before: int | None = None
 
 
 ALL_RUNS = RunFilter()
 
 
-def last_runs(db: Database, limit: int, runs: RunFilter = ALL_RUNS) -> list[Run]:
-    """Return the newest runs, newest first, at most `limit`."""
-    query = f"""{_RUN} WHERE project = ?10 AND started IS NOT NULL
-        AND (?1 IS NULL OR branch = ?1) AND (?2 IS NULL OR started >= ?2) AND (?3 IS NULL OR roots = ?3)
-        AND (?4 IS NULL OR started <= ?4) AND (?5 IS NULL OR scope = ?5) AND (?6 IS NULL OR partial = ?6)
-        AND (?7 IS NULL OR CASE WHEN tests > 0 THEN 1 ELSE 0 END = ?7) AND (?8 IS NULL OR variants = ?8)
-        AND (?9 IS NULL OR (started, id) < (SELECT started, id FROM run WHERE id = ?9))
-        ORDER BY started DESC, id DESC LIMIT ?11"""
-    values = [int(value) if isinstance(value, bool) else value for value in runs]
-    return _runs(db, query, (*values, db.project, limit))
+_CONDITIONS = {
+    "branch": "branch = ?",
+    "since": "started >= ?",
+    "what": "roots = ?",
+    "until": "started <= ?",
+    "scope": "scope = ?",
+    "partial": "partial = ?",
+    "with_tests": "CASE WHEN tests > 0 THEN 1 ELSE 0 END = ?",
+    "variants": "variants = ?",
+}
+"""The condition of each field of a `RunFilter`. A query has only those that are given, so that it can use indexes."""
+
+
+def _selected(db: Database, runs: RunFilter, beyond: str = "", start: Run | None = None) -> tuple[str, list[Any]]:
+    """Return the question for runs that meet conditions, as far as its ORDER BY, and its values.
+
+    Args:
+        db: the history.
+        runs: the conditions.
+        beyond: ``<`` for the runs before `start`, ``>`` for those after it.
+        start: a run, or None.
+    """
+    found = [(_CONDITIONS[name], value) for name, value in runs._asdict().items() if value is not None]
+    conditions = ["project = ?", "started IS NOT NULL", *(condition for condition, _ in found)]
+    values = [db.project, *(int(value) if isinstance(value, bool) else value for _, value in found)]
+    if start is not None:
+        conditions += [f"started {beyond}= ?", f"(started {beyond} ? OR id {beyond} ?)"]
+        values += [start.started, start.started, start.key]
+    return f"{_RUN} WHERE {' AND '.join(conditions)}", values
+
+
+def last_runs(db: Database, limit: int, runs: RunFilter = ALL_RUNS, before: Run | None = None) -> list[Run]:
+    """Return the newest runs, newest first, at most `limit`; only those older than `before`, if it is given."""
+    query, values = _selected(db, runs, "<", before)
+    return _runs(db, f"{query} ORDER BY started DESC, id DESC LIMIT ?", (*values, limit))
+
+
+def next_run(db: Database, run: Run, runs: RunFilter) -> Run | None:
+    """Return the oldest of the runs that are newer than a run."""
+    query, values = _selected(db, runs, ">", run)
+    return next(iter(_runs(db, f"{query} ORDER BY started, id LIMIT 1", values)), None)
+
+
+_RECENT = 500
+"""Runs that are looked at for branches: a branch that none of them is on is no longer worked on."""
+
+
+def recent_branches(db: Database, limit: int) -> list[str]:
+    """Return the branches of the last runs, the one with the newest run first, at most `limit`."""
+    query = """SELECT branch FROM (
+            SELECT branch, started FROM run WHERE project = ? AND started IS NOT NULL ORDER BY started DESC LIMIT ?
+        ) AS recent WHERE branch IS NOT NULL GROUP BY branch ORDER BY max(started) DESC, branch LIMIT ?"""
+    return [branch for (branch,) in db.execute(query, (db.project, _RECENT, limit))]
+
+
+def last_run_of_branches(db: Database, limit: int) -> list[Run]:
+    """Return the last finished run with tests on each branch of the last runs, newest first, at most `limit`."""
+    query = f"""{_RUN} WHERE id IN (SELECT id FROM (
+            SELECT id, row_number() OVER (PARTITION BY branch ORDER BY started DESC, id DESC) AS place FROM (
+                SELECT id, branch, started, tests, outcome FROM run WHERE project = ? AND started IS NOT NULL
+                ORDER BY started DESC LIMIT ?
+            ) AS recent WHERE tests > 0 AND outcome <> 'unfinished'
+        ) AS placed WHERE place = 1) ORDER BY started DESC, id DESC LIMIT ?"""
+    return _runs(db, query, (db.project, _RECENT, limit))
 
 
 def find_runs(db: Database, prefix: str) -> list[Run]:
@@ -272,6 +324,39 @@ def test_keys(db: Database, test: str) -> list[int]:
     return [key for (key,) in db.execute(query, (db.project, test)).fetchall()]
 
 
+@dataclass(frozen=True)
+class PastFailure:
+    """The last time that a test failed under one variant.
+
+    Attributes:
+        failure: how it failed.
+        run: the trace id of the run.
+        branch: the branch of the run.
+        is_open: whether the test has not ended well on this branch since then.
+    """
+
+    failure: Failure
+    run: str
+    branch: str | None
+    is_open: bool
+
+
+def past_failures(db: Database, test: str, runs: RunFilter, limit: int) -> list[PastFailure]:
+    """Return the last time that a test failed, for each variant in which it ever did, newest first, at most `limit`.
+
+    Of the filter only branch and variants count.
+    """
+    query = f"""
+        {_FAILURE}, run.trace_id, run.branch FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run
+        WHERE span.task = ?1 AND span.failed = 1 AND span.superseded = 0 AND (?2 IS NULL OR run.branch = ?2)
+          AND (?3 IS NULL OR task.variant = ?3)
+        ORDER BY span.started DESC, span.id DESC LIMIT 1"""
+    asked = (db.execute(query, (key, runs.branch, runs.variants)).fetchone() for key in test_keys(db, test))
+    rows = sorted((row for row in asked if row is not None), key=itemgetter(10), reverse=True)[:limit]
+    failing = {each.key for branch in {row[-1] for row in rows} for each in last_failures(db, test, branch)}
+    return [PastFailure(_failure(db, branch, row), run, branch, row[0] in failing) for *row, run, branch in rows]
+
+
 def last_failures(db: Database, test: str, branch: str | None) -> list[Failure]:
     """Return how a test failed on a branch the last time that it ran, for each variant in which it did not end well."""
     query = f"""
@@ -367,19 +452,29 @@ def _usual(db: Database, task: int, before: str) -> float | None:
     return statistics.median(durations) if durations else None
 
 
+_FLAKY = """
+SELECT task.name, task.variant, score, flaky_test.failed, runs, repeated, one_commit, flips, why,
+       flaky_test.started, run.trace_id, run.branch, run."commit"
+FROM flaky_test JOIN task ON task.id = flaky_test.task JOIN run ON run.id = flaky_test.run"""
+
+
 def flaky(db: Database, runs: Sequence[Run], limit: int) -> list[Flaky]:
     """Return the tests that were flaky in at least one of these runs, the worst first, at most `limit`.
 
     What is told of each is the stored verdict on its last runs (`history.flaky`), whichever runs are named here.
     """
     keys = ", ".join(str(run.key) for run in runs)
-    query = f"""
-        SELECT task.name, task.variant, score, flaky_test.failed, runs, repeated, one_commit, flips, why,
-               flaky_test.started, run.trace_id, run.branch, run."commit"
-        FROM flaky_test JOIN task ON task.id = flaky_test.task JOIN run ON run.id = flaky_test.run
-        WHERE flaky_test.task IN (SELECT task FROM flaky_run WHERE run IN ({keys}))
+    query = f"""{_FLAKY} WHERE flaky_test.task IN (SELECT task FROM flaky_run WHERE run IN ({keys or "NULL"}))
         ORDER BY score DESC, task.name, task.variant LIMIT ?"""
     return [Flaky(*row) for row in db.execute(query, (limit,))]
+
+
+def flaky_variants(db: Database, test: str) -> list[Flaky]:
+    """Return the stored verdict on each variant of a test that was flaky in its last runs, the worst first."""
+    query = f"""{_FLAKY} WHERE flaky_test.failed > 0 AND flaky_test.task IN (
+            SELECT id FROM task WHERE project = ? AND kind = 'TEST' AND name = ?)
+        ORDER BY score DESC, task.variant"""
+    return [Flaky(*row) for row in db.execute(query, (db.project, test))]
 
 
 @dataclass(frozen=True)
@@ -414,13 +509,35 @@ def _result(row: Sequence[Any]) -> Result:
 
 
 def results_of(db: Database, tests: Sequence[str], limit: int, runs: RunFilter = ALL_RUNS) -> list[Result]:
-    """Return the last results of some tests, newest first. Of the filter only branch and since count."""
-    query = f"""{_RESULT} {_FROM} WHERE span.task IN (
-            SELECT id FROM task WHERE project = ?1 AND kind = 'TEST' AND name IN (SELECT value FROM json_each(?2)))
-        AND (?3 IS NULL OR run.branch = ?3) AND (?4 IS NULL OR span.started >= ?4)
-        ORDER BY span.started DESC, span.id DESC LIMIT ?5"""
-    values = (db.project, json.dumps(list(tests)), runs.branch, runs.since, limit)
-    return [_result(row) for row in db.execute(query, values)]
+    """Return the last results of some tests, newest first. Of the filter only branch, since and variants count."""
+    keys = """SELECT id FROM task WHERE project = ?1 AND kind = 'TEST' AND (?3 IS NULL OR variant = ?3)
+              AND name IN (SELECT value FROM json_each(?2))"""
+    # Each variant is asked for by itself: the index has its results in order, so that only the last ones are read.
+    query = f"""{_RESULT}, span.id {_FROM} WHERE span.task = ?1
+        AND (?2 IS NULL OR run.branch = ?2) AND (?3 IS NULL OR span.started >= ?3)
+        ORDER BY span.started DESC, span.id DESC LIMIT ?4"""
+    found: list[tuple[Result, int]] = []
+    for (key,) in db.execute(keys, (db.project, json.dumps(list(tests)), runs.variants)).fetchall():
+        rows = db.execute(query, (key, runs.branch, runs.since, limit))
+        found += [(_result(row), number) for *row, number in rows]
+    found.sort(key=lambda each: (each[0].started, each[1]), reverse=True)
+    return [result for result, _ in found[:limit]]
+
+
+def last_results(db: Database, tests: Sequence[str]) -> list[Result]:
+    """Return the last result of each variant of some tests, by node id and variant."""
+    query = f"""{_RESULT} {_FROM} WHERE span.id = (
+            SELECT last.id FROM span AS last WHERE last.task = ?1 ORDER BY last.started DESC, last.id DESC LIMIT 1)"""
+    keys = """SELECT id FROM task WHERE project = ? AND kind = 'TEST' AND name IN (SELECT value FROM json_each(?))
+              ORDER BY name, variant"""
+    found = db.execute(keys, (db.project, json.dumps(list(tests)))).fetchall()
+    return [_result(row) for (key,) in found for row in db.execute(query, (key,))]
+
+
+def test_variants(db: Database, test: str) -> list[str]:
+    """Return the variants of a test, by name."""
+    query = "SELECT variant FROM task WHERE project = ? AND kind = 'TEST' AND name = ? ORDER BY variant"
+    return [variant for (variant,) in db.execute(query, (db.project, test))]
 
 
 @dataclass(frozen=True)
@@ -540,10 +657,11 @@ def totals_by_variant(db: Database, run: Run) -> list[VariantTotals]:
     return totals
 
 
-def find_tests(db: Database, text: str) -> list[str]:
-    """Return all node ids that contain a text, by name."""
-    query = "SELECT DISTINCT name FROM task WHERE project = ? AND kind = 'TEST' AND instr(name, ?) > 0 ORDER BY name"
-    return [row[0] for row in db.execute(query, (db.project, text))]
+def find_tests(db: Database, text: str, limit: int = _NO_LIMIT, after: str = "") -> list[str]:
+    """Return the node ids that contain a text, by name, at most `limit`; only those that sort after `after`."""
+    query = """SELECT DISTINCT name FROM task WHERE project = ? AND name > ? AND kind = 'TEST' AND instr(name, ?) > 0
+               ORDER BY name LIMIT ?"""
+    return [name for (name,) in db.execute(query, (db.project, after, text, limit))]
 
 
 def marked_tasks(db: Database, run: Run) -> list[str]:

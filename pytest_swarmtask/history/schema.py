@@ -152,6 +152,7 @@ MIGRATIONS = (
     DROP TABLE run;
     ALTER TABLE new_run RENAME TO run;
     CREATE INDEX run_started ON run (project, started);
+    CREATE INDEX run_branch ON run (project, branch, started);
     CREATE INDEX run_stale ON run (project, id) WHERE stale = 1;
     CREATE UNIQUE INDEX run_ci_run ON run (project, ci_run) WHERE ci_run IS NOT NULL;
     CREATE TABLE new_trace (project INTEGER NOT NULL, trace_id TEXT NOT NULL, run INTEGER NOT NULL, started TEXT,

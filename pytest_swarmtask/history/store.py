@@ -9,7 +9,7 @@ from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_swarmtask.core.errors import HistoryError, StoreAwayError, UnknownProjectError
-from pytest_swarmtask.core.files import private_folder
+from pytest_swarmtask.history.database import ADD_PROJECT, PROJECT_KEY, PROJECTS
 from pytest_swarmtask.history.retention import drop_events
 from pytest_swarmtask.history.sqlite import TIMEOUT, SqliteDatabase, connect
 
@@ -20,12 +20,9 @@ if TYPE_CHECKING:
     from pytest_swarmtask.history.database import Database
 
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
-PROJECTS = "SELECT name FROM project WHERE name <> '' ORDER BY name"
-PROJECT_KEY = "SELECT id FROM project WHERE name = ?"
-ADD_PROJECT = "INSERT INTO project (name) VALUES (?) ON CONFLICT DO NOTHING"
 
 
-class Store(Protocol):
+class HistoryStore(Protocol):
     """The histories of all projects. Several threads may use it.
 
     Raises:
@@ -52,7 +49,7 @@ class Store(Protocol):
         """Close all connections."""
 
 
-def open_store(address: str, connections: int) -> Store:
+def open_store(address: str, connections: int) -> HistoryStore:
     """Open the store at an address.
 
     Args:
@@ -87,7 +84,6 @@ class SqliteStore:
         self._path = os.path.abspath(path)
         self._free: LifoQueue[SqliteDatabase] = LifoQueue()  # the one that was used last has its pages in memory
         try:
-            private_folder(os.path.dirname(self._path))
             for _ in range(connections):
                 self._free.put(connect(self._path, shared=True))
         except (OSError, sqlite3.Error) as error:

@@ -1,4 +1,4 @@
-"""The trend of the last runs, as small bar charts with one column for each run."""
+"""The trend of the last runs, or of the last results of a test, as small bar charts with one column for each."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_swarmtask.core.outcomes import kind_of
 from pytest_swarmtask.report.phrases import format_duration, format_time, short_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_swarmtask.history.query import Run
+    from pytest_swarmtask.history.query import Result, Run
 
 HEIGHT = 40
 """Units of the highest column."""
@@ -26,7 +27,7 @@ _OUTCOMES = {"completed": ("good", 0.3), "failed": ("bad", 1.0)}
 
 
 class ChartColumn(NamedTuple):
-    """One run in a chart.
+    """One run or result in a chart.
 
     Attributes:
         x, height: position and height in units.
@@ -42,11 +43,19 @@ class ChartColumn(NamedTuple):
 
 @dataclass(frozen=True)
 class Chart:
-    """One number over the last runs; `now` is its value in the newest run, in words."""
+    """One number over the last runs or results.
+
+    Attributes:
+        name: what it is.
+        now: its value in the newest run, in words.
+        columns: its columns, from left to right. Those without a number are left out.
+        length: the number of columns that there would be without gaps.
+    """
 
     name: str
     now: str
     columns: list[ChartColumn]
+    length: int
 
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
@@ -76,7 +85,8 @@ class _Series(NamedTuple):
 def _charts(runs: Sequence[Run]) -> Iterator[Chart]:
     last = runs[-1]
     failed = sum(run.outcome == "failed" for run in runs)
-    yield Chart("outcome", f"{failed} of {len(runs)} failed", [_outcome(run, at) for at, run in enumerate(runs)])
+    outcomes = [_outcome(run, at) for at, run in enumerate(runs)]
+    yield Chart("outcome", f"{failed} of {len(runs)} failed", outcomes, len(runs))
     if any(run.tests for run in runs):
         yield _chart(runs, _Series("failed tests", f"{last.bad:,}", lambda run: run.bad, "{:,}".format, "bad"))
         yield _chart(runs, _Series("tests", f"{last.tests:,}", lambda run: run.tests, "{:,}".format))
@@ -97,17 +107,54 @@ def _outcome(run: Run, at: int) -> ChartColumn:
 
 
 def _chart(runs: Sequence[Run], series: _Series) -> Chart:
-    numbers = [(at * STEP, number, run) for at, run in enumerate(runs) if (number := series.value(run)) is not None]
-    top = max((number for _, number, _ in numbers), default=0)
-    if series.cut:
-        top = min(top, _MOST_OVER_MEDIAN * statistics.median(number for _, number, _ in numbers))
+    points = []
+    for at, run in enumerate(runs):
+        number = series.value(run)
+        if number is not None:
+            text = f"{_about(run)}: {series.words(number)}"
+            points.append(_Point(at * STEP, number, series.kind if number else "plain", text))
+    return Chart(series.name, series.now, _columns(points, cut=series.cut), len(runs))
+
+
+class _Point(NamedTuple):
+    x: int
+    number: float
+    kind: str
+    text: str
+
+
+def _columns(points: Sequence[_Point], *, cut: bool) -> list[ChartColumn]:
+    top = max((point.number for point in points), default=0)
+    if cut and points:
+        top = min(top, _MOST_OVER_MEDIAN * statistics.median(point.number for point in points))
     columns = []
-    for x, number, run in numbers:
+    for x, number, kind, text in points:
         height = min(max(_LOWEST, number / (top or 1) * HEIGHT), HEIGHT)
-        kind = (series.kind if number else "plain") + (" cut" if number > top else "")
-        columns.append(ChartColumn(x, round(height, 1), kind, f"{_about(run)}: {series.words(number)}"))
-    return Chart(series.name, series.now, columns)
+        columns.append(ChartColumn(x, round(height, 1), f"{kind} cut" if number > top else kind, text))
+    return columns
 
 
-def _about(run: Run) -> str:
-    return f"{short_id(run.run)}, {format_time(run.started)}"
+_SHARES = {"good": 0.3, "bad": 1.0}
+"""The height of a result's kind as a share of `HEIGHT`, as in `_OUTCOMES`."""
+
+
+def result_charts(results: Sequence[Result]) -> list[Chart]:
+    """Return the charts of a test's results, which are given oldest first: how it ended, and how long it took."""
+    outcomes: list[ChartColumn] = []
+    times: list[_Point] = []
+    for at, result in enumerate(results):
+        kind, about = kind_of(result.outcome), f"{_about(result)}: {result.outcome}"
+        outcomes.append(ChartColumn(at * STEP, HEIGHT * _SHARES.get(kind, 0.6), kind, about))
+        if result.duration is not None:
+            times.append(_Point(at * STEP, result.duration, "plain", f"{about}, {format_duration(result.duration)}"))
+    failed = sum(column.kind == "bad" for column in outcomes)
+    found = [Chart("outcome", f"{failed} of {len(results)} failed", outcomes, len(results))]
+    if times:
+        middle, longest = statistics.median(time.number for time in times), max(time.number for time in times)
+        now = f"median {format_duration(middle)}, longest {format_duration(longest)}"
+        found.append(Chart("duration", now, _columns(times, cut=True), len(results)))
+    return found
+
+
+def _about(of: Run | Result) -> str:
+    return f"{short_id(of.run)}, {format_time(of.started)}"

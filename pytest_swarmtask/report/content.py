@@ -120,13 +120,7 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
     left_out, left_out_total = query.open_failures(db, run, request.failures)
     passed_at_last, passed_at_last_total = repeated(db, run, request.failures)
     later = [] if request.run is not None else runs_since(db, run, request.branch)
-    comparable = query.RunFilter(request.branch, request.since, until=run.started)
-    if run.tests:
-        comparable = comparable._replace(
-            scope=run.scope, partial=run.partial, with_tests=True, variants=run.variant_lines
-        )
-    else:
-        comparable = comparable._replace(what=run.what, with_tests=False)
+    comparable = comparable_runs(run)._replace(branch=request.branch, since=request.since, until=run.started)
     # A named run may itself be excluded by the filter, and be the only one.
     trend = query.last_runs(db, request.last, comparable) or [run]
     other = find_run(db, request.compare) if request.compare else None
@@ -145,6 +139,13 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
         trend[::-1],
         query.compare(db, run, other, MOST_COMPARED) if other else None,
     )
+
+
+def comparable_runs(run: Run) -> query.RunFilter:
+    """Return which runs can be compared with a run: those of the same tests, or else of the same outermost tasks."""
+    if not run.tests:
+        return query.RunFilter(what=run.what, with_tests=False)
+    return query.RunFilter(scope=run.scope, partial=run.partial, with_tests=True, variants=run.variant_lines)
 
 
 def requested_run(db: Database, request: ReportRequest) -> Run | None:

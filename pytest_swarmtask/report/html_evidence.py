@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_swarmtask.report.evidence import contents, contents_of_attempts, earlier_attempts, sections, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_swarmtask.history.repeated import Repeated
     from pytest_swarmtask.report.content import Report
@@ -61,6 +61,11 @@ def folded_parts(report: Report, longest_message: int) -> FoldedParts:
     parts = [_failure(failure, longest_message) for failure in report.failures]
     bounded = list(_bounded([*parts, *map(_repeated, report.repeated)]))
     return FoldedParts(bounded[: len(parts)], bounded[len(parts) :])
+
+
+def folded_failures(failures: Sequence[ReportedFailure], longest_message: int) -> list[FoldedPart | None]:
+    """Return what is folded below some failures, as `folded_parts` does."""
+    return list(_bounded(_failure(failure, longest_message) for failure in failures))
 
 
 def _failure(failure: ReportedFailure, longest_message: int) -> FoldedPart | None:

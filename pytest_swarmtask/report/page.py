@@ -29,9 +29,10 @@ MOST_TESTS = 50_000
 class PageTest(NamedTuple):
     """How a test ended in the run; `error` is its message unless it passed.
 
-    The name says the variant if the run has several.
+    `test` is its node id. `name` says the variant, too, if the run has several.
     """
 
+    test: str
     name: str
     outcome: str
     duration: float | None
@@ -93,7 +94,7 @@ def collect_page(db: Database, request: ReportRequest, root: str) -> Page | None
     if report is None:
         return None
     rows = db.execute(_TESTS, (report.run.key, MOST_TESTS))
-    tests = [PageTest(test_name(name, variant, report.run), *row) for name, variant, *row in rows]
+    tests = [PageTest(name, test_name(name, variant, report.run), *row) for name, variant, *row in rows]
     changes = report.comparison or _changes_since_previous(db, report.trend)
     return Page(report, tests, run_timeline(db, report.run), changes)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from pytest_swarmtask.history.database import Database
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
     from pytest_swarmtask.report.forms import Form
 
     Answer = Callable[[Request], Response]
@@ -48,14 +48,14 @@ _TYPES = {
 """The media types of forms."""
 
 
-def routes(store: Store) -> Iterator[tuple[str, Answer]]:
+def routes(store: HistoryStore) -> Iterator[tuple[str, Answer]]:
     """Yield the paths of the API, and what answers them."""
     for endpoint in ENDPOINTS:
         yield BASE + endpoint.path, partial(_answered, store, endpoint)
     yield f"{BASE}/openapi.json", _openapi
 
 
-def _answered(store: Store, endpoint: ApiEndpoint, request: Request) -> Response:
+def _answered(store: HistoryStore, endpoint: ApiEndpoint, request: Request) -> Response:
     given = parameters.read(endpoint.parameters, request.query_params)
     return endpoint.answer(store, request.path_params.get("project", ""), given)
 
@@ -64,7 +64,7 @@ def _openapi(request: Request) -> Response:
     return _json(document(ENDPOINTS, f"{request.scope.get('root_path', '')}{BASE}", __version__, _TYPES))
 
 
-def _projects(store: Store, _: str, __: parameters.NoParameters) -> Response:
+def _projects(store: HistoryStore, _: str, __: parameters.NoParameters) -> Response:
     found = []
     for name in store.projects():
         with store.reading(name) as db:
@@ -72,44 +72,44 @@ def _projects(store: Store, _: str, __: parameters.NoParameters) -> Response:
     return _object(answers.ProjectList(found))
 
 
-def _runs(store: Store, project: str, given: parameters.RunsQuery) -> Response:
+def _runs(store: HistoryStore, project: str, given: parameters.RunsQuery) -> Response:
     with store.reading(project) as db:
-        before = find_run(db, given.before).key if given.before else None
-        chosen = query.RunFilter(given.branch, parameters.moment(given.since), before=before)
-        found = query.last_runs(db, given.limit + 1, chosen)
+        before = find_run(db, given.before) if given.before else None
+        chosen = query.RunFilter(given.branch, parameters.moment(given.since))
+        found = query.last_runs(db, given.limit + 1, chosen, before)
     has_more = len(found) > given.limit
     return _object(answers.RunPage(found[: given.limit], found[given.limit - 1].run if has_more else None))
 
 
-def _report(store: Store, project: str, given: parameters.ReportQuery) -> Response:
+def _report(store: HistoryStore, project: str, given: parameters.ReportQuery) -> Response:
     return _written(store, project, given, given.as_request(), write_report)
 
 
-def _status(store: Store, project: str, given: parameters.BriefQuery) -> Response:
+def _status(store: HistoryStore, project: str, given: parameters.BriefQuery) -> Response:
     return _written(store, project, given, LastRunRequest(), write_last_run)
 
 
-def _tests(store: Store, project: str, given: parameters.TestsQuery) -> Response:
+def _tests(store: HistoryStore, project: str, given: parameters.TestsQuery) -> Response:
     with store.reading(project) as db:
         found = query.find_tests(db, given.text)
     return _object(answers.TestList(found[: given.limit], len(found)))
 
 
-def _test(store: Store, project: str, given: parameters.TestQuery) -> Response:
+def _test(store: HistoryStore, project: str, given: parameters.TestQuery) -> Response:
     return _written(store, project, given, given.as_request(), write_test)
 
 
-def _flaky(store: Store, project: str, given: parameters.FlakyQuery) -> Response:
+def _flaky(store: HistoryStore, project: str, given: parameters.FlakyQuery) -> Response:
     return _written(store, project, given, given.as_request(), write_flaky)
 
 
-def _slowest(store: Store, project: str, given: parameters.SlowestQuery) -> Response:
+def _slowest(store: HistoryStore, project: str, given: parameters.SlowestQuery) -> Response:
     with store.reading(project) as db:
         run = _chosen(db, given)
         return _object(answers.SlowestTests(run, query.slowest(db, run, given.limit) if run else []))
 
 
-def _comparison(store: Store, project: str, given: parameters.ComparisonQuery) -> Response:
+def _comparison(store: HistoryStore, project: str, given: parameters.ComparisonQuery) -> Response:
     with store.reading(project) as db:
         run = _chosen(db, given)
         if run is None:
@@ -124,7 +124,7 @@ def _chosen(db: Database, given: parameters.SlowestQuery | parameters.Comparison
 
 
 def _written(
-    store: Store,
+    store: HistoryStore,
     project: str,
     given: parameters.BriefQuery | parameters.ReportQuery,
     request: NamedTuple,

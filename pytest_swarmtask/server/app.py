@@ -28,16 +28,17 @@ from pytest_swarmtask.receiver import MAX_BODY
 from pytest_swarmtask.server import api
 from pytest_swarmtask.server import metrics as exposition
 from pytest_swarmtask.server.limits import Refusals
+from pytest_swarmtask.server.pages import Pages, error_page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
     from pytest_swarmtask.server.access import Readers
     from pytest_swarmtask.server.intake import Intake
-    from pytest_swarmtask.server.metrics import Metrics
+    from pytest_swarmtask.server.metrics import ServerMetrics
 
 log = logging.getLogger("swarmtask")
 
@@ -56,7 +57,9 @@ _NOTHING = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-a
 """The Content-Security-Policy of every answer that has none of its own."""
 
 
-def application(store: Store, intake: Intake, readers: Readers, metrics: Metrics, prefix: str = "") -> ASGIApp:
+def application(
+    store: HistoryStore, intake: Intake, readers: Readers, metrics: ServerMetrics, prefix: str = ""
+) -> ASGIApp:
     """Return the application.
 
     Args:
@@ -73,12 +76,15 @@ def application(store: Store, intake: Intake, readers: Readers, metrics: Metrics
         Route("/readyz", server.readyz),
         Route("/metrics", server.guarded(server.metrics)),
         *(Route(path, server.guarded(server.asked(answer))) for path, answer in api.routes(store)),
+        *(Route(path, server.guarded(server.asked(answer))) for path, answer in Pages(store).routes()),
     ]
-    return _Outer(Starlette(routes=routes, exception_handlers={HTTPException: _refused}), metrics, prefix)
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
+    app.router.redirect_slashes = False  # it would redirect to whatever host a request names
+    return _Outer(app, metrics, prefix)
 
 
 class _Server:
-    def __init__(self, store: Store, intake: Intake, readers: Readers, metrics: Metrics) -> None:
+    def __init__(self, store: HistoryStore, intake: Intake, readers: Readers, metrics: ServerMetrics) -> None:
         self._store = store
         self._intake = intake
         self._readers = readers
@@ -127,7 +133,7 @@ class _Server:
             if self._readers.may_read(request.headers.get("authorization", "")):
                 return await endpoint(request)
             how = {"WWW-Authenticate": 'Basic realm="swarmtask: any name, and the read token", charset="UTF-8"'}
-            return _problem(401, "a read token is needed", how)
+            return _problem(request, 401, "a read token is needed", how)
 
         return answer
 
@@ -138,26 +144,31 @@ class _Server:
             try:
                 return await run_in_threadpool(answer, request)
             except UnknownProjectError as error:
-                return _problem(404, str(error))
-            except UsageError as error:
-                return _problem(400, str(error))
+                return _problem(request, 404, str(error))
+            except (UsageError, BodyError) as error:
+                return _problem(request, 400, str(error))
             except StoreAwayError as error:
-                return _problem(503, str(error), _RETRY)
+                return _problem(request, 503, str(error), _RETRY)
 
         return endpoint
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    """Return the error of a request that no route takes."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - it is what this function is registered for
-    detail = "there is nothing at this path" if error.status_code == HTTPStatus.NOT_FOUND else error.detail
-    return _problem(error.status_code, detail, error.headers)
-
-
-def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an error as RFC 9457 has it."""
+def _problem(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error: as a page if a browser asks for a page, else as RFC 9457 has it."""
+    path = request.scope["path"].removeprefix(request.scope["root_path"])
+    if "text/html" in request.headers.get("accept", "") and not path.startswith(api.BASE):
+        return error_page(request, status, detail, headers)
     content = json.dumps({"title": HTTPStatus(status).phrase, "status": status, "detail": detail})
     return Response(content, status, headers, media_type="application/problem+json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Answer a request that has no answer, such as one to a path where nothing is."""
+    known = error if isinstance(error, HTTPException) else HTTPException(500)
+    is_bare = known.detail == HTTPStatus.NOT_FOUND.phrase
+    return _problem(
+        request, known.status_code, "there is nothing at this path" if is_bare else known.detail, known.headers
+    )
 
 
 async def _body(request: Request) -> bytes:
@@ -186,7 +197,7 @@ async def _body(request: Request) -> bytes:
 class _Outer:
     """Counts requests, logs them, and adds secure headers to every answer, also to those of errors."""
 
-    def __init__(self, inner: ASGIApp, metrics: Metrics, prefix: str) -> None:
+    def __init__(self, inner: ASGIApp, metrics: ServerMetrics, prefix: str) -> None:
         self._inner = inner
         self._metrics = metrics
         self._prefix = prefix
@@ -196,7 +207,9 @@ class _Outer:
             await self._inner(scope, receive, send)
             return
         scope["root_path"] = self._prefix
-        if self._prefix and not scope["path"].startswith(f"{self._prefix}/"):
+        if self._prefix and scope["path"] == self._prefix:
+            scope["path"] += "/"
+        elif self._prefix and not scope["path"].startswith(f"{self._prefix}/"):
             scope["path"] = self._prefix + scope["path"]  # the proxy has cut it off
         kind = _kind(scope["path"].removeprefix(self._prefix))
         began = time.perf_counter()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from msgspec import Struct
     from starlette.responses import Response
 
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
 
 _REF = "#/components/schemas/{name}"
 _HIDDEN = "key"
@@ -60,7 +60,7 @@ class ApiEndpoint(NamedTuple):
     summary: str
     parameters: type[Struct]
     objects: tuple[type, ...]
-    answer: Callable[[Store, str, Any], Response]
+    answer: Callable[[HistoryStore, str, Any], Response]
 
 
 def document(endpoints: Iterable[ApiEndpoint], base: str, version: str, types: Mapping[str, str]) -> dict[str, Any]:

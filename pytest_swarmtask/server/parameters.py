@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pytest_swarmtask.core.errors import UsageError
-from pytest_swarmtask.core.timestamps import named_moment
+from pytest_swarmtask.core.timestamps import named_time
 from pytest_swarmtask.report.content import ReportRequest
 from pytest_swarmtask.report.flaky_tests import FlakyRequest
 from pytest_swarmtask.report.forms import Form, Kind
@@ -163,7 +163,7 @@ def moment(since: str | None) -> str | None:
         UsageError: it is no time.
     """
     try:
-        return None if since is None else named_moment(since, timezone.utc)
+        return None if since is None else named_time(since, timezone.utc)
     except ValueError as error:
         raise UsageError(f"since: {error}") from None
 

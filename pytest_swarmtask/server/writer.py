@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_swarmtask.history.rows import Recorded
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
 
 _MOST_PROJECTS = 50
 """Projects whose task keys are remembered. The keys of a suite of 20,000 tests take a few megabytes."""
@@ -34,7 +34,7 @@ class _Request:
 
 
 class _ProjectWriter:
-    def __init__(self, store: Store, project: str) -> None:
+    def __init__(self, store: HistoryStore, project: str) -> None:
         self._store = store
         self._project = project
         self._keys = TaskKeys()
@@ -95,7 +95,7 @@ class Writer:
         store: the store.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: HistoryStore) -> None:
         self._store = store
         self._projects: OrderedDict[str, _ProjectWriter] = OrderedDict()
         self._lock = threading.Lock()

@@ -12,9 +12,8 @@ from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.history.ingest import TaskKeys, write_batch
 from pytest_swarmtask.history.rows import Batch
 from pytest_swarmtask.history.runs import refresh
-from tests.history.made import BASE, Process, content, opened
-
-pytestmark = pytest.mark.usefixtures("engine")
+from tests.history.made import BASE, SQLITE, Process, content, opened
+from tests.postgres import NEWEST
 
 
 def story(journal: Path) -> list[Event]:
@@ -66,6 +65,8 @@ def told(root: Path, batches: Iterable[Iterable[Event]], *, eagerly: bool) -> li
     return content(journal)
 
 
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("engine", [SQLITE, NEWEST], indirect=True)
 @pytest.mark.parametrize("seed", range(12))
 def test_shuffled(tmp_path: Path, seed: int) -> None:
     events = story(tmp_path / "story")

@@ -44,7 +44,7 @@ def result_of(answer: Answer, count: int, where: str, *, is_signed: bool = True)
         is_signed: whether the request had a signature or credentials.
     """
     status = answer.status
-    said = f"{where} answered {_phrase(status)}"
+    said = f"{where} answered {phrase(status)}"
     if 200 <= status < 300:
         return Delivered()
     if status in _RETRIED or not 300 <= status < 500:
@@ -69,7 +69,8 @@ def _refusal(status: int, count: int, said: str, *, is_signed: bool) -> SendResu
     return Rejected(said)
 
 
-def _phrase(status: int) -> str:
+def phrase(status: int) -> str:
+    """Return a status with its reason, such as ``404 Not Found``."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

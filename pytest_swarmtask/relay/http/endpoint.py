@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import time
 from http import HTTPStatus
-from importlib import metadata
 
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, EndpointError
+from pytest_swarmtask.core.version import installed_version
 from pytest_swarmtask.plugins.sink import Retry, Stopped
 from pytest_swarmtask.relay.http import address, answers, tls
 from pytest_swarmtask.relay.http.head import NoAnswerError
@@ -141,7 +141,7 @@ def request_headers(configured: Mapping[str, str], environ: Mapping[str, str], u
     Raises:
         ConfigError: a configured header cannot be used; the message does not quote its value.
     """
-    headers = {"user-agent": f"pytest-swarmtask/{_version()}", "accept": "*/*", "accept-encoding": "identity"}
+    headers = {"user-agent": f"pytest-swarmtask/{installed_version()}", "accept": "*/*", "accept-encoding": "identity"}
     credentials = url.credentials()
     if credentials:
         headers["authorization"] = basic(*credentials)
@@ -154,13 +154,6 @@ def request_headers(configured: Mapping[str, str], environ: Mapping[str, str], u
             raise ConfigError(f"headers: {name!r} or its value holds a character that HTTP does not allow")
         headers[lowered] = value
     return list(headers.items())
-
-
-def _version() -> str:
-    try:
-        return metadata.version("pytest-swarmtask")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def transport(definition: Webhook, url: Url, environ: Mapping[str, str], root: str | os.PathLike[str]) -> Transport:

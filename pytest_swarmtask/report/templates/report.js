@@ -41,10 +41,12 @@
   const read = (text) => {
     const data = JSON.parse(text);
     tests = data.tests.map((row, order) => {
-      const [outcome, file, rest, took = null, worker = "", attempt = 1, failure = 0, note = ""] = row;
+      const [outcome, file, rest, took = null, worker = "", attempt = 1, failure = 0, note = "", suffix = 0] = row;
       const [word, kind] = data.outcomes[outcome];
       const name = data.files[file] + rest;
-      return { word, kind, name, took, worker, attempt, failure, note, order, text: (name + "\n" + note).toLowerCase() };
+      const linked = "test" in root.dataset && suffix >= 0; // only a server has pages on tests
+      const id = linked ? name.slice(0, name.length - data.suffixes[suffix].length) : null;
+      return { word, kind, name, id, took, worker, attempt, failure, note, order, text: (name + "\n" + note).toLowerCase() };
     });
   };
 
@@ -62,8 +64,9 @@
     outcome.append(badge(test));
     const name = make("th");
     name.scope = "row";
-    const id = make(test.failure ? "a" : "span", "id", test.name);
-    if (test.failure) id.href = "#failure-" + test.failure;
+    const address = test.failure ? "#failure-" + test.failure : test.id && root.dataset.test + encodeURIComponent(test.id);
+    const id = make(address ? "a" : "span", "id", test.name);
+    if (address) id.href = address;
     name.append(id);
     if (test.attempt > 1) name.append(" ", make("span", "warn", "attempt " + test.attempt));
     if (test.note) name.append(make("span", "note", test.note));
@@ -144,12 +147,13 @@
   };
 
   const renew = async () => {
-    const answer = await fetch(location.pathname, { cache: "no-store" });
+    const answer = await fetch(location.href, { cache: "no-store" });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const names = parts(fresh).map((part) => part.id);
     if (names.join() !== [...shown.keys()].join()) return location.reload(); // a section came or went
     for (const part of parts(document)) swap(part, fresh.getElementById(part.id));
     document.title = fresh.title;
+    if (!("live" in fresh.documentElement.dataset)) delete root.dataset.live; // the run has ended
     at("data").textContent = fresh.getElementById("data").textContent;
     const boxes = at("outcomes").contains(document.activeElement) ? document.activeElement.value : null;
     read(at("data").textContent);
@@ -159,14 +163,14 @@
   };
 
   const watch = async () => {
-    let known = null;
-    for (;;) {
+    let known = root.dataset.version ?? null;
+    while ("live" in root.dataset) {
       const began = performance.now();
       try {
-        const version = await (await fetch("version", { cache: "no-store" })).text();
+        const version = await (await fetch(root.dataset.live, { cache: "no-store" })).text();
         if (known !== null && version !== known) await renew();
         known = version;
-        at("live").textContent = "live: updates by itself";
+        at("live").textContent = "live" in root.dataset ? "live: updates by itself" : "";
       } catch {
         at("live").textContent = "no longer live: the server has stopped";
       }
