@@ -13,6 +13,7 @@ from pytest_swarmtask.cli.common import (
     add_run_filters,
     ask_history,
     port,
+    present_ci_run,
     project_of,
     run_filters,
 )
@@ -38,7 +39,12 @@ def register(subparsers: Subparsers) -> None:
     """Add the command `report`."""
     parser = subparsers.add_parser("report", help="report on a run: failures and since when, slowest tests, trend")
     parser.add_argument("--run", dest="run", metavar="ID", help="this run (any unique beginning of its id is enough)")
-    parser.add_argument("--compare", dest="compare", metavar="RUN", help="show the differences from that run")
+    parser.add_argument(
+        "--compare",
+        dest="compare",
+        metavar="RUN",
+        help="show the differences from that run, or from the previous one: --compare previous",
+    )
     parser.add_argument(
         "--full", dest="full", action="store_true", help="show tracebacks, output and earlier attempts of failures, too"
     )
@@ -71,6 +77,7 @@ def report(arguments: argparse.Namespace) -> int:
 
     limit = ReportRequest().failures if arguments.json else _MOST_FAILURES
     request = ReportRequest(arguments.run, arguments.compare, arguments.branch, arguments.since, arguments.last, limit)
+    request = request._replace(ci_run=present_ci_run())
     if arguments.html is not None or arguments.serve:
         return _page(arguments, request._replace(failures=_MOST_ON_PAGE))
     answer = _junit if arguments.junit else _report

@@ -14,7 +14,7 @@ from pytest_swarmtask.journal.compression import DamagedSegmentError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from pytest_swarmtask.core.project import Project
 
@@ -67,11 +67,16 @@ class Ingested(NamedTuple):
     damaged: tuple[str, ...] = ()
 
 
-def ingest(db: sqlite3.Connection, project: Project) -> Ingested:
+def ingest(db: sqlite3.Connection, project: Project, without_lines: Container[str] = ()) -> Ingested:
     """Import all new lines of a journal.
 
     The cursor of a segment is written in the same transaction as its lines, so an import may be interrupted anywhere.
     If there are no new lines, nothing is written, and no other writer is waited for.
+
+    Args:
+        db: the history.
+        project: the project whose journal is imported.
+        without_lines: names of segments of which only the rows are kept, and not the whole lines beside them.
 
     Raises:
         sqlite3.Error: the database is locked for too long, full or corrupt. Finished transactions remain.
@@ -82,7 +87,7 @@ def ingest(db: sqlite3.Connection, project: Project) -> Ingested:
     grown = _grown_segments(db, project)
     while grown:
         with transaction(db):
-            batch, grown = _read_batch(db, project, grown)
+            batch, grown = _read_batch(db, project, grown, without_lines)
             _write_batch(db, batch, keys)
         events += sum(counts[1] for counts in batch.segments.values())
         foreign += sum(counts[2] for counts in batch.segments.values())
@@ -105,7 +110,15 @@ def _size(project: Project, name: str) -> int:
         return 0  # retention has removed it meanwhile
 
 
-def _read_batch(db: sqlite3.Connection, project: Project, names: list[str]) -> tuple[Batch, list[str]]:
+def forget_segments(db: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Make the next import read these segments from their beginning. What is known already stays as it is."""
+    with transaction(db):
+        db.executemany("DELETE FROM segment WHERE name = ?", [(name,) for name in names])
+
+
+def _read_batch(
+    db: sqlite3.Connection, project: Project, names: list[str], without_lines: Container[str]
+) -> tuple[Batch, list[str]]:
     """Return the next lines, and the segments that may have more lines.
 
     The cursors are read here, inside the transaction, because another process may have moved them meanwhile.
@@ -116,8 +129,9 @@ def _read_batch(db: sqlite3.Connection, project: Project, names: list[str]) -> t
         row = db.execute("SELECT offset FROM segment WHERE name = ?", (name,)).fetchone()
         offset = row[0] if row else 0
         counts = [offset, 0, 0]
+        keep_line = name not in without_lines
         for line, counts[0] in _lines(project.segment(name), offset, batch.damaged):
-            counts[1 if batch.add(line) else 2] += 1
+            counts[1 if batch.add(line, keep_line=keep_line) else 2] += 1
             left -= 1
             if not left:
                 break

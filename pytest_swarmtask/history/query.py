@@ -129,6 +129,7 @@ class RunFilter(NamedTuple):
         partial: whether it is partial.
         with_tests: whether it has tests.
         variants: its variants, as the table has them: one a line.
+        ci_run: it is this CI run, see `Run.ci_run`.
     """
 
     branch: str | None = None
@@ -139,6 +140,7 @@ class RunFilter(NamedTuple):
     partial: bool | None = None
     with_tests: bool | None = None
     variants: str | None = None
+    ci_run: str | None = None
 
 
 ALL_RUNS = RunFilter()
@@ -149,7 +151,8 @@ def last_runs(db: sqlite3.Connection, limit: int, runs: RunFilter = ALL_RUNS) ->
     query = f"""{_RUN} WHERE started IS NOT NULL AND (?1 IS NULL OR branch = ?1) AND (?2 IS NULL OR started >= ?2)
         AND (?3 IS NULL OR roots = ?3) AND (?4 IS NULL OR started <= ?4) AND (?5 IS NULL OR scope = ?5)
         AND (?6 IS NULL OR partial = ?6) AND (?7 IS NULL OR (tests > 0) = ?7) AND (?8 IS NULL OR variants = ?8)
-        ORDER BY started DESC, id DESC LIMIT ?9"""
+        AND (?9 IS NULL OR ci_run = ?9)
+        ORDER BY started DESC, id DESC LIMIT ?10"""
     return _runs(db.execute(query, (*runs, limit)))
 
 

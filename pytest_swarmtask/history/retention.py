@@ -1,4 +1,4 @@
-"""Keep the history within an age and a size. Whole runs are removed, the oldest first; the newest always stays.
+"""Keep the history within an age and a size. Whole runs are removed, the oldest first; the newest always stay.
 
 The raw lines of a run are removed earlier. They are most of the file, and the rows made of them answer every question.
 """
@@ -29,6 +29,13 @@ _DROP = """
 DELETE FROM event WHERE run = ?1 AND NOT EXISTS (
     SELECT 1 FROM span INDEXED BY span_open
     WHERE span.run = ?1 AND ended IS NULL AND span_id = json_extract(line, '$.span_id'))
+"""
+# The run that came last stays, too: it is the one that people wait for, and the clock of its machine may be wrong.
+_OLDEST = """
+SELECT id, coalesce(ended, started, '') AS last FROM run
+WHERE id NOT IN (SELECT max(id) FROM run)
+  AND id NOT IN (SELECT id FROM run ORDER BY coalesce(ended, started, '') DESC, id DESC LIMIT 1)
+ORDER BY last LIMIT 1
 """
 _REMOVE = (
     "DELETE FROM evidence WHERE span IN (SELECT id FROM span WHERE run = ?)",
@@ -109,9 +116,9 @@ def _return_pages(db: sqlite3.Connection) -> None:
 
 
 def _oldest(db: sqlite3.Connection) -> tuple[int, str] | None:
-    """Return the key and the end (or else the start) of the oldest run; None if there is no other run."""
-    rows = db.execute("SELECT id, coalesce(ended, started, '') FROM run ORDER BY started LIMIT 2").fetchall()
-    return rows[0] if len(rows) > 1 else None
+    """Return the key and the end (or else the start) of the oldest run; None if there is no run that may go."""
+    row: tuple[int, str] | None = db.execute(_OLDEST).fetchone()
+    return row
 
 
 def _used_bytes(db: sqlite3.Connection) -> int:

@@ -217,13 +217,14 @@ class Batch:
         self.segments: dict[str, list[int]] = {}
         self.damaged: list[str] = []
 
-    def add(self, line: bytes) -> bool:
-        """Add a line, and return whether it is an event."""
+    def add(self, line: bytes, *, keep_line: bool = True) -> bool:
+        """Add a line, and return whether it is an event. If the line is not kept, only its span is."""
         found = decode(line)
         if found is None:
             return False
         event, metadata = found
-        self.events.append((event.trace_id, event.id, line.decode()))
+        if keep_line:
+            self.events.append((event.trace_id, event.id, line.decode()))
         self.facts.setdefault(event.trace_id, {})
         self._add_span(event, metadata)
         if metadata is not None and event.event_type[:5] != "TEST_":

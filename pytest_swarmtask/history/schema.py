@@ -122,7 +122,14 @@ empty file. A script that was released never changes: files of its version exist
 
 VERSION = len(MIGRATIONS)
 
-VIEWS = """
+EVENTS = """
+SELECT event_id AS id, json_extract(line, '$.event_type') AS event_type, json_extract(line, '$.task_id') AS task_id,
+       json_extract(line, '$.status') AS status, json_extract(line, '$.timestamp') AS timestamp, run.trace_id AS run,
+       json_extract(line, '$.span_id') AS span_id, json_extract(line, '$.metadata') AS metadata
+FROM {source} AS event JOIN run ON run.id = event.run"""
+"""The columns of the view `events`, of any rows that have the columns of the table `event`."""
+
+VIEWS = f"""
 DROP VIEW IF EXISTS runs;
 CREATE VIEW runs AS
 SELECT trace_id AS run, started, ended, duration, outcome, roots AS what, command, branch, "commit", dirty, environment,
@@ -138,11 +145,7 @@ SELECT run.trace_id AS run, span_id, parent AS parent_span_id, span.kind, task.n
 FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task;
 
 DROP VIEW IF EXISTS events;
-CREATE VIEW events AS
-SELECT event_id AS id, json_extract(line, '$.event_type') AS event_type, json_extract(line, '$.task_id') AS task_id,
-       json_extract(line, '$.status') AS status, json_extract(line, '$.timestamp') AS timestamp, run.trace_id AS run,
-       json_extract(line, '$.span_id') AS span_id, json_extract(line, '$.metadata') AS metadata
-FROM event JOIN run ON run.id = event.run;
+CREATE VIEW events AS {EVENTS.format(source="event")};
 
 DROP VIEW IF EXISTS tests;
 CREATE VIEW tests AS
