@@ -30,9 +30,12 @@ INSERT INTO segment VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
 SET offset = excluded.offset, events = events + excluded.events, foreign_lines = foreign_lines + excluded.foreign_lines
 """
 _END = ("ended", "status", "failed", "duration", "error", "place", "phase", "attempt", "worker", "exit_code",
-           "teardown_error", "tests", "partial")  # fmt: skip
+           "teardown_error", "tests", "partial", "orphaned")  # fmt: skip
 _COLUMNS = ("started", *_END, "command", "job", "job_run")
-# Start and end of a span may come in any order and in different batches: the earliest start and the latest end win.
+# Start and end of a span may come in any order and in different batches: the earliest start and the latest end win. An
+# end that a reader wrote for a process that it took for dead, since its segment was cut off, gives way to the real one.
+_WINS = """excluded.ended IS NOT NULL AND (ended IS NULL OR excluded.orphaned < orphaned
+    OR excluded.orphaned = orphaned AND excluded.ended >= ended)"""
 _SPAN = f"""
 INSERT INTO span (run, span_id, parent, kind, task, {", ".join(_COLUMNS)})
 VALUES ({", ".join("?" * (5 + len(_COLUMNS)))})
@@ -40,7 +43,7 @@ ON CONFLICT (run, span_id) DO UPDATE SET
     started = min(started, excluded.started),
     command = coalesce(command, excluded.command),
     job = coalesce(job, excluded.job), job_run = coalesce(job_run, excluded.job_run),
-    {", ".join(f"{c} = CASE WHEN excluded.ended >= coalesce(ended, '') THEN excluded.{c} ELSE {c} END" for c in _END)}
+    {", ".join(f"{c} = CASE WHEN {_WINS} THEN excluded.{c} ELSE {c} END" for c in _END)}
 """
 _EVIDENCE = """
 INSERT OR REPLACE INTO evidence (span, exception, fingerprint, detail)
@@ -234,5 +237,5 @@ def _write_batch(db: sqlite3.Connection, batch: Batch, keys: _TaskKeys) -> None:
 def _values(run: int, span_id: str, task: int, s: SpanRow) -> tuple[object, ...]:
     """Return the values of the statement `_SPAN`."""
     return (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.duration, s.error, s.place,
-            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.command, s.job,
-            s.job_run)  # fmt: skip
+            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.orphaned,
+            s.command, s.job, s.job_run)  # fmt: skip

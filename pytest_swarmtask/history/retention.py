@@ -1,10 +1,11 @@
-"""Keep the history within an age and a size. Whole runs are removed, the oldest first; the newest always stay.
+"""Keep the history within an age and a size. Whole runs are removed, the oldest first; the newest always stays.
 
 The raw lines of a run are removed earlier. They are most of the file, and the rows made of them answer every question.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from pytest_swarmtask.history.flaky import reassess_all
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Collection
 
 EVERY = 3600.0
 """Seconds between two checks. The limits are in days and gigabytes, so a more frequent check would find nothing."""
@@ -30,10 +32,9 @@ DELETE FROM event WHERE run = ?1 AND NOT EXISTS (
     SELECT 1 FROM span INDEXED BY span_open
     WHERE span.run = ?1 AND ended IS NULL AND span_id = json_extract(line, '$.span_id'))
 """
-# The run that came last stays, too: it is the one that people wait for, and the clock of its machine may be wrong.
 _OLDEST = """
 SELECT id, coalesce(ended, started, '') AS last FROM run
-WHERE id NOT IN (SELECT max(id) FROM run)
+WHERE id NOT IN (SELECT run FROM trace WHERE trace_id IN (SELECT value FROM json_each(?)))
   AND id NOT IN (SELECT id FROM run ORDER BY coalesce(ended, started, '') DESC, id DESC LIMIT 1)
 ORDER BY last LIMIT 1
 """
@@ -78,20 +79,21 @@ def drop_events(db: sqlite3.Connection, age: float) -> int:
     return removed
 
 
-def prune(db: sqlite3.Connection, age: float, size: float) -> int:
+def prune(db: sqlite3.Connection, age: float, size: float, kept: Collection[str] = ()) -> int:
     """Remove the oldest runs while they are too old, or the file is too big.
 
     Args:
         db: the history.
         age: seconds that a run is kept after its end, or after its start if it has no end.
         size: bytes that the file may have.
+        kept: trace ids of runs that stay. People wait for them, and the clocks of their machines may be wrong.
 
     Returns:
         The number of removed runs.
     """
     limit = _limit(age)
     removed = 0
-    while (run := _oldest(db)) is not None and (run[1] < limit or _used_bytes(db) > size):
+    while (run := _oldest(db, kept)) is not None and (run[1] < limit or _used_bytes(db) > size):
         with transaction(db):
             for statement in _REMOVE:
                 db.execute(statement, run[:1])
@@ -115,9 +117,9 @@ def _return_pages(db: sqlite3.Connection) -> None:
     db.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after one page
 
 
-def _oldest(db: sqlite3.Connection) -> tuple[int, str] | None:
+def _oldest(db: sqlite3.Connection, kept: Collection[str]) -> tuple[int, str] | None:
     """Return the key and the end (or else the start) of the oldest run; None if there is no run that may go."""
-    row: tuple[int, str] | None = db.execute(_OLDEST).fetchone()
+    row: tuple[int, str] | None = db.execute(_OLDEST, (json.dumps(list(kept)),)).fetchone()
     return row
 
 

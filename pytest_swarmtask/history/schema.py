@@ -116,6 +116,9 @@ MIGRATIONS = (
     CREATE INDEX flaky_run_run ON flaky_run (run);
     UPDATE run SET stale = 1;
     """,
+    """
+    ALTER TABLE span ADD COLUMN orphaned INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """One script for each version of the schema. It changes the version before into this one; the first starts from an
 empty file. A script that was released never changes: files of its version exist."""

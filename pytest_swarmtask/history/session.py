@@ -16,7 +16,7 @@ from pytest_swarmtask.history.schema import VERSION
 from pytest_swarmtask.journal import orphans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.collect import Collected
@@ -104,14 +104,16 @@ def _bring_up_to_date(  # noqa: PLR0913 - they are what `query_history` was give
         for path in found.damaged:
             say(f"{path} is damaged: the events after the damage cannot be read")
         if not temporary and (collected or (found.events and retention.is_due(db))):
-            _apply_retention(db, project, environ)
+            _apply_retention(db, project, environ, collected.traces if collected else ())
     except sqlite3.OperationalError as error:
         if not _is_busy(error):
             raise
         say(NOT_UP_TO_DATE)
 
 
-def _apply_retention(db: sqlite3.Connection, project: Project, environ: Mapping[str, str]) -> None:
+def _apply_retention(
+    db: sqlite3.Connection, project: Project, environ: Mapping[str, str], kept: Collection[str]
+) -> None:
     # Imported here, because it loads YAML, which hardly any question needs.
     from pytest_swarmtask.config.load import load
     from pytest_swarmtask.config.monitoring import Retention
@@ -122,7 +124,7 @@ def _apply_retention(db: sqlite3.Connection, project: Project, environ: Mapping[
         limits = Retention()
     # Raw lines go first, because a run is removed only if the history is still too big without them.
     retention.drop_events(db, limits.history_events_age)
-    retention.prune(db, limits.history_age, limits.history_bytes)
+    retention.prune(db, limits.history_age, limits.history_bytes, kept)
 
 
 def _is_writable(project: Project) -> bool:

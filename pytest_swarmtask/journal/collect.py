@@ -53,6 +53,12 @@ class Collected(NamedTuple):
     archives: set[str]
     problems: list[tuple[str, str]]
 
+    @property
+    def traces(self) -> set[str]:
+        """The trace ids of the segments."""
+        found = map(Segment.parse, self.segments)
+        return {segment.trace_id for segment in found if segment is not None}
+
 
 def collect(project: Project, paths: Iterable[str]) -> Collected:
     """Bring the segments in folders, archives and files into a project's journal.
