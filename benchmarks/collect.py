@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 from benchmarks.history import Step, measure
@@ -50,12 +51,16 @@ def multiply(segment: Path, shards: int, into: Path) -> int:
     writer = segment.name.split("-")[2]
     for shard in range(shards):
         mask = shard << 40
-        own = _SPANS.sub(lambda found, mask=mask: f"{int(found[0], 16) ^ mask:016x}", text)
+        own = _SPANS.sub(partial(_masked, mask), text)
         own = own.replace("shard_0.py", f"shard_{shard}.py").replace("shard 0", f"shard {shard}")
         other = f"{int(writer, 16) ^ mask:016x}"
         with zipfile.ZipFile(into / f"journal-{shard}.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             archive.writestr(segment.name.replace(writer, other), own.replace(writer, other))
     return len(text) * shards
+
+
+def _masked(mask: int, found: re.Match[str]) -> str:
+    return f"{int(found[0], 16) ^ mask:016x}"
 
 
 def machine(folder: Path, cached: Path) -> Path:
