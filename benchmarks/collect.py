@@ -75,12 +75,12 @@ def machine(folder: Path, cached: Path) -> Path:
 def steps(project: Path, artifacts: Path) -> list[Step]:
     """Return the cost of the last job: collecting, collecting again, and the reports."""
     commands = (
-        ("collect", str(artifacts)),
-        ("collect", str(artifacts)),
-        ("report", "--markdown", "--compare", "previous"),
-        ("report", "--html", str(project / "report.html")),
+        ("collect", "collect", str(artifacts)),
+        ("collect again", "collect", str(artifacts)),
+        ("report --markdown", "report", "--markdown", "--compare", "previous"),
+        ("report --html", "report", "--html", str(project / "report.html")),
     )
-    return [measure(" ".join(c[:2]), "-m", "pytest_swarmtask", *c, "--root", str(project)) for c in commands]
+    return [measure(name, "-m", "pytest_swarmtask", *command, "--root", str(project)) for name, *command in commands]
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PORT = 8018
 """The default of `--port`: next to the one of `swarmtask listen`, so that both can run."""
+_NOT_THIS_CI_RUN = "This CI run is not in the history. Another run follows."
 _MOST_FAILURES = 25
 """Failures in a terminal or in Markdown: more would only be scrolled past."""
 _MOST_ON_PAGE = 200
@@ -89,6 +90,9 @@ def _report(db: sqlite3.Connection, request: ReportRequest, arguments: argparse.
 
     root = project_of(arguments).root
     found = collect_report(db, request, root)
+    if found is not None and request.run is None and request.ci_run not in (None, found.run.ci_run):
+        # On standard output, because the page of a CI run shows that, and must not pass off another run as its own.
+        print(_NOT_THIS_CI_RUN, end="\n\n", file=sys.stderr if arguments.json else sys.stdout)
     if arguments.json:
         print(json.dumps({"run": None} if found is None else found.as_json(), indent=2))
     elif found is None:

@@ -263,6 +263,17 @@ def test_a_ci_run_sees_itself(project: Path, command: str) -> None:
         assert ASK[command](done.stdout) == trace_id
 
 
+@pytest.mark.parametrize("form", [(), ("--markdown",), ("--json",)], ids=" ".join)
+def test_a_ci_run_that_is_not_there(project: Path, form: tuple[str, ...]) -> None:
+    """Nobody takes another run for the one on whose page it is shown."""
+    run(project / ".taskmaster" / "events", 1, {"test_a": "passed"})
+    asked = [sys.executable, "-m", "pytest_swarmtask", "report", *form]
+    environ = clean_environ(**GITHUB_JOB)
+    done = subprocess.run(asked, cwd=project, env=environ, capture_output=True, text=True, check=False)
+    said = done.stderr if form == ("--json",) else done.stdout
+    assert said.startswith("This CI run is not in the history. Another run follows.\n\n")
+
+
 def test_a_run_from_the_future_is_not_the_last_one(project: Path) -> None:
     journal = project / ".taskmaster" / "events"
     run(journal, 1, {"test_a": "passed"})
