@@ -13,6 +13,7 @@ from pytest_swarmtask.cli.common import (
     add_root,
     consequence_of_invalid_config,
     describe_trouble,
+    present_ci_run,
     project_of,
     relay_database,
     say,
@@ -107,7 +108,7 @@ def _last_run(project: Project) -> _LastRun | None:
     from pytest_swarmtask.report.tree import left_out, span_tree
 
     def question(db: Database) -> _LastRun | None:
-        run = last_run(db)
+        run = last_run(db, ci_run=present_ci_run())
         if run is None:
             return None
         spans = span_tree(db, run)
