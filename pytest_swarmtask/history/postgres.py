@@ -289,6 +289,9 @@ class PostgresStore:
         try:
             with self._pool.connection() as connection:
                 yield connection
+        except psycopg.errors.CheckViolation as error:
+            # The partition of a day was added while lines of that day were written: the next attempt finds it.
+            raise StoreAwayError("a partition was added meanwhile") from error
         except psycopg.DataError as error:
             raise BodyError(f"PostgreSQL cannot store it: {error}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:  # PoolTimeout is one of them
