@@ -10,7 +10,7 @@ TASKS_PYTHON := $(PY)
 include make/tasks.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster bench bench-quick build clean
+.PHONY: help setup demo test test-slow test-long test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster phoenix bench bench-quick build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -27,18 +27,21 @@ $(READY): pyproject.toml
 demo: $(READY) ## a real suite and a real build, reporting to a live receiver
 	@$(PY) -m scripts.demo
 
-test: $(READY) ## the test suite, but for its slow tests
-	@$(call task-run,make_test,$(PY) -m pytest -n auto --dist worksteal -m "not slow")
+test: $(READY) ## the test suite, but for its slow and long tests
+	@$(call task-run,make_test,$(PY) -m pytest -n auto --dist worksteal -m "not slow and not long")
 
 test-slow: $(READY) ## the slow tests: whole workflows, hundreds of processes, a real browser
-	@$(call task-run,make_test_slow,$(PY) -m pytest -n auto --dist worksteal -m slow)
+	@$(call task-run,make_test_slow,$(PY) -m pytest -n auto --dist worksteal -m "slow and not long")
+
+test-long: $(READY) ## tests that take minutes: the history on PostgreSQL 15 and 18, chaos
+	@$(call task-run,make_test_long,$(PY) -m pytest -n auto --dist worksteal -m long)
 
 test-verbose: $(READY) ## all tests, one by one
-	@$(call task-run,make_test_verbose,$(PY) -m pytest --verbose)
+	@$(call task-run,make_test_verbose,$(PY) -m pytest --verbose -m "not long")
 
 test-coverage: $(READY) ## all tests, with branch coverage
 	@rm -f .coverage .coverage.*
-	@$(call task-run,make_test_coverage,$(PY) -m coverage run -m pytest -n auto --dist worksteal)
+	@$(call task-run,make_test_coverage,$(PY) -m coverage run -m pytest -n auto --dist worksteal -m "not long")
 	@$(PY) -m coverage combine --quiet && $(PY) -m coverage report
 
 test-single: a-test-is-named $(READY) ## one file or test: make test-single TEST=tests/make/test_task_event.py
@@ -78,6 +81,9 @@ acceptance: build ## suites of other projects, with and without the plugin
 
 taskmaster: $(READY) ## the real Task Master, from npm, beside ours
 	@$(PY) -m scripts.taskmaster
+
+phoenix: $(READY) ## spans of a real suite in a real tracing backend, Phoenix from PyPI
+	@$(PY) -m scripts.phoenix
 
 bench: $(READY) ## what it costs, beside its peers (20 minutes): make bench, or make bench SECTION="tests relay"
 	@$(PY) -m benchmarks $(SECTION)

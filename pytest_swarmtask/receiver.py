@@ -20,7 +20,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.core.errors import (
     AgeError,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = [
     "AgeError",
     "BodyError",
-    "Opened",
     "Received",
     "Seen",
     "SenderError",
@@ -87,20 +86,6 @@ class Received:
     events: list[dict[str, Any]]
     new: list[dict[str, Any]]
     duplicates: int
-
-
-class Opened(NamedTuple):
-    """A request whose signature, age and senders were verified.
-
-    Attributes:
-        webhook_id: its `webhook-id`.
-        signers: the roles that have signed it, in the order of the verifier; an empty name if that has no roles.
-        events: the plain events in it, as in `Received`.
-    """
-
-    webhook_id: str
-    signers: tuple[str, ...]
-    events: list[dict[str, Any]]
 
 
 class Seen:
@@ -203,41 +188,45 @@ class Verifier:
             BodyError: the body is not a JSON object or an array of objects.
             SenderError: an event may be sent by none of the roles that have signed the request.
         """
-        webhook_id, signers, events = self.open(headers, body)
-        are_new = [self._seen.add(_memory_key(signers, webhook_id, i, event)) for i, event in enumerate(events)]
-        new = [event for event, is_new in zip(events, are_new, strict=True) if is_new and event.get("type") != PING]
-        return Received(webhook_id, tuple(filter(None, signers)), events, new, are_new.count(False))
-
-    def open(self, headers: Mapping[str, str], body: bytes) -> Opened:
-        """Return the events of a request without remembering them, for a receiver that knows events by their ids.
-
-        Args:
-            headers: as for `verify`.
-            body: as for `verify`.
-
-        Raises:
-            WebhookError: as from `verify`.
-        """
-        if len(body) > self._max_body:
-            raise SizeError(f"the body has {len(body)} bytes, at most {self._max_body} are accepted")
-        webhook_id, signers = signing.verify(headers, body, self._keys, tolerance=self._tolerance)
+        webhook_id, signers = self.signers(headers, body)
         objects = _objects(body)
         if len(objects) > MOST_EVENTS:
             raise SizeError(f"the body has {len(objects)} events, at most {MOST_EVENTS} are accepted")
         for content in objects:
-            self._check_permission(signers, content)
-        return Opened(webhook_id, signers, [_plain(content) for content in objects])
+            self.check(signers, content)
+        events = [_plain(content) for content in objects]
+        are_new = [self._seen.add(_memory_key(signers, webhook_id, i, event)) for i, event in enumerate(events)]
+        new = [event for event, is_new in zip(events, are_new, strict=True) if is_new and event.get("type") != PING]
+        return Received(webhook_id, tuple(filter(None, signers)), events, new, are_new.count(False))
+
+    def signers(self, headers: Mapping[str, str], body: bytes) -> tuple[str, tuple[str, ...]]:
+        """Return the id of a request and the roles that have signed it. What is in it, `check` looks at.
+
+        Raises:
+            SizeError: the body is too large.
+            SignatureError: as from `verify`.
+        """
+        if len(body) > self._max_body:
+            raise SizeError(f"the body has {len(body)} bytes, at most {self._max_body} are accepted")
+        return signing.verify(headers, body, self._keys, tolerance=self._tolerance)
+
+    def check(self, signers: Sequence[str], content: dict[str, Any]) -> None:
+        """Check that those who have signed a request may send an object that is in it.
+
+        Raises:
+            SenderError: none of them may send what the object claims to be.
+        """
+        if any("*" in self._allowed[name] for name in signers):
+            return
+        for event_type in _claimed_types(content):
+            if not any(allows(self._allowed[name], f"emit:{event_type}") for name in signers):
+                raise SenderError(f"the role {' or '.join(signers)} may not send {event_type[:100]!r}")
 
     def forget(self, received: Received) -> None:
         """Forget the new events of a request. Call it if you could not process them and do not answer 2xx."""
         for i, event in enumerate(received.events):
             if any(event is new for new in received.new):  # identity, since two events can be equal
                 self._seen.forget(_memory_key(received.roles or ("",), received.webhook_id, i, event))
-
-    def _check_permission(self, signers: Sequence[str], content: dict[str, Any]) -> None:
-        for event_type in _claimed_types(content):
-            if not any(allows(self._allowed[name], f"emit:{event_type}") for name in signers):
-                raise SenderError(f"the role {' or '.join(signers)} may not send {event_type[:100]!r}")
 
 
 def _keys(secrets: Secrets) -> list[bytes]:

@@ -26,9 +26,17 @@ install_missing_commands() {
     for command in make git dash openssl npm chromium; do
         command -v "$command" >/dev/null || missing+=("$command")
     done
-    [[ ${#missing[@]} -eq 0 ]] && return
-    echo "installing ${missing[*]}"
+    [[ ${#missing[@]} -eq 0 ]] || install_packages "${missing[@]}"
+}
+
+# The oldest version of PostgreSQL that the history runs on. The newest one comes with the test requirements.
+install_postgresql() {
+    [[ -x /usr/lib/postgresql/15/bin/initdb ]] || install_packages postgresql-15
+}
+
+install_packages() {
+    echo "installing $*"
     local as_root=()
     [[ $(id -u) -eq 0 ]] || as_root=(sudo)
-    "${as_root[@]}" apt-get update -qq && "${as_root[@]}" apt-get install -y -qq "${missing[@]}"
+    "${as_root[@]}" apt-get update -qq && "${as_root[@]}" apt-get install -y -qq "$@"
 }

@@ -11,7 +11,7 @@ import sys
 import tarfile
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 """The supported versions of Python, the oldest first."""
+_WAIT = 60.0
+"""Seconds after which `wait_for` gives up."""
 Event = dict[str, Any]
 Test = tuple[str, str]
 """The name of a test in JUnit XML: class name and name."""
@@ -267,3 +269,21 @@ def junit(xml: Path) -> Iterator[tuple[Test, str]]:
     for case in ET.parse(xml).iter("testcase"):  # noqa: S314 - pytest has just written it
         words = [child.tag for child in case if child.tag in {"failure", "error", "skipped"}]
         yield (case.get("classname", ""), case.get("name", "")), words[0] if words else "passed"
+
+
+def check(what: str, found: object, expected: object) -> None:
+    """Print whether a value is as expected.
+
+    Raises:
+        LabError: it is not.
+    """
+    if found != expected:
+        raise LabError(f"{what}: found {found!r}, expected {expected!r}")
+    print(f"  as it should be: {what}", flush=True)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition is true, but not forever."""
+    deadline = time.monotonic() + _WAIT
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)

@@ -52,7 +52,7 @@ def try_cell(version: str, python: str, pytest: str, folder: Path, arguments: li
             lab.CACHE / "matrix" / f"{version}-{pytest}", [f"{lab.wheel()}[test]", *PYTESTS[pytest]], python
         )
         lab.install_wheel(inside)
-        command = [inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+        command = [inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not long", *arguments]
         done = lab.run(command, folder, TIMEOUT)
     except lab.LabError as error:
         return Cell(version, pytest, "FAILED", time.monotonic() - began, str(error))

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ CHANGES = 200
 SECONDS = 32
 """Seconds that all our changes take together; one call of Task Master takes 5 to 10."""
 STATUSES = ("review", "in-progress", "blocked", "deferred", "done")
-WAIT = 60.0
 
 TESTS = """
 import pytest
@@ -152,35 +150,17 @@ def _statuses(tasks: list[dict[str, Any]]) -> dict[str, str]:
     return found
 
 
-def check(what: str, found: object, expected: object) -> None:
-    """Print whether a value is as expected.
-
-    Raises:
-        LabError: it is not.
-    """
-    if found != expected:
-        raise lab.LabError(f"{what}: found {found!r}, expected {expected!r}")
-    print(f"  as it should be: {what}", flush=True)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until a condition is true, but not forever."""
-    deadline = time.monotonic() + WAIT
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.1)
-
-
 def marked_tests(project: Project) -> None:
     """Run tests of tasks, and ask Task Master for the resulting statuses."""
-    check("the exit code of pytest", project.python("-m", "pytest", "-q").wait(120), 1)
+    lab.check("the exit code of pytest", project.python("-m", "pytest", "-q").wait(120), 1)
     expected = {"1": "done", "2": "in-progress", "2.1": "done", "2.2": "pending", "3": "pending"}
-    wait_for(lambda: expected.items() <= project.written().items())
+    lab.wait_for(lambda: expected.items() <= project.written().items())
     found = project.statuses()
-    check("task-master list --json", {id_: found[id_] for id_ in expected}, expected)
-    check("task-master show 2.1", project.json("show", "2.1", "--format", "json")["task"]["status"], "done")
-    check("task-master next", project.json("next", "--format", "json")["task"]["id"], "2.2")
+    lab.check("task-master list --json", {id_: found[id_] for id_ in expected}, expected)
+    lab.check("task-master show 2.1", project.json("show", "2.1", "--format", "json")["task"]["status"], "done")
+    lab.check("task-master next", project.json("next", "--format", "json")["task"]["id"], "2.2")
     said = project.task_master("validate-dependencies")
-    check("task-master validate-dependencies", "All Dependencies Are Valid" in said, expected=True)
+    lab.check("task-master validate-dependencies", "All Dependencies Are Valid" in said, expected=True)
 
 
 def race(project: Project) -> None:
@@ -191,12 +171,12 @@ def race(project: Project) -> None:
         id_, status = THEIRS[len(wanted) % len(THEIRS)], STATUSES[len(wanted) % len(STATUSES)]
         project.task_master("set-status", f"--id={id_}", f"--status={status}")
         wanted[id_] = status
-    check("the exit code of our changes", racer.wait(), 0)
+    lab.check("the exit code of our changes", racer.wait(), 0)
     print(f"  {CHANGES} changes by us, {len(wanted)} by Task Master", flush=True)
     expected = {**dict.fromkeys(OURS, "done"), **wanted}
-    wait_for(lambda: expected.items() <= project.written().items())
+    lab.wait_for(lambda: expected.items() <= project.written().items())
     found = project.statuses()
-    check("the last wishes of both sides", {id_: found[id_] for id_ in expected}, expected)
+    lab.check("the last wishes of both sides", {id_: found[id_] for id_ in expected}, expected)
     print(f"  set again after Task Master had overwritten it: {project.overwritten()}", flush=True)
 
 

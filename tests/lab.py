@@ -137,8 +137,8 @@ class Arrival(NamedTuple):
         return [event["id"] for event in self.events]
 
 
-Answer = int | tuple[int, dict[str, str]]
-"""An HTTP status, optionally with headers, or `HANG`, `CLOSE` or `RESET`."""
+Answer = int | tuple[int, dict[str, str]] | tuple[int, dict[str, str], bytes]
+"""An HTTP status, optionally with headers and a body, or `HANG`, `CLOSE` or `RESET`."""
 
 HANG, CLOSE, RESET = -1, -2, -3
 
@@ -225,14 +225,15 @@ class _Handler(BaseHTTPRequestHandler):
         receiver: Receiver = self.server.receiver  # type: ignore[attr-defined]
         body = self.rfile.read(int(self.headers["content-length"]))
         answer = receiver.take(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
-        status, headers = (answer, {}) if isinstance(answer, int) else answer
+        status, headers, content = (answer, {}, b"") if isinstance(answer, int) else (*answer, b"")[:3]
         if status < 0:
             self._misbehave(status, receiver)
             return
         self.send_response(status)
-        for name, value in {"Content-Length": "0", **headers}.items():
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
+        self.wfile.write(content)
         self.wfile.flush()
 
     def _misbehave(self, how: int, receiver: Receiver) -> None:

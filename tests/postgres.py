@@ -68,6 +68,7 @@ class Cluster:
 
     def remove(self) -> None:
         """Stop the server, and remove its files."""
+        atexit.unregister(self.remove)
         with contextlib.suppress(subprocess.CalledProcessError):
             self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -84,7 +84,7 @@ def schema(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command get
 
 
 def _check_files(project: Project, loaded: Loaded) -> None:
-    """Check the certificates and keys that webhooks name, in every environment.
+    """Check the certificates, keys and extras that webhooks need, in every environment.
 
     Raises:
         ConfigError: some of them cannot be used.
@@ -96,11 +96,18 @@ def _check_files(project: Project, loaded: Loaded) -> None:
 
 
 def _file_problems(loaded: Loaded, project: Project) -> Iterator[str]:
+    from pytest_swarmtask.config.load import is_active
     from pytest_swarmtask.config.variables import UnsetVariableError
     from pytest_swarmtask.relay.http import tls
+    from pytest_swarmtask.relay.otlp.extra import require_extra
 
     for i, webhook in enumerate(loaded.workflow.task_integration.webhooks):
         path = f"task_integration.webhooks[{i}]"
+        if webhook.format == "otlp" and is_active(webhook, os.environ):
+            try:
+                require_extra()
+            except ConfigError as error:
+                yield f"{loaded.origins[f'{path}.format']}: {path}.format: {error}"
         try:
             tls.check(webhook, os.environ, project.root)
         except tls.FileError as error:

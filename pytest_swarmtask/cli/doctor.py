@@ -12,6 +12,7 @@ from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.common import add_root, consequence_of_invalid_config, project_of, survey_of
 from pytest_swarmtask.core.errors import ConfigError, UsageError
 from pytest_swarmtask.core.facts.trust import is_untrusted
+from pytest_swarmtask.core.project import is_met
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.recording.settings import read_settings
@@ -83,7 +84,7 @@ def _check(arguments: argparse.Namespace) -> Iterator[CheckResult]:
         access = settings.access
         yield from _role(access)
         for webhook in loaded.workflow.task_integration.webhooks:
-            yield _webhook(webhook.also_signed(access.secrets), root, ping=arguments.ping)
+            yield _webhook(webhook.also_signed(access.secrets), project, ping=arguments.ping)
         yield from _other_endpoints(loaded, settings)
     yield from _copied_tasks_mk(root)
     yield _journal(project)
@@ -136,23 +137,23 @@ def _role(access: Access) -> Iterator[CheckResult]:
         yield CheckResult("bad", f"{variable} is not the token of its role", advice)
 
 
-def _webhook(webhook: Webhook, root: Path, *, ping: bool) -> CheckResult:
-    from pytest_swarmtask.config.load import is_active, references
-
-    if not is_active(webhook, os.environ):
-        unset = [name for name in references(webhook.url) if not os.environ.get(name)]
+def _webhook(webhook: Webhook, project: Project, *, ping: bool) -> CheckResult:
+    unset = [need for need in webhook.needs() if not is_met(need, os.environ)]
+    if unset:
         return CheckResult("note", f"webhook {webhook.name}: inactive", f"set {', '.join(unset)} to use it")
     if not ping:
-        return _configured(webhook, root)
+        return _configured(webhook, project)
     from pytest_swarmtask.plugins.sink import Delivered
-    from pytest_swarmtask.relay.webhook.sink import WebhookSink
+    from pytest_swarmtask.relay.webhook.lookup import sink_of
 
-    sink = WebhookSink(webhook, os.environ, root)
+    sink = sink_of(webhook, os.environ, project)
     try:
         result = sink.ping()
     finally:
         sink.close()
     if isinstance(result, Delivered):
+        if webhook.format == "otlp":
+            return CheckResult("ok", f"webhook {webhook.name}: accepted a request without spans")
         signed = any(os.environ.get(name) for name in webhook.secrets())
         advice = "" if signed else f"it was not signed: set {webhook.secrets()[0]} (swarmtask secret prints a new one)"
         return CheckResult("ok" if signed else "note", f"webhook {webhook.name}: accepted a test event", advice)
@@ -172,11 +173,14 @@ def _after_refusal(result: SendResult) -> str:
     return "if it refuses real events, too, they become dead letters; send these again with: swarmtask replay --all"
 
 
-def _configured(webhook: Webhook, root: Path) -> CheckResult:
+def _configured(webhook: Webhook, project: Project) -> CheckResult:
     from pytest_swarmtask.relay.http import tls
+    from pytest_swarmtask.relay.otlp.extra import require_extra
 
     try:
-        tls.check(webhook, os.environ, root)
+        tls.check(webhook, os.environ, project.root)
+        if webhook.format == "otlp":
+            require_extra()
     except ConfigError as error:
         return CheckResult("bad", f"webhook {webhook.name}: {error}", "its events wait until you fix it")
     return CheckResult("ok", f"webhook {webhook.name}: configured")
@@ -192,7 +196,7 @@ def _other_endpoints(loaded: Loaded, settings: Settings) -> Iterator[CheckResult
         yield CheckResult("bad", problem, "install another version of it, or uninstall it")
     webhooks = {webhook.name for webhook in loaded.workflow.task_integration.webhooks}
     for name, needs, _ in given:
-        unset = [variable for variable in needs if not os.environ.get(variable)]
+        unset = [need for need in needs if not is_met(need, os.environ)]
         if name in webhooks:
             continue
         if unset:

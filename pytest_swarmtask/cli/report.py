@@ -13,6 +13,7 @@ from pytest_swarmtask.cli.common import (
     add_run_filters,
     ask_history,
     port,
+    present_ci_run,
     project_of,
     run_filters,
 )
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 PORT = 8018
 """The default of `--port`: next to the one of `swarmtask listen`, so that both can run."""
+_NOT_THIS_CI_RUN = "This CI run is not in the history. Another run follows."
 _MOST_FAILURES = 25
 """Failures in a terminal or in Markdown: more would only be scrolled past."""
 _MOST_ON_PAGE = 200
@@ -38,7 +40,12 @@ def register(subparsers: Subparsers) -> None:
     """Add the command `report`."""
     parser = subparsers.add_parser("report", help="report on a run: failures and since when, slowest tests, trend")
     parser.add_argument("--run", dest="run", metavar="ID", help="this run (any unique beginning of its id is enough)")
-    parser.add_argument("--compare", dest="compare", metavar="RUN", help="show the differences from that run")
+    parser.add_argument(
+        "--compare",
+        dest="compare",
+        metavar="RUN",
+        help="show the differences from that run, or from the previous one: --compare previous",
+    )
     parser.add_argument(
         "--full", dest="full", action="store_true", help="show tracebacks, output and earlier attempts of failures, too"
     )
@@ -71,6 +78,7 @@ def report(arguments: argparse.Namespace) -> int:
 
     limit = ReportRequest().failures if arguments.json else _MOST_FAILURES
     request = ReportRequest(arguments.run, arguments.compare, arguments.branch, arguments.since, arguments.last, limit)
+    request = request._replace(ci_run=present_ci_run())
     if arguments.html is not None or arguments.serve:
         return _page(arguments, request._replace(failures=_MOST_ON_PAGE))
     answer = _junit if arguments.junit else _report
@@ -82,6 +90,9 @@ def _report(db: Database, request: ReportRequest, arguments: argparse.Namespace)
 
     root = project_of(arguments).root
     found = collect_report(db, request, root)
+    if found is not None and request.run is None and request.ci_run not in (None, found.run.ci_run):
+        # On standard output, because the page of a CI run shows that, and must not pass off another run as its own.
+        print(_NOT_THIS_CI_RUN, end="\n\n", file=sys.stderr if arguments.json else sys.stdout)
     if arguments.json:
         print(json.dumps({"run": None} if found is None else found.as_json(), indent=2))
     elif found is None:

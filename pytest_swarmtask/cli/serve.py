@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.common import add_root, port, project_of, say
 from pytest_swarmtask.core.errors import StoreAwayError, UsageError
+from pytest_swarmtask.core.files import private_folder
 
 if TYPE_CHECKING:
     import argparse
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.core.project import Project
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
     from pytest_swarmtask.server.access import Senders
 
 PORT = 8019
@@ -81,7 +82,7 @@ def serve(arguments: argparse.Namespace) -> int:
             "to a token for readers, or allow it with --open"
         )
     senders, secret = _senders(workflow, os.environ, project)
-    store = _store(arguments.database or os.environ.get(DATABASE_VARIABLE) or project.server_history)
+    store = _store(arguments.database or os.environ.get(DATABASE_VARIABLE) or _own_database(project))
     served = run.Served(store, senders, [] if arguments.open else tokens, workflow.monitoring.retention)
     with served.listening(arguments.host, arguments.port, arguments.prefix, as_json=arguments.log_json) as url:
         print(f"{url}/ shows the runs until Ctrl-C. Projects send their events there with:", flush=True)
@@ -109,7 +110,12 @@ def _senders(workflow: Workflow, environ: Mapping[str, str], project: Project) -
     return Senders(workflow, environ, secret), secret if is_new else f"$(cat {project.server_secret})"
 
 
-def _store(address: str) -> Store:
+def _own_database(project: Project) -> str:
+    private_folder(os.path.dirname(project.server_history))
+    return project.server_history
+
+
+def _store(address: str) -> HistoryStore:
     """Open the store. A database that cannot be reached is waited for: it may start later than this server."""
     from pytest_swarmtask.history.store import open_store
 

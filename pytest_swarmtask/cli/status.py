@@ -13,6 +13,7 @@ from pytest_swarmtask.cli.common import (
     add_root,
     consequence_of_invalid_config,
     describe_trouble,
+    present_ci_run,
     project_of,
     relay_database,
     say,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.tree import SpanNode
 
 
+_DROPPED = ("purged", "expired", "rejected")
 _KINDS = {TASKS: "tasks", TRIGGERS: "triggers", ALERTS: "alerts"}
 """The kinds of endpoints with reserved names. All other endpoints are webhooks or belong to plug-ins."""
 
@@ -106,7 +108,7 @@ def _last_run(project: Project) -> _LastRun | None:
     from pytest_swarmtask.report.tree import left_out, span_tree
 
     def question(db: Database) -> _LastRun | None:
-        run = last_run(db)
+        run = last_run(db, ci_run=present_ci_run())
         if run is None:
             return None
         spans = span_tree(db, run)
@@ -177,7 +179,7 @@ def _as_text(project: Project, found: Survey) -> Iterator[str]:
         yield f"relay      {len(found.relays)} running"
     for name, endpoint in found.endpoints.items():
         counts = f"{endpoint.delivered} delivered, {endpoint.waiting} waiting, {plural(endpoint.dead, 'dead letter')}"
-        dropped = "".join(f", {count} {how}" for how in ("purged", "expired") if (count := getattr(endpoint, how)))
+        dropped = "".join(f", {count} {how}" for how in _DROPPED if (count := getattr(endpoint, how)))
         yield f"{_kind(name):<10} {name}: {counts}{dropped}"
         if endpoint.state.reason:
             yield f"           {describe_trouble(endpoint.state)}"
@@ -199,6 +201,8 @@ def _advice(found: Survey) -> Iterator[str]:
         yield "           list refused events with: swarmtask replay, and send them again with: swarmtask replay --all"
     if any(endpoint.expired for endpoint in endpoints):
         yield "           expired: dead letters too old or too many to be kept (monitoring.retention)"
+    if any(endpoint.rejected for endpoint in endpoints):
+        yield "           rejected: refused by a receiver that accepted the request; the relay's log says why"
 
 
 def _triggers(rules: Mapping[str, RuleSummary]) -> Iterator[str]:

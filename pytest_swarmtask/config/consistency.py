@@ -16,6 +16,7 @@ _RULES = ("automation_triggers", "rules")
 _ALERTS = ("monitoring", "alerts")
 _NOTIFIERS = ("monitoring", "notifiers")
 
+_OTLP = "otlp"
 _LIMITS = {
     "duration": ("above", "times_median"),
     "coverage": ("below", "drop"),
@@ -29,7 +30,9 @@ def check_consistency(tree: Node, problems: Problems) -> None:
     """Report what does not fit together in a tree. `check` reports single values that do not fit."""
     for section in (_WEBHOOKS, _RULES, _ALERTS, _NOTIFIERS):
         _check_unique(tree.items(*section), problems)
-    webhooks, notifiers = _names_of(tree.items(*_WEBHOOKS)), _names_of(tree.items(*_NOTIFIERS))
+    # A receiver of spans understands neither the messages of notifiers nor the bodies of rules.
+    others = [webhook for webhook in tree.items(*_WEBHOOKS) if webhook.at("format").value != _OTLP]
+    webhooks, notifiers = _names_of(others), _names_of(tree.items(*_NOTIFIERS))
     actions = [action for rule in tree.items(*_RULES) for action in rule.items("do")]
     for user in (*actions, *tree.items(*_NOTIFIERS)):  # all kinds: a key that a kind does not have is absent
         _check_reference([user.at("webhook")], webhooks, "webhook", problems)
@@ -40,12 +43,38 @@ def check_consistency(tree: Node, problems: Problems) -> None:
         _check_reference(alert.items("notify"), notifiers, "notifier", problems)
         _check_limit(alert, problems)
     for webhook in tree.items(*_WEBHOOKS):
-        if webhook.at("client_key").value is not None and webhook.at("client_cert").value is None:
-            problems.add(
-                webhook.line, join(webhook.path, "client_cert"), "found nothing, expected the certificate of client_key"
-            )
+        _check_webhook(webhook, problems)
     _check_roles(tree, problems)
     _check_task_manager(tree.at("task_integration", "task_manager"), problems)
+
+
+def _check_webhook(webhook: Node, problems: Problems) -> None:
+    """Report keys of a webhook that do not fit together."""
+    if webhook.at("client_key").value is not None and webhook.at("client_cert").value is None:
+        problems.add(
+            webhook.line, join(webhook.path, "client_cert"), "found nothing, expected the certificate of client_key"
+        )
+    if webhook.at("format").value == _OTLP:
+        _check_otlp(webhook, problems)
+        return
+    if isinstance(webhook.value, dict) and webhook.at("url").value is None:
+        problems.add(webhook.line, join(webhook.path, "url"), "found nothing, expected a URL")
+    logs = webhook.at("logs")
+    if logs.value is True:
+        problems.add(logs.line, logs.path, "found true, expected format: otlp beside it")
+
+
+def _check_otlp(webhook: Node, problems: Problems) -> None:
+    """Report keys that mean nothing with ``format: otlp``."""
+    secret, batch = webhook.at("secret_env"), webhook.at("batch")
+    if secret.value is not None:
+        message = "found a secret, expected none: OTLP requests are not signed; credentials belong into headers"
+        problems.add(secret.line, secret.path, message)
+    if batch.value is False:
+        message = (
+            "found false, expected true or nothing: OTLP requests are batches; max_events: 1 sends one event in each"
+        )
+        problems.add(batch.line, batch.path, message)
 
 
 def _check_program(action: Node, problems: Problems) -> None:

@@ -18,6 +18,7 @@ from pytest_swarmtask.config.variables import UnsetVariableError, expand, mentio
 from pytest_swarmtask.config.workflow import Environment, Webhook, Workflow
 from pytest_swarmtask.config.yamlfile import parse, read_text
 from pytest_swarmtask.core.facts.trust import is_untrusted
+from pytest_swarmtask.core.project import is_met
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,7 +86,7 @@ def load(project: Project, environ: Mapping[str, str]) -> Loaded:
 
 def is_active(webhook: Webhook, environ: Mapping[str, str]) -> bool:
     """Whether all variables that the webhook's URL needs are set and not empty."""
-    return all(environ.get(name) for name in references(webhook.url))
+    return all(is_met(need, environ) for need in webhook.needs())
 
 
 def merge(base: Node, over: Node) -> Node:

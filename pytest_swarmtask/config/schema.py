@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pytest_swarmtask.config.fields import ALSO_NUMBER
-from pytest_swarmtask.config.workflow import Workflow
+from pytest_swarmtask.config.workflow import Webhook, Workflow
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -21,6 +21,8 @@ def schema() -> dict[str, Any]:
         for name, value in definition.get("properties", {}).items():
             if name not in required:
                 definition["properties"][name] = _or_empty(value)
+    has_url, is_otlp = {"required": ["url"]}, {"properties": {"format": {"const": "otlp"}}, "required": ["format"]}
+    definitions[Webhook.__name__]["anyOf"] = [has_url, is_otlp]
     top = definitions.pop(Workflow.__name__)
     environments = top["properties"]["environments"]
     environments["additionalProperties"] = _or_empty(environments["additionalProperties"])

@@ -169,7 +169,7 @@ def _lines(value: Any, path: str, indent: int, shown: Mapping[str, Entry], *, in
         else:
             entry = shown[child_path]
             # Sections are shown with all their keys, items of lists only with those that have a value.
-            if not (in_list and entry.origin == "default" and child in (None, {}, [])):
+            if not (in_list and entry.origin == "default" and child in (None, {}, [], "")):
                 yield f"{head} {_scalar(entry.value)}", entry
             continue
         if block:

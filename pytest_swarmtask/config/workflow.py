@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct, field, structs
 
+from pytest_swarmtask.config import otel
 from pytest_swarmtask.config.fields import (
     Body,
     ControlGlob,
@@ -34,7 +35,7 @@ from pytest_swarmtask.config.fields import (
 )
 from pytest_swarmtask.config.monitoring import Monitoring
 from pytest_swarmtask.config.triggers import AutomationTriggers
-from pytest_swarmtask.config.variables import mentioned
+from pytest_swarmtask.config.variables import mentioned, references
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,11 +52,17 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A receiver of events over HTTP. It is inactive while a variable in its URL is unset or empty."""
 
     name: Annotated[Name, about("Unique name. Deliveries are stored under it, so do not change it.")]
-    url: Annotated[Url, about("Address to which events are posted, such as ${TASKMASTER_WEBHOOK_URL}.")]
+    url: Annotated[
+        Url,
+        about(
+            "Address to which events are posted, such as ${TASKMASTER_WEBHOOK_URL}. With format otlp it is the base, "
+            "such as http://localhost:4318. Without it, OTEL_EXPORTER_OTLP_ENDPOINT is used."
+        ),
+    ] = ""
     secret_env: Annotated[
         Secrets, about("Environment variable with the signing secret; several while you rotate the secret.")
     ] = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the variable's name
-    format: Annotated[Literal["cloudevents", "cdevents", "plain"], about("Format of events in a request.")] = (
+    format: Annotated[Literal["cloudevents", "cdevents", "plain", "otlp"], about("Format of events in a request.")] = (
         "cloudevents"
     )
     events: Annotated[list[EventGlob], about("Event types that the webhook gets, also as globs such as 'TASK_*'.")] = (
@@ -82,6 +89,9 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Expanded | None,
         about("PEM file of the client certificate's key, relative to the project. Default: the same file."),
     ] = None
+    logs: Annotated[
+        bool, about("Whether format otlp also exports the starts of tests, tasks and builds, as log records.")
+    ] = False
     evidence: Annotated[
         bool, about("Whether events contain the evidence of failed tests: tracebacks, output and properties.")
     ] = False
@@ -89,14 +99,19 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Url | None, about("HTTP proxy, such as ${PROXY_URL}. Default: the proxy that the environment names.")
     ] = None
 
+    def needs(self) -> list[str]:
+        """Return the variables without which the webhook is inactive, as `Endpoint.needs` has them."""
+        return references(self.url) if self.url else [f"{otel.ENDPOINT} or {otel.TRACES_ENDPOINT}"]
+
     def variables(self) -> list[str]:
         """Return the names of all environment variables that deliveries depend on."""
         texts = (self.url, *self.headers.values(), *filter(None, (self.proxy, *self.files().values())))
-        return [*self.secrets(), *(name for text in texts for name in mentioned(text))]
+        named = [name for text in texts for name in mentioned(text)]
+        return [*self.secrets(), *named, *(() if self.url else otel.VARIABLES)]
 
     def secrets(self) -> list[str]:
-        """Return the names of the variables whose values sign requests."""
-        return _names(self.secret_env)
+        """Return the names of the variables whose values sign requests; none if requests are not signed."""
+        return [] if self.format == "otlp" else _names(self.secret_env)
 
     def also_signed(self, secrets: Sequence[str]) -> Webhook:
         """Return the same webhook, signed with the values of these variables as well."""

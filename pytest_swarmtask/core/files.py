@@ -28,7 +28,8 @@ def private_folder(path: str) -> None:
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
-            pass  # another process was faster
+            if not os.path.isdir(path):  # else another process was faster
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from None
     if os.stat(path).st_mode & _OTHERS or not _is_ours(path):
         _close_to_others(path)
     ignore = os.path.join(path, ".gitignore")

@@ -156,6 +156,11 @@ class Project:
         return os.path.join(self.journal, "compression.lock")
 
     @property
+    def collect_lock(self) -> str:
+        """The file whose lock a process holds while it collects segments of other machines."""
+        return os.path.join(self.journal, "collect.lock")
+
+    @property
     def annotations(self) -> str:
         """The file where relays leave annotations for the log of a GitHub Actions job."""
         return os.path.join(self.relay_folder, "annotations")
@@ -212,6 +217,11 @@ def is_under_ci(environ: Mapping[str, str]) -> bool:
 def is_affirmed(environ: Mapping[str, str], name: str) -> bool:
     """Whether a variable of a CI service is set, and not to a word for no."""
     return environ.get(name, "").lower() not in ("", "0", "false", "no")
+
+
+def is_met(need: str, environ: Mapping[str, str]) -> bool:
+    """Whether a variable that an endpoint needs is set and not empty; of ``A or B``, one of them."""
+    return any(environ.get(name) for name in need.split(" or "))
 
 
 def is_switched_off(environ: Mapping[str, str]) -> bool:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
+PROJECTS = "SELECT name FROM project WHERE name <> '' ORDER BY name"
+PROJECT_KEY = "SELECT id FROM project WHERE name = ?"
+ADD_PROJECT = "INSERT INTO project (name) VALUES (?) ON CONFLICT DO NOTHING"
+"""The statements of both engines that find a project."""
+
 
 class Rows(Protocol):
     """The rows that a query found."""

@@ -381,7 +381,7 @@ def refresh_flaky(db: Database, runs: Iterable[int]) -> None:
     for run in runs:
         _refresh_shared_causes(db, run)
         touched.update(task for (task,) in db.execute(_TOUCHED, {"run": run}))
-    _store(db, touched)
+    reassess(db, touched)
 
 
 def reassess_all(db: Database) -> None:
@@ -389,7 +389,7 @@ def reassess_all(db: Database) -> None:
     db.execute("DELETE FROM flaky_test WHERE NOT EXISTS (SELECT 1 FROM task WHERE task.id = flaky_test.task)")
     query = """SELECT task FROM (SELECT task FROM flaky_test WHERE failed > 0 UNION SELECT task FROM flaky_run) AS flaky
                JOIN task AS own ON own.id = flaky.task WHERE own.project = ?"""
-    _store(db, {task for (task,) in db.execute(query, (db.project,))})
+    reassess(db, {task for (task,) in db.execute(query, (db.project,))})
 
 
 def _refresh_shared_causes(db: Database, run: int) -> None:
@@ -400,7 +400,7 @@ def _refresh_shared_causes(db: Database, run: int) -> None:
         db.execute(_ADD_OUTAGES, known)
 
 
-def _store(db: Database, tasks: set[int]) -> None:
+def reassess(db: Database, tasks: set[int]) -> None:
     """Store the verdicts on tests that failed lately. If one is not flaky, its next result may show that it is."""
     runs = _Runs(db)
     for task in tasks:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool
 
 from pytest_swarmtask.core.errors import BodyError, HistoryError, StoreAwayError, UnknownProjectError
-from pytest_swarmtask.history.postgres_schema import MIGRATIONS, SCHEMA
+from pytest_swarmtask.history.database import ADD_PROJECT, PROJECT_KEY, PROJECTS
+from pytest_swarmtask.history.postgres_schema import COPIED, MIGRATIONS, SCHEMA
 from pytest_swarmtask.history.schema import VIEWS
-from pytest_swarmtask.history.store import ADD_PROJECT, PROJECT_KEY, PROJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -107,11 +108,18 @@ def configure(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_loader("timestamptz", _TimestampLoader)
 
 
+def configure_writer(connection: psycopg.Connection[Any]) -> None:
+    """Prepare a connection that writes: it gets the temporary tables that rows are copied into."""
+    configure(connection)
+    for table in COPIED:
+        connection.execute(f"CREATE TEMPORARY TABLE new_{table} AS SELECT * FROM {table} WITH NO DATA".encode())
+
+
 class PostgresDatabase:
     """A connection to a history in PostgreSQL for one project, see `history.database.Database`.
 
     Args:
-        connection: a connection that `configure` has prepared.
+        connection: a connection that `configure_writer` has prepared.
         project: the key of the project.
     """
 
@@ -127,24 +135,20 @@ class PostgresDatabase:
     def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> None:
         """Execute a statement for each row of values. Many rows of an INSERT are copied, and inserted at once."""
         found = _INSERT.fullmatch(statement)
-        if found is not None and len(rows) >= _FEWEST_TO_COPY:
+        if found is not None and found["table"] in COPIED and len(rows) >= _FEWEST_TO_COPY:
             self._copy(found["table"], found["columns"], found["rest"], rows)
         elif rows:
             values = [_values(statement, row) for row in rows]
             self._connection.cursor().executemany(translated(statement).encode(), values)
 
     def _copy(self, table: str, columns: str, rest: str, rows: Sequence[Sequence[Any]]) -> None:
-        staged = f"new_{table}"
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            # It ends with the transaction, which may be rolled back.
-            cursor.execute(
-                f"CREATE TEMPORARY TABLE {staged} ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA".encode()
-            )
-            with cursor.copy(f"COPY {staged} FROM STDIN".encode()) as copy:
+        """Copy rows into a temporary table, see `configure_writer`, and insert them from there."""
+        with self._connection.cursor() as cursor:
+            with cursor.copy(f"COPY new_{table} ({columns}) FROM STDIN".encode()) as copy:
                 for row in rows:
                     copy.write_row(row)
-            cursor.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {staged} {rest}".encode())
-            cursor.execute(f"DROP TABLE {staged}".encode())
+            cursor.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM new_{table} {rest}".encode())
+            cursor.execute(f"TRUNCATE new_{table}".encode())
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -164,6 +168,26 @@ class PostgresDatabase:
 
 
 _INSERT = re.compile(r"\s*INSERT INTO (?P<table>\w+) \((?P<columns>[^)]+)\)\s+VALUES \([?, ]+\)(?P<rest>.*)", re.DOTALL)
+
+
+def _check(url: str) -> None:
+    """Check the form of an address, so that a slip of the pen is not waited for.
+
+    Raises:
+        HistoryError: it is malformed.
+    """
+    try:
+        ports = str(conninfo_to_dict(url).get("port") or "5432").split(",")
+    except psycopg.ProgrammingError as error:
+        raise HistoryError(f"the address of the database cannot be read: {_line(error)}") from None
+    for port in ports:
+        if not (port.isdigit() and 0 < int(port) < 65536):
+            raise HistoryError(f"the address of the database has the port {port!r}, expected 1 to 65535")
+
+
+def _line(error: psycopg.Error) -> str:
+    """Return the message of an error in one line."""
+    return " ".join(str(error).split())
 
 
 # -- schema and projects -------------------------------------------------------------------------------------------
@@ -205,7 +229,7 @@ def _migrate(connection: psycopg.Connection[Any], version: int) -> None:
 
 
 class PostgresStore:
-    """A store in PostgreSQL, see `history.store.Store`. Any number of processes may use one database.
+    """A store in PostgreSQL, see `history.store.HistoryStore`. Any number of processes may use one database.
 
     Args:
         url: the address of the database, see
@@ -218,21 +242,20 @@ class PostgresStore:
     """
 
     def __init__(self, url: str, connections: int) -> None:
+        _check(url)
         try:
             with psycopg.connect(url, connect_timeout=_PATIENCE) as connection:
                 configure(connection)
                 prepare(connection)
-        except psycopg.ProgrammingError as error:
-            raise HistoryError(f"the address of the database cannot be read: {error}") from None
         except psycopg.OperationalError as error:
-            raise StoreAwayError(f"the database cannot be reached: {error}") from None
+            raise StoreAwayError(f"the database cannot be reached: {_line(error)}") from None
         self._pool = ConnectionPool(
             url,
             kwargs={"connect_timeout": _PATIENCE},
             min_size=1,
             max_size=connections,
             timeout=_PATIENCE,
-            configure=configure,
+            configure=configure_writer,
             check=ConnectionPool.check_connection,  # so that a restart of PostgreSQL costs no request
             open=True,
         )
@@ -289,13 +312,11 @@ class PostgresStore:
         try:
             with self._pool.connection() as connection:
                 yield connection
-        except psycopg.errors.CheckViolation as error:
-            # The partition of a day was added while lines of that day were written: the next attempt finds it.
-            raise StoreAwayError("a partition was added meanwhile") from error
         except psycopg.DataError as error:
-            raise BodyError(f"PostgreSQL cannot store it: {error}") from error
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:  # PoolTimeout is one of them
-            raise StoreAwayError(f"the database cannot be used now: {error}") from error
+            raise BodyError(f"PostgreSQL cannot store it: {_line(error)}") from error
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.CheckViolation) as error:
+            # PoolTimeout is an operational error. A check is violated by a row whose day gets a partition just now.
+            raise StoreAwayError(f"the database cannot be used now: {_line(error)}") from error
 
 
 # -- the days of raw lines -----------------------------------------------------------------------------------------

@@ -10,6 +10,9 @@ from __future__ import annotations
 SCHEMA = "swarmtask"
 """PostgreSQL's schema that has the tables and views, so that they can share a database with others."""
 
+COPIED = ("event", "span", "task")
+"""The tables that an import fills with many rows at once."""
+
 MIGRATIONS = (
     """
     CREATE TABLE project (
@@ -49,7 +52,7 @@ MIGRATIONS = (
         ended TIMESTAMPTZ, status TEXT COLLATE "C", failed INTEGER NOT NULL DEFAULT 0, duration DOUBLE PRECISION,
         error TEXT, place TEXT, phase TEXT, attempt BIGINT, worker TEXT, exit_code BIGINT, command TEXT,
         teardown_error TEXT, tests BIGINT, partial INTEGER, job TEXT COLLATE "C", job_run TEXT COLLATE "C",
-        superseded INTEGER NOT NULL DEFAULT 0, UNIQUE (run, span_id)
+        superseded INTEGER NOT NULL DEFAULT 0, orphaned INTEGER NOT NULL DEFAULT 0, UNIQUE (run, span_id)
     );
     CREATE INDEX span_task ON span (task, started);
     CREATE INDEX span_open ON span (run) WHERE ended IS NULL;

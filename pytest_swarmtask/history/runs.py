@@ -46,6 +46,7 @@ FROM span JOIN task ON task.id = span.task
 LEFT JOIN span AS above ON above.run = span.run AND above.span_id = span.parent
 WHERE span.run = ? AND above.id IS NULL AND span.superseded = 0 ORDER BY span.started, span.id
 """
+_FIRST_TRACE = "SELECT trace_id FROM trace WHERE run = ? ORDER BY started IS NULL, started, trace_id LIMIT 1"
 _SESSIONS = "SELECT partial, command, duration FROM span WHERE run = ? AND tests IS NOT NULL AND superseded = 0"
 _COUNTS = "SELECT status, count(*) FROM span WHERE run = ? AND kind = 'TEST' AND superseded = 0 GROUP BY status"
 _VARIANTS = """
@@ -59,7 +60,7 @@ SELECT DISTINCT substr(file, 1, instr(file, '/')) FROM (
 ) AS files ORDER BY 1 LIMIT 50
 """
 _UPDATE = f"""
-UPDATE run SET stale = 0, started = ?, ended = ?, duration = ?, outcome = ?,
+UPDATE run SET trace_id = ?, stale = 0, started = ?, ended = ?, duration = ?, outcome = ?,
     roots = ?, command = ?, partial = ?, scope = ?, testing = ?, teardown_errors = ?, tests = ?, superseded = ?,
     variants = ?,
     {", ".join(f"{name} = ?" for name in _COLUMNS.values())}
@@ -89,8 +90,10 @@ def _refresh(db: Database, run: int) -> None:
     sessions = db.execute(_SESSIONS, (run,)).fetchall()
     partial = any(is_partial for is_partial, _, _ in sessions)
     variants = "\n".join(variant for (variant,) in db.execute(_VARIANTS, (run,)))
+    # Attempts at a CI run may come in any order, and the run is named by the one that began first.
+    (name,) = db.execute(_FIRST_TRACE, (run,)).fetchone()
     values = (
-        *(started, ended, _seconds(started, ended), outcome, names, command),
+        *(name, started, ended, _seconds(started, ended), outcome, names, command),
         *(int(partial), _scope(db, run, sessions, partial=partial) if sum(numbers) else None, _testing(sessions)),
         *(teardown_errors, sum(numbers), superseded, variants),
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import threading
+from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_swarmtask.core.errors import HistoryError, StoreAwayError, UnknownProjectError
-from pytest_swarmtask.core.files import private_folder
+from pytest_swarmtask.history.database import ADD_PROJECT, PROJECT_KEY, PROJECTS
 from pytest_swarmtask.history.retention import drop_events
-from pytest_swarmtask.history.sqlite import SqliteDatabase, connect
+from pytest_swarmtask.history.sqlite import TIMEOUT, SqliteDatabase, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +20,9 @@ if TYPE_CHECKING:
     from pytest_swarmtask.history.database import Database
 
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
-PROJECTS = "SELECT name FROM project WHERE name <> '' ORDER BY name"
-PROJECT_KEY = "SELECT id FROM project WHERE name = ?"
-ADD_PROJECT = "INSERT INTO project (name) VALUES (?) ON CONFLICT DO NOTHING"
 
 
-class Store(Protocol):
+class HistoryStore(Protocol):
     """The histories of all projects. Several threads may use it.
 
     Raises:
@@ -52,7 +49,7 @@ class Store(Protocol):
         """Close all connections."""
 
 
-def open_store(address: str, connections: int) -> Store:
+def open_store(address: str, connections: int) -> HistoryStore:
     """Open the store at an address.
 
     Args:
@@ -64,7 +61,7 @@ def open_store(address: str, connections: int) -> Store:
         StoreAwayError: the database cannot be reached now.
     """
     if not address.startswith(POSTGRES_SCHEMES):
-        return SqliteStore(address)
+        return SqliteStore(address, connections)
     try:
         from pytest_swarmtask.history.postgres import PostgresStore
     except ImportError as error:
@@ -73,30 +70,29 @@ def open_store(address: str, connections: int) -> Store:
 
 
 class SqliteStore:
-    """A store in a SQLite file. Each thread has a connection of its own.
+    """A store in a SQLite file.
 
     Args:
         path: the file.
+        connections: the number of connections, at most.
 
     Raises:
         HistoryError: the file cannot be used.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, connections: int) -> None:
         self._path = os.path.abspath(path)
-        self._local = threading.local()
-        self._opened: list[SqliteDatabase] = []
+        self._free: LifoQueue[SqliteDatabase] = LifoQueue()  # the one that was used last has its pages in memory
         try:
-            private_folder(os.path.dirname(self._path))
-            self._connection()
+            for _ in range(connections):
+                self._free.put(connect(self._path, shared=True))
         except (OSError, sqlite3.Error) as error:
             raise HistoryError(f"{path} cannot be used: {error}") from None
 
     @contextlib.contextmanager
     def writing(self, project: str) -> Iterator[Database]:
         """Lend a connection to the history of a project, which is made if there is none."""
-        with self._trouble():
-            db = self._connection()
+        with self._lent() as db:
             db.execute(ADD_PROJECT, (project,))
             (db.project,) = db.execute(PROJECT_KEY, (project,)).fetchone()
             yield db
@@ -104,8 +100,7 @@ class SqliteStore:
     @contextlib.contextmanager
     def reading(self, project: str) -> Iterator[Database]:
         """Lend a connection that sees the history of a project as it is at one moment."""
-        with self._trouble():
-            db = self._connection()
+        with self._lent() as db:
             db.execute("BEGIN")
             try:
                 row = db.execute(PROJECT_KEY, (project,)).fetchone()
@@ -118,8 +113,8 @@ class SqliteStore:
 
     def projects(self) -> list[str]:
         """Return the names of all projects, sorted."""
-        with self._trouble():
-            return [name for (name,) in self._connection().execute(PROJECTS)]
+        with self._lent() as db:
+            return [name for (name,) in db.execute(PROJECTS)]
 
     def drop_old_lines(self, age: float) -> None:
         """Remove the raw lines of runs that ended more than this many seconds ago."""
@@ -129,19 +124,18 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close all connections."""
-        for db in self._opened:
-            db.close()
-
-    def _connection(self) -> SqliteDatabase:
-        known: SqliteDatabase | None = getattr(self._local, "db", None)
-        if known is None:
-            known = self._local.db = connect(self._path, shared=True)
-            self._opened.append(known)
-        return known
+        while not self._free.empty():
+            self._free.get().close()
 
     @contextlib.contextmanager
-    def _trouble(self) -> Iterator[None]:
+    def _lent(self) -> Iterator[SqliteDatabase]:
         try:
-            yield
+            db = self._free.get(timeout=TIMEOUT)
+        except Empty:
+            raise StoreAwayError(f"all connections to {self._path} are in use") from None
+        try:
+            yield db
         except sqlite3.Error as error:
             raise StoreAwayError(f"{self._path} cannot be used now: {error}") from error
+        finally:
+            self._free.put(db)

@@ -27,7 +27,7 @@ def swarmtask_endpoints(workflow: Workflow) -> list[Endpoint]:
     """Return the endpoints of this package."""
     webhooks = workflow.task_integration.webhooks
     return [
-        *(Endpoint(webhook.name, references(webhook.url), webhook.variables()) for webhook in webhooks),
+        *(Endpoint(webhook.name, webhook.needs(), webhook.variables()) for webhook in webhooks),
         *_task_manager(workflow.task_integration.task_manager),
         *_triggers(workflow),
         *_alerts(workflow),

@@ -37,7 +37,8 @@ class Endpoint(NamedTuple):
     Attributes:
         name: a unique name, which must not change, because deliveries are remembered under it. The name of a plug-in's
             endpoint begins with the plug-in's name and a colon, such as ``archive:file``.
-        needs: names of environment variables. While one of them is unset or empty, the endpoint is inactive.
+        needs: names of environment variables. While one of them is unset or empty, the endpoint is inactive. Of
+            ``A or B`` it is enough that one is set.
         variables: names of all environment variables that deliveries depend on. Their values are hidden in events, and
             two runs in which they differ do not share a relay.
     """

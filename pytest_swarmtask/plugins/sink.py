@@ -37,7 +37,15 @@ class PendingEvent(Struct, frozen=True):
 
 
 class Delivered(Struct, frozen=True):
-    """The events were delivered. The sink does not get them again."""
+    """The events were delivered. The sink does not get them again.
+
+    Attributes:
+        rejected: how many of them the receiver has refused for good, without telling which. They are counted apart.
+        reason: why, for people.
+    """
+
+    rejected: int = 0
+    reason: str = ""
 
 
 class Retry(Struct, frozen=True):

@@ -13,7 +13,7 @@ import zlib
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.fastjson import dumps, loads
 from pytest_swarmtask.core.files import only_regular, private_folder, replace_file
-from pytest_swarmtask.core.project import is_switched_off, is_under_ci
+from pytest_swarmtask.core.project import is_met, is_switched_off, is_under_ci
 from pytest_swarmtask.core.roles import CONTROLS, Access
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.core.project import Project
 
-_FORMAT = 9
+_FORMAT = 10
 """The version of the compiled form. It goes up with each change, so that no version reads the form of another."""
 
 
@@ -91,7 +91,7 @@ class Settings:
         self.redact_keys: list[str] = compiled["redact_keys"]
         self.redact_allow: list[str] = compiled["redact_allow"]
         self.evidence: Mapping[str, Any] = compiled["evidence"]
-        active = [endpoint for endpoint in compiled["endpoints"] if all(map(environ.get, endpoint[1]))]
+        active = [one for one in compiled["endpoints"] if all(is_met(need, environ) for need in one[1])]
         self.access = Access(compiled["access"], environ)
         # An endpoint named like a permission is only used if the role has that permission.
         self.endpoints: list[str] = [name for name, _, _ in active if name not in CONTROLS or self.access.may(name)]

@@ -13,7 +13,7 @@ from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.compression import DamagedSegmentError
 from pytest_swarmtask.relay.delivery.backlog import read_delivery_state
 from pytest_swarmtask.relay.delivery.routes import Routes
-from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, EndpointState, writer_of
+from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, REJECTED, EndpointState, writer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ class EndpointSurvey:
         waiting: lines that it has not got yet, also those that its filter will leave out.
         dead: dead letters, also those whose event the journal does not have any more.
         purged, expired: dead letters that were dropped: by a person, or by retention.
+        rejected: events that the receiver refused although it accepted the request. They are not sent again.
     """
 
     state: EndpointState = field(default_factory=EndpointState)
@@ -41,6 +42,7 @@ class EndpointSurvey:
     dead: int = 0
     purged: int = 0
     expired: int = 0
+    rejected: int = 0
 
 
 @dataclass
@@ -151,4 +153,5 @@ def _count_letters(result: Survey, writers: set[str], state: DeliveryState) -> N
         endpoint = result.endpoints.setdefault(name, EndpointSurvey())
         endpoint.purged += count * (cause == PURGED)
         endpoint.expired += count * (cause == EXPIRED)
+        endpoint.rejected += count * (cause == REJECTED)
         endpoint.delivered -= count * (writer in writers)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
 
     Answer = Callable[[Request], Response]
 
@@ -32,7 +32,7 @@ class Api:
         store: the store.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: HistoryStore) -> None:
         self._store = store
 
     def routes(self) -> Iterator[tuple[str, Answer]]:

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
     from pytest_swarmtask.server.access import Readers
     from pytest_swarmtask.server.intake import Intake
-    from pytest_swarmtask.server.metrics import Metrics
+    from pytest_swarmtask.server.metrics import ServerMetrics
 
 log = logging.getLogger("swarmtask")
 
@@ -56,7 +56,9 @@ _NOTHING = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-a
 """The Content-Security-Policy of every answer that has none of its own."""
 
 
-def application(store: Store, intake: Intake, readers: Readers, metrics: Metrics, prefix: str = "") -> ASGIApp:
+def application(
+    store: HistoryStore, intake: Intake, readers: Readers, metrics: ServerMetrics, prefix: str = ""
+) -> ASGIApp:
     """Return the application.
 
     Args:
@@ -81,7 +83,7 @@ def application(store: Store, intake: Intake, readers: Readers, metrics: Metrics
 
 
 class _Server:
-    def __init__(self, store: Store, intake: Intake, readers: Readers, metrics: Metrics) -> None:
+    def __init__(self, store: HistoryStore, intake: Intake, readers: Readers, metrics: ServerMetrics) -> None:
         self._store = store
         self._intake = intake
         self._readers = readers
@@ -191,7 +193,7 @@ async def _body(request: Request) -> bytes:
 class _Outer:
     """Counts requests, logs them, and adds secure headers to every answer, also to those of errors."""
 
-    def __init__(self, inner: ASGIApp, metrics: Metrics, prefix: str) -> None:
+    def __init__(self, inner: ASGIApp, metrics: ServerMetrics, prefix: str) -> None:
         self._inner = inner
         self._metrics = metrics
         self._prefix = prefix

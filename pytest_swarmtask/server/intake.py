@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+import contextlib
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_swarmtask.core.errors import BodyError
-from pytest_swarmtask.history.ingest import TaskKeys, write_batch
-from pytest_swarmtask.history.rows import Batch
+from pytest_swarmtask.core.errors import BodyError, SizeError
+from pytest_swarmtask.history.rows import recorded
 from pytest_swarmtask.journal.segments import MAX_LINE
+from pytest_swarmtask.receiver import MOST_EVENTS
 from pytest_swarmtask.wire.cloudevents import PING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.rows import Recorded
     from pytest_swarmtask.server.access import Senders
+    from pytest_swarmtask.server.writer import Writer
 
-_MOST_PROJECTS = 50
-"""Projects whose task keys are remembered. The keys of a suite of 20,000 tests take a few megabytes."""
+
+class _Object(msgspec.Struct):
+    """What an object of a request says of itself, in whichever format."""
+
+    type: Any = None
+    event_type: Any = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Data(msgspec.Struct):
+    """The data of a CDEvent, which has the plain event inside."""
+
+    customData: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815 - the name in the standard
+
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_object = msgspec.json.Decoder(_Object).decode
+_data = msgspec.json.Decoder(_Data).decode
 
 
 class Intake:
     """Verifies requests, and writes their events. Several threads may use it.
 
     Args:
-        store: where the events go.
+        writer: writes the events.
         senders: who may write.
     """
 
-    def __init__(self, store: Store, senders: Senders) -> None:
-        self._store = store
+    def __init__(self, writer: Writer, senders: Senders) -> None:
+        self._writer = writer
         self._senders = senders
-        self._keys: OrderedDict[str, TaskKeys] = OrderedDict()
-        self._lock = threading.Lock()
 
-    def take(self, headers: Mapping[str, str], body: bytes) -> dict[str, int]:
+    def take(self, headers: Mapping[str, str], body: bytes) -> Counter[str]:
         """Write the events of a request, and return how many there are of each project.
 
         An event that the store has already is not written again, so a sender may repeat a request.
@@ -47,52 +62,53 @@ class Intake:
             WebhookError: the request is refused, whole; the error has the status to answer with.
             StoreAwayError: nothing was written, and the sender should try again later.
         """
-        request = self._senders.verifier.open(headers, body)
-        batches: dict[str, Batch] = {}
-        for event in request.events:
-            if event.get("type") != PING:
-                project = self._senders.project_of(request.signers, _source(event))
-                _add(batches.setdefault(project, Batch()), event)
-        for project, batch in batches.items():
-            self._write(project, batch)
-        return {project: len(batch.events) for project, batch in batches.items()}
+        _, signers = self._senders.verifier.signers(headers, body)
+        found: defaultdict[str, list[Recorded]] = defaultdict(list)
+        for event in self._events(signers, body):
+            found[self._senders.project_of(signers, event.fields.source)].append(event)
+        for project, events in found.items():
+            self._writer.write(project, events)
+        return Counter({project: len(events) for project, events in found.items()})
 
-    def _write(self, project: str, batch: Batch) -> None:
-        with self._store.writing(project) as db:
-            keys = self._keys_of(project)
+    def _events(self, signers: tuple[str, ...], body: bytes) -> Iterator[Recorded]:
+        raws = _split(body)
+        if len(raws) > MOST_EVENTS:
+            raise SizeError(f"the body has {len(raws)} events, at most {MOST_EVENTS} are accepted")
+        for number, raw in enumerate(raws):
             try:
-                with db.transaction():
-                    write_batch(db, batch, keys)
-            except BaseException:
-                keys.forget()  # some may be of tasks that were not inserted after all
-                raise
-
-    def _keys_of(self, project: str) -> TaskKeys:
-        """Return the task keys of a project. Only its writer uses them, and there is one at a time."""
-        with self._lock:
-            keys = self._keys.pop(project, None) or TaskKeys()
-            self._keys[project] = keys
-            if len(self._keys) > _MOST_PROJECTS:
-                self._keys.popitem(last=False)
-            return keys
+                outer = _object(raw)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+                raise BodyError(f"element {number} of the body is not an object: {error}") from None
+            event = _event_in(bytes(raw), outer)
+            claimed = {"type": outer.type, "event_type": outer.event_type}
+            inner = None if event is None else event.fields.event_type
+            self._senders.verifier.check(signers, {**claimed, "data": {"event_type": inner}})
+            if event is not None:
+                yield event
+            elif outer.type != PING:
+                # Its sender keeps it as a dead letter, and can send it again when this server has been updated.
+                raise BodyError(f"element {number} of the body is not an event that this version knows")
 
 
-def _source(event: Mapping[str, Any]) -> str:
-    source = event.get("source")
-    return source if isinstance(source, str) else ""
-
-
-def _add(batch: Batch, event: dict[str, Any]) -> None:
-    """Add an event to a batch.
-
-    Raises:
-        BodyError: it is not an event that this version knows. Its sender keeps it as a dead letter.
-    """
+def _split(body: bytes) -> list[msgspec.Raw]:
+    """Return the objects of a body, which is one or an array of them."""
+    if not body.lstrip().startswith(b"["):
+        return [msgspec.Raw(body)]
     try:
-        line = msgspec.json.encode(event)
-    except (UnicodeEncodeError, ValueError) as error:
-        raise BodyError(f"an event cannot be stored: {error}") from None
-    if len(line) > MAX_LINE:
-        raise BodyError(f"an event has {len(line)} bytes, at most {MAX_LINE} are accepted")
-    if not batch.add(line):
-        raise BodyError(f"the event {str(event.get('id'))[:100]!r} is not one that this version knows")
+        return _raws(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise BodyError(f"the body is not a JSON object or array: {error}") from None
+
+
+def _event_in(raw: bytes, outer: _Object) -> Recorded | None:
+    """Return the event inside of a CloudEvent or CDEvent, or else the object itself; None if it is no event."""
+    if len(raw) > MAX_LINE:
+        raise BodyError(f"an event has {len(raw)} bytes, at most {MAX_LINE} are accepted")
+    data = bytes(outer.data)
+    if data == b"null":
+        return recorded(raw)
+    event = recorded(data)
+    if event is None:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+            event = recorded(bytes(_data(data).customData))
+    return event

@@ -9,7 +9,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Bounds of the histogram. A sender gives up after 10 seconds."""
 
 
-class Metrics:
+class ServerMetrics:
     """What a server process counts."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.query import Failure, Result, Run
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
 
     Answer = Callable[[Request], Response]
 
@@ -63,7 +63,7 @@ class Pages:
         store: the histories.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: HistoryStore) -> None:
         self._store = store
 
     def routes(self) -> Iterator[tuple[str, Answer]]:

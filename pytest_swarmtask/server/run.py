@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,15 @@ from pytest_swarmtask.server.access import Readers, Senders
 from pytest_swarmtask.server.app import application
 from pytest_swarmtask.server.intake import Intake
 from pytest_swarmtask.server.logs import set_up_log
-from pytest_swarmtask.server.metrics import Metrics
+from pytest_swarmtask.server.metrics import ServerMetrics
 from pytest_swarmtask.server.upkeep import Upkeep
+from pytest_swarmtask.server.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_swarmtask.config.monitoring import Retention
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
 
 log = logging.getLogger("swarmtask")
 
@@ -41,11 +43,11 @@ class Served:
         limits: how long things are kept.
     """
 
-    def __init__(self, store: Store, senders: Senders, tokens: Sequence[str], limits: Retention) -> None:
+    def __init__(self, store: HistoryStore, senders: Senders, tokens: Sequence[str], limits: Retention) -> None:
         self._store = store
-        self._metrics = Metrics()
+        self._metrics = ServerMetrics()
         self._upkeep = Upkeep(store, limits, self._metrics.refresh_seconds.inc, _tell)
-        self._intake = Intake(store, senders)
+        self._intake = Intake(Writer(store), senders)
         self._readers = Readers(list(tokens))
         self._server: uvicorn.Server
         self._socket: socket.socket
@@ -82,8 +84,10 @@ class Served:
 
     def wait(self) -> None:
         """Answer requests until Ctrl-C or SIGTERM."""
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after it has ended in order
-            self._server.run(sockets=[self._socket])
+        # uvicorn ends in order, and then raises the signal again for whoever has handled it before.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        self._server.run(sockets=[self._socket])
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_swarmtask.config.monitoring import Retention
-    from pytest_swarmtask.history.store import Store
+    from pytest_swarmtask.history.store import HistoryStore
 
 _PAUSE = 1.0
 """Seconds between two looks at the runs that have new events. A page is that far behind, at most, on a quiet server."""
@@ -36,7 +36,11 @@ class Upkeep:
     """
 
     def __init__(
-        self, store: Store, limits: Retention, spent: Callable[[float], None], trouble: Callable[[Exception], None]
+        self,
+        store: HistoryStore,
+        limits: Retention,
+        spent: Callable[[float], None],
+        trouble: Callable[[Exception], None],
     ) -> None:
         self._store = store
         self._limits = limits
@@ -47,7 +51,12 @@ class Upkeep:
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Do the first round, which makes the store ready for the events of today, and begin.
+
+        Raises:
+            StoreAwayError: the database cannot be used now.
+        """
+        self.round()
         self._thread.start()
 
     def stop(self) -> None:

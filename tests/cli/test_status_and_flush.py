@@ -113,6 +113,7 @@ def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
                 "dead": 0,
                 "purged": 0,
                 "expired": 0,
+                "rejected": 0,
                 "state": {"state": "ok", "reason": "", "failures": 0, "next_attempt": 0.0},
             }
         },

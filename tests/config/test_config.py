@@ -252,7 +252,7 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("item", "expected"),
         [
-            ("format: cloudevent", "expected one of cloudevents, cdevents, plain; did you mean cloudevents?"),
+            ("format: cloudevent", "expected one of cloudevents, cdevents, plain, otlp; did you mean cloudevents?"),
             ("events: [TASK_STARTD]", "did you mean TASK_STARTED?"),
             ("events: ['task_*']", f"expected an event type or a glob over {EVERYTHING}"),
             ("max_events: 0", "found the number 0, expected a whole number of at least 1"),
@@ -279,6 +279,41 @@ class TestProblems:
         name, url = problems("task_integration:\n  webhooks:\n    - batch: true\n")
         assert name.startswith("3: task_integration.webhooks[0].name: found nothing, expected a name")
         assert url.startswith("3: task_integration.webhooks[0].url: found nothing, expected")
+
+    @pytest.mark.parametrize(
+        ("item", "expected"),
+        [
+            ("format: plain", "webhooks[0].url: found nothing, expected a URL"),
+            ("url: https://a.example, logs: true", "logs: found true, expected format: otlp beside it"),
+            (
+                "format: otlp, secret_env: KEY",
+                "secret_env: found a secret, expected none: OTLP requests are not signed",
+            ),
+            ("format: otlp, batch: false", "batch: found false, expected true or nothing: OTLP requests are batches"),
+        ],
+    )
+    def test_keys_of_a_format_fit_to_it(self, problems: Callable[..., list[str]], item: str, expected: str) -> None:
+        (problem,) = problems(f"task_integration: {{webhooks: [{{name: a, {item}}}]}}")
+        assert expected in problem
+
+    @pytest.mark.parametrize("item", ["batch: true", "url: 'http://localhost:4318', logs: true", "logs: true"])
+    def test_otlp_needs_no_url(self, write: Write, item: str) -> None:
+        root = write(f"task_integration: {{webhooks: [{{name: a, format: otlp, {item}}}]}}")
+        assert load(Project(str(root)), {}).workflow.task_integration.webhooks[0].format == "otlp"
+
+    @pytest.mark.parametrize(
+        "section",
+        [
+            "automation_triggers: {rules: [{name: r, on: ['*'], do: [{action: webhook, webhook: spans}]}]}",
+            "monitoring: {notifiers: [{name: n, kind: webhook, webhook: spans}]}",
+        ],
+    )
+    def test_rules_and_notifiers_send_nothing_to_a_receiver_of_spans(
+        self, problems: Callable[..., list[str]], section: str
+    ) -> None:
+        hooks = "{name: spans, format: otlp}, {name: chat, url: 'https://a.example'}"
+        (problem,) = problems(f"task_integration: {{webhooks: [{hooks}]}}\n{section}\n")
+        assert "webhook: found spans, expected the name of a webhook (one of chat, default)" in problem
 
     def test_names_are_unique(self, problems: Callable[..., list[str]]) -> None:
         hook = "    - {name: a, url: https://a.example/}\n"
@@ -587,6 +622,7 @@ class TestSchema:
             "environments: {dev: {task_integration: {drain_timeout: 5}}}",
             "environments: {dev: {task_integration: {task_manager: {rest: {timeout: 5}}}}}",
             "environments: {dev: {access_control: {roles: {a: {allow: ['*']}}}}}",
+            "task_integration: {webhooks: [{name: a, format: otlp}]}",
             "task_integration: {session_task_id: 5.2}",
         ],
     )

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.core.errors import (
@@ -27,10 +29,17 @@ from pytest_swarmtask.journal import segments
 from pytest_swarmtask.receiver import Verifier, events_in
 from pytest_swarmtask.recording.settings import Settings, read_settings
 from pytest_swarmtask.relay.http import address, answers
+from pytest_swarmtask.relay.otlp.address import parse_headers
 from pytest_swarmtask.wire import signing
 from pytest_swarmtask.wire.cloudevents import CLOUDEVENT_TYPES, PING
+from pytest_swarmtask.wire.otlp import requests
 
 KEY = b"a key"
+OF_SPANS = (
+    *("duration", "attempts", "attempt", "last_seen", "location", "exception", "traceback", "error", "exit_code"),
+    *("command", "arguments", "counts", "platform", "commit", "ci_run", "ci_job_run", "action", "test_type"),
+)
+"""Keys of metadata that a span is made of."""
 HEADERS = ("webhook-id", "Webhook-Timestamp", "WEBHOOK-SIGNATURE", "x")
 ANY_TEXT = st.text(st.characters(codec=None), max_size=60)
 JSON = st.recursive(
@@ -115,6 +124,36 @@ class TestReceiver:
         try:
             assert address.proxy_url(text, "receiver.example").startswith(("http://", "https://"))
         except EndpointError:
+            pass
+
+
+class TestOtlp:
+    @anything
+    @given(st.sampled_from(sorted(EVENT_TYPES)), st.dictionaries(st.sampled_from(OF_SPANS) | ANY_TEXT, JSON), ANY_TEXT)
+    def test_any_metadata_is_exported(self, event_type: str, metadata: dict[str, Any], text: str) -> None:
+        """An event with valid ids and a valid time is a span, whatever else it says."""
+        event = Event(
+            "ab-1", event_type, text, text, "2024-01-15T10:30:00.000Z", text, "1" * 32, "2" * 16, None, metadata
+        )
+        start = Event("ab-0", "TASK_STARTED", text, text, event.timestamp, text, "1" * 32, "2" * 16, None, metadata)
+        for around in (None, start):
+            sent = ExportTraceServiceRequest.FromString(requests.traces([(event, around)]))
+            spans = sent.resource_spans[0].scope_spans[0].spans
+            assert spans[-1].span_id == b"\x22" * 8
+            assert all(span.start_time_unix_nano <= span.end_time_unix_nano for span in spans)
+            assert ExportLogsServiceRequest.FromString(requests.logs([(event, around)])).resource_logs
+
+    @anything
+    @given(st.sampled_from([requests.CONTENT_TYPE, "application/json", ""]), st.binary(max_size=60))
+    def test_any_answer_refuses_some_or_nothing(self, content_type: str, body: bytes) -> None:
+        assert requests.partial_success(content_type, body).rejected >= 0
+
+    @anything
+    @given(ANY_TEXT)
+    def test_any_headers_of_the_environment_are_pairs_or_refused(self, text: str) -> None:
+        try:
+            assert all(name == name.lower() for name in parse_headers("NAME", text))
+        except ConfigError:
             pass
 
 

@@ -9,7 +9,11 @@ from tests.history import made
 
 
 @pytest.fixture(
-    params=[made.SQLITE, postgres.NEWEST, pytest.param(postgres.OLDEST, marks=pytest.mark.slow)],
+    params=[
+        made.SQLITE,
+        pytest.param(postgres.NEWEST, marks=pytest.mark.long),
+        pytest.param(postgres.OLDEST, marks=pytest.mark.long),
+    ],
     ids=lambda engine: engine if engine == made.SQLITE else f"postgres{engine}",
 )
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -109,3 +109,14 @@ def test_what_is_compiled_for_one_is_not_used_for_the_other(stranger: Lab) -> No
         )
         assert "theirs" in trusted
         assert not_trusted == ["hook"]
+
+
+def test_a_stranger_exports_nothing_to_the_address_of_other_programs(lone: Lab) -> None:
+    """The variables of OpenTelemetry were not set for us, so whoever set them has chosen no receiver of events."""
+    lone.webhooks({"name": "spans", "format": "otlp"})
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://otlp.example.com"}
+    trusted, not_trusted = (
+        read_settings(lone.project, {**environ, "SWARMTASK_UNTRUSTED": told}).endpoints for told in "01"
+    )
+    assert trusted == ["spans"]
+    assert not_trusted == []

@@ -495,7 +495,7 @@ def test_no_page_reads_a_whole_table(shop: Shop, tmp_path: Path, path: str) -> N
     with serving(tmp_path) as running:
         running.push(shop.suite, "shop")
         running.settle("shop", runs=len(shop.sessions))
-    store = SqliteStore(Project(str(tmp_path)).server_history)
+    store = SqliteStore(Project(str(tmp_path)).server_history, 1)
     answers: dict[str, Callable[[Request], Any]] = dict(Pages(store).routes())
     asked: list[str] = []
     with store.reading("shop") as db:

@@ -16,6 +16,7 @@ from pytest_swarmtask.core.project import is_affirmed, is_under_ci
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
 
 class Provider:
@@ -86,6 +87,8 @@ class Provider:
         return is_affirmed(environ, self.marker) and self.value in ("", environ[self.marker])
 
 
+_GITHUB_COM = "github:https://github.com/"
+"""How the name of a run on github.com begins."""
 _GITHUB_RUN = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"
 
 PROVIDERS = (
@@ -304,10 +307,35 @@ def trace_context(environ: Mapping[str, str]) -> tuple[str, str | None] | None:
     if name is None:
         return None
     run, attempt = environ.get("GITHUB_RUN_ID", ""), environ.get("GITHUB_RUN_ATTEMPT", "")
-    is_public = name.startswith("github:https://github.com/")
+    is_public = name.startswith(_GITHUB_COM)
     if is_public and (run + attempt).isdecimal() and attempt:
-        return _sha256(f"{run}{attempt}t")[:32], _sha256(f"{run}{attempt}s")[16:32]
+        return _github_ids(run, attempt)
     return _sha256(name)[:32], None
+
+
+def previous_attempt(facts: Mapping[str, Any], trace_id: str) -> tuple[str, str] | None:
+    """Return trace id and outermost span of the attempt at the CI run before; None if there is none, or none is known.
+
+    Only those of github.com can be computed. On other services all attempts share a trace, or a new attempt does not
+    tell the ids of the one before.
+
+    Args:
+        facts: as of `job_facts`, recorded by anybody.
+        trace_id: of this attempt.
+    """
+    name, attempt = facts.get("ci_run"), facts.get("ci_job_run")
+    if not (isinstance(name, str) and isinstance(attempt, str) and name.startswith(_GITHUB_COM)):
+        return None
+    run = name.rpartition("/")[2]
+    if not (run.isdecimal() and attempt.isdecimal() and len(attempt) < 10 and int(attempt) > 1):
+        return None
+    if _github_ids(run, attempt)[0] != trace_id:
+        return None  # TRACEPARENT has put this attempt into another trace
+    return _github_ids(run, str(int(attempt) - 1))
+
+
+def _github_ids(run: str, attempt: str) -> tuple[str, str]:
+    return _sha256(f"{run}{attempt}t")[:32], _sha256(f"{run}{attempt}s")[16:32]
 
 
 def job_name(environ: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal import segment_file, segments
 from pytest_swarmtask.journal.decode import decode
 from pytest_swarmtask.plugins.sink import PendingEvent
-from pytest_swarmtask.relay.delivery.store import DeadLetter, Position
+from pytest_swarmtask.relay.delivery.store import REJECTED, DeadLetter, Dropped, Position, writer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +87,7 @@ class Outbox:
         self._cursors: dict[str, Position] = {}
         self._buffer: deque[_QueuedEvent] = deque()
         self._letters: list[DeadLetter] = []
+        self._rejected: list[Dropped] = []
         self._dirty: dict[str, Position] = {}
         self._capacity = _BUFFER
         self._unsaved = 0
@@ -143,8 +144,14 @@ class Outbox:
             batch.append(record)
         return batch
 
-    def settle(self, records: Sequence[PendingEvent], refused: str | None = None) -> None:
-        """Remove the first events from the outbox: they were delivered, or refused for a reason as dead letters."""
+    def settle(self, records: Sequence[PendingEvent], refused: str | None = None, rejected: int = 0) -> None:
+        """Remove the first events from the outbox: they were delivered, or refused for a reason as dead letters.
+
+        Args:
+            records: the events.
+            refused: why they become dead letters; None if they were delivered.
+            rejected: how many of the delivered ones the receiver did not take. Nobody knows which.
+        """
         for record in records:
             entry = self._buffer.popleft()
             reader = self._segments[record.segment]
@@ -160,17 +167,25 @@ class Outbox:
             if refused is not None:
                 letter = DeadLetter(self._endpoint, record.event.id, record.line, refused, time.time())
                 self._letters.append(letter)
+        self._rejected += [
+            Dropped(self._endpoint, writer_of(record.event.id), REJECTED, 1) for record in records[:rejected]
+        ]
         self.since = time.monotonic() if self._buffer else 0.0
         self._unsaved += len(records)
         # A dead letter is saved at once, in one transaction with its cursor: it must not be lost if we are killed.
-        if self._letters or self._unsaved >= _SAVE_COUNT or time.monotonic() - self._saved_at > self._save_after:
+        if (
+            self._letters
+            or self._rejected
+            or self._unsaved >= _SAVE_COUNT
+            or time.monotonic() - self._saved_at > self._save_after
+        ):
             self.save()
 
     def save(self) -> None:
         """Save the cursors and dead letters in the database."""
         if self._dirty or self._letters:
-            self._store.settle(self._endpoint, self._dirty, self._letters)
-            self._dirty, self._letters = {}, []
+            self._store.settle(self._endpoint, self._dirty, self._letters, self._rejected)
+            self._dirty, self._letters, self._rejected = {}, [], []
         self._unsaved = 0
         self._saved_at = time.monotonic()
 

@@ -63,8 +63,9 @@ SELECT 1 FROM dropped WHERE typeof(endpoint) <> 'text' OR typeof(writer) <> 'tex
 Positions and states are checked when they are read, because each of them can be replaced by the beginning.
 """
 
-PURGED, EXPIRED = "purged", "expired"
-"""Why dead letters were dropped: by a person, or by retention, as they were too old or too many."""
+PURGED, EXPIRED, REJECTED = "purged", "expired", "rejected"
+"""Why events were dropped: dead letters by a person, or by retention, as they were too old or too many; and events by
+their receiver, which accepted the request but not all that was in it."""
 
 
 class Position(NamedTuple):
@@ -123,12 +124,12 @@ class DeadLetter(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """How many dead letters were dropped for the same reason.
+    """How many events were dropped for the same reason.
 
     Attributes:
         endpoint: which one refused them.
         writer: the process that wrote the events; empty once the journal has no segment of it any more.
-        cause: `PURGED` or `EXPIRED`.
+        cause: `PURGED`, `EXPIRED` or `REJECTED`.
         letters: how many.
     """
 
@@ -168,12 +169,19 @@ class Store:
         for row in self._db.execute("SELECT endpoint, segment, offset, lines, delivered, dead, skipped FROM cursors"):
             yield row[0], row[1], _position(row[2:])
 
-    def settle(self, endpoint: str, positions: dict[str, Position], letters: Sequence[DeadLetter] = ()) -> None:
-        """Save new positions of an endpoint, and the dead letters that belong to them, in one transaction."""
+    def settle(
+        self,
+        endpoint: str,
+        positions: dict[str, Position],
+        letters: Sequence[DeadLetter] = (),
+        rejected: Sequence[Dropped] = (),
+    ) -> None:
+        """Save new positions of an endpoint, and what was not delivered up to them, in one transaction."""
         with self._db:
             rows = [(endpoint, segment, *position) for segment, position in positions.items()]
             self._db.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             self._db.executemany("INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?)", letters)
+            self._count(rejected)
 
     def state(self, endpoint: str) -> EndpointState:
         """Return the last known state of an endpoint."""
@@ -225,7 +233,7 @@ class Store:
         return len(gone)
 
     def dropped(self) -> list[Dropped]:
-        """Return how many dead letters were dropped."""
+        """Return how many events were dropped."""
         query = "SELECT endpoint, writer, cause, letters FROM dropped"
         return [Dropped(*row) for row in self._db.execute(query)]
 
@@ -237,7 +245,7 @@ class Store:
         self._db.executemany(query, dropped)
 
     def forget_all_but(self, segments: Collection[str], writers: Collection[str]) -> None:
-        """Remove the cursors in all other segments, and the names of all other writers from the dropped letters."""
+        """Remove the cursors in all other segments, and the names of all other writers from the dropped events."""
         with self._db:
             gone = [one for one in self.dropped() if one.writer and one.writer not in writers]
             self._db.executemany("DELETE FROM dropped WHERE writer = ?", {(one.writer,) for one in gone})

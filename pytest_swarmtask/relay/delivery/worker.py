@@ -191,7 +191,9 @@ class Delivery:
 
     def _handle(self, result: SendResult, batch: Sequence[PendingEvent], outbox: Outbox, store: Store) -> None:
         if isinstance(result, Delivered):
-            outbox.settle(batch)
+            if result.rejected:
+                _log.warning("%s: not sent again: %s", neutral(self.endpoint), neutral(result.reason))
+            outbox.settle(batch, rejected=result.rejected)
             self._count_settled(len(batch))
             self._set_state(store, EndpointState())
         elif isinstance(result, Retry):

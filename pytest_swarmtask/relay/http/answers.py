@@ -44,7 +44,7 @@ def result_of(answer: Answer, count: int, where: str, *, is_signed: bool = True)
         is_signed: whether the request had a signature or credentials.
     """
     status = answer.status
-    said = f"{where} answered {_phrase(status)}"
+    said = f"{where} answered {phrase(status)}"
     if 200 <= status < 300:
         return Delivered()
     if status in _RETRIED or not 300 <= status < 500:
@@ -69,7 +69,8 @@ def _refusal(status: int, count: int, said: str, *, is_signed: bool) -> SendResu
     return Rejected(said)
 
 
-def _phrase(status: int) -> str:
+def phrase(status: int) -> str:
+    """Return a status with its reason, such as ``404 Not Found``."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -98,11 +99,23 @@ def retry_after(text: str | None, now: float | None = None) -> float | None:
     if re.fullmatch(r"\s*-?[0-9]+\s*", text):
         seconds = float(text[:20])  # cut, as a number with hundreds of digits overflows a float
     else:
-        try:
-            at = email.utils.parsedate_to_datetime(text)
-        except (ValueError, TypeError, IndexError, OverflowError):
+        at = _http_date(text)
+        if at is None:
             return None
-        # A form without a zone, or with -0000, gives a time that Python would read as local.
-        at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
-        seconds = at.timestamp() - (time.time() if now is None else now)
+        seconds = at - (time.time() if now is None else now)
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def date_of(answer: Answer) -> float | None:
+    """Return the time of the receiver's clock, in seconds since the epoch, from the header `Date`; None without it."""
+    text = answer.headers.get("date")
+    return None if text is None else _http_date(text)
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        at = email.utils.parsedate_to_datetime(text)
+        # A form without a zone, or with -0000, gives a time that Python would read as local.
+        return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

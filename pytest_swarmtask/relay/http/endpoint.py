@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from importlib import metadata
+from http import HTTPStatus
 
 from pytest_swarmtask.config.variables import expand
 from pytest_swarmtask.core.errors import ConfigError, EndpointError
+from pytest_swarmtask.core.version import installed_version
 from pytest_swarmtask.plugins.sink import Retry, Stopped
 from pytest_swarmtask.relay.http import address, answers, tls
 from pytest_swarmtask.relay.http.head import NoAnswerError
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.workflow import Webhook
     from pytest_swarmtask.plugins.sink import SendResult
+    from pytest_swarmtask.relay.http.transport import Answer
 
 
 DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
 
+_SAME_TIME = 60.0
+"""Seconds by which clocks may differ without any harm: receivers accept five minutes."""
 _OURS = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 """Headers that every request sets, or that belong to the connection."""
 
@@ -58,10 +62,14 @@ class HttpEndpoint:
         self._secrets = _secrets(definition.secrets(), environ)
         self._headers = request_headers(definition.headers, environ, self._url)
         self._transport = transport(definition, self._url, environ, root)
+        self._ahead = 0.0  # seconds that the receiver's clock is ahead of ours
         self.status: int | None = None
 
     def post(self, message_id: str, content_type: str, body: bytes, count: int) -> SendResult:
         """Send one request, signed with the time of this attempt, and return the meaning of its answer.
+
+        A receiver refuses a request that was signed long ago or in the future. If its clock says that ours is wrong,
+        the request is signed again with the receiver's time.
 
         Args:
             message_id: the idempotency key, the same in each attempt.
@@ -70,7 +78,20 @@ class HttpEndpoint:
             count: how many events it has.
         """
         self.status = None
-        timestamp = int(time.time())
+        try:
+            answer = self._request(message_id, content_type, body)
+            if answer.status == HTTPStatus.UNAUTHORIZED and self._secrets and self._has_other_time(answer):
+                answer = self._request(message_id, content_type, body)
+        except EndpointError as error:
+            return Stopped(str(error))
+        except NoAnswerError as error:
+            return Retry(f"{self.where}: {error}")
+        self.status = answer.status
+        is_signed = bool(self._secrets) or any(name == "authorization" for name, _ in self._headers)
+        return answers.result_of(answer, count, self.where, is_signed=is_signed)
+
+    def _request(self, message_id: str, content_type: str, body: bytes) -> Answer:
+        timestamp = int(time.time() + self._ahead)
         headers = [
             *self._headers,
             ("content-type", content_type),
@@ -79,15 +100,15 @@ class HttpEndpoint:
         ]
         if self._secrets:
             headers.append(("webhook-signature", signing.sign(self._secrets, message_id, timestamp, body)))
-        try:
-            answer = self._transport.request("POST", self._url, headers, body)
-        except EndpointError as error:
-            return Stopped(str(error))
-        except NoAnswerError as error:
-            return Retry(f"{self.where}: {error}")
-        self.status = answer.status
-        is_signed = bool(self._secrets) or any(name == "authorization" for name, _ in self._headers)
-        return answers.result_of(answer, count, self.where, is_signed=is_signed)
+        return self._transport.request("POST", self._url, headers, body)
+
+    def _has_other_time(self, answer: Answer) -> bool:
+        """Whether the receiver's clock differs from the time that the request was signed with; remember by how much."""
+        their = answers.date_of(answer)
+        if their is None or abs(their - time.time() - self._ahead) < _SAME_TIME:
+            return False
+        self._ahead = their - time.time()
+        return True
 
     def close(self) -> None:
         """Close the connection."""
@@ -120,7 +141,7 @@ def request_headers(configured: Mapping[str, str], environ: Mapping[str, str], u
     Raises:
         ConfigError: a configured header cannot be used; the message does not quote its value.
     """
-    headers = {"user-agent": f"pytest-swarmtask/{_version()}", "accept": "*/*", "accept-encoding": "identity"}
+    headers = {"user-agent": f"pytest-swarmtask/{installed_version()}", "accept": "*/*", "accept-encoding": "identity"}
     credentials = url.credentials()
     if credentials:
         headers["authorization"] = basic(*credentials)
@@ -133,13 +154,6 @@ def request_headers(configured: Mapping[str, str], environ: Mapping[str, str], u
             raise ConfigError(f"headers: {name!r} or its value holds a character that HTTP does not allow")
         headers[lowered] = value
     return list(headers.items())
-
-
-def _version() -> str:
-    try:
-        return metadata.version("pytest-swarmtask")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def transport(definition: Webhook, url: Url, environ: Mapping[str, str], root: str | os.PathLike[str]) -> Transport:

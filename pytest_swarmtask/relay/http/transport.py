@@ -34,7 +34,7 @@ MAX_ANSWER = 64 * 1024
 """Bytes of an answer's body that are read. A connection can only be used again after the whole body was read."""
 
 ANSWER_TIME = 1.0
-"""Seconds that the body of an answer may take after its head. It is only read to use the connection again."""
+"""Seconds that the body of an answer may take after its head, which has the result."""
 
 _WRITE_SIZE = 16 * 1024
 """Bytes after which the deadline is checked while a body is written, for receivers that read slowly."""
@@ -49,15 +49,17 @@ _REMEMBER = 60.0
 
 
 class Answer(NamedTuple):
-    """The answer to a request. Nobody needs its body.
+    """The answer to a request.
 
     Attributes:
         status: the status code.
         headers: values by name in lower case, the last one of a name.
+        body: as it arrived; empty if it was longer than `MAX_ANSWER`, or did not arrive in time.
     """
 
     status: int
     headers: dict[str, str]
+    body: bytes = b""
 
 
 class Transport:
@@ -178,23 +180,25 @@ class Transport:
             stream.write(data, self._timeout)
         head = self._read_head(stream)
         self._deadline.start(min(ANSWER_TIME, self._deadline.left()))
-        if self._read_body(stream, head):
+        body, is_reusable = self._read_body(stream, head)
+        if is_reusable:
             self._used_at = time.monotonic()
         else:
             self.close()
-        return Answer(head.status, dict(head.headers))
+        return Answer(head.status, dict(head.headers), body)
 
     def _read_head(self, stream: httpcore.NetworkStream) -> Head:
         """Read the head of the answer, which follows those that only say that there will be one (1xx)."""
         return read_head(lambda: stream.read(_READ_SIZE, self._timeout))
 
-    def _read_body(self, stream: httpcore.NetworkStream, head: Head) -> bool:
-        """Read the body of an answer; return whether the connection can be used again.
+    def _read_body(self, stream: httpcore.NetworkStream, head: Head) -> tuple[bytes, bool]:
+        """Read the body of an answer; return it, and whether the connection can be used again.
 
-        The head is the whole result, so no error is one here. The body is not decompressed, so a small answer cannot
-        become a large one.
+        The head is the result, so no error is one here. The body is not decompressed, so a small answer cannot become
+        a large one.
         """
         http = self._http
+        pieces: list[bytes] = []
         size = 0
         try:
             http.receive_data(head.valid + head.rest)
@@ -204,11 +208,12 @@ class Transport:
                     http.receive_data(stream.read(_READ_SIZE, self._timeout))
                 elif isinstance(event, h11.Data):
                     size += len(event.data)
+                    pieces.append(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
-                    return self._can_go_on()
+                    return b"".join(pieces), self._can_go_on()
         except (h11.ProtocolError, httpcore.NetworkError, httpcore.TimeoutException):
             pass
-        return False
+        return b"", False
 
     def _can_go_on(self) -> bool:
         """Begin another cycle of request and answer, unless the receiver closes, or has said more than its answer."""

@@ -12,8 +12,13 @@ from pytest_swarmtask.plugins.hookspecs import hookimpl
 from pytest_swarmtask.relay.tasks.titles import titled
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
     from pytest_swarmtask.plugins.sink import Sink
+    from pytest_swarmtask.relay.otlp.sink import OtlpSink
+    from pytest_swarmtask.relay.webhook.sink import WebhookSink
 
 _DEFAULT = Webhook(name="default", url="${TASKMASTER_WEBHOOK_URL}")
 
@@ -21,10 +26,19 @@ _DEFAULT = Webhook(name="default", url="${TASKMASTER_WEBHOOK_URL}")
 @hookimpl(trylast=True)
 def swarmtask_sink(request: SinkRequest) -> Sink:
     """Return the sink of a webhook. Every endpoint that no other plug-in has a sink for counts as a webhook."""
+    return titled(sink_of(definition(request), request.environ, request.project), request)
+
+
+def sink_of(webhook: Webhook, environ: Mapping[str, str], project: Project) -> WebhookSink | OtlpSink:
+    """Return a new sink for a webhook, according to its format."""
     # Here, because projects without webhooks need no HTTP client.
+    if webhook.format == "otlp":
+        from pytest_swarmtask.relay.otlp.sink import OtlpSink
+
+        return OtlpSink(webhook, environ, project)
     from pytest_swarmtask.relay.webhook.sink import WebhookSink
 
-    return titled(WebhookSink(definition(request), request.environ, request.project.root), request)
+    return WebhookSink(webhook, environ, project.root)
 
 
 def definition(request: SinkRequest) -> Webhook:

@@ -336,6 +336,27 @@ class TestAnswers:
         assert isinstance(verdict, Stopped)
         assert str(code) in verdict.reason
 
+    @pytest.mark.parametrize("ahead", [-86_400, 86_400])
+    def test_a_wrong_clock_is_set_by_the_receiver(self, serve: Serve, sink_to: SinkTo, ahead: int) -> None:
+        """A machine whose clock is a day off signs with the time of the receiver, once that has refused a request."""
+        date = email.utils.formatdate(time.time() + ahead, usegmt=True)
+
+        def script(connection: socket.socket) -> None:
+            connection.sendall(status(401, date=date) if len(server.requests) == 1 else OK)
+
+        server = serve(script)
+        sink = sink_to(server.url)
+        assert [sink.send(ONE), sink.send(ONE)] == [Delivered(), Delivered()]
+        times = [int(request.headers["webhook-timestamp"]) - time.time() for request in server.requests]
+        assert times == pytest.approx([0, ahead, ahead], abs=30)
+
+    @pytest.mark.parametrize("date", ["now", "yesterday, about noon", "Mon, 31 Feb 2026 10:00:00 GMT"])
+    def test_a_right_clock_stays(self, serve: Serve, sink_to: SinkTo, date: str) -> None:
+        date = email.utils.formatdate(usegmt=True) if date == "now" else date
+        server = serve(status(401, date=date))
+        assert isinstance(sink_to(server.url).send(ONE), Stopped)
+        assert len(server.requests) == 1
+
     @pytest.mark.parametrize("code", [300, 301, 302, 303, 307, 308])
     def test_redirects_are_not_followed(self, serve: Serve, sink_to: SinkTo, code: int) -> None:
         trap = serve()

@@ -1,0 +1,1 @@
+"""Exporting events over OTLP/HTTP to a tracing backend or a Collector. Needs the extra `otlp`."""
