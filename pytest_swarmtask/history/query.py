@@ -443,7 +443,7 @@ def slowest(db: Database, run: Run, limit: int) -> list[TestDuration]:
         SELECT task.name, task.variant, span.duration, span.task, span.started
         FROM span JOIN task ON task.id = span.task
         WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0 AND span.duration IS NOT NULL
-        ORDER BY span.duration DESC LIMIT ?"""
+        ORDER BY span.duration DESC, span.id LIMIT ?"""
     rows = db.execute(query, (run.key, limit)).fetchall()
     return [TestDuration(name, variant, took, _usual(db, *rest)) for name, variant, took, *rest in rows]
 
