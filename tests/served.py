@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,8 +15,9 @@ from typing import NamedTuple
 
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.plugins.sink import PendingEvent
-from pytest_swarmtask.wire import formats, signing
+from pytest_swarmtask.wire import formats
 from tests.lab import ProjectFolder, clean_environ, wait_until
+from tests.team import SECRET, signed
 
 _AT_ONCE = 200
 """Events in one request."""
@@ -57,14 +57,13 @@ class Served:
             ]
             body = formats.by_name("cloudevents").body(records, batch=True)
             answer = self.post(body)
+            while answer.status == 503:  # a relay tries again, too
+                answer = self.post(body)
             assert answer.status == 204, answer.text
 
     def post(self, body: bytes) -> Answer:
         """Send a signed request."""
-        stamp = int(time.time())
-        signature = signing.sign([signing.decode_secret(self.secret)], "made", stamp, body)
-        headers = {"Webhook-Id": "made", "Webhook-Timestamp": str(stamp), "Webhook-Signature": signature}
-        headers["Content-Type"] = formats.CLOUDEVENT_BATCH
+        headers = {**signed(body, self.secret), "content-type": formats.CLOUDEVENT_BATCH}
         return self._ask("POST", "/hook", headers, body)
 
     def push(self, project: ProjectFolder, source: str | None = None) -> None:
@@ -105,7 +104,6 @@ def _from(event: Event, source: str | None) -> Event:
 @contextmanager
 def serving(folder: Path, *options: str, **environ: str) -> Iterator[Served]:
     """Run a server on a free port during the block. Its history is a file in the folder, unless an option names one."""
-    secret = signing.new_secret()
     command = [sys.executable, "-m", "pytest_swarmtask", "serve", "--port", "0", "--root", str(folder), *options]
     (folder / ".taskmaster").mkdir(parents=True, exist_ok=True)
     with (
@@ -113,7 +111,7 @@ def serving(folder: Path, *options: str, **environ: str) -> Iterator[Served]:
         subprocess.Popen(
             command,
             cwd=folder,
-            env=clean_environ(AUTOMATION_SECRET_KEY=secret, **environ),
+            env=clean_environ(AUTOMATION_SECRET_KEY=SECRET, **environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -124,7 +122,7 @@ def serving(folder: Path, *options: str, **environ: str) -> Iterator[Served]:
             first = server.stdout.readline().decode()
             found = re.match(r"(http://\S+)/ shows the runs", first)
             assert found, first + (folder / "serve.log").read_text(errors="replace")
-            yield Served(found[1], secret)
+            yield Served(found[1], SECRET)
         finally:
             server.terminate()
             server.communicate(timeout=60)

@@ -8,7 +8,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from pytest_swarmtask.cli.common import ask_history, project_of
+from pytest_swarmtask.cli.common import ask_history, project_of, say
 from pytest_swarmtask.core.text import neutral
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _of_checkout(form: Form, project: Project) -> Form:
         return summarize_deliveries(project, os.environ)
 
     name = os.path.basename(project.root) or "project"
-    return form._replace(root=project.root, project=name, deliveries=deliveries)
+    return form._replace(root=project.root, project=name, say=say, deliveries=deliveries)
 
 
 def print_answer(arguments: argparse.Namespace, question: Question, form: Form) -> None:

@@ -139,6 +139,13 @@ def ask_history(arguments: argparse.Namespace, question: Callable[[Database], An
     return query_history(project, question, environ=os.environ, say=say)
 
 
+def present_ci_run() -> str | None:
+    """Return the name of the CI run that this command belongs to; None outside of CI."""
+    from pytest_swarmtask.core.facts.ci import job_facts
+
+    return job_facts(os.environ).get("ci_run")
+
+
 def survey_of(project: Project) -> Survey:
     """Return how many events were recorded, and how many each endpoint has received.
 

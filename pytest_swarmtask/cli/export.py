@@ -1,4 +1,4 @@
-"""`swarmtask export`: all events of the history."""
+"""`swarmtask export`: all events of the history, and those that only the journal has as a whole."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import functools
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import add_root, ask_history, say
+from pytest_swarmtask.cli.common import add_root, ask_history, project_of, say
 from pytest_swarmtask.core.text import NOTHING_RECORDED
 
 if TYPE_CHECKING:
     import argparse
 
     from pytest_swarmtask.cli.common import Subparsers
+    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.history.database import Database
 
 
@@ -32,14 +33,19 @@ def export(arguments: argparse.Namespace) -> int:
     Raises:
         HistoryError: the history cannot be read now.
     """
-    return ask_history(arguments, functools.partial(_export, as_table=arguments.csv))
+    project = project_of(arguments)
+    return ask_history(arguments, functools.partial(_export, project=project, as_table=arguments.csv))
 
 
-def _export(db: Database, *, as_table: bool) -> int:
-    if not db.execute("SELECT 1 FROM event LIMIT 1").fetchone():
+def _export(db: Database, project: Project, *, as_table: bool) -> int:
+    from pytest_swarmtask.history.lines import as_row, journal_lines
+
+    if not db.execute("SELECT 1 FROM run LIMIT 1").fetchone():
         say(NOTHING_RECORDED)
     if not as_table:
         for (line,) in db.execute("SELECT line FROM event ORDER BY id"):
+            print(line)
+        for _, _, line in journal_lines(db, project):
             print(line)
         return 0
     import csv
@@ -48,4 +54,5 @@ def _export(db: Database, *, as_table: bool) -> int:
     writer = csv.writer(sys.stdout)
     writer.writerow([column[0] for column in cursor.description])
     writer.writerows(cursor)
+    writer.writerows(as_row(db, *event) for event in journal_lines(db, project))
     return 0

@@ -108,6 +108,7 @@ def _forget_output() -> None:
 def _commands() -> tuple[Any, ...]:
     """Return the modules that add commands, in the order of `--help`."""
     from pytest_swarmtask.cli import (
+        collect,
         config,
         doctor,
         export,
@@ -131,6 +132,7 @@ def _commands() -> tuple[Any, ...]:
         init,
         status,
         flush,
+        collect,
         report,
         tests,
         flaky,

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.asking import SERVER_VARIABLE, Question, add_from, answer, form_of, print_answer, server_of
-from pytest_swarmtask.cli.common import add_root, add_run_filters, ask_history, port, project_of, write_file
+from pytest_swarmtask.cli.common import (
+    add_root,
+    add_run_filters,
+    ask_history,
+    port,
+    present_ci_run,
+    project_of,
+    write_file,
+)
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.text import neutral
 
@@ -27,7 +35,12 @@ def register(subparsers: Subparsers) -> None:
     """Add the command `report`."""
     parser = subparsers.add_parser("report", help="report on a run: failures and since when, slowest tests, trend")
     parser.add_argument("--run", dest="run", metavar="ID", help="this run (any unique beginning of its id is enough)")
-    parser.add_argument("--compare", dest="compare", metavar="RUN", help="show the differences from that run")
+    parser.add_argument(
+        "--compare",
+        dest="compare",
+        metavar="RUN",
+        help="show the differences from that run, or from the previous one: --compare previous",
+    )
     parser.add_argument(
         "--full", dest="full", action="store_true", help="show tracebacks, output and earlier attempts of failures, too"
     )
@@ -61,6 +74,7 @@ def report(arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.report.forms import write_report
 
     request = ReportRequest(arguments.run, arguments.compare, arguments.branch, arguments.since, arguments.last)
+    request = request._replace(ci_run=present_ci_run())
     if arguments.serve:
         return _serve(arguments, request)
     question = Question("report", request, write_report)

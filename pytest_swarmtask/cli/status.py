@@ -13,6 +13,7 @@ from pytest_swarmtask.cli.common import (
     add_root,
     consequence_of_invalid_config,
     describe_trouble,
+    present_ci_run,
     project_of,
     relay_database,
     say,
@@ -85,7 +86,7 @@ def _status_of_server(arguments: argparse.Namespace) -> int:
     """Show the last run that a server knows. It knows nothing of the journal and the deliveries of this machine."""
     from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
 
-    question = Question("status", LastRunRequest(), write_last_run)
+    question = Question("status", LastRunRequest(present_ci_run()), write_last_run)
     print_answer(arguments, question, form_of(arguments, "json" if arguments.json else "text"))
     return 0
 
@@ -97,10 +98,10 @@ def _last_run(project: Project) -> tuple[LastRun | None, list[str]]:
     """
     from pytest_swarmtask.history.query import marked_tasks
     from pytest_swarmtask.history.session import query_history
-    from pytest_swarmtask.report.last_run import collect_last_run
+    from pytest_swarmtask.report.last_run import LastRunRequest, collect_last_run
 
     def question(db: Database) -> tuple[LastRun | None, list[str]]:
-        last = collect_last_run(db)
+        last = collect_last_run(db, LastRunRequest(present_ci_run()))
         return last, marked_tasks(db, last.run) if last else []
 
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import add_root, project_of
+from pytest_swarmtask.cli.common import add_root, present_ci_run, project_of
 from pytest_swarmtask.core.errors import HistoryError, UsageError
 from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.report.phrases import short_id
@@ -79,7 +80,8 @@ def _with_last_run(idle: LiveChange, project: Project) -> LiveChange:
     from pytest_swarmtask.report.content import last_run
 
     try:
-        run = query_history(project, last_run, environ=os.environ) if segments(project.journal) else None
+        question = functools.partial(last_run, ci_run=present_ci_run())
+        run = query_history(project, question, environ=os.environ) if segments(project.journal) else None
     except HistoryError:
         run = None  # what is running can be shown without it
     if run is None:

@@ -9,7 +9,11 @@
     ├── EventTypeError        an unknown event type (also a ValueError)
     ├── AccessError           the role does not allow it (also a PermissionError)
     ├── JournalError          a journal line that is not an event
+    ├── ArtifactError         a file or archive with segments that cannot be read, or not to its end
+    │   └── ArtifactTooLargeError  it holds more than may be read
     ├── HistoryError          a history that cannot be read or written now
+    ├── StoreAwayError        the database of a server that cannot be reached now
+    ├── UnknownProjectError   a project that a server does not have
     ├── EndpointError         an endpoint whose address is refused or cannot be found
     └── WebhookError          a request that a receiver should refuse with its `status`
         ├── SignatureError    401: the signature is wrong or missing
@@ -77,6 +81,14 @@ class AccessError(SwarmtaskError, PermissionError):
 
 class JournalError(SwarmtaskError):
     """A line of the journal is not an event."""
+
+
+class ArtifactError(SwarmtaskError):
+    """A file or archive that should hold segments cannot be read, or not to its end; the message says why."""
+
+
+class ArtifactTooLargeError(ArtifactError):
+    """It holds more than may be read."""
 
 
 class HistoryError(SwarmtaskError):

@@ -156,6 +156,11 @@ class Project:
         return os.path.join(self.journal, "compression.lock")
 
     @property
+    def collect_lock(self) -> str:
+        """The file whose lock a process holds while it collects segments of other machines."""
+        return os.path.join(self.journal, "collect.lock")
+
+    @property
     def annotations(self) -> str:
         """The file where relays leave annotations for the log of a GitHub Actions job."""
         return os.path.join(self.relay_folder, "annotations")

@@ -14,7 +14,7 @@ from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.compression import DamagedSegmentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.history.database import Database
@@ -32,10 +32,12 @@ SET offset = excluded.offset, events = segment.events + excluded.events,
     foreign_lines = segment.foreign_lines + excluded.foreign_lines
 """
 _END = ("ended", "status", "failed", "duration", "error", "place", "phase", "attempt", "worker", "exit_code",
-           "teardown_error", "tests", "partial")  # fmt: skip
+           "teardown_error", "tests", "partial", "orphaned")  # fmt: skip
 _COLUMNS = ("started", *_END, "command", "job", "job_run")
-_IS_LATER = "excluded.ended >= coalesce(span.ended, excluded.ended)"
-# Start and end of a span may come in any order and in different batches: the earliest start and the latest end win.
+# Start and end of a span may come in any order and in different batches: the earliest start and the latest end win. An
+# end that a reader wrote for a process that it took for dead, since its segment was cut off, gives way to the real one.
+_WINS = """excluded.ended IS NOT NULL AND (span.ended IS NULL OR excluded.orphaned < span.orphaned
+    OR excluded.orphaned = span.orphaned AND excluded.ended >= span.ended)"""
 _SPAN = f"""
 INSERT INTO span (run, span_id, parent, kind, task, {", ".join(_COLUMNS)})
 VALUES ({", ".join("?" * (5 + len(_COLUMNS)))})
@@ -43,7 +45,7 @@ ON CONFLICT (run, span_id) DO UPDATE SET
     started = CASE WHEN excluded.started < span.started THEN excluded.started ELSE span.started END,
     command = coalesce(span.command, excluded.command),
     job = coalesce(span.job, excluded.job), job_run = coalesce(span.job_run, excluded.job_run),
-    {", ".join(f"{name} = CASE WHEN {_IS_LATER} THEN excluded.{name} ELSE span.{name} END" for name in _END)}
+    {", ".join(f"{name} = CASE WHEN {_WINS} THEN excluded.{name} ELSE span.{name} END" for name in _END)}
 """
 _VARIANT = "SELECT variant FROM span JOIN task ON task.id = span.task WHERE run = ? AND span_id = ?"
 _NAMELESS = """
@@ -89,11 +91,16 @@ class Ingested(NamedTuple):
     damaged: tuple[str, ...] = ()
 
 
-def ingest(db: Database, project: Project) -> Ingested:
+def ingest(db: Database, project: Project, without_lines: Container[str] = ()) -> Ingested:
     """Import all new lines of a journal.
 
     The cursor of a segment is written in the same transaction as its lines, so an import may be interrupted anywhere.
     If there are no new lines, nothing is written, and no other writer is waited for.
+
+    Args:
+        db: the history.
+        project: the project whose journal is imported.
+        without_lines: names of segments of which only the rows are kept, and not the whole lines beside them.
 
     Raises:
         sqlite3.Error: the database is locked for too long, full or corrupt. Finished transactions remain.
@@ -104,7 +111,7 @@ def ingest(db: Database, project: Project) -> Ingested:
     grown = _grown_segments(db, project)
     while grown:
         with db.transaction():
-            batch, grown = _read_batch(db, project, grown)
+            batch, grown = _read_batch(db, project, grown, without_lines)
             if batch.segments:
                 write_batch(db, batch, keys)
         events += sum(counts[1] for counts in batch.segments.values())
@@ -128,7 +135,15 @@ def _size(project: Project, name: str) -> int:
         return 0  # retention has removed it meanwhile
 
 
-def _read_batch(db: Database, project: Project, names: list[str]) -> tuple[Batch, list[str]]:
+def forget_segments(db: Database, names: Iterable[str]) -> None:
+    """Make the next import read these segments from their beginning. What is known already stays as it is."""
+    with db.transaction():
+        db.executemany("DELETE FROM segment WHERE name = ?", [(name,) for name in names])
+
+
+def _read_batch(
+    db: Database, project: Project, names: list[str], without_lines: Container[str]
+) -> tuple[Batch, list[str]]:
     """Return the next lines, and the segments that may have more lines.
 
     The cursors are read here, inside the transaction, because another process may have moved them meanwhile.
@@ -139,8 +154,9 @@ def _read_batch(db: Database, project: Project, names: list[str]) -> tuple[Batch
         row = db.execute("SELECT offset FROM segment WHERE name = ?", (name,)).fetchone()
         offset = row[0] if row else 0
         counts = [offset, 0, 0]
+        keep_line = name not in without_lines
         for line, counts[0] in _lines(project.segment(name), offset, batch.damaged):
-            counts[1 if batch.add(line) else 2] += 1
+            counts[1 if batch.add(line, keep_line=keep_line) else 2] += 1
             left -= 1
             if not left:
                 break
@@ -277,5 +293,5 @@ def _name_variant(db: Database, keys: TaskKeys, run: int, span_id: str, variant:
 def _values(run: int, span_id: str, task: int, s: SpanRow) -> tuple[object, ...]:
     """Return the values of the statement `_SPAN`."""
     return (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.duration, s.error, s.place,
-            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.command, s.job,
-            s.job_run)  # fmt: skip
+            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.orphaned,
+            s.command, s.job, s.job_run)  # fmt: skip

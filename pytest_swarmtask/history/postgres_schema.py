@@ -52,7 +52,7 @@ MIGRATIONS = (
         ended TIMESTAMPTZ, status TEXT COLLATE "C", failed INTEGER NOT NULL DEFAULT 0, duration DOUBLE PRECISION,
         error TEXT, place TEXT, phase TEXT, attempt BIGINT, worker TEXT, exit_code BIGINT, command TEXT,
         teardown_error TEXT, tests BIGINT, partial INTEGER, job TEXT COLLATE "C", job_run TEXT COLLATE "C",
-        superseded INTEGER NOT NULL DEFAULT 0, UNIQUE (run, span_id)
+        superseded INTEGER NOT NULL DEFAULT 0, orphaned INTEGER NOT NULL DEFAULT 0, UNIQUE (run, span_id)
     );
     CREATE INDEX span_task ON span (task, started);
     CREATE INDEX span_open ON span (run) WHERE ended IS NULL;

@@ -138,6 +138,7 @@ class RunFilter(NamedTuple):
         partial: whether it is partial.
         with_tests: whether it has tests.
         variants: its variants, as the table has them: one a line.
+        ci_run: it is this CI run, see `Run.ci_run`.
     """
 
     branch: str | None = None
@@ -148,6 +149,7 @@ class RunFilter(NamedTuple):
     partial: bool | None = None
     with_tests: bool | None = None
     variants: str | None = None
+    ci_run: str | None = None
 
 
 ALL_RUNS = RunFilter()
@@ -162,6 +164,7 @@ _CONDITIONS = {
     "partial": "partial = ?",
     "with_tests": "CASE WHEN tests > 0 THEN 1 ELSE 0 END = ?",
     "variants": "variants = ?",
+    "ci_run": "ci_run = ?",
 }
 """The condition of each field of a `RunFilter`. A query has only those that are given, so that it can use indexes."""
 
@@ -440,7 +443,7 @@ def slowest(db: Database, run: Run, limit: int) -> list[TestDuration]:
         SELECT task.name, task.variant, span.duration, span.task, span.started
         FROM span JOIN task ON task.id = span.task
         WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0 AND span.duration IS NOT NULL
-        ORDER BY span.duration DESC LIMIT ?"""
+        ORDER BY span.duration DESC, span.id LIMIT ?"""
     rows = db.execute(query, (run.key, limit)).fetchall()
     return [TestDuration(name, variant, took, _usual(db, *rest)) for name, variant, took, *rest in rows]
 

@@ -5,6 +5,7 @@ The raw lines of a run are removed earlier. They are most of the file, and the r
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history.flaky import reassess_all
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pytest_swarmtask.history.database import Database
 
 EVERY = 3600.0
@@ -29,6 +32,14 @@ _DROP = """
 DELETE FROM event WHERE run = ?1 AND NOT EXISTS (
     SELECT 1 FROM span INDEXED BY span_open
     WHERE span.run = ?1 AND ended IS NULL AND span_id = json_extract(line, '$.span_id'))
+"""
+_OLDEST = """
+SELECT id, coalesce(ended, started, '1970-01-01T00:00:00.000Z') AS last FROM run
+WHERE project = ?1
+  AND id NOT IN (SELECT run FROM trace WHERE project = ?1 AND trace_id IN (SELECT value FROM json_each(?2)))
+  AND id NOT IN (SELECT id FROM run WHERE project = ?1
+                 ORDER BY coalesce(ended, started, '1970-01-01T00:00:00.000Z') DESC, id DESC LIMIT 1)
+ORDER BY last LIMIT 1
 """
 _REMOVE = (
     "DELETE FROM evidence WHERE span IN (SELECT id FROM span WHERE run = ?)",
@@ -73,20 +84,21 @@ def drop_events(db: Database, age: float) -> int:
     return removed
 
 
-def prune(db: Database, age: float, size: float) -> int:
+def prune(db: Database, age: float, size: float, kept: Collection[str] = ()) -> int:
     """Remove the oldest runs while they are too old, or the file is too big.
 
     Args:
         db: the history.
         age: seconds that a run is kept after its end, or after its start if it has no end.
         size: bytes that the file may have.
+        kept: trace ids of runs that stay. People wait for them, and the clocks of their machines may be wrong.
 
     Returns:
         The number of removed runs.
     """
     limit = _limit(age)
     removed = 0
-    while (run := _oldest(db)) is not None and ((run[1] or "") < limit or db.used_bytes() > size):
+    while (run := _oldest(db, kept)) is not None and (run[1] < limit or db.used_bytes() > size):
         with db.transaction():
             for statement in _REMOVE:
                 db.execute(statement, run[:1])
@@ -106,8 +118,7 @@ def _limit(age: float) -> str:
     return clock.timestamp(max(0.0, clock.now() - age))
 
 
-def _oldest(db: Database) -> tuple[int, str | None] | None:
-    """Return the key and the end (or else the start) of the oldest run; None if there is no other run."""
-    query = "SELECT id, coalesce(ended, started) FROM run WHERE project = ? ORDER BY started LIMIT 2"
-    rows = db.execute(query, (db.project,)).fetchall()
-    return rows[0] if len(rows) > 1 else None
+def _oldest(db: Database, kept: Collection[str]) -> tuple[int, str] | None:
+    """Return the key and the end (or else the start) of the oldest run; None if there is no run that may go."""
+    row: tuple[int, str] | None = db.execute(_OLDEST, (db.project, json.dumps(list(kept)))).fetchone()
+    return row

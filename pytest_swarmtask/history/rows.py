@@ -12,6 +12,7 @@ import msgspec
 
 from pytest_swarmtask.core.event import EVENT_TYPES, SKIPPED
 from pytest_swarmtask.journal.decode import Fields
+from pytest_swarmtask.journal.orphans import CLOSED_SUFFIX
 
 _KIND = {name: name.partition("_")[0] for name in EVENT_TYPES}
 _STARTS = frozenset(name for name in EVENT_TYPES if name.endswith("_STARTED"))
@@ -143,6 +144,7 @@ class SpanRow:
     Attributes:
         variant: the variant that the span itself names. The spans below it have the same one.
         job, job_run: the CI job that the span names, with its shard, and which run of the job it was.
+        orphaned: whether a reader wrote the end of the span, because its process was dead.
         evidence: exception, fingerprint and details of a test that has some, as the table `evidence` has them.
     """
 
@@ -159,6 +161,7 @@ class SpanRow:
         "job_run",
         "kind",
         "name",
+        "orphaned",
         "parent",
         "partial",
         "phase",
@@ -177,6 +180,7 @@ class SpanRow:
         self.parent = first.parent_span_id
         self.started = first.timestamp
         self.failed = 0
+        self.orphaned = 0
         self.ended: str | None = None
         self.status: str | None = None
         self.duration: float | None = None
@@ -205,11 +209,13 @@ class SpanRow:
             self.job_run = _text(metadata.ci_job_run)
 
     def end(self, line: Line, metadata: Metadata) -> None:
-        """Add an event that ends the span. If there are several, the latest one counts."""
+        """Add an event that ends the span. If there are several, the latest one counts that its process wrote."""
         ended = _ended(line, metadata)
-        if self.ended is not None and ended < self.ended:
+        orphaned = int(line.id.endswith(CLOSED_SUFFIX))
+        if self.ended is not None and (-orphaned, ended) < (-self.orphaned, self.ended):
             return
         self.ended = ended
+        self.orphaned = orphaned
         self.failed = int(line.event_type in _FAILS and line.status != SKIPPED)
         self.status = _status(line, metadata)
         self.duration = _number(metadata.duration)
@@ -245,18 +251,19 @@ class Batch:
         self.segments: dict[str, list[int]] = {}
         self.damaged: list[str] = []
 
-    def add(self, line: bytes) -> bool:
-        """Add a line, and return whether it is an event."""
+    def add(self, line: bytes, *, keep_line: bool = True) -> bool:
+        """Add a line, and return whether it is an event. If the line is not kept, only its span is."""
         event = recorded(line)
         if event is not None:
-            self.add_event(event)
+            self.add_event(event, keep_line=keep_line)
         return event is not None
 
-    def add_event(self, recorded: Recorded) -> None:
+    def add_event(self, recorded: Recorded, *, keep_line: bool = True) -> None:
         """Add an event."""
         line, event, metadata = recorded
-        day = int(event.timestamp[:10].replace("-", ""))
-        self.events.append((event.trace_id, event.id, day, line.decode()))
+        if keep_line:
+            day = int(event.timestamp[:10].replace("-", ""))
+            self.events.append((event.trace_id, event.id, day, line.decode()))
         self.facts.setdefault(event.trace_id, {})
         self._add_span(event, metadata)
         if metadata is not None and event.event_type[:5] != "TEST_":

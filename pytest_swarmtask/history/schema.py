@@ -170,6 +170,7 @@ MIGRATIONS = (
     ALTER TABLE new_task RENAME TO task;
     DROP TABLE note;
     ALTER TABLE event ADD COLUMN day INTEGER;
+    ALTER TABLE span ADD COLUMN orphaned INTEGER NOT NULL DEFAULT 0;
     """,
 )
 """One script for each version of the schema. It changes the version before into this one; the first starts from an
@@ -177,7 +178,14 @@ empty file. A script that was released never changes: files of its version exist
 
 VERSION = len(MIGRATIONS)
 
-VIEWS = """
+EVENTS = """
+SELECT event_id AS id, json_extract(line, '$.event_type') AS event_type, json_extract(line, '$.task_id') AS task_id,
+       json_extract(line, '$.status') AS status, json_extract(line, '$.timestamp') AS timestamp, run.trace_id AS run,
+       json_extract(line, '$.span_id') AS span_id, json_extract(line, '$.metadata') AS metadata, project.name AS project
+FROM {source} AS event JOIN run ON run.id = event.run JOIN project ON project.id = run.project"""
+"""The columns of the view `events`, of any rows that have the columns of the table `event`."""
+
+VIEWS = f"""
 DROP VIEW IF EXISTS runs;
 CREATE VIEW runs AS
 SELECT trace_id AS run, started, ended, duration, outcome, roots AS what, command, branch, "commit", dirty, environment,
@@ -193,12 +201,7 @@ SELECT run.trace_id AS run, span_id, parent AS parent_span_id, span.kind, task.n
 FROM span JOIN run ON run.id = span.run JOIN task ON task.id = span.task JOIN project ON project.id = run.project;
 
 DROP VIEW IF EXISTS events;
-CREATE VIEW events AS
-SELECT event_id AS id, json_extract(line, '$.event_type') AS event_type, json_extract(line, '$.task_id') AS task_id,
-       json_extract(line, '$.status') AS status, json_extract(line, '$.timestamp') AS timestamp, run.trace_id AS run,
-       json_extract(line, '$.span_id') AS span_id, json_extract(line, '$.metadata') AS metadata,
-       project.name AS project
-FROM event JOIN run ON run.id = event.run JOIN project ON project.id = run.project;
+CREATE VIEW events AS {EVENTS.format(source="event")};
 
 DROP VIEW IF EXISTS tests;
 CREATE VIEW tests AS

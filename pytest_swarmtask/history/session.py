@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pytest_swarmtask.core.errors import ConfigError, HistoryError
 from pytest_swarmtask.history import retention
-from pytest_swarmtask.history.ingest import ingest
+from pytest_swarmtask.history.ingest import forget_segments, ingest
 from pytest_swarmtask.history.schema import VERSION
 from pytest_swarmtask.history.sqlite import TIMEOUT, connect, file_identity, is_corrupt, set_aside
 from pytest_swarmtask.journal import orphans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.history.database import Database
+    from pytest_swarmtask.journal.collect import Collected
 
 Answer = TypeVar("Answer")
 
@@ -30,13 +31,14 @@ NOT_UP_TO_DATE = "another process is filling the history: shown is what it holds
 """What `query_history` says if the newest events are missing in the history."""
 
 
-def query_history(
+def query_history(  # noqa: PLR0913 - all but two have defaults
     project: Project,
     question: Callable[[Database], Answer],
     *,
     environ: Mapping[str, str],
     timeout: float = TIMEOUT,
     say: Callable[[str], None] = lambda _: None,
+    collected: Collected | None = None,
 ) -> Answer:
     """Import new events of a journal into its history, then ask the history a question.
 
@@ -49,6 +51,8 @@ def query_history(
         environ: the variables that the configuration may name.
         timeout: seconds to wait while other processes write.
         say: called with each message for a person, such as that a corrupt file was moved aside.
+        collected: segments that were just collected. Their whole lines are not kept, because the segments have them,
+            and the retention is applied at once: the history may go into a cache next.
 
     Returns:
         The result of `question`.
@@ -64,7 +68,7 @@ def query_history(
             say(f"{path} is not ours to write: shown is what the journal still holds")
         try:
             with contextlib.closing(connect(path if writable else "", timeout)) as db:
-                _bring_up_to_date(db, project, environ, say, temporary=not writable)
+                _bring_up_to_date(db, project, environ, say, collected, temporary=not writable)
                 return question(db)
         except sqlite3.Error as error:
             if not is_corrupt(error):
@@ -84,25 +88,31 @@ def update(project: Project, environ: Mapping[str, str]) -> None:
     query_history(project, lambda _: None, environ=environ)
 
 
-def _bring_up_to_date(
-    db: Database, project: Project, environ: Mapping[str, str], say: Callable[[str], None], *, temporary: bool
+def _bring_up_to_date(  # noqa: PLR0913 - they are what `query_history` was given
+    db: Database,
+    project: Project,
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+    collected: Collected | None,
+    *,
+    temporary: bool,
 ) -> None:
     try:
         orphans.close_orphaned_spans(project)
-        found = ingest(db, project)
+        if collected:
+            forget_segments(db, collected.changed)
+        found = ingest(db, project, collected.segments if collected else ())
         for path in found.damaged:
             say(f"{path} is damaged: the events after the damage cannot be read")
-        if found.events and not temporary:
-            _apply_retention(db, project, environ)
+        if not temporary and (collected or (found.events and retention.is_due(db))):
+            _apply_retention(db, project, environ, collected.traces if collected else ())
     except sqlite3.OperationalError as error:
         if not _is_busy(error):
             raise
         say(NOT_UP_TO_DATE)
 
 
-def _apply_retention(db: Database, project: Project, environ: Mapping[str, str]) -> None:
-    if not retention.is_due(db):
-        return
+def _apply_retention(db: Database, project: Project, environ: Mapping[str, str], kept: Collection[str]) -> None:
     # Imported here, because it loads YAML, which hardly any question needs.
     from pytest_swarmtask.config.load import load
     from pytest_swarmtask.config.monitoring import Retention
@@ -113,7 +123,7 @@ def _apply_retention(db: Database, project: Project, environ: Mapping[str, str])
         limits = Retention()
     # Raw lines go first, because a run is removed only if the history is still too big without them.
     retention.drop_events(db, limits.history_events_age)
-    retention.prune(db, limits.history_age, limits.history_bytes)
+    retention.prune(db, limits.history_age, limits.history_bytes, kept)
 
 
 def _is_writable(project: Project) -> bool:

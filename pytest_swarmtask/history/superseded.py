@@ -26,12 +26,21 @@ class _Unit(NamedTuple):
     ended: str | None
     failed: int
 
-    def is_superseded_by(self, later: _Unit) -> bool:
-        """Whether a unit of the same job and task that started later is another attempt at the same work.
+    @property
+    def number(self) -> int | None:
+        """The number of the run of the job, if the service counts them, as GitHub and GitLab do."""
+        known = self.job_run or ""
+        return int(known) if known.isascii() and known.isdecimal() and len(known) < 20 else None
 
-        Units that overlap are never taken for attempts. Where the service does not tell one run of a job from another,
-        as Jenkins with ``retry(2)``, another attempt is the same command after it has failed.
+    def is_superseded_by(self, later: _Unit) -> bool:
+        """Whether a unit of the same job and task that comes later is another attempt at the same work.
+
+        Units that overlap are never taken for attempts, unless the service has numbered them: the clocks of two
+        machines may differ by more than the time between the attempts. Where the service does not tell one run of a job
+        from another, as Jenkins with ``retry(2)``, another attempt is the same command after it has failed.
         """
+        if self.number is not None and later.number is not None and self.number != later.number:
+            return True
         if self.ended is not None and self.ended > later.started:
             return False
         if self.job_run != later.job_run:
@@ -80,6 +89,7 @@ def refresh_superseded(db: Database, run: int) -> int:
 
 def _superseded_pairs(units: list[_Unit]) -> list[tuple[_Unit, _Unit]]:
     pairs = []
-    for _, same in groupby(units, attrgetter("job", "task")):
+    for _, group in groupby(units, attrgetter("job", "task")):
+        same = sorted(group, key=lambda unit: unit.number or 0)
         pairs += [(earlier, later) for earlier, later in combinations(same, 2) if earlier.is_superseded_by(later)]
     return pairs

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     Counts = dict[str, collections.Counter[str]]
     """By span: how many tests directly below it have ended with each outcome."""
 
-_SUFFIX = "-end"
+CLOSED_SUFFIX = "-end"
 """Appended to the id of the start event, it makes the id of the end event: whoever writes it, the id is the same."""
 
 _OFFSET_BITS = 40
@@ -210,7 +210,7 @@ def _death(written: float, last: bytes) -> _Death:
     seen = written
     with contextlib.suppress(JournalError, KeyError, TypeError, ValueError):
         event = decode(last)
-        if event.id.endswith(_SUFFIX):  # an earlier reader has told the death already
+        if event.id.endswith(CLOSED_SUFFIX):  # an earlier reader has told the death already
             seen = seconds_of(event.metadata["last_seen"])
         else:  # the clock of files is some milliseconds behind
             seen = max(written, seconds_of(event.timestamp))
@@ -247,7 +247,7 @@ def _end_of(start: Event, death: _Death, outcomes: Mapping[str, int]) -> bytes:
         facts |= {"test_passed": False, "reason": "killed or crashed", "partial": True}
         facts |= {"tests": sum(outcomes.values()), "counts": dict(sorted(outcomes.items()))}
     event = Event(
-        start.id + _SUFFIX,
+        start.id + CLOSED_SUFFIX,
         f"{kind}_FAILED",
         start.task_id,
         "failed",

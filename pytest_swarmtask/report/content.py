@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.flaky import Flaky
 from pytest_swarmtask.history.query import Comparison, Run, TestDuration
@@ -26,6 +27,10 @@ MOST_COMPARED = 50
 MOST_LATER = 10
 _MOST_COUNTED = 1000
 """Runs without tests that are counted: enough to tell that there were many."""
+PREVIOUS = "previous"
+"""What a request names to compare a run with the run of the same tests before it."""
+_AHEAD = 3600.0
+"""Seconds by which the clocks of two machines may differ. A run that began later than that has a wrong clock."""
 MIN_SLOW = 0.01
 """Seconds that a test must take to be shown as slow. If all tests are faster, none of them needs attention."""
 
@@ -35,11 +40,12 @@ class ReportRequest(NamedTuple):
 
     Attributes:
         run: the beginning of the run's id; None for the last run.
-        compare: the beginning of another run's id; None for no comparison.
+        compare: the beginning of another run's id, or `PREVIOUS`; None for no comparison.
         branch: only runs on this branch. It applies to the trend, and to the choice of the last run.
         since: only runs that started at this timestamp or later. It applies to the same.
         last: the number of runs in the trend, which are searched for flaky tests.
         failures: the number of failures to return, at most, and of tests that passed when they were repeated.
+        ci_run: the CI run that asks. If no run is named, it goes before the last run.
     """
 
     run: str | None = None
@@ -48,6 +54,7 @@ class ReportRequest(NamedTuple):
     since: str | None = None
     last: int = 20
     failures: int = 1000
+    ci_run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
     comparable = comparable_runs(run)._replace(branch=request.branch, since=request.since, until=run.started)
     # A named run may itself be excluded by the filter, and be the only one.
     trend = query.last_runs(db, request.last, comparable) or [run]
-    other = find_run(db, request.compare) if request.compare else None
+    other = _other_run(db, request.compare, trend, run) if request.compare else None
     return Report(
         run,
         later[:MOST_LATER],
@@ -141,6 +148,14 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
     )
 
 
+def _other_run(db: Database, wanted: str, trend: list[Run], run: Run) -> Run | None:
+    """Return the run to compare with. The previous one is looked for on the same branch first."""
+    if wanted != PREVIOUS:
+        return find_run(db, wanted)
+    earlier = [one for one in trend if one.key != run.key]
+    return next(iter([one for one in earlier if one.branch == run.branch] or earlier), None)
+
+
 def comparable_runs(run: Run) -> query.RunFilter:
     """Return which runs can be compared with a run: those of the same tests, or else of the same outermost tasks."""
     if not run.tests:
@@ -156,16 +171,23 @@ def requested_run(db: Database, request: ReportRequest) -> Run | None:
     """
     if request.run is not None:
         return find_run(db, request.run)
-    return last_run(db, query.RunFilter(request.branch, request.since))
+    return last_run(db, query.RunFilter(request.branch, request.since), request.ci_run)
 
 
-def last_run(db: Database, runs: query.RunFilter = query.ALL_RUNS) -> Run | None:
-    """Return the last run with tests, or if there is none the last run. Commands show it if no run is named.
+def last_run(db: Database, runs: query.RunFilter = query.ALL_RUNS, ci_run: str | None = None) -> Run | None:
+    """Return the run that commands show if no run is named.
 
-    Other runs, such as a deployment or a single `emit`, do not hide the results that people look for.
+    It is the given CI run if the history has it, else the last run with tests, else the last run. Other runs, such as a
+    deployment or a single `emit`, do not hide the results that people look for. Neither does a run that began in the
+    future, as one on a machine whose clock was wrong.
     """
-    with_tests = query.last_runs(db, 1, runs._replace(with_tests=True))
-    return next(iter(with_tests or query.last_runs(db, 1, runs)), None)
+    clock = Clock()
+    until_now = runs._replace(until=clock.timestamp(clock.now() + _AHEAD))
+    choices = [one._replace(with_tests=tests) for tests in (True, None) for one in (until_now, runs)]
+    if ci_run is not None:
+        choices.insert(0, runs._replace(ci_run=ci_run))
+    found = (query.last_runs(db, 1, choice) for choice in choices)
+    return next((newest for (newest,) in filter(None, found)), None)
 
 
 def runs_since(db: Database, run: Run, branch: str | None = None) -> list[Run]:

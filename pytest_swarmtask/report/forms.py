@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["text", "json", "markdown", "junit", "html"]
 
+_NOT_THIS_CI_RUN = "This CI run is not in the history. Another run follows."
 MOST_ON_PAGE = 200
 """Failures with their messages on the HTML page, as docs/history.md says. Its list of tests has all of them."""
 _MOST_FAILURES = {"json": ReportRequest().failures, "html": MOST_ON_PAGE}
@@ -41,6 +42,7 @@ class Form(NamedTuple):
         screen: where a text will be read.
         root: the project's folder, which tells owners and links; empty on a server.
         project: the name of the project.
+        say: tells a person what an object for programs cannot say; a server has nobody to tell.
         deliveries: returns how many events each endpoint has received; None on a server.
     """
 
@@ -49,6 +51,7 @@ class Form(NamedTuple):
     screen: Screen = Screen()
     root: str = ""
     project: str = ""
+    say: Callable[[str], None] = lambda _: None
     deliveries: Callable[[], DeliverySummary] | None = None
 
 
@@ -64,6 +67,8 @@ def write_report(db: Database, request: ReportRequest, form: Form, out: BinaryIO
     if form.kind == "html":
         return _write_page(db, request, form, out)
     found = collect_report(db, request, form.root)
+    if found is not None and request.run is None and request.ci_run not in (None, found.run.ci_run):
+        _tell_of_another_run(form, out)
     if form.kind == "json":
         write_json({"run": None} if found is None else found.as_json(), out)
     elif found is None:
@@ -71,6 +76,13 @@ def write_report(db: Database, request: ReportRequest, form: Form, out: BinaryIO
     else:
         write_text(_text(found, form), out)
     return found.run.run if found else None
+
+
+def _tell_of_another_run(form: Form, out: BinaryIO) -> None:
+    if form.kind == "json":
+        form.say(_NOT_THIS_CI_RUN)
+    else:  # with the report, because the page of a CI run shows that, and must not pass off another run as its own
+        write_text(f"{_NOT_THIS_CI_RUN}\n\n", out)
 
 
 def write_text(text: str, out: BinaryIO) -> None:

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 class LastRunRequest(NamedTuple):
-    """There is one last run, so a request has nothing to choose."""
+    """Which run is the last one.
+
+    Attributes:
+        ci_run: the CI run that asks, which goes before the last run.
+    """
+
+    ci_run: str | None = None
 
 
 class LastRun(NamedTuple):
@@ -49,18 +55,18 @@ class LastRun(NamedTuple):
         return "".join([tree, *(f"           {line}\n" for line in below)])
 
 
-def collect_last_run(db: Database) -> LastRun | None:
+def collect_last_run(db: Database, request: LastRunRequest) -> LastRun | None:
     """Return the last run, or None if there is none."""
-    run = last_run(db)
+    run = last_run(db, ci_run=request.ci_run)
     if run is None:
         return None
     spans = span_tree(db, run)
     return LastRun(run, spans, left_out(db, run, spans), runs_since(db, run))
 
 
-def write_last_run(db: Database, _: LastRunRequest, form: Form, out: BinaryIO) -> None:
+def write_last_run(db: Database, request: LastRunRequest, form: Form, out: BinaryIO) -> None:
     """Write the last run."""
-    last = collect_last_run(db)
+    last = collect_last_run(db, request)
     if form.kind == "json":
         write_json({"last_run": last.as_json() if last else None}, out)
     else:

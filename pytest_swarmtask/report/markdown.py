@@ -141,6 +141,14 @@ def _repeated(test: Repeated, run: Run, root: str) -> tuple[str, ...]:
 
 
 def _comparison(found: Comparison) -> Iterator[str]:
-    rows = (("newly failing", found.failing), ("fixed", found.fixed), ("still failing", found.still))
-    for word, names in rows:
+    rows = (
+        ("newly failing", found.failing, found.numbers["failing"]),
+        ("fixed", found.fixed, found.numbers["fixed"]),
+        ("still failing", found.still, found.numbers["still"]),
+    )
+    for word, names, number in rows:
         yield from (f"- {word}: {code(name)}" for name in names)
+        if number > len(names):
+            yield f"- {word}: and {number - len(names)} more"
+    for name, before, now in found.slower:
+        yield f"- slower: {code(name)} {format_duration(before)} to {format_duration(now)}"

@@ -85,8 +85,8 @@ def _report(store: HistoryStore, project: str, given: parameters.ReportQuery) ->
     return _written(store, project, given, given.as_request(), write_report)
 
 
-def _status(store: HistoryStore, project: str, given: parameters.BriefQuery) -> Response:
-    return _written(store, project, given, LastRunRequest(), write_last_run)
+def _status(store: HistoryStore, project: str, given: parameters.StatusQuery) -> Response:
+    return _written(store, project, given, LastRunRequest(given.ci_run), write_last_run)
 
 
 def _tests(store: HistoryStore, project: str, given: parameters.TestsQuery) -> Response:
@@ -168,7 +168,7 @@ ENDPOINTS = (
     ApiEndpoint(
         f"{_OF_PROJECT}/status",
         "The last run as the tree of its spans.",
-        parameters.BriefQuery,
+        parameters.StatusQuery,
         (answers.LastRunAnswer,),
         _status,
     ),

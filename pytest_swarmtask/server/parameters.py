@@ -41,6 +41,9 @@ Last = Annotated[int, Meta(ge=1, le=1000, description="The number of runs that a
 Limit = Annotated[int, Meta(ge=1, le=1000, description="The number of objects, at most.")]
 
 
+CiRun = Annotated[str, Meta(max_length=1000, description="The CI run that asks: it goes before the last run.")]
+
+
 class NoParameters(Struct, frozen=True):
     """A request that has nothing to choose."""
 
@@ -125,10 +128,18 @@ class ReportQuery(FormQuery, frozen=True, kw_only=True):
     branch: Branch | None = None
     since: Since | None = None
     last: Last = 20
+    ci_run: CiRun | None = None
 
     def as_request(self) -> ReportRequest:
         """Return the request."""
-        return ReportRequest(self.run, self.compare, self.branch, moment(self.since), self.last)
+        since = moment(self.since)
+        return ReportRequest(self.run, self.compare, self.branch, since, self.last, ci_run=self.ci_run)
+
+
+class StatusQuery(BriefQuery, frozen=True, kw_only=True):
+    """Which run is the last one."""
+
+    ci_run: CiRun | None = None
 
 
 class TestQuery(BriefQuery, frozen=True, kw_only=True):

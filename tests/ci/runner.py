@@ -1,11 +1,12 @@
 """A small stand-in for GitHub's runner.
 The jobs run in order, each on its own machine. Each `run:` step gets the shell and the variables of GitHub's runner.
-The runner knows only the four actions that our workflows use.
+The runner knows only the actions that our workflows use.
 """
 
 from __future__ import annotations
 
 import base64
+import fnmatch
 import glob
 import hashlib
 import importlib.metadata
@@ -72,17 +73,23 @@ class Runner:
     """Runs a workflow on a project.
     Attributes:
         project: the folder that jobs check out.
-        artifacts: the folders that jobs have uploaded, by name.
+        artifacts: the folders that jobs of the last run have uploaded, by name.
+        caches: the files that jobs of all runs have saved, by key, the newest last.
     """
 
     def __init__(self, project: Path, home: Path, machine: Machine) -> None:
         self.artifacts: dict[str, Path] = {}
+        self.caches: dict[str, bytes] = {}
         self.project = project
         self._home = home
         self._machine = machine
 
-    def run(self, workflow: Path, event: str, ref: str, secrets: Mapping[str, str]) -> dict[str, Job]:
+    def run(
+        self, workflow: Path, event: str, ref: str, secrets: Mapping[str, str], run_id: str = "9876543210"
+    ) -> dict[str, Job]:
         """Run the workflow for an event, and return its jobs by name."""
+        shutil.rmtree(self._home, ignore_errors=True)  # hosted machines are new in each run
+        self.artifacts.clear()
         definition = yaml.safe_load(workflow.read_text())
         kind, name = ref.split("/", 2)[1:]
         github = {
@@ -92,13 +99,15 @@ class Runner:
             "ref_type": {"heads": "branch", "tags": "tag"}.get(kind, "branch"),
             "workflow": definition["name"],
             "repository": REPOSITORY,
-            "run_id": "9876543210",
+            "run_id": run_id,
             "run_attempt": "1",
             "sha": "0123456789abcdef0123456789abcdef01234567",
         }
         jobs: dict[str, Job] = {}
         for name, plan in definition["jobs"].items():  # each job is listed after the jobs that it needs
             contexts = {"github": _Context(github), "secrets": _Context(secrets), "matrix": _only_leg(plan)}
+            contexts["github"]["event"] = _Context(repository=_Context(default_branch="main"))
+            contexts["runner"] = _Context(temp=str(self._home / name / "tiny"))
             needed = [jobs[need] for need in _list(plan.get("needs"))]
             job = Job(name, self._home / name / "tiny" / "tiny", _filled(plan.get("environment", ""), contexts))
             jobs[name] = job
@@ -123,7 +132,7 @@ class Runner:
                 job.result = "failure"
 
     def _variables(self, job: Job, github: _Context) -> dict[str, str]:
-        defaults = {f"GITHUB_{name.upper()}": str(value) for name, value in github.items()}
+        defaults = {f"GITHUB_{name.upper()}": value for name, value in github.items() if isinstance(value, str)}
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self._home),
@@ -154,6 +163,8 @@ class Runner:
             "actions/setup-python": self._setup_python,
             "actions/upload-artifact": self._upload,
             "actions/download-artifact": self._download,
+            "actions/cache/restore": self._restore,
+            "actions/cache/save": self._save,
         }[action](step, job, inputs, variables)
 
     def _shell(self, step: Step, job: Job, plan: Json, variables: dict[str, str], contexts: Json) -> int:
@@ -206,7 +217,30 @@ class Runner:
         self.artifacts[inputs["name"]] = folder
         return 0
 
+    def _restore(self, _: Step, job: Job, inputs: Json, __: dict[str, str]) -> int:
+        """Restore the newest cache of the key, or of the first prefix that is that of any key."""
+        for prefix in (inputs["key"], *inputs["restore-keys"].split()):
+            found = [content for key, content in self.caches.items() if key.startswith(prefix)]
+            if found:
+                target = job.workspace / inputs["path"]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(found[-1])
+                return 0
+        return 0
+
+    def _save(self, step: Step, job: Job, inputs: Json, _: dict[str, str]) -> int:
+        source = job.workspace / inputs["path"]
+        if inputs["key"] in self.caches or not source.exists():
+            step.output = "a key cannot be saved twice, and there must be something to save\n"
+            return 1
+        self.caches[inputs["key"]] = source.read_bytes()
+        return 0
+
     def _download(self, step: Step, job: Job, inputs: Json, _: dict[str, str]) -> int:
+        if "pattern" in inputs:
+            for name in fnmatch.filter(self.artifacts, inputs["pattern"]):
+                shutil.copytree(self.artifacts[name], job.workspace / inputs["path"] / name)
+            return 0
         if inputs["name"] not in self.artifacts:
             step.output = f"Artifact not found for name: {inputs['name']}\n"
             return 1

@@ -166,3 +166,57 @@ def test_what_is_shown_is_valid_and_runs(tiny: Path, prepared: Machine, service:
 def test_the_commands_for_jenkins_run(tiny: Path, prepared: Machine) -> None:
     commands = re.findall(r"sh '([^']*)'", block("groovy", section("Jenkins")))
     check_run(commands, {"JENKINS_URL": "https://jenkins.example/", "WORKFLOW_ENVIRONMENT": "dev"}, tiny, prepared)
+
+
+# --- the last job -----------------------------------------------------------------------------------------------------
+
+
+LAST_JOB = (REPOSITORY / "docs" / "history-in-ci.md").read_text()
+SCHEMAS = {
+    "GitHub Actions": "vendor.github-workflows",
+    "GitLab CI": "vendor.gitlab-ci",
+    "CircleCI": "vendor.circle-ci",
+    "Azure Pipelines": "vendor.azure-pipelines",
+    "Buildkite": "vendor.buildkite",
+    "Bitbucket Pipelines": "vendor.bitbucket-pipelines",
+}
+COMMAND = re.compile(r"^.*?(?:run|script|sh)?:? ?-? ?'?(swarmtask (?:collect|report) [^'\n]*?)'?$", re.MULTILINE)
+
+
+def snippets() -> dict[str, str]:
+    """Return what the document shows for each service."""
+    found = re.findall(r"^### ([^\n]+)\n.*?^```(?:yaml|groovy)\n(.*?)^```$", LAST_JOB, re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("service", SCHEMAS)
+def test_the_last_job_of_a_service_is_valid(tmp_path: Path, service: str) -> None:
+    shown = tmp_path / "shown.yml"
+    shown.write_text(snippets()[service])
+    check_schema(SCHEMAS[service], shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("service", [*SCHEMAS, "Jenkins"])
+def test_the_last_job_of_a_service_runs(tiny: Path, prepared: Machine, service: str) -> None:
+    """Its commands run on journals that lie where the service puts them, and write what it keeps."""
+    elsewhere = tiny.parent / "elsewhere"
+    shutil.copytree(tiny, elsewhere)
+    assert shell("python -m pytest -q -p no:cacheprovider", elsewhere, prepared).returncode == 0
+    commands = [line for line in COMMAND.findall(snippets()[service]) if "buildkite-agent" not in line]
+    assert len(commands) >= 2
+    folder = commands[0].split()[2].strip('"').replace("$PIPELINE_WORKSPACE", "workspace")
+    shutil.copytree(elsewhere / ".taskmaster" / "events", tiny / folder)
+    environ = {"PIPELINE_WORKSPACE": str(tiny / "workspace"), "GITHUB_STEP_SUMMARY": str(tiny / "summary.md")}
+    done = shell("\n".join(commands), tiny, prepared, **environ)
+    assert done.returncode == 0, done.stdout
+    assert "collected 1 segment: 6 events" in done.stdout
+    assert "test_tiny.py::test_one" in (tiny / "report.html").read_text()
+
+
+def test_the_snippet_for_github_keeps_the_history_as_the_workflow_of_init_does() -> None:
+    workflow = (REPOSITORY / "pytest_swarmtask" / "templates" / "task_management_integration.yml").read_text()
+    keys = set(re.findall(r"swarmtask-history/.*", snippets()["GitHub Actions"]))
+    assert len(keys) == 3
+    assert keys == set(re.findall(r"swarmtask-history/.*", workflow))

@@ -28,8 +28,11 @@ TEMPLATE = Path(pytest_swarmtask.__file__).parent / "templates" / "task_manageme
 WORKFLOWS = [pytest.param(ROOT / NAME, id="ours"), pytest.param(TEMPLATE, id="template")]
 ALL_WORKFLOWS = [*WORKFLOWS, pytest.param(ROOT / LONG_CHECK, id="check all")]
 STAGES = ("setup", "test", "build", "deploy")
+ALL_SUCCEED = dict.fromkeys((*STAGES, "report"), "success")
 
 PINNED = {
+    "actions/cache/restore": "9255dc7a253b0ccc959486e2bca901246202afeb v5.0.1",
+    "actions/cache/save": "9255dc7a253b0ccc959486e2bca901246202afeb v5.0.1",
     "actions/checkout": "08c6903cd8c0fde910a37f88322edcfb5dd907a8 v5.0.0",
     "actions/setup-python": "e797f83bcb11b83ae66e0230d6156d7c80228e7c v6.0.0",
     "actions/upload-artifact": "b7c566a772e6b6bfb58ed0dc250532a479d7789f v6.0.0",
@@ -84,7 +87,9 @@ def test_actions_are_pinned_by_commit_with_the_version_beside_it(workflow: Path)
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_every_job_names_its_environment_sends_what_is_left_and_keeps_its_journal(workflow: Path) -> None:
-    for job in jobs(workflow).values():
+    for name, job in jobs(workflow).items():
+        if name == "report":  # it records nothing
+            continue
         assert job["env"]["WORKFLOW_ENVIRONMENT"]
         assert job["env"]["TASKMASTER_WEBHOOK_URL"] == "${{ secrets.TASKMASTER_WEBHOOK_URL }}"
         assert job["env"]["AUTOMATION_SECRET_KEY"] == "${{ secrets.AUTOMATION_SECRET_KEY }}"
@@ -94,6 +99,25 @@ def test_every_job_names_its_environment_sends_what_is_left_and_keeps_its_journa
         assert re.search(r"swarmtask flush --timeout \d+ \|\| echo \"::notice::", flush["run"])
         assert journal["with"]["path"] == ".taskmaster/events/*.jsonl"
         assert journal["with"]["include-hidden-files"] is True
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_the_last_job_waits_for_all_and_needs_no_secret(workflow: Path) -> None:
+    """It runs also if a job failed, and in pull requests from forks, and saves each history under a key of its own."""
+    *others, last = jobs(workflow)
+    job = jobs(workflow)[last]
+    assert (job["needs"], job["if"]) == (others, "always()")
+    assert "secrets" not in json.dumps(job)
+    assert "permissions" not in job
+    restore, save = (
+        next(s for s in job["steps"] if f"cache/{what}" in s.get("uses", "")) for what in ("restore", "save")
+    )
+    assert restore["with"]["path"] == save["with"]["path"] == ".taskmaster/events/history.sqlite"
+    assert restore["with"]["key"] == save["with"]["key"]
+    assert save["with"]["key"].endswith("/${{ github.run_id }}-${{ github.run_attempt }}")
+    uploads = [step["with"]["name"] for step in steps(workflow) if "upload-artifact" in step.get("uses", "")]
+    assert len(uploads) == len(set(uploads))
+    assert all("github.run_attempt" in name for name in uploads if name != "dist")
 
 
 @pytest.mark.parametrize("workflow", ALL_WORKFLOWS)
@@ -133,10 +157,10 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def run(runner: Runner, event: str, ref: str, receiver: Receiver | None = None) -> dict[str, Job]:
+def run(runner: Runner, event: str, ref: str, receiver: Receiver | None = None, number: int = 1) -> dict[str, Job]:
     """Run the workflow. Without a receiver there are no secrets."""
     known = {"TASKMASTER_WEBHOOK_URL": receiver.url, "AUTOMATION_SECRET_KEY": SECRET} if receiver else {}
-    return runner.run(runner.project / NAME, event, ref, known)
+    return runner.run(runner.project / NAME, event, ref, known, f"987654{number:04}")
 
 
 def results(done: dict[str, Job]) -> dict[str, str]:
@@ -175,7 +199,8 @@ def test_a_push_runs_all_stages_and_every_event_arrives(tiny: Path, machine: Mac
     """Each job installs the wheel, as on GitHub."""
     runner = runner_on(machine, tiny)
     done = run(runner, "push", "refs/heads/main", receiver)
-    assert results(done) == dict.fromkeys(STAGES, "success"), said(done)
+    assert results(done) == ALL_SUCCEED, said(done)
+    report = done.pop("report")
     assert {name: kinds(job) for name, job in done.items()} == EXPECTED
     summary = done["test"].step("Test").summary
     assert summary.startswith("### ✅ pytest: passed\n\n| tests | passed | duration |")
@@ -190,7 +215,12 @@ def test_a_push_runs_all_stages_and_every_event_arrives(tiny: Path, machine: Mac
     kept = [json.loads(line) for segment in segments for line in segment.read_text().splitlines()]
     assert sorted(event["id"] for event in kept) == recorded
     names = ("build", "deploy", "setup", "test-3.13")
-    assert sorted(runner.artifacts) == ["dist", *(f"journal-{name}-1" for name in names)]
+    assert sorted(runner.artifacts) == ["dist", *(f"journal-{name}-1" for name in names), "report-1"]
+    assert report.step("Collect").output.startswith(f"collected {len(segments)} segments: {len(recorded)} events")
+    assert sorted(event["id"] for event in read_events(report.workspace)) == recorded
+    assert "\n\n2 tests: 2 passed\n" in report.step("Report").summary
+    assert "test_tiny.py::test_one" in (runner.artifacts["report-1"] / "report.html").read_text()
+    assert [key.partition("/")[0] for key in runner.caches] == ["swarmtask-history"]
     start = next(event for event in kept if event["metadata"].get("action") == "session")
     assert start["metadata"]["variant"] == "test (3.13)"
 
@@ -198,18 +228,18 @@ def test_a_push_runs_all_stages_and_every_event_arrives(tiny: Path, machine: Mac
 @pytest.mark.slow
 def test_a_tag_is_deployed_to_production(runner: Runner) -> None:
     done = run(runner, "push", "refs/tags/v1.0")
-    assert results(done) == dict.fromkeys(STAGES, "success"), said(done)
+    assert results(done) == ALL_SUCCEED, said(done)
     assert deployed(done) == ("production", "prod")
 
 
 @pytest.mark.slow
 def test_a_fork_without_secrets_fails_nothing_and_keeps_its_journals(runner: Runner) -> None:
     done = run(runner, "pull_request", "refs/pull/7/merge")
-    assert results(done) == {**dict.fromkeys(STAGES, "success"), "deploy": "skipped"}, said(done)
+    assert results(done) == {**ALL_SUCCEED, "deploy": "skipped"}, said(done)
     for name in ("setup", "test", "build"):
         assert kinds(done[name]) == EXPECTED[name]
     assert "::notice::" not in said(done)
-    assert set(runner.artifacts) == {"dist", "journal-setup-1", "journal-test-3.13-1", "journal-build-1"}
+    assert set(runner.artifacts) == {"dist", "journal-setup-1", "journal-test-3.13-1", "journal-build-1", "report-1"}
 
 
 @pytest.mark.slow
@@ -218,7 +248,9 @@ def test_a_failing_stage_is_reported_delivered_and_kept_and_nothing_is_deployed(
 ) -> None:
     (runner.project / "test_tiny.py").write_text("def test_one(): assert False\n")
     done = run(runner, "push", "refs/heads/main", receiver)
-    assert results(done) == {"setup": "success", "test": "failure", "build": "skipped", "deploy": "skipped"}, said(done)
+    expected = {"setup": "success", "test": "failure", "build": "skipped", "deploy": "skipped", "report": "success"}
+    assert results(done) == expected, said(done)
+    assert "| <code>test_tiny.py::test_one</code> |" in done["report"].step("Report").summary
     assert kinds(done["test"]) == Counter(TASK_STARTED=2, TEST_STARTED=1, TEST_FAILED=1, TASK_FAILED=2)
     assert Counter(event["event_type"] for event in receiver.accepted) == kinds(done["setup"]) + kinds(done["test"])
     assert "journal-test-3.13-1" in runner.artifacts
@@ -229,8 +261,45 @@ def test_a_failing_stage_is_reported_delivered_and_kept_and_nothing_is_deployed(
 def test_a_webhook_that_refuses_fails_no_job_and_a_notice_says_so(runner: Runner, receiver: Receiver) -> None:
     receiver.answer = lambda _: 401
     done = run(runner, "push", "refs/heads/main", receiver)
-    assert results(done) == dict.fromkeys(STAGES, "success"), said(done)
+    assert results(done) == ALL_SUCCEED, said(done)
+    del done["report"]
     assert {name: kinds(job) for name, job in done.items()} == EXPECTED
     for job in done.values():
         assert "::notice::" in job.step("Send what is left").output
         assert SECRET not in job.output
+
+
+# --- one run after another --------------------------------------------------------------------------------------------
+
+TESTS = """
+import time
+
+def test_always(): pass
+def test_broken(): assert {run} not in (2, 3)
+def test_sometimes(): assert {run} % 3
+def test_slower(): time.sleep({pause})
+"""
+
+
+@pytest.mark.slow
+def test_ten_runs_on_fresh_machines_know_of_each_other(runner: Runner) -> None:
+    """Only the cached history travels from run to run. The summary names what is new, fixed, flaky and slower."""
+    shown = {}
+    for number in range(1, 11):
+        pause = 0.5 if number == 5 else 0.01
+        (runner.project / "test_tiny.py").write_text(TESTS.format(run=number, pause=pause))
+        done = run(runner, "push", "refs/heads/main", number=number)
+        shown[number] = done["report"].step("Report").summary
+        assert done["report"].result == "success", said(done)
+        assert "4 tests: " in shown[number]
+    broken, sometimes = (f"<code>test_tiny.py::test_{name}</code>" for name in ("broken", "sometimes"))
+    assert "Compared with" not in shown[1]
+    assert f"- newly failing: {broken}" in shown[2]
+    assert "new: it passed before" in shown[2]
+    assert f"- still failing: {broken}" in shown[3]
+    assert "2 runs in a row" in shown[3]
+    assert f"- fixed: {broken}" in shown[4]
+    assert "- slower: <code>test_tiny.py::test_slower</code>" in shown[5]
+    assert f"- fixed: {sometimes}" in shown[7]
+    assert f"| {sometimes} | " in shown[10].partition("| flaky |")[2]
+    assert len(runner.caches) == 10
