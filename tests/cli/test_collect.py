@@ -270,8 +270,11 @@ def test_a_ci_run_that_is_not_there(project: Path, form: tuple[str, ...]) -> Non
     asked = [sys.executable, "-m", "pytest_swarmtask", "report", *form]
     environ = clean_environ(**GITHUB_JOB)
     done = subprocess.run(asked, cwd=project, env=environ, capture_output=True, text=True, check=False)
-    said = done.stderr if form == ("--json",) else done.stdout
-    assert said.startswith("This CI run is not in the history. Another run follows.\n\n")
+    note = "This CI run is not in the history. Another run follows.\n"
+    if form == ("--json",):
+        assert done.stderr == f"swarmtask: {note}"
+    else:
+        assert done.stdout.startswith(f"{note}\n")
 
 
 def test_a_run_from_the_future_is_not_the_last_one(project: Path) -> None:
