@@ -529,12 +529,12 @@ def results_of(db: Database, tests: Sequence[str], limit: int, runs: RunFilter =
 
 def last_results(db: Database, tests: Sequence[str]) -> list[Result]:
     """Return the last result of each variant of some tests, by node id and variant."""
-    query = f"""{_RESULT} {_FROM} WHERE span.id = (
-            SELECT last.id FROM span AS last WHERE last.task = ?1 ORDER BY last.started DESC, last.id DESC LIMIT 1)"""
-    keys = """SELECT id FROM task WHERE project = ? AND kind = 'TEST' AND name IN (SELECT value FROM json_each(?))
-              ORDER BY name, variant"""
-    found = db.execute(keys, (db.project, json.dumps(list(tests)))).fetchall()
-    return [_result(row) for (key,) in found for row in db.execute(query, (key,))]
+    query = f"""{_RESULT} FROM task JOIN span ON span.id = (
+            SELECT last.id FROM span AS last WHERE last.task = task.id ORDER BY last.started DESC, last.id DESC LIMIT 1)
+        JOIN run ON run.id = span.run
+        WHERE task.project = ? AND task.kind = 'TEST' AND task.name IN (SELECT value FROM json_each(?))
+        ORDER BY task.name, task.variant"""
+    return [_result(row) for row in db.execute(query, (db.project, json.dumps(list(tests))))]
 
 
 def test_variants(db: Database, test: str) -> list[str]:

@@ -204,7 +204,8 @@ def _failing(db: Database, run: Run) -> tuple[list[Failure], int]:
 
 def error_page(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as a page."""
-    answer = _page(request, "error.html.j2", {"title": HTTPStatus(status).phrase, "detail": detail})
+    content = {"title": HTTPStatus(status).phrase, "detail": detail, "project": None, "links": None}
+    answer = _page(request, "error.html.j2", content)
     answer.status_code = status
     answer.headers.update(headers or {})
     return answer
@@ -222,7 +223,7 @@ def _page(
         "home": f"{_root(request)}/",
         "given": defaultdict(str, request.query_params),
     }
-    text = framed(templates("", "pytest_swarmtask.server"), template, live=live, forms=forms, **asked, **content)
+    text = framed(templates("", "pytest_swarmtask.server"), template, live=live, forms=forms, **{**asked, **content})
     allowed = f"{policy(live=bool(live), forms=forms)}; frame-ancestors 'none'"
     return HTMLResponse(text, headers={"Content-Security-Policy": allowed})
 
