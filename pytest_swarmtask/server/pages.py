@@ -141,7 +141,8 @@ class Pages:
         branch = _given(request, "branch")
         with self._reading(request) as db:
             recent = [run for run in query.last_runs(db, _LOOKED_AT, query.RunFilter(branch)) if run.tests]
-            run = next((run for run in recent if not run.partial), recent[0] if recent else None)
+            complete = (run for run in recent if not run.partial and run.outcome != "unfinished")
+            run = next(complete, recent[0] if recent else None)
             found = query.slowest(db, run, _SLOW) if run else []
             branches = query.recent_branches(db, _BRANCHES)
         shown = {"slowest": found, "of": run, "branches": branches}
