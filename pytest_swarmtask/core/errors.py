@@ -12,6 +12,8 @@
     ├── ArtifactError         a file or archive with segments that cannot be read, or not to its end
     │   └── ArtifactTooLargeError  it holds more than may be read
     ├── HistoryError          a history that cannot be read or written now
+    ├── StoreAwayError        the database of a server that cannot be reached now
+    ├── UnknownProjectError   a project that a server does not have
     ├── EndpointError         an endpoint whose address is refused or cannot be found
     └── WebhookError          a request that a receiver should refuse with its `status`
         ├── SignatureError    401: the signature is wrong or missing

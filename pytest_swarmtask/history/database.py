@@ -49,9 +49,11 @@ class Database(Protocol):
 
     Attributes:
         project: the key of the project. Tests, tasks and runs of other projects are never seen.
+        has_days: whether raw lines are partitioned by day, so that the table `event` has the day of each.
     """
 
     project: int
+    has_days: bool
 
     def execute(self, query: str, values: Any = ..., /) -> Rows:
         """Execute one statement. Its values are a sequence, or a mapping if they have names."""

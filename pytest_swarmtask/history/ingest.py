@@ -242,7 +242,9 @@ def write_batch(db: Database, batch: Batch, keys: TaskKeys) -> None:
     """Write the rows of a batch, inside a transaction."""
     runs = {trace_id: run_key(db, trace_id, facts.get("ci_run")) for trace_id, facts in batch.facts.items()}
     runs.update((trace_id, run_key(db, trace_id)) for trace_id in runs)  # a later trace may have merged earlier ones
-    db.executemany(_EVENT, [(runs[trace_id], *event) for trace_id, *event in batch.events])
+    has_days = db.has_days
+    lines = [(runs[trace], event, _day(at) if has_days else 0, line) for trace, event, at, line in batch.events]
+    db.executemany(_EVENT, lines)
     _write_spans(db, batch, keys, runs)
     found = [(*span.evidence, runs[key[0]], key[1]) for key, span in batch.spans.items() if span.evidence]
     db.executemany(_EVIDENCE, found)
@@ -251,6 +253,11 @@ def write_batch(db: Database, batch: Batch, keys: TaskKeys) -> None:
     began = [(facts["started"], db.project, trace_id) for trace_id, facts in batch.facts.items() if "started" in facts]
     db.executemany(_TRACE, began)
     db.executemany(_SEGMENT, [(name, *counts) for name, counts in batch.segments.items()])
+
+
+def _day(timestamp: str) -> int:
+    """Return the day of a timestamp as the number 20260131."""
+    return int(timestamp[:10].replace("-", ""))
 
 
 def _write_spans(db: Database, batch: Batch, keys: TaskKeys, runs: Mapping[str, int]) -> None:

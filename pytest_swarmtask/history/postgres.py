@@ -123,6 +123,8 @@ class PostgresDatabase:
         project: the key of the project.
     """
 
+    has_days = True
+
     def __init__(self, connection: psycopg.Connection[Any], project: int) -> None:
         self.project = project
         self._connection = connection

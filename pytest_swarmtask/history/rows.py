@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from datetime import datetime
+from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,7 +21,11 @@ _OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpass
 _BY_TYPE = {"TEST_PASSED": "passed", "TEST_FAILED": "failed", "TEST_SKIPPED": "skipped"}
 _BIG = 1 << 62
 """Numbers from here on are dropped: SQLite's integers end at 2 ** 63, and anybody may have written the number."""
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_TIME = re.compile(
+    r"(?!0000)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?"
+    r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
+)
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 """The escape of a NUL in JSON. PostgreSQL cannot store that character, so it is written as the text ``\\x00``."""
 
@@ -117,17 +121,23 @@ class Recorded(NamedTuple):
 
 def recorded(line: bytes) -> Recorded | None:
     """Return the event of a journal line as the history stores it, or None if the line is not an event."""
-    if b"\\u0000" in line:
-        line = _NUL.sub(rb"\1\\\\x00", line)
+    line = _without_nul(line)
     found = decode(line)
     return None if found is None else Recorded(line, *found)
 
 
+def _without_nul(line: bytes) -> bytes:
+    return _NUL.sub(rb"\1\\\\x00", line) if b"\\u0000" in line else line
+
+
 def _is_timestamp(text: str) -> bool:
     """Whether a text is a timestamp in the format of RFC 3339, of a day and a time that exist."""
-    found = _TIME.fullmatch(text)
+    return _TIME.fullmatch(text) is not None and (text[8:10] <= "28" or _is_day(text[:10]))
+
+
+def _is_day(text: str) -> bool:
     try:
-        return found is not None and bool(datetime.fromisoformat(found[1]))
+        return bool(date.fromisoformat(text))
     except ValueError:
         return False
 
@@ -236,7 +246,7 @@ class Batch:
     """The rows that one batch of lines adds to the history. Runs are named by their trace ids.
 
     Attributes:
-        events: run, event id, day (as the number 20260131) and line of each event.
+        events: run, event id, timestamp and line of each event.
         spans: by run and span id.
         facts: by run, what is known of it as a whole, and when its first event that is not of a test was recorded.
             Every run of the batch is in it.
@@ -245,7 +255,7 @@ class Batch:
     """
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, str, int, str]] = []
+        self.events: list[tuple[str, str, str, str]] = []
         self.spans: dict[tuple[str, str], SpanRow] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.segments: dict[str, list[int]] = {}
@@ -253,17 +263,19 @@ class Batch:
 
     def add(self, line: bytes, *, keep_line: bool = True) -> bool:
         """Add a line, and return whether it is an event. If the line is not kept, only its span is."""
-        event = recorded(line)
-        if event is not None:
-            self.add_event(event, keep_line=keep_line)
-        return event is not None
+        line = _without_nul(line)
+        found = decode(line)
+        if found is not None:
+            self._add(line, *found, keep_line=keep_line)
+        return found is not None
 
-    def add_event(self, recorded: Recorded, *, keep_line: bool = True) -> None:
+    def add_event(self, recorded: Recorded) -> None:
         """Add an event."""
-        line, event, metadata = recorded
+        self._add(*recorded, keep_line=True)
+
+    def _add(self, line: bytes, event: Line, metadata: Metadata | None, *, keep_line: bool) -> None:
         if keep_line:
-            day = int(event.timestamp[:10].replace("-", ""))
-            self.events.append((event.trace_id, event.id, day, line.decode()))
+            self.events.append((event.trace_id, event.id, event.timestamp, line.decode()))
         self.facts.setdefault(event.trace_id, {})
         self._add_span(event, metadata)
         if metadata is not None and event.event_type[:5] != "TEST_":

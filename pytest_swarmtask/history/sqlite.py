@@ -32,6 +32,7 @@ class SqliteDatabase(sqlite3.Connection):
     """A connection to a history in SQLite, see `history.database.Database`."""
 
     project = LOCAL_PROJECT
+    has_days = False  # a day of each line would take room, and help nobody
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

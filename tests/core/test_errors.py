@@ -10,7 +10,7 @@ from pytest_swarmtask.core import errors
 def test_one_tree() -> None:
     """Every error of the package is a `SwarmtaskError`, so one `except` catches all errors."""
     found = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
-    assert len(found) == 15
+    assert len(found) == 19
     assert all(issubclass(error, errors.SwarmtaskError) for error in found)
 
 
