@@ -22,6 +22,7 @@ from pytest_swarmtask.history.store import SqliteStore
 from pytest_swarmtask.server.pages import Pages
 from tests import postgres
 from tests.history.made import BASE, Process
+from tests.lab import wait_until
 from tests.report.test_html import HOSTILE, Read, hostile
 from tests.served import Answer, Served, log_of, serving
 from tests.server.proxy import proxied
@@ -384,13 +385,9 @@ def test_a_run_that_goes_on(tmp_path: Path) -> None:
         assert first["data-live"] == f"{run}/version"
         assert first["data-version"] == running.get(f"{run}/version").text
         running.send([begun[-1], end], "p")
-        deadline = time.monotonic() + 60
-        while (second := running.get(f"{run}/version").text) == first["data-version"]:
-            assert time.monotonic() < deadline
-        assert second != first["data-version"]
-        while "data-live" in (last := page(running, run)).tags[0][1]:
-            assert time.monotonic() < deadline
-        assert "✓ completed" in last.text
+        wait_until(lambda: running.get(f"{run}/version").text != first["data-version"], "another version")
+        wait_until(lambda: "data-live" not in page(running, run).tags[0][1], "the end of the run")
+        assert "✓ completed" in page(running, run).text
 
 
 # -- what cannot be shown ----------------------------------------------------------------------------------------------
@@ -428,6 +425,7 @@ def test_nobody_reads_without_a_token(tmp_path: Path) -> None:
         assert running.get("/", Authorization=f"Basic {basic}").status == 200
 
 
+@pytest.mark.slow
 def test_a_database_that_is_away(tmp_path: Path) -> None:
     cluster = postgres.Cluster(postgres.programs(postgres.NEWEST), "fsync=off")
     try:
@@ -444,6 +442,7 @@ def test_a_database_that_is_away(tmp_path: Path) -> None:
         cluster.remove()
 
 
+@pytest.mark.slow
 def test_on_postgresql(shop: Shop, tmp_path: Path) -> None:
     """All pages are there, and say the same as on SQLite. A NUL, which PostgreSQL's texts cannot have, is refused."""
     with (
