@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -38,15 +37,13 @@ class Served:
         url: its address, without a slash at its end.
         path: the path of that address: the prefix of all pages.
         host: its host and port.
-        secret: what signs its webhooks.
     """
 
-    def __init__(self, url: str, secret: str) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
         parts = urllib.parse.urlsplit(url)
         self.path = parts.path
         self.host = str(parts.netloc)
-        self.secret = secret
 
     def send(self, events: Iterable[Event], source: str | None = None) -> None:
         """Send events as a relay does, and check that they were taken. `source` is a name of their project."""
@@ -63,7 +60,7 @@ class Served:
 
     def post(self, body: bytes) -> Answer:
         """Send a signed request."""
-        headers = {**signed(body, self.secret), "content-type": formats.CLOUDEVENT_BATCH}
+        headers = {**signed(body), "content-type": formats.CLOUDEVENT_BATCH}
         return self._ask("POST", "/hook", headers, body)
 
     def push(self, project: ProjectFolder, source: str | None = None) -> None:
@@ -75,14 +72,20 @@ class Served:
         """Ask for a path below the address, as a browser does."""
         return self._ask("GET", path, {"Accept": "text/html", **headers}, None)
 
-    def settle(self, project: str, *, runs: int = 1) -> None:
-        """Wait until the totals of the runs of a project are computed."""
+    def settle(self) -> None:
+        """Wait until the totals of all runs are computed: until the upkeep has begun and ended once from now."""
+        for _ in range(2):  # the first round may have begun before
+            self._next_round()
 
-        def settled() -> bool:
-            answer = self.get(f"/api/v1/projects/{project}/runs?limit=1000")
-            return answer.status == 200 and len(json.loads(answer.text)["runs"]) >= runs
+    def _next_round(self) -> None:
+        seen = self._rounds()
+        wait_until(lambda: self._rounds() != seen, "the totals of the runs")
 
-        wait_until(settled, f"{runs} runs of {project}")
+    def _rounds(self) -> str:
+        """Return a number that grows with each round of the upkeep."""
+        found = re.search(r"^swarmtask_refresh_seconds_total (\S+)", self.get("/metrics").text, re.MULTILINE)
+        assert found
+        return found[1]
 
     def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
         connection = HTTPConnection(self.host, timeout=60)
@@ -122,7 +125,7 @@ def serving(folder: Path, *options: str, **environ: str) -> Iterator[Served]:
             first = server.stdout.readline().decode()
             found = re.match(r"(http://\S+)/ shows the runs", first)
             assert found, first + (folder / "serve.log").read_text(errors="replace")
-            yield Served(found[1], SECRET)
+            yield Served(found[1])
         finally:
             server.terminate()
             server.communicate(timeout=60)

@@ -529,12 +529,12 @@ def results_of(db: Database, tests: Sequence[str], limit: int, runs: RunFilter =
 
 def last_results(db: Database, tests: Sequence[str]) -> list[Result]:
     """Return the last result of each variant of some tests, by node id and variant."""
-    query = f"""{_RESULT} {_FROM} WHERE span.id = (
-            SELECT last.id FROM span AS last WHERE last.task = ?1 ORDER BY last.started DESC, last.id DESC LIMIT 1)"""
-    keys = """SELECT id FROM task WHERE project = ? AND kind = 'TEST' AND name IN (SELECT value FROM json_each(?))
-              ORDER BY name, variant"""
-    found = db.execute(keys, (db.project, json.dumps(list(tests)))).fetchall()
-    return [_result(row) for (key,) in found for row in db.execute(query, (key,))]
+    query = f"""{_RESULT} FROM task JOIN span ON span.id = (
+            SELECT last.id FROM span AS last WHERE last.task = task.id ORDER BY last.started DESC, last.id DESC LIMIT 1)
+        JOIN run ON run.id = span.run
+        WHERE task.project = ? AND task.kind = 'TEST' AND task.name IN (SELECT value FROM json_each(?))
+        ORDER BY task.name, task.variant"""
+    return [_result(row) for row in db.execute(query, (db.project, json.dumps(list(tests))))]
 
 
 def test_variants(db: Database, test: str) -> list[str]:
@@ -704,50 +704,57 @@ class Comparison:
     numbers: dict[str, int] = field(default_factory=dict)
 
 
-_TESTS_OF = """
-SELECT min(task) AS task, {identity} AS test, max(failed) AS failed, max(duration) AS duration
-FROM span JOIN task ON task.id = span.task
-WHERE run = {run} AND span.kind = 'TEST' AND superseded = 0 GROUP BY {identity}
-"""
-_COMPARED = {
-    "failing": "here JOIN there USING (test) WHERE here.failed = 1 AND there.failed = 0",
-    "fixed": "there JOIN here USING (test) WHERE there.failed = 1 AND here.failed = 0",
-    "still": "here JOIN there USING (test) WHERE here.failed = 1 AND there.failed = 1",
-    "added": "here LEFT JOIN there USING (test) WHERE there.failed IS NULL",
-    "gone": "there LEFT JOIN here USING (test) WHERE here.failed IS NULL",
-}
-_SLOWER = """
-SELECT task.name, variant, there.duration, here.duration
-FROM here JOIN there USING (test) JOIN task ON task.id = here.task
-WHERE here.duration >= 2 * there.duration AND here.duration >= there.duration + 0.1 -- short tests vary by chance
-ORDER BY here.duration - there.duration DESC LIMIT ?3
-"""
+class _Ending(NamedTuple):
+    """How a test ended in a run: whether it failed in any session, and its longest duration."""
+
+    failed: bool
+    duration: float | None
+
+
+def _endings(db: Database, run: Run, *, with_variants: bool) -> dict[tuple[str, str], _Ending]:
+    """Return how each test of a run ended, by node id and variant; the variant is empty if it does not matter."""
+    query = """SELECT task.name, task.variant, failed, duration FROM span JOIN task ON task.id = span.task
+               WHERE run = ? AND span.kind = 'TEST' AND superseded = 0"""
+    found: dict[tuple[str, str], _Ending] = {}
+    for name, variant, failed, duration in db.execute(query, (run.key,)):
+        key = (name, variant if with_variants else "")
+        ending = _Ending(bool(failed), duration)
+        found[key] = _both(found[key], ending) if key in found else ending
+    return found
+
+
+def _both(one: _Ending, other: _Ending) -> _Ending:
+    durations = [ending.duration for ending in (one, other) if ending.duration is not None]
+    return _Ending(one.failed or other.failed, max(durations, default=None))
 
 
 def compare(db: Database, run: Run, other: Run, limit: int) -> Comparison:
     """Return the differences between a run and another run, with at most `limit` node ids of each kind."""
-    keys = (run.key, other.key)
     is_single = len(run.variants) <= 1 and len(other.variants) <= 1
-    identity = "task.name" if is_single else "span.task"
-    both = ", ".join(
-        f"{name} AS ({_TESTS_OF.format(identity=identity, run=key)})" for name, key in (("here", "?1"), ("there", "?2"))
-    )
-    found: dict[str, list[str]] = {}
-    numbers: dict[str, int] = {}
-    for name, condition in _COMPARED.items():
-        says_nothing = (name == "gone" and run.partial) or (name == "added" and other.partial)
-        count = f"WITH {both} SELECT count(*) FROM {condition}"
-        numbers[name] = 0 if says_nothing else db.execute(count, keys).fetchone()[0]
-        side = "there" if name == "gone" else "here"
-        query = f"""WITH {both} SELECT name, variant FROM task
-            WHERE id IN (SELECT {side}.task FROM {condition}) ORDER BY name, variant LIMIT ?3"""
-        rows = db.execute(query, (*keys, limit)).fetchall() if numbers[name] else []
-        found[name] = [test if is_single else with_variant(test, variant) for test, variant in rows]
-    slower = [
-        (test if is_single else with_variant(test, variant), before, now)
-        for test, variant, before, now in db.execute(f"WITH {both} {_SLOWER}", (*keys, limit))
+    here, there = (_endings(db, one, with_variants=not is_single) for one in (run, other))
+    both = here.keys() & there.keys()
+    kinds = {
+        "failing": [test for test in both if here[test].failed and not there[test].failed],
+        "fixed": [test for test in both if there[test].failed and not here[test].failed],
+        "still": [test for test in both if here[test].failed and there[test].failed],
+        "added": [] if other.partial else [*(here.keys() - there.keys())],
+        "gone": [] if run.partial else [*(there.keys() - here.keys())],
+    }
+    found = {kind: [with_variant(*test) for test in sorted(tests)[:limit]] for kind, tests in kinds.items()}
+    slower = _slower((with_variant(*test), there[test].duration, here[test].duration) for test in sorted(both))
+    numbers = {kind: len(tests) for kind, tests in kinds.items()}
+    return Comparison(other, **found, slower=slower[:limit], numbers=numbers)
+
+
+def _slower(durations: Iterable[tuple[str, float | None, float | None]]) -> list[tuple[str, float, float]]:
+    """Return the tests that took much longer than before, those that lost most time first."""
+    found = [
+        (test, before, now)
+        for test, before, now in durations
+        # Short tests vary by chance.
+        if before is not None and now is not None and now >= 2 * before and now >= before + 0.1
     ]
-    return Comparison(other, **found, slower=slower, numbers=numbers)
+    return sorted(found, key=lambda each: each[1] - each[2])
 
 
 def with_variant(test: str, variant: str) -> str:

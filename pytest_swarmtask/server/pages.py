@@ -141,7 +141,8 @@ class Pages:
         branch = _given(request, "branch")
         with self._reading(request) as db:
             recent = [run for run in query.last_runs(db, _LOOKED_AT, query.RunFilter(branch)) if run.tests]
-            run = next((run for run in recent if not run.partial), recent[0] if recent else None)
+            complete = (run for run in recent if not run.partial and run.outcome != "unfinished")
+            run = next(complete, recent[0] if recent else None)
             found = query.slowest(db, run, _SLOW) if run else []
             branches = query.recent_branches(db, _BRANCHES)
         shown = {"slowest": found, "of": run, "branches": branches}
@@ -204,7 +205,8 @@ def _failing(db: Database, run: Run) -> tuple[list[Failure], int]:
 
 def error_page(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as a page."""
-    answer = _page(request, "error.html.j2", {"title": HTTPStatus(status).phrase, "detail": detail})
+    content = {"title": HTTPStatus(status).phrase, "detail": detail, "project": None, "links": None}
+    answer = _page(request, "error.html.j2", content)
     answer.status_code = status
     answer.headers.update(headers or {})
     return answer
@@ -222,7 +224,7 @@ def _page(
         "home": f"{_root(request)}/",
         "given": defaultdict(str, request.query_params),
     }
-    text = framed(templates("", "pytest_swarmtask.server"), template, live=live, forms=forms, **asked, **content)
+    text = framed(templates("", "pytest_swarmtask.server"), template, live=live, forms=forms, **{**asked, **content})
     allowed = f"{policy(live=bool(live), forms=forms)}; frame-ancestors 'none'"
     return HTMLResponse(text, headers={"Content-Security-Policy": allowed})
 

@@ -45,5 +45,5 @@ def proxied(inner: Served, prefix: str, *, cut: bool) -> Iterator[Served]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Served(f"http://127.0.0.1:{server.server_port}{prefix}", inner.secret)
+        yield Served(f"http://127.0.0.1:{server.server_port}{prefix}")
         server.shutdown()

@@ -22,6 +22,7 @@ from pytest_swarmtask.history.store import SqliteStore
 from pytest_swarmtask.server.pages import Pages
 from tests import postgres
 from tests.history.made import BASE, Process
+from tests.lab import wait_until
 from tests.report.test_html import HOSTILE, Read, hostile
 from tests.served import Answer, Served, log_of, serving
 from tests.server.proxy import proxied
@@ -52,9 +53,7 @@ def fill(server: Served, shop: Shop, folder: Path) -> None:
                 process.session({MATRIX: wrong}, branch=branch, variant=variant, commit=f"{number:040x}"), "matrix"
             )
     server.send([made(folder, 9, {"t.py::test_a": "passed"})[0]], "begun")
-    server.settle("shop", runs=len(shop.sessions))
-    server.settle("matrix", runs=4)
-    server.settle("begun")
+    server.settle()
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +172,7 @@ def test_below_a_prefix(shop: Shop, tmp_path: Path, cut: bool) -> None:
 def test_hostile_names_are_only_text(hostile: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "server") as running:
         running.push(Suite(hostile), "</title><script>hacked=1</script>")
-        running.settle("title-script-hacked-1-script")
+        running.settle()
         pages = crawl(running)
         texts = [read.text for read in pages.values()]
         assert not [text for text in texts if set(text) & set("\x1b\x07\u202e\u2066\u2028")]
@@ -265,7 +264,7 @@ def test_older_runs_page_by_page(tmp_path: Path) -> None:
             at = BASE + number // 3 * 1000  # three runs begin at the same moment
             events = Process(tmp_path / "made", f"{number:032x}", at).session({"t.py::test_a": "passed"})
             running.send(events, "many")
-        running.settle("many", runs=120)
+        running.settle()
         path, found, pages = "/p/many/", [], 0
         while path:
             read = page(running, path)
@@ -302,7 +301,7 @@ def test_what_a_part_of_the_suite_leaves_out_still_fails(tmp_path: Path) -> None
         part = made(tmp_path, 2, {"t.py::test_b": "passed"}, branch="main")
         part[-1].metadata |= {"tests": 1, "partial": True}
         running.send(part, "p")
-        running.settle("p", runs=2)
+        running.settle()
         assert "✕ failed t.py::test_a" in page(running, "/p/p/failures").text
 
 
@@ -328,7 +327,7 @@ def test_tests_page_by_page(tmp_path: Path) -> None:
     names = [f"t.py::test_it[{number:03}]" for number in range(120)]
     with serving(tmp_path) as running:
         running.send(made(tmp_path, 1, dict.fromkeys(names, "passed")), "many")
-        running.settle("many")
+        running.settle()
         path, found = "/p/many/tests?q=test_it", []
         while path:
             read = page(running, path)
@@ -368,7 +367,7 @@ def test_projects_do_not_see_each_other(tmp_path: Path) -> None:
             if outcome == "failed":
                 events[2].metadata["fingerprint"] = "f" * 16
             running.send(events, project)
-            running.settle(project)
+        running.settle()
         test = f"test?name={urllib.parse.quote('t.py::test_a')}"
         for path in ("", "failures", "slowest", "tests", test, f"runs/{1:032x}"):
             assert "✕ failed" not in page(running, f"/p/good/{path}").text
@@ -381,18 +380,14 @@ def test_a_run_that_goes_on(tmp_path: Path) -> None:
     run = f"/p/p/runs/{1:032x}"
     with serving(tmp_path) as running:
         running.send(begun[:-1], "p")
-        running.settle("p")
+        running.settle()
         first = page(running, run).tags[0][1]
         assert first["data-live"] == f"{run}/version"
         assert first["data-version"] == running.get(f"{run}/version").text
         running.send([begun[-1], end], "p")
-        deadline = time.monotonic() + 60
-        while (second := running.get(f"{run}/version").text) == first["data-version"]:
-            assert time.monotonic() < deadline
-        assert second != first["data-version"]
-        while "data-live" in (last := page(running, run)).tags[0][1]:
-            assert time.monotonic() < deadline
-        assert "✓ completed" in last.text
+        wait_until(lambda: running.get(f"{run}/version").text != first["data-version"], "another version")
+        wait_until(lambda: "data-live" not in page(running, run).tags[0][1], "the end of the run")
+        assert "✓ completed" in page(running, run).text
 
 
 # -- what cannot be shown ----------------------------------------------------------------------------------------------
@@ -430,6 +425,7 @@ def test_nobody_reads_without_a_token(tmp_path: Path) -> None:
         assert running.get("/", Authorization=f"Basic {basic}").status == 200
 
 
+@pytest.mark.slow
 def test_a_database_that_is_away(tmp_path: Path) -> None:
     cluster = postgres.Cluster(postgres.programs(postgres.NEWEST), "fsync=off")
     try:
@@ -446,6 +442,7 @@ def test_a_database_that_is_away(tmp_path: Path) -> None:
         cluster.remove()
 
 
+@pytest.mark.slow
 def test_on_postgresql(shop: Shop, tmp_path: Path) -> None:
     """All pages are there, and say the same as on SQLite. A NUL, which PostgreSQL's texts cannot have, is refused."""
     with (
@@ -494,7 +491,7 @@ def request(path: str, query: str, run: str) -> Request:
 def test_no_page_reads_a_whole_table(shop: Shop, tmp_path: Path, path: str) -> None:
     with serving(tmp_path) as running:
         running.push(shop.suite, "shop")
-        running.settle("shop", runs=len(shop.sessions))
+        running.settle()
     store = SqliteStore(Project(str(tmp_path)).server_history, 1)
     answers: dict[str, Callable[[Request], Any]] = dict(Pages(store).routes())
     asked: list[str] = []

@@ -42,7 +42,7 @@ def server(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     """A server with the shop."""
     with serving(tmp_path_factory.mktemp("server")) as running:
         running.push(shop.suite, "shop")
-        running.settle("shop", runs=len(shop.sessions))
+        running.settle()
         yield running
 
 
@@ -129,7 +129,7 @@ def test_a_theme_for_all_pages(chromium: Browser, server: Served) -> None:
 def test_hostile_texts_are_inert(chromium: Browser, hostile: Path, tmp_path: Path, width: int) -> None:
     with serving(tmp_path / "server") as running:
         running.push(Suite(hostile), "bad")
-        running.settle("bad")
+        running.settle()
         for place in ("", "failures", "flaky", "slowest", "tests", f"runs/{'f' * 32}"):
             with looking(chromium, f"{running.url}/p/bad/{place}", viewport={"width": width, "height": 900}) as page:
                 assert page.evaluate("typeof hacked") == "undefined"
@@ -143,7 +143,7 @@ def test_a_run_that_goes_on(chromium: Browser, tmp_path: Path) -> None:
     events = process.session(dict.fromkeys(names, "passed") | {names[3]: "failed"})
     with serving(tmp_path) as running:
         running.send(events[:5], "p")
-        running.settle("p")
+        running.settle()
         with looking(chromium, f"{running.url}/p/p/runs/{'a' * 32}") as page:
             expect(page.locator("#live")).to_have_text("live: updates by itself")
             expect(page.locator("#rows tr")).to_have_count(2)
