@@ -178,7 +178,7 @@ def test_wrong_parameters(team: HistoryServer, path: str, expected: str) -> None
     assert detail.startswith(expected)
 
 
-@pytest.mark.parametrize("since", ["7d", "2000-01-01", "2000-01-01T10:00", "2000-01-01T10:00:00.500+05:30", "0001-01-02"])
+@pytest.mark.parametrize("since", ["7d", "2000-01-01", "2000-01-01T10:00:00.500+05:30", "0001-01-02"])
 def test_times(team: HistoryServer, shop: Shop, since: str) -> None:
     assert len(team.server.json(f"{OF_SHOP}/runs?since={quote(since)}")["runs"]) == len(shop.sessions)
 
