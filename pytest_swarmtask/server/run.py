@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.errors import SwarmtaskError, UsageError
 from pytest_swarmtask.server.access import Readers, Senders
 from pytest_swarmtask.server.app import application
 from pytest_swarmtask.server.intake import Intake
@@ -84,9 +84,9 @@ class Served:
 
     def wait(self) -> None:
         """Answer requests until Ctrl-C or SIGTERM."""
-        # uvicorn ends in order, and then raises the signal again for whoever has handled it before.
+        # A signal may come before uvicorn handles it. After it has ended in order, uvicorn raises the signal again.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, lambda *_: setattr(self._server, "should_exit", True))
         self._server.run(sockets=[self._socket])
 
 
@@ -105,4 +105,5 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def _tell(error: Exception) -> None:
-    log.error("upkeep", extra={"facts": {"why": str(error)}})
+    unexpected = None if isinstance(error, SwarmtaskError) else error
+    log.error("upkeep", exc_info=unexpected, extra={"facts": {"why": str(error)}})

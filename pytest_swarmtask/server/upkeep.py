@@ -9,7 +9,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import SwarmtaskError
 from pytest_swarmtask.history import retention
 from pytest_swarmtask.history.runs import refresh
 
@@ -46,17 +45,14 @@ class Upkeep:
         self._limits = limits
         self._spent = spent
         self._trouble = trouble
+        self._pause = 0.0
         self._tidy_at = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
-        """Do the first round, which makes the store ready for the events of today, and begin.
-
-        Raises:
-            StoreAwayError: the database cannot be used now.
-        """
-        self.round()
+        """Do the first round, which makes the store ready for the events of today, and begin."""
+        self._pause = self._timed_round()
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,16 +61,19 @@ class Upkeep:
         self._thread.join()
 
     def _run(self) -> None:
-        pause = 0.0
-        while not self._stop.wait(pause):
-            began = time.monotonic()
-            try:
-                self.round()
-            except SwarmtaskError as error:
-                self._trouble(error)
-            took = time.monotonic() - began
-            self._spent(took)
-            pause = max(_PAUSE, _SHARE * took)
+        while not self._stop.wait(self._pause):
+            self._pause = self._timed_round()
+
+    def _timed_round(self) -> float:
+        """Do a round, and return the seconds to wait until the next one."""
+        began = time.monotonic()
+        try:
+            self.round()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next round tries again
+            self._trouble(error)
+        took = time.monotonic() - began
+        self._spent(took)
+        return max(_PAUSE, _SHARE * took)
 
     def round(self) -> None:
         """Compute the totals of the runs that have new events, and remove what is too old.
