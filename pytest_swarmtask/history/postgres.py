@@ -257,6 +257,8 @@ class PostgresStore:
             min_size=1,
             max_size=connections,
             timeout=_PATIENCE,
+            # Attempts to connect become rarer and rarer. After this time, the next request makes a new one at once.
+            reconnect_timeout=_PATIENCE,
             configure=configure_writer,
             check=ConnectionPool.check_connection,  # so that a restart of PostgreSQL costs no request
             open=True,

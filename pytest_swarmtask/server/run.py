@@ -72,6 +72,9 @@ class Served:
             ws="none",
         )
         self._server = uvicorn.Server(config)
+        # A signal may come before uvicorn handles it. After it has ended in order, uvicorn raises the signal again.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: setattr(self._server, "should_exit", True))
         self._socket = _bound(host, port)
         shown, number = self._socket.getsockname()[:2]
         self._upkeep.start()
@@ -84,9 +87,6 @@ class Served:
 
     def wait(self) -> None:
         """Answer requests until Ctrl-C or SIGTERM."""
-        # A signal may come before uvicorn handles it. After it has ended in order, uvicorn raises the signal again.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: setattr(self._server, "should_exit", True))
         self._server.run(sockets=[self._socket])
 
 

@@ -71,6 +71,7 @@ class Upkeep:
             self.round()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next round tries again
             self._trouble(error)
+            return _PAUSE
         took = time.monotonic() - began
         self._spent(took)
         return max(_PAUSE, _SHARE * took)

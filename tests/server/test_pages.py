@@ -487,12 +487,19 @@ def request(path: str, query: str, run: str) -> Request:
     return Request({**scope, "path_params": {"project": "shop", "run": run} if "{project}" in path else {}})
 
 
-@pytest.mark.parametrize("path", PARAMETERS)
-def test_no_page_reads_a_whole_table(shop: Shop, tmp_path: Path, path: str) -> None:
-    with serving(tmp_path) as running:
+@pytest.fixture(scope="module")
+def left(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The history that a server with the shop has left."""
+    root = tmp_path_factory.mktemp("left")
+    with serving(root) as running:
         running.push(shop.suite, "shop")
         running.settle()
-    store = SqliteStore(Project(str(tmp_path)).server_history, 1)
+    return Project(str(root)).server_history
+
+
+@pytest.mark.parametrize("path", PARAMETERS)
+def test_no_page_reads_a_whole_table(shop: Shop, left: str, path: str) -> None:
+    store = SqliteStore(left, 1)
     answers: dict[str, Callable[[Request], Any]] = dict(Pages(store).routes())
     asked: list[str] = []
     with store.reading("shop") as db:

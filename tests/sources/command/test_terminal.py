@@ -63,7 +63,7 @@ def test_an_interactive_shell(watched: Watched, terminal: At) -> None:
         "import os, signal, time\n"
         "signal.signal(signal.SIGCONT, lambda *_: os.write(1, b'awake\\n'))\n"
         "print('go', flush=True)\n"
-        "time.sleep(60)"
+        "for _ in range(600): time.sleep(0.1)"  # one long sleep could begin just after the signal came
     )
     at = terminal(
         *watched.command, "--tail", "0", "--", "bash", "--norc", "--noprofile", "-i", PS1="READY> ", TERM="dumb"
