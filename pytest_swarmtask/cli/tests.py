@@ -39,7 +39,7 @@ def tests(arguments: argparse.Namespace) -> int:
         HistoryError: the history cannot be read now.
         UsageError: no test or several tests have the given text in their node ids.
     """
-    from pytest_swarmtask.report.one_test import TestRequest, write_test
+    from pytest_swarmtask.report.history_of_tests import TestRequest, write_test
 
     request = TestRequest(arguments.test, arguments.branch, arguments.since, arguments.last)
     question = Question("test", request, write_test)

@@ -104,7 +104,7 @@ def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
             line.decode()  # the decoder skips unknown fields, and would accept invalid UTF-8 in them
         event = _decode_line(line)
         raw = memoryview(event.metadata)
-        if event.event_type not in EVENT_TYPES or raw[0] != 0x7B or not _is_timestamp(event.timestamp):  # 0x7B is "{"
+        if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # "{"
             return None
         return event, None if event.event_type == "TEST_STARTED" else _decode_metadata(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -120,10 +120,13 @@ class Recorded(NamedTuple):
 
 
 def recorded(line: bytes) -> Recorded | None:
-    """Return the event of a journal line as the history stores it, or None if the line is not an event."""
+    """Return an event that came over the network, or None if it is none, or its timestamp is none.
+
+    Our own journal has no wrong timestamps, but for damage; PostgreSQL could not store them.
+    """
     line = _without_nul(line)
     found = decode(line)
-    return None if found is None else Recorded(line, *found)
+    return None if found is None or not _is_timestamp(found[0].timestamp) else Recorded(line, *found)
 
 
 def _without_nul(line: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """How answers look, in each form: the commands and the server call the same functions.
 
-Each function here and in `report.one_test`, `report.flaky_tests` and `report.last_run` asks a history, and writes the
-answer as bytes, which a command prints and a server sends.
+Each function here and in `report.history_of_tests`, `report.flaky_tests` and `report.last_run` asks a history, and
+writes the answer as bytes, which a command prints and a server sends.
 """
 
 from __future__ import annotations

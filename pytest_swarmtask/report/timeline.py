@@ -106,11 +106,17 @@ def run_timeline(db: Database, run: Run) -> Timeline:
 
 
 def _steps(db: Database, run: Run) -> Iterator[Step]:
-    began = seconds_of(run.started)
+    try:
+        began = seconds_of(run.started)
+    except ValueError:  # a damaged line was its first
+        return
     rows = db.execute(_STEPS, (run.key,))
     for span_id, parent, kind, name, started, ended, duration, outcome, failed, worker in rows:
-        start = seconds_of(started) - began
-        end = None if ended is None else seconds_of(ended) - began
+        try:
+            start = seconds_of(started) - began
+            end = None if ended is None else seconds_of(ended) - began
+        except ValueError:  # a damaged line
+            continue
         if end is not None and duration is not None:
             # A crashed span's end event is written late, so its end is computed from `duration` if that is earlier.
             end = min(end, start + duration)

@@ -17,8 +17,8 @@ from pytest_swarmtask.history import query
 from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, find_run, requested_run, without_keys
 from pytest_swarmtask.report.flaky_tests import FlakyTests, write_flaky
 from pytest_swarmtask.report.forms import write_report
+from pytest_swarmtask.report.history_of_tests import TestHistory, write_test
 from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
-from pytest_swarmtask.report.one_test import TestHistory, write_test
 from pytest_swarmtask.report.phrases import times_in
 from pytest_swarmtask.server import answers, parameters
 from pytest_swarmtask.server.openapi import ApiEndpoint, document

@@ -17,7 +17,7 @@ from pytest_swarmtask.core.timestamps import named_time
 from pytest_swarmtask.report.content import ReportRequest
 from pytest_swarmtask.report.flaky_tests import FlakyRequest
 from pytest_swarmtask.report.forms import Form, Kind
-from pytest_swarmtask.report.one_test import TestRequest
+from pytest_swarmtask.report.history_of_tests import TestRequest
 from pytest_swarmtask.report.terminal import Screen, Style
 
 if TYPE_CHECKING:
