@@ -19,13 +19,13 @@ import msgspec
 from pytest_swarmtask.config.workflow import Webhook
 from pytest_swarmtask.core.errors import ConfigError, EndpointError, UsageError
 from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.history.database import project_name
 from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.relay.http import address
 from pytest_swarmtask.relay.http.endpoint import request_headers, transport
 from pytest_swarmtask.relay.http.head import NoAnswerError
 from pytest_swarmtask.relay.http.transport import AnswerLimits
 from pytest_swarmtask.relay.http.url import Url, parse_url
-from pytest_swarmtask.server.access import project_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,16 +12,21 @@ SQLite's notation; `history.postgres` translates the few words that differ. The 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_swarmtask.core.errors import UnknownProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
 PROJECTS = "SELECT name FROM project WHERE name <> '' ORDER BY name"
-PROJECT_KEY = "SELECT id FROM project WHERE name = ?"
-ADD_PROJECT = "INSERT INTO project (name) VALUES (?) ON CONFLICT DO NOTHING"
-"""The statements of both engines that find a project."""
+"""The names of all projects of a server."""
+_PROJECT_KEY = "SELECT id FROM project WHERE name = ?"
+_ADD_PROJECT = "INSERT INTO project (name) VALUES (?) ON CONFLICT DO NOTHING"
+_UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST_NAME = 64
 
 
 class Rows(Protocol):
@@ -69,3 +74,29 @@ class Database(Protocol):
 
     def return_space(self) -> None:
         """Return the space of removed rows to the file system, where the engine does not do so by itself."""
+
+
+def project_name(source: str) -> str:
+    """Return the name of the project whose events have this `source`, as a server has it."""
+    return _UNUSUAL.sub("-", source)[:_LONGEST_NAME].strip("-.") or "project"
+
+
+def choose_project(db: Database, name: str) -> None:
+    """Make a connection one for a project.
+
+    Raises:
+        UnknownProjectError: the history has no such project.
+    """
+    row = db.execute(_PROJECT_KEY, (name,)).fetchone()
+    if row is None:
+        raise UnknownProjectError(name)
+    db.project = row[0]
+
+
+def choose_or_add_project(db: Database, name: str) -> None:
+    """Make a connection one for a project, which is inserted if the history does not have it."""
+    try:
+        choose_project(db, name)  # first, because even an insert that does nothing waits for other writers of SQLite
+    except UnknownProjectError:
+        db.execute(_ADD_PROJECT, (name,))
+        choose_project(db, name)

@@ -17,8 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool
 
-from pytest_swarmtask.core.errors import BodyError, HistoryError, StoreAwayError, UnknownProjectError
-from pytest_swarmtask.history.database import ADD_PROJECT, PROJECT_KEY, PROJECTS
+from pytest_swarmtask.core.errors import BodyError, HistoryError, StoreAwayError
+from pytest_swarmtask.history.database import PROJECTS, choose_or_add_project, choose_project
 from pytest_swarmtask.history.postgres_schema import COPIED, MIGRATIONS, SCHEMA
 from pytest_swarmtask.history.schema import VIEWS
 
@@ -76,9 +76,14 @@ def _translated_word(found: re.Match[str]) -> str:
     return _SAME_AS[str(kind)]
 
 
+@functools.lru_cache(maxsize=500)
+def _has_numbers(query: str) -> bool:
+    return re.search(r"\?\d", query) is not None
+
+
 def _values(query: str, values: Any) -> Any:
     """Return values as psycopg takes them: by name if the query has numbers, as in ``?1``."""
-    if isinstance(values, dict) or not re.search(r"\?\d", query):
+    if isinstance(values, dict) or not _has_numbers(query):
         return values
     return {f"p{number}": value for number, value in enumerate(values, 1)}
 
@@ -128,7 +133,6 @@ class PostgresDatabase:
     def __init__(self, connection: psycopg.Connection[Any], project: int) -> None:
         self.project = project
         self._connection = connection
-        self._staged: set[str] = set()
 
     def execute(self, query: str, values: Sequence[Any] | Mapping[str, Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute one statement."""
@@ -269,10 +273,7 @@ class PostgresStore:
         """Lend a connection to the history of a project, which is made if there is none."""
         with self._lent() as connection:
             db = PostgresDatabase(connection, 0)
-            if (row := db.execute(PROJECT_KEY, (project,)).fetchone()) is None:
-                db.execute(ADD_PROJECT, (project,))
-                row = db.execute(PROJECT_KEY, (project,)).fetchone()
-            db.project = row[0] if row else 0
+            choose_or_add_project(db, project)
             yield db
 
     @contextlib.contextmanager
@@ -281,10 +282,7 @@ class PostgresStore:
         with self._lent() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             db = PostgresDatabase(connection, 0)
-            row = db.execute(PROJECT_KEY, (project,)).fetchone()
-            if row is None:
-                raise UnknownProjectError(project)
-            (db.project,) = row
+            choose_project(db, project)
             yield db
 
     def projects(self) -> list[str]:

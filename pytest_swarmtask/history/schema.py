@@ -9,6 +9,14 @@ from __future__ import annotations
 LOCAL_PROJECT = 1
 """The key of the project whose own history this is. The history of a server has others."""
 
+_DROP_VIEWS = (
+    ";\n".join(
+        f"DROP VIEW IF EXISTS {view}" for view in ("runs", "spans", "events", "tests", "failures", "flaky", "slowest")
+    )
+    + ";"
+)
+"""Views are dropped before the tables that they show are changed, and made again at the end (`VIEWS`)."""
+
 _RUN_OF_3 = """trace_id, stale, started, ended, duration, outcome, roots, command, branch, "commit", dirty, environment,
         ci, ci_url, host, python, coverage, tests, passed, failed, errors, crashed, skipped, xfailed, xpassed,
         unfinished, teardown_errors, partial, scope, testing, ci_run, variants, superseded"""
@@ -60,14 +68,8 @@ MIGRATIONS = (
     ) WHERE kind = 'TASK' AND ended IS NOT NULL;
     UPDATE run SET stale = 1;
     """,
-    """
-    DROP VIEW IF EXISTS runs;
-    DROP VIEW IF EXISTS spans;
-    DROP VIEW IF EXISTS events;
-    DROP VIEW IF EXISTS tests;
-    DROP VIEW IF EXISTS failures;
-    DROP VIEW IF EXISTS flaky;
-    DROP VIEW IF EXISTS slowest;
+    f"""
+    {_DROP_VIEWS}
     CREATE TABLE trace (trace_id TEXT PRIMARY KEY, run INTEGER NOT NULL, started TEXT) WITHOUT ROWID;
     INSERT INTO trace SELECT trace_id, id, started FROM run;
     CREATE INDEX trace_run ON trace (run);
@@ -125,13 +127,7 @@ MIGRATIONS = (
     UPDATE run SET stale = 1;
     """,
     f"""
-    DROP VIEW IF EXISTS runs;
-    DROP VIEW IF EXISTS spans;
-    DROP VIEW IF EXISTS events;
-    DROP VIEW IF EXISTS tests;
-    DROP VIEW IF EXISTS failures;
-    DROP VIEW IF EXISTS flaky;
-    DROP VIEW IF EXISTS slowest;
+    {_DROP_VIEWS}
     CREATE TABLE project (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, removals INTEGER NOT NULL DEFAULT 0,
         pruned REAL
     );

@@ -8,8 +8,8 @@ import sqlite3
 from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_swarmtask.core.errors import HistoryError, StoreAwayError, UnknownProjectError
-from pytest_swarmtask.history.database import ADD_PROJECT, PROJECT_KEY, PROJECTS
+from pytest_swarmtask.core.errors import HistoryError, StoreAwayError
+from pytest_swarmtask.history.database import PROJECTS, choose_or_add_project, choose_project
 from pytest_swarmtask.history.retention import drop_events
 from pytest_swarmtask.history.sqlite import TIMEOUT, SqliteDatabase, connect
 
@@ -93,8 +93,7 @@ class SqliteStore:
     def writing(self, project: str) -> Iterator[Database]:
         """Lend a connection to the history of a project, which is made if there is none."""
         with self._lent() as db:
-            db.execute(ADD_PROJECT, (project,))
-            (db.project,) = db.execute(PROJECT_KEY, (project,)).fetchone()
+            choose_or_add_project(db, project)
             yield db
 
     @contextlib.contextmanager
@@ -103,10 +102,7 @@ class SqliteStore:
         with self._lent() as db:
             db.execute("BEGIN")
             try:
-                row = db.execute(PROJECT_KEY, (project,)).fetchone()
-                if row is None:
-                    raise UnknownProjectError(project)
-                (db.project,) = row
+                choose_project(db, project)
                 yield db
             finally:
                 db.execute("ROLLBACK")

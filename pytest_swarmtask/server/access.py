@@ -6,12 +6,11 @@ import base64
 import binascii
 import hmac
 import os
-import re
-import secrets
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.files import private_folder, replace_file
+from pytest_swarmtask.history.database import project_name
 from pytest_swarmtask.receiver import Verifier
 from pytest_swarmtask.wire import signing
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 SECRET_VARIABLE = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
 """The variable with the secret of a whole team, whose holders may write to any project."""
 _TEAM = "the team"
-_UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]+")
-_LONGEST_NAME = 64
 
 
 class Senders:
@@ -67,11 +64,6 @@ class Senders:
         """
         bound = next((self._projects[signer] for signer in signers if signer in self._projects), None)
         return bound or project_name(source)
-
-
-def project_name(source: str) -> str:
-    """Return the name of the project whose events have this `source`."""
-    return _UNUSUAL.sub("-", source)[:_LONGEST_NAME].strip("-.") or "project"
 
 
 def _values(place: str, names: list[str], environ: Mapping[str, str]) -> list[str]:
@@ -130,8 +122,3 @@ def _offered(authorization: str) -> bytes:
         return base64.b64decode(value.strip(), validate=True).partition(b":")[2]
     except (binascii.Error, ValueError):
         return b""
-
-
-def new_token() -> str:
-    """Return a new token for readers."""
-    return secrets.token_urlsafe(32)

@@ -38,15 +38,9 @@ def record(number: int = 1, event_type: str = "TEST_PASSED", **fields: Any) -> P
     return PendingEvent(line, event, "", len(line) + 1)
 
 
+pytestmark = pytest.mark.usefixtures("no_proxy")
 ONE = [record()]
 BATCH = [record(number) for number in (1, 2, 3)]
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     Serve = Callable[..., "Server"]
     SinkTo = Callable[..., WebhookSink]
 
+pytestmark = pytest.mark.usefixtures("no_proxy")
+
 KEY = "s3cr3t-k3y"
 ENVIRON = {"AUTOMATION_SECRET_KEY": KEY}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -133,13 +135,6 @@ def serve() -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.close()
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture
