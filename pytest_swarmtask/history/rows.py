@@ -131,7 +131,7 @@ def recorded(line: bytes) -> Recorded | None:
 
 
 def without_nul(text: bytes) -> bytes:
-    """Return a JSON text with the escape of each NUL written out, as ``\\x00``. PostgreSQL cannot store a NUL."""
+    """Return a JSON text with the escape of each NUL written out, in four characters. PostgreSQL cannot store a NUL."""
     return _NUL.sub(rb"\1\\\\x00", text) if b"\\u0000" in text else text
 
 

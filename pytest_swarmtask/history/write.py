@@ -55,7 +55,9 @@ _FACTS = f"""
 UPDATE run SET coverage = coalesce(?, coverage), dirty = coalesce(dirty, ?),
     {", ".join(f'"{name}" = coalesce("{name}", ?)' for name in FACTS)} WHERE id = ?
 """
-_STALE = "UPDATE run SET stale = 1 WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
+_STALE = """
+UPDATE run SET stale = 1, changes = changes + 1 WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
+"""
 
 
 def write_batch(db: Database, batch: Batch, keys: Keys) -> None:
@@ -118,6 +120,8 @@ def _write_spans(db: Database, batch: Batch, keys: Keys, runs: Mapping[str, int]
     tasks = {key: (span.kind, span.name, variants.of(key[0], span)) for key, span in batch.spans.items()}
     known = keys.tasks(db, tasks.values())
     late = [key for key, span in batch.spans.items() if span.variant and _has_nameless(db, keys, runs[key[0]], key[1])]
+    if late:
+        db.hold_derivations()  # first of all: who holds rows already must not wait for one who may want them
     rows: dict[tuple[int, str], tuple[object, ...]] = {}
     for key, span in batch.spans.items():
         row = (runs[key[0]], key[1])
