@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def write_batch(db: Database, batch: Batch, keys: Keys) -> None:
     keys.refresh(db)
     runs = keys.runs(db, batch.facts)
     has_days = db.has_days
-    lines = [(runs[trace], event, _day(at) if has_days else 0, line) for trace, event, at, line in batch.events]
+    lines = [(runs[trace], event, _day(at[:10]) if has_days else 0, line) for trace, event, at, line in batch.events]
     db.executemany(_EVENT, lines)
     _write_spans(db, batch, keys, runs)
     found = [(*span.evidence, runs[key[0]], key[1]) for key, span in batch.spans.items() if span.evidence]
@@ -73,9 +74,10 @@ def write_batch(db: Database, batch: Batch, keys: Keys) -> None:
     _write_runs(db, batch, runs)
 
 
-def _day(timestamp: str) -> int:
-    """Return the day of a timestamp as the number 20260131."""
-    return int(timestamp[:10].replace("-", ""))
+@functools.lru_cache(maxsize=100)
+def _day(date: str) -> int:
+    """Return the day of a date such as 2026-01-31 as the number 20260131."""
+    return int(date.replace("-", ""))
 
 
 def _write_runs(db: Database, batch: Batch, runs: Mapping[str, int]) -> None:
