@@ -741,20 +741,22 @@ def compare(db: Database, run: Run, other: Run, limit: int) -> Comparison:
         "gone": [] if run.partial else [*(there.keys() - here.keys())],
     }
     found = {kind: [with_variant(*test) for test in sorted(tests)[:limit]] for kind, tests in kinds.items()}
-    slower = _slower((with_variant(*test), there[test].duration, here[test].duration) for test in sorted(both))
+    slower = _slower((test, there[test].duration, here[test].duration) for test in both)
     numbers = {kind: len(tests) for kind, tests in kinds.items()}
     return Comparison(other, **found, slower=slower[:limit], numbers=numbers)
 
 
-def _slower(durations: Iterable[tuple[str, float | None, float | None]]) -> list[tuple[str, float, float]]:
+def _slower(
+    durations: Iterable[tuple[tuple[str, str], float | None, float | None]],
+) -> list[tuple[str, float, float]]:
     """Return the tests that took much longer than before, those that lost most time first."""
     found = [
-        (test, before, now)
+        (with_variant(*test), before, now)
         for test, before, now in durations
         # Short tests vary by chance.
         if before is not None and now is not None and now >= 2 * before and now >= before + 0.1
     ]
-    return sorted(found, key=lambda each: each[1] - each[2])
+    return sorted(found, key=lambda each: (each[1] - each[2], each[0]))
 
 
 def with_variant(test: str, variant: str) -> str:
