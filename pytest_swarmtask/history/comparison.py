@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask.history.query import with_variant
+from pytest_swarmtask.history.query import Run, with_variant  # msgspec reads the annotations when the server runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_swarmtask.history.database import Database
-    from pytest_swarmtask.history.query import Run
 
 
 @dataclass(frozen=True)
