@@ -216,11 +216,15 @@ class Verifier:
         Raises:
             SenderError: none of them may send what the object claims to be.
         """
-        if any("*" in self._allowed[name] for name in signers):
+        if self.may_send_anything(signers):
             return
         for event_type in _claimed_types(content):
             if not any(allows(self._allowed[name], f"emit:{event_type}") for name in signers):
                 raise SenderError(f"the role {' or '.join(signers)} may not send {event_type[:100]!r}")
+
+    def may_send_anything(self, signers: Sequence[str]) -> bool:
+        """Whether one of those who have signed a request may send whatever is in it."""
+        return any("*" in self._allowed[name] for name in signers)
 
     def forget(self, received: Received) -> None:
         """Forget the new events of a request. Call it if you could not process them and do not answer 2xx."""

@@ -12,6 +12,7 @@ SQLite's notation; `history.postgres` translates the few words that differ. The 
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -76,6 +77,7 @@ class Database(Protocol):
         """Return the space of removed rows to the file system, where the engine does not do so by itself."""
 
 
+@functools.lru_cache(maxsize=1000)
 def project_name(source: str) -> str:
     """Return the name of the project whose events have this `source`, as a server has it."""
     return _UNUSUAL.sub("-", source)[:_LONGEST_NAME].strip("-.") or "project"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history.flaky import reassess_all
+from pytest_swarmtask.history.traces import REMOVED
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -102,11 +103,12 @@ def prune(db: Database, age: float, size: float, kept: Collection[str] = ()) -> 
         with db.transaction():
             for statement in _REMOVE:
                 db.execute(statement, run[:1])
+            db.execute(REMOVED, (db.project,))
         removed += 1
     if removed:
         with db.transaction():
             db.execute(_REMOVE_TASKS, (db.project,))
-            db.execute("UPDATE project SET removals = removals + 1 WHERE id = ?", (db.project,))
+            db.execute(REMOVED, (db.project,))
             reassess_all(db)
         db.return_space()
     return removed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import shlex
@@ -27,7 +28,7 @@ _TIME = re.compile(
     re.ASCII,
 )
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-"""The escape of a NUL in JSON. PostgreSQL cannot store that character, so it is written as the text ``\\x00``."""
+"""The escape of a NUL in JSON."""
 
 
 class Metadata(msgspec.Struct):
@@ -122,15 +123,16 @@ class Recorded(NamedTuple):
 def recorded(line: bytes) -> Recorded | None:
     """Return an event that came over the network, or None if it is none, or its timestamp is none.
 
-    Our own journal has no wrong timestamps, but for damage; PostgreSQL could not store them.
+    Our own journal has no wrong timestamps, but for damage; PostgreSQL could not store them. Nor could it store a NUL,
+    so the line is one `without_nul`.
     """
-    line = _without_nul(line)
     found = decode(line)
     return None if found is None or not _is_timestamp(found[0].timestamp) else Recorded(line, *found)
 
 
-def _without_nul(line: bytes) -> bytes:
-    return _NUL.sub(rb"\1\\\\x00", line) if b"\\u0000" in line else line
+def without_nul(text: bytes) -> bytes:
+    """Return a JSON text with the escape of each NUL written out, as ``\\x00``. PostgreSQL cannot store a NUL."""
+    return _NUL.sub(rb"\1\\\\x00", text) if b"\\u0000" in text else text
 
 
 def _is_timestamp(text: str) -> bool:
@@ -138,6 +140,7 @@ def _is_timestamp(text: str) -> bool:
     return _TIME.fullmatch(text) is not None and (text[8:10] <= "28" or _is_day(text[:10]))
 
 
+@functools.lru_cache(maxsize=100)
 def _is_day(text: str) -> bool:
     try:
         return bool(date.fromisoformat(text))
@@ -266,7 +269,7 @@ class Batch:
 
     def add(self, line: bytes, *, keep_line: bool = True) -> bool:
         """Add a line, and return whether it is an event. If the line is not kept, only its span is."""
-        line = _without_nul(line)
+        line = without_nul(line)
         found = decode(line)
         if found is not None:
             self._add(line, *found, keep_line=keep_line)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_swarmtask.history.database import Database
 
+REMOVED = "UPDATE project SET removals = removals + 1 WHERE id = ?"
+"""Runs or tasks of a project were removed: whoever remembers their keys (`history.keys`) has to forget them."""
+
 _TABLES = ("event", "span", "trace")
 """The tables whose rows belong to a run."""
 _DERIVED = ("shared_cause", "flaky_run")
@@ -58,3 +61,4 @@ def _merge(db: Database, run: int, into: int) -> None:
         db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
     db.execute("DELETE FROM run WHERE id = ?", (run,))
     db.execute("UPDATE run SET stale = 1 WHERE id = ?", (into,))
+    db.execute(REMOVED, (db.project,))

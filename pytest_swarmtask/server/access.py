@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.files import private_folder, replace_file
-from pytest_swarmtask.history.database import project_name
 from pytest_swarmtask.receiver import Verifier
 from pytest_swarmtask.wire import signing
 
@@ -55,15 +54,9 @@ class Senders:
             raise ConfigError(f"there is no secret: set {SECRET_VARIABLE}, or name variables in server.projects")
         self.verifier = Verifier(roles=senders)
 
-    def project_of(self, signers: tuple[str, ...], source: str) -> str:
-        """Return the project of an event: that of the secret that has signed, else the one that the event names.
-
-        Args:
-            signers: who has signed the request.
-            source: the `source` of the event, which is the name of its project.
-        """
-        bound = next((self._projects[signer] for signer in signers if signer in self._projects), None)
-        return bound or project_name(source)
+    def project_of(self, signers: tuple[str, ...]) -> str | None:
+        """Return the project whose secret has signed a request; None if each event names its own."""
+        return next((self._projects[signer] for signer in signers if signer in self._projects), None)
 
 
 def _values(place: str, names: list[str], environ: Mapping[str, str]) -> list[str]:

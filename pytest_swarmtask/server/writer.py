@@ -11,8 +11,10 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import BodyError
-from pytest_swarmtask.history.ingest import BATCH, TaskKeys, write_batch
+from pytest_swarmtask.history.ingest import BATCH
+from pytest_swarmtask.history.keys import Keys
 from pytest_swarmtask.history.rows import Batch
+from pytest_swarmtask.history.write import write_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +39,7 @@ class _ProjectWriter:
     def __init__(self, store: HistoryStore, project: str) -> None:
         self._store = store
         self._project = project
-        self._keys = TaskKeys()
+        self._keys = Keys()
         self._waiting: deque[_Request] = deque()
         self._lock = threading.Lock()
 

@@ -13,11 +13,13 @@ from typing import Any
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.core.trace import Clock, Ids
 from pytest_swarmtask.history.database import Database
-from pytest_swarmtask.history.ingest import Ingested, TaskKeys, ingest, write_batch
+from pytest_swarmtask.history.ingest import Ingested, ingest
+from pytest_swarmtask.history.keys import Keys
 from pytest_swarmtask.history.postgres import PostgresStore
 from pytest_swarmtask.history.rows import Batch
 from pytest_swarmtask.history.runs import refresh
 from pytest_swarmtask.history.sqlite import connect
+from pytest_swarmtask.history.write import write_batch
 from pytest_swarmtask.journal.segments import read, segments
 from tests.lab import project_of
 from tests.postgres import new_history, prepared
@@ -106,7 +108,7 @@ def take_in(journal: Path) -> Ingested:
         batch = Batch()
         events = sum(map(batch.add, lines))
         with db.transaction():
-            write_batch(db, batch, TaskKeys())
+            write_batch(db, batch, Keys())
         refresh(db)
         return Ingested(events, len(lines) - events)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.core.event import Event
-from pytest_swarmtask.history.ingest import TaskKeys, write_batch
+from pytest_swarmtask.history.keys import Keys
 from pytest_swarmtask.history.rows import Batch
 from pytest_swarmtask.history.runs import refresh
+from pytest_swarmtask.history.write import write_batch
 from tests.history.made import BASE, SQLITE, Process, content, opened
 from tests.postgres import NEWEST
 
@@ -52,7 +53,7 @@ def told(root: Path, batches: Iterable[Iterable[Event]], *, eagerly: bool) -> li
     journal = root / ".taskmaster" / "events"
     journal.mkdir(parents=True)
     with opened(journal) as db:
-        keys = TaskKeys()
+        keys = Keys()
         for events in batches:
             batch = Batch()
             for event in events:
