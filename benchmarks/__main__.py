@@ -26,6 +26,7 @@ from benchmarks.installation import installation
 from benchmarks.instructions import instructions
 from benchmarks.measure import HEAD, Row
 from benchmarks.place import Place
+from benchmarks.team import team
 from scripts import lab
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -46,6 +47,7 @@ SECTIONS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "room": others.room,
     "growth": others.growth,
     "flakiness": flakiness,
+    "team": team,
 }
 QUICK = ("tests", "startup", "installation", "recipes", "relay")
 

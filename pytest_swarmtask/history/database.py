@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 PROJECTS = "SELECT name FROM project WHERE name <> '' ORDER BY name"
 """The names of all projects of a server."""
+STALE_PROJECTS = """
+SELECT DISTINCT name FROM run JOIN project ON project.id = run.project WHERE stale = 1 AND name <> '' ORDER BY name
+"""
+"""The names of those with runs whose totals are to be computed (`history.runs`)."""
 _PROJECT_KEY = "SELECT id FROM project WHERE name = ?"
 _ADD_PROJECT = "INSERT INTO project (name) VALUES (?) ON CONFLICT DO NOTHING"
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -69,6 +73,16 @@ class Database(Protocol):
 
     def transaction(self) -> AbstractContextManager[None]:
         """Write everything that the block does, or nothing. Other writers to the project wait meanwhile."""
+
+    def derivation(self) -> AbstractContextManager[bool]:
+        """Write what follows from the rows of events: totals and verdicts. Others may write events meanwhile.
+
+        What changes meanwhile is seen by one statement of the block and not by another, so the block has to find out.
+        Yields whether the block may write: False if another process is at it.
+        """
+
+    def hold_derivations(self) -> None:
+        """Keep derivations away until the transaction ends, which changes what they read and write."""
 
     def used_bytes(self) -> int:
         """Return how many bytes the history takes; 0 for an engine that is not limited in size."""

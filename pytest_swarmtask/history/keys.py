@@ -49,7 +49,7 @@ class Keys:
 
     def refresh(self, db: Database) -> bool:
         """Forget everything if runs or tasks were removed, or if it is too much. Return whether that was so."""
-        (removals,) = db.execute(_REMOVALS, (db.project,)).fetchone()
+        removals: int = db.execute(_REMOVALS, (db.project,)).fetchone()[0]
         is_outdated = removals != self._removals
         if is_outdated or len(self._runs) + len(self._tasks) + len(self._variants) > _MOST:
             self.forget()

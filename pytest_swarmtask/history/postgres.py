@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+from collections import defaultdict
 from datetime import date, datetime, timedelta, timezone
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -18,12 +20,12 @@ from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool
 
 from pytest_swarmtask.core.errors import BodyError, HistoryError, StoreAwayError
-from pytest_swarmtask.history.database import PROJECTS, choose_or_add_project, choose_project
-from pytest_swarmtask.history.postgres_schema import COPIED, MIGRATIONS, SCHEMA
+from pytest_swarmtask.history.database import PROJECTS, STALE_PROJECTS, choose_or_add_project, choose_project
+from pytest_swarmtask.history.postgres_schema import KEYS, MIGRATIONS, SCHEMA
 from pytest_swarmtask.history.schema import VIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from psycopg.abc import Buffer
 
@@ -31,10 +33,10 @@ VERSION = len(MIGRATIONS)
 OLDEST = 15
 """The oldest major version of PostgreSQL that the tests run on."""
 
-_OF_SCHEMA, _OF_PROJECT = 1_937_207_668, 1_937_207_669  # "swtt", and the next number
+_OF_SCHEMA, _OF_PROJECT, _OF_TOTALS = 1_937_207_668, 1_937_207_669, 1_937_207_670  # "swtt", and the next numbers
 """The first keys of our advisory locks, so that they are not those of another program in the same database."""
 _FEWEST_TO_COPY = 8
-"""Rows from which on one COPY and one INSERT are faster than an INSERT for each row."""
+"""Rows from which on it is faster to look which of them are known and to copy the others than to insert each."""
 
 _PATIENCE = 5
 """Seconds to wait for a connection. The sender of a webhook waits 10 for the answer, and then tries again."""
@@ -114,10 +116,9 @@ def configure(connection: psycopg.Connection[Any]) -> None:
 
 
 def configure_writer(connection: psycopg.Connection[Any]) -> None:
-    """Prepare a connection that writes: it gets the temporary tables that rows are copied into."""
+    """Prepare a connection that writes: rows of spans that are known already are copied into a temporary table."""
     configure(connection)
-    for table in COPIED:
-        connection.execute(f"CREATE TEMPORARY TABLE new_{table} AS SELECT * FROM {table} WITH NO DATA".encode())
+    connection.execute("CREATE TEMPORARY TABLE new_span AS SELECT * FROM span WITH NO DATA")
 
 
 class PostgresDatabase:
@@ -132,38 +133,76 @@ class PostgresDatabase:
 
     def __init__(self, connection: psycopg.Connection[Any], project: int) -> None:
         self.project = project
-        self._connection = connection
+        self.connection = connection
 
     def execute(self, query: str, values: Sequence[Any] | Mapping[str, Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute one statement."""
-        return self._connection.execute(translated(query).encode(), _values(query, values))
+        return self.connection.execute(translated(query).encode(), _values(query, values))
 
     def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> None:
-        """Execute a statement for each row of values. Many rows of an INSERT are copied, and inserted at once."""
+        """Execute a statement for each row of values. Rows of an INSERT that are new are copied."""
         found = _INSERT.fullmatch(statement)
-        if found is not None and found["table"] in COPIED and len(rows) >= _FEWEST_TO_COPY:
-            self._copy(found["table"], found["columns"], found["rest"], rows)
+        if found is not None and found["table"] in KEYS and len(rows) >= _FEWEST_TO_COPY:
+            self._insert(found["table"], found["columns"], found["rest"], rows)
         elif rows:
             values = [_values(statement, row) for row in rows]
-            self._connection.cursor().executemany(translated(statement).encode(), values)
+            self.connection.cursor().executemany(translated(statement).encode(), values)
 
-    def _copy(self, table: str, columns: str, rest: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Copy rows into a temporary table, see `configure_writer`, and insert them from there."""
-        with self._connection.cursor() as cursor:
-            with cursor.copy(f"COPY new_{table} ({columns}) FROM STDIN".encode()) as copy:
-                for row in rows:
-                    copy.write_row(row)
-            cursor.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM new_{table} {rest}".encode())
-            cursor.execute(f"TRUNCATE new_{table}".encode())
+    def _insert(self, table: str, columns: str, rest: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Copy the rows whose key the table does not have, and insert the others with what is to be done on conflict.
+
+        To copy takes half of the time of an INSERT that looks for conflicts. Nobody adds a row between the look and the
+        copy: a transaction keeps other writers to the project away.
+        """
+        names = columns.split(", ")
+        key = itemgetter(*(names.index(name) for name in KEYS[table]))
+        by_key = {key(row): row for row in rows}
+        known = self._known(table, by_key)
+        self._copy(table, columns, [row for found, row in by_key.items() if found not in known])
+        if known and "DO UPDATE" in rest:
+            made = f"new_{table}"
+            self._copy(made, columns, [by_key[found] for found in known])
+            self.connection.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {made} {rest}".encode())
+            self.connection.execute(f"TRUNCATE {made}".encode())
+
+    def _known(self, table: str, keys: Iterable[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
+        """Return those of the keys that rows of a table have. All but the last column of a key have few values."""
+        *fixed, last = KEYS[table]
+        where = " AND ".join(f"{name} = %s" for name in fixed)
+        query = f"SELECT {last} FROM {table} WHERE {where} AND {last} = ANY(%s)".encode()
+        groups: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
+        for found in keys:
+            groups[found[:-1]].append(found[-1])
+        return {
+            (*group, text)
+            for group, texts in groups.items()
+            for (text,) in self.connection.execute(query, (*group, _array(texts)))
+        }
+
+    def _copy(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self.connection.cursor().copy(f"COPY {table} ({columns}) FROM STDIN".encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Write everything that the block does, or nothing. Other writers to the same project wait meanwhile."""
-        with self._connection.transaction():
+        with self.connection.transaction():
             # The rows of a project are folded by one writer at a time, as in SQLite. So no two of them lock the same
             # rows in another order, and nothing has to be tried again.
-            self._connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_OF_PROJECT, self.project))
+            self.connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_OF_PROJECT, self.project))
             yield
+
+    @contextlib.contextmanager
+    def derivation(self) -> Iterator[bool]:
+        """Write what follows from the rows of events, while others write events. Yield False if another is at it."""
+        with self.connection.transaction():
+            lock = "SELECT pg_try_advisory_xact_lock(%s, %s)"
+            yield self.connection.execute(lock, (_OF_TOTALS, self.project)).fetchone() == (True,)
+
+    def hold_derivations(self) -> None:
+        """Keep derivations away until the transaction ends."""
+        self.connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_OF_TOTALS, self.project))
 
     def used_bytes(self) -> int:
         """Return 0: removed rows free no space at once, so a history in PostgreSQL is limited by age alone."""
@@ -171,6 +210,12 @@ class PostgresDatabase:
 
     def return_space(self) -> None:
         """Do nothing: PostgreSQL's autovacuum does it."""
+
+
+def _array(texts: Iterable[str]) -> str:
+    """Return an array of texts as PostgreSQL writes it, in a third of the time that psycopg takes."""
+    quoted = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
+    return '{"' + '","'.join(quoted) + '"}'
 
 
 _INSERT = re.compile(r"\s*INSERT INTO (?P<table>\w+) \((?P<columns>[^)]+)\)\s+VALUES \([?, ]+\)(?P<rest>.*)", re.DOTALL)
@@ -289,6 +334,11 @@ class PostgresStore:
         """Return the names of all projects, sorted."""
         with self._lent() as connection:
             return [name for (name,) in connection.execute(PROJECTS)]
+
+    def stale_projects(self) -> list[str]:
+        """Return the names of the projects with runs whose totals are to be computed."""
+        with self._lent() as connection:
+            return [name for (name,) in connection.execute(STALE_PROJECTS)]
 
     def drop_old_lines(self, age: float) -> None:
         """Drop the partitions of days that ended more than this many seconds ago, and make the missing ones."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 SCHEMA = "swarmtask"
 """PostgreSQL's schema that has the tables and views, so that they can share a database with others."""
 
-COPIED = ("event", "span", "task")
-"""The tables that an import fills with many rows at once."""
+KEYS = {"event": ("run", "day", "event_id"), "span": ("run", "span_id"), "task": ("project", "kind", "variant", "name")}
+"""By table that an import fills with many rows at once: the columns of its key. The last one is a text, of which a
+batch has many."""
 
 MIGRATIONS = (
     """
@@ -86,5 +87,8 @@ MIGRATIONS = (
         RETURN strpos($1, $2);
     CREATE FUNCTION json_extract(text, path text) RETURNS TEXT IMMUTABLE PARALLEL SAFE
         RETURN $1::json #>> string_to_array(translate(substr(path, 3), '[]', '.'), '.');
+    """,
+    """
+    ALTER TABLE run ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
     """,
 )

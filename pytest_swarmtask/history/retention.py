@@ -101,12 +101,14 @@ def prune(db: Database, age: float, size: float, kept: Collection[str] = ()) -> 
     removed = 0
     while (run := _oldest(db, kept)) is not None and (run[1] < limit or db.used_bytes() > size):
         with db.transaction():
+            db.hold_derivations()
             for statement in _REMOVE:
                 db.execute(statement, run[:1])
             db.execute(REMOVED, (db.project,))
         removed += 1
     if removed:
         with db.transaction():
+            db.hold_derivations()
             db.execute(_REMOVE_TASKS, (db.project,))
             db.execute(REMOVED, (db.project,))
             reassess_all(db)

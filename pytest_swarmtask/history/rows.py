@@ -31,7 +31,7 @@ _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 """The escape of a NUL in JSON."""
 
 
-class Metadata(msgspec.Struct):
+class Metadata(msgspec.Struct, gc=False):  # what JSON has refers to nothing around it, so there is nothing to collect
     """The fields of an event's metadata that the history has columns for.
 
     Metadata comes from anybody, so a field may be of any type.
@@ -83,7 +83,7 @@ _DETAILS = ("traceback", "stdout", "stderr", "log", "teardown_traceback", "prope
 """Metadata that the table `evidence` keeps as one JSON object, because no condition of a query names them."""
 
 
-class Line(Fields):
+class Line(Fields, gc=False):
     """A journal line. Its metadata is decoded separately, because a test's start needs none of it."""
 
     metadata: msgspec.Raw
@@ -131,7 +131,7 @@ def recorded(line: bytes) -> Recorded | None:
 
 
 def without_nul(text: bytes) -> bytes:
-    """Return a JSON text with the escape of each NUL written out, as ``\\x00``. PostgreSQL cannot store a NUL."""
+    """Return a JSON text with the escape of each NUL written out, in four characters. PostgreSQL cannot store a NUL."""
     return _NUL.sub(rb"\1\\\\x00", text) if b"\\u0000" in text else text
 
 

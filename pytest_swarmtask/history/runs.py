@@ -3,7 +3,8 @@
 Superseded spans count only for the times.
 
 An import marks a run as stale in the transaction that adds to it. So if the import is killed before the totals are
-computed, the next one computes them.
+computed, the next one computes them. It also counts that the run has changed: a run that changes while its totals are
+computed stays stale.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     _Session = tuple[int, str | None, float | None]  # partial, command, duration
 
 _AT_ONCE = 100
-"""Runs in one transaction. It bounds how long another writer has to wait."""
+"""Runs in one transaction. It bounds how long another writer to a SQLite file has to wait."""
 _MOST_ROOTS = 3
 """Outermost tasks that are named in `what`, which has to fit into a line."""
 _COLUMNS = {
@@ -35,6 +36,7 @@ _COLUMNS = {
 }
 """The column that counts the tests of each outcome. A test without an outcome has not ended."""
 
+_CHANGES = "SELECT changes FROM run WHERE id = ?"
 _TIMES = """
 SELECT min(started), max(CASE WHEN ended > started THEN ended ELSE started END),
     count(CASE WHEN teardown_error IS NOT NULL AND status = 'failed' AND superseded = 0 THEN 1 END)
@@ -60,9 +62,9 @@ SELECT DISTINCT substr(file, 1, instr(file, '/')) FROM (
 ) AS files ORDER BY 1 LIMIT 50
 """
 _UPDATE = f"""
-UPDATE run SET trace_id = ?, stale = 0, started = ?, ended = ?, duration = ?, outcome = ?,
-    roots = ?, command = ?, partial = ?, scope = ?, testing = ?, teardown_errors = ?, tests = ?, superseded = ?,
-    variants = ?,
+UPDATE run SET trace_id = ?, stale = CASE WHEN changes = ? THEN 0 ELSE 1 END, started = ?, ended = ?, duration = ?,
+    outcome = ?, roots = ?, command = ?, partial = ?, scope = ?, testing = ?, teardown_errors = ?, tests = ?,
+    superseded = ?, variants = ?,
     {", ".join(f"{name} = ?" for name in _COLUMNS.values())}
 WHERE id = ?
 """
@@ -70,17 +72,21 @@ WHERE id = ?
 
 def refresh(db: Database) -> None:
     """Compute the totals of all stale runs, and the verdicts on the tests that failed in them or before."""
-    find = "SELECT id FROM run WHERE project = ? AND stale = 1 LIMIT ?"
-    while db.execute(find, (db.project, 1)).fetchone():  # asked first, so that nothing is locked if no run is stale
-        with db.transaction():
-            runs = [run for (run,) in db.execute(find, (db.project, _AT_ONCE))]
-            for run in runs:
-                _refresh(db, run)
-            refresh_flaky(db, runs)
+    stale = [run for (run,) in db.execute("SELECT id FROM run WHERE project = ? AND stale = 1", (db.project,))]
+    for start in range(0, len(stale), _AT_ONCE):
+        runs = stale[start : start + _AT_ONCE]
+        with db.derivation() as is_ours:
+            if not is_ours:
+                return
+            changes = {run: row[0] for run in runs if (row := db.execute(_CHANGES, (run,)).fetchone())}
+            # Spans before runs, as an import writes them: so two writers never wait for each other.
+            superseded = {run: refresh_superseded(db, run) for run in changes}
+            for run, seen in changes.items():
+                _refresh(db, run, seen, superseded[run])
+            refresh_flaky(db, changes)
 
 
-def _refresh(db: Database, run: int) -> None:
-    superseded = refresh_superseded(db, run)
+def _refresh(db: Database, run: int, changes: int, superseded: int) -> None:
     started, latest, teardown_errors = db.execute(_TIMES, (run,)).fetchone()
     names, command, has_ended, has_failed = _roots(db, run)
     ended = latest if has_ended else None
@@ -93,7 +99,7 @@ def _refresh(db: Database, run: int) -> None:
     # Attempts at a CI run may come in any order, and the run is named by the one that began first.
     (name,) = db.execute(_FIRST_TRACE, (run,)).fetchone()
     values = (
-        *(name, started, ended, _seconds(started, ended), outcome, names, command),
+        *(name, changes, started, ended, _seconds(started, ended), outcome, names, command),
         *(int(partial), _scope(db, run, sessions, partial=partial) if sum(numbers) else None, _testing(sessions)),
         *(teardown_errors, sum(numbers), superseded, variants),
     )

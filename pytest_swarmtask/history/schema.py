@@ -168,6 +168,9 @@ MIGRATIONS = (
     ALTER TABLE event ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE span ADD COLUMN orphaned INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    ALTER TABLE run ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """One script for each version of the schema. It changes the version before into this one; the first starts from an
 empty file. A script that was released never changes: files of its version exist."""

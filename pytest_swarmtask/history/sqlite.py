@@ -46,6 +46,15 @@ class SqliteDatabase(sqlite3.Connection):
                 self.execute("ROLLBACK")
             raise
 
+    @contextlib.contextmanager
+    def derivation(self) -> Iterator[bool]:
+        """Write what follows from the rows of events. SQLite has one writer at a time, so others wait here, too."""
+        with self.transaction():
+            yield True
+
+    def hold_derivations(self) -> None:
+        """Do nothing: a transaction has kept them away since it began."""
+
     def used_bytes(self) -> int:
         """Return how many bytes of the file are in use."""
         pages, free, size = (

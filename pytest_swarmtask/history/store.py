@@ -9,7 +9,7 @@ from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_swarmtask.core.errors import HistoryError, StoreAwayError
-from pytest_swarmtask.history.database import PROJECTS, choose_or_add_project, choose_project
+from pytest_swarmtask.history.database import PROJECTS, STALE_PROJECTS, choose_or_add_project, choose_project
 from pytest_swarmtask.history.retention import drop_events
 from pytest_swarmtask.history.sqlite import TIMEOUT, SqliteDatabase, connect
 
@@ -41,6 +41,9 @@ class HistoryStore(Protocol):
 
     def projects(self) -> list[str]:
         """Return the names of all projects, sorted."""
+
+    def stale_projects(self) -> list[str]:
+        """Return the names of the projects with runs whose totals are to be computed."""
 
     def drop_old_lines(self, age: float) -> None:
         """Remove the raw lines of events that are older than this many seconds."""
@@ -111,6 +114,11 @@ class SqliteStore:
         """Return the names of all projects, sorted."""
         with self._lent() as db:
             return [name for (name,) in db.execute(PROJECTS)]
+
+    def stale_projects(self) -> list[str]:
+        """Return the names of the projects with runs whose totals are to be computed."""
+        with self._lent() as db:
+            return [name for (name,) in db.execute(STALE_PROJECTS)]
 
     def drop_old_lines(self, age: float) -> None:
         """Remove the raw lines of runs that ended more than this many seconds ago."""

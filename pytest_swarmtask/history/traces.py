@@ -55,10 +55,11 @@ def _new_run(db: Database, trace_id: str) -> int:
 
 def _merge(db: Database, run: int, into: int) -> None:
     """Make the rows of a run those of another: its first events had not told that it is an attempt at that one."""
+    db.hold_derivations()
     for table in _TABLES:
         db.execute(f"UPDATE {table} SET run = ? WHERE run = ?", (into, run))
     for table in _DERIVED:
         db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
     db.execute("DELETE FROM run WHERE id = ?", (run,))
-    db.execute("UPDATE run SET stale = 1 WHERE id = ?", (into,))
+    db.execute("UPDATE run SET stale = 1, changes = changes + 1 WHERE id = ?", (into,))
     db.execute(REMOVED, (db.project,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,9 @@ _FACTS = f"""
 UPDATE run SET coverage = coalesce(?, coverage), dirty = coalesce(dirty, ?),
     {", ".join(f'"{name}" = coalesce("{name}", ?)' for name in FACTS)} WHERE id = ?
 """
-_STALE = "UPDATE run SET stale = 1 WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
+_STALE = """
+UPDATE run SET stale = 1, changes = changes + 1 WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
+"""
 
 
 def write_batch(db: Database, batch: Batch, keys: Keys) -> None:
@@ -63,7 +66,7 @@ def write_batch(db: Database, batch: Batch, keys: Keys) -> None:
     keys.refresh(db)
     runs = keys.runs(db, batch.facts)
     has_days = db.has_days
-    lines = [(runs[trace], event, _day(at) if has_days else 0, line) for trace, event, at, line in batch.events]
+    lines = [(runs[trace], event, _day(at[:10]) if has_days else 0, line) for trace, event, at, line in batch.events]
     db.executemany(_EVENT, lines)
     _write_spans(db, batch, keys, runs)
     found = [(*span.evidence, runs[key[0]], key[1]) for key, span in batch.spans.items() if span.evidence]
@@ -71,9 +74,10 @@ def write_batch(db: Database, batch: Batch, keys: Keys) -> None:
     _write_runs(db, batch, runs)
 
 
-def _day(timestamp: str) -> int:
-    """Return the day of a timestamp as the number 20260131."""
-    return int(timestamp[:10].replace("-", ""))
+@functools.lru_cache(maxsize=100)
+def _day(date: str) -> int:
+    """Return the day of a date such as 2026-01-31 as the number 20260131."""
+    return int(date.replace("-", ""))
 
 
 def _write_runs(db: Database, batch: Batch, runs: Mapping[str, int]) -> None:
@@ -118,6 +122,8 @@ def _write_spans(db: Database, batch: Batch, keys: Keys, runs: Mapping[str, int]
     tasks = {key: (span.kind, span.name, variants.of(key[0], span)) for key, span in batch.spans.items()}
     known = keys.tasks(db, tasks.values())
     late = [key for key, span in batch.spans.items() if span.variant and _has_nameless(db, keys, runs[key[0]], key[1])]
+    if late:
+        db.hold_derivations()  # first of all: who holds rows already must not wait for one who may want them
     rows: dict[tuple[int, str], tuple[object, ...]] = {}
     for key, span in batch.spans.items():
         row = (runs[key[0]], key[1])

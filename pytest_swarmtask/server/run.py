@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -63,6 +64,7 @@ class Served:
         app = application(self._store, self._intake, self._readers, self._metrics, prefix)
         config = uvicorn.Config(
             app,
+            http="httptools",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -78,6 +80,7 @@ class Served:
         self._socket = _bound(host, port)
         shown, number = self._socket.getsockname()[:2]
         self._upkeep.start()
+        gc.freeze()  # what is loaded now stays: the collector need not look at it again and again
         try:
             yield f"http://[{shown}]:{number}{prefix}" if ":" in shown else f"http://{shown}:{number}{prefix}"
         finally:

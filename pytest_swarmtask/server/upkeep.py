@@ -82,7 +82,7 @@ class Upkeep:
         Raises:
             StoreAwayError: the database cannot be used now.
         """
-        for project in self._store.projects():
+        for project in self._store.stale_projects():
             with self._store.writing(project) as db:
                 refresh(db)
         if time.monotonic() >= self._tidy_at:
