@@ -232,7 +232,7 @@ def test_a_pipeline_is_never_edited_and_the_lines_to_add_are_told(root: Path) ->
     (root / GITLAB).write_text("mine: {script: [make]}\n")
     output = ok(swarmtask(root, "init", "--force"))
     assert said(output)[GITLAB] == "kept"
-    assert "they must contain setup, test, build and deploy" in output
+    assert "it must contain setup, test, build and deploy" in output
     lines = f"include:\n  - local: /{PIPELINE}\n"
     assert textwrap.indent(lines, "    ") in output
     assert (root / GITLAB).read_text() == "mine: {script: [make]}\n"
