@@ -29,7 +29,7 @@ from pytest_swarmtask.history.write import write_batch
 from tests.postgres import NEWEST, Cluster, programs
 from tests.team import Server
 
-TESTS = 20_000
+TESTS = 5_000
 """Tests of a run."""
 BAR = 300
 """Milliseconds of an answer, at most, with 5,000,000 results."""
@@ -140,7 +140,7 @@ def measure(folder: Path, address: str, results: int) -> dict[str, float]:
 def pages(place: Place) -> Iterator[Row]:
     """Answers of a server on both engines: a history of ten times as many results beside one of one time."""
     cluster = Cluster(programs(NEWEST), "fsync=off")
-    small, large = (2 * TESTS, 20 * TESTS) if place.quick else (5 * TESTS, 50 * TESTS)
+    small, large = (4 * TESTS, 40 * TESTS) if place.quick else (10 * TESTS, 100 * TESTS)
     try:
         for engine in ("SQLite", "PostgreSQL"):
             found = [measure(place.folder / f"{engine}-{size}", _address(cluster, place.folder, engine, size), size)
@@ -169,7 +169,7 @@ def show(sizes: Sequence[int], found: Sequence[dict[str, float]]) -> None:
 def main() -> None:
     """Print the milliseconds of each answer for each size."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", nargs="*", type=int, default=[50 * TESTS], help="results in the history")
+    parser.add_argument("results", nargs="*", type=int, default=[100 * TESTS], help="results in the history")
     parser.add_argument("--engine", choices=("SQLite", "PostgreSQL"), default="PostgreSQL")
     options = parser.parse_args()
     print(f"{options.engine}, {os.cpu_count()} cores, {TESTS:,} tests in a run; the bar is {BAR} ms")

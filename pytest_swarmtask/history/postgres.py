@@ -95,21 +95,29 @@ class _TimestampLoader(Loader):
 
     def load(self, data: Buffer) -> str:
         """Return the text of a moment that PostgreSQL has written as ``2026-01-31 10:15:00.12+00``."""
-        moment = bytes(data).decode().removesuffix("+00")
-        day, _, time = moment.partition(" ")
-        seconds, _, fraction = time.partition(".")
-        return f"{day}T{seconds}.{fraction:0<3}Z"
+        text = bytes(data).decode()
+        fraction = text[20:-3] if text[19] == "." else ""
+        return f"{text[:10]}T{text[11:19]}.{fraction:0<3}Z"
 
 
 # -- the connection ------------------------------------------------------------------------------------------------
 
 
+class _Cursor(psycopg.ClientCursor[Any]):
+    """Puts values into the text of a query, quoted.
+
+    So the planner sees them, and a condition such as ``?1 IS NULL OR branch = ?1`` costs nothing.
+    """
+
+    def __iter__(self) -> Any:
+        """Return an iterator of the rows, which are in memory anyway, in a third of the time of one by one."""
+        return iter(self.fetchall())
+
+
 def configure(connection: psycopg.Connection[Any]) -> None:
     """Prepare a connection, as a pool does with each one: its schema, its time zone, and how moments are read."""
     connection.autocommit = True
-    # Values are put into the text of a query here, quoted. So the planner sees them, and a condition such as
-    # ``?1 IS NULL OR branch = ?1`` costs nothing.
-    connection.cursor_factory = psycopg.ClientCursor
+    connection.cursor_factory = _Cursor
     connection.execute(SQL("SET search_path = {}").format(Identifier(SCHEMA)))
     connection.execute("SET timezone = 'UTC'")
     connection.adapters.register_loader("timestamptz", _TimestampLoader)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history import query
+from pytest_swarmtask.history.comparison import Comparison, compare
 from pytest_swarmtask.history.flaky import Flaky
-from pytest_swarmtask.history.query import Comparison, Run, TestDuration
+from pytest_swarmtask.history.query import Run, TestDuration
 from pytest_swarmtask.history.repeated import Repeated, repeated
 from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
 from pytest_swarmtask.report.phrases import short_id
@@ -144,7 +145,7 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
         query.slowest(db, run, MOST_SLOW),
         query.flaky(db, trend, MOST_FLAKY),
         trend[::-1],
-        query.compare(db, run, other, MOST_COMPARED) if other else None,
+        compare(db, run, other, MOST_COMPARED) if other else None,
     )
 
 

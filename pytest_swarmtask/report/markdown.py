@@ -27,8 +27,9 @@ from pytest_swarmtask.report.phrases import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_swarmtask.history.comparison import Comparison
     from pytest_swarmtask.history.flaky import Flaky
-    from pytest_swarmtask.history.query import Comparison, Run, TestDuration
+    from pytest_swarmtask.history.query import Run, TestDuration
     from pytest_swarmtask.history.repeated import Repeated
     from pytest_swarmtask.report.content import Report
     from pytest_swarmtask.report.failures import ReportedFailure

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask.history import query
+from pytest_swarmtask.history.comparison import compare
 from pytest_swarmtask.relay.survey import survey
 from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, collect_report
 from pytest_swarmtask.report.phrases import test_name
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.history.comparison import Comparison
     from pytest_swarmtask.history.database import Database
-    from pytest_swarmtask.history.query import Comparison, Run
+    from pytest_swarmtask.history.query import Run
     from pytest_swarmtask.relay.survey import EndpointSurvey
 
 MOST_TESTS = 50_000
@@ -100,7 +101,7 @@ def collect_page(db: Database, request: ReportRequest, root: str) -> Page | None
 
 
 def _changes_since_previous(db: Database, trend: list[Run]) -> Comparison | None:
-    return query.compare(db, trend[-1], trend[-2], MOST_COMPARED) if len(trend) > 1 else None
+    return compare(db, trend[-1], trend[-2], MOST_COMPARED) if len(trend) > 1 else None
 
 
 def summarize_deliveries(project: Project, environ: Mapping[str, str]) -> DeliverySummary:

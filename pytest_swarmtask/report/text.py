@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pytest_swarmtask.history.query import Comparison, Evidence, Failure, Result, Run
+    from pytest_swarmtask.history.comparison import Comparison
+    from pytest_swarmtask.history.query import Evidence, Failure, Result, Run
     from pytest_swarmtask.history.repeated import LastRepeated
     from pytest_swarmtask.report.content import Report
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_swarmtask.history.query import Comparison, Run, TestDuration
+from pytest_swarmtask.history.comparison import Comparison
+from pytest_swarmtask.history.query import Run, TestDuration
 from pytest_swarmtask.report.tree import SpanNode
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from pytest_swarmtask import __version__
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
+from pytest_swarmtask.history.comparison import compare
 from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, find_run, requested_run, without_keys
 from pytest_swarmtask.report.flaky_tests import FlakyTests, write_flaky
 from pytest_swarmtask.report.forms import write_report
@@ -115,7 +116,7 @@ def _comparison(store: HistoryStore, project: str, given: parameters.ComparisonQ
         if run is None:
             raise UsageError("no run matches branch and since")
         other = find_run(db, given.compare)
-        return _object(answers.RunComparison(run, query.compare(db, run, other, MOST_COMPARED)))
+        return _object(answers.RunComparison(run, compare(db, run, other, MOST_COMPARED)))
 
 
 def _chosen(db: Database, given: parameters.SlowestQuery | parameters.ComparisonQuery) -> query.Run | None:
