@@ -225,7 +225,8 @@ def _pipeline_line(root: Path) -> str:
         return f"unchanged  {_GITLAB} (it includes {PIPELINE})"
     lines = textwrap.indent(_PIPELINE_INCLUDED, "    ")
     return (
-        f"kept       {_GITLAB} (it is never edited; add these lines to it, or the last one to its list `include`)\n\n{lines}\n"
+        f"kept       {_GITLAB} (it is never edited; add these lines to it, or the last one to its list `include`)\n\n"
+        f"{lines}\n"
         "           If it has a list of stages, it must contain setup, test, build and deploy, in this order"
     )
 
