@@ -117,7 +117,7 @@ class Machine:
         return survey(self.checkout.project, self._environ).endpoints.get("default", EndpointSurvey(waiting=1))
 
     def deliver(self) -> None:
-        """Deliver what waits, with the last command of a CI job: a relay of a run that is over does not try for ever."""
+        """Deliver what waits, as the end of a CI job does: the relay of a run that is over does not try for ever."""
         flush = [sys.executable, "-m", "pytest_swarmtask", "flush", f"--timeout={LIMIT:g}"]
         if self.delivery().waiting:
             lab.run(flush, self.checkout.root, LIMIT + 60, self._environ)
