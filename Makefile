@@ -10,7 +10,7 @@ TASKS_PYTHON := $(PY)
 include make/tasks.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-long test-team test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster phoenix bench bench-quick build clean
+.PHONY: help setup demo demo-team test test-slow test-long test-team test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster phoenix bench bench-quick build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -26,6 +26,9 @@ $(READY): pyproject.toml
 
 demo: $(READY) ## a real suite and a real build, reporting to a live receiver
 	@$(PY) -m scripts.demo
+
+demo-team: $(READY) ## twelve machines and two servers on PostgreSQL, some killed meanwhile: nothing is lost
+	@$(PY) -m scripts.demo_team
 
 test: $(READY) ## the test suite, but for its slow and long tests
 	@$(call task-run,make_test,$(PY) -m pytest -n auto --dist worksteal -m "not slow and not long")

@@ -5,7 +5,6 @@ The suite is pluggy's own, with its sources from PyPI. Without access to PyPI, o
 
 from __future__ import annotations
 
-import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from typing import NamedTuple
 
 from scripts import lab
 
-EXAMPLE = lab.ROOT / "examples" / "wordcount"
 SHOWN = 4
 
 
@@ -34,22 +32,6 @@ class Part(NamedTuple):
     def endings(self) -> int:
         """Return the number of ended tests according to the events."""
         return sum(event["event_type"] in {"TEST_PASSED", "TEST_FAILED", "TEST_SKIPPED"} for event in self.journal)
-
-
-def say(text: str) -> None:
-    """Print a step."""
-    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
-
-
-def pluggy(home: Path) -> Path | None:
-    """Return the sources of the pluggy that pytest uses, or None if PyPI cannot be reached."""
-    wanted = f"pluggy=={importlib.metadata.version('pluggy')}"
-    say(f"The sources of {wanted}, from PyPI, with its own test suite:")
-    try:
-        return lab.sdist(wanted, home / "pluggy")
-    except lab.LabError as error:
-        print(f"cannot be had, so the bundled example has to do.\n{error}")
-        return None
 
 
 def work(name: str, command: Sequence[str], folder: Path, receiver: lab.Receiver) -> Part:
@@ -101,23 +83,23 @@ def main() -> int:
     parts = []
     try:
         with lab.receiver(sys.executable, home) as receiver:
-            say(f"A receiver listens on {receiver.url} and checks every signature.")
-            source = pluggy(home)
+            lab.say(f"A receiver listens on {receiver.url} and checks every signature.")
+            source = lab.pluggy()
             if source:
                 lab.fresh_journal(source)
                 parts.append(work("pluggy", [sys.executable, "-m", "pytest", "-q"], source, receiver))
-            say("An example whose Makefile includes make/tasks.mk tests and builds itself:")
-            lab.fresh_journal(EXAMPLE)
+            lab.say("An example whose Makefile includes make/tasks.mk tests and builds itself:")
+            lab.fresh_journal(lab.EXAMPLE)
             parts.append(
-                work("example", ["make", "--no-print-directory", f"PYTHON={sys.executable}"], EXAMPLE, receiver)
+                work("example", ["make", "--no-print-directory", f"PYTHON={sys.executable}"], lab.EXAMPLE, receiver)
             )
             arrivals = receiver.arrivals()
     except lab.LabError as error:
         print(f"The demo did not get to its end: {error}", file=sys.stderr)
         return 1
-    say(f"What arrived, some of {len(arrivals)} events:")
+    lab.say(f"What arrived, some of {len(arrivals)} events:")
     show(arrivals)
-    say("What pytest counted, the tests that ended by their events, and what came of all events:")
+    lab.say("What pytest counted, the tests that ended by their events, and what came of all events:")
     agreed = compare(parts, arrivals)
     print("\nThey agree." if agreed else "\nThey do not agree: that is a defect.")
     return not agreed

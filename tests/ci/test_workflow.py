@@ -24,7 +24,7 @@ Json = dict[str, Any]
 ROOT = REPOSITORY
 NAME = ".github/workflows/task_management_integration.yml"
 LONG_CHECK = ".github/workflows/check_all.yml"
-TEMPLATE = Path(pytest_swarmtask.__file__).parent / "templates" / "task_management_integration.yml"
+TEMPLATE = Path(pytest_swarmtask.__file__).parent / "templates" / "github.yml"
 WORKFLOWS = [pytest.param(ROOT / NAME, id="ours"), pytest.param(TEMPLATE, id="template")]
 ALL_WORKFLOWS = [*WORKFLOWS, pytest.param(ROOT / LONG_CHECK, id="check all")]
 STAGES = ("setup", "test", "build", "deploy")

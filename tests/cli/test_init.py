@@ -10,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from tests.lab import bound_by_modes, clean_environ, read_events
 CONFIG = ".taskmaster/config/workflow.yaml"
 SCHEMA = ".taskmaster/config/workflow.schema.json"
 WORKFLOW = ".github/workflows/task_management_integration.yml"
+PIPELINE = ".gitlab/task_management_integration.yml"
+GITLAB = ".gitlab-ci.yml"
 EVERYTHING = [WORKFLOW, SCHEMA, CONFIG, "Makefile", "make/tasks.mk"]
 
 
@@ -179,6 +182,71 @@ def test_files_have_the_modes_that_the_umask_leaves_and_keep_those_they_have(roo
     ok(swarmtask(root, "init", "--force"))
     assert stat.S_IMODE((root / CONFIG).stat().st_mode) == 0o600
     assert sorted(files(root)) == sorted(EVERYTHING)
+
+
+# --- GitHub or GitLab -------------------------------------------------------------------------------------------------
+
+
+def origin(root: Path, url: str) -> None:
+    (root / ".git").mkdir()
+    (root / ".git" / "config").write_text(f'[remote "origin"]\n\turl = {url}\n')
+
+
+@pytest.mark.parametrize(
+    ("url", "has", "written"),
+    [
+        ("", [], {WORKFLOW}),
+        ("git@github.com:acme/shop.git", [], {WORKFLOW}),
+        ("git@github.com:gitlab/shop.git", [], {WORKFLOW}),
+        ("https://gitlab.com/acme/shop.git", [], {PIPELINE, GITLAB}),
+        ("git@gitlab.example.org:acme/shop.git", [], {PIPELINE, GITLAB}),
+        ("git@gitlab.com:acme/shop.git", [".github/"], {WORKFLOW, PIPELINE, GITLAB}),
+        ("git@code.example.org:acme/shop.git", [".gitlab/"], {PIPELINE, GITLAB}),
+        ("git@code.example.org:acme/shop.git", [GITLAB], {PIPELINE}),
+        ("", [".gitlab/", ".github/"], {WORKFLOW, PIPELINE, GITLAB}),
+    ],
+)
+def test_who_runs_the_targets_follows_from_where_the_project_lives(
+    root: Path, url: str, has: list[str], written: set[str]
+) -> None:
+    if url:
+        origin(root, url)
+    for name in has:
+        (root / name).mkdir() if name.endswith("/") else (root / name).write_text("{}\n")
+    before = files(root)
+    created = said(ok(swarmtask(root, "init")))
+    assert {path for path in (WORKFLOW, PIPELINE, GITLAB) if created.get(path) == "created"} == written
+    assert files(root).keys() - before.keys() == {*EVERYTHING[1:], *written}
+    after = files(root)
+    assert set(said(ok(swarmtask(root, "init"))).values()) <= {"unchanged", "kept"}
+    assert files(root) == after
+
+
+def test_the_pipeline_includes_the_jobs(root: Path) -> None:
+    (root / ".gitlab").mkdir()
+    ok(swarmtask(root, "init"))
+    assert yaml.safe_load((root / GITLAB).read_text()) == {"include": [{"local": f"/{PIPELINE}"}]}
+
+
+def test_a_pipeline_is_never_edited_and_the_lines_to_add_are_told(root: Path) -> None:
+    (root / GITLAB).write_text("mine: {script: [make]}\n")
+    output = ok(swarmtask(root, "init", "--force"))
+    assert said(output)[GITLAB] == "kept"
+    assert "it must contain setup, test, build and deploy" in output
+    lines = f"include:\n  - local: /{PIPELINE}\n"
+    assert textwrap.indent(lines, "    ") in output
+    assert (root / GITLAB).read_text() == "mine: {script: [make]}\n"
+    with (root / GITLAB).open("a") as file:
+        file.write(lines)
+    assert said(ok(swarmtask(root, "init", "--force")))[GITLAB] == "unchanged"
+
+
+def test_below_the_top_folder_each_host_has_a_note(root: Path, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / GITLAB).write_text("{}\n")
+    output = ok(swarmtask(root, "init", "--root", "."))
+    assert "GitLab reads .gitlab-ci.yml only in the repository's top folder" in output
+    assert "GitHub reads" not in output
 
 
 # --- what init refuses ------------------------------------------------------------------------------------------------
