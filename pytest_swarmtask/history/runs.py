@@ -55,11 +55,11 @@ _VARIANTS = """
 SELECT DISTINCT variant FROM task WHERE variant <> '' AND id IN (
     SELECT task FROM span WHERE run = ? AND kind = 'TASK') ORDER BY variant
 """
+# A slash after the first "::" is one of a parameter.
 _FOLDERS = """
-SELECT DISTINCT substr(file, 1, instr(file, '/')) FROM (
-    SELECT substr(name, 1, instr(name || '::', '::') - 1) AS file
-    FROM task WHERE id IN (SELECT task FROM span WHERE run = ? AND kind = 'TEST')
-) AS files ORDER BY 1 LIMIT 50
+SELECT DISTINCT
+    CASE WHEN instr(name, '/') < instr(name || '::', '::') THEN substr(name, 1, instr(name, '/')) ELSE '' END
+FROM task WHERE id IN (SELECT task FROM span WHERE run = ? AND kind = 'TEST') ORDER BY 1 LIMIT 50
 """
 _UPDATE = f"""
 UPDATE run SET trace_id = ?, stale = CASE WHEN changes = ? THEN 0 ELSE 1 END, started = ?, ended = ?, duration = ?,

@@ -106,13 +106,11 @@ def _split(body: bytes) -> list[msgspec.Raw]:
 
 def _event_in(raw: msgspec.Raw, outer: _Object) -> Recorded | None:
     """Return the event inside of a CloudEvent or CDEvent, or else the object itself; None if it is no event."""
-    line = bytes(raw)
+    data = bytes(outer.data)
+    line = bytes(raw) if data == b"null" else data
     if len(line) > MAX_LINE:
         raise BodyError(f"an event has {len(line)} bytes, at most {MAX_LINE} are accepted")
-    data = bytes(outer.data)
-    if data == b"null":
-        return recorded(line)
-    event = recorded(data)
+    event = recorded(line)
     if event is None:
         with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
             event = recorded(bytes(_data(data).customData))

@@ -30,6 +30,9 @@ log = logging.getLogger("swarmtask")
 
 _MOST_REQUESTS = 500
 """Requests at the same time. Others are answered with 503, and come again: each may hold a body of 5 MB."""
+_COLLECT_AFTER = 100_000
+"""New objects after which the garbage collector looks for cycles; Python's own number is 700 or 2,000. A request makes
+thousands of objects without a cycle, and looking for one that often takes a tenth of the server's time."""
 _GRACE = 10
 """Seconds that running requests have to end when the server is stopped."""
 
@@ -81,6 +84,7 @@ class Served:
         shown, number = self._socket.getsockname()[:2]
         self._upkeep.start()
         gc.freeze()  # what is loaded now stays: the collector need not look at it again and again
+        gc.set_threshold(_COLLECT_AFTER)
         try:
             yield f"http://[{shown}]:{number}{prefix}" if ":" in shown else f"http://{shown}:{number}{prefix}"
         finally:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _PAUSE = 1.0
 """Seconds between two looks at the runs that have new events. A page is that far behind, at most, on a quiet server."""
-_SHARE = 4
-"""The pause is at least as many times as long as the work took, so that totals take a fifth of the time at most."""
+_SHARE = 9
+"""The pause is at least as many times as long as the work took, so that totals take a tenth of the time at most."""
 
 
 class Upkeep:
