@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.cli.common import add_root, port, project_of, say
 from pytest_swarmtask.core.errors import StoreAwayError, UsageError
 from pytest_swarmtask.core.files import private_folder
+from pytest_swarmtask.core.project import ALERTS
+from pytest_swarmtask.core.timing import VARIABLE, Timing
 
 if TYPE_CHECKING:
     import argparse
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.history.store import HistoryStore
+    from pytest_swarmtask.plugins.hookspecs import SinkRequest
     from pytest_swarmtask.server.access import Senders
 
 PORT = 8019
@@ -63,12 +66,12 @@ def serve(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM. Always return 0.
 
     Raises:
-        ConfigError: the configuration is not valid, or lacks a secret.
+        ConfigError: the configuration is not valid, or lacks a secret or what an alert needs.
         HistoryError: the database cannot be used.
         UsageError: a package is missing, the address is in use, or everybody could read without being asked to.
     """
     try:
-        from pytest_swarmtask.server import run
+        from pytest_swarmtask.server import alerts, run
     except ImportError as error:
         raise UsageError(f"the server needs a package ({error}): pip install 'pytest-swarmtask[server]'") from None
     from pytest_swarmtask.config.load import load
@@ -82,14 +85,28 @@ def serve(arguments: argparse.Namespace) -> int:
             "to a token for readers, or allow it with --open"
         )
     senders, secret = _senders(workflow, os.environ, project)
+    request = _alerts_request(workflow, os.environ, project)
+    alerts.check_alerts(request)
     store = _store(arguments.database or os.environ.get(DATABASE_VARIABLE) or _own_database(project))
-    served = run.Served(store, senders, [] if arguments.open else tokens, workflow.monitoring.retention)
+    served = run.Served(store, senders, [] if arguments.open else tokens, request)
     with served.listening(arguments.host, arguments.port, arguments.prefix, as_json=arguments.log_json) as url:
         print(f"{url}/ shows the runs until Ctrl-C. Projects send their events there with:", flush=True)
         print(f"  export TASKMASTER_WEBHOOK_URL={url}/hook", flush=True)
         print(f"  export AUTOMATION_SECRET_KEY={secret}", flush=True)
+        told = alerts.announcement(workflow.monitoring)
+        if told:
+            print(told, flush=True)
         served.wait()
     return 0
+
+
+def _alerts_request(workflow: Workflow, environ: Mapping[str, str], project: Project) -> SinkRequest:
+    """Return what stands for the server in conditions and notifiers. Its events are of all environments."""
+    from pytest_swarmtask.plugins.hookspecs import SinkRequest
+    from pytest_swarmtask.plugins.registry import plugin_manager
+
+    timing = Timing.parse(environ.get(VARIABLE, ""))
+    return SinkRequest(ALERTS, ALERTS, project, environ, workflow, None, None, "", plugin_manager(())[0], timing)
 
 
 def _is_loopback(host: str) -> bool:

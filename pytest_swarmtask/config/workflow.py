@@ -264,6 +264,10 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Secrets, about("Environment variable with the token that readers need; several while you rotate the token.")
     ] = "SWARMTASK_READ_TOKEN"  # noqa: S105 - the variable's name
 
+    url: Annotated[
+        Url | None, about("Address at which people reach the server. Messages of alerts link to its pages.")
+    ] = None
+
     def read_tokens(self) -> list[str]:
         """Return the names of the variables with the tokens of readers."""
         return _names(self.read_token_env)

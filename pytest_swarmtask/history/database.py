@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 PROJECTS = "SELECT name FROM project WHERE name <> '' ORDER BY name"
 """The names of all projects of a server."""
+NEWEST = "(SELECT coalesce(max(id), 0) FROM event)"
+"""The id of the newest event of all projects. Alerts of a new project begin there: its own events come after that."""
 STALE_PROJECTS = """
 SELECT DISTINCT name FROM run JOIN project ON project.id = run.project WHERE stale = 1 AND name <> '' ORDER BY name
 """
 """The names of those with runs whose totals are to be computed (`history.runs`)."""
 _PROJECT_KEY = "SELECT id FROM project WHERE name = ?"
-_ADD_PROJECT = "INSERT INTO project (name) VALUES (?) ON CONFLICT DO NOTHING"
+_ADD_PROJECT = f"INSERT INTO project (name, evaluated) VALUES (?, {NEWEST}) ON CONFLICT DO NOTHING"
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 64
 

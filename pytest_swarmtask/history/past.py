@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.query import Run
 
@@ -60,12 +63,12 @@ def endings(  # noqa: PLR0913, PLR0917 - each of them narrows the question
     ]
 
 
-def variant_of(db: Database, trace_id: str, span_id: str) -> str:
-    """Return the variant of a span, or an empty text if it has none or is not known."""
-    query = """SELECT variant FROM span JOIN task ON task.id = span.task
-               WHERE run = (SELECT run FROM trace WHERE project = ? AND trace_id = ?) AND span_id = ?"""
-    row = db.execute(query, (db.project, trace_id, span_id)).fetchone()
-    return row[0] if row else ""
+def variants_of(db: Database, trace_id: str, span_ids: Collection[str]) -> dict[str, str]:
+    """Return the variants of spans of one trace, by span id. A span without a variant, or one not known, has none."""
+    query = """SELECT span_id, variant FROM span JOIN task ON task.id = span.task
+               WHERE run = (SELECT run FROM trace WHERE project = ? AND trace_id = ?)
+                 AND span_id IN (SELECT value FROM json_each(?)) AND variant <> ''"""
+    return dict(db.execute(query, (db.project, trace_id, json.dumps(list(span_ids)))).fetchall())
 
 
 def task_of(db: Database, trace_id: str, span_id: str) -> int | None:
@@ -99,7 +102,7 @@ class OpenSpan:
 def open_spans(db: Database, since: str) -> list[OpenSpan]:
     """Return the spans that started after a timestamp and have not ended, oldest first."""
     query = """SELECT span.span_id, (SELECT line FROM event WHERE event.run = span.run
-                   AND json_extract(line, '$.span_id') = span.span_id ORDER BY event.id LIMIT 1)
+                   AND json_extract(line, '$.span_id') = span.span_id ORDER BY event.id + 0 LIMIT 1)
                FROM span JOIN run ON run.id = span.run
                WHERE run.project = ? AND span.ended IS NULL AND span.started > ? ORDER BY span.started"""
     return [OpenSpan(*row) for row in db.execute(query, (db.project, since)) if row[1]]

@@ -343,6 +343,18 @@ class PostgresStore:
         with self._lent() as connection:
             return [name for (name,) in connection.execute(PROJECTS)]
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Be the one process that evaluates alerts during the block, if no other one is. Yield whether that is so."""
+        with self._lent() as connection:
+            row = connection.execute("SELECT pg_try_advisory_lock(%s, 2)", (_OF_SCHEMA,)).fetchone()
+            is_alone = row is not None and bool(row[0])
+            try:
+                yield is_alone
+            finally:
+                if is_alone:
+                    connection.execute("SELECT pg_advisory_unlock(%s, 2)", (_OF_SCHEMA,))
+
     def stale_projects(self) -> list[str]:
         """Return the names of the projects with runs whose totals are to be computed."""
         with self._lent() as connection:

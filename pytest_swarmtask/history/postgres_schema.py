@@ -91,4 +91,13 @@ MIGRATIONS = (
     """
     ALTER TABLE run ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
     """,
+    """
+    ALTER TABLE project ADD COLUMN evaluated BIGINT;
+    INSERT INTO project (name) VALUES ('');
+    CREATE TABLE memory (
+        project BIGINT NOT NULL, scope TEXT COLLATE "C" NOT NULL, key TEXT COLLATE "C" NOT NULL, value TEXT NOT NULL,
+        changed DOUBLE PRECISION NOT NULL, PRIMARY KEY (project, scope, key)
+    );
+    CREATE INDEX event_by_number ON event (id);
+    """,
 )

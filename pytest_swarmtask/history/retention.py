@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.trace import Clock
+from pytest_swarmtask.history import evaluated
 from pytest_swarmtask.history.flaky import reassess_all
 from pytest_swarmtask.history.traces import REMOVED
 
@@ -78,6 +79,7 @@ def drop_events(db: Database, age: float) -> int:
     for (run,) in db.execute(_DUE, (db.project, _limit(age))).fetchall():
         with db.transaction():
             removed += db.execute(_DROP, (run,)).rowcount
+            evaluated.lower(db)
         if removed >= _AT_ONCE:
             break
     if removed:
@@ -104,6 +106,7 @@ def prune(db: Database, age: float, size: float, kept: Collection[str] = ()) -> 
             db.hold_derivations()
             for statement in _REMOVE:
                 db.execute(statement, run[:1])
+            evaluated.lower(db)
             db.execute(REMOVED, (db.project,))
         removed += 1
     if removed:

@@ -70,20 +70,25 @@ WHERE id = ?
 """
 
 
-def refresh(db: Database) -> None:
-    """Compute the totals of all stale runs, and the verdicts on the tests that failed in them or before."""
+def refresh(db: Database) -> bool:
+    """Compute the totals of all stale runs, and the verdicts on the tests that failed in them or before.
+
+    Returns:
+        False if another process is at it, and so has not finished yet.
+    """
     stale = [run for (run,) in db.execute("SELECT id FROM run WHERE project = ? AND stale = 1", (db.project,))]
     for start in range(0, len(stale), _AT_ONCE):
         runs = stale[start : start + _AT_ONCE]
         with db.derivation() as is_ours:
             if not is_ours:
-                return
+                return False
             changes = {run: row[0] for run in runs if (row := db.execute(_CHANGES, (run,)).fetchone())}
             # Spans before runs, as an import writes them: so two writers never wait for each other.
             superseded = {run: refresh_superseded(db, run) for run in changes}
             for run, seen in changes.items():
                 _refresh(db, run, seen, superseded[run])
             refresh_flaky(db, changes)
+    return True
 
 
 def _refresh(db: Database, run: int, changes: int, superseded: int) -> None:

@@ -171,6 +171,12 @@ MIGRATIONS = (
     """
     ALTER TABLE run ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    ALTER TABLE project ADD COLUMN evaluated INTEGER;
+    CREATE TABLE memory (project INTEGER NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+        changed REAL NOT NULL, PRIMARY KEY (project, scope, key)
+    ) WITHOUT ROWID;
+    """,
 )
 """One script for each version of the schema. It changes the version before into this one; the first starts from an
 empty file. A script that was released never changes: files of its version exist."""

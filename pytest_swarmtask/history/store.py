@@ -12,6 +12,7 @@ from pytest_swarmtask.core.errors import HistoryError, StoreAwayError
 from pytest_swarmtask.history.database import PROJECTS, STALE_PROJECTS, choose_or_add_project, choose_project
 from pytest_swarmtask.history.retention import drop_events
 from pytest_swarmtask.history.sqlite import TIMEOUT, SqliteDatabase, connect
+from pytest_swarmtask.journal import locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,12 @@ class HistoryStore(Protocol):
 
     def projects(self) -> list[str]:
         """Return the names of all projects, sorted."""
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Be the one process that evaluates alerts during the block, if no other one is. Yield whether that is so.
+
+        A process that dies in the block makes room for another one at once.
+        """
 
     def stale_projects(self) -> list[str]:
         """Return the names of the projects with runs whose totals are to be computed."""
@@ -114,6 +121,20 @@ class SqliteStore:
         """Return the names of all projects, sorted."""
         with self._lent() as db:
             return [name for (name,) in db.execute(PROJECTS)]
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Be the one process that evaluates alerts during the block, if no other one is. Yield whether that is so."""
+        path = f"{self._path}.alerts"
+        try:
+            lock = locks.open_locked(path)
+        except OSError as error:
+            raise StoreAwayError(f"{path} cannot be used now: {error.strerror}") from error
+        try:
+            yield lock is not None
+        finally:
+            if lock is not None:
+                locks.release(path, lock)
 
     def stale_projects(self) -> list[str]:
         """Return the names of the projects with runs whose totals are to be computed."""

@@ -10,6 +10,13 @@ from typing import Any
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.core.trace import Clock
 
+_LEVELS = {
+    "swarmtask": logging.INFO,
+    "pytest_swarmtask.relay": logging.INFO,  # alerts and notifiers, here as in a relay
+    "uvicorn": logging.WARNING,
+    "psycopg.pool": logging.ERROR,
+}
+
 
 class _Lines(logging.Formatter):
     """Writes an entry with its facts."""
@@ -43,7 +50,7 @@ def set_up_log(*, as_json: bool) -> None:
     """Send the entries of the server and of uvicorn to standard error. Accepted webhooks are not listed one by one."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines(as_json=as_json))
-    for name, level in (("swarmtask", logging.INFO), ("uvicorn", logging.WARNING), ("psycopg.pool", logging.ERROR)):
+    for name, level in _LEVELS.items():
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level)

@@ -27,6 +27,16 @@ class ServerMetrics:
         self.refresh_seconds = Counter(
             "swarmtask_refresh_seconds", "Seconds spent on the totals of runs.", registry=self._registry
         )
+        self.messages = Counter(
+            "swarmtask_messages",
+            "Messages of alerts, by notifier and result.",
+            ["notifier", "result"],
+            registry=self._registry,
+        )
+
+    def count_message(self, notifier: str, is_sent: bool) -> None:  # noqa: FBT001 - a callback
+        """Count a message that was sent, or that has failed for good."""
+        self.messages.labels(notifier, "sent" if is_sent else "failed").inc()
 
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""

@@ -13,6 +13,7 @@ import uvicorn
 
 from pytest_swarmtask.core.errors import SwarmtaskError, UsageError
 from pytest_swarmtask.server.access import Readers, Senders
+from pytest_swarmtask.server.alerts import ServerAlerts
 from pytest_swarmtask.server.app import application
 from pytest_swarmtask.server.intake import Intake
 from pytest_swarmtask.server.logs import set_up_log
@@ -21,10 +22,10 @@ from pytest_swarmtask.server.upkeep import Upkeep
 from pytest_swarmtask.server.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_swarmtask.config.monitoring import Retention
     from pytest_swarmtask.history.store import HistoryStore
+    from pytest_swarmtask.plugins.hookspecs import SinkRequest
 
 log = logging.getLogger("swarmtask")
 
@@ -44,13 +45,15 @@ class Served:
         store: the histories. It is closed with the server.
         senders: who may write.
         tokens: the tokens of readers; none if everybody may read.
-        limits: how long things are kept.
+        request: stands for the server where alerts are evaluated: its configuration, variables and plug-ins.
     """
 
-    def __init__(self, store: HistoryStore, senders: Senders, tokens: Sequence[str], limits: Retention) -> None:
+    def __init__(self, store: HistoryStore, senders: Senders, tokens: Sequence[str], request: SinkRequest) -> None:
         self._store = store
         self._metrics = ServerMetrics()
-        self._upkeep = Upkeep(store, limits, self._metrics.refresh_seconds.inc, _tell)
+        self._alerts = ServerAlerts(store, request, self._metrics.count_message, _tell_of("alerts"))
+        limits = request.workflow.monitoring.retention
+        self._upkeep = Upkeep(store, limits, self._alerts, self._metrics.refresh_seconds.inc, _tell_of("upkeep"))
         self._intake = Intake(Writer(store), senders)
         self._readers = Readers(list(tokens))
         self._server: uvicorn.Server
@@ -82,6 +85,7 @@ class Served:
             signal.signal(number, lambda *_: setattr(self._server, "should_exit", True))
         self._socket = _bound(host, port)
         shown, number = self._socket.getsockname()[:2]
+        self._alerts.start()
         self._upkeep.start()
         gc.freeze()  # what is loaded now stays: the collector need not look at it again and again
         gc.set_threshold(_COLLECT_AFTER)
@@ -90,6 +94,7 @@ class Served:
         finally:
             self._socket.close()
             self._upkeep.stop()
+            self._alerts.stop()
             self._store.close()
 
     def wait(self) -> None:
@@ -111,6 +116,9 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _tell(error: Exception) -> None:
-    unexpected = None if isinstance(error, SwarmtaskError) else error
-    log.error("upkeep", exc_info=unexpected, extra={"facts": {"why": str(error)}})
+def _tell_of(work: str) -> Callable[[Exception], None]:
+    def tell(error: Exception) -> None:
+        unexpected = None if isinstance(error, SwarmtaskError) else error
+        log.error(work, exc_info=unexpected, extra={"facts": {"why": str(error)}})
+
+    return tell

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.history import retention
+from pytest_swarmtask.history import evaluated, retention
 from pytest_swarmtask.history.runs import refresh
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.monitoring import Retention
     from pytest_swarmtask.history.store import HistoryStore
+    from pytest_swarmtask.server.alerts import ServerAlerts
 
 _PAUSE = 1.0
 """Seconds between two looks at the runs that have new events. A page is that far behind, at most, on a quiet server."""
@@ -30,6 +31,7 @@ class Upkeep:
     Args:
         store: the store.
         limits: how long things are kept.
+        alerts: gets to know which events can be evaluated.
         spent: called with the seconds that each round took.
         trouble: called with each problem. The next round tries again.
     """
@@ -38,11 +40,13 @@ class Upkeep:
         self,
         store: HistoryStore,
         limits: Retention,
+        alerts: ServerAlerts,
         spent: Callable[[float], None],
         trouble: Callable[[Exception], None],
     ) -> None:
         self._store = store
         self._limits = limits
+        self._alerts = alerts
         self._spent = spent
         self._trouble = trouble
         self._pause = 0.0
@@ -82,9 +86,14 @@ class Upkeep:
         Raises:
             StoreAwayError: the database cannot be used now.
         """
-        for project in self._store.stale_projects():
+        newest: dict[str, int] = {}
+        for project in self._store.projects() if self._alerts.are_any else self._store.stale_projects():
             with self._store.writing(project) as db:
-                refresh(db)
+                # Asked before the totals are computed, which are then those of all these events.
+                last = evaluated.newest(db) if self._alerts.are_any else 0
+                if refresh(db):
+                    newest[project] = last
+        self._alerts.evaluate_until(newest)
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + retention.EVERY
             self._tidy()

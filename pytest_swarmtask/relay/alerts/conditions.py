@@ -48,7 +48,7 @@ class AlertCondition(Generic[AlertT]):
     Args:
         alert: the alert's configuration.
         request: the endpoint of the alerts: its project, environment and plug-ins.
-        memory: the memory of the relays.
+        memory: what conditions remember.
 
     Attributes:
         reads_history: whether `check_history` can find something.
@@ -294,12 +294,14 @@ def ended_well(event: Event) -> bool:
 
 
 def subject_of(event: Event, past: Past) -> str:
-    """Return what an event is about: its task, with variant and branch if they are known.
+    """Return what an event is about: its task, with variant and branch if they are known, and on a server environment.
 
     A partial pytest session is a subject of its own, with its command: it says nothing about the whole suite.
     """
     run = past.run(event)
     place = f" on {run.branch}" if run and run.branch else ""
+    if not past.is_local and past.environment(event):
+        place += f" in {past.environment(event)}"
     part = (
         f" ({run.scope})" if run and run.scope and is_session(event) and event.metadata.get("partial") is True else ""
     )

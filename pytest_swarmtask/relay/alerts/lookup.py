@@ -7,12 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from pytest_swarmtask.config import monitoring
 from pytest_swarmtask.config.variables import expand_all
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.relay.alerts import conditions, timed
 from pytest_swarmtask.relay.alerts.conditions import AlertCondition, matching_types
 from pytest_swarmtask.relay.alerts.evaluation import Evaluation
+from pytest_swarmtask.relay.notify.wording import redactor_of, worded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -78,6 +81,27 @@ _CLASSES: dict[type[monitoring.Alert], type[AlertCondition[Any]]] = {
     monitoring.DeliveryAlert: timed.DeliveryCondition,
     monitoring.PluginAlert: PluginCondition,
 }
+
+
+def alerts_of(request: SinkRequest) -> list[AnyAlert]:
+    """Return the alerts that are enabled, with the variables of their messages filled in."""
+    monitoring = request.workflow.monitoring
+    return [_with_message(one, request) for one in monitoring.alerts if monitoring.enabled and one.enabled]
+
+
+def _with_message(alert: AnyAlert, request: SinkRequest) -> AnyAlert:
+    """Return the alert with the variables of its message filled in.
+
+    If one of them is not set, the alert gets the usual message: it must not be lost for its wording.
+    """
+    if alert.message is None or "$" not in alert.message:
+        return alert
+    try:
+        message: str | None = worded(alert.message, request.environ, redactor_of(request))
+    except ConfigError as error:
+        _log.warning("alert %s: message: %s; the usual message is sent", alert.name, error)
+        message = None
+    return msgspec.structs.replace(alert, message=message)
 
 
 def conditions_of(alerts: Iterable[AnyAlert], request: SinkRequest, memory: Memory) -> list[AlertCondition[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.errors import HistoryError, JournalError
@@ -15,7 +16,7 @@ from pytest_swarmtask.history.session import NOT_UP_TO_DATE, query_history
 from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import TypeVar
 
     from pytest_swarmtask.config.monitoring import SilenceAlert
@@ -31,17 +32,36 @@ _FORGOTTEN = 7 * 86400.0
 
 
 class Past:
-    """The history, with answers that are remembered. It is valid within one `query_past`."""
+    """The history, with answers that are remembered. It is valid as long as nothing is added to the history.
 
-    def __init__(self, db: Database) -> None:
+    Args:
+        db: the history.
+        environment: the `WORKFLOW_ENVIRONMENT` of all events that are evaluated, or empty. None on a server, where each
+            run has its own.
+
+    Attributes:
+        is_local: whether the history is that of one machine.
+    """
+
+    def __init__(self, db: Database, environment: str | None = "") -> None:
         self.db = db
+        self.is_local = environment is not None
+        self._environment = environment
         self._runs: dict[str, Run | None] = {}
+        self._variants: dict[tuple[str, str], str] = {}
 
     def run(self, event: Event) -> Run | None:
         """Return the run of an event as far as it is known, or None."""
         if event.trace_id not in self._runs:
             self._runs[event.trace_id] = next(iter(find_runs(self.db, event.trace_id)), None)
         return self._runs[event.trace_id]
+
+    def environment(self, event: Event) -> str:
+        """Return the environment of an event, or an empty text."""
+        if self._environment is not None:
+            return self._environment
+        run = self.run(event)
+        return (run.environment or "") if run else ""
 
     def branch(self, event: Event) -> str | None:
         """Return the branch of an event's run, or None if it is not known."""
@@ -76,9 +96,21 @@ class Past:
         task = past.task_of(self.db, event.trace_id, event.span_id)
         return None if task is None else assess(self.db, task, Scope(runs, event.timestamp, self.branch(event)))
 
+    def learn_variants(self, events: Iterable[Event]) -> None:
+        """Ask for the variants of many events at once: thousands of tests end at a time."""
+        spans: defaultdict[str, list[str]] = defaultdict(list)
+        for event in events:
+            spans[event.trace_id].append(event.span_id)
+        for trace_id, ids in spans.items():
+            found = past.variants_of(self.db, trace_id, ids)
+            self._variants.update({(trace_id, span_id): found.get(span_id, "") for span_id in ids})
+
     def variant(self, event: Event) -> str:
         """Return the variant that an event is about, or an empty text."""
-        return past.variant_of(self.db, event.trace_id, event.span_id)
+        key = (event.trace_id, event.span_id)
+        if key not in self._variants:
+            self.learn_variants([event])
+        return self._variants[key]
 
     def earlier_coverage(self, event: Event) -> float | None:
         """Return the coverage in percent of the previous run on the same branch, or None."""
@@ -96,11 +128,10 @@ def is_session(event: Event) -> bool:
 
 
 class OpenStarts:
-    """All starts of one environment that have no end yet. They are read once for all alerts."""
+    """All starts that have no end yet. They are read once for all alerts."""
 
-    def __init__(self, past_runs: Past, environment: str) -> None:
+    def __init__(self, past_runs: Past) -> None:
         self.past = past_runs
-        self._environment = environment
         clock = Clock()
         since = clock.timestamp(max(0.0, clock.now() - _FORGOTTEN))
         self._events = list(_starts(past_runs.db, since))
@@ -112,10 +143,10 @@ class OpenStarts:
                 yield event
 
     def _is_about(self, alert: SilenceAlert, event: Event) -> bool:
-        run = self.past.run(event)
-        if run is not None and (run.environment or "") != self._environment:
+        run, environment = self.past.run(event), self.past.environment(event)
+        if run is not None and (run.environment or "") != environment:
             return False  # the alerts of its own environment look at it
-        return mismatch(alert.when, event, self._environment, run.branch if run else None) is None
+        return mismatch(alert.when, event, environment, run.branch if run else None) is None
 
 
 def _starts(db: Database, since: str) -> Iterator[Event]:
@@ -124,8 +155,10 @@ def _starts(db: Database, since: str) -> Iterator[Event]:
             yield Event.decode(span.line.encode())
 
 
-def query_past(project: Project, environ: Mapping[str, str], question: Callable[[Past], Answer]) -> Answer:
-    """Import new events into the history and query it.
+def query_past(
+    project: Project, environ: Mapping[str, str], environment: str, question: Callable[[Past], Answer]
+) -> Answer:
+    """Import new events into the history of this machine, and query it for the alerts of an environment.
 
     Raises:
         HistoryError: the history cannot be used, or another process keeps new events from being imported.
@@ -136,6 +169,6 @@ def query_past(project: Project, environ: Mapping[str, str], question: Callable[
         # Elsewhere a history without the newest events will do; a condition must see the event that it evaluates.
         if NOT_UP_TO_DATE in notes:
             raise HistoryError(NOT_UP_TO_DATE)
-        return question(Past(db))
+        return question(Past(db, environment))
 
     return query_history(project, query, environ=environ, timeout=5.0, say=notes.append)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.core.text import plural
 from pytest_swarmtask.relay.alerts.state import ActiveAlert, active_alerts
-from pytest_swarmtask.relay.delivery.memory import Memory
+from pytest_swarmtask.relay.delivery.memory import RelayMemory
 from pytest_swarmtask.relay.notify.notifiers import failed_notifications
 
 if TYPE_CHECKING:
@@ -65,5 +65,5 @@ def survey_alerts(project: Project) -> AlertsSurvey:
     path = project.database
     if not os.path.exists(path):
         return AlertsSurvey()
-    with contextlib.closing(Memory(path)) as memory:
+    with contextlib.closing(RelayMemory(path)) as memory:
         return AlertsSurvey(active_alerts(memory), failed_notifications(memory))

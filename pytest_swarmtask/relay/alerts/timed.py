@@ -53,7 +53,7 @@ class SilenceCondition(AlertCondition[monitoring.SilenceAlert]):
     def check_history(self, starts: OpenStarts, active: Mapping[str, ActiveAlert]) -> tuple[list[Evaluation], float]:
         """Look for starts that have no end for too long, and for an expected start that did not come."""
         evaluations, soonest = self._unfinished(starts, active) if self.alert.unfinished else ([], NEVER)
-        overdue = self._overdue() if self.alert.every else None
+        overdue = self._overdue(is_local=starts.past.is_local) if self.alert.every else None
         # Not counted in `soonest`: a relay does not stay until the next expected start, the next one looks again.
         return evaluations + ([overdue] if overdue else []), soonest
 
@@ -85,14 +85,15 @@ class SilenceCondition(AlertCondition[monitoring.SilenceAlert]):
             run=starts.past.run(event),
         )
 
-    def _overdue(self) -> Evaluation | None:
-        """Return whether the expected start is late, or None at the first look."""
+    def _overdue(self, *, is_local: bool) -> Evaluation | None:
+        """Return whether the expected start is late, or None as long as no time counts."""
         name, every = self.alert.name, self.alert.every or 0.0
         heard = self.memory.get(HEARD, self._key)
         at = heard.get("at") if heard else None
-        if not isinstance(at, str):  # the first look: time counts from now on
-            self._remember(Clock().timestamp())
-            return None
+        if not isinstance(at, str):
+            if is_local:  # the first look: time counts from now on
+                self._remember(Clock().timestamp())
+            return None  # a server has projects that never have such a start: there, time counts from the first one
         age = seconds_since(at)
         if age < every:
             return Evaluation(name, is_active=False, text=f"{name} was heard again")

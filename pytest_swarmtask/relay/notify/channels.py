@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from abc import ABC, abstractmethod
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_swarmtask.config import monitoring
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.notify.message import Message
 
 _log = logging.getLogger("pytest_swarmtask.relay")
+
+_NO_APPRISE = 'Apprise is not installed: pip install "pytest-swarmtask[notify]"'
 
 Definition = TypeVar("Definition", bound=monitoring.Notifier)
 
@@ -50,6 +53,13 @@ class Channel(ABC, Generic[Definition]):
 
         Returns:
             `Delivered`, `Retry` to be called again later, or anything else if the message cannot be sent.
+        """
+
+    def check(self) -> None:
+        """Check what can be checked without sending anything.
+
+        Raises:
+            ConfigError, EndpointError: no message could be sent.
         """
 
     def close(self) -> None:
@@ -88,6 +98,11 @@ class WebhookChannel(Channel[monitoring.WebhookNotifier]):
         except Exception as error:  # noqa: BLE001 - other notifiers still have to send
             self.close()
             return Retry(f"unexpected {type(error).__name__}")
+
+    def check(self) -> None:
+        """Check the variables of the webhook and of the body."""
+        self._open()
+        expand_all(self._definition.body or {}, self._request.environ)
 
     def _body(self, message: Message) -> Any:
         template = self._definition.body
@@ -129,13 +144,20 @@ class AppriseChannel(Channel[monitoring.AppriseNotifier]):
             except ConfigError as error:
                 return Stopped(f"urls[{number}]: {error}")
             except ImportError:
-                return Stopped('Apprise is not installed: pip install "pytest-swarmtask[notify]"')
+                return Stopped(_NO_APPRISE)
             except Exception as error:  # noqa: BLE001 - from any of a hundred services; its text may contain the URL
                 problem = f"unexpected {type(error).__name__}"
             if problem:
                 return Retry(f"urls[{number}]: {problem}")
             self._delivered |= {number}
         return Delivered()
+
+    def check(self) -> None:
+        """Check the variables of the URLs, and that Apprise is there."""
+        if find_spec("apprise") is None:
+            raise ConfigError(_NO_APPRISE)
+        for url in self._definition.urls:
+            expand(url, self._request.environ)
 
     def _send_to(self, url: str, message: Message) -> str:
         """Send a message to one service. Return why that failed, or an empty text."""
@@ -155,19 +177,26 @@ class AppriseChannel(Channel[monitoring.AppriseNotifier]):
 class PluginChannel(Channel[monitoring.PluginNotifier]):
     """Sends messages with a function of an installed plug-in."""
 
-    _send: Callable[[str, str], None] | None = None
+    _function: Callable[[str, str], None] | None = None
 
     def send(self, message: Message) -> SendResult:
         """Call the plug-in's function."""
         try:
-            if self._send is None:
-                self._send = self._find()
-            self._send(message.title, message.text)
+            self._found()(message.title, message.text)
         except ConfigError as error:
             return Stopped(str(error))
         except Exception as error:  # noqa: BLE001 - foreign code; the text of its error may contain a secret
             return Retry(f"the plug-in raised {type(error).__name__}")
         return Delivered()
+
+    def check(self) -> None:
+        """Look for the plug-in's function."""
+        self._found()
+
+    def _found(self) -> Callable[[str, str], None]:
+        if self._function is None:
+            self._function = self._find()
+        return self._function
 
     def _find(self) -> Callable[[str, str], None]:
         name, options = self._definition.plugin, expand_all(self._definition.options, self._request.environ)
@@ -200,6 +229,11 @@ class GithubChannel(Channel[monitoring.GithubNotifier]):
         except OSError as error:
             return Retry(f"{path}: {error.strerror}")
         return Delivered()
+
+    def check(self) -> None:
+        """Check that there is a job to annotate."""
+        if self._request.environ.get("GITHUB_ACTIONS") != "true":
+            raise ConfigError("found kind github, which annotates a job of GitHub Actions, and this is none")
 
     def _in_workspace(self, file: str) -> str:
         """Return a file's path relative to GitHub's workspace, of which the project may be a subfolder."""

@@ -9,7 +9,7 @@ import msgspec
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to people. Waiting messages are stored in the relay's database, so field names must not change.
+    """A message to people. Waiting messages are stored in databases, so field names must not change.
 
     Attributes:
         name: the alert or trigger that sends it.

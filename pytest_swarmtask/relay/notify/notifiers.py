@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_swarmtask.config.monitoring import LogNotifier
+from pytest_swarmtask.core.errors import ConfigError, EndpointError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.sink import Delivered, Retry
 from pytest_swarmtask.relay.delivery.backoff import notifier_wait
@@ -41,7 +42,7 @@ _LOG = LogNotifier(name="log", most=1_000_000)
 
 
 class _NotifierState(msgspec.Struct, frozen=True):
-    """The state of a notifier. It is stored in the relay's database, so field names must not change.
+    """The state of a notifier. It is stored in databases, so field names must not change.
 
     Attributes:
         hour, sent: when the present hour of counting began, and how many messages were sent in it.
@@ -68,36 +69,55 @@ class Notifiers:
     Args:
         workflow: the configuration.
         request: the endpoint that sends messages: its project, variables and plug-ins.
-        memory: the memory of the relays.
+        memory: where messages wait.
         owner: who sends, such as ``alerts``. The messages per hour are counted for each owner.
         eager: ignore the wait after a failed attempt, as a person asked for the messages.
+        told: called with the name of a notifier and whether its message was sent, or has failed for good.
     """
 
-    def __init__(
-        self, workflow: Workflow, request: SinkRequest, memory: Memory, owner: str, *, eager: bool = False
+    def __init__(  # noqa: PLR0913 - two have defaults
+        self,
+        workflow: Workflow,
+        request: SinkRequest,
+        memory: Memory,
+        owner: str,
+        *,
+        eager: bool = False,
+        told: Callable[[str, bool], None] = lambda _name, _is_sent: None,
     ) -> None:
         self._workflow = workflow
         self._request = request
         self._memory = memory
         self._owner = owner
         self._eager = eager
+        self._told = told
         self._timing = request.timing
         self._definitions = {_LOG.name: _LOG, **{one.name: one for one in workflow.monitoring.notifiers}}
         self._channels: dict[str, Channel[Any]] = {}
 
     def send(self, names: Sequence[str], message: Message) -> None:
-        """Send a message through the notifiers of these names, or to the relay's log if there are none.
+        """Send a message through the notifiers of these names, or to the log if there are none.
 
         A failed message is sent again by `run_pending`. After the last attempt it is logged and counted.
 
         Raises:
             sqlite3.Error: the memory cannot be used, and the message was not sent.
         """
-        for name in names or (_LOG.name,):
-            if name in self._definitions:
-                most = self._definitions[name].most
-                self._change(name, lambda state, most=most: _with_message(state, message, most))  # type: ignore[misc]
-                self._send_queue(name)
+        for name in self._known(names):
+            self._add(name, message)
+            self._send_queue(name)
+
+    def add(self, names: Sequence[str], message: Message) -> None:
+        """Leave a message, which `send` would send at once, for `run_pending`."""
+        for name in self._known(names):
+            self._add(name, message)
+
+    def _known(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names or (_LOG.name,) if name in self._definitions]
+
+    def _add(self, name: str, message: Message) -> None:
+        most = self._definitions[name].most
+        self._change(name, lambda state: _with_message(state, message, most))
 
     def run_pending(self) -> float:
         """Send what is due. Return the seconds until more is due, or infinity if nothing is waiting."""
@@ -112,6 +132,21 @@ class Notifiers:
         self._send_queue(name)
         state = self._state(name)
         return state.due - time.time() if state.queue else float("inf")
+
+    def check(self, names: Sequence[str]) -> None:
+        """Check that the notifiers of these names could send, as far as that shows without sending anything.
+
+        Raises:
+            ConfigError: one of them could not.
+        """
+        for name in self._known(names):
+            self._check(name)
+
+    def _check(self, name: str) -> None:
+        try:
+            self._channel(name).check()
+        except (ConfigError, EndpointError) as error:
+            raise ConfigError(f"notifier {name}: {error}") from None
 
     def close(self) -> None:
         """Close the connections of all channels."""
@@ -128,18 +163,24 @@ class Notifiers:
             message, tries = state.queue[0], state.tries + 1
             result = self._channel(name).send(message)
             if isinstance(result, Delivered):
-                self._change(name, _without_first)
+                self._settle(name, message, _without_first)
+                self._told(name, True)  # noqa: FBT003 - a callback has no names
             elif isinstance(result, Retry) and tries < _TRIES:
                 wait = notifier_wait(tries, result.after, self._timing)
                 _log.warning("notifier %s: %s; next attempt in %.0f s", name, neutral(result.reason), wait)
                 due = time.time() + wait
-                self._change(name, lambda now, due=due: msgspec.structs.replace(now, tries=now.tries + 1, due=due))  # type: ignore[misc]
+                self._settle(name, message, lambda now, due=due: _with_retry(now, due))  # type: ignore[misc]
                 return
             else:
                 reason = neutral(result.reason)
                 _log.error("notifier %s: %s; not told: %s", name, reason, neutral(f"{message.title}\n{message.text}"))
-                self._change(name, lambda now, reason=reason: _with_failure(now, reason))  # type: ignore[misc]
+                self._settle(name, message, lambda now, reason=reason: _with_failure(now, reason))  # type: ignore[misc]
+                self._told(name, False)  # noqa: FBT003
             state = self._state(name)
+
+    def _settle(self, name: str, message: Message, change: Callable[[_NotifierState], _NotifierState]) -> None:
+        """Note what became of a message, unless another process has taken it over because this one was slow."""
+        self._change(name, lambda now: change(now) if now.queue[:1] == [message] else now)
 
     def _is_due(self, state: _NotifierState) -> bool:
         """Whether the next attempt is due. One that is further away than any wait was set before a clock change."""
@@ -228,6 +269,10 @@ def _summary_of(state: _NotifierState) -> Message:
 
 def _without_first(state: _NotifierState) -> _NotifierState:
     return msgspec.structs.replace(state, queue=state.queue[1:], tries=0, due=0.0)
+
+
+def _with_retry(state: _NotifierState, due: float) -> _NotifierState:
+    return msgspec.structs.replace(state, tries=state.tries + 1, due=due)
 
 
 def _with_failure(state: _NotifierState, reason: str) -> _NotifierState:

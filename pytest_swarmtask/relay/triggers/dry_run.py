@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_swarmtask.relay.delivery.memory import DraftMemory, RelayMemory
 from pytest_swarmtask.relay.delivery.templates import variables
 from pytest_swarmtask.relay.triggers.actions import action_of, required_permissions
-from pytest_swarmtask.relay.triggers.firing_log import DryRunMemory, FiringLog
+from pytest_swarmtask.relay.triggers.firing_log import FiringLog
 from pytest_swarmtask.relay.triggers.rules import Circumstances, occasion, refusal, why_not
 
 if TYPE_CHECKING:
@@ -42,8 +44,9 @@ def dry_run(
     Raises:
         sqlite3.Error: the relay's database, with the earlier firings of the rules, cannot be read.
     """
-    with contextlib.closing(DryRunMemory(project.database)) as memory:
-        log = FiringLog(memory)
+    with contextlib.closing(RelayMemory(project.database)) as memory:
+        is_there = os.path.exists(project.database)  # else reading would create it
+        log = FiringLog(DraftMemory(memory.items if is_there else lambda _: ()))
         for event in events:
             yield (
                 event,

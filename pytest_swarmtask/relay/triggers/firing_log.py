@@ -7,12 +7,13 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_swarmtask.relay.delivery.memory import Memory
+from pytest_swarmtask.relay.delivery.memory import RelayMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.relay.delivery.memory import Memory
 
 # Scopes of the memory.
 _EVENTS = "trigger events"
@@ -29,7 +30,7 @@ class FiringLog:
     """Remembers the firings of rules.
 
     Args:
-        memory: the memory of the relays, which the log closes when it is closed.
+        memory: the memory of the relays, or a draft of it.
 
     Raises:
         sqlite3.Error: from any method, when the database cannot be read or written.
@@ -66,20 +67,17 @@ class FiringLog:
         failure = {"reason": reason, "failed_at": time.time()}
         self._change(rule, lambda known: {**known, **failure, "failed": _count(known, "failed") + 1})
 
-    def forget(self) -> None:
-        """Forget firings that are too old to matter. The totals of rules are kept."""
-        self._memory.forget_before(_EVENTS, time.time() - _EVENTS_KEPT)
-        self._memory.forget_before(_OCCASIONS, time.time() - _OCCASIONS_KEPT)
-
-    def close(self) -> None:
-        """Close the database."""
-        self._memory.close()
-
     def _change(self, rule: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         while True:  # until no other relay changes it at the same time
             known = self._memory.get(_RULES, rule)
             if self._memory.swap(_RULES, rule, known, change(known or {})):
                 return
+
+
+def forget_firings(memory: RelayMemory) -> None:
+    """Forget firings that are too old to matter. The totals of rules are kept."""
+    memory.forget_before(_EVENTS, time.time() - _EVENTS_KEPT)
+    memory.forget_before(_OCCASIONS, time.time() - _OCCASIONS_KEPT)
 
 
 class RuleSummary(NamedTuple):
@@ -107,7 +105,7 @@ def summaries(project: Project) -> dict[str, RuleSummary]:
     path = project.database
     if not os.path.exists(path):
         return {}
-    with contextlib.closing(Memory(path)) as memory:
+    with contextlib.closing(RelayMemory(path)) as memory:
         return {name: _summary(known) for name, known in memory.items(_RULES)}
 
 
@@ -121,24 +119,3 @@ def _summary(known: dict[str, Any]) -> RuleSummary:
 def _count(known: dict[str, Any], key: str) -> float:
     value = known.get(key, 0)
     return value if isinstance(value, (int, float)) else 0
-
-
-class DryRunMemory(Memory):
-    """The memory of the relays, with changes that only a dry run sees: nothing is written."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self._exists = os.path.exists(path)  # else reading would create it
-        self._added: dict[tuple[str, str], dict[str, Any]] = {}
-
-    def get(self, scope: str, key: str) -> dict[str, Any] | None:
-        """Return the object, as the dry run has changed it, or None."""
-        known = self._added.get((scope, key))
-        return super().get(scope, key) if known is None and self._exists else known
-
-    def swap(self, scope: str, key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> bool:
-        """Put `new` in place of `old`, for this dry run only."""
-        if self.get(scope, key) != old:
-            return False
-        self._added[scope, key] = dict(new or {})
-        return True

@@ -17,13 +17,13 @@ from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.hookspecs import hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Retry
 from pytest_swarmtask.relay.delivery.matching import is_among
-from pytest_swarmtask.relay.delivery.memory import Memory
+from pytest_swarmtask.relay.delivery.memory import RelayMemory
 from pytest_swarmtask.relay.delivery.templates import variables
 from pytest_swarmtask.relay.notify.notifiers import Notifiers
 from pytest_swarmtask.relay.notify.wording import redactor_of
 from pytest_swarmtask.relay.tasks.titles import titled
 from pytest_swarmtask.relay.triggers.actions import action_of, required_permissions
-from pytest_swarmtask.relay.triggers.firing_log import FiringLog
+from pytest_swarmtask.relay.triggers.firing_log import FiringLog, forget_firings
 from pytest_swarmtask.relay.triggers.interface import ActionContext, ActionError, Firing
 from pytest_swarmtask.relay.triggers.rules import Circumstances, occasion, refusal, why_not
 
@@ -67,9 +67,9 @@ class TriggersSink:
         self._control = workflow.access_control
         section = workflow.automation_triggers
         self._rules = [rule for rule in section.rules if rule.enabled and section.enabled]
-        memory = Memory(request.project.database)
-        self._firings = FiringLog(memory)
-        self._notifiers = Notifiers(workflow, request, memory, "triggers")
+        self._memory = RelayMemory(request.project.database)
+        self._firings = FiringLog(self._memory)
+        self._notifiers = Notifiers(workflow, request, self._memory, "triggers")
         redactor = redactor_of(request)
         self._context = ActionContext(
             request.project, request.environ, workflow, redactor, self._notifiers, request.timing
@@ -85,7 +85,7 @@ class TriggersSink:
         """Let each rule that matches an event act on it."""
         try:
             if not self._has_forgotten:  # once for each relay is often enough
-                self._firings.forget()
+                forget_firings(self._memory)
                 self._has_forgotten = True
             for pending in events:
                 around = Circumstances(self._request.environment, self._branch(pending.event))
@@ -151,7 +151,7 @@ class TriggersSink:
     def close(self) -> None:
         """Close the database and connections."""
         self._notifiers.close()
-        self._firings.close()
+        self._memory.close()
 
 
 def branch_of(root: str, environ: Mapping[str, str]) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_swarmtask.relay.delivery.memory import Memory
+from pytest_swarmtask.relay.delivery.memory import RelayMemory
 from tests.lab import WAIT, Json, Lab, Receiver, wait_until
 
 PLAY = """
@@ -95,16 +95,16 @@ class World(Lab):
         self.kill()
 
     @contextlib.contextmanager
-    def memory(self) -> Iterator[Memory]:
+    def memory(self) -> Iterator[RelayMemory]:
         """Open the memory of the relays."""
-        with contextlib.closing(Memory(self.project.database)) as memory:
+        with contextlib.closing(RelayMemory(self.project.database)) as memory:
             yield memory
 
     def remembered(self, scope: str, change: Callable[[Json], Json]) -> None:
         """Change every remembered value in a scope, such as its times."""
         with self.memory() as memory:
             for key, value in memory.items(scope):
-                memory.put(scope, key, change(value))
+                assert memory.swap(scope, key, value, change(value))
 
     def set_back(self, scope: str, name: str, seconds: float) -> None:
         """Move a remembered time back, as if that time had passed."""
