@@ -123,7 +123,7 @@ def open_locked(path: str) -> int | None:
             if is_new:
                 return fd
             try:
-                if not _removed_as_left_behind(path, fd):
+                if not _remove_if_left_behind(path, fd):
                     return None
             finally:
                 os.close(fd)
@@ -226,7 +226,7 @@ def _age(path: str, fd: int) -> float:
     return abs(now - renewed)
 
 
-def _removed_as_left_behind(path: str, fd: int) -> bool:
+def _remove_if_left_behind(path: str, fd: int) -> bool:
     """Remove a lock file that was not renewed for a while, or return False if another process holds or removes it.
 
     One process at a time looks and removes, which a lock file of its own ensures. Otherwise a process that has looked
