@@ -14,6 +14,7 @@ Three things are evidence, each of a run:
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -372,7 +373,14 @@ SELECT task FROM flaky_test WHERE (failed > 0 OR is_open = 1 OR EXISTS (
     SELECT 1 FROM span WHERE span.task = flaky_test.task AND +span.run = :run
       AND span.started >= (SELECT started FROM run WHERE id = :run))
 """
-_ADD_TEST = "INSERT INTO flaky_test VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_TEST = """
+INSERT INTO flaky_test (task, score, failed, runs, is_open, repeated, one_commit, flips, why, started, run)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_FORGET = [
+    f"DELETE FROM {table} WHERE task IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
+    for table in ("flaky_test", "flaky_run")
+]
 
 
 def refresh_flaky(db: Database, runs: Iterable[int]) -> None:
@@ -402,16 +410,21 @@ def _refresh_shared_causes(db: Database, run: int) -> None:
 
 def reassess(db: Database, tasks: set[int]) -> None:
     """Store the verdicts on tests that failed lately. If one is not flaky, its next result may show that it is."""
+    if not tasks:
+        return
     runs = _Runs(db)
-    for task in tasks:
-        verdict = _verdict(_outcomes(db, task, Scope(), runs))
-        db.execute("DELETE FROM flaky_test WHERE task = ?", (task,))
-        db.execute("DELETE FROM flaky_run WHERE task = ?", (task,))
-        if verdict.has_failed:
-            counts = (verdict.count(kind) for kind in _BY_WEIGHT)
-            last = verdict.occurrences[0] if verdict.occurrences else None
-            occurrence = (last.kind, last.started, last.run) if last else (None, None, None)
-            totals = (verdict.score, verdict.failed, verdict.runs, int(verdict.is_open))
-            db.execute(_ADD_TEST, (task, *totals, *counts, *occurrence))
-            occurred = {(task, one.run) for one in verdict.occurrences}
-            db.executemany("INSERT INTO flaky_run (task, run) VALUES (?, ?)", list(occurred))
+    verdicts = {task: _verdict(_outcomes(db, task, Scope(), runs)) for task in sorted(tasks)}
+    for statement in _FORGET:
+        db.execute(statement, (json.dumps(list(verdicts)),))
+    failed = {task: verdict for task, verdict in verdicts.items() if verdict.has_failed}
+    db.executemany(_ADD_TEST, [_row(task, verdict) for task, verdict in failed.items()])
+    occurred = {(task, one.run) for task, verdict in failed.items() for one in verdict.occurrences}
+    db.executemany("INSERT INTO flaky_run (task, run) VALUES (?, ?)", sorted(occurred))
+
+
+def _row(task: int, verdict: Verdict) -> tuple[object, ...]:
+    """Return the values of the statement `_ADD_TEST`."""
+    counts = (verdict.count(kind) for kind in _BY_WEIGHT)
+    last = verdict.occurrences[0] if verdict.occurrences else None
+    occurrence = (last.kind, last.started, last.run) if last else (None, None, None)
+    return (task, verdict.score, verdict.failed, verdict.runs, int(verdict.is_open), *counts, *occurrence)

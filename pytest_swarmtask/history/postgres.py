@@ -149,8 +149,10 @@ class PostgresDatabase:
 
     def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> None:
         """Execute a statement for each row of values. Rows of an INSERT that are new are copied."""
-        found = _INSERT.fullmatch(statement)
-        if found is not None and found["table"] in KEYS and len(rows) >= _FEWEST_TO_COPY:
+        found = _INSERT.fullmatch(statement) if len(rows) >= _FEWEST_TO_COPY else None
+        if found and not found["rest"].strip():
+            self._copy(found["table"], found["columns"], rows)
+        elif found and found["table"] in KEYS:
             self._insert(found["table"], found["columns"], found["rest"], rows)
         elif rows:
             values = [_values(statement, row) for row in rows]
