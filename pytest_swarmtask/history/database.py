@@ -70,6 +70,9 @@ class Database(Protocol):
     def execute(self, query: str, values: Any = ..., /) -> Rows:
         """Execute one statement. Its values are a sequence, or a mapping if they have names."""
 
+    def lazily(self, query: str, values: Any = ..., /) -> Iterator[Any]:
+        """Execute a query, and yield its rows. Those that nobody takes are not read; there may be very many."""
+
     def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> object:
         """Execute a statement for each row of values. No two rows of an upsert may have the same key."""
 

@@ -238,7 +238,7 @@ def _outcomes(db: Database, task: int, scope: Scope, runs: _Runs) -> list[_RunOu
     """Return how a test ended in its last runs, newest first."""
     found: dict[int, int] = {}
     bad: dict[int, str] = {}
-    for run, result, started in db.execute(_RESULTS, {"task": task, "until": scope.until}):
+    for run, result, started in db.lazily(_RESULTS, {"task": task, "until": scope.until}):
         if run not in found:
             if scope.until is not None and runs[run].branch != scope.branch:
                 continue

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import re
 from collections import defaultdict
 from datetime import date, datetime, timedelta, timezone
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool
 
@@ -37,6 +39,10 @@ _OF_SCHEMA, _OF_PROJECT, _OF_TOTALS = 1_937_207_668, 1_937_207_669, 1_937_207_67
 """The first keys of our advisory locks, so that they are not those of another program in the same database."""
 _FEWEST_TO_COPY = 8
 """Rows from which on it is faster to look which of them are known and to copy the others than to insert each."""
+
+_PAGE, _LARGEST_PAGE = 100, 10_000
+"""Rows that are fetched at once from a query that may have very many: first few, as they are often enough."""
+_numbers = itertools.count()
 
 _PATIENCE = 5
 """Seconds to wait for a connection. The sender of a webhook waits 10 for the answer, and then tries again."""
@@ -146,6 +152,25 @@ class PostgresDatabase:
     def execute(self, query: str, values: Sequence[Any] | Mapping[str, Any] = (), /) -> psycopg.Cursor[Any]:
         """Execute one statement."""
         return self.connection.execute(translated(query).encode(), _values(query, values))
+
+    def lazily(self, query: str, values: Sequence[Any] | Mapping[str, Any] = (), /) -> Iterator[Any]:
+        """Execute a query, and yield its rows. Inside a transaction they are fetched page by page."""
+        if not self._is_in_transaction():
+            yield from self.execute(query, values)
+            return
+        name, size = f"lazy_{next(_numbers)}", _PAGE
+        declared = f"DECLARE {name} NO SCROLL CURSOR FOR {translated(query)}"
+        self.connection.execute(declared.encode(), _values(query, values))
+        try:
+            while rows := self.connection.execute(f"FETCH {size} FROM {name}".encode()).fetchall():
+                yield from rows
+                size = min(10 * size, _LARGEST_PAGE)
+        finally:
+            if self._is_in_transaction():  # else it has ended, and the cursor with it
+                self.connection.execute(f"CLOSE {name}".encode())
+
+    def _is_in_transaction(self) -> bool:
+        return self.connection.info.transaction_status == TransactionStatus.INTRANS
 
     def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> None:
         """Execute a statement for each row of values. Rows of an INSERT that are new are copied."""

@@ -90,6 +90,8 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE run ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
+    DROP INDEX evidence_fingerprint;
+    CREATE INDEX evidence_fingerprint ON evidence (fingerprint, span) WHERE fingerprint IS NOT NULL;
     """,
     """
     ALTER TABLE project ADD COLUMN evaluated BIGINT;

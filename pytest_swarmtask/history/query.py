@@ -309,7 +309,7 @@ def _since(db: Database, branch: str | None, task: int, started: str) -> dict[st
         WHERE span.task = ? AND span.started <= ? AND run.branch IS ? AND {_DECIDED} ORDER BY span.started DESC"""
     failing: dict[str, tuple[Any, ...]] = {}
     has_passed = False
-    for failed, at, trace_id, commit, dirty in db.execute(query, (task, started, branch)):
+    for failed, at, trace_id, commit, dirty in db.lazily(query, (task, started, branch)):
         if failed:
             failing[trace_id] = (at, trace_id, commit, _flag(dirty))
         # A test may fail and pass in two sessions of one run. A pass before its own row began at the same moment.
@@ -588,15 +588,28 @@ def evidence_of(db: Database, span: int) -> Evidence:
     return to_evidence(*row) if row else _NO_EVIDENCE
 
 
-def same_error(db: Database, run: Run, fingerprint: str) -> tuple[int, int]:
-    """Return how many tests of a run failed with a fingerprint, and in how many other runs a test did."""
+def tests_by_error(db: Database, run: Run) -> dict[str, int]:
+    """Return how many tests of a run failed with each fingerprint."""
     query = """
-        SELECT count(DISTINCT CASE WHEN span.run = ?1 AND span.superseded = 0 THEN span.task END),
-               count(DISTINCT CASE WHEN span.run <> ?1 THEN span.run END)
-        FROM evidence JOIN span ON span.id = evidence.span JOIN run ON run.id = span.run
-        WHERE fingerprint = ?2 AND span.failed = 1 AND run.project = ?3"""
-    tests, runs = db.execute(query, (run.key, fingerprint, db.project)).fetchone()
-    return tests, runs
+        SELECT fingerprint, count(DISTINCT span.task)
+        FROM span INDEXED BY span_failed CROSS JOIN evidence ON evidence.span = span.id
+        WHERE span.run = ? AND span.failed = 1 AND span.superseded = 0 AND fingerprint IS NOT NULL
+        GROUP BY fingerprint"""
+    return dict(db.execute(query, (run.key,)).fetchall())
+
+
+_SAME = 1_000
+"""Results with one error that are looked at, the newest: there may be a hundred thousand."""
+
+
+def runs_with_error(db: Database, run: Run, fingerprint: str) -> int:
+    """Return in how many other runs a test failed with a fingerprint, among the last results that did."""
+    query = """
+        SELECT count(DISTINCT span.run)
+        FROM (SELECT span FROM evidence WHERE fingerprint = ? ORDER BY span DESC LIMIT ?) AS same
+        JOIN span ON span.id = same.span JOIN run ON run.id = span.run
+        WHERE span.run <> ? AND span.failed = 1 AND run.project = ?"""
+    return int(db.execute(query, (fingerprint, _SAME, run.key, db.project)).fetchone()[0])
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def last_repeated(db: Database, test: str, branch: str | None) -> list[LastRepea
 
 
 def _last(db: Database, task: int, branch: str | None) -> LastRepeated | None:
-    for run, trace_id, started in db.execute(_CANDIDATES, (task, branch)):
+    for run, trace_id, started in db.lazily(_CANDIDATES, (task, branch)):
         if db.execute(_REPEATED, (run, task)).fetchone():
             return LastRepeated(_described(db, run, started, task), trace_id, started)
     return None

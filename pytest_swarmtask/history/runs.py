@@ -139,7 +139,7 @@ def _roots(db: Database, run: int) -> tuple[str, str | None, bool, bool]:
     """Return of the outermost spans: names, the first command, whether all have ended, and whether one has failed."""
     names: dict[str, None] = {}
     first_command, has_ended, has_failed = None, True, False
-    for name, ended, failed, command in db.execute(_ROOTS, (run,)):  # one by one: there may be a million
+    for name, ended, failed, command in db.lazily(_ROOTS, (run,)):  # there may be a million
         if name and len(names) <= _MOST_ROOTS:
             names[name] = None
         first_command = first_command or command or None

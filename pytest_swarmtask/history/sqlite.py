@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_swarmtask.core.errors import HistoryError
 from pytest_swarmtask.history.schema import LOCAL_PROJECT, MIGRATIONS, VERSION, VIEWS
@@ -33,6 +33,10 @@ class SqliteDatabase(sqlite3.Connection):
 
     project = LOCAL_PROJECT
     has_days = False  # a day of each line would take room, and help nobody
+
+    def lazily(self, query: str, values: Any = (), /) -> Iterator[Any]:
+        """Execute a query, and yield its rows, as SQLite finds them."""
+        return self.execute(query, values)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

@@ -27,7 +27,7 @@ class ReportedFailure(Failure):
         owners: the owners of the test's file in `CODEOWNERS`, empty if it has none; None if there is no such file.
         link: the address of `place` on the site of the repository, at the commit of the run; None if it is unknown.
         same_error: the number of other tests of the run with the same fingerprint; None without a fingerprint.
-        same_error_runs: the number of other runs that have a failure with it; None without a fingerprint.
+        same_error_runs: the number of other runs among its last 1,000 results; None without a fingerprint.
         evidence: traceback, output, earlier attempts and such.
     """
 
@@ -50,14 +50,15 @@ def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: s
     link = linker(root, run.commit)
 
     @cache  # a broken fixture gives hundreds of tests one fingerprint
-    def same(fingerprint: str) -> tuple[int, int]:
-        return query.same_error(db, run, fingerprint)
+    def other_runs(fingerprint: str) -> int:
+        return query.runs_with_error(db, run, fingerprint)
 
+    tests = query.tests_by_error(db, run) if failures else {}
     reported = []
     for failure, owners, evidence in _described(db, failures, root):
-        tests, runs = same(evidence.fingerprint) if evidence.fingerprint else (None, None)
-        others = None if tests is None else max(0, tests - 1)
-        reported.append(ReportedFailure(**vars(failure), owners=owners, link=link(failure.place), same_error=others,
+        error = evidence.fingerprint
+        same, runs = (max(0, tests.get(error, 0) - 1), other_runs(error)) if error else (None, None)
+        reported.append(ReportedFailure(**vars(failure), owners=owners, link=link(failure.place), same_error=same,
                                         same_error_runs=runs, evidence=evidence))  # fmt: skip
     return reported
 
