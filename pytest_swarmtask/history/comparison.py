@@ -41,56 +41,53 @@ class Comparison:
     numbers: dict[str, int] = field(default_factory=dict)
 
 
-class _Ending(NamedTuple):
-    """How a test ended in a run: whether it failed in any session, and its longest duration."""
-
-    failed: bool
-    duration: float | None
-
-
-def _endings(db: Database, run: Run, *, with_variants: bool) -> dict[tuple[str, str], _Ending]:
-    """Return how each test of a run ended, by node id and variant; the variant is empty if it does not matter."""
-    query = """SELECT task.name, task.variant, failed, duration FROM span JOIN task ON task.id = span.task
-               WHERE run = ? AND span.kind = 'TEST' AND superseded = 0"""
-    found: dict[tuple[str, str], _Ending] = {}
-    for name, variant, failed, duration in db.execute(query, (run.key,)):
-        key = (name, variant if with_variants else "")
-        ending = _Ending(bool(failed), duration)
-        found[key] = _both(found[key], ending) if key in found else ending
-    return found
+_DIFFERENT = """
+SELECT * FROM (
+    SELECT task.name AS name, CASE WHEN ?3 = 1 THEN task.variant ELSE '' END AS variant,
+           max(CASE WHEN run = ?1 THEN failed END) AS here, max(CASE WHEN run = ?2 THEN failed END) AS there,
+           max(CASE WHEN run = ?1 THEN duration END) AS now, max(CASE WHEN run = ?2 THEN duration END) AS before
+    FROM span JOIN task ON task.id = span.task
+    WHERE run IN (?1, ?2) AND span.kind = 'TEST' AND superseded = 0 GROUP BY 1, 2
+) AS tests
+WHERE here IS NULL OR there IS NULL OR here = 1 OR there = 1 OR now >= 2 * before AND now >= before + 0.1
+ORDER BY name, variant
+"""
+# A test failed in a run if it failed in any session, and its longest duration counts. Short tests vary by chance.
 
 
-def _both(one: _Ending, other: _Ending) -> _Ending:
-    durations = [ending.duration for ending in (one, other) if ending.duration is not None]
-    return _Ending(one.failed or other.failed, max(durations, default=None))
+class _Test(NamedTuple):
+    """A test that failed in one of two runs, is missing in one of them, or took much longer in this one."""
+
+    name: str
+    here: int | None
+    there: int | None
+    now: float | None
+    before: float | None
 
 
 def compare(db: Database, run: Run, other: Run, limit: int) -> Comparison:
     """Return the differences between a run and another run, with at most `limit` node ids of each kind."""
-    is_single = len(run.variants) <= 1 and len(other.variants) <= 1
-    here, there = (_endings(db, one, with_variants=not is_single) for one in (run, other))
-    both = here.keys() & there.keys()
+    are_alike = len(run.variants) <= 1 and len(other.variants) <= 1  # then it does not matter which variant it is
+    rows = db.execute(_DIFFERENT, (run.key, other.key, int(not are_alike)))
+    tests = [_Test(with_variant(name, variant), *ended) for name, variant, *ended in rows]
     kinds = {
-        "failing": [test for test in both if here[test].failed and not there[test].failed],
-        "fixed": [test for test in both if there[test].failed and not here[test].failed],
-        "still": [test for test in both if here[test].failed and there[test].failed],
-        "added": [] if other.partial else [*(here.keys() - there.keys())],
-        "gone": [] if run.partial else [*(there.keys() - here.keys())],
+        "failing": [test.name for test in tests if test.here == 1 and test.there == 0],
+        "fixed": [test.name for test in tests if test.here == 0 and test.there == 1],
+        "still": [test.name for test in tests if test.here == test.there == 1],
+        "added": [test.name for test in tests if test.there is None and not other.partial],
+        "gone": [test.name for test in tests if test.here is None and not run.partial],
     }
-    found = {kind: [with_variant(*test) for test in sorted(tests)[:limit]] for kind, tests in kinds.items()}
-    slower = _slower((test, there[test].duration, here[test].duration) for test in both)
-    numbers = {kind: len(tests) for kind, tests in kinds.items()}
-    return Comparison(other, **found, slower=slower[:limit], numbers=numbers)
+    found = {kind: names[:limit] for kind, names in kinds.items()}
+    numbers = {kind: len(names) for kind, names in kinds.items()}
+    return Comparison(other, **found, slower=_slower(tests)[:limit], numbers=numbers)
 
 
-def _slower(
-    durations: Iterable[tuple[tuple[str, str], float | None, float | None]],
-) -> list[tuple[str, float, float]]:
+def _slower(tests: Iterable[_Test]) -> list[tuple[str, float, float]]:
     """Return the tests that took much longer than before, those that lost most time first."""
     found = [
-        (with_variant(*test), before, now)
-        for test, before, now in durations
-        # Short tests vary by chance.
-        if before is not None and now is not None and now >= 2 * before and now >= before + 0.1
+        (test.name, test.before, test.now)
+        for test in tests
+        if test.before is not None and test.now is not None
+        if test.now >= 2 * test.before and test.now >= test.before + 0.1
     ]
-    return sorted(found, key=lambda each: (each[1] - each[2], each[0]))
+    return sorted(found, key=lambda each: each[1] - each[2])

@@ -90,8 +90,10 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE run ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE evidence ADD COLUMN failed_run BIGINT;
+    UPDATE evidence SET failed_run = (SELECT run FROM span WHERE span.id = evidence.span AND failed = 1);
     DROP INDEX evidence_fingerprint;
-    CREATE INDEX evidence_fingerprint ON evidence (fingerprint, span) WHERE fingerprint IS NOT NULL;
+    CREATE INDEX evidence_error ON evidence (fingerprint, failed_run) WHERE failed_run IS NOT NULL;
     """,
     """
     ALTER TABLE project ADD COLUMN evaluated BIGINT;

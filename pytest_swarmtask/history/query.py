@@ -598,18 +598,12 @@ def tests_by_error(db: Database, run: Run) -> dict[str, int]:
     return dict(db.execute(query, (run.key,)).fetchall())
 
 
-_SAME = 1_000
-"""Results with one error that are looked at, the newest: there may be a hundred thousand."""
-
-
 def runs_with_error(db: Database, run: Run, fingerprint: str) -> int:
-    """Return in how many other runs a test failed with a fingerprint, among the last results that did."""
+    """Return in how many other runs a test failed with a fingerprint."""
     query = """
-        SELECT count(DISTINCT span.run)
-        FROM (SELECT span FROM evidence WHERE fingerprint = ? ORDER BY span DESC LIMIT ?) AS same
-        JOIN span ON span.id = same.span JOIN run ON run.id = span.run
-        WHERE span.run <> ? AND span.failed = 1 AND run.project = ?"""
-    return int(db.execute(query, (fingerprint, _SAME, run.key, db.project)).fetchone()[0])
+        SELECT count(DISTINCT failed_run) FROM evidence JOIN run ON run.id = failed_run
+        WHERE fingerprint = ? AND failed_run <> ? AND run.project = ?"""
+    return int(db.execute(query, (fingerprint, run.key, db.project)).fetchone()[0])
 
 
 @dataclass(frozen=True)

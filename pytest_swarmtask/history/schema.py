@@ -170,6 +170,10 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE run ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE evidence ADD COLUMN failed_run INTEGER;
+    UPDATE evidence SET failed_run = (SELECT run FROM span WHERE span.id = evidence.span AND failed = 1);
+    DROP INDEX evidence_fingerprint;
+    CREATE INDEX evidence_error ON evidence (fingerprint, failed_run) WHERE failed_run IS NOT NULL;
     """,
     """
     ALTER TABLE project ADD COLUMN evaluated INTEGER;

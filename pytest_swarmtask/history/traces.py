@@ -15,6 +15,9 @@ _TABLES = ("event", "span", "trace")
 _DERIVED = ("shared_cause", "flaky_run")
 """The tables that are computed from them. The verdicts on the tests of the run are renewed because it is stale."""
 
+_MOVE_EVIDENCE = """
+UPDATE evidence SET failed_run = ? WHERE span IN (SELECT id FROM span WHERE run = ?) AND failed_run = ?
+"""
 _KNOWN = """
 SELECT run.id, ci_run FROM trace JOIN run ON run.id = trace.run WHERE trace.project = ? AND trace.trace_id = ?
 """
@@ -58,6 +61,7 @@ def _merge(db: Database, run: int, into: int) -> None:
     db.hold_derivations()
     for table in _TABLES:
         db.execute(f"UPDATE {table} SET run = ? WHERE run = ?", (into, run))
+    db.execute(_MOVE_EVIDENCE, (into, into, run))
     for table in _DERIVED:
         db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
     db.execute("DELETE FROM run WHERE id = ?", (run,))

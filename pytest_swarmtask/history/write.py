@@ -44,10 +44,10 @@ SELECT span.id, task.id, task.kind, task.name FROM below JOIN span ON span.run =
 JOIN task ON task.id = span.task AND task.variant = ''
 """
 _EVIDENCE = """
-INSERT INTO evidence (span, exception, fingerprint, detail)
-SELECT id, ?, ?, ? FROM span WHERE run = ? AND span_id = ?
-ON CONFLICT (span) DO UPDATE SET exception = excluded.exception, fingerprint = excluded.fingerprint,
-    detail = excluded.detail
+INSERT INTO evidence (span, failed_run, exception, fingerprint, detail)
+SELECT id, CASE WHEN failed = 1 THEN run END, ?, ?, ? FROM span WHERE run = ? AND span_id = ?
+ON CONFLICT (span) DO UPDATE SET failed_run = excluded.failed_run, exception = excluded.exception,
+    fingerprint = excluded.fingerprint, detail = excluded.detail
 """
 _TRACE = """
 UPDATE trace SET started = CASE WHEN started <= ?1 THEN started ELSE ?1 END WHERE project = ?2 AND trace_id = ?3

@@ -27,7 +27,7 @@ class ReportedFailure(Failure):
         owners: the owners of the test's file in `CODEOWNERS`, empty if it has none; None if there is no such file.
         link: the address of `place` on the site of the repository, at the commit of the run; None if it is unknown.
         same_error: the number of other tests of the run with the same fingerprint; None without a fingerprint.
-        same_error_runs: the number of other runs among its last 1,000 results; None without a fingerprint.
+        same_error_runs: the number of other runs that have a failure with it; None without a fingerprint.
         evidence: traceback, output, earlier attempts and such.
     """
 
