@@ -7,6 +7,8 @@ SQLite's notation; `history.postgres` translates the few words that differ. The 
 - Lists of texts are one JSON value: ``name IN (SELECT value FROM json_each(?))``.
 - Flags are integers, compared with 1 or 0. In sorting and in EXISTS a condition may stand alone.
 - Of functions: the standard ones, and ``instr``, ``substr`` and ``json_extract(text, path)``.
+- A plus before a column, as in ``run.id = +span.run``, keeps both engines from starting with the rows of each run where
+  those of one test are few.
 - A subquery in FROM has a name. In ``DO UPDATE``, columns of the present row are named with their table.
 """
 

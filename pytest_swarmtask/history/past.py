@@ -38,7 +38,7 @@ _ENDINGS = """
 WITH own AS (SELECT task, partial, command, tests FROM span
              WHERE run = (SELECT run FROM trace WHERE project = ?6 AND trace_id = ?1) AND span_id = ?2)
 SELECT span.span_id, span.failed, span.duration, span.ended, run.trace_id, run."commit"
-FROM own JOIN span ON span.task = own.task JOIN run ON run.id = span.run
+FROM own JOIN span ON span.task = own.task JOIN run ON run.id = +span.run
 WHERE span.ended <= ?3 AND run.branch IS ?4 AND (span.superseded = 0 OR span.span_id = ?2)
   AND (span.failed = 1 OR span.kind <> 'TEST' AND span.status <> 'skipped' OR span.status IN ('passed', 'xpassed'))
   AND (span.tests IS NULL OR own.tests IS NULL OR span.span_id = ?2 OR (

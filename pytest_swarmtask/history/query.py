@@ -305,7 +305,7 @@ _DECIDED = "(span.superseded = 0 AND (span.failed = 1 OR span.status IN ('passed
 def _since(db: Database, branch: str | None, task: int, started: str) -> dict[str, Any]:
     """Return the fields of a `Failure` that come from the results of its test on a branch, from its own one back."""
     query = f"""
-        SELECT span.failed, span.started, run.trace_id, run."commit", run.dirty FROM span JOIN run ON run.id = span.run
+        SELECT span.failed, span.started, run.trace_id, run."commit", run.dirty FROM span JOIN run ON run.id = +span.run
         WHERE span.task = ? AND span.started <= ? AND run.branch IS ? AND {_DECIDED} ORDER BY span.started DESC"""
     failing: dict[str, tuple[Any, ...]] = {}
     has_passed = False
@@ -350,7 +350,7 @@ def past_failures(db: Database, test: str, runs: RunFilter, limit: int) -> list[
     Of the filter only branch and variants count.
     """
     query = f"""
-        {_FAILURE}, run.trace_id, run.branch FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run
+        {_FAILURE}, run.trace_id, run.branch FROM span JOIN task ON task.id = span.task JOIN run ON run.id = +span.run
         WHERE span.task = ?1 AND span.failed = 1 AND span.superseded = 0 AND (?2 IS NULL OR run.branch = ?2)
           AND (?3 IS NULL OR task.variant = ?3)
         ORDER BY span.started DESC, span.id DESC LIMIT 1"""
@@ -363,7 +363,7 @@ def past_failures(db: Database, test: str, runs: RunFilter, limit: int) -> list[
 def last_failures(db: Database, test: str, branch: str | None) -> list[Failure]:
     """Return how a test failed on a branch the last time that it ran, for each variant in which it did not end well."""
     query = f"""
-        {_FAILURE}, span.failed FROM span JOIN task ON task.id = span.task JOIN run ON run.id = span.run
+        {_FAILURE}, span.failed FROM span JOIN task ON task.id = span.task JOIN run ON run.id = +span.run
         WHERE span.task = ? AND run.branch IS ? AND {_DECIDED} ORDER BY span.started DESC, span.id DESC LIMIT 1"""
     rows = (db.execute(query, (task, branch)).fetchone() for task in test_keys(db, test))
     return [_failure(db, branch, row[:-1]) for row in rows if row is not None and row[-1]]
@@ -386,7 +386,7 @@ WITH failed AS (
       AND task.variant IN (SELECT value FROM json_each(:variants))
 ), last AS (
     SELECT failed.task, (
-        SELECT span.parent FROM span JOIN run ON run.id = span.run
+        SELECT span.parent FROM span JOIN run ON run.id = +span.run
         WHERE span.task = failed.task AND run.branch IS :branch AND run.started <= :until AND {_DECIDED}
         ORDER BY span.started DESC LIMIT 1) AS session
     FROM failed

@@ -120,7 +120,7 @@ class LastRepeated:
 
 
 _CANDIDATES = f"""
-SELECT DISTINCT run.id, run.trace_id, run.started FROM span JOIN run ON run.id = span.run
+SELECT DISTINCT run.id, run.trace_id, run.started FROM span JOIN run ON run.id = +span.run
 WHERE span.task = ? AND run.branch IS ?
   AND (attempt > 1 AND status IN {_PASSED} OR span.superseded = 1 AND span.failed = 1)
 ORDER BY run.started DESC
