@@ -40,7 +40,7 @@ _OF_SCHEMA, _OF_PROJECT, _OF_TOTALS = 1_937_207_668, 1_937_207_669, 1_937_207_67
 _FEWEST_TO_COPY = 8
 """Rows from which on it is faster to look which of them are known and to copy the others than to insert each."""
 
-_PAGE, _LARGEST_PAGE = 100, 10_000
+_PAGE, _LARGEST_PAGE = 10, 10_000
 """Rows that are fetched at once from a query that may have very many: first few, as they are often enough."""
 _numbers = itertools.count()
 

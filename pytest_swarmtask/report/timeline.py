@@ -91,8 +91,10 @@ class Timeline:
     left_out: int
 
 
+# A crashed span's end event is written late, so the end follows from the duration if that is known.
 _STEPS = """
-SELECT span_id, parent, span.kind, task.name, started, ended, duration, coalesce(status, 'unfinished'), failed, worker
+SELECT span_id, parent, span.kind, task.name, started, CASE WHEN duration IS NULL THEN ended END,
+       CASE WHEN ended IS NOT NULL THEN duration END, coalesce(status, 'unfinished'), failed, worker
 FROM span JOIN task ON task.id = span.task WHERE run = ? ORDER BY started, span.id
 """
 
@@ -114,12 +116,9 @@ def _steps(db: Database, run: Run) -> Iterator[Step]:
     for span_id, parent, kind, name, started, ended, duration, outcome, failed, worker in rows:
         try:
             start = seconds_of(started) - began
-            end = None if ended is None else seconds_of(ended) - began
+            end = start + duration if duration is not None else None if ended is None else seconds_of(ended) - began
         except ValueError:  # a damaged line
             continue
-        if end is not None and duration is not None:
-            # A crashed span's end event is written late, so its end is computed from `duration` if that is earlier.
-            end = min(end, start + duration)
         yield Step(span_id, parent, kind, name, start, end, outcome, bool(failed), worker)
 
 
