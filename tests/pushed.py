@@ -19,7 +19,7 @@ from pytest_swarmtask.history.store import open_store
 from pytest_swarmtask.journal.orphans import close_orphaned_spans
 from pytest_swarmtask.journal.segments import read, segments
 from tests import postgres
-from tests.lab import Json
+from tests.lab import Json, wait_until
 from tests.team import Server
 
 SQLITE = "sqlite"
@@ -57,7 +57,7 @@ class HistoryServer:
     def refresh(self, project: str) -> None:
         """Compute the totals of the runs of a project now. The server does it after a second or so."""
         with closing(open_store(self._database, 1)) as store, store.writing(project) as db:
-            refresh(db)
+            wait_until(lambda: refresh(db), lambda: "the totals of all runs")  # the server may be at it
 
 
 def _bodies(events: Iterable[Json]) -> Iterator[bytes]:

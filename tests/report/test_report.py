@@ -40,6 +40,7 @@ def test_all_agree_with_pytest(shop: Shop) -> None:
     """Session, JUnit XML, JSON, SQL and text have the same counts for each run."""
     shown = report(shop)["trend"]
     assert len(shown) == len(shop.sessions)
+    take_in(shop.journal)  # where a server was asked, nothing has
     stored = rows(shop.journal, f"SELECT run, {', '.join(COLUMNS)} FROM runs")
     by_run = {row[0]: {name: count for name, count in zip(COLUMNS, row[1:], strict=True) if count} for row in stored}
     for session, told in zip(shop.sessions, shown, strict=True):
@@ -101,6 +102,7 @@ def test_flaky_tests(shop: Shop) -> None:
         "test_crash": "passed and failed on one commit",
         "test_db": "passed and failed on one commit",
     }
+    take_in(shop.journal)
     stored = rows(shop.journal, "SELECT DISTINCT test, why FROM flaky")
     assert {test.partition("::")[2]: why for test, why in stored} == found
 
