@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_swarmtask.history.query import Run, with_variant  # msgspec reads the annotations when the server runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pytest_swarmtask.history.database import Database
 
 
@@ -41,28 +39,33 @@ class Comparison:
     numbers: dict[str, int] = field(default_factory=dict)
 
 
-_DIFFERENT = """
-SELECT * FROM (
+_SLOWER = "now >= 2 * before AND now >= before + 0.1"  # short tests vary by chance
+# A test failed in a run if it failed in any session, and its longest duration counts.
+_DIFFERENT = f"""
+SELECT name, variant, here, there, now, before, CASE WHEN {_SLOWER} THEN 1 ELSE 0 END FROM (
     SELECT task.name AS name, CASE WHEN ?3 = 1 THEN task.variant ELSE '' END AS variant,
            max(CASE WHEN run = ?1 THEN failed END) AS here, max(CASE WHEN run = ?2 THEN failed END) AS there,
            max(CASE WHEN run = ?1 THEN duration END) AS now, max(CASE WHEN run = ?2 THEN duration END) AS before
     FROM span JOIN task ON task.id = span.task
     WHERE run IN (?1, ?2) AND span.kind = 'TEST' AND superseded = 0 GROUP BY 1, 2
 ) AS tests
-WHERE here IS NULL OR there IS NULL OR here = 1 OR there = 1 OR now >= 2 * before AND now >= before + 0.1
+WHERE here IS NULL OR there IS NULL OR here = 1 OR there = 1 OR {_SLOWER}
 ORDER BY name, variant
 """
-# A test failed in a run if it failed in any session, and its longest duration counts. Short tests vary by chance.
 
 
 class _Test(NamedTuple):
-    """A test that failed in one of two runs, is missing in one of them, or took much longer in this one."""
+    """A test that failed in one of two runs, is missing in one of them, or took much longer in this one.
+
+    Its durations, in this run and in the other one, are known if it took much longer.
+    """
 
     name: str
     here: int | None
     there: int | None
-    now: float | None
-    before: float | None
+    now: float
+    before: float
+    is_slower: int
 
 
 def compare(db: Database, run: Run, other: Run, limit: int) -> Comparison:
@@ -79,15 +82,6 @@ def compare(db: Database, run: Run, other: Run, limit: int) -> Comparison:
     }
     found = {kind: names[:limit] for kind, names in kinds.items()}
     numbers = {kind: len(names) for kind, names in kinds.items()}
-    return Comparison(other, **found, slower=_slower(tests)[:limit], numbers=numbers)
-
-
-def _slower(tests: Iterable[_Test]) -> list[tuple[str, float, float]]:
-    """Return the tests that took much longer than before, those that lost most time first."""
-    found = [
-        (test.name, test.before, test.now)
-        for test in tests
-        if test.before is not None and test.now is not None
-        if test.now >= 2 * test.before and test.now >= test.before + 0.1
-    ]
-    return sorted(found, key=lambda each: each[1] - each[2])
+    slower = [(test.name, test.before, test.now) for test in tests if test.is_slower]
+    slower.sort(key=lambda each: each[1] - each[2])  # those that lost most time first
+    return Comparison(other, **found, slower=slower[:limit], numbers=numbers)

@@ -10,14 +10,13 @@ import itertools
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from tests.ci.runner import Machine
+from tests.ci.runner import Machine, bash
 
 Json = dict[str, Any]
 _GLOBAL = {"include", "stages"}
@@ -188,17 +187,7 @@ def _is_given(job: str, dependencies: list[str] | None) -> bool:
 
 
 def _shell(lines: list[str], folder: Path, variables: Mapping[str, str]) -> tuple[int, str]:
-    done = subprocess.run(
-        ["bash", "-c", "\n".join(["set -eo pipefail", *lines])],
-        cwd=folder,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = bash(["-c", "\n".join(["set -eo pipefail", *lines])], folder, variables)
     return done.returncode, done.stdout
 
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -175,17 +175,8 @@ class Runner:
         files = {name: job.workspace.parent / name.lower() for name in names}
         for file in files.values():
             file.write_text("")
-        done = subprocess.run(
-            ["bash", "-e", str(script)],
-            cwd=job.workspace,
-            env={**variables, **_variables(plan.get("env", {}), contexts), **{k: str(v) for k, v in files.items()}},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        environ = {**variables, **_variables(plan.get("env", {}), contexts), **{k: str(v) for k, v in files.items()}}
+        done = bash(["-e", str(script)], job.workspace, environ)
         step.output, step.summary = done.stdout, files["GITHUB_STEP_SUMMARY"].read_text()
         for line in files["GITHUB_PATH"].read_text().splitlines():
             variables["PATH"] = f"{line}{os.pathsep}{variables['PATH']}"
@@ -311,6 +302,21 @@ def _evaluated(expression: str, contexts: Json) -> Any:
 
 
 # --- machines ---------------------------------------------------------------------------------------------------------
+
+
+def bash(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run bash as the runners of CI services do: without input, and with errors among the output."""
+    return subprocess.run(
+        ["bash", *arguments],
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 class Machine:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.ci.runner import Machine, check_schema
+from tests.ci.runner import Machine, bash, check_schema
 from tests.lab import REPOSITORY, clean_environ, read_events
 
 TEXT = (REPOSITORY / "docs" / "ci.md").read_text()
@@ -36,17 +36,7 @@ def block(language: str, text: str) -> str:
 def shell(script: str, folder: Path, machine: Machine, **environ: str) -> subprocess.CompletedProcess[str]:
     variables = {**clean_environ(), **machine.environ, "HOME": str(folder.parent), **environ}
     variables["PATH"] = f"{machine.python(folder.parent)}{os.pathsep}{variables['PATH']}"
-    return subprocess.run(
-        ["bash", "-e", "-c", script],
-        cwd=folder,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return bash(["-e", "-c", script], folder, variables)
 
 
 @pytest.mark.slow
