@@ -36,7 +36,7 @@ test: $(READY) ## the test suite, but for its slow and long tests
 test-slow: $(READY) ## the slow tests: whole workflows, hundreds of processes, a real browser
 	@$(call task-run,make_test_slow,$(PY) -m pytest -n auto --dist worksteal -m "slow and not long")
 
-test-long: $(READY) ## tests that take minutes: the history on PostgreSQL 15 and 18, chaos
+test-long: $(READY) ## the tests of the long check: the history on PostgreSQL 15 and 18, chaos, further CI services
 	@$(call task-run,make_test_long,$(PY) -m pytest -n auto --dist worksteal -m long)
 
 test-team: $(READY) ## the tests of reports once more: their commands ask real servers on SQLite and on PostgreSQL

@@ -393,7 +393,7 @@ UNRELATED = [f"-pno:{name}" for name in ("hypothesispytest", "pytest_cov", "anyi
 """Options that disable unrelated plugins. Loading them would take most of the time of a short session."""
 
 QUICK = (
-    "linger=0.3,backoff_first=0.05,notify_first=0.2,alerts_look=0.1,alerts_retry=0.5,"
+    "linger=0.3,backoff_first=0.05,notify_first=0.2,notify_claim=12,alerts_look=0.1,alerts_retry=0.5,"
     "tasks_watch=2,tasks_look=0.1,command_grace=0.5"
 )
 """Waiting times of relays in tests. `Timing` has those of production; a test that needs them sets `VARIABLE` itself."""

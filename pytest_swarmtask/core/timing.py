@@ -33,6 +33,8 @@ class Timing:
             relay that is killed delivers the events again that came after the last save.
         notify_first: between the first two attempts of a notifier; four times as long after each further failure.
         notify_most: the longest wait between two attempts of a notifier.
+        notify_claim: for which an attempt of a notifier belongs to the process that began it. If that dies, another one
+            tries after that. Must exceed the time that an attempt can take, 10 seconds for an HTTP request.
         alerts_look: between two checks of the alerts that no event triggers: of silence and of deliveries.
         alerts_retry: until alerts are checked again after an error, such as a locked database.
         tasks_watch: for which the relay restores a status in the tasks file. Task Master overwrites what was set
@@ -52,6 +54,7 @@ class Timing:
     save_cursors: float = 0.2
     notify_first: float = 2.0
     notify_most: float = 128.0
+    notify_claim: float = 60.0
     alerts_look: float = 0.5
     alerts_retry: float = 5.0
     tasks_watch: float = 10.0

@@ -145,7 +145,7 @@ def check_run(commands: list[str], environ: dict[str, str], tiny: Path, machine:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.title)
 def test_what_is_shown_is_valid_and_runs(tiny: Path, prepared: Machine, service: Service) -> None:
     text = block("yaml", section(service.title))
@@ -185,7 +185,7 @@ def snippets() -> dict[str, str]:
     return dict(found)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("service", SCHEMAS)
 def test_the_last_job_of_a_service_is_valid(tmp_path: Path, service: str) -> None:
     shown = tmp_path / "shown.yml"

@@ -138,7 +138,7 @@ def test_a_tag_is_deployed_to_production(gitlab: GitLab) -> None:
     assert deployed(done["task-deploy-production"]) == ("production", {"prod"})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("source", "ref"), [("merge_request_event", "fix/typo"), ("schedule", "main")])
 def test_others_need_no_secret_and_deploy_nothing(gitlab: GitLab, source: str, ref: str) -> None:
     """Such as a merge request from a fork, which gets no variables of the project."""
@@ -151,7 +151,7 @@ def test_a_push_to_another_branch_runs_nothing(gitlab: GitLab) -> None:
     assert gitlab.run("push", "fix/typo", {}) == {}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_history_travels_in_the_cache_and_a_branch_begins_with_that_of_the_default_branch(gitlab: GitLab) -> None:
     gitlab.run("push", "main", {})
     (gitlab.project / "test_tiny.py").write_text("def test_one(): assert False\n\n\ndef test_two(): pass\n")

@@ -281,7 +281,7 @@ def test_slower(): time.sleep({pause})
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_runs_on_fresh_machines_know_of_each_other(runner: Runner) -> None:
     """Only the cached history travels from run to run. The summary names what is new, fixed, flaky and slower."""
     shown = {}

@@ -135,6 +135,7 @@ for line in itertools.count(1):
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_killed_at_each_line(segment: Path) -> None:
     """If a process is killed while it compresses, nothing is lost or doubled, and the next one leaves one file."""

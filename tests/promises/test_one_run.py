@@ -177,6 +177,7 @@ def test_a_trace_around(project: Lab, receiver: Receiver) -> None:
     assert {event["parent_span_id"] for event in events if event["task_id"] == "make_test"} == {span}
 
 
+@pytest.mark.long
 def test_status_shows_it(project: Lab, receiver: Receiver) -> None:
     """`swarmtask status` shows the last run as this tree: passed tests as a number, failed tests by name."""
     make(project, "ci")

@@ -122,7 +122,7 @@ def test_the_living_are_left_alone(lone: Lab) -> None:
     assert lone.segments() == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_waits_is_kept_until_it_is_too_old(lab: Lab, receiver: Receiver) -> None:
     """A pending event is kept until it is too old. Then it becomes a visible dead letter that can be replayed."""
     url = f"http://127.0.0.1:{closed_port()}/"
@@ -147,7 +147,7 @@ def test_what_waits_is_kept_until_it_is_too_old(lab: Lab, receiver: Receiver) ->
     assert receiver.ids == ids
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_clock_that_jumps_ahead(lab: Lab, receiver: Receiver) -> None:
     """If the clock jumps ahead by days or years, no waiting event expires and no dead letter is dropped.
 
@@ -170,7 +170,7 @@ def test_a_clock_that_jumps_ahead(lab: Lab, receiver: Receiver) -> None:
     assert receiver.ids == lab.ids()[1:]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_week_goes_by(lab: Lab, receiver: Receiver) -> None:
     """With daily checks, a pending event expires once it was a week old at the previous check, not sooner."""
     receiver.answer = lambda _: 401

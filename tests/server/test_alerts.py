@@ -24,6 +24,8 @@ from tests.team import SECRET, Server, session
 
 _traces = count(1)
 MARK = {"name": "mark", "kind": "failure", "when": {"task_id": "mark"}, "notify": ["chat"], "repeat": 0}
+ON_BOTH = pytest.mark.parametrize("team", ["", NEWEST], ids=["sqlite", "postgres"], indirect=True)
+"""For tests that `make test` is to run on PostgreSQL, too; all others do so in `make test-long`."""
 NEWLY: Json = {"name": "newly", "kind": "newly_failing", "notify": ["chat"]}
 
 
@@ -57,7 +59,7 @@ class Team:
         """Wait until all events so far are evaluated and all messages are sent; return the messages."""
         name = f"mark {next(_traces)}"
         server.send([happened("TASK_FAILED", "mark", project, error=name)])
-        # A message whose sender was killed before it knew the answer is tried again after a minute.
+        # A message whose sender was killed before it knew the answer is tried again after `Timing.notify_claim`.
         wait_until(lambda: any(name in one["text"] for one in self.receiver.accepted), lambda: server.log, 2.5 * WAIT)
         return [message for message in self._messages() if message["name"] != "mark"]
 
@@ -94,7 +96,7 @@ def outcomes(source: str = "shop", **tests: str) -> list[Event]:
     return session(source, new_trace(), **tests)
 
 
-@pytest.fixture(params=["", NEWEST], ids=["sqlite", "postgres"])
+@pytest.fixture(params=["", pytest.param(NEWEST, marks=pytest.mark.long)], ids=["sqlite", "postgres"])
 def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
     """A team without a server, on each engine."""
     with receiving(SECRET) as receiver:
@@ -105,6 +107,7 @@ def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
             server.close()
 
 
+@ON_BOTH
 def test_a_test_that_newly_fails(team: Team) -> None:
     """One message when a test fails, one when it passes, and each project has alerts of its own."""
     team.watch(NEWLY)
@@ -150,6 +153,7 @@ def test_links(team: Team) -> None:
         assert server.get(path)[0] == 200
 
 
+@ON_BOTH
 def test_two_servers_tell_once(team: Team) -> None:
     team.watch(NEWLY)
     one, two = team.start("one"), team.start("two")
@@ -226,7 +230,7 @@ def test_alerts_that_come_later(team: Team) -> None:
     assert [one["title"] for one in team.told(server, "meanwhile")[2:]] == ["resolved: shop: build failed: new"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_silence(team: Team) -> None:
     """A start without an end, and an expected start that does not come, are told as time passes, of each project."""
     hang = {"name": "hang", "kind": "silence", "events": ["BUILD_STARTED"], "unfinished": 2, "notify": ["chat"]}

@@ -60,7 +60,15 @@ def address(request: pytest.FixtureRequest, server: Served, shop: Shop) -> str:
     return server.url + str(request.param).format(run=shop.sessions[-1].start["trace_id"])
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 1280),
+        ("dark", 390),
+        pytest.param("dark", 1280, marks=pytest.mark.long),
+        pytest.param("light", 390, marks=pytest.mark.long),
+    ],
+)
 def test_for_everybody(chromium: Browser, axe: str, address: str, scheme: str, width: int) -> None:
     """axe finds nothing, the page is not wider than the screen, and the browser refuses nothing that the page does."""
     with looking(chromium, address, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
@@ -125,7 +133,7 @@ def test_a_theme_for_all_pages(chromium: Browser, server: Served) -> None:
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [390, pytest.param(1440, marks=pytest.mark.long)])
 def test_hostile_texts_are_inert(chromium: Browser, hostile: Path, tmp_path: Path, width: int) -> None:
     with serving(tmp_path / "server") as running:
         running.push(Suite(hostile), "bad")

@@ -149,6 +149,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     assert "cannot listen on 127.0.0.1:" in done.stderr
 
 
+@pytest.mark.long
 def test_it_waits_for_its_database(tmp_path: Path) -> None:
     """The database may start later than the server, and may go away: then requests are to come again."""
     cluster = Cluster(programs(NEWEST))

@@ -32,8 +32,6 @@ SCOPE = "notify"
 _HOUR = 3600.0
 _TRIES = 5
 """Attempts at a message, as docs/automation.md promises."""
-_CLAIM = 60.0
-"""Seconds for which an attempt belongs to the process that began it. If that dies, another one tries after that."""
 _LISTED = 10
 """Titles that the message which sums up others lists; further ones are only counted."""
 _SEVERITIES = ("info", "warning", "critical")
@@ -158,7 +156,7 @@ class Notifiers:
         """Send the queue's messages until it is empty or an attempt fails."""
         state = self._state(name)
         while state.queue and self._is_due(state):
-            if not self._swap(name, state, msgspec.structs.replace(state, due=time.time() + _CLAIM)):
+            if not self._swap(name, state, msgspec.structs.replace(state, due=time.time() + self._timing.notify_claim)):
                 return  # another relay is sending it
             message, tries = state.queue[0], state.tries + 1
             result = self._channel(name).send(message)
@@ -184,7 +182,8 @@ class Notifiers:
 
     def _is_due(self, state: _NotifierState) -> bool:
         """Whether the next attempt is due. One that is further away than any wait was set before a clock change."""
-        return self._eager or not time.time() < state.due <= time.time() + max(_CLAIM, self._timing.notify_most)
+        longest = max(self._timing.notify_claim, self._timing.notify_most)
+        return self._eager or not time.time() < state.due <= time.time() + longest
 
     def _channel(self, name: str) -> Channel[Any]:
         if name not in self._channels:

@@ -91,7 +91,7 @@ def other_python() -> str:
     return sys.executable
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_pythons_of_tox(suite: Suite) -> None:
     """A test that fails under one of two environments on one commit is not flaky: it fails under that one."""
     suite.write(test_a="import os\n\ndef test_a(): assert os.environ['TOX_ENV_NAME'] == 'good'\n")
