@@ -71,6 +71,21 @@ def variants_of(db: Database, trace_id: str, span_ids: Collection[str]) -> dict[
     return dict(db.execute(query, (db.project, trace_id, json.dumps(list(span_ids)))).fetchall())
 
 
+# A subquery with a limit is evaluated for each span. PostgreSQL might begin an EXISTS with all that has ever failed.
+_HAVE_FAILED = """
+SELECT span_id, (
+    SELECT 1 FROM span AS other WHERE other.task = span.task AND (other.failed = 1 OR other.attempt > 1) LIMIT 1
+) FROM span
+WHERE run = (SELECT run FROM trace WHERE project = ? AND trace_id = ?) AND span_id IN (SELECT value FROM json_each(?))
+"""
+
+
+def have_failed(db: Database, trace_id: str, span_ids: Collection[str]) -> dict[str, bool]:
+    """Return, by span id, whether the tests of spans of one trace have ever failed or been repeated."""
+    rows = db.execute(_HAVE_FAILED, (db.project, trace_id, json.dumps(list(span_ids))))
+    return {span_id: found is not None for span_id, found in rows}
+
+
 def task_of(db: Database, trace_id: str, span_id: str) -> int | None:
     """Return the key of the task or test, with its variant, that a span has, or None if the span is not known."""
     query = """SELECT task FROM span

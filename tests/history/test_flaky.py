@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -306,6 +307,22 @@ def test_a_verdict_up_to_a_moment(journal: Path) -> None:
         (task,) = db.execute("SELECT id FROM task WHERE name = 'test_a'").fetchone()
         told = [assess(db, task, Scope(3, end, "main")) for (end,) in ends]
     assert [(one.failed, one.runs) for one in told] == [(0, 1), (0, 1), (0, 2), (0, 3), (0, 3), (1, 3)]
+
+
+def test_an_alert_asks_once_which_tests_can_be_flaky(journal: Path) -> None:
+    """Thousands of tests end at a time, and hardly any has ever failed. Other events ask alone."""
+    first = write(journal, 0, {"test_a": "f", "test_b": "r", "test_c": "p", "test_d": "s"})
+    last = write(journal, 1, dict.fromkeys(("test_a", "test_b", "test_c", "test_d", "test_e"), "p"))
+    take_in(journal)
+    with opened(journal) as db:
+        asked = mock.Mock(wraps=db, project=db.project)
+        past = Past(asked)
+        past.expect(last)
+        ended = [event for event in last if event.event_type == "TEST_PASSED"]
+        assert [event.task_id for event in ended if past.has_failed(event)] == ["test_a", "test_b"]
+        assert asked.execute.call_count == 1
+        assert past.has_failed(next(event for event in first if event.task_id == "test_a"))
+        assert asked.execute.call_count == 2
 
 
 def test_it_is_forgotten_after_a_hundred_runs(journal: Path) -> None:

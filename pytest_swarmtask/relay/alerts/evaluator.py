@@ -52,7 +52,7 @@ class Evaluator:
     def evaluate(self, events: Iterable[Event], past: Past) -> None:
         """Evaluate the conditions with events, of which the history knows."""
         looked_at = [event for event in events if self.accepts(event.event_type)]
-        past.learn_variants(looked_at)
+        past.expect(looked_at)
         # By time, as they come from several writers: a fix must not be undone by the failure before it.
         for event in sorted(looked_at, key=lambda event: event.timestamp):
             for condition in self._conditions:

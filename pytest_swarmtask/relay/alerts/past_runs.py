@@ -16,7 +16,7 @@ from pytest_swarmtask.history.session import NOT_UP_TO_DATE, query_history
 from pytest_swarmtask.relay.delivery.matching import is_among, mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from typing import TypeVar
 
     from pytest_swarmtask.config.monitoring import SilenceAlert
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.history.past import Ending
 
     Answer = TypeVar("Answer")
+    Ask = Callable[[Database, str, Collection[str]], Mapping[str, Answer]]
+    """A question about spans of one trace, answered by span id."""
 
 _FORGOTTEN = 7 * 86400.0
 """Seconds after which a start without an end is ignored, as docs/automation.md says."""
@@ -48,7 +50,9 @@ class Past:
         self.is_local = environment is not None
         self._environment = environment
         self._runs: dict[str, Run | None] = {}
+        self._expected: defaultdict[str, set[str]] = defaultdict(set)
         self._variants: dict[tuple[str, str], str] = {}
+        self._have_failed: dict[tuple[str, str], bool] = {}
 
     def run(self, event: Event) -> Run | None:
         """Return the run of an event as far as it is known, or None."""
@@ -96,21 +100,28 @@ class Past:
         task = past.task_of(self.db, event.trace_id, event.span_id)
         return None if task is None else assess(self.db, task, Scope(runs, event.timestamp, self.branch(event)))
 
-    def learn_variants(self, events: Iterable[Event]) -> None:
-        """Ask for the variants of many events at once: thousands of tests end at a time."""
-        spans: defaultdict[str, list[str]] = defaultdict(list)
+    def expect(self, events: Iterable[Event]) -> None:
+        """Name events that will be asked about, so that one question is for all: thousands of tests end at a time."""
         for event in events:
-            spans[event.trace_id].append(event.span_id)
-        for trace_id, ids in spans.items():
-            found = past.variants_of(self.db, trace_id, ids)
-            self._variants.update({(trace_id, span_id): found.get(span_id, "") for span_id in ids})
+            self._expected[event.trace_id].add(event.span_id)
 
     def variant(self, event: Event) -> str:
         """Return the variant that an event is about, or an empty text."""
+        return self._learn(self._variants, event, past.variants_of, "")
+
+    def has_failed(self, event: Event) -> bool:
+        """Whether the test of an event has ever failed or been repeated, so that it can be flaky at all."""
+        return self._learn(self._have_failed, event, past.have_failed, default=False)
+
+    def _learn(self, known: dict[tuple[str, str], Answer], event: Event, ask: Ask[Answer], default: Answer) -> Answer:
+        """Return what is known of an event. What is not is asked for with all expected ones of its trace."""
         key = (event.trace_id, event.span_id)
-        if key not in self._variants:
-            self.learn_variants([event])
-        return self._variants[key]
+        if key not in known:
+            expected = self._expected[event.trace_id]
+            spans = expected if event.span_id in expected else {event.span_id}
+            found = ask(self.db, event.trace_id, spans)
+            known.update({(event.trace_id, span_id): found.get(span_id, default) for span_id in spans})
+        return known[key]
 
     def earlier_coverage(self, event: Event) -> float | None:
         """Return the coverage in percent of the previous run on the same branch, or None."""
