@@ -72,7 +72,7 @@ imports: $(READY) ## the import contracts
 
 check: lint types imports test test-slow ## what every change has to pass
 
-check-all: ## the long check: all of it, in about an hour
+check-all: ## the long check: all of it, in one to two hours
 	@bash scripts/check-all
 
 build: $(READY) ## sdist and wheel in dist/
