@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+import pytest_swarmtask
 from tests.ci.runner import Machine, bash, check_schema
 from tests.lab import REPOSITORY, clean_environ, read_events
 
@@ -212,7 +213,7 @@ def test_the_last_job_of_a_service_runs(tiny: Path, prepared: Machine, service: 
 
 
 def test_the_snippet_for_github_keeps_the_history_as_the_workflow_of_init_does() -> None:
-    workflow = (REPOSITORY / "pytest_swarmtask" / "templates" / "github.yml").read_text()
+    workflow = (Path(pytest_swarmtask.__file__).parent / "templates" / "github.yml").read_text()
     keys = set(re.findall(r"swarmtask-history/.*", snippets()["GitHub Actions"]))
     assert len(keys) == 3
     assert keys == set(re.findall(r"swarmtask-history/.*", workflow))
