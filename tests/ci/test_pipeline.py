@@ -8,6 +8,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def recorded(job: Job) -> Counter[str]:
 
 def runs(job: Job) -> list[tuple[int, int]]:
     """Return tests and failures of each run in the history of the report."""
-    with sqlite3.connect(job.workspace / ".taskmaster" / "events" / "history.sqlite") as history:
+    with closing(sqlite3.connect(job.workspace / ".taskmaster" / "events" / "history.sqlite")) as history:
         return list(history.execute("SELECT tests, failed FROM runs WHERE tests > 0 ORDER BY started"))
 
 
