@@ -238,7 +238,7 @@ class FlakyCondition(AlertCondition[monitoring.FlakyAlert]):
     def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:
         """Look for evidence that the event's run has added. Without any, an active alert stays as it is."""
         if note is None and not past.has_failed(event):
-            return None  # as of most tests; a verdict takes several questions
+            return None  # most tests have never failed, and a verdict takes several questions
         run, verdict = past.run(event), past.flakiness(event, self.alert.runs)
         if run is None or verdict is None:
             return None

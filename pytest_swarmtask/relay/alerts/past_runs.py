@@ -101,7 +101,7 @@ class Past:
         return None if task is None else assess(self.db, task, Scope(runs, event.timestamp, self.branch(event)))
 
     def expect(self, events: Iterable[Event]) -> None:
-        """Name events that will be asked about, so that one question is for all: thousands of tests end at a time."""
+        """Announce events, so that one question answers for all of them: thousands of tests end at a time."""
         for event in events:
             self._expected[event.trace_id].add(event.span_id)
 
@@ -114,7 +114,7 @@ class Past:
         return self._learn(self._have_failed, event, past.have_failed, default=False)
 
     def _learn(self, known: dict[tuple[str, str], Answer], event: Event, ask: Ask[Answer], default: Answer) -> Answer:
-        """Return what is known of an event. What is not is asked for with all expected ones of its trace."""
+        """Return what is known of an event. If nothing is, ask for all expected events of its trace at once."""
         key = (event.trace_id, event.span_id)
         if key not in known:
             expected = self._expected[event.trace_id]
