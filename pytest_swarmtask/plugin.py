@@ -46,6 +46,8 @@ import pytest_swarmtask.core.sys_path  # noqa: E402
 import pytest_swarmtask.core.trace  # noqa: E402, F401
 from pytest_swarmtask.core.errors import ConfigError  # noqa: E402
 
+_SHARD = "swarmtask-shard"
+"""The name under which the hooks for `--swarmtask-shard` are registered."""
 _INI = (
     ("swarmtask", "bool", True, "record the session as workflow events (default: true)"),
     (
@@ -104,6 +106,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="write an HTML report on the run to this file at the end (ini swarmtask_report)",
     )
+    group.addoption(
+        "--swarmtask-shard",
+        dest="swarmtask_shard",
+        metavar="I/N",
+        default=None,
+        help="run part I of N of the suite, such as 2/8: all parts take about equally long, as the history tells",
+    )
+    group.addoption(
+        "--swarmtask-shard-by",
+        dest="swarmtask_shard_by",
+        choices=("file", "class", "test"),
+        default="test",
+        help="what stays together in one part (default: test)",
+    )
     for name, kind, default, text in _INI:
         parser.addini(name, text, type=kind, default=default)  # type: ignore[arg-type]
 
@@ -114,6 +130,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "task(id): the test belongs to this task of the task manager; may be given several times"
     )
+    option: Any = config.option
+    if option.swarmtask_shard:
+        from pytest_swarmtask.sources.pytest.sharding import select_shard
+
+        # Also where nothing is recorded: otherwise each shard would run all tests.
+        config.pluginmanager.register(select_shard(config), _SHARD)
     if not _is_wanted(config):
         return
     try:
@@ -140,6 +162,7 @@ def _register(config: pytest.Config) -> None:
     if capture is not None:
         capture.step_summary = _step_summary()
         capture.report_file = _report_file(config)
+        capture.selection = config.pluginmanager.get_plugin(_SHARD)
         config.pluginmanager.register(capture, "swarmtask-session")
 
 

@@ -106,6 +106,11 @@ class Project:
         return os.path.join(self.journal, "history.sqlite")
 
     @property
+    def durations(self) -> str:
+        """The file with usual durations that shards are divided by, if somebody has written it."""
+        return os.path.join(self.journal, "durations.json")
+
+    @property
     def server_history(self) -> str:
         """The SQLite database of a server that runs here, with the histories of its projects."""
         return os.path.join(self.root, FOLDER, "server", "history.sqlite")

@@ -104,4 +104,11 @@ MIGRATIONS = (
     );
     CREATE INDEX event_by_number ON event (id);
     """,
+    """
+    ALTER TABLE run ADD COLUMN quarantined BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE run ADD COLUMN dependencies TEXT;
+    ALTER TABLE run ADD COLUMN ci_image TEXT;
+    ALTER TABLE span ADD COLUMN split TEXT;
+    CREATE INDEX span_quarantined ON span (run, task) WHERE status = 'quarantined';
+    """,
 )

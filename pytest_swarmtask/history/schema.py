@@ -181,6 +181,13 @@ MIGRATIONS = (
         changed REAL NOT NULL, PRIMARY KEY (project, scope, key)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE run ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE run ADD COLUMN dependencies TEXT;
+    ALTER TABLE run ADD COLUMN ci_image TEXT;
+    ALTER TABLE span ADD COLUMN split TEXT;
+    CREATE INDEX span_quarantined ON span (run, task) WHERE status = 'quarantined';
+    """,
 )
 """One script for each version of the schema. It changes the version before into this one; the first starts from an
 empty file. A script that was released never changes: files of its version exist."""
@@ -199,7 +206,8 @@ DROP VIEW IF EXISTS runs;
 CREATE VIEW runs AS
 SELECT trace_id AS run, started, ended, duration, outcome, roots AS what, command, branch, "commit", dirty, environment,
        ci, ci_url, host, python, coverage, tests, passed, failed, errors, crashed, skipped, xfailed, xpassed,
-       unfinished, teardown_errors, partial, testing, ci_run, variants, superseded, project.name AS project
+       unfinished, teardown_errors, partial, testing, ci_run, variants, superseded, project.name AS project,
+       quarantined, dependencies, ci_image
 FROM run JOIN project ON project.id = run.project ORDER BY started DESC;
 
 DROP VIEW IF EXISTS spans;

@@ -16,6 +16,7 @@ from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.comparison import compare
 from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, find_run, requested_run, without_keys
+from pytest_swarmtask.report.durations import DurationsRequest, UsualDurations, write_durations
 from pytest_swarmtask.report.flaky_tests import FlakyTests, write_flaky
 from pytest_swarmtask.report.forms import write_report
 from pytest_swarmtask.report.history_of_tests import TestHistory, write_test
@@ -104,6 +105,10 @@ def _flaky(store: HistoryStore, project: str, given: parameters.FlakyQuery) -> R
     return _written(store, project, given, given.as_request(), write_flaky)
 
 
+def _durations(store: HistoryStore, project: str, given: parameters.DurationsQuery) -> Response:
+    return _written(store, project, given, DurationsRequest(), write_durations)
+
+
 def _slowest(store: HistoryStore, project: str, given: parameters.SlowestQuery) -> Response:
     with store.reading(project) as db:
         run = _chosen(db, given)
@@ -127,7 +132,7 @@ def _chosen(db: Database, given: parameters.SlowestQuery | parameters.Comparison
 def _written(
     store: HistoryStore,
     project: str,
-    given: parameters.BriefQuery | parameters.ReportQuery,
+    given: parameters.BriefQuery | parameters.ReportQuery | parameters.DurationsQuery,
     request: NamedTuple,
     write: Callable[[Database, Any, Form, BinaryIO], str | None],
 ) -> Response:
@@ -190,6 +195,13 @@ ENDPOINTS = (
         parameters.SlowestQuery,
         (answers.SlowestTests,),
         _slowest,
+    ),
+    ApiEndpoint(
+        f"{_OF_PROJECT}/durations",
+        "How long each test usually takes.",
+        parameters.DurationsQuery,
+        (UsualDurations,),
+        _durations,
     ),
     ApiEndpoint(
         f"{_OF_PROJECT}/comparison",

@@ -167,6 +167,12 @@ class FlakyQuery(BriefQuery, frozen=True, kw_only=True):
         return FlakyRequest(self.branch, moment(self.since), self.last)
 
 
+class DurationsQuery(FormQuery, frozen=True, kw_only=True):
+    """How the durations of tests are given."""
+
+    form: Annotated[Literal["json"], Meta(description="The format of the answer.")] = "json"
+
+
 def moment(since: str | None) -> str | None:
     """Return the timestamp that the parameter `since` names.
 

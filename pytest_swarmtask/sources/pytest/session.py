@@ -11,12 +11,12 @@ import os
 import pytest
 
 from pytest_swarmtask.core.errors import ConfigError
-from pytest_swarmtask.core.search import find_project
 from pytest_swarmtask.recording.recorder import get_recorder, set_default_project
 from pytest_swarmtask.sources.pytest.evidence import EvidenceReader
 from pytest_swarmtask.sources.pytest.guard import never_raises, never_raises_while_waiting
 from pytest_swarmtask.sources.pytest.markers import MarkerNames
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, TestRun, location, reason
+from pytest_swarmtask.sources.pytest.place import project_of
 from pytest_swarmtask.sources.pytest.process_exit import before_exit, exit_code_of
 from pytest_swarmtask.sources.pytest.running_tests import RunningTests
 from pytest_swarmtask.sources.pytest.session_facts import SessionFacts
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.recording.recorder import Recorder
     from pytest_swarmtask.sources.pytest.report_file import ReportFile
+    from pytest_swarmtask.sources.pytest.sharding import ShardSelection
     from pytest_swarmtask.sources.pytest.step_summary import StepSummary
     from pytest_swarmtask.sources.pytest.task_events import TaskEvents
 
@@ -47,6 +48,7 @@ class SessionCapture:
     Attributes:
         step_summary: writes the summary of a GitHub Actions job at the end, or None.
         report_file: has the HTML report written after the end, or None.
+        selection: leaves the tests of other shards out, or None.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class SessionCapture:
     ) -> None:
         self.step_summary: StepSummary | None = None
         self.report_file: ReportFile | None = None
+        self.selection: ShardSelection | None = None
         self._config = config
         self._recorder = recorder
         self._task_id = recorder.redactor.text(task_id)
@@ -101,10 +104,7 @@ class SessionCapture:
         if any(getattr(config.option, name, False) for name in _RUN_NO_TESTS):
             return None
         nested = "PYTEST_CURRENT_TEST" in os.environ
-        # Each session has a project of its own: one process may run several, and a test one inside of its own session.
-        rootpath = str(config.rootpath)
-        start = str(config.invocation_params.dir)  # a conftest may have changed or removed the working directory
-        project = find_project(start, os.environ, rootpath, stop=rootpath if config.inipath else None)
+        project = project_of(config)
         if project.refusal:
             raise ConfigError(project.refusal)
         recorder = get_recorder(project)
@@ -136,7 +136,7 @@ class SessionCapture:
         self._recorder.record(
             "TASK_STARTED",
             self._task_id,
-            self._facts.collect_start(),
+            self._facts.collect_start(self.selection),
             span_id=self._span_id,
             parent_span_id=self._outer_span_id,
         )
@@ -191,8 +191,9 @@ class SessionCapture:
 
     @never_raises
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Count tests that were deselected."""
-        self._tally.deselect(items)
+        """Count tests that were deselected. Those of other shards run there."""
+        if self.selection is None or not self.selection.is_selecting:
+            self._tally.deselect(items)
         self._task_index.deselect(items)
 
     @never_raises

@@ -9,8 +9,8 @@ import pytest
 
 from pytest_swarmtask.core.facts import git
 from pytest_swarmtask.core.facts.process import process_facts, usage_reader, without_secrets
-from pytest_swarmtask.core.facts.variant import default_variant, named_variant
 from pytest_swarmtask.core.project import is_under_ci
+from pytest_swarmtask.sources.pytest.place import variant_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.recording.recorder import Recorder
     from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement
     from pytest_swarmtask.sources.pytest.evidence import EvidenceReader
+    from pytest_swarmtask.sources.pytest.sharding import ShardSelection
     from pytest_swarmtask.sources.pytest.tally import Tally
 
 # Plain numbers instead of `pytest.ExitCode`, because older versions of pytest lack some of them.
@@ -70,18 +71,26 @@ class SessionFacts:
         self._nested = nested
         self._started = recorder.clock.now()
         self._variant = ""
+        self._selection: ShardSelection | None = None
         self._coverage = None if nested else _coverage_measurement(config)
 
-    def collect_start(self) -> dict[str, Any]:
-        """Return the metadata of the start event: how pytest was called, by whom, on which commit."""
+    def collect_start(self, selection: ShardSelection | None) -> dict[str, Any]:
+        """Return the metadata of the start event: how pytest was called, by whom, on which commit.
+
+        Args:
+            selection: leaves the tests of other shards out, or None.
+        """
+        self._selection = selection
         settings = self._recorder.settings
         root = settings.project.root
         redactor = self._recorder.redactor
         given = map(str, self._config.invocation_params.args)
         arguments = without_secrets(given, redactor.is_secret_key, redactor.hide_values)
-        self._variant = redactor.text(_variant(self._config, settings.variant), _LONGEST_VARIANT)
+        self._variant = redactor.text(variant_of(self._config, settings.variant), _LONGEST_VARIANT)
         facts = {**self._common(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
         facts |= {**self._extra(lambda: git.head(root)), **self._extra(_ci_facts)}
+        if selection is not None:
+            facts["shard"] = str(selection.shard)
         # Git is asked once in a process, and a session inside of a test would get the answer for the outer session.
         is_dirty = None if self._nested else git.dirty(root)
         if is_dirty is not None:
@@ -112,6 +121,8 @@ class SessionFacts:
         facts |= self._extra(tally.metadata)
         if partial:
             facts["partial"] = True
+        if self._selection is not None and self._selection.facts:
+            facts["split"] = self._selection.facts
         measurement = self._coverage
         if measurement is not None:
             facts |= self._extra(lambda: measurement.result(duration))
@@ -152,16 +163,6 @@ class SessionFacts:
 
     def _duration(self) -> float:
         return self._recorder.clock.now() - self._started
-
-
-def _variant(config: pytest.Config, configured: str) -> str:
-    """Return the variant: of the command line, of the environment, of the configuration, or the default one.
-
-    It is one line, since it stands beside the name of a test.
-    """
-    option: Any = config.option
-    named = option.swarmtask_variant or named_variant(os.environ) or configured
-    return " ".join((named or default_variant(os.environ, under_ci=is_under_ci(os.environ))).split())
 
 
 def _ci_facts() -> dict[str, str]:

@@ -1,0 +1,52 @@
+"""`swarmtask durations`: how long tests usually take, for `pytest --swarmtask-shard`."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_swarmtask.cli.asking import Question, add_from, answer, form_of, print_answer
+from pytest_swarmtask.cli.common import add_root, project_of, say, write_file
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_swarmtask.cli.common import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `durations`."""
+    parser = subparsers.add_parser("durations", help="print how long tests usually take, for pytest --swarmtask-shard")
+    parser.add_argument(
+        "--write",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="write them to a file, for caches of CI (default: where pytest --swarmtask-shard looks for it)",
+    )
+    add_from(parser)
+    add_root(parser)
+    parser.set_defaults(func=durations)
+
+
+def durations(arguments: argparse.Namespace) -> int:
+    """Print or write the median duration of each test in its last complete runs, as JSON. Return 0.
+
+    Raises:
+        HistoryError: the history cannot be read now.
+        UsageError: the server does not answer, or the file cannot be written.
+    """
+    from pytest_swarmtask.report.durations import DurationsRequest, write_durations
+
+    question = Question("durations", DurationsRequest(), write_durations)
+    form = form_of(arguments, "json")
+    if arguments.write is None:
+        print_answer(arguments, question, form)
+        return 0
+    out = io.BytesIO()
+    answer(arguments, question, form, out)
+    path = Path(arguments.write or project_of(arguments).durations)
+    write_file(path, out.getvalue())
+    say(f"wrote {path}")
+    return 0
