@@ -109,6 +109,8 @@ MIGRATIONS = (
     ALTER TABLE run ADD COLUMN dependencies TEXT;
     ALTER TABLE run ADD COLUMN ci_image TEXT;
     ALTER TABLE span ADD COLUMN split TEXT;
+    ALTER TABLE span ADD COLUMN tasks TEXT;
+    CREATE INDEX span_tasks ON span (run, task) WHERE tasks IS NOT NULL;
     CREATE INDEX span_quarantined ON span (run, task) WHERE status = 'quarantined';
     """,
 )

@@ -77,6 +77,7 @@ class Metadata(msgspec.Struct, gc=False):  # what JSON has refers to nothing aro
     properties: Any = None
     markers: Any = None
     attempts: Any = None
+    tasks: Any = None
 
 
 _DETAILS = ("traceback", "stdout", "stderr", "log", "teardown_traceback", "properties", "markers", "attempts")
@@ -161,6 +162,7 @@ class SpanRow:
         variant: the variant that the span itself names. The spans below it have the same one.
         job, job_run: the CI job that the span names, with its shard, and which run of the job it was.
         orphaned: whether a reader wrote the end of the span, because its process was dead.
+        tasks: the ids of the tasks that a test belongs to, one a line.
         evidence: exception, fingerprint and details of a test that has some, as the table `evidence` has them.
     """
 
@@ -184,6 +186,7 @@ class SpanRow:
         "place",
         "started",
         "status",
+        "tasks",
         "teardown_error",
         "tests",
         "variant",
@@ -210,6 +213,7 @@ class SpanRow:
         self.teardown_error: str | None = None
         self.tests: int | None = None
         self.partial: int | None = None
+        self.tasks: str | None = None
         self.variant: str | None = None
         self.job: str | None = None
         self.job_run: str | None = None
@@ -245,6 +249,7 @@ class SpanRow:
         if metadata.action == "session":
             self.tests = _whole(metadata.tests)
             self.partial = int(metadata.partial is True)
+        self.tasks = _lines(metadata.tasks)
         self.evidence = _evidence(metadata)
 
 
@@ -316,6 +321,12 @@ class Batch:
             percent = _number(value)
             if percent is not None:
                 facts["coverage"] = percent
+
+
+def _lines(value: Any) -> str | None:
+    """Return the texts of a list, one a line; None if there are none."""
+    texts = [" ".join(text.split()) for text in value if isinstance(text, str)] if isinstance(value, list) else []
+    return "\n".join(filter(None, texts)) or None
 
 
 def _evidence(metadata: Metadata) -> tuple[str | None, str | None, str | None] | None:

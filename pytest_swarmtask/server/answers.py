@@ -32,19 +32,6 @@ class ProjectList:
 
 
 @dataclass(frozen=True)
-class RunPage:
-    """A page of the runs of a project.
-
-    Attributes:
-        runs: the runs, newest first.
-        next: the parameter `before` for the next page; null at the end.
-    """
-
-    runs: list[Run]
-    next: str | None
-
-
-@dataclass(frozen=True)
 class NoRun:
     """What a report is if no run matches."""
 

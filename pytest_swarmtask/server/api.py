@@ -22,6 +22,8 @@ from pytest_swarmtask.report.forms import write_report
 from pytest_swarmtask.report.history_of_tests import TestHistory, write_test
 from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
 from pytest_swarmtask.report.phrases import times_in
+from pytest_swarmtask.report.runs import RunPage, write_runs
+from pytest_swarmtask.report.tasks import TaskList, write_tasks
 from pytest_swarmtask.server import answers, parameters
 from pytest_swarmtask.server.openapi import ApiEndpoint, document
 
@@ -75,12 +77,7 @@ def _projects(store: HistoryStore, _: str, __: parameters.NoParameters) -> Respo
 
 
 def _runs(store: HistoryStore, project: str, given: parameters.RunsQuery) -> Response:
-    with store.reading(project) as db:
-        before = find_run(db, given.before) if given.before else None
-        chosen = query.RunFilter(given.branch, parameters.moment(given.since))
-        found = query.last_runs(db, given.limit + 1, chosen, before)
-    has_more = len(found) > given.limit
-    return _object(answers.RunPage(found[: given.limit], found[given.limit - 1].run if has_more else None))
+    return _written(store, project, given, given.as_request(), write_runs)
 
 
 def _report(store: HistoryStore, project: str, given: parameters.ReportQuery) -> Response:
@@ -105,8 +102,12 @@ def _flaky(store: HistoryStore, project: str, given: parameters.FlakyQuery) -> R
     return _written(store, project, given, given.as_request(), write_flaky)
 
 
-def _durations(store: HistoryStore, project: str, given: parameters.DurationsQuery) -> Response:
+def _durations(store: HistoryStore, project: str, given: parameters.JsonQuery) -> Response:
     return _written(store, project, given, DurationsRequest(), write_durations)
+
+
+def _tasks(store: HistoryStore, project: str, given: parameters.TasksQuery) -> Response:
+    return _written(store, project, given, given.as_request(), write_tasks)
 
 
 def _slowest(store: HistoryStore, project: str, given: parameters.SlowestQuery) -> Response:
@@ -132,7 +133,7 @@ def _chosen(db: Database, given: parameters.SlowestQuery | parameters.Comparison
 def _written(
     store: HistoryStore,
     project: str,
-    given: parameters.BriefQuery | parameters.ReportQuery | parameters.DurationsQuery,
+    given: parameters.BriefQuery | parameters.ReportQuery | parameters.JsonQuery,
     request: NamedTuple,
     write: Callable[[Database, Any, Form, BinaryIO], str | None],
 ) -> Response:
@@ -161,9 +162,7 @@ ENDPOINTS = (
         (answers.ProjectList,),
         _projects,
     ),
-    ApiEndpoint(
-        f"{_OF_PROJECT}/runs", "The runs of a project, newest first.", parameters.RunsQuery, (answers.RunPage,), _runs
-    ),
+    ApiEndpoint(f"{_OF_PROJECT}/runs", "The runs of a project, newest first.", parameters.RunsQuery, (RunPage,), _runs),
     ApiEndpoint(
         f"{_OF_PROJECT}/report",
         "The report on a run: on the last one with tests, unless a run is named.",
@@ -190,6 +189,13 @@ ENDPOINTS = (
         f"{_OF_PROJECT}/flaky", "The flaky tests, the worst first.", parameters.FlakyQuery, (FlakyTests,), _flaky
     ),
     ApiEndpoint(
+        f"{_OF_PROJECT}/tasks",
+        "The tasks that tests belong to, with the last results of both.",
+        parameters.TasksQuery,
+        (TaskList,),
+        _tasks,
+    ),
+    ApiEndpoint(
         f"{_OF_PROJECT}/slowest",
         "The slowest tests of a run.",
         parameters.SlowestQuery,
@@ -199,7 +205,7 @@ ENDPOINTS = (
     ApiEndpoint(
         f"{_OF_PROJECT}/durations",
         "How long each test usually takes.",
-        parameters.DurationsQuery,
+        parameters.JsonQuery,
         (UsualDurations,),
         _durations,
     ),

@@ -18,6 +18,8 @@ from pytest_swarmtask.report.content import ReportRequest
 from pytest_swarmtask.report.flaky_tests import FlakyRequest
 from pytest_swarmtask.report.forms import Form, Kind
 from pytest_swarmtask.report.history_of_tests import TestRequest
+from pytest_swarmtask.report.runs import RunsRequest
+from pytest_swarmtask.report.tasks import TasksRequest
 from pytest_swarmtask.report.terminal import Screen, Style
 
 if TYPE_CHECKING:
@@ -46,17 +48,6 @@ CiRun = Annotated[str, Meta(max_length=1000, description="The CI run that asks: 
 
 class NoParameters(Struct, frozen=True):
     """A request that has nothing to choose."""
-
-
-class RunsQuery(Struct, frozen=True, kw_only=True):
-    """Which runs are listed."""
-
-    branch: Branch | None = None
-    since: Since | None = None
-    limit: Limit = 20
-    before: Annotated[str, Meta(max_length=64, description="Only runs before this one: `next` of the last page.")] | (
-        None
-    ) = None
 
 
 class TestsQuery(Struct, frozen=True, kw_only=True):
@@ -167,10 +158,37 @@ class FlakyQuery(BriefQuery, frozen=True, kw_only=True):
         return FlakyRequest(self.branch, moment(self.since), self.last)
 
 
-class DurationsQuery(FormQuery, frozen=True, kw_only=True):
-    """How the durations of tests are given."""
+class JsonQuery(FormQuery, frozen=True, kw_only=True):
+    """How an answer looks that has only one form."""
 
     form: Annotated[Literal["json"], Meta(description="The format of the answer.")] = "json"
+
+
+class RunsQuery(JsonQuery, frozen=True, kw_only=True):
+    """Which runs are listed."""
+
+    branch: Branch | None = None
+    since: Since | None = None
+    limit: Limit = 20
+    before: Annotated[str, Meta(max_length=64, description="Only runs before this one: `next` of the last page.")] | (
+        None
+    ) = None
+
+    def as_request(self) -> RunsRequest:
+        """Return the request."""
+        return RunsRequest(self.branch, moment(self.since), self.limit, self.before)
+
+
+class TasksQuery(JsonQuery, frozen=True, kw_only=True):
+    """Which runs are searched for tests that belong to tasks."""
+
+    branch: Branch | None = None
+    since: Since | None = None
+    last: Last = 20
+
+    def as_request(self) -> TasksRequest:
+        """Return the request."""
+        return TasksRequest(self.branch, moment(self.since), self.last)
 
 
 def moment(since: str | None) -> str | None:

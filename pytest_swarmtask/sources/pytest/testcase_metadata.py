@@ -53,6 +53,8 @@ class EndMetadata:
         if run.worker is not None:
             metadata["worker"] = run.worker
         metadata["attempt"] = run.attempt
+        if run.tasks:
+            metadata["tasks"] = [self._redactor.short(name) for name in run.tasks]
         if not passed:
             self._add_failure(run, metadata)
         if not passed or run.attempts or getattr(run.last_report, "user_properties", None):

@@ -1,0 +1,48 @@
+"""`swarmtask mcp`: answer questions of coding agents, over the Model Context Protocol."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_swarmtask.cli.asking import Question, add_from, answer, form_of, server_of
+from pytest_swarmtask.cli.common import add_root, project_of
+from pytest_swarmtask.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from pytest_swarmtask.cli.common import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command `mcp`."""
+    parser = subparsers.add_parser("mcp", help="answer questions of coding agents over the Model Context Protocol")
+    add_from(parser)
+    add_root(parser)
+    parser.set_defaults(func=mcp)
+
+
+def mcp(arguments: argparse.Namespace) -> int:
+    """Answer questions on standard input and output until the input ends. Always return 0.
+
+    Raises:
+        UsageError: a package is missing, or there is no history that could be asked.
+    """
+    try:
+        from pytest_swarmtask.mcp import tools
+    except ImportError as error:
+        raise UsageError(f"agents need a package ({error}): pip install 'pytest-swarmtask[mcp]'") from None
+    # Now, and not at the first question: an editor shows why a command did not start.
+    if server_of(arguments) is None:
+        project_of(arguments)
+
+    def ask(resource: str, request: NamedTuple, write: Callable[..., Any]) -> Any:
+        out = io.BytesIO()
+        answer(arguments, Question(resource, request, write), form_of(arguments, "json"), out)
+        return json.loads(out.getvalue())
+
+    tools.serve(ask)
+    return 0

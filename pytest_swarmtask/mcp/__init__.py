@@ -1,0 +1,1 @@
+"""`swarmtask mcp`: answers questions of coding agents over the Model Context Protocol. Needs the extra `mcp`."""

@@ -1,0 +1,41 @@
+"""The tasks that tests belong to, as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from pytest_swarmtask.history.query import RunFilter
+from pytest_swarmtask.history.tasks import TestedTask, tested_tasks
+from pytest_swarmtask.report.forms import write_json
+
+if TYPE_CHECKING:
+    from pytest_swarmtask.history.database import Database
+    from pytest_swarmtask.report.forms import Form
+
+
+class TasksRequest(NamedTuple):
+    """Which runs are searched for tests that belong to tasks.
+
+    Attributes:
+        branch: only runs on this branch.
+        since: only runs that started at this timestamp or later.
+        last: the number of runs.
+    """
+
+    branch: str | None = None
+    since: str | None = None
+    last: int = 20
+
+
+@dataclass(frozen=True)
+class TaskList:
+    """The tasks that tests of the last runs belong to, by their ids."""
+
+    tasks: list[TestedTask]
+
+
+def write_tasks(db: Database, request: TasksRequest, _: Form, out: BinaryIO) -> None:
+    """Write the tasks that tests belong to."""
+    found = tested_tasks(db, RunFilter(request.branch, request.since), request.last)
+    write_json(asdict(TaskList(found)), out)
