@@ -15,8 +15,8 @@ Item = TypeVar("Item")
 
 MOST = 16_000
 """Bytes of the list in an answer, as JSON: about 4,000 tokens."""
-LONGEST_LINE = 500
-"""Characters of a text that stands for itself, such as a message in a list of results."""
+LONGEST = 500
+"""Characters of a text that is one of many, such as a message in a list of results."""
 
 
 def fitting(items: Iterable[Item]) -> list[Item]:

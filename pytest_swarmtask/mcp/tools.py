@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections import Counter
 from dataclasses import fields
@@ -14,7 +15,7 @@ from pydantic import Field
 
 from pytest_swarmtask import __version__
 from pytest_swarmtask.core.errors import HistoryError, UsageError
-from pytest_swarmtask.core.text import neutral
+from pytest_swarmtask.core.text import neutral_lines
 from pytest_swarmtask.mcp.answers import (
     BriefFailure,
     BriefFlaky,
@@ -29,7 +30,7 @@ from pytest_swarmtask.mcp.answers import (
     TaskAnswer,
     UntrustedText,
 )
-from pytest_swarmtask.mcp.bounds import LONGEST_LINE, MOST, fitting, shared, shortened
+from pytest_swarmtask.mcp.bounds import LONGEST, MOST, fitting, shared, shortened
 from pytest_swarmtask.report.content import ReportRequest
 from pytest_swarmtask.report.flaky_tests import FlakyRequest, write_flaky
 from pytest_swarmtask.report.forms import write_report
@@ -117,7 +118,7 @@ class Tools:
         """Show the last results of one test, or of one function with all its parameters, newest first."""
         found = self._answer("test", TestRequest(test, branch, last=last), write_test)
         results = fitting(map(_brief_result, found["results"]))
-        return ResultList(neutral(found["test"]), results, len(found["results"]) - len(results))
+        return ResultList(_short(found["test"]), results, len(found["results"]) - len(results))
 
     def flaky_tests(self, branch: Branch = None, last: Last = 20) -> FlakyList:
         """List tests whose outcome changes while the code does not, the worst first, and what shows it."""
@@ -160,7 +161,7 @@ def serve(ask: Ask) -> None:
         tools.flaky_tests,
         tools.tests_of_tasks,
     ):
-        server.add_tool(tool, annotations=_READ_ONLY)
+        server.add_tool(tool, description=inspect.getdoc(tool), annotations=_READ_ONLY)
     server.run()
 
 
@@ -171,7 +172,7 @@ def _picked(kind: type[Brief], found: Mapping[str, Any], **others: Any) -> Brief
 
 
 def _short(value: Any) -> Any:
-    return neutral(shortened(value, LONGEST_LINE)) if isinstance(value, str) else value
+    return neutral_lines(shortened(value, LONGEST)) if isinstance(value, str) else value
 
 
 def _brief_run(found: Mapping[str, Any]) -> BriefRun:

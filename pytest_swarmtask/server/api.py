@@ -18,7 +18,7 @@ from pytest_swarmtask.history.comparison import compare
 from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, find_run, requested_run, without_keys
 from pytest_swarmtask.report.durations import DurationsRequest, UsualDurations, write_durations
 from pytest_swarmtask.report.flaky_tests import FlakyTests, write_flaky
-from pytest_swarmtask.report.forms import write_report
+from pytest_swarmtask.report.forms import Form, write_report
 from pytest_swarmtask.report.history_of_tests import TestHistory, write_test
 from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
 from pytest_swarmtask.report.phrases import times_in
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.store import HistoryStore
-    from pytest_swarmtask.report.forms import Form
 
     Answer = Callable[[Request], Response]
 
@@ -77,7 +76,7 @@ def _projects(store: HistoryStore, _: str, __: parameters.NoParameters) -> Respo
 
 
 def _runs(store: HistoryStore, project: str, given: parameters.RunsQuery) -> Response:
-    return _written(store, project, given, given.as_request(), write_runs)
+    return _as_json(store, project, given.as_request(), write_runs)
 
 
 def _report(store: HistoryStore, project: str, given: parameters.ReportQuery) -> Response:
@@ -102,12 +101,12 @@ def _flaky(store: HistoryStore, project: str, given: parameters.FlakyQuery) -> R
     return _written(store, project, given, given.as_request(), write_flaky)
 
 
-def _durations(store: HistoryStore, project: str, given: parameters.JsonQuery) -> Response:
-    return _written(store, project, given, DurationsRequest(), write_durations)
+def _durations(store: HistoryStore, project: str, _: parameters.NoParameters) -> Response:
+    return _as_json(store, project, DurationsRequest(), write_durations)
 
 
 def _tasks(store: HistoryStore, project: str, given: parameters.TasksQuery) -> Response:
-    return _written(store, project, given, given.as_request(), write_tasks)
+    return _as_json(store, project, given.as_request(), write_tasks)
 
 
 def _slowest(store: HistoryStore, project: str, given: parameters.SlowestQuery) -> Response:
@@ -133,7 +132,7 @@ def _chosen(db: Database, given: parameters.SlowestQuery | parameters.Comparison
 def _written(
     store: HistoryStore,
     project: str,
-    given: parameters.BriefQuery | parameters.ReportQuery | parameters.JsonQuery,
+    given: parameters.BriefQuery | parameters.ReportQuery,
     request: NamedTuple,
     write: Callable[[Database, Any, Form, BinaryIO], str | None],
 ) -> Response:
@@ -144,6 +143,16 @@ def _written(
         run = write(db, request, form, out)
     headers = {"swarmtask-run": quote(run)} if run else {}
     return Response(out.getvalue(), headers=headers, media_type=_TYPES[form.kind])
+
+
+def _as_json(
+    store: HistoryStore, project: str, request: NamedTuple, write: Callable[[Database, Any, Form, BinaryIO], None]
+) -> Response:
+    """Return an answer that has no other form."""
+    out = io.BytesIO()
+    with store.reading(project) as db:
+        write(db, request, Form("json", project=project), out)
+    return Response(out.getvalue(), media_type=_TYPES["json"])
 
 
 def _object(found: Any) -> Response:
@@ -205,7 +214,7 @@ ENDPOINTS = (
     ApiEndpoint(
         f"{_OF_PROJECT}/durations",
         "How long each test usually takes.",
-        parameters.JsonQuery,
+        parameters.NoParameters,
         (UsualDurations,),
         _durations,
     ),

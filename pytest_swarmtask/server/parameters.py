@@ -158,13 +158,7 @@ class FlakyQuery(BriefQuery, frozen=True, kw_only=True):
         return FlakyRequest(self.branch, moment(self.since), self.last)
 
 
-class JsonQuery(FormQuery, frozen=True, kw_only=True):
-    """How an answer looks that has only one form."""
-
-    form: Annotated[Literal["json"], Meta(description="The format of the answer.")] = "json"
-
-
-class RunsQuery(JsonQuery, frozen=True, kw_only=True):
+class RunsQuery(Struct, frozen=True, kw_only=True):
     """Which runs are listed."""
 
     branch: Branch | None = None
@@ -179,7 +173,7 @@ class RunsQuery(JsonQuery, frozen=True, kw_only=True):
         return RunsRequest(self.branch, moment(self.since), self.limit, self.before)
 
 
-class TasksQuery(JsonQuery, frozen=True, kw_only=True):
+class TasksQuery(Struct, frozen=True, kw_only=True):
     """Which runs are searched for tests that belong to tasks."""
 
     branch: Branch | None = None

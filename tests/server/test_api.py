@@ -82,6 +82,8 @@ QUESTIONS = [
     "/projects/shop/test?test=test_many",
     "/projects/shop/flaky",
     "/projects/shop/flaky?branch=none",
+    "/projects/shop/tasks",
+    "/projects/shop/tasks?branch=main&last=3",
     "/projects/shop/slowest?limit=3",
     "/projects/shop/slowest?branch=none",
     "/projects/shop/comparison?compare={first}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.shop import swarmtask
-from tests.suite import WITH_WORKER, Event, Session, Suite, words
+from tests.suite import ENDINGS, WITH_WORKER, Event, Session, Suite, words
 
 SUITE = """
     import pytest
@@ -106,6 +106,15 @@ def test_task_spans_its_tests(session: Session) -> None:
     started, failed = [event for event in session.events if event["task_id"] == "2.1"]
     assert started["span_id"] == failed["span_id"]
     assert started["parent_span_id"] == failed["parent_span_id"] == session.start["span_id"]
+
+
+def test_the_end_of_a_test_names_its_tasks(session: Session) -> None:
+    named = {end["metadata"]["specific_test"]: end["metadata"].get("tasks") for end in session.of(*ENDINGS)}
+    assert named["test_suite.py::test_one_b"] == ["1"]
+    assert named["test_suite.py::test_several"] == ["4", "5", "3"]
+    assert named["test_suite.py::TestClass::test_with_its_own"] == ["6", "4"]
+    assert named["test_module.py::test_in_module"] == ["8"]
+    assert named["test_suite.py::test_without"] is None
 
 
 def test_failed_task_says_why(session: Session) -> None:
