@@ -48,7 +48,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
     return made
 
 
-@pytest.fixture(scope="module", params=["local", SQLITE, postgres.NEWEST])
+@pytest.fixture(scope="module", params=["local", SQLITE, pytest.param(postgres.NEWEST, marks=pytest.mark.long)])
 def agent(request: pytest.FixtureRequest, suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """An agent that asks the history of the project, or that of a server, on each engine."""
     if request.param == "local":

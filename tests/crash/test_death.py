@@ -562,6 +562,7 @@ close_orphaned_spans(Project(os.getcwd()))
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="limits of memory are those of Linux")
 def test_many_open_spans_need_little_memory(lone: Lab) -> None:
     """200,000 open tasks of a dead process, 70 MB of events, are closed within 80 MB of memory, inner ones first."""

@@ -111,6 +111,7 @@ def made(number: int) -> tuple[str, str]:
     return secret, ways[number % len(ways)]
 
 
+@pytest.mark.long
 def test_as_pytest_and_others_shorten_texts(project: Suite) -> None:
     """Of 300 random secrets, the cuts of pytest, unittest and reprlib show five characters or more of at most 1 %.
 
