@@ -84,6 +84,7 @@ QUESTIONS = [
     "/projects/shop/flaky?branch=none",
     "/projects/shop/slowest?limit=3",
     "/projects/shop/slowest?branch=none",
+    "/projects/shop/durations",
     "/projects/shop/comparison?compare={first}",
 ]
 
