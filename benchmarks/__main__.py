@@ -26,6 +26,7 @@ from benchmarks.installation import installation
 from benchmarks.instructions import instructions
 from benchmarks.measure import HEAD, Row
 from benchmarks.place import Place
+from benchmarks.shards import shards
 from benchmarks.team import team
 from scripts import lab
 
@@ -47,6 +48,7 @@ SECTIONS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "room": others.room,
     "growth": others.growth,
     "flakiness": flakiness,
+    "shards": shards,
     "team": team,
 }
 QUICK = ("tests", "startup", "installation", "recipes", "relay")

@@ -131,7 +131,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "task(id): the test belongs to this task of the task manager; may be given several times"
     )
     option: Any = config.option
-    if option.swarmtask_shard:
+    if option.swarmtask_shard is not None:
         from pytest_swarmtask.sources.pytest.sharding import select_shard
 
         # Also where nothing is recorded: otherwise each shard would run all tests.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.common import add_root, project_of, say
@@ -11,9 +12,10 @@ from pytest_swarmtask.core.text import neutral, plural
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pytest_swarmtask.cli.common import Subparsers
+    from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.session import SegmentCounts
     from pytest_swarmtask.journal.collect import Collected
 
@@ -50,12 +52,24 @@ def collect(arguments: argparse.Namespace) -> int:
             raise UsageError(f"{path}: there is no such file or folder")
     before = segment_counts(project)
     found = collect_into(project, arguments.paths)
-    query_history(project, lambda _: None, environ=os.environ, timeout=_TIMEOUT, say=say, collected=found)
-    for line in _summary(found, before, segment_counts(project)):
+    shards = query_history(
+        project, partial(_shards, found.traces), environ=os.environ, timeout=_TIMEOUT, say=say, collected=found
+    )
+    for line in (*_summary(found, before, segment_counts(project)), *shards):
         print(neutral(line))
     for file, reason in found.problems:
         say(neutral(f"{file}: {reason}"))
     return 1 if found.problems or not (found.segments or found.own) else 0
+
+
+def _shards(traces: Iterable[str], db: Database) -> list[str]:
+    """Return what is wrong with the shards of the runs that were collected."""
+    from pytest_swarmtask.history.query import runs_of_traces
+    from pytest_swarmtask.history.shards import sharded_suites
+    from pytest_swarmtask.report.phrases import shard_problems, short_id
+
+    runs = runs_of_traces(db, traces)
+    return [f"run {short_id(run.run)}: {line}" for run in runs for line in shard_problems(sharded_suites(db, run.key))]
 
 
 def _summary(

@@ -230,6 +230,14 @@ def find_runs(db: Database, prefix: str) -> list[Run]:
     return _runs(db, query, (db.project, prefix, f"{prefix}~"))
 
 
+def runs_of_traces(db: Database, traces: Iterable[str]) -> list[Run]:
+    """Return the runs that traces belong to, oldest first."""
+    query = f"""{_RUN} WHERE started IS NOT NULL AND id IN (
+            SELECT run FROM trace WHERE project = ? AND trace_id IN (SELECT value FROM json_each(?)))
+        ORDER BY started, id"""
+    return _runs(db, query, (db.project, json.dumps(sorted(traces))))
+
+
 @dataclass(frozen=True)
 class Failure:
     """A test that failed in a run, or a task, build or deployment that failed while nothing below it failed.

@@ -7,7 +7,7 @@ import math
 import re
 import shlex
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -77,6 +77,7 @@ class Metadata(msgspec.Struct, gc=False):  # what JSON has refers to nothing aro
     properties: Any = None
     markers: Any = None
     attempts: Any = None
+    split: Any = None
     tasks: Any = None
 
 
@@ -88,6 +89,20 @@ class Line(Fields, gc=False):
     """A journal line. Its metadata is decoded separately, because a test's start needs none of it."""
 
     metadata: msgspec.Raw
+
+
+class SplitFacts(msgspec.Struct, frozen=True):
+    """What a pytest session says of the shard that it ran: the column `split`.
+
+    Attributes:
+        shard: its number and how many there are, such as ``2/8``.
+        tests: how many tests the suite has in all shards.
+        digest: of all that the division of the suite depends on; empty if the session did not divide it.
+    """
+
+    shard: Annotated[str, msgspec.Meta(pattern=r"\A[1-9][0-9]{0,3}/[1-9][0-9]{0,3}\Z")]
+    tests: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+    digest: Annotated[str, msgspec.Meta(max_length=64)]
 
 
 _decode_line = msgspec.json.Decoder(Line).decode
@@ -156,7 +171,7 @@ FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
 class SpanRow:
     """The columns of one span, as far as the lines of one batch have them; None is unknown.
 
-    Only a pytest session that has ended has the columns `tests` and `partial`.
+    Only a pytest session that has ended has the columns `tests` and `partial`, and `split` if it ran a shard.
 
     Attributes:
         variant: the variant that the span itself names. The spans below it have the same one.
@@ -184,6 +199,7 @@ class SpanRow:
         "partial",
         "phase",
         "place",
+        "split",
         "started",
         "status",
         "tasks",
@@ -213,6 +229,7 @@ class SpanRow:
         self.teardown_error: str | None = None
         self.tests: int | None = None
         self.partial: int | None = None
+        self.split: str | None = None
         self.tasks: str | None = None
         self.variant: str | None = None
         self.job: str | None = None
@@ -249,6 +266,7 @@ class SpanRow:
         if metadata.action == "session":
             self.tests = _whole(metadata.tests)
             self.partial = int(metadata.partial is True)
+            self.split = _split(metadata.split)
         self.tasks = _lines(metadata.tasks)
         self.evidence = _evidence(metadata)
 
@@ -317,7 +335,8 @@ class Batch:
                 facts[name] = _text(value)
         if isinstance(metadata.dirty, bool):
             facts.setdefault("dirty", int(metadata.dirty))
-        for value in (metadata.coverage_percent, metadata.coverage):
+        # A shard covers a part of what the run covers.
+        for value in (metadata.coverage_percent, metadata.coverage) if metadata.split is None else ():
             percent = _number(value)
             if percent is not None:
                 facts["coverage"] = percent
@@ -336,6 +355,13 @@ def _evidence(metadata: Metadata) -> tuple[str | None, str | None, str | None] |
         return None
     detail = msgspec.json.encode(details).decode() if details else None
     return _text(metadata.exception), _text(metadata.fingerprint), detail
+
+
+def _split(value: Any) -> str | None:
+    try:
+        return None if value is None else msgspec.json.encode(msgspec.convert(value, SplitFacts)).decode()
+    except msgspec.ValidationError:
+        return None
 
 
 def _ended(line: Line, metadata: Metadata) -> str:

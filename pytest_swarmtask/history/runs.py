@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.history.flaky import refresh_flaky
+from pytest_swarmtask.history.shards import sharded_suites
 from pytest_swarmtask.history.superseded import refresh_superseded
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _refresh(db: Database, run: int, changes: int, superseded: int) -> None:
     numbers = [counts.get(status, 0) for status in _COLUMNS]
     sessions = db.execute(_SESSIONS, (run,)).fetchall()
     partial = any(is_partial for is_partial, _, _ in sessions)
+    partial = partial or not all(suite.is_whole for suite in sharded_suites(db, run))
     variants = "\n".join(variant for (variant,) in db.execute(_VARIANTS, (run,)))
     # Attempts at a CI run may come in any order, and the run is named by the one that began first.
     (name,) = db.execute(_FIRST_TRACE, (run,)).fetchone()

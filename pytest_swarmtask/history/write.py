@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _EVENT = "INSERT INTO event (run, event_id, day, line) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _END = ("ended", "status", "failed", "duration", "error", "place", "phase", "attempt", "worker", "exit_code",
-           "teardown_error", "tests", "partial", "tasks", "orphaned")  # fmt: skip
+           "teardown_error", "tests", "partial", "split", "tasks", "orphaned")  # fmt: skip
 _COLUMNS = ("started", *_END, "command", "job", "job_run")
 # Start and end of a span may come in any order and in different batches: the earliest start and the latest end win. An
 # end that a reader wrote for a process that it took for dead, since its segment was cut off, gives way to the real one.
@@ -159,5 +159,5 @@ def _name_variant(db: Database, keys: Keys, run: int, span_id: str, variant: str
 def _values(run: int, span_id: str, task: int, s: SpanRow) -> tuple[object, ...]:
     """Return the values of the statement `_SPAN`."""
     return (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.duration, s.error, s.place,
-            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.tasks, s.orphaned,
-            s.command, s.job, s.job_run)  # fmt: skip
+            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.split, s.tasks,
+            s.orphaned, s.command, s.job, s.job_run)  # fmt: skip

@@ -14,6 +14,7 @@ from pytest_swarmtask.history.comparison import Comparison, compare
 from pytest_swarmtask.history.flaky import Flaky
 from pytest_swarmtask.history.query import Run, TestDuration
 from pytest_swarmtask.history.repeated import Repeated, repeated
+from pytest_swarmtask.history.shards import ShardedSuite, sharded_suites
 from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
 from pytest_swarmtask.report.phrases import short_id
 
@@ -74,6 +75,7 @@ class Report:
         trend: the runs of the same tests under the same variants up to this one, oldest first. Of a run without tests,
             the runs with the same outermost tasks.
         comparison: the differences from another run, if the request names one.
+        shards: its shards, for each variant.
     """
 
     run: Run
@@ -89,6 +91,7 @@ class Report:
     flaky: list[Flaky]
     trend: list[Run]
     comparison: Comparison | None
+    shards: list[ShardedSuite]
 
     @property
     def slow(self) -> list[TestDuration]:
@@ -146,6 +149,7 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
         query.flaky(db, trend, MOST_FLAKY),
         trend[::-1],
         compare(db, run, other, MOST_COMPARED) if other else None,
+        sharded_suites(db, run.key),
     )
 
 

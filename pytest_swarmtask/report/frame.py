@@ -31,6 +31,7 @@ from pytest_swarmtask.report.phrases import (
     outcome_counts,
     owners_of,
     same_error_of,
+    shard_problems,
     short_commit,
     superseded_in,
     test_name,
@@ -176,6 +177,7 @@ _FILTERS = {
     "totals": outcome_counts,
     "superseded": superseded_in,
     "attempts": attempts_at,
+    "shard_problems": shard_problems,
     "last_attempt": lambda test: next(iter(earlier_attempts(test.attempts)[-1:]), None),
     "first_line": first_line,
 }

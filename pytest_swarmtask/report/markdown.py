@@ -17,6 +17,7 @@ from pytest_swarmtask.report.phrases import (
     format_time,
     later_runs,
     outcome_counts,
+    shard_problems,
     short_commit,
     short_id,
     superseded_in,
@@ -92,6 +93,7 @@ def _head(report: Report) -> Iterator[str]:
             yield f"{len(run.variants)} variants: {', '.join(map(code, run.variants))}"
     elif run.testing is not None:
         yield "no test ran"
+    yield from map(text, shard_problems(report.shards))
     if run.coverage is not None:
         yield f"coverage {run.coverage:g} %"
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.flaky import Flaky
     from pytest_swarmtask.history.query import Failure, Run
+    from pytest_swarmtask.history.shards import ShardedSuite
     from pytest_swarmtask.report.failures import ReportedFailure
 
 _SHORT_ID = 12
@@ -27,6 +28,9 @@ _SHORT_COMMIT = 10
 
 _MOST_LATER = 3
 """Runs without tests that are named: they are not what the report is about."""
+
+_MOST_SHARDS = 10
+"""Shards that are named in a line."""
 
 _IN_MILLISECONDS = 0.01
 """Seconds below which a duration is shown in milliseconds: as seconds it would be 0.00 or 0.01."""
@@ -110,6 +114,35 @@ def tests_of(run: Run) -> str:
 def superseded_in(run: Run) -> str:
     """Return how many results of earlier attempts of CI jobs do not count any more; "" if there are none."""
     return f"{plural(run.superseded, 'result')} of earlier attempts superseded" if run.superseded else ""
+
+
+def shard_problems(shards: Sequence[ShardedSuite]) -> list[str]:
+    """Return what is wrong with the shards of a run, in one line for each variant; nothing if each test is in one."""
+    return [_shard_problem(suite) for suite in shards if not suite.is_whole]
+
+
+def _shard_problem(suite: ShardedSuite) -> str:
+    parts = []
+    if suite.missing:
+        parts.append(f"{_named_shards(suite.missing)} of {suite.of} {_is(suite.missing)} missing")
+    if suite.other_inputs:
+        parts.append(f"{_named_shards(suite.other_inputs)} divided other tests or durations than the others")
+    if suite.twice:
+        parts.append(f"{plural(suite.twice, 'test')} ran twice")
+    if suite.never:
+        parts.append(f"{plural(suite.never, 'test')} of {suite.tests} ran in no shard")
+    under = f" under {neutral(suite.variant)}" if suite.variant else ""
+    return f"{', '.join(parts)}{under}"
+
+
+def _named_shards(numbers: Sequence[int]) -> str:
+    *first, last = map(str, numbers if len(numbers) <= _MOST_SHARDS else numbers[:_MOST_SHARDS])
+    more = f" and {len(numbers) - _MOST_SHARDS} more" if len(numbers) > _MOST_SHARDS else ""
+    return f"shard {last}" if len(numbers) == 1 else f"shards {', '.join([*first, last])}{more}"
+
+
+def _is(numbers: Sequence[int]) -> str:
+    return "is" if len(numbers) == 1 else "are"
 
 
 def attempts_at(run: Run) -> str:

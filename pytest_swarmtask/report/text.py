@@ -29,6 +29,7 @@ from pytest_swarmtask.report.phrases import (
     format_time,
     later_runs,
     outcome_counts,
+    shard_problems,
     short_commit,
     short_id,
     superseded_in,
@@ -74,6 +75,7 @@ def print_line(line: Text | Table, indent: int, console: Console) -> None:
 
 def _report(report: Report, root: str, console: Console, *, full: bool) -> Iterator[tuple[Text, int]]:
     yield from _head(report)
+    yield from ((Text(problem, "yellow"), 0) for problem in shard_problems(report.shards))
     yield from failure_lines(report, root, full=full)
     yield from left_out_lines(report)
     yield from repeated_lines(report, root, full=full)

@@ -324,9 +324,23 @@ def test_events_whose_numbers_are_given_again(team: Team) -> None:
     assert team.said(server) == [("newly", "firing", "test_a on main under py")]
 
 
+BEFORE_WHAT_ACTS = [
+    "DROP INDEX span_quarantined",
+    "DROP VIEW IF EXISTS runs",
+    "ALTER TABLE run DROP COLUMN quarantined",
+    "ALTER TABLE run DROP COLUMN dependencies",
+    "ALTER TABLE run DROP COLUMN ci_image",
+    "ALTER TABLE span DROP COLUMN split",
+]
 TO_THE_VERSION_BEFORE = {
-    "sqlite": ["DROP TABLE memory", "ALTER TABLE project DROP COLUMN evaluated", "PRAGMA user_version = 5"],
+    "sqlite": [
+        *BEFORE_WHAT_ACTS,
+        "DROP TABLE memory",
+        "ALTER TABLE project DROP COLUMN evaluated",
+        "PRAGMA user_version = 5",
+    ],
     "postgres": [
+        *BEFORE_WHAT_ACTS,
         "DROP TABLE memory",
         "ALTER TABLE project DROP COLUMN evaluated",
         "DELETE FROM project WHERE name = ''",

@@ -86,6 +86,7 @@ QUESTIONS = [
     "/projects/shop/tasks?branch=main&last=3",
     "/projects/shop/slowest?limit=3",
     "/projects/shop/slowest?branch=none",
+    "/projects/shop/durations",
     "/projects/shop/comparison?compare={first}",
 ]
 

@@ -261,8 +261,8 @@ class CoverageCondition(AlertCondition[monitoring.CoverageAlert]):
     def evaluate(self, event: Event, past: Past, note: Note | None) -> Evaluation | None:
         """Compare the session's coverage with the floor and with the run before."""
         percent = _number(event, "coverage_percent")
-        if percent is None or event.metadata.get("deselected"):
-            return None
+        if percent is None or event.metadata.get("deselected") or event.metadata.get("split"):
+            return None  # a part of the tests covers a part of the code
         subject = subject_of(event, past)
         text = f"coverage of {event.task_id} is {percent:g} %"
         is_whole = event.metadata.get("partial") is not True

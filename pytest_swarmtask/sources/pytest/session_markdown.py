@@ -8,6 +8,7 @@ from __future__ import annotations
 from pytest_swarmtask.core.markdown import code, table, text
 from pytest_swarmtask.core.outcomes import FAILED, first_line
 from pytest_swarmtask.core.project import relative
+from pytest_swarmtask.sources.pytest.terminal_lines import shard_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def markdown(
     parts = [
         f"### {'✅' if end['success'] else '❌'} pytest: {text(_verdict(end))}",
         _totals(end),
+        text(shard_line(end["split"])) if "split" in end else "",
         _failures(failures, end["counts"], root),
         f"{end['repeated']} passed when repeated" if end.get("repeated") else "",
         _slowest(end["slowest"]),

@@ -1,4 +1,4 @@
-"""The two lines in pytest's output: the header line, and the closing line that says what became of the events."""
+"""Our lines in pytest's output: the header line, that on a shard, and the closing line on what became of the events."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pytest_swarmtask.core.project import ALERTS, RESERVED, TASKS, TRIGGERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from pytest_swarmtask.recording.recorder import Recorder
 
 _SHORT_RUN_ID = 8
@@ -25,6 +28,27 @@ def header_lines(recorder: Recorder) -> list[str]:
         lines.append(f"swarmtask: warning: {recorder.problem}")
         recorder.problem = None  # shown once; the closing line can then show a later problem
     return lines
+
+
+def shard_line(split: Mapping[str, Any], problem: str = "") -> str:
+    """Return what a shard runs, such as ``shard 2/8: 120 of 960 tests, about 41 s of 330 s``.
+
+    Args:
+        split: the fact `split` of the session's end event.
+        problem: why durations are not known, or an empty text.
+    """
+    head = f"shard {split['shard']}: "
+    if not split["selected"] and split["tests"]:
+        return f"{head}none of {split['tests']} tests, the other shards run them all"
+    head += f"{split['selected']} of {split['tests']} tests"
+    if "seconds" in split:
+        return f"{head}, about {_rounded(split['selected_seconds'])} s of {_rounded(split['seconds'])} s"
+    reason = f" ({problem})" if problem else ""
+    return f"{head}, divided without durations{reason}" if split["digest"] else f"{head}{reason}"
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
 class ClosingLine:
