@@ -75,8 +75,8 @@ def _lines(verdict: GateVerdict) -> Iterator[str]:
     from pytest_swarmtask.report.phrases import short_id
 
     branch = f" on {verdict.branch}" if verdict.branch else ""
-    base = f" with run {short_id(verdict.base)}" if verdict.base else ""
-    compared = f", compared{base} of {verdict.default_branch}" if verdict.default_branch else ""
+    base = f" (run {short_id(verdict.base)})" if verdict.base else ""
+    compared = f", compared with {verdict.default_branch}{base}" if verdict.default_branch else ""
     yield f"gate {'passed' if verdict.passed else 'closed'}: run {short_id(verdict.run)}{branch}{compared}"
     yield from (f"  {line.policy}: {line.text}" for line in verdict.against)
     if verdict.let_pass:

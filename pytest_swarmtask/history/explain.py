@@ -201,9 +201,8 @@ class _Inquiry:
             return OnMain("", None, None, 0, at_least=False, same_variant=bool(own)), past[0]
         first = streak[-1]
         at_least = len(streak) == len(failed) and len(self._main) == _WINDOW
-        return OnMain(first.started, first.commit, None, len(streak), at_least=at_least, same_variant=bool(own)), past[
-            0
-        ]
+        found = OnMain(first.started, first.commit, None, len(streak), at_least=at_least, same_variant=bool(own))
+        return found, past[0]
 
     def _last_pass(self, task: int) -> _Past | None:
         """Return the last result of a test that was no failure, on the branch of the run or else the default branch."""

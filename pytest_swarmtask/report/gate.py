@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.files import only_regular
 from pytest_swarmtask.core.text import plural
-from pytest_swarmtask.history import query
 from pytest_swarmtask.history.explain import broken_sessions, default_branch, last_complete, missing_tests
 from pytest_swarmtask.history.past import earlier_coverage
+from pytest_swarmtask.history.query import with_variant
 from pytest_swarmtask.report.content import ReportRequest, requested_run
 from pytest_swarmtask.report.explained_run import ExplainedFailure, explained_failures
 from pytest_swarmtask.report.explanation import UNKNOWN, YOURS
@@ -67,6 +67,7 @@ class GateFacts:
     Attributes:
         run: the id of the run.
         branch: its branch.
+        variants: its variants, by name.
         tests, unfinished: the number of its tests, and of those that have not ended.
         partial: whether only a part of a suite ran.
         broken: what is wrong with its pytest sessions beside failed tests.
@@ -79,6 +80,7 @@ class GateFacts:
 
     run: str
     branch: str | None
+    variants: list[str]
     tests: int
     unfinished: int
     partial: bool
@@ -91,6 +93,10 @@ class GateFacts:
     missing_total: int
     coverage: float | None
     coverage_before: float | None
+
+    def name(self, test: str, variant: str) -> str:
+        """Return a node id, with its variant if the run has several."""
+        return with_variant(test, variant) if len(self.variants) > 1 else test
 
 
 def gate_facts(db: Database, request: GateRequest, root: str) -> GateFacts:
@@ -117,6 +123,7 @@ def gate_facts(db: Database, request: GateRequest, root: str) -> GateFacts:
     return GateFacts(
         run.run,
         run.branch,
+        run.variants,
         run.tests,
         run.counts.get("unfinished", 0),
         run.partial,
@@ -192,7 +199,8 @@ def judge(facts: GateFacts, policy: Gate, root: str) -> GateVerdict:
         policy: the section `gate` of the configuration.
         root: the project's folder, where the code of the tests is.
     """
-    against, let_pass = [], []
+    against: list[GateLine] = []
+    let_pass: list[GateLine] = []
     for counts, line in _lines(facts, policy, root):
         (against if counts else let_pass).append(line)
     return GateVerdict(facts.run, facts.branch, facts.default_branch, facts.base, not against, against, let_pass)
@@ -221,7 +229,7 @@ def _of_run(facts: GateFacts) -> Iterator[str]:
 def _failures(facts: GateFacts, *, counts: bool) -> Iterator[tuple[bool, GateLine]]:
     for failure in facts.failures:
         is_new = failure.verdict in (YOURS, UNKNOWN)
-        text = f"{query.with_variant(failure.test, failure.variant)}: {failure.headline}"
+        text = f"{facts.name(failure.test, failure.variant)}: {failure.headline}"
         yield counts and is_new, GateLine("new_failures", text, failure.place)
 
 
@@ -231,13 +239,13 @@ def _lost(facts: GateFacts, root: str) -> Iterator[tuple[bool, GateLine]]:
         return
     if facts.base is None:
         main = facts.default_branch or "main"
-        yield False, GateLine("lost_tests", f"no complete run of {main} is known, so no test is looked for")
+        yield False, GateLine("lost_tests", f"no earlier complete run of {main} is known, so no test is looked for")
         return
     has_code = _code_reader(root)
     lost = [each for each in facts.missing if has_code(each.test)]
     ran = f"ran in run {short_id(facts.base)} of {facts.default_branch}, did not run here, and is still in the code"
     for each in lost:
-        yield True, GateLine("lost_tests", f"{query.with_variant(each.test, each.variant)}: {ran}")
+        yield True, GateLine("lost_tests", f"{facts.name(each.test, each.variant)}: {ran}")
     if facts.missing_total > len(facts.missing):
         more = facts.missing_total - len(facts.missing)
         yield True, GateLine("lost_tests", f"{more} more tests of {facts.default_branch} did not run here")
