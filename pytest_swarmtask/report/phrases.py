@@ -161,7 +161,7 @@ def same_error_of(failure: ReportedFailure) -> str:
 
 
 _BESIDE = ("variant", "software")
-"""Reasons that reports show beside the verdict. They show the others anyway."""
+"""Reasons that reports show beside the verdict ``yours``, as they tell where to look. They show the others anyway."""
 
 
 def whose(failure: ReportedFailure) -> str:
@@ -169,7 +169,8 @@ def whose(failure: ReportedFailure) -> str:
     why = failure.explanation
     if why is None or why.verdict == "unknown":
         return ""
-    return "; ".join([why.headline, *(reason.text for reason in why.reasons if reason.kind in _BESIDE)])
+    beside = [reason.text for reason in why.reasons if reason.kind in _BESIDE] if why.verdict == "yours" else []
+    return "; ".join([why.headline, *beside])
 
 
 def owners_of(failure: ReportedFailure) -> str:
