@@ -109,7 +109,7 @@ class Shop:
         return swarmtask(self.suite.root, *arguments, **environ)
 
 
-ASKING = ("report", "tests", "flaky")
+ASKING = ("report", "explain", "gate", "tests", "flaky")
 """The commands that can ask a server instead of the local history."""
 
 

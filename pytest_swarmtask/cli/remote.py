@@ -42,6 +42,8 @@ _LIMITS = AnswerLimits(256 * 1024 * 1024, _TIMEOUT)
 """JUnit XML of half a million tests has so many bytes."""
 _PAGE = re.compile(r"(?P<base>.*?)/p/(?P<project>[^/]+)(?:/runs/(?P<run>[^/]+))?(?:/.*)?")
 """The path of a page about a project."""
+_OF_A_RUN = ("report", "explain", "gate")
+"""The questions that are about one run: about that of the page, unless another one is named."""
 _TOKEN = re.compile(r"[!-~]+")
 
 
@@ -68,7 +70,7 @@ class RemoteHistory:
         Raises:
             UsageError: there is no answer, or it is an error.
         """
-        named = {"run": self._run} if self._run and resource == "report" else {}
+        named = {"run": self._run} if self._run and resource in _OF_A_RUN else {}
         query = urlencode({**named, **given, **_look(form)})
         target = f"{self._base.target}/api/v{API_VERSION}/projects/{quote(self._project, safe='')}/{resource}?{query}"
         answer = self._request(self._base._replace(target=target))

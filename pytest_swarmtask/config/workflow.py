@@ -20,6 +20,7 @@ from pytest_swarmtask.config.fields import (
     Expanded,
     Headers,
     Name,
+    Percent,
     PositiveSeconds,
     Seconds,
     TaskId,
@@ -196,6 +197,10 @@ class TaskIntegration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Expanded | None,
         about("What tells sessions of the same tests apart, such as ${DATABASE}. Default: CI job and interpreter."),
     ] = None
+    default_branch: Annotated[
+        Expanded | None,
+        about("Branch that others are compared with. Default: what CI or the remote origin says, else main or master."),
+    ] = None
     drain_timeout: Annotated[
         Seconds | None, about("Seconds for which the end of a run waits for deliveries. Default: 2, in CI 10.")
     ] = None
@@ -273,6 +278,21 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return _names(self.read_token_env)
 
 
+class Gate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What keeps a run from passing `swarmtask gate`."""
+
+    new_failures: Annotated[
+        bool, about("Whether failures count that are neither flaky nor fail on the default branch, too.")
+    ] = True
+    lost_tests: Annotated[
+        bool, about("Whether tests count that ran on the default branch, did not run here, and are still in the code.")
+    ] = True
+    coverage_drop: Annotated[
+        Percent | None,
+        about("Percentage points of coverage that a run may lose against the default branch. Default: any number."),
+    ] = None
+
+
 class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of one environment. Mappings are merged key by key; lists and single values replace others."""
 
@@ -288,6 +308,7 @@ class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     access_control: Annotated[AccessControl, about("Roles and their permissions.")] = field(
         default_factory=AccessControl
     )
+    gate: Annotated[Gate, about("What keeps a run from passing.")] = field(default_factory=Gate)
     server: Annotated[Server, about("The server of a team.")] = field(default_factory=Server)
 
 

@@ -35,7 +35,7 @@ FLIPS = "failed now and then on one branch"
 _BY_WEIGHT = (REPEATED, ONE_COMMIT, FLIPS)
 """All kinds of evidence. If a run is evidence of several kinds, the first of them is named."""
 
-_LONGEST_STREAK = 2
+LONGEST_STREAK = 2
 """Failing runs in a streak that chance explains. A break often lasts longer, since somebody has to mend it."""
 _FEWEST_STREAKS = 2
 """Short streaks that are evidence together. A break that the next commit mends leaves one."""
@@ -301,7 +301,7 @@ def _flips_on_branch(outcomes: list[_RunOutcome]) -> Iterator[Occurrence]:
     short = [
         (streak, after[0])
         for streak, after in pairwise(streaks[1:])
-        if streak[0].has_failed and len(streak) <= _LONGEST_STREAK
+        if streak[0].has_failed and len(streak) <= LONGEST_STREAK
     ]
     # Streaks that begin with one commit have that commit as their reason.
     if len({streak[0].facts.commit for streak, _ in short}) >= _FEWEST_STREAKS:

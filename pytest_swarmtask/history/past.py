@@ -94,14 +94,14 @@ def task_of(db: Database, trace_id: str, span_id: str) -> int | None:
     return None if row is None else int(row[0])
 
 
-def earlier_coverage(db: Database, run: Run) -> float | None:
-    """Return the coverage in percent of the last run of the same tests before a run, on its branch, or None.
+def earlier_coverage(db: Database, run: Run, branch: str | None) -> float | None:
+    """Return the coverage in percent of the last run of the same tests before a run, on a branch, or None.
 
     It had the same variants: a suite may cover less under another Python.
     """
     query = """SELECT coverage FROM run WHERE project = ? AND branch IS ? AND partial = ? AND scope IS ?
                AND variants = ? AND started < ? AND coverage IS NOT NULL ORDER BY started DESC LIMIT 1"""
-    known = (db.project, run.branch, int(run.partial), run.scope, run.variant_lines, run.started)
+    known = (db.project, branch, int(run.partial), run.scope, run.variant_lines, run.started)
     row = db.execute(query, known).fetchone()
     return None if row is None else float(row[0])
 

@@ -306,7 +306,7 @@ def _failure(db: Database, branch: str | None, row: Sequence[Any]) -> Failure:
     return Failure(*fields, **_since(db, branch, task, started))
 
 
-_DECIDED = "(span.superseded = 0 AND (span.failed = 1 OR span.status IN ('passed', 'xpassed', 'completed')))"
+DECIDED = "(span.superseded = 0 AND (span.failed = 1 OR span.status IN ('passed', 'xpassed', 'completed')))"
 """A result that failed or passed. A skipped test neither breaks nor extends a failure streak."""
 
 
@@ -314,7 +314,7 @@ def _since(db: Database, branch: str | None, task: int, started: str) -> dict[st
     """Return the fields of a `Failure` that come from the results of its test on a branch, from its own one back."""
     query = f"""
         SELECT span.failed, span.started, run.trace_id, run."commit", run.dirty FROM span JOIN run ON run.id = +span.run
-        WHERE span.task = ? AND span.started <= ? AND run.branch IS ? AND {_DECIDED} ORDER BY span.started DESC"""
+        WHERE span.task = ? AND span.started <= ? AND run.branch IS ? AND {DECIDED} ORDER BY span.started DESC"""
     failing: dict[str, tuple[Any, ...]] = {}
     has_passed = False
     for failed, at, trace_id, commit, dirty in db.lazily(query, (task, started, branch)):
@@ -372,7 +372,7 @@ def last_failures(db: Database, test: str, branch: str | None) -> list[Failure]:
     """Return how a test failed on a branch the last time that it ran, for each variant in which it did not end well."""
     query = f"""
         {_FAILURE}, span.failed FROM span JOIN task ON task.id = span.task JOIN run ON run.id = +span.run
-        WHERE span.task = ? AND run.branch IS ? AND {_DECIDED} ORDER BY span.started DESC, span.id DESC LIMIT 1"""
+        WHERE span.task = ? AND run.branch IS ? AND {DECIDED} ORDER BY span.started DESC, span.id DESC LIMIT 1"""
     rows = (db.execute(query, (task, branch)).fetchone() for task in test_keys(db, test))
     return [_failure(db, branch, row[:-1]) for row in rows if row is not None and row[-1]]
 
@@ -395,7 +395,7 @@ WITH failed AS (
 ), last AS (
     SELECT failed.task, (
         SELECT span.parent FROM span JOIN run ON run.id = +span.run
-        WHERE span.task = failed.task AND run.branch IS :branch AND run.started <= :until AND {_DECIDED}
+        WHERE span.task = failed.task AND run.branch IS :branch AND run.started <= :until AND {DECIDED}
         ORDER BY span.started DESC LIMIT 1) AS session
     FROM failed
 )
@@ -478,6 +478,19 @@ def flaky(db: Database, runs: Sequence[Run], limit: int) -> list[Flaky]:
     query = f"""{_FLAKY} WHERE flaky_test.task IN (SELECT task FROM flaky_run WHERE run IN ({keys or "NULL"}))
         ORDER BY score DESC, task.name, task.variant LIMIT ?"""
     return [Flaky(*row) for row in db.execute(query, (limit,))]
+
+
+def flaky_tests(db: Database, tests: Sequence[int]) -> list[Flaky]:
+    """Return the stored verdicts on those of some tests that were flaky in their last runs, the worst first.
+
+    Args:
+        db: the history.
+        tests: the keys of the tests, each with a variant.
+    """
+    query = f"""{_FLAKY} WHERE flaky_test.failed > 0 AND flaky_test.task IN (
+            SELECT CAST(value AS BIGINT) FROM json_each(?))
+        ORDER BY score DESC, task.name, task.variant"""
+    return [Flaky(*row) for row in db.execute(query, (json.dumps(list(tests)),))]
 
 
 def flaky_variants(db: Database, test: str) -> list[Flaky]:

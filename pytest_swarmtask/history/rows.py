@@ -67,6 +67,9 @@ class Metadata(msgspec.Struct, gc=False):  # what JSON has refers to nothing aro
     ci_job: Any = None
     ci_job_run: Any = None
     shard: Any = None
+    dependencies: Any = None
+    ci_image: Any = None
+    default_branch: Any = None
     exception: Any = None
     fingerprint: Any = None
     traceback: Any = None
@@ -164,8 +167,16 @@ def _is_day(text: str) -> bool:
         return False
 
 
-FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python")
+FACTS = ("branch", "commit", "environment", "ci", "ci_url", "host", "python", "dependencies", "ci_image",
+         "default_branch")  # fmt: skip
 """Facts of a whole run: columns of the table `run` that its events have as metadata, all text."""
+
+
+SOFTWARE = ("python", "dependencies", "ci_image")
+"""Facts of a pytest session on which its results depend beside the code: the column `software`, a JSON object.
+
+The jobs of a run may differ in them, so a result has those of its session, and not those of the run.
+"""
 
 
 class SpanRow:
@@ -176,6 +187,7 @@ class SpanRow:
     Attributes:
         variant: the variant that the span itself names. The spans below it have the same one.
         job, job_run: the CI job that the span names, with its shard, and which run of the job it was.
+        software: what `SOFTWARE` names, of a pytest session.
         orphaned: whether a reader wrote the end of the span, because its process was dead.
         tasks: the ids of the tasks that a test belongs to, one a line.
         evidence: exception, fingerprint and details of a test that has some, as the table `evidence` has them.
@@ -199,6 +211,7 @@ class SpanRow:
         "partial",
         "phase",
         "place",
+        "software",
         "split",
         "started",
         "status",
@@ -234,6 +247,7 @@ class SpanRow:
         self.variant: str | None = None
         self.job: str | None = None
         self.job_run: str | None = None
+        self.software: str | None = None
         self.evidence: tuple[str | None, str | None, str | None] | None = None
 
     def set_place(self, metadata: Metadata) -> None:
@@ -241,6 +255,9 @@ class SpanRow:
         variant = _text(metadata.variant)
         if variant:
             self.variant = " ".join(variant.split())  # one line, as the table `run` lists one variant a line
+        if metadata.action == "session" and metadata.python is not None:  # the start: an end has no such facts
+            known = {name: _text(value) for name in SOFTWARE if (value := getattr(metadata, name)) is not None}
+            self.software = msgspec.json.encode(known).decode()
         if metadata.ci_run is not None:
             self.job = " ".join(filter(None, (_text(metadata.ci_job), _text(metadata.shard))))
             self.job_run = _text(metadata.ci_job_run)

@@ -185,7 +185,9 @@ MIGRATIONS = (
     ALTER TABLE run ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE run ADD COLUMN dependencies TEXT;
     ALTER TABLE run ADD COLUMN ci_image TEXT;
+    ALTER TABLE run ADD COLUMN default_branch TEXT;
     ALTER TABLE span ADD COLUMN split TEXT;
+    ALTER TABLE span ADD COLUMN software TEXT;
     ALTER TABLE span ADD COLUMN tasks TEXT;
     CREATE INDEX span_tasks ON span (run, task) WHERE tasks IS NOT NULL;
     CREATE INDEX span_quarantined ON span (run, task) WHERE status = 'quarantined';

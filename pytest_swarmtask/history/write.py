@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _EVENT = "INSERT INTO event (run, event_id, day, line) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _END = ("ended", "status", "failed", "duration", "error", "place", "phase", "attempt", "worker", "exit_code",
            "teardown_error", "tests", "partial", "split", "tasks", "orphaned")  # fmt: skip
-_COLUMNS = ("started", *_END, "command", "job", "job_run")
+_COLUMNS = ("started", *_END, "command", "job", "job_run", "software")
 # Start and end of a span may come in any order and in different batches: the earliest start and the latest end win. An
 # end that a reader wrote for a process that it took for dead, since its segment was cut off, gives way to the real one.
 _WINS = """excluded.ended IS NOT NULL AND (span.ended IS NULL OR excluded.orphaned < span.orphaned
@@ -31,6 +31,7 @@ ON CONFLICT (run, span_id) DO UPDATE SET
     started = CASE WHEN excluded.started < span.started THEN excluded.started ELSE span.started END,
     command = coalesce(span.command, excluded.command),
     job = coalesce(span.job, excluded.job), job_run = coalesce(span.job_run, excluded.job_run),
+    software = coalesce(span.software, excluded.software),
     {", ".join(f"{name} = CASE WHEN {_WINS} THEN excluded.{name} ELSE span.{name} END" for name in _END)}
 """
 _NAMELESS = """
@@ -160,4 +161,4 @@ def _values(run: int, span_id: str, task: int, s: SpanRow) -> tuple[object, ...]
     """Return the values of the statement `_SPAN`."""
     return (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.duration, s.error, s.place,
             s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.split, s.tasks,
-            s.orphaned, s.command, s.job, s.job_run)  # fmt: skip
+            s.orphaned, s.command, s.job, s.job_run, s.software)  # fmt: skip

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.core.project import Project
 
-_FORMAT = 10
+_FORMAT = 11
 """The version of the compiled form. It goes up with each change, so that no version reads the form of another."""
 
 
@@ -37,6 +37,7 @@ class Settings:
         environment: name of the chosen environment, or None.
         session_task_id: task id of a pytest session.
         variant: the variant that the configuration names, or an empty text.
+        default_branch: the default branch that the configuration names, or an empty text.
         drain_timeout: seconds that the end of a run waits for delivery, at most.
         handler_timeout: seconds that the end of the process waits for handlers, at most.
         metadata: the user's own metadata of session events.
@@ -54,6 +55,7 @@ class Settings:
 
     __slots__ = (
         "access",
+        "default_branch",
         "drain_timeout",
         "enabled",
         "endpoints",
@@ -83,6 +85,7 @@ class Settings:
         self.environment = environ.get("WORKFLOW_ENVIRONMENT") or None
         self.session_task_id: str = _filled(compiled["session_task_id"], environ) or DEFAULTS["session_task_id"]
         self.variant: str = _filled(compiled["variant"] or "", environ) or ""
+        self.default_branch: str = _filled(compiled["default_branch"] or "", environ) or ""
         self.drain_timeout: float = (10.0 if is_under_ci(environ) else 2.0) if timeout is None else timeout
         self.handler_timeout: float = compiled["handler_timeout"]
         filled = {key: _filled(text, environ) for key, text in compiled["metadata"].items()}
@@ -118,6 +121,7 @@ DEFAULTS: dict[str, Any] = {
     "source": None,
     "session_task_id": "pytest_run",
     "variant": None,
+    "default_branch": None,
     "drain_timeout": None,
     "handler_timeout": 2.0,
     "metadata": {},

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
@@ -15,6 +15,7 @@ from pytest_swarmtask.history.flaky import Flaky
 from pytest_swarmtask.history.query import Run, TestDuration
 from pytest_swarmtask.history.repeated import Repeated, repeated
 from pytest_swarmtask.history.shards import ShardedSuite, sharded_suites
+from pytest_swarmtask.report.explanation import explain
 from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
 from pytest_swarmtask.report.phrases import short_id
 
@@ -139,7 +140,7 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
         run,
         later[:MOST_LATER],
         len(later),
-        report_failures(db, run, failures, root),
+        _explained(db, run, report_failures(db, run, failures, root)),
         total,
         report_left_out(db, left_out, root),
         left_out_total,
@@ -151,6 +152,11 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
         compare(db, run, other, MOST_COMPARED) if other else None,
         sharded_suites(db, run.key),
     )
+
+
+def _explained(db: Database, run: Run, failures: list[ReportedFailure]) -> list[ReportedFailure]:
+    explanations = explain(db, run, failures)
+    return [replace(failure, explanation=why) for failure, why in zip(failures, explanations, strict=True)]
 
 
 def _other_run(db: Database, wanted: str, trend: list[Run], run: Run) -> Run | None:

@@ -19,7 +19,7 @@ from pytest_swarmtask.report.evidence import (
     parts_of_traceback,
     sections,
 )
-from pytest_swarmtask.report.phrases import failing_since, owners_of, same_error_of, test_name
+from pytest_swarmtask.report.phrases import failing_since, owners_of, same_error_of, test_name, whose
 from pytest_swarmtask.report.terminal import title
 
 if TYPE_CHECKING:
@@ -129,9 +129,9 @@ def _about(failure: ReportedFailure, root: str, *, full: bool) -> Lines:
         yield Text(f"in teardown: {line}", "red"), 4
     facts = (neutral(relative(failure.place or "", root)), failing_since(failure), owners_of(failure))
     yield Text(", ".join(filter(None, facts)), "dim"), 4
-    same = same_error_of(failure)
-    if same:
-        yield Text(same, "dim"), 4
+    for line in (whose(failure), same_error_of(failure)):
+        if line:
+            yield Text(line, "dim"), 4
 
 
 def _section_lines(texts: Iterable[Section], indent: int) -> Lines:

@@ -20,6 +20,36 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """One thing that the history says about a failure.
+
+    Attributes:
+        kind: ``new``, ``flaky``, ``main``, ``same_error``, ``variant`` or ``software``.
+        text: what it says.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Whose a failure is, and why.
+
+    Attributes:
+        verdict: ``yours``, ``not_yours``, ``flaky`` or ``unknown``.
+        headline: the verdict in words, such as ``not yours: fails on main since abc1234``.
+        reasons: what the history says about the failure, in a fixed order.
+        rerun: the command that runs the test again; None for anything but a test.
+    """
+
+    verdict: str
+    headline: str
+    reasons: list[Reason]
+    rerun: str | None
+
+
+@dataclass(frozen=True)
 class ReportedFailure(Failure):
     """A failure as reports show it. In JSON, the fields of its evidence stand beside its own.
 
@@ -28,6 +58,7 @@ class ReportedFailure(Failure):
         link: the address of `place` on the site of the repository, at the commit of the run; None if it is unknown.
         same_error: the number of other tests of the run with the same fingerprint; None without a fingerprint.
         same_error_runs: the number of other runs that have a failure with it; None without a fingerprint.
+        explanation: whose failure it is; None for one of an earlier run.
         evidence: traceback, output, earlier attempts and such.
     """
 
@@ -35,11 +66,12 @@ class ReportedFailure(Failure):
     link: str | None
     same_error: int | None
     same_error_runs: int | None
+    explanation: Explanation | None
     evidence: Evidence
 
 
 def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
-    """Return the failures of a run as reports show them.
+    """Return the failures of a run as reports show them, without the explanations (`report.explanation`).
 
     Args:
         db: the history.
@@ -59,7 +91,7 @@ def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: s
         error = evidence.fingerprint
         same, runs = (max(0, tests.get(error, 0) - 1), other_runs(error)) if error else (None, None)
         reported.append(ReportedFailure(**vars(failure), owners=owners, link=link(failure.place), same_error=same,
-                                        same_error_runs=runs, evidence=evidence))  # fmt: skip
+                                        same_error_runs=runs, explanation=None, evidence=evidence))  # fmt: skip
     return reported
 
 
@@ -67,7 +99,7 @@ def report_left_out(db: Database, failures: Sequence[Failure], root: str) -> lis
     """Return failures of earlier runs as reports show them: without a link, as they may be of another commit."""
     return [
         ReportedFailure(**vars(failure), owners=owners, link=None, same_error=None, same_error_runs=None,
-                        evidence=evidence)
+                        explanation=None, evidence=evidence)
         for failure, owners, evidence in _described(db, failures, root)
     ]  # fmt: skip
 

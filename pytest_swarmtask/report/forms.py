@@ -68,17 +68,18 @@ def write_report(db: Database, request: ReportRequest, form: Form, out: BinaryIO
         return _write_page(db, request, form, out)
     found = collect_report(db, request, form.root)
     if found is not None and request.run is None and request.ci_run not in (None, found.run.ci_run):
-        _tell_of_another_run(form, out)
+        tell_of_another_run(form, out)
     if form.kind == "json":
         write_json({"run": None} if found is None else found.as_json(), out)
     elif found is None:
-        write_text(f"{_no_run(db, request)}\n", out)
+        write_text(f"{no_run(db, request)}\n", out)
     else:
         write_text(_text(found, form), out)
     return found.run.run if found else None
 
 
-def _tell_of_another_run(form: Form, out: BinaryIO) -> None:
+def tell_of_another_run(form: Form, out: BinaryIO) -> None:
+    """Tell that an answer is not about the CI run that asks, because the history does not have it."""
     if form.kind == "json":
         form.say(_NOT_THIS_CI_RUN)
     else:  # with the report, because the page of a CI run shows that, and must not pass off another run as its own
@@ -114,7 +115,8 @@ def _text(found: Report, form: Form) -> str:
     return drawn(form.screen, lambda console: print_report(found, form.root, console, full=form.full))
 
 
-def _no_run(db: Database, request: ReportRequest) -> str:
+def no_run(db: Database, request: ReportRequest) -> str:
+    """Return that no run matches a request, and which run is the latest."""
     latest = last_runs(db, 1)
     about = f" Latest run: {short_id(latest[0].run)} of {latest[0].started}" if latest else ""
     return f"{no_match(db, 'No run', request.branch, request.since)}{about}"
@@ -125,7 +127,7 @@ def _write_junit(db: Database, request: ReportRequest, out: BinaryIO) -> str:
 
     run = requested_run(db, request)
     if run is None:
-        raise UsageError(_no_run(db, request))  # an empty document would look like a run without tests
+        raise UsageError(no_run(db, request))  # an empty document would look like a run without tests
     write_junit(db, run, out)
     return run.run
 

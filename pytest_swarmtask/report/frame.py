@@ -36,6 +36,7 @@ from pytest_swarmtask.report.phrases import (
     superseded_in,
     test_name,
     trend_of,
+    whose,
 )
 from pytest_swarmtask.report.timeline import WIDTH
 
@@ -165,6 +166,7 @@ _FILTERS = {
     "later": later_runs,
     "owners": owners_of,
     "same_error": same_error_of,
+    "whose": whose,
     "parts": parts_of_traceback,
     "trend": trend_of,
     "kind": kind_of,

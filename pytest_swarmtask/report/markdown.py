@@ -23,6 +23,7 @@ from pytest_swarmtask.report.phrases import (
     superseded_in,
     test_name,
     tests_of,
+    whose,
 )
 
 if TYPE_CHECKING:
@@ -119,20 +120,24 @@ def _flaky(test: Flaky, run: Run) -> tuple[str, ...]:
 
 
 def _failures(report: Report, root: str) -> str:
-    """Return the table of failures. It has a column of owners if any of them has one."""
-    owned = any(failure.owners for failure in report.failures)
-    header = ("failed", "message", "place", "since", *(("owner",) if owned else ()))
-    return table(header, (_failure(each, report.run, root, owned=owned) for each in report.failures))
+    """Return the table of failures. Its columns of verdicts and of owners are left out if they are empty."""
+    columns = {"whose": whose, "owner": _owners}
+    more = {name: of for name, of in columns.items() if any(map(of, report.failures))}
+    rows = ((*_failure(each, report.run, root), *(text(of(each)) for of in more.values())) for each in report.failures)
+    return table(("failed", "message", "place", "since", *more), rows)
 
 
-def _failure(failure: ReportedFailure, run: Run, root: str, *, owned: bool) -> tuple[str, ...]:
+def _owners(failure: ReportedFailure) -> str:
+    return ", ".join(failure.owners or ())
+
+
+def _failure(failure: ReportedFailure, run: Run, root: str) -> tuple[str, ...]:
     place = code(relative(failure.place or "", root))
     return (
         code(test_name(failure.task_id, failure.variant, run)),
         code(first_line(failure.error or "")),
         f"[{place}]({failure.link})" if failure.link else place,
         text(failing_since(failure)),
-        *((text(", ".join(failure.owners or ())),) if owned else ()),
     )
 
 

@@ -193,6 +193,19 @@ def same_error_of(failure: ReportedFailure) -> str:
     return f"same error {', and '.join(filter(None, (here, elsewhere)))}" if tests or runs else ""
 
 
+_BESIDE = ("variant", "software")
+"""Reasons that reports show beside the verdict ``yours``, as they tell where to look. They show the others anyway."""
+
+
+def whose(failure: ReportedFailure) -> str:
+    """Return whose a failure is, such as ``not yours: fails on main since abc1234``; "" if nothing is known of that."""
+    why = failure.explanation
+    if why is None or why.verdict == "unknown":
+        return ""
+    beside = [reason.text for reason in why.reasons if reason.kind in _BESIDE] if why.verdict == "yours" else []
+    return "; ".join([why.headline, *beside])
+
+
 def owners_of(failure: ReportedFailure) -> str:
     """Return who owns the test of a failure, such as ``owner: @shop, @ada``; "" if nobody is known."""
     return f"owner: {neutral(', '.join(failure.owners))}" if failure.owners else ""

@@ -17,8 +17,10 @@ from pytest_swarmtask.history import query
 from pytest_swarmtask.history.comparison import compare
 from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, find_run, requested_run, without_keys
 from pytest_swarmtask.report.durations import DurationsRequest, UsualDurations, write_durations
+from pytest_swarmtask.report.explained_run import ExplainedRun, write_explained
 from pytest_swarmtask.report.flaky_tests import FlakyTests, write_flaky
 from pytest_swarmtask.report.forms import Form, write_report
+from pytest_swarmtask.report.gate import GateFacts, write_gate_facts
 from pytest_swarmtask.report.history_of_tests import TestHistory, write_test
 from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
 from pytest_swarmtask.report.phrases import times_in
@@ -81,6 +83,14 @@ def _runs(store: HistoryStore, project: str, given: parameters.RunsQuery) -> Res
 
 def _report(store: HistoryStore, project: str, given: parameters.ReportQuery) -> Response:
     return _written(store, project, given, given.as_request(), write_report)
+
+
+def _explain(store: HistoryStore, project: str, given: parameters.ExplainQuery) -> Response:
+    return _written(store, project, given, given.as_request(), write_explained)
+
+
+def _gate(store: HistoryStore, project: str, given: parameters.GateQuery) -> Response:
+    return _as_json(store, project, given.as_request(), write_gate_facts)
 
 
 def _status(store: HistoryStore, project: str, given: parameters.StatusQuery) -> Response:
@@ -178,6 +188,20 @@ ENDPOINTS = (
         parameters.ReportQuery,
         (Report, answers.NoRun),
         _report,
+    ),
+    ApiEndpoint(
+        f"{_OF_PROJECT}/explain",
+        "Whose the failures of a run are: of the last one with tests, unless a run is named.",
+        parameters.ExplainQuery,
+        (ExplainedRun,),
+        _explain,
+    ),
+    ApiEndpoint(
+        f"{_OF_PROJECT}/gate",
+        "What `swarmtask gate` decides by: a run, compared with the default branch.",
+        parameters.GateQuery,
+        (GateFacts,),
+        _gate,
     ),
     ApiEndpoint(
         f"{_OF_PROJECT}/status",

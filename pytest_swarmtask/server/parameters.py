@@ -15,8 +15,10 @@ from msgspec import Meta, Struct
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.timestamps import named_time
 from pytest_swarmtask.report.content import ReportRequest
+from pytest_swarmtask.report.explained_run import ExplainRequest
 from pytest_swarmtask.report.flaky_tests import FlakyRequest
 from pytest_swarmtask.report.forms import Form, Kind
+from pytest_swarmtask.report.gate import GateRequest
 from pytest_swarmtask.report.history_of_tests import TestRequest
 from pytest_swarmtask.report.runs import RunsRequest
 from pytest_swarmtask.report.tasks import TasksRequest
@@ -125,6 +127,32 @@ class ReportQuery(FormQuery, frozen=True, kw_only=True):
         """Return the request."""
         since = moment(self.since)
         return ReportRequest(self.run, self.compare, self.branch, since, self.last, ci_run=self.ci_run)
+
+
+class ExplainQuery(BriefQuery, frozen=True, kw_only=True):
+    """Which failures are explained."""
+
+    run: RunId | None = None
+    tests: Annotated[
+        str,
+        Meta(max_length=100_000, description="Node ids of failed tests, or parts of them, one a line. Default: all."),
+    ] = ""
+    ci_run: CiRun | None = None
+
+    def as_request(self) -> ExplainRequest:
+        """Return the request."""
+        return ExplainRequest(self.run, self.tests, self.ci_run)
+
+
+class GateQuery(Struct, frozen=True, kw_only=True):
+    """Which run is judged."""
+
+    run: RunId | None = None
+    ci_run: CiRun | None = None
+
+    def as_request(self) -> GateRequest:
+        """Return the request."""
+        return GateRequest(self.run, self.ci_run)
 
 
 class StatusQuery(BriefQuery, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ and their results would count as those of ``main``. So it gets the name that the
 number of the pull request where its repository is not known.
 
 Each function returns ``branch``, ``commit`` and ``merge_commit``, as far as they are known, and nothing where the
-process runs for no pull request. ``commit`` is the newest of the pull request, and ``merge_commit`` the one that the
+process runs for no pull request. GitHub also tells the ``default_branch`` of the repository, for which it has no
+variable. ``commit`` is the newest of the pull request, and ``merge_commit`` the one that the
 service made to try the merge.
 """
 
@@ -64,7 +65,8 @@ def _pull_request_on_github(change: dict[str, Any], branch: str) -> dict[str, st
         found = label
     else:  # on Gitea and Forgejo, the label is only the name of the branch
         found = f"{theirs.partition('/')[0]}:{name}" if theirs and name else f"pull/{change['number']}"
-    return {"branch": str(found), "commit": str(head["sha"])}
+    default = change["base"]["repo"].get("default_branch")
+    return {"branch": str(found), "commit": str(head["sha"]), **({"default_branch": str(default)} if default else {})}
 
 
 def _workflow_run_on_github(run: dict[str, Any], ours: str) -> dict[str, str]:

@@ -38,11 +38,13 @@ class Provider:
         has_legs: whether the name of a job tells the leg of its matrix.
         has_stable_names: whether a job has the same name in the next run.
         change: what `change_request` knows of a pull request of this service.
+        image: templates of the name of the image that the job runs in. The first one that can be filled counts.
+        default_branch: the variable for the default branch of the repository.
     """
 
     __slots__ = (
-        "branch", "change", "commit", "counts_legs", "first_shard", "has_legs", "has_stable_names", "job", "job_run",
-        "marker", "name", "run", "shard", "trace", "url", "value",
+        "branch", "change", "commit", "counts_legs", "default_branch", "first_shard", "has_legs", "has_stable_names",
+        "image", "job", "job_run", "marker", "name", "run", "shard", "trace", "url", "value",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - one row of the table below
@@ -64,6 +66,8 @@ class Provider:
         counts_legs: bool = False,
         has_legs: bool = False,
         has_stable_names: bool = True,
+        image: str = "",
+        default_branch: str = "",
     ) -> None:
         self.name = name
         self.marker = marker
@@ -81,6 +85,8 @@ class Provider:
         self.commit = commit.split()
         self.branch = branch.split()
         self.change = change
+        self.image = image.split()
+        self.default_branch = default_branch.split()
 
     def is_running(self, environ: Mapping[str, str]) -> bool:
         """Whether this service runs the process."""
@@ -90,6 +96,8 @@ class Provider:
 _GITHUB_COM = "github:https://github.com/"
 """How the name of a run on github.com begins."""
 _GITHUB_RUN = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"
+_HOSTED_IMAGE = "{ImageOS}-{ImageVersion}"
+"""The image of a machine of GitHub or Microsoft: https://github.com/actions/runner-images/issues/345."""
 
 PROVIDERS = (
     Provider(
@@ -104,6 +112,7 @@ PROVIDERS = (
         job_run="GITHUB_RUN_ATTEMPT",
         commit="GITHUB_SHA",
         branch="GITHUB_REF_NAME",
+        image=_HOSTED_IMAGE,
         change=change_request.on_github,
     ),
     Provider(
@@ -118,6 +127,8 @@ PROVIDERS = (
         has_legs=True,
         commit="CI_COMMIT_SHA",
         branch="CI_COMMIT_REF_NAME",
+        image="{CI_JOB_IMAGE}",
+        default_branch="CI_DEFAULT_BRANCH",
         change=change_request.on_gitlab,
     ),
     Provider(
@@ -131,6 +142,7 @@ PROVIDERS = (
         first_shard=0,
         commit="BUILDKITE_COMMIT",
         branch="BUILDKITE_BRANCH",
+        default_branch="BUILDKITE_PIPELINE_DEFAULT_BRANCH",
         change=change_request.on_buildkite,
     ),
     Provider(
@@ -160,6 +172,7 @@ PROVIDERS = (
         has_legs=True,
         commit="BUILD_SOURCEVERSION",
         branch="BUILD_SOURCEBRANCH",
+        image=_HOSTED_IMAGE,
         change=change_request.on_azure,
     ),
     Provider(
@@ -214,6 +227,7 @@ PROVIDERS = (
         has_stable_names=False,
         commit="APPVEYOR_REPO_COMMIT",
         branch="APPVEYOR_REPO_BRANCH",
+        image="{APPVEYOR_BUILD_WORKER_IMAGE}",
         change=change_request.on_appveyor,
     ),
     Provider(
@@ -225,6 +239,7 @@ PROVIDERS = (
         job="CI_WORKFLOW_NAME CI_STEP_NAME",
         commit="CI_COMMIT_SHA",
         branch="CI_COMMIT_BRANCH CI_COMMIT_TAG",
+        default_branch="CI_REPO_DEFAULT_BRANCH",
         change=change_request.on_woodpecker,
     ),
     Provider(  # after Woodpecker, which began as a copy of it
@@ -235,6 +250,7 @@ PROVIDERS = (
         job="DRONE_STAGE_NAME DRONE_STEP_NAME",
         commit="DRONE_COMMIT_SHA",
         branch="DRONE_BRANCH DRONE_TAG",
+        default_branch="DRONE_REPO_BRANCH",
         change=change_request.on_drone,
     ),
 )
@@ -248,9 +264,9 @@ def provider(environ: Mapping[str, str]) -> Provider | None:
 def facts(environ: Mapping[str, str]) -> dict[str, str]:
     """Return those facts of the run and its commit that are known.
 
-    These are ``ci``, ``ci_url``, the facts of `job_facts`, ``commit``, ``merge_commit`` and ``branch``. In a pull
-    request, ``commit`` is the newest of the pull request. The one that the service made by merging it, and checked out,
-    is ``merge_commit``.
+    These are ``ci``, ``ci_url``, ``ci_image``, the facts of `job_facts`, ``commit``, ``merge_commit``, ``branch`` and
+    ``default_branch``. In a pull request, ``commit`` is the newest of the pull request. The one that the service made
+    by merging it, and checked out, is ``merge_commit``.
     """
     known = provider(environ)
     if known is None:
@@ -258,9 +274,11 @@ def facts(environ: Mapping[str, str]) -> dict[str, str]:
     found = {
         "ci": known.name,
         "ci_url": _filled(known.url, environ),
+        "ci_image": _filled(known.image, environ),
         **job_facts(environ),
         "commit": _first(known.commit, environ),
         "branch": _first(known.branch, environ).removeprefix("refs/heads/").removeprefix("origin/"),
+        "default_branch": _first(known.default_branch, environ),
     }
     return {key: value for key, value in {**found, **known.change(environ)}.items() if value}
 

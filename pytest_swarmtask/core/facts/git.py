@@ -19,6 +19,7 @@ _HASH_LENGTHS = (40, 64)
 """Hex digits of SHA-1 and of SHA-256, the two hashes of git."""
 # Git must not take the lock of the index to refresh it, nor start a file system monitor, which would outlive it.
 _STATUS = ("--no-optional-locks", "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no")
+_ORIGIN = "ref: refs/remotes/origin/"
 _PATIENCE = 1000
 """Milliseconds to wait for git, at most, as it may take long in a large checkout."""
 _NAMES = ((os, "posix_spawnp pipe read close waitpid kill"), (select, "poll"))
@@ -44,6 +45,13 @@ def head(root: str) -> dict[str, str]:
     if _is_hash(commit):
         found["commit"] = commit
     return found
+
+
+def default_branch(root: str) -> str:
+    """Return the branch that the remote `origin` calls its default, as `git clone` has noted it; "" if unknown."""
+    folder = _git_folder(root)
+    text = "" if folder is None else read_text(os.path.join(_common(folder), "refs", "remotes", "origin", "HEAD"))
+    return text.removeprefix(_ORIGIN) if text.startswith(_ORIGIN) else ""
 
 
 def top_folder(root: str) -> str | None:

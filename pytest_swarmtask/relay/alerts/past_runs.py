@@ -126,7 +126,7 @@ class Past:
     def earlier_coverage(self, event: Event) -> float | None:
         """Return the coverage in percent of the previous run on the same branch, or None."""
         run = self.run(event)
-        return None if run is None else past.earlier_coverage(self.db, run)
+        return None if run is None else past.earlier_coverage(self.db, run, run.branch)
 
     def has_ended(self, span_id: str) -> bool:
         """Whether a span has ended, or is too old to be in the history."""

@@ -18,7 +18,7 @@ from pytest_swarmtask.plugins.sink import Delivered, Retry, Stopped
 from pytest_swarmtask.relay.delivery.templates import fill_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pytest_swarmtask.config.workflow import Workflow
     from pytest_swarmtask.plugins.hookspecs import SinkRequest
@@ -223,7 +223,7 @@ class GithubChannel(Channel[monitoring.GithubNotifier]):
         try:
             fd = open_own(path, os.O_WRONLY | os.O_APPEND)
             try:  # one write: several relays and the printing process use the file at the same time
-                os.write(fd, f"{annotation(message, self._in_workspace)}\n".encode("utf-8", "replace"))
+                os.write(fd, f"{annotation(message, self._inside)}\n".encode("utf-8", "replace"))
             finally:
                 os.close(fd)
         except OSError as error:
@@ -235,12 +235,15 @@ class GithubChannel(Channel[monitoring.GithubNotifier]):
         if self._request.environ.get("GITHUB_ACTIONS") != "true":
             raise ConfigError("found kind github, which annotates a job of GitHub Actions, and this is none")
 
-    def _in_workspace(self, file: str) -> str:
-        """Return a file's path relative to GitHub's workspace, of which the project may be a subfolder."""
-        root = self._request.project.root
-        workspace = os.path.abspath(self._request.environ.get("GITHUB_WORKSPACE") or root)
-        path = os.path.join(root, file)
-        return os.path.relpath(path, workspace) if path.startswith(workspace + os.sep) else file
+    def _inside(self, file: str) -> str:
+        return in_workspace(file, self._request.project.root, self._request.environ)
+
+
+def in_workspace(file: str, root: str, environ: Mapping[str, str]) -> str:
+    """Return the path of a project's file relative to GitHub's workspace, of which the project may be a subfolder."""
+    workspace = os.path.abspath(environ.get("GITHUB_WORKSPACE") or root)
+    path = os.path.join(root, file)
+    return os.path.relpath(path, workspace) if path.startswith(workspace + os.sep) else file
 
 
 _CLASSES: dict[type[monitoring.Notifier], type[Channel[Any]]] = {

@@ -8,13 +8,14 @@ import sys
 import pytest
 
 from pytest_swarmtask.core.facts import git
+from pytest_swarmtask.core.facts.dependencies import locked
 from pytest_swarmtask.core.facts.process import process_facts, usage_reader, without_secrets
 from pytest_swarmtask.core.project import is_under_ci
 from pytest_swarmtask.sources.pytest.place import variant_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from pytest_swarmtask.recording.recorder import Recorder
@@ -75,7 +76,7 @@ class SessionFacts:
         self._coverage = None if nested else _coverage_measurement(config)
 
     def collect_start(self, selection: ShardSelection | None) -> dict[str, Any]:
-        """Return the metadata of the start event: how pytest was called, by whom, on which commit.
+        """Return the metadata of the start event: how pytest was called, by whom, on which commit and dependencies.
 
         Args:
             selection: leaves the tests of other shards out, or None.
@@ -89,6 +90,7 @@ class SessionFacts:
         self._variant = redactor.text(variant_of(self._config, settings.variant), _LONGEST_VARIANT)
         facts = {**self._common(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
         facts |= {**self._extra(lambda: git.head(root)), **self._extra(_ci_facts)}
+        facts |= {**self._extra(lambda: self._default_branch(facts, root)), **self._extra(lambda: locked(root))}
         if selection is not None:
             facts["shard"] = str(selection.shard)
         # Git is asked once in a process, and a session inside of a test would get the answer for the outer session.
@@ -130,6 +132,11 @@ class SessionFacts:
         facts |= self._extra(self._suite_properties)
         self.end = facts
         return facts
+
+    def _default_branch(self, facts: Mapping[str, Any], root: str) -> dict[str, str]:
+        """Return the default branch: what the configuration says, else CI, else the remote."""
+        named = self._recorder.settings.default_branch or facts.get("default_branch") or git.default_branch(root)
+        return {"default_branch": named} if named else {}
 
     def _suite_properties(self) -> dict[str, Any]:
         """Return what `record_testsuite_property` was given. pytest keeps that only for its JUnit XML."""
