@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from pytest_swarmtask.config.quarantine import NAME, QuarantineEntry, find_entry, read_quarantine
+from pytest_swarmtask.core.outcomes import quarantine_note
 from pytest_swarmtask.core.search import why_not_obeyed
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.sources.pytest.guard import never_raises
@@ -95,8 +96,9 @@ class QuarantineHooks:
         JUnit XML has one result for each report that does not pass, so further failures of the same attempt, as in
         teardown, are taken for passed.
         """
-        setattr(report, QUARANTINE, entry.texts())
-        report.wasxfail = f"quarantined: {entry.reason} (until {entry.details('until', 'issue')})"
+        texts = entry.texts()
+        setattr(report, QUARANTINE, texts)
+        report.wasxfail = quarantine_note(texts)
         report.outcome = "passed" if report.nodeid in self._reported else "skipped"
         self._reported.add(report.nodeid)
 

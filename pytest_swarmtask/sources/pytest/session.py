@@ -338,6 +338,8 @@ class SessionCapture:
         self._tally.add(outcome, run)
         if event_type == "TEST_FAILED":
             self._tally.add_failure(run, metadata)
+        elif run.quarantine is not None and outcome == "quarantined":
+            self._tally.add_quarantined(run, metadata)
 
     # -- the session ends --------------------------------------------------------------------------------------
 
@@ -450,6 +452,7 @@ class SessionCapture:
                 start=self._recorder.redactor.metadata(self._facts.start),
                 end=self._recorder.redactor.metadata(self._facts.end),
                 failures=self._tally.failures,
+                quarantined=self._tally.quarantined,
                 events=self._closing_line.summarize_events(""),
                 root=str(self._config.rootpath),
             )
