@@ -5,6 +5,7 @@ What cannot be understood never makes a failure pass: an entry with a problem is
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -60,7 +61,7 @@ class QuarantineEntry:
 
     def is_for(self, variant: str) -> bool:
         """Whether the entry is about tests under a variant."""
-        return not self.variant or _matches(self.variant, variant)
+        return not self.variant or matches(self.variant, variant)
 
     def has_expired(self, today: date) -> bool:
         """Whether failures count again."""
@@ -96,13 +97,21 @@ def read_quarantine(path: str, today: date) -> QuarantineFile:
         path: the file.
         today: the day from which `until` may be at most so many days ahead.
     """
-    from pytest_swarmtask.config.yamlfile import parse, read_text  # PyYAML, which workers of xdist need not load
+    from pytest_swarmtask.config.yamlfile import read_text  # PyYAML, which workers of xdist need not load
+
+    try:
+        return parse_quarantine(read_text(Path(path)) or "", today)
+    except ConfigError as error:
+        return QuarantineFile(problems=error.problems)
+
+
+def parse_quarantine(text: str, today: date) -> QuarantineFile:
+    """Return what the text of a file says; see `read_quarantine`."""
+    from pytest_swarmtask.config.yamlfile import parse
 
     problems = Problems(NAME)
     try:
-        text = read_text(Path(path))
-        root = Node({}) if text is None else parse(text, NAME, problems, has_dates=True)
-        entries = list(_entries(root, today, problems))
+        entries = list(_entries(parse(text, NAME, problems, has_dates=True), today, problems))
     except ConfigError as error:
         return QuarantineFile(problems=error.problems)
     return QuarantineFile(entries, problems.lines())
@@ -110,7 +119,7 @@ def read_quarantine(path: str, today: date) -> QuarantineFile:
 
 def find_entry(entries: Iterable[QuarantineEntry], test: str) -> QuarantineEntry | None:
     """Return the entry that decides about a test: the first with its node id, else the first whose glob matches it."""
-    matching = [entry for entry in entries if _matches(entry.test, test)]
+    matching = [entry for entry in entries if matches(entry.test, test)]
     return next((entry for entry in matching if entry.test == test), matching[0] if matching else None)
 
 
@@ -190,13 +199,19 @@ def _found(node: Node) -> str:
     return shorten(node.text) or "nothing"
 
 
-def _matches(pattern: str, text: str) -> bool:
-    """Whether a text is a pattern, or matches it as a glob.
+def matches(pattern: str, text: str) -> bool:
+    """Whether a text is a pattern, or matches it as a glob of ``*`` and ``?``.
 
     Brackets are plain characters: ``[1]`` of a parametrized test is no set of characters.
     """
-    return pattern == text or re.fullmatch(_expression(pattern), text, re.DOTALL) is not None
+    return pattern == text or (is_glob(pattern) and _compiled(pattern).fullmatch(text) is not None)
 
 
-def _expression(pattern: str) -> str:
-    return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+def is_glob(pattern: str) -> bool:
+    """Whether a pattern can match other texts than itself."""
+    return "*" in pattern or "?" in pattern
+
+
+@functools.cache
+def _compiled(glob: str) -> re.Pattern[str]:
+    return re.compile(re.escape(glob).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)

@@ -74,7 +74,7 @@ def parse(text: str, name: str, problems: Problems, *, has_dates: bool = False) 
         ConfigError: the text is not YAML, or its aliases expand to too many values.
     """
     try:
-        root = _compose(text)
+        root = compose(text)
         return Node({}) if root is None else _Builder(name, problems, has_dates=has_dates).build(root)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -106,7 +106,7 @@ for _name, _pattern, _first in (
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), _first)
 
 
-def _compose(text: str) -> yaml.Node | None:
+def compose(text: str) -> yaml.Node | None:
     """Return PyYAML's node of the whole document, or None if it is empty."""
     loader = _Loader(text)
     try:
