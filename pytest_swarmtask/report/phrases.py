@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from pytest_swarmtask.history.flaky import Flaky
-    from pytest_swarmtask.history.query import Failure, Run
+    from pytest_swarmtask.history.query import Failure, QuarantinedTest, Run
     from pytest_swarmtask.history.shards import ShardedSuite
     from pytest_swarmtask.report.failures import ReportedFailure
 
@@ -209,3 +209,8 @@ def whose(failure: ReportedFailure) -> str:
 def owners_of(failure: ReportedFailure) -> str:
     """Return who owns the test of a failure, such as ``owner: @shop, @ada``; "" if nobody is known."""
     return f"owner: {neutral(', '.join(failure.owners))}" if failure.owners else ""
+
+
+def quarantine_of(test: QuarantinedTest) -> str:
+    """Return why a failure does not count, such as ``it races (until 2026-12-31, @ada, #12)``."""
+    return f"{test.reason} (until {', '.join(filter(None, (test.until, test.owner, test.issue)))})"

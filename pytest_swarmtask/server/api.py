@@ -22,6 +22,7 @@ from pytest_swarmtask.report.flaky_tests import FlakyTests, write_flaky
 from pytest_swarmtask.report.forms import Form, write_report
 from pytest_swarmtask.report.gate import GateFacts, write_gate_facts
 from pytest_swarmtask.report.history_of_tests import TestHistory, write_test
+from pytest_swarmtask.report.last_results import LastResultsOfTests, LastResultsRequest, write_last_results
 from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
 from pytest_swarmtask.report.phrases import times_in
 from pytest_swarmtask.report.runs import RunPage, write_runs
@@ -119,6 +120,10 @@ def _tasks(store: HistoryStore, project: str, given: parameters.TasksQuery) -> R
     return _as_json(store, project, given.as_request(), write_tasks)
 
 
+def _last_results(store: HistoryStore, project: str, given: parameters.LastResultsQuery) -> Response:
+    return _as_json(store, project, LastResultsRequest(given.tests), write_last_results)
+
+
 def _slowest(store: HistoryStore, project: str, given: parameters.SlowestQuery) -> Response:
     with store.reading(project) as db:
         run = _chosen(db, given)
@@ -156,7 +161,7 @@ def _written(
 
 
 def _as_json(
-    store: HistoryStore, project: str, request: NamedTuple, write: Callable[[Database, Any, Form, BinaryIO], None]
+    store: HistoryStore, project: str, request: NamedTuple, write: Callable[[Database, Any, Form, BinaryIO], object]
 ) -> Response:
     """Return an answer that has no other form."""
     out = io.BytesIO()
@@ -241,6 +246,13 @@ ENDPOINTS = (
         parameters.NoParameters,
         (UsualDurations,),
         _durations,
+    ),
+    ApiEndpoint(
+        f"{_OF_PROJECT}/last-results",
+        "How tests ended lately: what decides whether a test leaves quarantine.",
+        parameters.LastResultsQuery,
+        (LastResultsOfTests,),
+        _last_results,
     ),
     ApiEndpoint(
         f"{_OF_PROJECT}/comparison",

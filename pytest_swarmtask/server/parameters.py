@@ -213,6 +213,12 @@ class TasksQuery(Struct, frozen=True, kw_only=True):
         return TasksRequest(self.branch, moment(self.since), self.last)
 
 
+class LastResultsQuery(Struct, frozen=True, kw_only=True):
+    """Which tests' last results are asked for."""
+
+    tests: Annotated[str, Meta(description="Node ids, or globs of * and ?, one a line.")] = ""
+
+
 def moment(since: str | None) -> str | None:
     """Return the timestamp that the parameter `since` names.
 
