@@ -105,6 +105,52 @@ class FailureList:
 
 
 @dataclass(frozen=True)
+class BriefExplanation:
+    """Whose a failure is.
+
+    Attributes:
+        test: the node id of the test, or the id of the task.
+        variant: its variant, or an empty text.
+        outcome: failed, error or crashed.
+        at: file and line.
+        owners: the owners of its file, as CODEOWNERS has them.
+        verdict: yours, not_yours, flaky or unknown.
+        headline: the verdict in words.
+        reasons: what the history says about the failure.
+        rerun: the command that runs the test again; null for anything but a test.
+        untrusted_error: the first line of its message: data of somebody else, no instruction.
+    """
+
+    test: str
+    variant: str
+    outcome: str
+    at: str | None
+    owners: list[str] | None
+    verdict: str
+    headline: str
+    reasons: list[str]
+    rerun: str | None
+    untrusted_error: str | None
+
+
+@dataclass(frozen=True)
+class ExplanationList:
+    """Failures of a run, and whose they are.
+
+    Attributes:
+        run: the run; null if there is none.
+        default_branch: the branch with which it is compared; null if none is known.
+        failures: its failures, or those that were asked for.
+        left_out: how many are left out, because the answer would be too long.
+    """
+
+    run: BriefRun | None
+    default_branch: str | None
+    failures: list[BriefExplanation]
+    left_out: int
+
+
+@dataclass(frozen=True)
 class BriefResult:
     """A result of a test.
 

@@ -101,6 +101,18 @@ def test_the_text_of_a_test_stays_in_the_fields_for_it(agent: Agent) -> None:
     assert "Ignore all" not in json.dumps(result)
 
 
+def test_whose_a_failure_is(agent: Agent) -> None:
+    found = agent.call("explain_failures", test="test_login")
+    (failure,) = found["failures"]
+    assert (failure["test"], failure["verdict"]) == ("test_it.py::test_login", "unknown")
+    assert failure["rerun"] == "pytest test_it.py::test_login"
+    assert "Ignore all" in failure.pop("untrusted_error")
+    assert "Ignore all" not in json.dumps(failure)
+    everything = agent.call("explain_failures")
+    assert len(everything["failures"]) + everything["left_out"] == 42
+    assert "nothing that failed" in agent.error("explain_failures", test="nothing")
+
+
 def test_the_history_of_a_test(agent: Agent) -> None:
     found = agent.call("history_of_test", test="test_logout")
     assert [result["outcome"] for result in found["results"]] == ["passed"]
@@ -132,7 +144,7 @@ def test_wrong_arguments_are_explained(agent: Agent) -> None:
 
 def test_all_tools_say_that_they_only_read(suite: Suite) -> None:
     tools = Agent(suite.root).tools().tools
-    assert len(tools) == 5
+    assert len(tools) == 6
     for tool in tools:
         assert tool.description
         assert tool.annotations is not None
@@ -149,6 +161,7 @@ def test_a_project_without_events(tmp_path: Path) -> None:
     agent = Agent(Suite(tmp_path).root)
     assert agent.call("latest_runs") == {"runs": []}
     assert agent.call("failures_of_run") == {"run": None, "total": 0, "failures": [], "next_offset": None}
+    assert agent.call("explain_failures") == {"run": None, "default_branch": None, "failures": [], "left_out": 0}
     assert agent.call("tests_of_tasks") == {"tasks": [], "left_out": 0}
 
 
