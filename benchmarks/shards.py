@@ -1,7 +1,8 @@
 """How evenly `--swarmtask-shard` divides a suite, beside `least_duration` of pytest-split.
 
 Real suites run several times. The durations of the earlier runs divide the suite; those of the next run tell how long
-each shard would have taken. pytest-split keeps the durations of the last run in its file, and ours are medians.
+each shard would have taken, which depends on how busy the machine was. So they are also divided by durations that are
+exactly right. pytest-split keeps the durations of the last run in its file, and ours are medians.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ SUITES = ("attrs", "click", "httpx")
 SHARDS = 8
 _RUNS = 4
 _TIMEOUT = 600.0
-_SYNTHETIC = 2000
-"""Tests of a synthetic suite."""
-_NOISE = 0.1
-"""The standard deviation of a synthetic test's duration from run to run, of its usual one."""
+_UNITS = (20, 40, 100)
+"""Files of invented suites: with `--swarmtask-shard-by file`, a suite has few units."""
+_SEEDS = 20
+_SPREAD = 0.5
+"""The standard deviation of the logarithm of an invented file's duration."""
 _LEAST_DURATION = """
 import json, sys
 from types import SimpleNamespace
@@ -43,9 +45,12 @@ def shards(place: Place) -> Iterator[Row]:
     """How long the slowest of eight shards takes, over the ideal."""
     python = lab.venv(lab.CACHE / "split", ["pytest", "pytest-split==0.11.0"])
     for name in SUITES:
-        yield _compared(python, f"the suite of {name}", recorded(name, place.turns(_RUNS)))
-    for kind in ("even", "uneven", "very uneven"):
-        yield _compared(python, f"{_SYNTHETIC:,} {kind} tests", synthetic(kind))
+        runs = recorded(name, place.turns(_RUNS))
+        yield _compared(python, f"{name}, if tests take as long again", [(runs[-1:], run) for run in runs[-1:]])
+        yield _compared(python, f"{name}, its next run", [(runs[:n], runs[n]) for n in range(1, len(runs))])
+    for units in _UNITS:
+        suites = [invented(units, seed) for seed in range(_SEEDS)]
+        yield _compared(python, f"{units} uneven files", [([suite], suite) for suite in suites])
 
 
 def recorded(name: str, runs: int) -> list[Durations]:
@@ -67,22 +72,15 @@ def recorded(name: str, runs: int) -> list[Durations]:
     return found
 
 
-def synthetic(kind: str) -> list[Durations]:
-    """Return the seconds of invented tests in each run. Of uneven ones, a few take most of the time."""
-    numbers = random.Random(kind)  # noqa: S311 - the same tests each time
-    spread = {"even": 0.5, "uneven": 1.5, "very uneven": 2.5}[kind]
-    usual = {f"test_{n // 20}.py::test_{n}": numbers.lognormvariate(-3, spread) for n in range(_SYNTHETIC)}
-    return [
-        {test: seconds * max(0.1, numbers.gauss(1, _NOISE)) for test, seconds in usual.items()} for _ in range(_RUNS)
-    ]
+def invented(units: int, seed: int) -> Durations:
+    """Return the seconds of units that stay together, such as files. The longest takes several times the median."""
+    numbers = random.Random(seed)  # noqa: S311 - the same each time
+    return {f"test_{n}.py": numbers.lognormvariate(3, _SPREAD) for n in range(units)}
 
 
-def _compared(python: str, what: str, runs: Sequence[Durations]) -> Row:
-    ours, theirs = [], []
-    for number in range(1, len(runs)):
-        truth = runs[number]
-        ours.append(slowest_over_ideal(_our_shards(truth, runs[:number]), truth))
-        theirs.append(slowest_over_ideal(_their_shards(python, truth, runs[number - 1]), truth))
+def _compared(python: str, what: str, cases: Sequence[tuple[Sequence[Durations], Durations]]) -> Row:
+    ours = [slowest_over_ideal(_our_shards(truth, earlier), truth) for earlier, truth in cases]
+    theirs = [slowest_over_ideal(_their_shards(python, truth, earlier[-1]), truth) for earlier, truth in cases]
     ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
     said = f"{statistics.median(ours):.3f} times the ideal, {statistics.median(theirs):.3f} with least_duration"
     return Row("shards", f"{what}: the slowest of {SHARDS} shards", "least_duration", ratios, "1.0", said)
