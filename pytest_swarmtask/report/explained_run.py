@@ -20,7 +20,7 @@ from pytest_swarmtask.report.content import ReportRequest, requested_run, withou
 from pytest_swarmtask.report.explanation import explain
 from pytest_swarmtask.report.failures import Reason, report_failures
 from pytest_swarmtask.report.forms import no_run, tell_of_another_run, write_json, write_text
-from pytest_swarmtask.report.phrases import short_id, test_name
+from pytest_swarmtask.report.phrases import owners_in_words, short_id, test_name
 from pytest_swarmtask.report.terminal import drawn
 
 if TYPE_CHECKING:
@@ -198,8 +198,9 @@ def _lines(found: ExplainedRun, run: Run, root: str) -> Iterator[tuple[Text, int
         yield Text(failure.headline, _STYLES[failure.verdict]), 4
         if failure.error:
             yield Text(neutral(failure.error), "red"), 4
-        if failure.place:
-            yield Text(neutral(relative(failure.place, root)), "dim"), 4
+        facts = (relative(failure.place or "", root), owners_in_words(failure.owners))
+        if any(facts):
+            yield Text(neutral(", ".join(filter(None, facts))), "dim"), 4
         for reason in failure.reasons:
             yield Text(f"- {reason.text}"), 4
         if failure.rerun:

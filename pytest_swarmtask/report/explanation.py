@@ -58,8 +58,7 @@ def _reasons(failure: ReportedFailure, facts: FailureFacts, branch: str | None, 
         last = f"score {flaky.score:.2f}, last {format_time(flaky.last)}"
         yield Reason("flaky", f"flaky{neutral(under)} in {neutral(flakiness(flaky))}; {last}")
     if main is not None and facts.has_main:
-        owners = f", owner {neutral(', '.join(failure.owners))}" if failure.owners else ""
-        yield Reason("main", _on_main(facts.main, main, owners, failure.evidence.fingerprint))
+        yield Reason("main", _on_main(facts.main, main, failure.evidence.fingerprint))
     same = same_error_of(failure)
     if same:
         yield Reason("same_error", same)
@@ -71,14 +70,14 @@ def _reasons(failure: ReportedFailure, facts: FailureFacts, branch: str | None, 
         yield Reason("software", neutral(f"{since}: {', '.join(_changes(facts.changed))}"))
 
 
-def _on_main(found: OnMain | None, main: str, owners: str, fingerprint: str | None) -> str:
+def _on_main(found: OnMain | None, main: str, fingerprint: str | None) -> str:
     if found is None:
         return f"no result on {neutral(main)}"
     variant = "" if found.same_variant else " under other variants"
     if not found.streak:
         return f"passed last on {neutral(main)}{variant}"
     is_another = None not in (found.fingerprint, fingerprint) and found.fingerprint != fingerprint
-    return f"{_fails_since(found, main)}{variant}{', with another error' if is_another else ''}{owners}"
+    return f"{_fails_since(found, main)}{variant}{', with another error' if is_another else ''}"
 
 
 def _fails_since(found: OnMain, main: str | None) -> str:
