@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from pytest_swarmtask.sources.pytest.quarantine import QuarantineHooks
     from pytest_swarmtask.sources.pytest.report_file import ReportFile
+    from pytest_swarmtask.sources.pytest.session import SessionCapture
     from pytest_swarmtask.sources.pytest.step_summary import StepSummary
 
 
@@ -48,6 +50,8 @@ from pytest_swarmtask.core.errors import ConfigError  # noqa: E402
 
 _SHARD = "swarmtask-shard"
 """The name under which the hooks for `--swarmtask-shard` are registered."""
+_QUARANTINE = "swarmtask_quarantine"
+"""The key in `workerinput` of xdist with the quarantined tests."""
 _INI = (
     ("swarmtask", "bool", True, "record the session as workflow events (default: true)"),
     (
@@ -120,6 +124,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="test",
         help="what stays together in one part (default: test)",
     )
+    group.addoption(
+        "--no-swarmtask-quarantine",
+        dest="swarmtask_quarantine_off",
+        action="store_true",
+        default=False,
+        help="failures of tests in .taskmaster/quarantine.yaml count",
+    )
     for name, kind, default, text in _INI:
         parser.addini(name, text, type=kind, default=default)  # type: ignore[arg-type]
 
@@ -147,6 +158,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except Exception as error:  # noqa: BLE001 - whatever it is, the session goes on unrecorded
         line = f"swarmtask: warning: nothing is recorded: {type(error).__name__}: {error}"
         config.pluginmanager.register(_Unrecorded(line, is_warning=True), "swarmtask-unable")
+    if not option.swarmtask_quarantine_off:
+        _apply_quarantine(config)
 
 
 def _register(config: pytest.Config) -> None:
@@ -164,6 +177,41 @@ def _register(config: pytest.Config) -> None:
         capture.report_file = _report_file(config)
         capture.selection = config.pluginmanager.get_plugin(_SHARD)
         config.pluginmanager.register(capture, "swarmtask-session")
+
+
+def _apply_quarantine(config: pytest.Config) -> None:
+    """Register the hooks for quarantined tests if there are any, also where nothing can be recorded.
+
+    After those that record: pytest then calls them first, so that nobody counts the failure.
+    """
+    try:
+        hooks = _quarantine_hooks(config)
+    except Exception as error:  # noqa: BLE001 - whatever it is, failures count
+        line = f"swarmtask: warning: no test is quarantined: {type(error).__name__}: {error}"
+        hooks = _Unrecorded(line, is_warning=True)
+    if hooks is not None:
+        config.pluginmanager.register(hooks, "swarmtask-quarantine")
+
+
+def _quarantine_hooks(config: pytest.Config) -> QuarantineHooks | _Unrecorded | None:
+    if hasattr(config, "workerinput"):
+        if _QUARANTINE not in config.workerinput:
+            return None
+        from pytest_swarmtask.sources.pytest.quarantine import worker_hooks
+
+        return worker_hooks(config.workerinput[_QUARANTINE])
+    capture: SessionCapture | None = config.pluginmanager.get_plugin("swarmtask-session")
+    if capture is not None:
+        project = capture.project
+    else:
+        from pytest_swarmtask.sources.pytest.place import project_of
+
+        project = project_of(config)
+    if project.refusal or not os.path.lexists(project.quarantine_file):
+        return None
+    from pytest_swarmtask.sources.pytest.quarantine import quarantine_hooks
+
+    return quarantine_hooks(config, project)
 
 
 def _step_summary() -> StepSummary | None:

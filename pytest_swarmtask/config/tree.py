@@ -77,6 +77,11 @@ class Problems:
             problem = (line, f"{problem[1]} (in the environment {shorten(self.environment)})")
         self._found.add(problem)
 
+    def is_clean(self, path: str) -> bool:
+        """Whether there is no problem at a key path or below it."""
+        begins = (f"{path}:", f"{path}.", f"{path}[")
+        return not any(message.startswith(begins) for _, message in self._found)
+
     def fatal(self, line: int, path: str, message: str) -> ConfigError:
         """Add a problem after which reading cannot go on. Return an error with all problems, to be raised."""
         self.add(line, path, message)

@@ -1,4 +1,4 @@
-"""Parse the text of `workflow.yaml` into a tree of plain values.
+"""Parse the text of `workflow.yaml` or `quarantine.yaml` into a tree of plain values.
 
 YAML is read as data only: PyYAML composes a graph of nodes, and this module turns that into plain values, so no tag can
 build an object. Single values follow YAML 1.2 and JSON: only `true` and `false` are booleans (`on`, `off` and `yes` are
@@ -61,20 +61,21 @@ def read_text(path: Path) -> str | None:
         ) from None
 
 
-def parse(text: str, name: str, problems: Problems) -> Node:
+def parse(text: str, name: str, problems: Problems, *, has_dates: bool = False) -> Node:
     """Return the tree of a YAML text.
 
     Args:
         text: the text.
         name: the name of the file in origins.
         problems: gets problems with which reading can go on, such as duplicate keys, dates and unknown tags.
+        has_dates: whether dates are no problem. They are texts in the tree.
 
     Raises:
         ConfigError: the text is not YAML, or its aliases expand to too many values.
     """
     try:
-        root = _compose(text)
-        return Node({}) if root is None else _Builder(name, problems).build(root)
+        root = compose(text)
+        return Node({}) if root is None else _Builder(name, problems, has_dates=has_dates).build(root)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise problems.fatal(
@@ -105,7 +106,7 @@ for _name, _pattern, _first in (
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), _first)
 
 
-def _compose(text: str) -> yaml.Node | None:
+def compose(text: str) -> yaml.Node | None:
     """Return PyYAML's node of the whole document, or None if it is empty."""
     loader = _Loader(text)
     try:
@@ -128,9 +129,10 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
 class _Builder:
     """Turns PyYAML's nodes into a tree, and expands aliases up to `MAX_VALUES` values."""
 
-    def __init__(self, name: str, problems: Problems) -> None:
+    def __init__(self, name: str, problems: Problems, *, has_dates: bool) -> None:
         self.name = name
         self.problems = problems
+        self.has_dates = has_dates
         self.budget = MAX_VALUES
 
     def build(self, root: yaml.Node) -> Node:
@@ -203,7 +205,9 @@ class _Builder:
                 else number
             )
         if kind == "timestamp":
-            return self._broken(line, path, f"the date {text}", "a number, or text in quotes")
+            return (
+                text if self.has_dates else self._broken(line, path, f"the date {text}", "a number, or text in quotes")
+            )
         return self._foreign(node, line, path)
 
     def _foreign(self, node: yaml.Node, line: int, path: str) -> Any:

@@ -96,6 +96,11 @@ class Project:
         return os.path.join(self.root, FOLDER, "config", "workflow.yaml")
 
     @property
+    def quarantine_file(self) -> str:
+        """The list of quarantined tests."""
+        return os.path.join(self.root, FOLDER, "quarantine.yaml")
+
+    @property
     def compiled_config(self) -> str:
         """The compiled form of the configuration, which the watched process reads."""
         return os.path.join(self.journal, "config.json")

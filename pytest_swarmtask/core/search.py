@@ -127,6 +127,20 @@ def _distrust(folder: str, environ: Mapping[str, str], start: str) -> str:
     return ""
 
 
+def why_not_obeyed(path: str, project: Project, environ: Mapping[str, str], start: str) -> str:
+    """Return what is wrong with the owner or the mode of a file of a project, or an empty text.
+
+    For files that few projects have: `find_project` looks only at those that each session reads.
+
+    Args:
+        path: the file.
+        project: the project, as `find_project` found it.
+        environ: the environment variables.
+        start: the folder from which the project was found.
+    """
+    return _unsafe(path, project.root, environ, _trusted_users(project.root, environ, os.path.abspath(start)))
+
+
 def _trusted_users(folder: str, environ: Mapping[str, str], start: str) -> set[int]:
     """Return the users whose files are obeyed in a folder."""
     if not hasattr(os, "geteuid"):  # Windows

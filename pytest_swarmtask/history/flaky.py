@@ -121,6 +121,8 @@ def lower_bound(some: int, total: int) -> float:
     return max(0.0, (2 * some + _Z**2 - 1 - _Z * math.sqrt(inside)) / (2 * (total + _Z**2)))
 
 
+_HAS_FAILED = "(span.failed = 1 OR span.status = 'quarantined')"
+"""Whether a test failed. Quarantine decides what counts, and says nothing of how reliable a test is."""
 _FIRST_LINE = "substr({0}, 1, instr({0} || '\n', '\n') - 1)"
 _CAUSE = f"""coalesce(
     (SELECT coalesce(fingerprint, json_extract(detail, '$.attempts[0].fingerprint'),
@@ -141,12 +143,12 @@ _INTERRUPTED = """(span.status = 'crashed' AND EXISTS (
 """Whether a test crashed only because its session was killed or interrupted: whichever test runs then has no result."""
 # All but the conditions on failed results and on `ended` is in the index, so that hardly a row of a test is read.
 _RESULTS = f"""
-SELECT span.run, 1 << CAST(span.failed + CASE WHEN {_REPEATED} THEN 2 ELSE 0 END + 4 * span.superseded AS INTEGER),
-       span.started
+SELECT span.run, 1 << CAST(CASE WHEN {_HAS_FAILED} THEN 1 ELSE 0 END + CASE WHEN {_REPEATED} THEN 2 ELSE 0 END
+                           + 4 * span.superseded AS INTEGER), span.started
 FROM span INDEXED BY span_task
-WHERE span.task = :task AND (span.failed = 1 OR span.status IN ('passed', 'xpassed'))
+WHERE span.task = :task AND ({_HAS_FAILED} OR span.status IN ('passed', 'xpassed'))
   AND (:until IS NULL OR span.ended <= :until)
-  AND NOT ((span.failed = 1 OR {_REPEATED}) AND ({_SHARED} OR {_INTERRUPTED}))
+  AND NOT (({_HAS_FAILED} OR {_REPEATED}) AND ({_SHARED} OR {_INTERRUPTED}))
 ORDER BY span.started DESC
 """
 # What the second column says of a result. The column is a bit, so that all results of a run are one number.
@@ -342,6 +344,8 @@ SELECT {columns} FROM span INDEXED BY span_failed WHERE run = :run AND failed = 
 UNION ALL
 SELECT {columns} FROM span INDEXED BY span_repeated
 WHERE run = :run AND attempt > 1 AND kind = 'TEST' AND status IN ('passed', 'xpassed')
+UNION ALL
+SELECT {columns} FROM span INDEXED BY span_quarantined WHERE run = :run AND status = 'quarantined' AND kind = 'TEST'
 """
 _COUNT_BAD = f"SELECT count(*) FROM ({_BAD.format(columns='id')}) AS bad"
 _ADD_CAUSES = f"""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.database import Database
 
-OUTCOMES = ("passed", "failed", "errors", "crashed", "skipped", "xfailed", "xpassed", "unfinished")
+OUTCOMES = ("passed", "failed", "errors", "crashed", "quarantined", "skipped", "xfailed", "xpassed", "unfinished")
 """The columns of `run` that count tests by outcome, in the order in which they are shown."""
 
 
@@ -93,7 +93,7 @@ class Run:
 _RUN = """
 SELECT id, trace_id, started, ended, duration, outcome, roots, command, branch, "commit", dirty, environment, ci,
        ci_url, host, python, coverage, tests, teardown_errors, partial, scope, testing, ci_run, superseded, variants,
-       passed, failed, errors, crashed, skipped, xfailed, xpassed, unfinished
+       passed, failed, errors, crashed, quarantined, skipped, xfailed, xpassed, unfinished
 FROM run"""
 
 
@@ -590,6 +590,7 @@ def to_evidence(exception: str | None, fingerprint: str | None, detail: str | No
     if exception is None and fingerprint is None and detail is None:
         return _NO_EVIDENCE
     known: dict[str, Any] = json.loads(detail) if detail else {}
+    known.pop("quarantine", None)
     types = {"properties": list, "markers": list, "attempts": list}
     found: dict[str, Any] = {key: value for key, value in known.items() if isinstance(value, types.get(key, str))}
     return Evidence(exception, fingerprint, **found)
@@ -599,6 +600,47 @@ def evidence_of(db: Database, span: int) -> Evidence:
     """Return the evidence of a result by the key of its span (`Failure.key`)."""
     row = db.execute("SELECT exception, fingerprint, detail FROM evidence WHERE span = ?", (span,)).fetchone()
     return to_evidence(*row) if row else _NO_EVIDENCE
+
+
+@dataclass(frozen=True)
+class QuarantinedTest:
+    """A test that failed in a run, and did not count because `quarantine.yaml` says so.
+
+    Attributes:
+        test, variant: the test.
+        error, place: the message, and file and line.
+        reason, until, issue, owner: what the file says; an empty text if it does not.
+    """
+
+    test: str
+    variant: str
+    error: str | None
+    place: str | None
+    reason: str
+    until: str
+    issue: str
+    owner: str
+
+
+_QUARANTINED = """
+SELECT task.name, task.variant, error, place, detail
+FROM span INDEXED BY span_quarantined JOIN task ON task.id = span.task LEFT JOIN evidence ON evidence.span = span.id
+WHERE span.run = ? AND span.status = 'quarantined' AND span.superseded = 0 ORDER BY task.name, task.variant, span.id
+"""
+
+
+def quarantined(db: Database, run: Run, limit: int) -> tuple[list[QuarantinedTest], int]:
+    """Return the quarantined tests of a run by node id, at most `limit`, and how many it has."""
+    rows = db.execute(f"{_QUARANTINED} LIMIT ?", (run.key, limit)).fetchall()
+    tests = [QuarantinedTest(*known, **to_quarantine(detail)) for *known, detail in rows]
+    return tests, run.counts.get("quarantined", 0)
+
+
+def to_quarantine(detail: str | None) -> dict[str, str]:
+    """Return what a row of the table `evidence` tells of a quarantine, as the fields of a `QuarantinedTest`."""
+    known = json.loads(detail).get("quarantine") if detail else None
+    texts = known if isinstance(known, dict) else {}
+    return {name: str(texts.get(name, "")) for name in ("reason", "until", "issue", "owner")}
 
 
 def tests_by_error(db: Database, run: Run) -> dict[str, int]:
@@ -628,12 +670,14 @@ class ResultDetails:
         phase: the phase that decided it.
         teardown_error: the message of its teardown, if that failed as well.
         evidence: its evidence.
+        quarantine: what `quarantine.yaml` says of it, see `QuarantinedTest`; its texts are empty if it says nothing.
     """
 
     result: Result
     phase: str | None
     teardown_error: str | None
     evidence: Evidence
+    quarantine: dict[str, str]
 
 
 def results(db: Database, run: Run, variant: str | None = None) -> Iterator[ResultDetails]:
@@ -643,7 +687,8 @@ def results(db: Database, run: Run, variant: str | None = None) -> Iterator[Resu
         WHERE span.run = ?1 AND span.kind = 'TEST' AND span.superseded = 0 AND (?2 IS NULL OR task.variant = ?2)
         ORDER BY span.id"""
     for *row, phase, teardown_error, exception, fingerprint, detail in db.execute(query, (run.key, variant)):
-        yield ResultDetails(_result(row), phase, teardown_error, to_evidence(exception, fingerprint, detail))
+        evidence = to_evidence(exception, fingerprint, detail)
+        yield ResultDetails(_result(row), phase, teardown_error, evidence, to_quarantine(detail))
 
 
 @dataclass(frozen=True)

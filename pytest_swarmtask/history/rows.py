@@ -18,7 +18,7 @@ from pytest_swarmtask.journal.orphans import CLOSED_SUFFIX
 _KIND = {name: name.partition("_")[0] for name in EVENT_TYPES}
 _STARTS = frozenset(name for name in EVENT_TYPES if name.endswith("_STARTED"))
 _FAILS = frozenset(name for name in EVENT_TYPES if name.endswith("_FAILED"))
-_OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed"))
+_OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed", "quarantined"))
 _BY_TYPE = {"TEST_PASSED": "passed", "TEST_FAILED": "failed", "TEST_SKIPPED": "skipped"}
 _BIG = 1 << 62
 """Numbers from here on are dropped: SQLite's integers end at 2 ** 63, and anybody may have written the number."""
@@ -80,9 +80,13 @@ class Metadata(msgspec.Struct, gc=False):  # what JSON has refers to nothing aro
     properties: Any = None
     markers: Any = None
     attempts: Any = None
+    quarantine: Any = None
 
 
-_DETAILS = ("traceback", "stdout", "stderr", "log", "teardown_traceback", "properties", "markers", "attempts")
+_DETAILS = (
+    *("traceback", "stdout", "stderr", "log", "teardown_traceback", "properties", "markers", "attempts"),
+    "quarantine",
+)
 """Metadata that the table `evidence` keeps as one JSON object, because no condition of a query names them."""
 
 

@@ -32,6 +32,7 @@ _COLUMNS = {
     "skipped": "skipped",
     "xfailed": "xfailed",
     "xpassed": "xpassed",
+    "quarantined": "quarantined",
     None: "unfinished",
 }
 """The column that counts the tests of each outcome. A test without an outcome has not ended."""

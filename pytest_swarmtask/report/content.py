@@ -12,7 +12,7 @@ from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.comparison import Comparison, compare
 from pytest_swarmtask.history.flaky import Flaky
-from pytest_swarmtask.history.query import Run, TestDuration
+from pytest_swarmtask.history.query import QuarantinedTest, Run, TestDuration
 from pytest_swarmtask.history.repeated import Repeated, repeated
 from pytest_swarmtask.report.explanation import explain
 from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
@@ -70,6 +70,7 @@ class Report:
         failures: its failures, of which there are `failures_total`.
         open: tests that failed when they last ran, and that it has left out since it is partial; `open_total` in all.
         repeated: its tests that passed only when they were repeated, of which there are `repeated_total`.
+        quarantined: its tests that failed and do not count, of which there are `quarantined_total`.
         slowest: its slowest tests.
         flaky: tests that were flaky in the runs of `trend`.
         trend: the runs of the same tests under the same variants up to this one, oldest first. Of a run without tests,
@@ -86,6 +87,8 @@ class Report:
     open_total: int
     repeated: list[Repeated]
     repeated_total: int
+    quarantined: list[QuarantinedTest]
+    quarantined_total: int
     slowest: list[TestDuration]
     flaky: list[Flaky]
     trend: list[Run]
@@ -143,6 +146,7 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
         left_out_total,
         passed_at_last,
         passed_at_last_total,
+        *query.quarantined(db, run, request.failures),
         query.slowest(db, run, MOST_SLOW),
         query.flaky(db, trend, MOST_FLAKY),
         trend[::-1],

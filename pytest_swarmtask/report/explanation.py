@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.history.query import Run
     from pytest_swarmtask.report.failures import ReportedFailure
 
-YOURS, NOT_YOURS, FLAKY, UNKNOWN = "yours", "not_yours", "flaky", "unknown"
+YOURS, NOT_YOURS, FLAKY, QUARANTINED, UNKNOWN = "yours", "not_yours", "flaky", "quarantined", "unknown"
 """The verdicts."""
 _WORDS = {"python": "Python", "ci_image": "CI image"}
 """Names of `SOFTWARE` in words. That of dependencies is not among them: its values begin with names of lock files."""
@@ -34,7 +34,8 @@ def explain(db: Database, run: Run, failures: Sequence[ReportedFailure]) -> list
 
 def _explanation(run: Run, failure: ReportedFailure, facts: FailureFacts, main: str | None) -> Explanation:
     verdict, headline = _verdict(failure, facts, main)
-    return Explanation(verdict, headline, list(_reasons(failure, facts, run.branch, main)), _rerun(run, failure))
+    again = rerun(run, failure.task_id, failure.variant) if failure.kind == "TEST" else None
+    return Explanation(verdict, headline, list(_reasons(failure, facts, run.branch, main)), again)
 
 
 def _verdict(failure: ReportedFailure, facts: FailureFacts, main: str | None) -> tuple[str, str]:
@@ -95,9 +96,7 @@ def _changes(changed: Mapping[str, tuple[str, str]]) -> Iterator[str]:
             yield f"{word} {now or 'unknown'} instead of {before or 'unknown'}"
 
 
-def _rerun(run: Run, failure: ReportedFailure) -> str | None:
+def rerun(run: Run, test: str, variant: str) -> str:
     """Return the command that runs a test again. Its comment says under which of several variants it failed."""
-    if failure.kind != "TEST":
-        return None
-    under = f"  # under {neutral(failure.variant)}" if len(run.variants) > 1 and failure.variant else ""
-    return f"pytest {shlex.quote(neutral(failure.task_id))}{under}"
+    under = f"  # under {neutral(variant)}" if len(run.variants) > 1 and variant else ""
+    return f"pytest {shlex.quote(neutral(test))}{under}"

@@ -19,7 +19,7 @@ from pytest_swarmtask.report.evidence import (
     parts_of_traceback,
     sections,
 )
-from pytest_swarmtask.report.phrases import failing_since, owners_of, same_error_of, test_name, whose
+from pytest_swarmtask.report.phrases import failing_since, owners_of, quarantine_of, same_error_of, test_name, whose
 from pytest_swarmtask.report.terminal import title
 
 if TYPE_CHECKING:
@@ -95,6 +95,21 @@ def repeated_lines(report: Report, root: str, *, full: bool) -> Lines:
         yield Text(f"and {total - len(tests)} more: swarmtask report --json shows up to 1000", "dim"), 2
     if not full:
         yield from _hint(words for attempts in told for words in contents_of_attempts(attempts))
+
+
+def quarantined_lines(report: Report) -> Lines:
+    """Yield the tests that failed and do not count, why, and until when."""
+    tests, total = report.quarantined, report.quarantined_total
+    if not tests:
+        return
+    yield from title(f"Quarantined ({total})")
+    for test in tests:
+        name = test_name(test.test, test.variant, report.run)
+        yield Text(neutral(name)).append(f"  {neutral(quarantine_of(test))}", "yellow"), 2
+        for line in _message(first_line(test.error or ""), full=False):
+            yield Text(line, "dim"), 4
+    if total > len(tests):
+        yield Text(f"and {total - len(tests)} more: swarmtask report --json shows up to 1000", "dim"), 2
 
 
 def evidence_lines(evidence: Evidence, root: str, indent: int) -> Lines:

@@ -30,6 +30,7 @@ from pytest_swarmtask.report.phrases import (
     later_runs,
     outcome_counts,
     owners_of,
+    quarantine_of,
     same_error_of,
     short_commit,
     superseded_in,
@@ -180,4 +181,5 @@ _FILTERS = {
     "attempts": attempts_at,
     "last_attempt": lambda test: next(iter(earlier_attempts(test.attempts)[-1:]), None),
     "first_line": first_line,
+    "quarantine": quarantine_of,
 }

@@ -72,7 +72,7 @@ def _numbers(counts: Mapping[str, int], teardown_errors: int) -> dict[str, int]:
         "tests": sum(counts.values()) + teardown_errors,
         "failures": counts.get("failed", 0),
         "errors": sum(counts.get(name, 0) for name in ("error", "crashed", "unfinished")) + teardown_errors,
-        "skipped": counts.get("skipped", 0) + counts.get("xfailed", 0),
+        "skipped": sum(counts.get(name, 0) for name in ("skipped", "xfailed", "quarantined")),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_swarmtask.core.outcomes import quarantine_note
 from pytest_swarmtask.report.evidence import output
 
 if TYPE_CHECKING:
@@ -16,8 +17,9 @@ _TAGS = {
     "unfinished": "error",
     "skipped": "skipped",
     "xfailed": "skipped",
+    "quarantined": "skipped",
 }
-"""The element of each outcome that has one. pytest, too, puts expected failures under `skipped`."""
+"""The element of each outcome that has one. pytest, too, puts failures that do not count under `skipped`."""
 _IN_FIXTURES = ("setup", "teardown")
 _WIDTH = 80
 """Columns of a heading in `system-out`."""
@@ -50,8 +52,11 @@ def outcome_element(details: ResultDetails) -> OutcomeElement | None:
 
 
 def teardown_element(details: ResultDetails) -> OutcomeElement | None:
-    """Return the element that says that the teardown of a failed test failed as well; None if it did not."""
-    if details.teardown_error is None:
+    """Return the element that says that the teardown of a failed test failed as well, or None.
+
+    The failures of a quarantined test are one result.
+    """
+    if details.teardown_error is None or details.result.outcome == "quarantined":
         return None
     message = f'failed on teardown with "{details.teardown_error}"'
     return OutcomeElement("error", {"message": message}, details.evidence.teardown_traceback or "")
@@ -61,6 +66,8 @@ def _skipped(details: ResultDetails, reason: str) -> OutcomeElement:
     result = details.result
     if result.outcome == "xfailed":
         return OutcomeElement("skipped", {"type": "pytest.xfail", "message": reason}, "")
+    if result.outcome == "quarantined":
+        return OutcomeElement("skipped", {"type": "pytest.xfail", "message": quarantine_note(details.quarantine)}, "")
     body = f"{result.place}: {reason}" if result.place else reason
     if details.phase == "collect":
         return OutcomeElement("skipped", {"message": "collection skipped"}, body)

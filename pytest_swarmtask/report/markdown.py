@@ -17,6 +17,7 @@ from pytest_swarmtask.report.phrases import (
     format_time,
     later_runs,
     outcome_counts,
+    quarantine_of,
     short_commit,
     short_id,
     superseded_in,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.history.comparison import Comparison
     from pytest_swarmtask.history.flaky import Flaky
-    from pytest_swarmtask.history.query import Run, TestDuration
+    from pytest_swarmtask.history.query import QuarantinedTest, Run, TestDuration
     from pytest_swarmtask.history.repeated import Repeated
     from pytest_swarmtask.report.content import Report
     from pytest_swarmtask.report.failures import ReportedFailure
@@ -72,6 +73,15 @@ def _failed_and_repeated(report: Report, root: str) -> Iterator[str]:
         yield table(header, (_repeated(test, report.run, root) for test in report.repeated))
     if report.repeated_total > len(report.repeated):
         yield f"and {report.repeated_total - len(report.repeated)} more"
+    if report.quarantined:
+        yield table(("quarantined", "why", "message"), (_quarantined(test, report.run) for test in report.quarantined))
+    if report.quarantined_total > len(report.quarantined):
+        yield f"and {report.quarantined_total - len(report.quarantined)} more"
+
+
+def _quarantined(test: QuarantinedTest, run: Run) -> tuple[str, ...]:
+    name, error = test_name(test.test, test.variant, run), first_line(test.error or "")
+    return code(name), text(quarantine_of(test)), code(error)
 
 
 def _head(report: Report) -> Iterator[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from pytest_swarmtask.history.flaky import Flaky
-    from pytest_swarmtask.history.query import Failure, Run
+    from pytest_swarmtask.history.query import Failure, QuarantinedTest, Run
     from pytest_swarmtask.report.failures import ReportedFailure
 
 _SHORT_ID = 12
@@ -181,3 +181,8 @@ def owners_of(failure: ReportedFailure) -> str:
 def owners_in_words(owners: Sequence[str] | None) -> str:
     """Return owners such as ``owner: @shop, @ada``; "" if nobody is known."""
     return f"owner: {neutral(', '.join(owners))}" if owners else ""
+
+
+def quarantine_of(test: QuarantinedTest) -> str:
+    """Return why a failure does not count, such as ``it races (until 2026-12-31, @ada, #12)``."""
+    return f"{test.reason} (until {', '.join(filter(None, (test.until, test.owner, test.issue)))})"

@@ -19,6 +19,7 @@ from pytest_swarmtask.report.failure_lines import (
     evidence_lines,
     failure_lines,
     left_out_lines,
+    quarantined_lines,
     repeated_lines,
 )
 from pytest_swarmtask.report.phrases import (
@@ -77,6 +78,7 @@ def _report(report: Report, root: str, console: Console, *, full: bool) -> Itera
     yield from failure_lines(report, root, full=full)
     yield from left_out_lines(report)
     yield from repeated_lines(report, root, full=full)
+    yield from quarantined_lines(report)
     if report.comparison is not None:
         yield from _comparison(report.comparison)
     if report.slow:

@@ -22,6 +22,7 @@ from pytest_swarmtask.report.flaky_tests import FlakyTests, write_flaky
 from pytest_swarmtask.report.forms import write_report
 from pytest_swarmtask.report.gate import GateFacts, write_gate_facts
 from pytest_swarmtask.report.history_of_tests import TestHistory, write_test
+from pytest_swarmtask.report.last_results import LastResultsOfTests, LastResultsRequest, write_last_results
 from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
 from pytest_swarmtask.report.phrases import times_in
 from pytest_swarmtask.server import answers, parameters
@@ -37,6 +38,13 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.forms import Form
 
     Answer = Callable[[Request], Response]
+    Written = (
+        parameters.BriefQuery
+        | parameters.ReportQuery
+        | parameters.DurationsQuery
+        | parameters.LastResultsQuery
+        | parameters.GateQuery
+    )
 
 BASE = "/api/v1"
 VERSION = (b"swarmtask-api", b"1")
@@ -119,6 +127,10 @@ def _durations(store: HistoryStore, project: str, given: parameters.DurationsQue
     return _written(store, project, given, DurationsRequest(), write_durations)
 
 
+def _last_results(store: HistoryStore, project: str, given: parameters.LastResultsQuery) -> Response:
+    return _written(store, project, given, LastResultsRequest(given.tests), write_last_results)
+
+
 def _slowest(store: HistoryStore, project: str, given: parameters.SlowestQuery) -> Response:
     with store.reading(project) as db:
         run = _chosen(db, given)
@@ -142,7 +154,7 @@ def _chosen(db: Database, given: parameters.SlowestQuery | parameters.Comparison
 def _written(
     store: HistoryStore,
     project: str,
-    given: parameters.BriefQuery | parameters.ReportQuery | parameters.DurationsQuery | parameters.GateQuery,
+    given: Written,
     request: NamedTuple,
     write: Callable[[Database, Any, Form, BinaryIO], str | None],
 ) -> Response:
@@ -226,6 +238,13 @@ ENDPOINTS = (
         parameters.DurationsQuery,
         (UsualDurations,),
         _durations,
+    ),
+    ApiEndpoint(
+        f"{_OF_PROJECT}/last-results",
+        "How tests ended lately: what decides whether a test leaves quarantine.",
+        parameters.LastResultsQuery,
+        (LastResultsOfTests,),
+        _last_results,
     ),
     ApiEndpoint(
         f"{_OF_PROJECT}/comparison",

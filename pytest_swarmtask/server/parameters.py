@@ -202,6 +202,13 @@ class DurationsQuery(FormQuery, frozen=True, kw_only=True):
     form: Annotated[Literal["json"], Meta(description="The format of the answer.")] = "json"
 
 
+class LastResultsQuery(FormQuery, frozen=True, kw_only=True):
+    """Which tests' last results are asked for."""
+
+    form: Annotated[Literal["json"], Meta(description="The format of the answer.")] = "json"
+    tests: Annotated[str, Meta(description="Node ids, or globs of * and ?, one a line.")] = ""
+
+
 def moment(since: str | None) -> str | None:
     """Return the timestamp that the parameter `since` names.
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.history.made import BASE, Process
 from tests.lab import GITHUB_JOB
+from tests.report.test_gate import write_quarantined
 from tests.shop import swarmtask
 from tests.suite import Suite
 
@@ -228,6 +229,19 @@ class TestCommand:
             "    - on feature, new: no earlier result",
             f"    - fails on main since {COMMITS[1][:10]}",
             f"    again: pytest {B}",
+        ]
+
+    def test_quarantined_tests_come_last(self, two: Path, journal: Path) -> None:
+        write_quarantined(journal, 3)
+        (failure,) = explained(two)
+        why = "it races (until 2026-01-31, @ada, #12)"
+        assert (failure["verdict"], failure["headline"]) == ("quarantined", f"quarantined: {why}")
+        assert reasons(failure) == {"quarantined": why}
+        assert swarmtask(two, "explain", "test_a").stdout.splitlines()[:4] == [
+            "run 000000000000 on feature: no failure, 1 quarantined",
+            "",
+            f"  {A}",
+            f"    quarantined: {why}",
         ]
 
     def test_a_test_that_did_not_fail(self, two: Path) -> None:

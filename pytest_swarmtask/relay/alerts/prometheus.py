@@ -25,7 +25,7 @@ _log = logging.getLogger("pytest_swarmtask.relay")
 _SCOPE = "metrics"  # of the memory
 _KEY = "totals"
 # Metadata may have any text as its outcome; only these become labels, so that their number stays small.
-_OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed"))
+_OUTCOMES = frozenset(("passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed", "quarantined"))
 
 Sample = tuple[str, dict[str, str], float]
 """The suffix of the metric's name, the labels, and the value."""

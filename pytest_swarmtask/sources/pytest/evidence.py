@@ -11,7 +11,7 @@ from pytest_swarmtask.core.fastjson import compact
 from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.sources.pytest.excerpts import middle_cut, tail, written_size
 from pytest_swarmtask.sources.pytest.failure import FailureReader
-from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, location, message
+from pytest_swarmtask.sources.pytest.outcome import FAILURES, location, message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class EvidenceReader:
     def _describe_failure(self, metadata: dict[str, Any], run: TestRun, outcome: str) -> None:
         if run.report is not None and outcome not in ("skipped", "xpassed"):
             metadata |= self._failures.describe(run.report, run.nodeid)
-        if EVENT_OF[outcome] == "TEST_FAILED":
+        if outcome in FAILURES:
             markers = self._markers_of(run)
             if markers:
                 metadata["markers"] = [self._redactor.short(name) for name in markers[:_MOST_MARKERS]]
@@ -159,7 +159,7 @@ class EvidenceReader:
         """Yield the texts of a test and of its earlier attempts, the traceback first."""
         attempts = run.attempts[-_MOST_ATTEMPTS:]
         before = [attempt.report for attempt in attempts]
-        if EVENT_OF[outcome] == "TEST_FAILED" and run.report is not None:
+        if outcome in FAILURES and run.report is not None:
             yield from self._texts_of(metadata, run.report, before[-1:])
             if self._wants_traceback and run.teardown_report is not None:
                 yield metadata, "teardown_traceback", [_representation(run.teardown_report)]

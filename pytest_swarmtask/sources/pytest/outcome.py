@@ -17,10 +17,16 @@ EVENT_OF = {
     "crashed": "TEST_FAILED",
     "skipped": "TEST_SKIPPED",
     "xfailed": "TEST_SKIPPED",
+    "quarantined": "TEST_SKIPPED",
 }
 """The event that ends a test, by its outcome."""
+FAILURES = ("failed", "error", "crashed", "quarantined")
+"""The outcomes of tests that failed, whether that counts or not."""
+QUARANTINE = "swarmtask_quarantine"
+"""The attribute of a report whose failure does not count: what `quarantine.yaml` says of the test, as texts."""
 
-_SUBTEST_REPORTS = ("SubtestReport", "SubTestReport")
+SUBTEST_REPORTS = ("SubtestReport", "SubTestReport")
+"""The names of the classes whose reports are about subtests: of pytest 9, and of the plugin pytest-subtests."""
 _OUTCOME_OF_PHASE = {"call": "failed", "???": "crashed"}
 """The outcome of an attempt that failed in this phase; in other phases it is ``error``."""
 _OUTCOMES_OF_PYTEST = ("passed", "failed", "skipped")
@@ -82,6 +88,7 @@ class TestRun:
         retried_report: what is kept of the report of this attempt that says that another one follows, or None.
         attempts: the earlier attempts of which something was reported, oldest first.
         failed_subtests: number of subtests that failed.
+        quarantine: what `quarantine.yaml` says of the test, if a failure of this attempt does not count; else None.
         torn_down: whether the teardown of this attempt was reported.
         tasks: ids of the tasks that it belongs to.
         called: whether the call of the test function was reported in this attempt.
@@ -102,6 +109,7 @@ class TestRun:
         "nodeid",
         "outcome",
         "phase",
+        "quarantine",
         "report",
         "rerunning",
         "retried_report",
@@ -138,6 +146,7 @@ class TestRun:
         self.attempts: tuple[Attempt, ...] = ()
         self.failed_subtests = 0
         self.tasks: tuple[str, ...] = ()
+        self.quarantine: dict[str, str] | None = None
 
     def add(self, report: Any) -> None:
         """Add one report."""
@@ -145,7 +154,7 @@ class TestRun:
         self.last_report = report
         if self.rerunning and when != "teardown":
             self.next_attempt()  # it was not announced by another `pytest_runtest_logstart`
-        if type(report).__name__ in _SUBTEST_REPORTS:
+        if type(report).__name__ in SUBTEST_REPORTS:
             self._add_subtest(report)
             return
         self.duration += getattr(report, "duration", 0.0)
@@ -157,15 +166,13 @@ class TestRun:
             return
         if when == "call":
             self.called = True
-        if report.outcome == "passed":
+        if report.outcome == "passed" and self.quarantine is None:
             if when == "call":
                 self._decide("xpassed" if hasattr(report, "wasxfail") else "passed", report)
             elif when == "setup":
                 self.phase = "call"  # the phase that runs now, in case no further report comes
-        elif report.outcome == "skipped":
-            self._decide("xfailed" if hasattr(report, "wasxfail") else "skipped", report)
         else:
-            self._add_failure(report)
+            self._add_unless_passed(report)
 
     def next_attempt(self) -> None:
         """Start the next attempt, and keep of the failed one only why it failed."""
@@ -173,7 +180,7 @@ class TestRun:
             self._close_attempt()
         self.attempt += 1
         self.rerunning = self.called = self.torn_down = self.is_finished = False
-        self.outcome = self.error = self.location = self.report = self.teardown_report = None
+        self.outcome = self.error = self.location = self.report = self.teardown_report = self.quarantine = None
         self.phase = "setup"
         self.failed_subtests = 0
 
@@ -192,6 +199,8 @@ class TestRun:
                 self.error = "its next attempt was not reported"
             else:
                 self.error = "only its fixtures were set up" if self.last_report else "pytest got no report of it"
+        if self.quarantine is not None and self._has_failed:
+            self.outcome = "quarantined"
         return self.outcome
 
     def _close_attempt(self) -> None:
@@ -215,8 +224,18 @@ class TestRun:
     def _has_failed(self) -> bool:
         return self.outcome is not None and EVENT_OF[self.outcome] == "TEST_FAILED"
 
+    def _add_unless_passed(self, report: Any) -> None:
+        if hasattr(report, QUARANTINE):
+            self.quarantine = getattr(report, QUARANTINE)
+            self._add_failure(report)
+        elif report.outcome == "skipped":
+            self._decide("xfailed" if hasattr(report, "wasxfail") else "skipped", report)
+        elif report.outcome == "failed":
+            self._add_failure(report)
+
     def _add_subtest(self, report: Any) -> None:
-        if report.outcome == "failed":
+        self.quarantine = getattr(report, QUARANTINE, self.quarantine)
+        if report.outcome == "failed" or hasattr(report, QUARANTINE):
             self.failed_subtests += 1
             if self.outcome in (None, "passed"):
                 self._decide("failed", report)
@@ -245,7 +264,7 @@ class TestRun:
 
 def reason(report: Any) -> str | None:
     """Return why a report is not simply passed, as short as in pytest's own summary, or None if it does not say."""
-    if hasattr(report, "wasxfail"):
+    if hasattr(report, "wasxfail") and not hasattr(report, QUARANTINE):
         return str(report.wasxfail).removeprefix("reason: ") or None
     longrepr = getattr(report, "longrepr", None)
     if report.outcome == "skipped" and isinstance(longrepr, tuple) and len(longrepr) == 3:

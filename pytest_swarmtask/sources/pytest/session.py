@@ -46,6 +46,7 @@ class SessionCapture:
     """The hooks of one session, in the order in which pytest calls them.
 
     Attributes:
+        project: the project in which the session is recorded.
         step_summary: writes the summary of a GitHub Actions job at the end, or None.
         report_file: has the HTML report written after the end, or None.
         selection: leaves the tests of other shards out, or None.
@@ -54,6 +55,7 @@ class SessionCapture:
     def __init__(
         self, config: pytest.Config, recorder: Recorder, task_id: str, closing_line: ClosingLine, *, nested: bool
     ) -> None:
+        self.project = recorder.settings.project
         self.step_summary: StepSummary | None = None
         self.report_file: ReportFile | None = None
         self.selection: ShardSelection | None = None
@@ -325,7 +327,7 @@ class SessionCapture:
         self._record_end(run)
         if run.tasks:
             self._task_events().end_test(run)
-        elif run.outcome == "crashed" and self._is_parallel and not self._task_index.by_test:
+        elif run.outcome in ("crashed", "quarantined") and self._is_parallel and not self._task_index.by_test:
             self._crashed_unseen.append(run)  # its worker died before any report could tell the tasks
 
     def _record_end(self, run: TestRun) -> None:
@@ -336,6 +338,8 @@ class SessionCapture:
         self._tally.add(outcome, run)
         if event_type == "TEST_FAILED":
             self._tally.add_failure(run, metadata)
+        elif run.quarantine is not None and outcome == "quarantined":
+            self._tally.add_quarantined(run, metadata)
 
     # -- the session ends --------------------------------------------------------------------------------------
 
@@ -448,6 +452,7 @@ class SessionCapture:
                 start=self._recorder.redactor.metadata(self._facts.start),
                 end=self._recorder.redactor.metadata(self._facts.end),
                 failures=self._tally.failures,
+                quarantined=self._tally.quarantined,
                 events=self._closing_line.summarize_events(""),
                 root=str(self._config.rootpath),
             )

@@ -6,7 +6,7 @@ All texts from tests are escaped, so that none becomes markup, a mention or a ta
 from __future__ import annotations
 
 from pytest_swarmtask.core.markdown import code, table, text
-from pytest_swarmtask.core.outcomes import FAILED, first_line
+from pytest_swarmtask.core.outcomes import FAILED, first_line, quarantine_note
 from pytest_swarmtask.core.project import relative
 
 TYPE_CHECKING = False
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 _MAX_SLOWEST = 5
 _SLOW = 0.1
 """Seconds from which a test is listed among the slowest."""
-_OUTCOMES = ("passed", *FAILED, "skipped", "xfailed", "xpassed")
+_OUTCOMES = ("passed", *FAILED, "quarantined", "skipped", "xfailed", "xpassed")
 
 
-def markdown(
+def markdown(  # noqa: PLR0913 - what a session knows
     *,
     start: Mapping[str, Any],
     end: Mapping[str, Any],
     failures: Sequence[tuple[str, str, str]],
+    quarantined: Sequence[tuple[str, str, Mapping[str, str]]],
     events: str,
     root: str,
 ) -> str:
@@ -34,6 +35,7 @@ def markdown(
         start: metadata of its start event, redacted.
         end: metadata of its end event, redacted.
         failures: test, message and location of the first failures, redacted. `end` has the number of all.
+        quarantined: test, message and what `quarantine.yaml` says of the first failures that do not count, redacted.
         events: the text of the closing line about its events.
         root: the folder that locations are relative to.
     """
@@ -41,6 +43,7 @@ def markdown(
         f"### {'✅' if end['success'] else '❌'} pytest: {text(_verdict(end))}",
         _totals(end),
         _failures(failures, end["counts"], root),
+        _quarantined(quarantined, end["counts"]),
         f"{end['repeated']} passed when repeated" if end.get("repeated") else "",
         _slowest(end["slowest"]),
         f"{_events(events)}<br>\n{_environment(start)}",
@@ -71,6 +74,14 @@ def _failures(failures: Sequence[tuple[str, str, str]], counts: Mapping[str, int
     rows = [(code(test), code(first_line(why)), code(relative(location, root))) for test, why, location in failures]
     more = sum(counts.get(outcome, 0) for outcome in FAILED) - len(failures)
     return table(("failed", "message", "place"), rows) + (f"\n\nand {more} more" if more > 0 else "")
+
+
+def _quarantined(tests: Sequence[tuple[str, str, Mapping[str, str]]], counts: Mapping[str, int]) -> str:
+    if not tests:
+        return ""
+    rows = [(code(test), code(first_line(why)), text(quarantine_note(says))) for test, why, says in tests]
+    more = counts.get("quarantined", 0) - len(tests)
+    return table(("quarantined", "message", "why"), rows) + (f"\n\nand {more} more" if more > 0 else "")
 
 
 def _slowest(slowest: Iterable[Any]) -> str:

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from pytest_swarmtask.sources.pytest.outcome import TestRun
 
 MOST_FAILURES = 20
-"""Failures that the summary of a GitHub Actions job lists, at most; it says how many more there are."""
+"""Failures that the summary of a GitHub Actions job lists, at most; it says how many more there are.
+
+Those that do not count are as many again.
+"""
 _SLOWEST = 10
 _PASSED = ("passed", "xpassed")
 
@@ -22,14 +25,16 @@ class Tally:
         counts: number of tests by outcome word.
         deselected: number of tests that were deselected.
         failures: test, message and location of the first failures, redacted.
+        quarantined: test, message and what `quarantine.yaml` says of the first failures that do not count, redacted.
     """
 
-    __slots__ = ("_repeated", "_slowest", "_teardown_errors", "counts", "deselected", "failures")
+    __slots__ = ("_repeated", "_slowest", "_teardown_errors", "counts", "deselected", "failures", "quarantined")
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.deselected = 0
         self.failures: list[tuple[str, str, str]] = []
+        self.quarantined: list[tuple[str, str, dict[str, str]]] = []
         self._slowest: list[tuple[float, str]] = []
         self._teardown_errors = 0
         self._repeated = 0
@@ -55,6 +60,11 @@ class Tally:
             self._teardown_errors += run.outcome == "failed"  # pytest counts it as an error beside the failure
         if len(self.failures) < MOST_FAILURES:
             self.failures.append((run.task_id, metadata.get("error", ""), metadata.get("location", "")))
+
+    def add_quarantined(self, run: TestRun, metadata: dict[str, Any]) -> None:
+        """Add a test whose failure does not count, with the metadata of its last event."""
+        if len(self.quarantined) < MOST_FAILURES:
+            self.quarantined.append((run.task_id, metadata.get("error", ""), metadata["quarantine"]))
 
     def metadata(self) -> dict[str, Any]:
         """Return the totals for the end event of the session."""

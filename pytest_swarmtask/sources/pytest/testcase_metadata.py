@@ -62,6 +62,8 @@ class EndMetadata:
     def _add_failure(self, run: TestRun, metadata: dict[str, Any]) -> None:
         if run.location is not None:
             metadata["location"] = self._redactor.text(relative(run.location, self._root))
+        if run.quarantine is not None:
+            metadata["quarantine"] = {name: self._redactor.text(text) for name, text in run.quarantine.items()}
         if run.failed_subtests:
             metadata["failed_subtests"] = run.failed_subtests
         teardown_error = message(run.teardown_report) if run.teardown_report is not None else None

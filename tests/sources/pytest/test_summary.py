@@ -162,7 +162,7 @@ FACTS: dict[str, Any] = {
 @settings(deadline=None)
 def test_any_text_is_one_cell(test: str, message: str, place: str) -> None:
     """Any text in the table gives three cells of printable text."""
-    text = markdown(failures=[(test, message, place)], **FACTS)
+    text = markdown(failures=[(test, message, place)], quarantined=[], **FACTS)
     ((*cells,),) = rows(text, "failed")
     assert len(cells) == 3
     assert all(cell.isprintable() for cell in cells)
