@@ -284,6 +284,9 @@ class Gate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     new_failures: Annotated[
         bool, about("Whether failures count that are neither flaky nor fail on the default branch, too.")
     ] = True
+    expired_quarantine: Annotated[
+        bool, about("Whether each failure of a test counts whose quarantine has ended, flaky or not.")
+    ] = True
     lost_tests: Annotated[
         bool, about("Whether tests count that ran on the default branch, did not run here, and are still in the code.")
     ] = True

@@ -40,6 +40,12 @@ def first_line(message: str) -> str:
     return next((line for line in message.splitlines() if line.strip()), "")
 
 
+def function_of(test: str) -> str:
+    """Return a node id without its parameters, which pytest puts in brackets at its end."""
+    file, colons, name = test.partition("::")
+    return f"{file}{colons}{name.partition('[')[0]}"
+
+
 def name_in(test: str) -> str:
     """Return a node id without the path of its file."""
     return test.partition("::")[2] or test

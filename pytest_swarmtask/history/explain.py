@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_swarmtask.core.outcomes import function_of
 from pytest_swarmtask.history import query
 
 if TYPE_CHECKING:
@@ -97,10 +98,13 @@ SELECT own.id, other.id, other.variant FROM task AS own
 JOIN task AS other ON other.project = own.project AND other.name = own.name AND other.kind = own.kind
 WHERE own.id IN (SELECT task FROM span WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(?)))
 """
+# Quarantine decides what counts, and says nothing of why a test fails.
 _RESULTS = f"""
-SELECT span.id, span.task, span.run, span.failed, span.started FROM span
+SELECT span.id, span.task, span.run, CASE WHEN span.status = 'quarantined' THEN 1 ELSE span.failed END, span.started
+FROM span
 WHERE span.task IN (SELECT CAST(value AS BIGINT) FROM json_each(:tasks)) AND span.started >= :since
-  AND +span.run IN (SELECT CAST(value AS BIGINT) FROM json_each(:runs)) AND {query.DECIDED}
+  AND +span.run IN (SELECT CAST(value AS BIGINT) FROM json_each(:runs))
+  AND ({query.DECIDED} OR span.status = 'quarantined' AND span.superseded = 0)
 ORDER BY span.started DESC, span.id DESC
 """
 _OWN = "SELECT id, task FROM span WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
@@ -283,17 +287,11 @@ def missing_tests(db: Database, run: Run, base: Run) -> list[tuple[str, str]]:
     are_alike = len(run.variants) <= 1 and len(base.variants) <= 1
 
     def compared(name: str, variant: str) -> tuple[str, str]:
-        return _function(name), "" if are_alike else variant
+        return function_of(name), "" if are_alike else variant
 
     here = {compared(*row) for row in db.execute(_NAMES, (run.key,))} if rows else set()
     known = [row for row in rows if are_alike or row[1] in run.variants]
     return [(name, variant) for name, variant in known if compared(name, variant) not in here]
-
-
-def _function(test: str) -> str:
-    """Return a node id without its parameters."""
-    file, colons, name = test.partition("::")
-    return f"{file}{colons}{name.partition('[')[0]}"
 
 
 # Pytest ends with 1 if tests failed, and with 5 if there are none, as in a shard that got none.

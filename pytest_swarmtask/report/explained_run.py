@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from rich.text import Text
 
 from pytest_swarmtask.core.errors import UsageError
-from pytest_swarmtask.core.outcomes import first_line
+from pytest_swarmtask.core.outcomes import first_line, function_of
 from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.explain import default_branch
+from pytest_swarmtask.history.owners import read_owners
 from pytest_swarmtask.history.query import Run
 from pytest_swarmtask.report.content import ReportRequest, requested_run, without_keys
-from pytest_swarmtask.report.explanation import explain
+from pytest_swarmtask.report.explanation import QUARANTINED, explain, rerun
 from pytest_swarmtask.report.failures import Reason, report_failures
 from pytest_swarmtask.report.forms import no_run, tell_of_another_run, write_json, write_text
-from pytest_swarmtask.report.phrases import short_id, test_name
+from pytest_swarmtask.report.phrases import owners_in_words, quarantine_of, short_id, test_name
 from pytest_swarmtask.report.terminal import drawn
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pytest_swarmtask.history.database import Database
+    from pytest_swarmtask.history.owners import Owners
+    from pytest_swarmtask.history.query import QuarantinedTest
     from pytest_swarmtask.report.failures import Explanation, ReportedFailure
     from pytest_swarmtask.report.forms import Form
 
@@ -36,7 +39,7 @@ _MOST = 1000
 """Failures that are explained, as many as `report --json` has."""
 _MOST_NAMED = 10
 """Failed tests in the message that none matches."""
-_STYLES = {"yours": "red", "not_yours": "green", "flaky": "yellow", "unknown": "default"}
+_STYLES = {"yours": "red", "not_yours": "green", "flaky": "yellow", "quarantined": "yellow", "unknown": "default"}
 """Colours of verdicts: what needs the reader is red."""
 
 
@@ -66,7 +69,7 @@ class ExplainedFailure:
         error: the first line of the message.
         place: file and line.
         owners: the owners of the test's file in `CODEOWNERS`; None if there is no such file.
-        verdict: ``yours``, ``not_yours``, ``flaky`` or ``unknown``.
+        verdict: ``yours``, ``not_yours``, ``flaky``, ``quarantined`` or ``unknown``.
         headline: the verdict in words, such as ``not yours: fails on main since abc1234``.
         reasons: what the history says about the failure, in a fixed order.
         rerun: the command that runs the test again; None for anything but a test.
@@ -92,8 +95,8 @@ class ExplainedRun:
     Attributes:
         run: the run; None if there is none.
         default_branch: the branch with which it is compared; None if none is known.
-        failures: its failures, or those that were asked for, at most 1000.
-        failures_total: how many failures it has.
+        failures: its failures, or those that were asked for, at most 1000; after them as many quarantined tests.
+        failures_total: how many of both it has.
     """
 
     run: Run | None
@@ -135,22 +138,26 @@ def explained_failures(
         UsageError: a text matches no failure.
     """
     failures, total = query.failures(db, run, _MOST)
-    reported = report_failures(db, run, _chosen(run, failures, tests) if tests else failures, root)
-    return list(map(_explained, reported, explain(db, run, reported))), total
+    quarantined, more = query.quarantined(db, run, _MOST)
+    reported = report_failures(db, run, failures, root)
+    found = [_explained(failure, why) for failure, why in zip(reported, explain(db, run, reported), strict=True)]
+    owners = read_owners(root) if quarantined and root else None
+    found += [_quarantined(run, test, owners) for test in quarantined]
+    return _chosen(run, found, tests) if tests else found, total + more
 
 
-def _chosen(run: Run, failures: Sequence[query.Failure], texts: Sequence[str]) -> list[query.Failure]:
+def _chosen(run: Run, failures: Sequence[ExplainedFailure], texts: Sequence[str]) -> list[ExplainedFailure]:
     """Return the failures whose node ids are one of the texts, or else contain it, in the order of the run."""
-    chosen = set()
+    chosen: set[str] = set()
     for text in texts:
-        exact = {one.key for one in failures if text in (one.task_id, one.task_id.partition("[")[0])}
-        found = exact or {one.key for one in failures if text in one.task_id}
+        exact = {one.test for one in failures if text in (one.test, function_of(one.test))}
+        found = exact or {one.test for one in failures if text in one.test}
         if not found:
-            names = "".join(f"\n  {neutral(one.task_id)}" for one in failures[:_MOST_NAMED])
+            names = "".join(f"\n  {neutral(one.test)}" for one in failures[:_MOST_NAMED])
             failed = f"; these failed:{names}" if names else ""
             raise UsageError(f"nothing that failed in run {short_id(run.run)} contains {text!r}{failed}")
         chosen |= found
-    return [one for one in failures if one.key in chosen]
+    return [one for one in failures if one.test in chosen]
 
 
 def _explained(failure: ReportedFailure, why: Explanation) -> ExplainedFailure:
@@ -158,6 +165,16 @@ def _explained(failure: ReportedFailure, why: Explanation) -> ExplainedFailure:
     return ExplainedFailure(
         failure.task_id, failure.variant, failure.kind, failure.outcome, error, failure.place, failure.owners,
         why.verdict, why.headline, why.reasons, why.rerun,
+    )  # fmt: skip
+
+
+def _quarantined(run: Run, test: QuarantinedTest, owners: Owners | None) -> ExplainedFailure:
+    error = first_line(test.error or "") or None
+    known = None if owners is None else owners.of_test(test.test)
+    why = neutral(quarantine_of(test))
+    return ExplainedFailure(
+        test.test, test.variant, "TEST", "quarantined", error, test.place, known,
+        QUARANTINED, f"quarantined: {why}", [Reason("quarantined", why)], rerun(run, test.test, test.variant),
     )  # fmt: skip
 
 
@@ -189,8 +206,11 @@ def _print(found: ExplainedRun, run: Run, root: str, console: Console) -> None:
 
 def _lines(found: ExplainedRun, run: Run, root: str) -> Iterator[tuple[Text, int]]:
     branch = f" on {run.branch}" if run.branch else ""
-    number = plural(found.failures_total, "failure") if found.failures else "no failure"
-    yield Text(neutral(f"run {short_id(run.run)}{branch}: {number}"), "bold"), 0
+    quarantined = run.counts.get("quarantined", 0)
+    failures = found.failures_total - quarantined
+    number = plural(failures, "failure") if failures else "no failure"
+    more = f", {quarantined} quarantined" if quarantined else ""
+    yield Text(neutral(f"run {short_id(run.run)}{branch}: {number}{more}"), "bold"), 0
     for failure in found.failures:
         yield Text(), 0
         name = test_name(failure.test, failure.variant, run)
@@ -198,8 +218,9 @@ def _lines(found: ExplainedRun, run: Run, root: str) -> Iterator[tuple[Text, int
         yield Text(failure.headline, _STYLES[failure.verdict]), 4
         if failure.error:
             yield Text(neutral(failure.error), "red"), 4
-        if failure.place:
-            yield Text(neutral(relative(failure.place, root)), "dim"), 4
+        facts = (relative(failure.place or "", root), owners_in_words(failure.owners))
+        if any(facts):
+            yield Text(neutral(", ".join(filter(None, facts))), "dim"), 4
         for reason in failure.reasons:
             yield Text(f"- {reason.text}"), 4
         if failure.rerun:

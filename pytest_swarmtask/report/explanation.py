@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.history.query import Run
     from pytest_swarmtask.report.failures import ReportedFailure
 
-YOURS, NOT_YOURS, FLAKY, UNKNOWN = "yours", "not_yours", "flaky", "unknown"
+YOURS, NOT_YOURS, FLAKY, QUARANTINED, UNKNOWN = "yours", "not_yours", "flaky", "quarantined", "unknown"
 """The verdicts."""
 _WORDS = {"python": "Python", "ci_image": "CI image"}
 """Names of `SOFTWARE` in words. That of dependencies is not among them: its values begin with names of lock files."""
@@ -34,7 +34,8 @@ def explain(db: Database, run: Run, failures: Sequence[ReportedFailure]) -> list
 
 def _explanation(run: Run, failure: ReportedFailure, facts: FailureFacts, main: str | None) -> Explanation:
     verdict, headline = _verdict(failure, facts, main)
-    return Explanation(verdict, headline, list(_reasons(failure, facts, run.branch, main)), _rerun(run, failure))
+    again = rerun(run, failure.task_id, failure.variant) if failure.kind == "TEST" else None
+    return Explanation(verdict, headline, list(_reasons(failure, facts, run.branch, main)), again)
 
 
 def _verdict(failure: ReportedFailure, facts: FailureFacts, main: str | None) -> tuple[str, str]:
@@ -58,8 +59,7 @@ def _reasons(failure: ReportedFailure, facts: FailureFacts, branch: str | None, 
         last = f"score {flaky.score:.2f}, last {format_time(flaky.last)}"
         yield Reason("flaky", f"flaky{neutral(under)} in {neutral(flakiness(flaky))}; {last}")
     if main is not None and facts.has_main:
-        owners = f", owner {neutral(', '.join(failure.owners))}" if failure.owners else ""
-        yield Reason("main", _on_main(facts.main, main, owners, failure.evidence.fingerprint))
+        yield Reason("main", _on_main(facts.main, main, failure.evidence.fingerprint))
     same = same_error_of(failure)
     if same:
         yield Reason("same_error", same)
@@ -71,14 +71,14 @@ def _reasons(failure: ReportedFailure, facts: FailureFacts, branch: str | None, 
         yield Reason("software", neutral(f"{since}: {', '.join(_changes(facts.changed))}"))
 
 
-def _on_main(found: OnMain | None, main: str, owners: str, fingerprint: str | None) -> str:
+def _on_main(found: OnMain | None, main: str, fingerprint: str | None) -> str:
     if found is None:
         return f"no result on {neutral(main)}"
     variant = "" if found.same_variant else " under other variants"
     if not found.streak:
         return f"passed last on {neutral(main)}{variant}"
     is_another = None not in (found.fingerprint, fingerprint) and found.fingerprint != fingerprint
-    return f"{_fails_since(found, main)}{variant}{', with another error' if is_another else ''}{owners}"
+    return f"{_fails_since(found, main)}{variant}{', with another error' if is_another else ''}"
 
 
 def _fails_since(found: OnMain, main: str | None) -> str:
@@ -96,9 +96,7 @@ def _changes(changed: Mapping[str, tuple[str, str]]) -> Iterator[str]:
             yield f"{word} {now or 'unknown'} instead of {before or 'unknown'}"
 
 
-def _rerun(run: Run, failure: ReportedFailure) -> str | None:
+def rerun(run: Run, test: str, variant: str) -> str:
     """Return the command that runs a test again. Its comment says under which of several variants it failed."""
-    if failure.kind != "TEST":
-        return None
-    under = f"  # under {neutral(failure.variant)}" if len(run.variants) > 1 and failure.variant else ""
-    return f"pytest {shlex.quote(neutral(failure.task_id))}{under}"
+    under = f"  # under {neutral(variant)}" if len(run.variants) > 1 and variant else ""
+    return f"pytest {shlex.quote(neutral(test))}{under}"

@@ -24,7 +24,7 @@ class Reason:
     """One thing that the history says about a failure.
 
     Attributes:
-        kind: ``new``, ``flaky``, ``main``, ``same_error``, ``variant`` or ``software``.
+        kind: ``new``, ``flaky``, ``quarantined``, ``main``, ``same_error``, ``variant`` or ``software``.
         text: what it says.
     """
 
@@ -37,7 +37,7 @@ class Explanation:
     """Whose a failure is, and why.
 
     Attributes:
-        verdict: ``yours``, ``not_yours``, ``flaky`` or ``unknown``.
+        verdict: ``yours``, ``not_yours``, ``flaky``, ``quarantined`` or ``unknown``.
         headline: the verdict in words, such as ``not yours: fails on main since abc1234``.
         reasons: what the history says about the failure, in a fixed order.
         rerun: the command that runs the test again; None for anything but a test.

@@ -9,24 +9,28 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from pytest_swarmtask.config.quarantine import find_entry, read_quarantine
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.files import only_regular
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.text import plural
 from pytest_swarmtask.history.explain import broken_sessions, default_branch, last_complete, missing_tests
 from pytest_swarmtask.history.past import earlier_coverage
 from pytest_swarmtask.history.query import with_variant
 from pytest_swarmtask.report.content import ReportRequest, requested_run
 from pytest_swarmtask.report.explained_run import ExplainedFailure, explained_failures
-from pytest_swarmtask.report.explanation import UNKNOWN, YOURS
+from pytest_swarmtask.report.explanation import QUARANTINED, UNKNOWN, YOURS
 from pytest_swarmtask.report.forms import no_run, write_json
 from pytest_swarmtask.report.phrases import short_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_swarmtask.config.quarantine import QuarantineEntry
     from pytest_swarmtask.config.workflow import Gate
     from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.report.forms import Form
@@ -71,7 +75,7 @@ class GateFacts:
         tests, unfinished: the number of its tests, and of those that have not ended.
         partial: whether only a part of a suite ran.
         broken: what is wrong with its pytest sessions beside failed tests.
-        failures: its failures, at most 1000, of which there are `failures_total`.
+        failures: its failures, at most 1000, and as many quarantined tests; `failures_total` in all.
         default_branch: the default branch; None if it is not known.
         base: the id of the last complete run of the default branch before it; None if there is none.
         missing: tests that `base` has and the run has not, by name; `missing_total` in all.
@@ -209,7 +213,7 @@ def judge(facts: GateFacts, policy: Gate, root: str) -> GateVerdict:
 def _lines(facts: GateFacts, policy: Gate, root: str) -> Iterator[tuple[bool, GateLine]]:
     """Yield lines, each with whether it keeps the run from passing."""
     yield from ((True, GateLine("run", text)) for text in _of_run(facts))
-    yield from _failures(facts, counts=policy.new_failures)
+    yield from _failures(facts, policy, root)
     if policy.lost_tests:
         yield from _lost(facts, root)
     if policy.coverage_drop is not None:
@@ -226,11 +230,24 @@ def _of_run(facts: GateFacts) -> Iterator[str]:
         yield f"{facts.failures_total} failures, of which only {len(facts.failures)} are looked at"
 
 
-def _failures(facts: GateFacts, *, counts: bool) -> Iterator[tuple[bool, GateLine]]:
+def _failures(facts: GateFacts, policy: Gate, root: str) -> Iterator[tuple[bool, GateLine]]:
+    expired = _expired(root) if policy.expired_quarantine and facts.failures else []
     for failure in facts.failures:
-        is_new = failure.verdict in (YOURS, UNKNOWN)
-        text = f"{facts.name(failure.test, failure.variant)}: {failure.headline}"
-        yield counts and is_new, GateLine("new_failures", text, failure.place)
+        name = facts.name(failure.test, failure.variant)
+        entry = find_entry([one for one in expired if one.is_for(failure.variant)], failure.test)
+        if entry is not None and failure.verdict != QUARANTINED:
+            text = f"{name}: counts again since its quarantine ended on {entry.until} ({entry.reason})"
+            yield True, GateLine("expired_quarantine", text, failure.place)
+        else:
+            counts = policy.new_failures and failure.verdict in (YOURS, UNKNOWN)
+            yield counts, GateLine("new_failures", f"{name}: {failure.headline}", failure.place)
+
+
+def _expired(root: str) -> list[QuarantineEntry]:
+    """Return the entries of `quarantine.yaml` that hold no more."""
+    today = datetime.now(timezone.utc).date()
+    entries = read_quarantine(Project(root).quarantine_file, today).entries
+    return [entry for entry in entries if entry.has_expired(today)]
 
 
 def _lost(facts: GateFacts, root: str) -> Iterator[tuple[bool, GateLine]]:

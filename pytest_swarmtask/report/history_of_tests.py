@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.outcomes import function_of
 from pytest_swarmtask.core.text import NOTHING_RECORDED, neutral
 from pytest_swarmtask.history.query import (
     Result,
@@ -69,7 +70,7 @@ def write_test(db: Database, request: TestRequest, form: Form, out: BinaryIO) ->
         UsageError: no test or several tests have the given text in their node ids.
     """
     tests = _find_tests(db, request.test)
-    name = tests[0] if len(tests) == 1 else _function(tests[0])
+    name = tests[0] if len(tests) == 1 else function_of(tests[0])
     found = results_of(db, tests, request.last * len(tests), RunFilter(request.branch, request.since))
     if form.kind == "json":
         write_json(asdict(TestHistory(name, found)), out)
@@ -119,12 +120,12 @@ def _find_tests(db: Database, text: str) -> list[str]:
     found = find_tests(db, text)
     close = (
         [name for name in found if name == text]
-        or [name for name in found if _function(name) == text]
+        or [name for name in found if function_of(name) == text]
         or [name for name in found if name.endswith(text)]
-        or [name for name in found if _function(name).endswith(text)]
+        or [name for name in found if function_of(name).endswith(text)]
         or found
     )
-    functions = dict.fromkeys(map(_function, close))
+    functions = dict.fromkeys(map(function_of, close))
     if len(close) == 1 or len(functions) == 1:
         return close
     if not found:
@@ -132,9 +133,3 @@ def _find_tests(db: Database, text: str) -> list[str]:
         raise UsageError(f"no test is known whose node id contains {text!r}{nothing}")
     names = "".join(f"\n  {neutral(name)}" for name in list(functions)[:_MOST_NAMED])
     raise UsageError(f"several tests contain {text!r}, among them{names}")
-
-
-def _function(test: str) -> str:
-    """Return a node id without its parameters, which pytest puts in brackets at its end."""
-    file, colons, name = test.partition("::")
-    return f"{file}{colons}{name.partition('[')[0]}"

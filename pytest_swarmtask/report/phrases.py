@@ -208,7 +208,12 @@ def whose(failure: ReportedFailure) -> str:
 
 def owners_of(failure: ReportedFailure) -> str:
     """Return who owns the test of a failure, such as ``owner: @shop, @ada``; "" if nobody is known."""
-    return f"owner: {neutral(', '.join(failure.owners))}" if failure.owners else ""
+    return owners_in_words(failure.owners)
+
+
+def owners_in_words(owners: Sequence[str] | None) -> str:
+    """Return owners such as ``owner: @shop, @ada``; "" if nobody is known."""
+    return f"owner: {neutral(', '.join(owners))}" if owners else ""
 
 
 def quarantine_of(test: QuarantinedTest) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.history.made import BASE, Process
 from tests.lab import GITHUB_JOB
+from tests.report.test_gate import write_quarantined
 from tests.shop import swarmtask
 from tests.suite import Suite
 
@@ -192,8 +193,8 @@ class TestReasons:
         (root / "CODEOWNERS").write_text("tests/ @acme/shop\n")
         write(journal, 1, {A: "failed"})
         write(journal, 2, {A: "failed"}, "feature")
-        on_main = f"fails on main since {COMMITS[1][:10]}, owner @acme/shop"
-        assert reasons(explained(root)[0])["main"] == on_main
+        assert explained(root)[0]["owners"] == ["@acme/shop"]
+        assert "    t.py:1, owner: @acme/shop\n" in swarmtask(root, "explain").stdout
 
     def test_the_command_is_one_for_a_shell(self, root: Path, journal: Path) -> None:
         write(journal, 1, {"t.py::test_a[it's; rm -rf $HOME]": "failed"})
@@ -228,6 +229,19 @@ class TestCommand:
             "    - on feature, new: no earlier result",
             f"    - fails on main since {COMMITS[1][:10]}",
             f"    again: pytest {B}",
+        ]
+
+    def test_quarantined_tests_come_last(self, two: Path, journal: Path) -> None:
+        write_quarantined(journal, 3)
+        (failure,) = explained(two)
+        why = "it races (until 2026-01-31, @ada, #12)"
+        assert (failure["verdict"], failure["headline"]) == ("quarantined", f"quarantined: {why}")
+        assert reasons(failure) == {"quarantined": why}
+        assert swarmtask(two, "explain", "test_a").stdout.splitlines()[:4] == [
+            "run 000000000000 on feature: no failure, 1 quarantined",
+            "",
+            f"  {A}",
+            f"    quarantined: {why}",
         ]
 
     def test_a_test_that_did_not_fail(self, two: Path) -> None:

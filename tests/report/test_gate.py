@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,26 @@ def write(
     process.write(events)
 
 
+def write_quarantined(journal: Path, number: int, branch: str = "feature") -> None:
+    """Write the session of a run in which test a failed, and did not count."""
+    process = Process(journal, f"{number:032x}", BASE + number * 1000)
+    events = process.session({A: "skipped"}, python="3.13.1", commit=COMMITS[number], branch=branch)
+    why = {"reason": "it races", "until": "2026-01-31", "issue": "#12", "owner": "@ada"}
+    events[2].metadata.update(outcome="quarantined", quarantine=why, error="it is wrong", location="t.py:1")
+    events[-1].metadata.update(exit_code=0, tests=1)
+    process.write(events)
+
+
 def gate(root: Path, *arguments: str) -> tuple[int, list[str], list[str]]:
     """Return the exit code, what kept the run from passing, and what was let pass."""
     done = swarmtask(root, "gate", "--json", *arguments)
     assert done.stderr == ""
     found = json.loads(done.stdout)
     assert found["passed"] == (not found["against"]) == (done.returncode == 0)
-    lines = ([f"{line['policy']}: {line['text']}" for line in found[name]] for name in ("against", "let_pass"))
-    return (done.returncode, *lines)
+    against, let_pass = (
+        [f"{line['policy']}: {line['text']}" for line in found[key]] for key in ("against", "let_pass")
+    )
+    return done.returncode, against, let_pass
 
 
 def configure(root: Path, policy: str) -> None:
@@ -88,6 +101,46 @@ class TestNewFailures:
         write(journal, 2, {A: "failed"}, "feature")
         configure(root, "{new_failures: false}")
         assert gate(root) == (0, [], [f"new_failures: {A}: yours: new here"])
+
+
+class TestQuarantine:
+    def quarantine(self, root: Path, until: str, test: str = A, more: str = "") -> None:
+        """Write a file with one entry."""
+        entry = f"{{test: '{test}', reason: it races, until: {until}{more}}}"
+        (root / ".taskmaster" / "quarantine.yaml").write_text(f"tests:\n  - {entry}\n")
+
+    def test_a_quarantined_test_is_let_pass(self, root: Path, journal: Path) -> None:
+        write(journal, 1, {A: "passed"})
+        write_quarantined(journal, 2)
+        assert gate(root) == (0, [], [f"new_failures: {A}: quarantined: it races (until 2026-01-31, @ada, #12)"])
+
+    def test_it_counts_when_that_has_ended(self, root: Path, journal: Path) -> None:
+        """Although it has failed on main all the time."""
+        write_quarantined(journal, 1, branch="main")
+        write(journal, 2, {A: "failed"}, "feature")
+        on_main = f"new_failures: {A}: not yours: fails on main since {COMMITS[1][:10]}"
+        assert gate(root) == (0, [], [on_main])
+        self.quarantine(root, "2026-01-31", "tests/*")
+        ended = f"expired_quarantine: {A}: counts again since its quarantine ended on 2026-01-31 (it races)"
+        assert gate(root) == (1, [ended], [])
+        configure(root, "{expired_quarantine: false}")
+        assert gate(root) == (0, [], [on_main])
+
+    def test_entries_that_hold_and_those_for_other_variants(self, root: Path, journal: Path) -> None:
+        write_quarantined(journal, 1, branch="main")
+        write(journal, 2, {A: "failed"}, "feature")
+        today = datetime.now(timezone.utc).date()
+        self.quarantine(root, str(today + timedelta(days=1)))
+        assert gate(root)[0] == 0
+        self.quarantine(root, str(today - timedelta(days=1)), more=", variant: other")
+        assert gate(root)[0] == 0
+        self.quarantine(root, str(today - timedelta(days=1)))
+        assert gate(root)[0] == 1
+
+    def test_nothing_counts_that_has_passed(self, root: Path, journal: Path) -> None:
+        self.quarantine(root, "2026-01-31")
+        write(journal, 1, {A: "passed"})
+        assert gate(root)[0] == 0
 
 
 class TestRun:

@@ -75,6 +75,11 @@ QUESTIONS = [
     "/projects/shop/report?compare={first}",
     "/projects/shop/report?run={second}&last=3",
     "/projects/shop/report?branch=none",
+    "/projects/shop/explain",
+    "/projects/shop/explain?run={second}",
+    "/projects/shop/explain?tests=test_total",
+    "/projects/shop/gate",
+    "/projects/shop/gate?run={second}",
     "/projects/shop/status",
     "/projects/shop/tests",
     "/projects/shop/tests?text=total&limit=1",
@@ -125,6 +130,7 @@ def test_the_objects_are_those_of_the_commands(team: HistoryServer, shop: Shop) 
         ("report", ["report", "--json"]),
         ("test?test=test_total", ["tests", "test_total", "--json"]),
         ("flaky", ["flaky", "--json"]),
+        ("explain", ["explain", "--json"]),
     ):
         assert team.server.json(f"{OF_SHOP}/{path}") == json.loads(shop.swarmtask(*command).stdout)
 
