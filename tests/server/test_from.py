@@ -36,6 +36,7 @@ FORMS = {
     "a test as json": ["tests", "test_flaky", "--json"],
     "flaky": ["flaky"],
     "flaky as json": ["flaky", "--json", "--last", "3"],
+    "durations": ["durations"],
 }
 TOKEN = "a-token-for-readers"
 
