@@ -124,7 +124,8 @@ def shard_problems(shards: Sequence[ShardedSuite]) -> list[str]:
 def _shard_problem(suite: ShardedSuite) -> str:
     parts = []
     if suite.missing:
-        parts.append(f"{_named_shards(suite.missing)} of {suite.of} {_is(suite.missing)} missing")
+        is_ = "is" if len(suite.missing) == 1 else "are"
+        parts.append(f"{_named_shards(suite.missing)} of {suite.of} {is_} missing")
     if suite.other_inputs:
         parts.append(f"{_named_shards(suite.other_inputs)} divided other tests or durations than the others")
     if suite.twice:
@@ -136,13 +137,9 @@ def _shard_problem(suite: ShardedSuite) -> str:
 
 
 def _named_shards(numbers: Sequence[int]) -> str:
-    *first, last = map(str, numbers if len(numbers) <= _MOST_SHARDS else numbers[:_MOST_SHARDS])
+    named = ", ".join(map(str, numbers[:_MOST_SHARDS]))
     more = f" and {len(numbers) - _MOST_SHARDS} more" if len(numbers) > _MOST_SHARDS else ""
-    return f"shard {last}" if len(numbers) == 1 else f"shards {', '.join([*first, last])}{more}"
-
-
-def _is(numbers: Sequence[int]) -> str:
-    return "is" if len(numbers) == 1 else "are"
+    return f"{'shard' if len(numbers) == 1 else 'shards'} {named}{more}"
 
 
 def attempts_at(run: Run) -> str:

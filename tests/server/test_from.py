@@ -42,6 +42,7 @@ FORMS = {
     "flaky": ["flaky"],
     "flaky as json": ["flaky", "--json", "--last", "3"],
     "quarantine": ["quarantine", "suggest"],
+    "durations": ["durations"],
 }
 TOKEN = "a-token-for-readers"
 

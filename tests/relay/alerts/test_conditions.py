@@ -36,6 +36,8 @@ def test(name: str, outcome: str, **more: object) -> tuple[str, str, Json]:
 
 test.__test__ = False  # type: ignore[attr-defined]
 
+A_SHARD = "TASK_COMPLETED", "shard", {"coverage_percent": 10, "split": {"shard": "1/2", "tests": 2, "digest": "d"}}
+"""It covers a part of what the suite covers, and nobody is told."""
 ALERTS: list[Json] = [
     {"name": "failure", "kind": "failure", "when": {"task_id": "f-*"}, "severity": "critical"},
     {"name": "failed-on-main", "kind": "failure", "when": {"task_id": "c-branch", "branch": "dev"}},
@@ -54,7 +56,7 @@ ALERTS: list[Json] = [
 STORY = [
     run(
         0,
-        *(good("f-good"), bad("other"), good("d-long", 9), good("m-slow"), good("m-steady"), good("m-young")),
+        *(A_SHARD, good("f-good"), bad("other"), good("d-long", 9), good("m-slow"), good("m-steady"), good("m-young")),
         *(good("r-bad"), bad("r-good"), bad("c-bad"), bad("c-short"), bad("c-branch")),
         *(test("new_one", "passed"), test("new_never", "failed"), test("flaky_same", "failed")),
         *(test("flaky_fixed", "failed"), test("flaky_again", "passed", attempt=2)),
