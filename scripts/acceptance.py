@@ -5,6 +5,8 @@ plugin sends its events to a live receiver. The plugin must not change pytest's 
 exit code). Its events must agree with them: one end event for each test, the same counts as the JUnit XML, and the
 whole journal received with verified signatures.
 
+In two of the suites, `scripts.quarantined` then makes three tests fail at random, and quarantines them.
+
 A test whose outcome differs between the two runs without the plugin is unstable by itself. It is named and excluded
 from the comparison.
 """
@@ -18,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from scripts import lab
+from scripts import lab, quarantined
 
 TIMEOUT = 300.0
 PYTEST = "pytest==9.2.0"
@@ -167,6 +169,7 @@ WORD_OF_JUNIT = {
     "crashed": "failure",
     "skipped": "skipped",
     "xfailed": "skipped",
+    "quarantined": "skipped",
 }
 
 
@@ -262,6 +265,8 @@ def main() -> int:
             trial = Trial(suite)
             problems += compare(trial, "plain")
             problems += compare(trial, "-n 2", "-n", "2", *suite.distribution)
+            if suite.name in quarantined.SUITES:
+                problems += [f"{suite.name}: {each}" for each in quarantined.problems(trial, *suite.distribution)]
         except lab.LabError as error:
             problems.append(f"{suite.name}: {error}")
     for problem in problems:

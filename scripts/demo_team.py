@@ -45,6 +45,7 @@ OUTCOMES = {
     "error": "failed",
     "skipped": "skipped",
     "xfailed": "skipped",
+    "quarantined": "skipped",
 }
 """The outcomes of the server and of JUnit XML, in the words that both have."""
 

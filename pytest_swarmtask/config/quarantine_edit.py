@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.config.quarantine import QuarantineEntry
 
-_HEAD = "# Tests whose failures do not count for now. Each needs test, reason and until; see docs/quarantine.md.\n"
+_HEAD = "# Tests whose failures do not count for now. Each needs a reason and a last day: swarmtask quarantine check\n"
 _INDENT = 2
 _WIDE = 1 << 30
 """Columns of a line that is written: a reason is not broken."""

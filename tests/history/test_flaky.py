@@ -23,7 +23,7 @@ from tests.history.made import BASE, SQLITE, Process, opened, rows, take_in
 from tests.lab import project_of
 from tests.shop import swarmtask
 
-WORDS = {"p": "PASSED", "r": "PASSED", "f": "FAILED", "c": "FAILED", "s": "SKIPPED"}
+WORDS = {"p": "PASSED", "r": "PASSED", "f": "FAILED", "c": "FAILED", "s": "SKIPPED", "q": "SKIPPED"}
 Found = dict[str, tuple[str, int, int]]
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -63,7 +63,7 @@ def write(  # noqa: PLR0913 - most of them are facts of few runs
             more |= failure or {}
         span, word = process.ids.span(), WORDS[outcome]
         events.append(process.event("TEST_STARTED", test, span, session))
-        ended = "crashed" if outcome == "c" else word.lower()
+        ended = {"c": "crashed", "q": "quarantined"}.get(outcome, word.lower())
         events.append(process.event(f"TEST_{word}", test, span, session, outcome=ended, **more))
     ending = "TASK_FAILED" if "f" in outcomes.values() else "TASK_COMPLETED"
     more = {"action": "session", "tests": len(outcomes), "partial": partial, "exit_code": exit_code}
@@ -110,6 +110,16 @@ def test_it_passed_and_failed_on_one_commit(journal: Path, outcomes: str) -> Non
     for number, outcome in enumerate(outcomes):
         write(journal, number, {"test_a": outcome}, commit="c0ffee", branch=f"branch-{number}")
     assert found(journal) == {"test_a": (ONE_COMMIT, 1, 2)}
+
+
+def test_a_quarantined_failure_is_a_failure(journal: Path) -> None:
+    """Quarantine says what counts, and nothing of how reliable a test is."""
+    write(journal, 0, {"test_a": "q", "test_b": "s"}, commit="c0ffee")
+    write(journal, 1, {"test_a": "p", "test_b": "p"}, commit="c0ffee")
+    assert found(journal) == {"test_a": (ONE_COMMIT, 1, 2)}
+    story(journal, test_c="pqpqp", test_d="psqsp")
+    assert found(journal)["test_c"] == (FLIPS, 2, 5)
+    assert rows(journal, "SELECT sum(quarantined), sum(failed) FROM runs") == [(4, 0)]
 
 
 def test_uncommitted_changes_are_no_commit(journal: Path) -> None:

@@ -41,6 +41,7 @@ FORMS = {
     "a test as json": ["tests", "test_flaky", "--json"],
     "flaky": ["flaky"],
     "flaky as json": ["flaky", "--json", "--last", "3"],
+    "quarantine": ["quarantine", "suggest"],
 }
 TOKEN = "a-token-for-readers"
 
@@ -80,6 +81,20 @@ def test_the_output_is_the_same(shop: Shop, page_of_each: str, command: list[str
     assert (local.returncode, local.stderr) == (remote.returncode, remote.stderr) == (0, "")
     assert remote.stdout == local.stdout
     assert local.stdout
+
+
+def test_quarantine_goes_by_the_results_of_the_server(shop: Shop, page: str, tmp_path: Path) -> None:
+    """How the tests of an entry ended lately, here and there."""
+    root = tmp_path / "shop"
+    shutil.copytree(shop.suite.root, root, ignore=shutil.ignore_patterns("history.sqlite*"))
+    entry = "tests:\n- {test: 'test_shop.py::test_f*', reason: r, until: 2020-01-01}\n"
+    (root / ".taskmaster" / "quarantine.yaml").write_text(entry)
+    local, remote = (
+        swarmtask(root, "quarantine", "list", "--json", *options).stdout for options in ((), ("--from", page))
+    )
+    (known,) = json.loads(local)["tests"]
+    assert known["results"] > known["failed"] > 0
+    assert remote == local
 
 
 def test_each_run_is_the_same(shop: Shop, page_of_each: str) -> None:
