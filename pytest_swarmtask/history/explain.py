@@ -98,12 +98,12 @@ SELECT own.id, other.id, other.variant FROM task AS own
 JOIN task AS other ON other.project = own.project AND other.name = own.name AND other.kind = own.kind
 WHERE own.id IN (SELECT task FROM span WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(?)))
 """
-# Quarantine decides what counts, and says nothing of why a test fails.
+# The keys stand in the statement, since PostgreSQL would read all results where it cannot see how few tests are asked
+# for. Quarantine decides what counts, and says nothing of why a test fails.
 _RESULTS = f"""
 SELECT span.id, span.task, span.run, CASE WHEN span.status = 'quarantined' THEN 1 ELSE span.failed END, span.started
 FROM span
-WHERE span.task IN (SELECT CAST(value AS BIGINT) FROM json_each(:tasks)) AND span.started >= :since
-  AND +span.run IN (SELECT CAST(value AS BIGINT) FROM json_each(:runs))
+WHERE span.task IN ({{tasks}}) AND span.started >= ? AND +span.run IN ({{runs}})
   AND ({query.DECIDED} OR span.status = 'quarantined' AND span.superseded = 0)
 ORDER BY span.started DESC, span.id DESC
 """
@@ -179,9 +179,9 @@ class _Inquiry:
     def _past_results(self) -> dict[int, list[_Past]]:
         """Return the results of the failed tests under all variants in these runs and in this one, newest first."""
         runs = {self._run.key: self._run.started, **{one.key: one.started for one in (*self._branch, *self._main)}}
-        known = {"tasks": _keys(self._variant), "since": min(runs.values()), "runs": _keys(runs)}
+        keys = {"tasks": ", ".join(map(str, self._variant)), "runs": ", ".join(map(str, runs))}
         found: dict[int, list[_Past]] = defaultdict(list)
-        for row in self._db.execute(_RESULTS, known):
+        for row in self._db.execute(_RESULTS.format(**keys), (min(runs.values()),)):
             found[row[1]].append(_Past(*row))
         return found
 
