@@ -21,11 +21,12 @@ from pytest_swarmtask.core.text import plural
 from pytest_swarmtask.history.explain import broken_sessions, default_branch, last_complete, missing_tests
 from pytest_swarmtask.history.past import earlier_coverage
 from pytest_swarmtask.history.query import with_variant
+from pytest_swarmtask.history.shards import sharded_suites
 from pytest_swarmtask.report.content import ReportRequest, requested_run
 from pytest_swarmtask.report.explained_run import ExplainedFailure, explained_failures
 from pytest_swarmtask.report.explanation import QUARANTINED, UNKNOWN, YOURS
 from pytest_swarmtask.report.forms import no_run, write_json
-from pytest_swarmtask.report.phrases import short_id
+from pytest_swarmtask.report.phrases import shard_problems, short_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +75,7 @@ class GateFacts:
         variants: its variants, by name.
         tests, unfinished: the number of its tests, and of those that have not ended.
         partial: whether only a part of a suite ran.
-        broken: what is wrong with its pytest sessions beside failed tests.
+        broken: what is wrong with its pytest sessions beside failed tests, and with its shards.
         failures: its failures, at most 1000, and as many quarantined tests; `failures_total` in all.
         default_branch: the default branch; None if it is not known.
         base: the id of the last complete run of the default branch before it; None if there is none.
@@ -131,7 +132,7 @@ def gate_facts(db: Database, request: GateRequest, root: str) -> GateFacts:
         run.tests,
         run.counts.get("unfinished", 0),
         run.partial,
-        broken_sessions(db, run),
+        [*broken_sessions(db, run), *shard_problems(sharded_suites(db, run.key))],
         failures,
         total,
         main,

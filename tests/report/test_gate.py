@@ -103,6 +103,25 @@ class TestNewFailures:
         assert gate(root) == (0, [], [f"new_failures: {A}: yours: new here"])
 
 
+class TestShards:
+    def shard(self, journal: Path, shard: str, test: str) -> None:
+        """Write the session of one shard of a suite of two tests."""
+        number = int(shard[0])
+        process = Process(journal, f"{7:032x}", BASE + 2000 + number)
+        events = process.session({test: "passed"}, python="3.13.1", commit=COMMITS[2], branch="feature")
+        split = {"shard": shard, "by": "test", "tests": 2, "selected": 1, "digest": "d"}
+        events[-1].metadata.update({"exit_code": 0, "tests": 1, "split": split})
+        process.write(events)
+
+    def test_a_missing_shard_closes_the_gate(self, root: Path, journal: Path) -> None:
+        write(journal, 1, {A: "passed", B: "passed"})
+        self.shard(journal, "1/2", A)
+        code, against, _ = gate(root)
+        assert (code, against) == (1, ["run: shard 2 of 2 is missing, 1 test of 2 ran in no shard"])
+        self.shard(journal, "2/2", B)
+        assert gate(root) == (0, [], [])
+
+
 class TestQuarantine:
     def quarantine(self, root: Path, until: str, test: str = A, more: str = "") -> None:
         """Write a file with one entry."""
