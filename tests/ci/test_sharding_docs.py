@@ -71,8 +71,8 @@ def test_the_other_texts_are_real() -> None:
     (line,) = shard_problems([ShardedSuite("test", 8, 960, [], [5], 14, 9)])
     assert f"\n{line}\n" in TEXT
     assert known_costs(block("json", "How long tests take").encode(), "test") == {
-        "tests/test_shop.py::test_total": 12,
-        "tests/test_shop.py::TestCart::test_add": 1500,
+        "tests/test_shop.py::test_total": 12_300,
+        "tests/test_shop.py::TestCart::test_add": 1_500_000,
     }
 
 

@@ -26,7 +26,7 @@ def divide(costs: Mapping[str, int], shards: int) -> dict[str, int]:
     The result depends on names and costs, but not on their order. Whole numbers make it the same on each machine.
 
     Args:
-        costs: what each unit costs, such as milliseconds.
+        costs: what each unit costs, such as microseconds.
         shards: the number of shards, at least 1.
 
     Returns:

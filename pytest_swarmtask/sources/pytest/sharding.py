@@ -92,7 +92,7 @@ class DurationsReader:
             self._problem = _told(error)
 
     def read(self) -> tuple[dict[str, int], str]:
-        """Return milliseconds by node id, and why there are none, or an empty text."""
+        """Return microseconds by node id, and why there are none, or an empty text."""
         if self._problem:
             return {}, self._problem
         try:
@@ -137,7 +137,7 @@ def _told(error: Exception) -> str:
 
 
 def known_costs(content: bytes, variant: str) -> dict[str, int]:
-    """Return what each test usually costs, in milliseconds.
+    """Return what each test usually costs, in microseconds.
 
     A test that is not known under its variant costs what it does under others.
 
@@ -159,12 +159,12 @@ def known_costs(content: bytes, variant: str) -> dict[str, int]:
                 seconds.setdefault(file + rest, []).append(float(duration))
                 if name == variant:
                     own[file + rest] = float(duration)
-    return {test: _milliseconds(own.get(test, statistics.median(seconds[test]))) for test in seconds}
+    return {test: _microseconds(own.get(test, statistics.median(seconds[test]))) for test in seconds}
 
 
-def _milliseconds(seconds: float) -> int:
-    """Return whole milliseconds, at least 1: units that cost nothing would all go to the same shard."""
-    return max(1, round(1000 * seconds))
+def _microseconds(seconds: float) -> int:
+    """Return whole microseconds, at least 1: units that cost nothing would all go to the same shard."""
+    return max(1, round(1e6 * seconds))
 
 
 def costs_of(tests: Iterable[str], known: Mapping[str, int]) -> dict[str, int]:
@@ -186,7 +186,7 @@ class Division:
 
     Args:
         units: by node id, the unit that the test belongs to.
-        known: what tests usually cost, in milliseconds.
+        known: what tests usually cost, in microseconds.
         shard: which part this session runs.
     """
 
@@ -210,7 +210,7 @@ class Division:
         seconds = {}
         if self._has_durations:
             own = sum(self._tests[test] for test in self._own)
-            seconds = {"seconds": sum(self._tests.values()) / 1000, "selected_seconds": own / 1000}
+            seconds = {"seconds": sum(self._tests.values()) / 1e6, "selected_seconds": own / 1e6}
         return {"tests": len(self._tests), "selected": len(self._own), **seconds, "digest": self._digest}
 
 
