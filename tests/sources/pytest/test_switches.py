@@ -82,8 +82,8 @@ def test_help(project: Suite) -> None:
     """`--help` lists the options in one group, and lists the ini keys."""
     text = project.pytest("--help").output
     group = text.partition("workflow events (pytest-swarmtask):\n")[2].partition("\n\n")[0]
-    names = ("task-id", "variant", "drain-timeout", "report")
-    options = {"--no-swarmtask", *(f"--swarmtask-{name}" for name in names)}
+    names = ("task-id", "variant", "drain-timeout", "report", "shard", "shard-by")
+    options = {"--no-swarmtask", "--no-swarmtask-quarantine", *(f"--swarmtask-{name}" for name in names)}
     assert set(re.findall(r"^ +(--[\w-]+)", group, re.MULTILINE)) == options
     assert set(re.findall(r"^ +(--[\w-]*swarmtask[\w-]*)", text, re.MULTILINE)) == options
     for key in ("swarmtask (bool)", "swarmtask_task_id (string)", "swarmtask_drain_timeout (string)"):
