@@ -90,6 +90,7 @@ QUESTIONS = [
     "/projects/shop/slowest?limit=3",
     "/projects/shop/slowest?branch=none",
     "/projects/shop/comparison?compare={first}",
+    "/projects/shop/last-results?tests=test_shop.py::test_total",
 ]
 
 
