@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,8 @@ SELECT DISTINCT span.task FROM ranked JOIN span ON span.run = ranked.id WHERE ra
 """
 
 
-class LastResults(NamedTuple):
+@dataclass(frozen=True)
+class LastResults:
     """The last results of a test, at most `MOST`.
 
     Attributes:

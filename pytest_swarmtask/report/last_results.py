@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from pytest_swarmtask.config.quarantine import matches
@@ -46,6 +46,4 @@ def find_last_results(db: Database, request: LastResultsRequest) -> LastResultsO
 
 def write_last_results(db: Database, request: LastResultsRequest, _: Form, out: BinaryIO) -> None:
     """Write the last results as JSON."""
-    found = find_last_results(db, request)
-    tests = [each._asdict() for each in found.tests]
-    write_json({"tests": tests, "has_complete_run": found.has_complete_run}, out)
+    write_json(asdict(find_last_results(db, request)), out)

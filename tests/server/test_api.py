@@ -93,6 +93,7 @@ QUESTIONS = [
     "/projects/shop/slowest?branch=none",
     "/projects/shop/durations",
     "/projects/shop/comparison?compare={first}",
+    "/projects/shop/last-results?tests=test_shop.py::test_total",
 ]
 
 
