@@ -1,7 +1,7 @@
 """Adds entries to the text of `quarantine.yaml`, and removes some. All other lines stay as they are, byte for byte.
 
-The file is reviewed like code, so a change must be no larger than what it says. Libraries that write YAML anew change
-quotes and indentation, and lose the comment below an entry that is removed.
+The file is reviewed like code, so a change must be no larger than what it says. ruamel.yaml 0.19, which writes the
+whole file anew, takes away the comment below an entry with that entry, and changes the indentation of lists.
 """
 
 from __future__ import annotations
