@@ -85,13 +85,19 @@ def _lines(verdict: GateVerdict) -> Iterator[str]:
 
 
 def _annotate(verdict: GateVerdict, root: str) -> None:
-    """Annotate the files of a job of GitHub Actions with what keeps the run from passing."""
+    """Annotate the files of a job of GitHub Actions: what keeps the run from passing as errors, the rest as notices."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
     from pytest_swarmtask.relay.notify.channels import annotation, in_workspace
     from pytest_swarmtask.relay.notify.message import Message
 
-    for line in verdict.against[:_MOST_ANNOTATIONS]:
-        title = f"swarmtask gate: {line.policy}"
-        message = Message(name="gate", title=title, text=line.text, severity="critical", place=line.place or "")
+    let_pass = [line for line in verdict.let_pass if line.place]
+    for line in (*verdict.against[:_MOST_ANNOTATIONS], *let_pass[:_MOST_ANNOTATIONS]):
+        message = Message(
+            name="gate",
+            title=f"swarmtask gate: {line.policy}",
+            text=line.text,
+            severity="critical" if line in verdict.against else "info",
+            place=line.place or "",
+        )
         print_command(annotation(message, lambda file: in_workspace(file, root, os.environ)))

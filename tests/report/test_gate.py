@@ -307,12 +307,14 @@ class TestCommand:
     @pytest.mark.local
     def test_annotations_on_github(self, root: Path, journal: Path) -> None:
         ci_run = "github:https://github.com/o/r/7"
-        write(journal, 1, {A: "passed"})
-        write(journal, 2, {A: "failed"}, "feature", ci_run=ci_run)
+        write(journal, 1, {A: "passed", B: "failed"})
+        write(journal, 2, {A: "failed", B: "failed"}, "feature", ci_run=ci_run)
         done = swarmtask(root, "gate", **GITHUB_JOB, GITHUB_WORKSPACE=str(root.parent))
-        title = "swarmtask gate%3A new_failures"
-        last = done.stdout.splitlines()[-1]
-        assert last == f"::error file={root.name}/t.py,line=1,title={title}::{A}: yours: new here"
+        place = f"file={root.name}/t.py,line=1,title=swarmtask gate%3A new_failures"
+        assert [line for line in done.stdout.splitlines() if line.startswith("::")] == [
+            f"::error {place}::{A}: yours: new here",
+            f"::notice {place}::{B}: not yours: fails on main since {COMMITS[1][:10]}",
+        ]
 
 
 @pytest.mark.local

@@ -88,7 +88,11 @@ def test_what_a_test_costs_is_at_least_a_microsecond(
 
 def test_a_test_costs_what_it_does_under_its_own_variant() -> None:
     """Under a variant that is not known, it costs the median of the others."""
-    durations = {"a": {"t.py": {"::x": 1.0}}, "b": {"t.py": {"::x": 2.0}}, "c": {"t.py": {"::x": 9.0, "::y": 0.0000001}}}
+    durations = {
+        "a": {"t.py": {"::x": 1.0}},
+        "b": {"t.py": {"::x": 2.0}},
+        "c": {"t.py": {"::x": 9.0, "::y": 0.0000001}},
+    }
     content = json.dumps({"version": 1, "durations": durations}).encode()
     assert known_costs(content, "a") == {"t.py::x": 1_000_000, "t.py::y": 1}
     assert known_costs(content, "new") == {"t.py::x": 2_000_000, "t.py::y": 1}
