@@ -114,7 +114,7 @@ class BriefExplanation:
         outcome: failed, error or crashed.
         at: file and line.
         owners: the owners of its file, as CODEOWNERS has them.
-        verdict: yours, not_yours, flaky or unknown.
+        verdict: yours, not_yours, flaky, quarantined or unknown.
         headline: the verdict in words.
         reasons: what the history says about the failure.
         rerun: the command that runs the test again; null for anything but a test.
