@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_swarmtask.mcp.bounds import MOST
-from tests.agents.asked import Agent
+from tests.agents.asked import Agent, agent_in
 from tests.lab import REPOSITORY, clean_environ
 from tests.suite import Suite
 
@@ -43,7 +43,7 @@ def comparable(value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """An agent in the documented project."""
     suite = Suite(tmp_path_factory.mktemp("project")).write(
         test_shop=re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[0]
@@ -51,25 +51,26 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
     commit = "git init -qb main && git add . && git -c user.name=me -c user.email=me@example.com commit -qm first"
     subprocess.run(commit, shell=True, cwd=suite.root, env=clean_environ(), check=True)
     assert suite.pytest().exit_code == 1
-    return Agent(suite.root)
+    with agent_in(suite.root) as agent:
+        yield agent
 
 
 def test_each_tool_is_documented_with_its_answer(agent: Agent) -> None:
     documents = dict(documented())
-    assert list(documents) == [tool.name for tool in agent.tools().tools]
+    assert list(documents) == [tool.name for tool in agent.tools]
     for tool, answer in documents.items():
         assert comparable(agent.call(tool, **ARGUMENTS.get(tool, {}))) == comparable(answer), tool
 
 
 def test_each_parameter_is_documented(agent: Agent) -> None:
-    for tool in agent.tools().tools:
+    for tool in agent.tools:
         section = TEXT.partition(f"\n### {tool.name}\n")[2].partition("```json")[0]
         for name in tool.input_schema["properties"]:
             assert f"`{name}`" in section, f"{tool.name}: {name}"
 
 
 @pytest.mark.parametrize("configuration", [one for one in CONFIGURATIONS if any("ervers" in name for name in one)])
-def test_a_configuration_of_an_editor(agent: Agent, configuration: dict[str, Any], tmp_path: Path) -> None:
+def test_a_configuration_of_an_editor(configuration: dict[str, Any], tmp_path: Path) -> None:
     """Each starts the command, with options that it has."""
     (server,) = next(iter(configuration.values())).values()
     assert server["command"].endswith(".venv/bin/swarmtask")
@@ -77,8 +78,9 @@ def test_a_configuration_of_an_editor(agent: Agent, configuration: dict[str, Any
     folder = str(tmp_path)
     arguments = [one.replace("${workspaceFolder}", folder).replace("/home/me/shop", folder) for one in server["args"]]
     assert arguments.pop(0) == "mcp"
-    assert Agent(tmp_path, *arguments).call("latest_runs") == {"runs": []}
+    with agent_in(tmp_path, *arguments) as other:
+        assert other.call("latest_runs") == {"runs": []}
 
 
-def test_the_documented_length(agent: Agent) -> None:
+def test_the_documented_length() -> None:
     assert f"{MOST:,} bytes" in TEXT

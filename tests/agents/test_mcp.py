@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_swarmtask.mcp.bounds import MOST
 from tests import postgres
-from tests.agents.asked import Agent
+from tests.agents.asked import Agent, agent_in
 from tests.lab import clean_environ
 from tests.pushed import SQLITE, HistoryServer
 from tests.suite import Suite
@@ -49,14 +49,16 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 
 @pytest.fixture(scope="module", params=["local", SQLITE, pytest.param(postgres.NEWEST, marks=pytest.mark.long)])
-def agent(request: pytest.FixtureRequest, suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def agent(request: pytest.FixtureRequest, suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """An agent that asks the history of the project, or that of a server, on each engine."""
     if request.param == "local":
-        yield Agent(suite.root)
+        with agent_in(suite.root) as local:
+            yield local
         return
     server = HistoryServer(tmp_path_factory.mktemp("server"), request.param)
     server.push(suite.root, "shop")
-    yield Agent(suite.root, "--from", server.page("shop"))
+    with agent_in(suite.root, "--from", server.page("shop")) as remote:
+        yield remote
     server.server.close()
 
 
@@ -142,27 +144,26 @@ def test_wrong_arguments_are_explained(agent: Agent) -> None:
     assert "less than or equal to 50" in agent.error("latest_runs", limit=1000)
 
 
-def test_all_tools_say_that_they_only_read(suite: Suite) -> None:
-    tools = Agent(suite.root).tools().tools
-    assert len(tools) == 6
-    for tool in tools:
+def test_all_tools_say_that_they_only_read(agent: Agent) -> None:
+    assert len(agent.tools) == 6
+    for tool in agent.tools:
         assert tool.description
         assert tool.annotations is not None
         assert tool.annotations.read_only_hint
         assert all("description" in one for one in tool.input_schema["properties"].values()), tool.name
 
 
-def test_several_questions_at_once(suite: Suite) -> None:
-    results = Agent(suite.root).at_once([("latest_runs", {}), ("flaky_tests", {}), ("tests_of_tasks", {})] * 4)
+def test_several_questions_at_once(agent: Agent) -> None:
+    results = agent.at_once([("latest_runs", {}), ("flaky_tests", {}), ("tests_of_tasks", {})] * 4)
     assert not any(result.is_error for result in results)
 
 
 def test_a_project_without_events(tmp_path: Path) -> None:
-    agent = Agent(Suite(tmp_path).root)
-    assert agent.call("latest_runs") == {"runs": []}
-    assert agent.call("failures_of_run") == {"run": None, "total": 0, "failures": [], "next_offset": None}
-    assert agent.call("explain_failures") == {"run": None, "default_branch": None, "failures": [], "left_out": 0}
-    assert agent.call("tests_of_tasks") == {"tasks": [], "left_out": 0}
+    with agent_in(Suite(tmp_path).root) as agent:
+        assert agent.call("latest_runs") == {"runs": []}
+        assert agent.call("failures_of_run") == {"run": None, "total": 0, "failures": [], "next_offset": None}
+        assert agent.call("explain_failures") == {"run": None, "default_branch": None, "failures": [], "left_out": 0}
+        assert agent.call("tests_of_tasks") == {"tasks": [], "left_out": 0}
 
 
 def test_what_is_wrong_is_said_before_the_first_question(tmp_path: Path) -> None:

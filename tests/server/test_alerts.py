@@ -326,11 +326,15 @@ def test_events_whose_numbers_are_given_again(team: Team) -> None:
 
 BEFORE_WHAT_ACTS = [
     "DROP INDEX span_quarantined",
+    "DROP INDEX span_tasks",
     "DROP VIEW IF EXISTS runs",
     "ALTER TABLE run DROP COLUMN quarantined",
     "ALTER TABLE run DROP COLUMN dependencies",
     "ALTER TABLE run DROP COLUMN ci_image",
+    "ALTER TABLE run DROP COLUMN default_branch",
     "ALTER TABLE span DROP COLUMN split",
+    "ALTER TABLE span DROP COLUMN software",
+    "ALTER TABLE span DROP COLUMN tasks",
 ]
 TO_THE_VERSION_BEFORE = {
     "sqlite": [
