@@ -132,7 +132,7 @@ def test_a_push_to_the_default_branch_runs_all_stages_and_deploys_to_staging(git
     assert session["metadata"]["variant"] == "task-test: [3.13]"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_tag_is_deployed_to_production(gitlab: GitLab) -> None:
     done = gitlab.run("push", "v1.0", {})
     assert results(done) == dict.fromkeys((*STAGES, "task-deploy-production", "task-report"), "success"), said(done)

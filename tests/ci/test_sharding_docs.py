@@ -92,7 +92,7 @@ def scripts(service: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("service", SCHEMAS)
+@pytest.mark.parametrize("service", ["GitHub Actions", pytest.param("GitLab CI", marks=pytest.mark.long)])
 def test_a_pipeline_runs(tiny: Path, prepared: Machine, service: str) -> None:
     """The first run has no history, and the second one divides the tests by the durations of the first.
 

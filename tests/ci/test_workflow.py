@@ -225,7 +225,7 @@ def test_a_push_runs_all_stages_and_every_event_arrives(tiny: Path, machine: Mac
     assert start["metadata"]["variant"] == "test (3.13)"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_tag_is_deployed_to_production(runner: Runner) -> None:
     done = run(runner, "push", "refs/tags/v1.0")
     assert results(done) == ALL_SUCCEED, said(done)
@@ -257,7 +257,7 @@ def test_a_failing_stage_is_reported_delivered_and_kept_and_nothing_is_deployed(
     assert "| <code>test_tiny.py::test_one</code> | <code>assert False</code> |" in done["test"].step("Test").summary
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_webhook_that_refuses_fails_no_job_and_a_notice_says_so(runner: Runner, receiver: Receiver) -> None:
     receiver.answer = lambda _: 401
     done = run(runner, "push", "refs/heads/main", receiver)

@@ -125,6 +125,7 @@ def test_the_list_of_a_run_leads_to_the_tests(chromium: Browser, server: Served,
         expect(page.get_by_role("heading", name="test_shop.py::test_many[3]", level=1)).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_theme_for_all_pages(chromium: Browser, server: Served) -> None:
     with looking(chromium, f"{server.url}/", color_scheme="light") as page:
         page.get_by_label("Theme").select_option("dark")

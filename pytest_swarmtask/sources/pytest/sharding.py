@@ -15,6 +15,7 @@ import subprocess
 
 import pytest
 
+from pytest_swarmtask.core.files import only_regular
 from pytest_swarmtask.recording.relay_launcher import own_command, own_environ
 from pytest_swarmtask.recording.settings import read_settings
 from pytest_swarmtask.sources.pytest.division import divide
@@ -108,7 +109,7 @@ class DurationsReader:
 
     def _content(self) -> bytes:
         if self._process is None:
-            with open(self._path, "rb") as file:
+            with open(self._path, "rb", opener=only_regular) as file:
                 return file.read()
         try:
             content, errors = self._process.communicate(timeout=_TIMEOUT)
