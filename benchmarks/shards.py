@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from benchmarks.measure import Row
 from benchmarks.place import Place
 from pytest_swarmtask.sources.pytest.division import divide
-from pytest_swarmtask.sources.pytest.sharding import costs_of
+from pytest_swarmtask.sources.pytest.sharding import costs_of, microseconds
 from scripts import lab
 
 SUITES = ("attrs", "click", "httpx")
@@ -89,7 +89,7 @@ def _compared(python: str, what: str, cases: Sequence[tuple[Sequence[Durations],
 def _our_shards(tests: Durations, earlier: Sequence[Durations]) -> Mapping[str, int]:
     names = {test for run in earlier for test in run}
     medians = {test: statistics.median([run[test] for run in earlier if test in run]) for test in names}
-    known = {test: max(1, round(1e6 * seconds)) for test, seconds in medians.items()}
+    known = {test: microseconds(seconds) for test, seconds in medians.items()}
     return divide(costs_of(tests, known), SHARDS)
 
 

@@ -96,6 +96,18 @@ def answer(arguments: argparse.Namespace, question: Question, form: Form, out: B
     return ask_history(arguments, lambda db: question.write(db, question.request, local, out))
 
 
+def json_answer(arguments: argparse.Namespace, question: Question) -> bytes:
+    """Return the object that the server or the local history answers, as JSON.
+
+    Raises:
+        HistoryError: as in `answer`.
+        UsageError: as in `answer`.
+    """
+    out = io.BytesIO()
+    answer(arguments, question, form_of(arguments, "json"), out)
+    return out.getvalue()
+
+
 def _given(request: NamedTuple) -> dict[str, Any]:
     """Return the values of a request that are not the default, which servers know."""
     return {name: value for name, value in request._asdict().items() if value != request._field_defaults.get(name)}

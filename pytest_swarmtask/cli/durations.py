@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.asking import Question, add_from, answer, form_of, print_answer
+from pytest_swarmtask.cli.asking import Question, add_from, form_of, json_answer, print_answer
 from pytest_swarmtask.cli.common import add_root, project_of, say, write_file
 
 if TYPE_CHECKING:
@@ -40,13 +39,11 @@ def durations(arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.report.durations import DurationsRequest, write_durations
 
     question = Question("durations", DurationsRequest(), write_durations)
-    form = form_of(arguments, "json")
     if arguments.write is None:
-        print_answer(arguments, question, form)
+        print_answer(arguments, question, form_of(arguments, "json"))
         return 0
-    out = io.BytesIO()
-    answer(arguments, question, form, out)
+    found = json_answer(arguments, question)
     path = Path(arguments.write or project_of(arguments).durations)
-    write_file(path, out.getvalue())
+    write_file(path, found)
     say(f"wrote {path}")
     return 0

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pytest_swarmtask.cli.asking import Question, add_from, answer, form_of, print_text
+from pytest_swarmtask.cli.asking import Question, add_from, json_answer, print_text
 from pytest_swarmtask.cli.common import add_root, present_ci_run, project_of
-from pytest_swarmtask.cli.job_log import print_command
+from pytest_swarmtask.cli.job_log import annotate
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.text import neutral
 
@@ -62,11 +61,10 @@ def gate(arguments: argparse.Namespace) -> int:
 def _facts(arguments: argparse.Namespace) -> GateFacts:
     from pytest_swarmtask.report.gate import GateFacts, GateRequest, write_gate_facts
 
-    out = io.BytesIO()
     request = GateRequest(arguments.run, present_ci_run())
-    answer(arguments, Question("gate", request, write_gate_facts), form_of(arguments, "json"), out)
+    found = json_answer(arguments, Question("gate", request, write_gate_facts))
     try:
-        return msgspec.json.decode(out.getvalue(), type=GateFacts)
+        return msgspec.json.decode(found, type=GateFacts)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise UsageError(f"the answer of the server is not understood: {error}") from None
 
@@ -88,16 +86,7 @@ def _annotate(verdict: GateVerdict, root: str) -> None:
     """Annotate the files of a job of GitHub Actions: what keeps the run from passing as errors, the rest as notices."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
-    from pytest_swarmtask.relay.notify.channels import annotation, in_workspace
-    from pytest_swarmtask.relay.notify.message import Message
-
     let_pass = [line for line in verdict.let_pass if line.place]
     for line in (*verdict.against[:_MOST_ANNOTATIONS], *let_pass[:_MOST_ANNOTATIONS]):
-        message = Message(
-            name="gate",
-            title=f"swarmtask gate: {line.policy}",
-            text=line.text,
-            severity="critical" if line in verdict.against else "info",
-            place=line.place or "",
-        )
-        print_command(annotation(message, lambda file: in_workspace(file, root, os.environ)))
+        severity: Literal["info", "critical"] = "critical" if line in verdict.against else "info"
+        annotate(root, f"swarmtask gate: {line.policy}", line.place or "", line.text, severity)

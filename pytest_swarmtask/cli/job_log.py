@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from pytest_swarmtask.core.project import is_affirmed
 
@@ -50,6 +50,23 @@ def print_command(command: str) -> None:
     """Print a command of our own, which the service is to execute."""
     output = sys.stdout
     print(command, file=output.unguarded if isinstance(output, _JobLog) else output, flush=True)
+
+
+def annotate(root: str, title: str, place: str, text: str, severity: Literal["info", "critical"] = "critical") -> None:
+    """Annotate a line of a file, as GitHub Actions shows it: an error, or a notice.
+
+    Args:
+        root: the project's folder.
+        title: the title.
+        place: file and line; empty for none.
+        text: the text.
+        severity: how bad it is.
+    """
+    from pytest_swarmtask.relay.notify.channels import annotation, in_workspace
+    from pytest_swarmtask.relay.notify.message import Message
+
+    message = Message(name=title, title=title, text=text, severity=severity, place=place)
+    print_command(annotation(message, lambda file: in_workspace(file, root, os.environ)))
 
 
 def _may_be_a_log(output: io.TextIOWrapper) -> bool:

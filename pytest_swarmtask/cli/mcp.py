@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_swarmtask.cli.asking import Question, add_from, answer, form_of, server_of
+from pytest_swarmtask.cli.asking import Question, add_from, json_answer, server_of
 from pytest_swarmtask.cli.common import add_root, project_of
 from pytest_swarmtask.core.errors import UsageError
 
@@ -40,9 +39,7 @@ def mcp(arguments: argparse.Namespace) -> int:
         project_of(arguments)
 
     def ask(resource: str, request: NamedTuple, write: Callable[..., Any]) -> Any:
-        out = io.BytesIO()
-        answer(arguments, Question(resource, request, write), form_of(arguments, "json"), out)
-        return json.loads(out.getvalue())
+        return json.loads(json_answer(arguments, Question(resource, request, write)))
 
     tools.serve(ask)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import shlex
@@ -11,9 +10,9 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_swarmtask.cli.asking import Question, add_from, answer, form_of
+from pytest_swarmtask.cli.asking import Question, add_from, json_answer
 from pytest_swarmtask.cli.common import add_root, add_run_filters, project_of, say, write_file
-from pytest_swarmtask.cli.job_log import print_command
+from pytest_swarmtask.cli.job_log import annotate
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.project import is_affirmed
 from pytest_swarmtask.core.text import neutral, plural
@@ -128,9 +127,7 @@ def _read(arguments: argparse.Namespace) -> QuarantineFile:
 
 def _asked(arguments: argparse.Namespace, question: Question) -> Any:
     """Return the object that answers a question to the history."""
-    out = io.BytesIO()
-    answer(arguments, question, form_of(arguments, "json"), out)
-    return json.loads(out.getvalue())
+    return json.loads(json_answer(arguments, question))
 
 
 def _states(arguments: argparse.Namespace, entries: Sequence[QuarantineEntry]) -> list[_EntryState]:
@@ -356,7 +353,7 @@ def check(arguments: argparse.Namespace) -> int:
         print(json.dumps({"findings": [finding._asdict() for finding in findings]}, indent=2))
     elif is_affirmed(os.environ, "GITHUB_ACTIONS"):
         for finding in findings:
-            print_command(_annotation(finding, str(_path(arguments))))
+            annotate(project_of(arguments).root, "quarantine", f"{NAME}:{finding.line}", neutral(str(finding)))
     else:
         for finding in findings:
             print(neutral(f"{NAME}:{finding.line}: {finding}"))
@@ -381,13 +378,3 @@ def _wrong(states: Sequence[_EntryState]) -> Iterator[_Finding]:
             yield _Finding(line, test, "no such test is in the last complete run: correct the entry, or release it")
         if not state.entry.owner:
             yield _Finding(line, test, "has no owner")
-
-
-def _annotation(finding: _Finding, path: str) -> str:
-    """Return a finding as an error at its line, as GitHub Actions shows it.
-
-    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
-    """
-    file = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or os.curdir)
-    text = neutral(str(finding)).replace("%", "%25")
-    return f"::error file={file},line={finding.line},title=quarantine::{text}"

@@ -160,10 +160,10 @@ def known_costs(content: bytes, variant: str) -> dict[str, int]:
                 seconds.setdefault(file + rest, []).append(float(duration))
                 if name == variant:
                     own[file + rest] = float(duration)
-    return {test: _microseconds(own.get(test, statistics.median(seconds[test]))) for test in seconds}
+    return {test: microseconds(own.get(test, statistics.median(seconds[test]))) for test in seconds}
 
 
-def _microseconds(seconds: float) -> int:
+def microseconds(seconds: float) -> int:
     """Return whole microseconds, at least 1: units that cost nothing would all go to the same shard."""
     return max(1, round(1e6 * seconds))
 
