@@ -30,9 +30,10 @@ def flaky(arguments: argparse.Namespace) -> int:
         HistoryError: the history cannot be read now.
         UsageError: the server does not answer.
     """
-    from pytest_swarmtask.report.flaky_tests import FlakyRequest, write_flaky
+    from pytest_swarmtask.report.flaky_tests import write_flaky
+    from pytest_swarmtask.report.forms import SearchedRuns
 
-    request = FlakyRequest(arguments.branch, arguments.since, arguments.last)
+    request = SearchedRuns(arguments.branch, arguments.since, arguments.last)
     question = Question("flaky", request, write_flaky)
     print_answer(arguments, question, form_of(arguments, "json" if arguments.json else "text"))
     return 0

@@ -302,9 +302,10 @@ def suggest(arguments: argparse.Namespace) -> int:
     """
     from pytest_swarmtask.config.quarantine import find_entry
     from pytest_swarmtask.history.owners import read_owners
-    from pytest_swarmtask.report.flaky_tests import FlakyRequest, write_flaky
+    from pytest_swarmtask.report.flaky_tests import write_flaky
+    from pytest_swarmtask.report.forms import SearchedRuns
 
-    request = FlakyRequest(arguments.branch, arguments.since, arguments.last)
+    request = SearchedRuns(arguments.branch, arguments.since, arguments.last)
     flaky = _asked(arguments, Question("flaky", request, write_flaky))["flaky"]
     entries = _read(arguments).entries
     owners = read_owners(project_of(arguments).root)

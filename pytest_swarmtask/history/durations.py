@@ -6,16 +6,15 @@ import statistics
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from pytest_swarmtask.history.query import NEWEST_COMPLETE
+
 if TYPE_CHECKING:
     from pytest_swarmtask.history.database import Database
 
 # Of runs of the same variants, such as the whole matrix of CI or one laptop. A partial run is not typical: somebody
 # looks for a fault with it.
-_DURATIONS = """
-WITH ranked AS (
-    SELECT id, row_number() OVER (PARTITION BY variants ORDER BY started DESC, id DESC) AS number
-    FROM run WHERE project = ? AND tests > 0 AND partial = 0
-)
+_DURATIONS = f"""
+WITH ranked AS ({NEWEST_COMPLETE})
 SELECT task.variant, task.name, span.duration
 FROM ranked JOIN span ON span.run = ranked.id JOIN task ON task.id = span.task
 WHERE ranked.number <= ? AND span.kind = 'TEST' AND span.superseded = 0 AND span.duration IS NOT NULL

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_swarmtask.history.query import NEWEST_COMPLETE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,11 +26,8 @@ FROM span WHERE span.task = ? AND span.superseded = 0
   AND (span.failed = 1 OR span.status IN ('passed', 'xpassed', 'quarantined'))
 ORDER BY span.started DESC, span.id DESC LIMIT ?
 """
-_LAST_COMPLETE = """
-WITH ranked AS (
-    SELECT id, row_number() OVER (PARTITION BY variants ORDER BY started DESC, id DESC) AS number
-    FROM run WHERE project = ? AND tests > 0 AND partial = 0
-)
+_LAST_COMPLETE = f"""
+WITH ranked AS ({NEWEST_COMPLETE})
 SELECT DISTINCT span.task FROM ranked JOIN span ON span.run = ranked.id WHERE ranked.number = 1 AND span.kind = 'TEST'
 """
 

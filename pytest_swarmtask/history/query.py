@@ -203,6 +203,13 @@ _RECENT = 500
 """Runs that are looked at for branches: a branch that none of them is on is no longer worked on."""
 
 
+NEWEST_COMPLETE = """
+SELECT id, row_number() OVER (PARTITION BY variants ORDER BY started DESC, id DESC) AS number
+FROM run WHERE project = ? AND tests > 0 AND partial = 0
+"""
+"""The complete runs of a project, those of the same variants numbered from the newest, 1."""
+
+
 def recent_branches(db: Database, limit: int) -> list[str]:
     """Return the branches of the last runs, the one with the newest run first, at most `limit`."""
     query = """SELECT branch FROM (

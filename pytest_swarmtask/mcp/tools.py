@@ -35,11 +35,11 @@ from pytest_swarmtask.mcp.answers import (
 from pytest_swarmtask.mcp.bounds import LONGEST, MOST, fitting, shared, shortened
 from pytest_swarmtask.report.content import ReportRequest
 from pytest_swarmtask.report.explained_run import ExplainRequest, write_explained
-from pytest_swarmtask.report.flaky_tests import FlakyRequest, write_flaky
-from pytest_swarmtask.report.forms import write_report
+from pytest_swarmtask.report.flaky_tests import write_flaky
+from pytest_swarmtask.report.forms import SearchedRuns, write_report
 from pytest_swarmtask.report.history_of_tests import TestRequest, write_test
 from pytest_swarmtask.report.runs import RunsRequest, write_runs
-from pytest_swarmtask.report.tasks import TasksRequest, write_tasks
+from pytest_swarmtask.report.tasks import write_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,7 +139,7 @@ class Tools:
 
     def flaky_tests(self, branch: Branch = None, last: Last = 20) -> FlakyList:
         """List tests whose outcome changes while the code does not, the worst first, and what shows it."""
-        found = self._answer("flaky", FlakyRequest(branch, last=last), write_flaky)
+        found = self._answer("flaky", SearchedRuns(branch, last=last), write_flaky)
         flaky = fitting(_picked(BriefFlaky, one) for one in found["flaky"])
         return FlakyList(found["runs"], flaky, len(found["flaky"]) - len(flaky))
 
@@ -152,7 +152,7 @@ class Tools:
         last: Last = 20,
     ) -> TaskAnswer:
         """List the tasks of the task manager that tests belong to, and which of their tests have not passed."""
-        found = self._answer("tasks", TasksRequest(branch, last=last), write_tasks)["tasks"]
+        found = self._answer("tasks", SearchedRuns(branch, last=last), write_tasks)["tasks"]
         matching = [one for one in found if task is None or one["task"] == task or one["task"].startswith(f"{task}.")]
         tasks = fitting(map(_brief_task, matching))
         return TaskAnswer(tasks, len(matching) - len(tasks))

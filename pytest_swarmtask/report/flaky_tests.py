@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from rich.text import Text
 
@@ -18,24 +18,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pytest_swarmtask.history.database import Database
-    from pytest_swarmtask.report.forms import Form
+    from pytest_swarmtask.report.forms import Form, SearchedRuns
 
 MOST = 1000
 """Tests that are listed. A team that has more of them needs the first ones first."""
-
-
-class FlakyRequest(NamedTuple):
-    """Which runs are searched for flaky tests.
-
-    Attributes:
-        branch: only runs on this branch.
-        since: only runs that started at this timestamp or later.
-        last: the number of runs.
-    """
-
-    branch: str | None = None
-    since: str | None = None
-    last: int = 20
 
 
 @dataclass(frozen=True)
@@ -51,13 +37,13 @@ class FlakyTests:
     flaky: list[Flaky]
 
 
-def find_flaky(db: Database, request: FlakyRequest) -> FlakyTests:
+def find_flaky(db: Database, request: SearchedRuns) -> FlakyTests:
     """Return the tests that were flaky in the last runs."""
     runs = last_runs(db, request.last, RunFilter(request.branch, request.since, with_tests=True))
     return FlakyTests(len(runs), flaky(db, runs, MOST) if runs else [])
 
 
-def write_flaky(db: Database, request: FlakyRequest, form: Form, out: BinaryIO) -> None:
+def write_flaky(db: Database, request: SearchedRuns, form: Form, out: BinaryIO) -> None:
     """Write the flaky tests."""
     found = find_flaky(db, request)
     if form.kind == "json":

@@ -55,6 +55,20 @@ class Form(NamedTuple):
     deliveries: Callable[[], DeliverySummary] | None = None
 
 
+class SearchedRuns(NamedTuple):
+    """Which of the last runs are searched, such as for flaky tests.
+
+    Attributes:
+        branch: only runs on this branch.
+        since: only runs that started at this timestamp or later.
+        last: the number of runs.
+    """
+
+    branch: str | None = None
+    since: str | None = None
+    last: int = 20
+
+
 def write_report(db: Database, request: ReportRequest, form: Form, out: BinaryIO) -> str | None:
     """Write the report on a run, and return the id of the run; None if no run matches.
 

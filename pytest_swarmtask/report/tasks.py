@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from pytest_swarmtask.history.query import RunFilter
 from pytest_swarmtask.history.tasks import TestedTask, tested_tasks
@@ -11,21 +11,7 @@ from pytest_swarmtask.report.forms import write_json
 
 if TYPE_CHECKING:
     from pytest_swarmtask.history.database import Database
-    from pytest_swarmtask.report.forms import Form
-
-
-class TasksRequest(NamedTuple):
-    """Which runs are searched for tests that belong to tasks.
-
-    Attributes:
-        branch: only runs on this branch.
-        since: only runs that started at this timestamp or later.
-        last: the number of runs.
-    """
-
-    branch: str | None = None
-    since: str | None = None
-    last: int = 20
+    from pytest_swarmtask.report.forms import Form, SearchedRuns
 
 
 @dataclass(frozen=True)
@@ -35,7 +21,7 @@ class TaskList:
     tasks: list[TestedTask]
 
 
-def write_tasks(db: Database, request: TasksRequest, _: Form, out: BinaryIO) -> None:
+def write_tasks(db: Database, request: SearchedRuns, _: Form, out: BinaryIO) -> None:
     """Write the tasks that tests belong to."""
     found = tested_tasks(db, RunFilter(request.branch, request.since), request.last)
     write_json(asdict(TaskList(found)), out)

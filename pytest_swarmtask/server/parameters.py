@@ -16,12 +16,10 @@ from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.timestamps import named_time
 from pytest_swarmtask.report.content import ReportRequest
 from pytest_swarmtask.report.explained_run import ExplainRequest
-from pytest_swarmtask.report.flaky_tests import FlakyRequest
-from pytest_swarmtask.report.forms import Form, Kind
+from pytest_swarmtask.report.forms import Form, Kind, SearchedRuns
 from pytest_swarmtask.report.gate import GateRequest
 from pytest_swarmtask.report.history_of_tests import TestRequest
 from pytest_swarmtask.report.runs import RunsRequest
-from pytest_swarmtask.report.tasks import TasksRequest
 from pytest_swarmtask.report.terminal import Screen, Style
 
 if TYPE_CHECKING:
@@ -181,9 +179,9 @@ class FlakyQuery(BriefQuery, frozen=True, kw_only=True):
     since: Since | None = None
     last: Last = 20
 
-    def as_request(self) -> FlakyRequest:
+    def as_request(self) -> SearchedRuns:
         """Return the request."""
-        return FlakyRequest(self.branch, moment(self.since), self.last)
+        return SearchedRuns(self.branch, moment(self.since), self.last)
 
 
 class RunsQuery(Struct, frozen=True, kw_only=True):
@@ -208,9 +206,9 @@ class TasksQuery(Struct, frozen=True, kw_only=True):
     since: Since | None = None
     last: Last = 20
 
-    def as_request(self) -> TasksRequest:
+    def as_request(self) -> SearchedRuns:
         """Return the request."""
-        return TasksRequest(self.branch, moment(self.since), self.last)
+        return SearchedRuns(self.branch, moment(self.since), self.last)
 
 
 class LastResultsQuery(Struct, frozen=True, kw_only=True):
