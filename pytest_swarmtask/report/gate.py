@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from pytest_swarmtask.config.quarantine import find_entry, read_quarantine
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.files import only_regular
+from pytest_swarmtask.core.outcomes import function_of
 from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.core.text import plural
 from pytest_swarmtask.history.explain import broken_sessions, default_branch, last_complete, missing_tests
@@ -261,13 +262,13 @@ def _lost(facts: GateFacts, root: str) -> Iterator[tuple[bool, GateLine]]:
         return
     has_code = _code_reader(root)
     lost = [each for each in facts.missing if has_code(each.test)]
+    removed = [each.test for each in facts.missing if not has_code(each.test)]
     ran = f"ran in run {short_id(facts.base)} of {facts.default_branch}, did not run here, and is still in the code"
     for each in lost:
         yield True, GateLine("lost_tests", f"{facts.name(each.test, each.variant)}: {ran}")
     if facts.missing_total > len(facts.missing):
         more = facts.missing_total - len(facts.missing)
         yield True, GateLine("lost_tests", f"{more} more tests of {facts.default_branch} did not run here")
-    removed = [each.test for each in facts.missing if each not in lost]
     if removed:
         names = ", ".join(removed[:_MOST_NAMED]) + (", …" if len(removed) > _MOST_NAMED else "")
         yield False, GateLine("lost_tests", f"{plural(len(removed), 'test')} no longer in the code: {names}")
@@ -288,8 +289,7 @@ def _code_reader(root: str) -> Callable[[str], bool]:
             return frozenset()
 
     def has_code(test: str) -> bool:
-        file, _, name = test.partition("::")
-        return name.partition("[")[0].rpartition("::")[2] in functions(file)
+        return function_of(test).rpartition("::")[2] in functions(test.partition("::")[0])
 
     return has_code
 
