@@ -81,7 +81,7 @@ def test_what_init_include_writes_is_shown(tiny: Path, prepared: Machine) -> Non
     assert block("make", section("Why tasks.mk is copied")) in (tiny / "Makefile").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_files_and_jobs_for_gitlab_are_those_that_init_writes(tiny: Path, prepared: Machine) -> None:
     (tiny / ".gitlab").mkdir()
     output = shell("swarmtask init", tiny, prepared).stdout
@@ -159,7 +159,7 @@ def test_what_is_shown_is_valid_and_runs(tiny: Path, prepared: Machine, service:
     assert ("10 waiting" in output) is (environ.get("TASKMASTER_WEBHOOK_URL") == LITERAL)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_commands_for_jenkins_run(tiny: Path, prepared: Machine) -> None:
     commands = re.findall(r"sh '([^']*)'", block("groovy", section("Jenkins")))
     check_run(commands, {"JENKINS_URL": "https://jenkins.example/", "WORKFLOW_ENVIRONMENT": "dev"}, tiny, prepared)
@@ -194,7 +194,7 @@ def test_the_last_job_of_a_service_is_valid(tmp_path: Path, service: str) -> Non
     check_schema(SCHEMAS[service], shown)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("service", [*SCHEMAS, "Jenkins"])
 def test_the_last_job_of_a_service_runs(tiny: Path, prepared: Machine, service: str) -> None:
     """Its commands run on journals that lie where the service puts them, and write what it keeps."""

@@ -102,7 +102,7 @@ def sharded(gitlab: GitLab) -> Json:
     return definition
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_shards_are_one_run_with_one_report_and_every_event_arrives(gitlab: GitLab) -> None:
     with receiving() as receiver:
         secrets = {"TASKMASTER_WEBHOOK_URL": receiver.url, "AUTOMATION_SECRET_KEY": SECRET}
@@ -121,7 +121,7 @@ def test_two_shards_are_one_run_with_one_report_and_every_event_arrives(gitlab: 
     assert len(list(ET.parse(report.artifacts / "junit.xml").iter("testcase"))) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_push_to_the_default_branch_runs_all_stages_and_deploys_to_staging(gitlab: GitLab) -> None:
     done = gitlab.run("push", "main", {})
     assert results(done) == dict.fromkeys((*STAGES, "task-deploy-staging", "task-report"), "success"), said(done)

@@ -242,7 +242,7 @@ def test_a_fork_without_secrets_fails_nothing_and_keeps_its_journals(runner: Run
     assert set(runner.artifacts) == {"dist", "journal-setup-1", "journal-test-3.13-1", "journal-build-1", "report-1"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_failing_stage_is_reported_delivered_and_kept_and_nothing_is_deployed(
     runner: Runner, receiver: Receiver
 ) -> None:

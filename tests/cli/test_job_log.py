@@ -6,11 +6,12 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pytest_swarmtask.cli.job_log import guard_job_log
-from tests.lab import Lab
+from tests.lab import Lab, once
 
 HOSTILE = """first ##teamcity[a]
 ::error title=pwned::text
@@ -34,15 +35,20 @@ def commands(service: str, output: str) -> list[str]:
     return [line for line in output.splitlines() if re.search(COMMANDS[service], line, re.IGNORECASE)]
 
 
-@pytest.fixture
-def hostile(lone: Lab) -> Lab:
-    """A project whose failed test and task say what is a command to the service."""
-    lone.file("test_it.py", f"def test_a(): raise AssertionError({HOSTILE!r})")
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A project whose failed test and task say what is a command to the service. Tests only read it."""
+    return once(tmp_path_factory, "commands", _hostile)
+
+
+def _hostile(folder: Path) -> Lab:
+    made = Lab(folder)
+    made.file("test_it.py", f"def test_a(): raise AssertionError({HOSTILE!r})")
     for identity in ("::error::id", "##vso[task.complete]id", "##teamcity[id]"):
         script = f"cat >&2 <<'END'\n{HOSTILE}END\nexit 1"
-        lone.run("run", "--id", identity, "--", "sh", "-c", script)
-    lone.pytest()
-    return lone
+        made.run("run", "--id", identity, "--", "sh", "-c", script)
+    made.pytest()
+    return made
 
 
 @SERVICES
@@ -66,13 +72,13 @@ def test_no_error_is_a_command(lone: Lab, service: str) -> None:
     assert commands(service, done.stderr) == []
 
 
-def test_a_command_can_still_be_read(hostile: Lab) -> None:
+def test_a_command_can_still_be_read(hostile: Lab, tmp_path: Path) -> None:
     """Only a space is added, and only in the log of a job: a file gets the text as it is."""
     elsewhere = hostile.run("report").stdout
     assert [service for service in COMMANDS if not commands(service, elsewhere)] == []
     there = hostile.run("report", GITHUB_ACTIONS="true").stdout
     assert there.replace(": :", "::").replace("# #[", "##[") == elsewhere
-    path = hostile.root / "report.txt"
+    path = tmp_path / "report.txt"
     with path.open("w") as file:
         subprocess.run(
             hostile.command("report"),

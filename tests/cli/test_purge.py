@@ -27,7 +27,7 @@ def test_nothing_goes_unasked(lab: Lab, refused: list[str]) -> None:
     assert counts(lab) == (3, 0, 2, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_purged_is_counted(lab: Lab, receiver: Receiver, refused: list[str]) -> None:
     """Dropped events count as purged, and the total always equals the journaled events, also after a replay."""
     assert lab.run("purge", "--yes", "--id", refused[0]).stdout == "1 dropped\n"
@@ -44,7 +44,7 @@ def test_what_is_purged_is_counted(lab: Lab, receiver: Receiver, refused: list[s
     assert refused[0] not in receiver.ids
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_only_some(lab: Lab, refused: list[str]) -> None:
     """`purge` selects by age and webhook; an invalid age or an unknown id is a usage error that drops nothing."""
     assert lab.run("purge", "--yes", "--endpoint", "other").stdout == "0 dropped\n"
@@ -67,7 +67,7 @@ def test_counts_outlive_the_journal(lab: Lab, refused: list[str]) -> None:
     assert lab.segments() == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("allowed", [[], ["delivery:replay"], ["delivery:purge"]])
 def test_the_control(lab: Lab, refused: list[str], allowed: list[str]) -> None:
     """Dropping needs the permission `delivery:purge`; listing needs none."""

@@ -251,7 +251,7 @@ STILL_THERE = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("what", STILL_THERE)
 def test_the_living_are_innocent(lone: Lab, what: str) -> None:
     """A session is alive as long as its process is, even if its segment ends in the middle of a test."""

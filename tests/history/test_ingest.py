@@ -112,6 +112,7 @@ def test_nothing_new_writes_nothing(journal: Path) -> None:
 # -- any order -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(12)), batch=st.integers(1, 5))
 def test_the_order_does_not_matter(tmp_path_factory: pytest.TempPathFactory, order: list[int], batch: int) -> None:
@@ -153,6 +154,7 @@ def with_metadata(value: object) -> bytes:
     return json.dumps(fields).encode()
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     data=st.one_of(
@@ -236,6 +238,7 @@ for statement in itertools.count(1):
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_killed_at_each_statement(journal: Path) -> None:
     """If a reader is killed at any SQL statement, the next reader completes the import and doubles nothing."""

@@ -91,6 +91,7 @@ def test_raw_lines_that_are_still_needed_stay(journal: Path) -> None:
         assert '"DEPLOYMENT_STARTED"' in left.line
 
 
+@pytest.mark.long
 def test_a_passed_result_takes_300_bytes(journal: Path) -> None:
     """Without raw lines, a passed test takes at most 300 bytes of the file with all indexes and free pages."""
     facts = {"variant": "cpython-3.11-linux", "commit": f"{1:040}", "branch": "main"}

@@ -504,6 +504,7 @@ def test_one_shard_with_a_wrong_clock(journal: Path, elsewhere: Path) -> None:
         assert retention.prune(db, 86_400 * 100, 1e12) == 0
 
 
+@pytest.mark.long
 def test_nothing_is_kept_in_memory(journal: Path, elsewhere: Path, tmp_path: Path) -> None:
     """An archive of many members takes as much memory as one of a few."""
     archive = tmp_path / "a.tar"

@@ -159,6 +159,7 @@ def test_a_damaged_cache(tmp_path: Path, damage: bytes) -> None:
     assert cache(tmp_path).read_bytes() != damage
 
 
+@pytest.mark.long
 def test_a_flipped_byte_in_the_cache(tmp_path: Path) -> None:
     """A changed byte in the cache never changes the settings."""
     write(tmp_path)

@@ -330,6 +330,7 @@ def test_a_corrupt_database(lab: Lab, receiver: Receiver) -> None:
     assert lab.run("status").returncode == 0
 
 
+@pytest.mark.long
 def test_a_database_of_a_newer_version(lab: Lab, receiver: Receiver) -> None:
     """With a database of a newer version, the run goes on and says why nothing is delivered, and no relay remains."""
     import sqlite3

@@ -55,7 +55,17 @@ def shifted(lab: Lab, days: float) -> dict[str, str]:
     return {"PYTHONPATH": str(lab.root), "SHIFT": str(days * DAY)}
 
 
-@pytest.mark.parametrize("command", [["report"], ["tests", "test_it"], ["export", "--csv"], ["status"], ["watch"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report"],
+        ["watch"],
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in (["tests", "test_it"], ["export", "--csv"], ["status"])
+        ),
+    ],
+)
 def test_who_reads_keeps_the_journal_within_its_bounds(lone: Lab, command: list[str]) -> None:
     """Where no webhook is configured there is no relay, so the commands that read remove what is too old."""
     (lone.root / "test_it.py").write_text("def test_it(): pass\n")
@@ -334,6 +344,7 @@ def test_who_reads_compresses(lone: Lab, command: str) -> None:
     assert (state.st_mtime, state.st_mode & 0o777) == (modified, mode)
 
 
+@pytest.mark.long
 def test_everybody_reads_compressed_segments(lone: Lab) -> None:
     """Every command says the same before and after, and a history that is made anew has all events."""
     segment = session(lone, 0.5)
@@ -348,6 +359,7 @@ def test_everybody_reads_compressed_segments(lone: Lab) -> None:
     assert told(lone, segment) == before
 
 
+@pytest.mark.long
 def test_what_is_delivered_is_compressed(lab: Lab, receiver: Receiver) -> None:
     """Only what every endpoint has settled is compressed. If the cursors are lost, it is delivered from there again."""
     receiver.answer = lambda _: 401
@@ -464,6 +476,7 @@ def test_only_so_much_is_compressed_at_once(lone: Lab, monkeypatch: pytest.Monke
         assert packed(lone) == [path.name for path in paths[:count]]
 
 
+@pytest.mark.long
 def test_a_damaged_segment(lone: Lab) -> None:
     """Readers name a damaged segment, without a traceback, and read all others."""
     damaged, sound = session(lone, 3), session(lone, 2)

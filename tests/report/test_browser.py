@@ -30,7 +30,17 @@ __all__ = ["hostile", "root"]
 
 pytestmark = pytest.mark.slow
 
-WIDTHS = (390, 768, 1440)
+WIDTHS = (390, pytest.param(768, marks=pytest.mark.long), 1440)
+LOOKS = pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 1280),
+        ("dark", 390),
+        pytest.param("dark", 1280, marks=pytest.mark.long),
+        pytest.param("light", 390, marks=pytest.mark.long),
+    ],
+)
+"""Both themes and both widths. The long check also tries the two other pairs of them."""
 PATIENCE = 60_000
 
 
@@ -156,7 +166,7 @@ def serious(page: Page, axe: str) -> list[Any]:
     return [each for each in found["violations"] if each["impact"] in {"serious", "critical"}]
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("light", 1280), ("dark", 1280)])
+@LOOKS
 def test_for_everybody(chromium: Browser, axe: str, address: str, scheme: str, width: int) -> None:
     """axe finds no serious accessibility problem, even with all sections expanded."""
     with looking(chromium, address, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
@@ -171,7 +181,7 @@ def why(root: Path, tmp_path: Path) -> str:
     return written(root, tmp_path)
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 390), ("light", 1280), ("dark", 1280)])
+@LOOKS
 def test_why_a_test_failed(chromium: Browser, axe: str, why: str, scheme: str, width: int) -> None:
     """Traceback and output are folded, open with a key, and can be read by everybody; failing lines stand out."""
     with looking(chromium, why, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
@@ -195,7 +205,7 @@ def repeated(journal: Path, tmp_path: Path) -> str:
     return written(journal.parents[1], tmp_path)
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 390), ("light", 1280), ("dark", 1280)])
+@LOOKS
 def test_what_passed_when_repeated(chromium: Browser, axe: str, repeated: str, scheme: str, width: int) -> None:
     """A link leads to the tests that passed when they were repeated; their failed attempts open with a key."""
     with looking(chromium, repeated, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
@@ -218,7 +228,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [390, pytest.param(1440, marks=pytest.mark.long)])
 def test_hostile_texts_are_inert(chromium: Browser, hostile: Path, tmp_path: Path, width: int) -> None:
     """Markup, templates, escape sequences and bidirectional texts are shown literally; long texts do not overflow."""
     with looking(chromium, written(hostile, tmp_path), viewport={"width": width, "height": 900}) as page:
@@ -233,6 +243,7 @@ def test_hostile_texts_are_inert(chromium: Browser, hostile: Path, tmp_path: Pat
         expect(page.locator("#rows tr")).to_have_count(1)
 
 
+@pytest.mark.long
 def test_twenty_thousand_tests(chromium: Browser, journal: Path, tmp_path: Path) -> None:
     """The search covers all of 20,000 tests, and the page draws few of them."""
     run(

@@ -200,6 +200,7 @@ def test_hostile_texts_are_text(hostile: Path) -> None:
     assert "</script" not in "".join(found.raw["script"])
 
 
+@pytest.mark.long
 def test_twenty_thousand_tests(journal: Path) -> None:
     """The page of 20,000 tests is below 5 MB, draws few rows at first, and has a timeline of limited size."""
     tests = {

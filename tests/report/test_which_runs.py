@@ -186,11 +186,16 @@ class TestPartialRuns:
         ("arguments", "environ"),
         [
             (["-k", "one"], {}),
-            (["test_it.py"], {}),
-            (["test_it.py::test_one"], {}),
-            (["--deselect", "test_it.py::test_one"], {}),
             (["-x"], {"ONE": "1"}),
-            (["--lf"], {}),
+            *(
+                pytest.param(arguments, {}, marks=pytest.mark.long)
+                for arguments in (
+                    ["test_it.py"],
+                    ["test_it.py::test_one"],
+                    ["--deselect", "test_it.py::test_one"],
+                    ["--lf"],
+                )
+            ),
         ],
     )
     def test_it_is_not_compared_with_whole_runs(

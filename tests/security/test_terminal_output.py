@@ -41,6 +41,7 @@ def test_commands(owing: Lab, command: list[str]) -> None:
     assert harmless(shown.stdout + shown.stderr)
 
 
+@pytest.mark.long
 def test_dead_letters(lab: Lab, receiver: Receiver) -> None:
     """`replay` and `purge` escape control characters in dead letters and their reasons."""
     receiver.answer = lambda _: 404

@@ -107,7 +107,6 @@ def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
             server.close()
 
 
-@ON_BOTH
 def test_a_test_that_newly_fails(team: Team) -> None:
     """One message when a test fails, one when it passes, and each project has alerts of its own."""
     team.watch(NEWLY)
@@ -181,6 +180,7 @@ def test_servers_are_killed(team: Team) -> None:
     assert sorted(team.said(servers[1])) == sorted(("failed", "firing", job) for job in jobs)
 
 
+@pytest.mark.long
 def test_a_restart(team: Team) -> None:
     """A new process repeats no message, knows which alerts are active, and evaluates what the old one has left."""
     team.watch(NEWLY)
@@ -273,6 +273,7 @@ def test_environments(team: Team) -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_notifier_that_hangs(team: Team) -> None:
     """Events are taken, and pages are shown with their totals, while a notifier hangs. Its message is not lost."""
     team.watch(NEWLY)
@@ -289,6 +290,7 @@ def test_a_notifier_that_hangs(team: Team) -> None:
     assert "hangs" in team.receiver.accepted[0]["text"]
 
 
+@pytest.mark.long
 def test_an_event_that_cannot_be_evaluated(team: Team) -> None:
     """It is left out, and told in the log. The others are evaluated."""
     team.watch({"name": "failed", "kind": "failure", "when": {"task_id": "job-*"}, "notify": ["chat"]})
@@ -307,6 +309,7 @@ def test_an_event_that_cannot_be_evaluated(team: Team) -> None:
     assert "event not evaluated" in server.log
 
 
+@pytest.mark.long
 def test_events_whose_numbers_are_given_again(team: Team) -> None:
     """SQLite numbers new events like those that retention has removed. They are evaluated nevertheless."""
     team.watch(NEWLY, retention={"history_events_age": 0.001})
@@ -354,6 +357,7 @@ TO_THE_VERSION_BEFORE = {
 }
 
 
+@pytest.mark.long
 def test_a_database_of_the_version_before(team: Team) -> None:
     """Nobody is alarmed about what it holds, but new events are compared with it."""
     server = team.start()

@@ -91,7 +91,7 @@ def _lets_in(url: str) -> bool:
     return True
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_its_server_runs_with_its_command_and_environment(tmp_path: Path, database: Cluster) -> None:
     service = services()["serve"]
     program, command, *arguments = service["command"]

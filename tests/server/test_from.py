@@ -19,7 +19,7 @@ from tests.shop import Shop, swarmtask
 from tests.team import SECRET
 from tests.watched import Terminal
 
-ENGINES = [pytest.param(SQLITE, id="sqlite"), pytest.param(postgres.NEWEST, id="postgres18")]
+ENGINES = [pytest.param(SQLITE, id="sqlite"), pytest.param(postgres.NEWEST, id="postgres18", marks=pytest.mark.long)]
 FORMS = {
     "text": ["report"],
     "full": ["report", "--full"],
@@ -200,6 +200,7 @@ def test_a_live_page_is_not_served_of_a_server(shop: Shop, page: str) -> None:
     assert f"that of the server is at {page} already" in done.stderr
 
 
+@pytest.mark.long
 def test_through_real_relays(tmp_path: Path, server: HistoryServer) -> None:
     """A session whose relay sends its evidence to the server is there as it is here."""
     lab = Lab(tmp_path / "relayed")

@@ -19,7 +19,7 @@ from tests.suite import Suite
 pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import Browser, Page, expect
 
-from tests.report.test_browser import PATIENCE, axe, chromium, is_wide, looking
+from tests.report.test_browser import LOOKS, PATIENCE, axe, chromium, is_wide, looking
 
 __all__ = ["axe", "chromium", "hostile"]
 
@@ -60,15 +60,7 @@ def address(request: pytest.FixtureRequest, server: Served, shop: Shop) -> str:
     return server.url + str(request.param).format(run=shop.sessions[-1].start["trace_id"])
 
 
-@pytest.mark.parametrize(
-    ("scheme", "width"),
-    [
-        ("light", 1280),
-        ("dark", 390),
-        pytest.param("dark", 1280, marks=pytest.mark.long),
-        pytest.param("light", 390, marks=pytest.mark.long),
-    ],
-)
+@LOOKS
 def test_for_everybody(chromium: Browser, axe: str, address: str, scheme: str, width: int) -> None:
     """axe finds nothing, the page is not wider than the screen, and the browser refuses nothing that the page does."""
     with looking(chromium, address, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pytest_swarmtask.core.timing import VARIABLE
@@ -35,6 +36,7 @@ def event_count(path: Path, event_type: str, outcome: str) -> float | None:
     return at(figures(path), "events_total", type=event_type, outcome=outcome) if path.exists() else None
 
 
+@pytest.mark.long
 def test_figures(world: World) -> None:
     """The file contains counts, durations, deliveries and active alerts, and the collector's user can read it."""
     world.watch({**BROKEN, "when": {"task_id": "*test_b"}}, metrics={"textfile": "swarm.prom"})

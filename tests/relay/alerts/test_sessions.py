@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_swarmtask.core.facts.variant import default_variant
 from tests.relay.alerts.world import World
 
@@ -13,6 +15,7 @@ def test_two(): pass
 """
 
 
+@pytest.mark.long
 def test_a_row_of_failures(world: World) -> None:
     """A session in which no test ran neither breaks nor extends a row, and a partial one does not end it."""
     world.watch({"name": "row", "kind": "consecutive_failures", "count": 3, "when": {"task_id": "pytest_run"}})

@@ -55,6 +55,7 @@ def around_now(first: float, last: float) -> str:
     return "-".join(time.strftime("%H:%M", time.localtime(time.time() + offset)) for offset in (first, last))
 
 
+@pytest.mark.long
 def test_quiet_hours(world: World) -> None:
     """During quiet hours only critical alerts are sent, and the others follow later if they are still active.
 
@@ -77,6 +78,7 @@ def test_quiet_hours(world: World) -> None:
     assert len(world.told()) == 4
 
 
+@pytest.mark.long
 def test_too_much_for_an_hour_is_summed_up(world: World) -> None:
     """The last message that is allowed in an hour sums up the rest, and later messages wait for the next hour.
 
@@ -148,6 +150,7 @@ def test_each_environment_holds_for_itself(world: World, environ: dict[str, str]
     assert len(world.told()) == len(environ)
 
 
+@pytest.mark.long
 def test_what_is_not_found_again_for_a_month_is_forgotten(world: World) -> None:
     """An alert that is not found again for a month is closed without a message, such as one about a deleted test."""
     world.watch(BROKEN)

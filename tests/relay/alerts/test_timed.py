@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
 from tests.lab import Json, receiving, wait_until
 from tests.relay.alerts.world import World
 
@@ -53,6 +55,7 @@ def test_a_start_without_its_end_is_noticed_without_a_run(world: World) -> None:
     ]
 
 
+@pytest.mark.long
 def test_an_expected_start_that_does_not_come(world: World) -> None:
     """A missing start is reported once, and the next start resolves the alert.
 
@@ -73,6 +76,7 @@ def test_an_expected_start_that_does_not_come(world: World) -> None:
     assert [message["state"] for message in world.told(2)] == ["firing", "resolved"]
 
 
+@pytest.mark.long
 def test_deliveries_that_are_refused_or_wait(world: World) -> None:
     """A delivery alert covers only its own webhooks, and is resolved once nothing waits any more."""
     with receiving() as board:

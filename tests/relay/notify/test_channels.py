@@ -153,6 +153,7 @@ def test_annotations_reach_the_log_of_the_job(world: World) -> None:
     assert "::" not in world.run("flush", GITHUB_ACTIONS="true").stdout
 
 
+@pytest.mark.long
 def test_annotations_reach_the_log_by_the_next_session(world: World) -> None:
     """The next session under GitHub Actions prints the annotation, with the file and line of the test."""
     watch_by(world, {"name": "job", "kind": "github"}, events=["TEST_FAILED"])

@@ -52,6 +52,7 @@ def test_a_relay_that_is_killed_again_and_again_loses_nothing(exporting: Lab, co
     assert counts(exporting)[1:] == (0, 0, 0)
 
 
+@pytest.mark.long
 def test_a_relay_that_takes_over_knows_the_facts_of_the_run(exporting: Lab, collector: Collector) -> None:
     """They are in the start of the session, which the relay before has read, and which is settled."""
     exporting.file(
@@ -70,6 +71,7 @@ def test_a_relay_that_takes_over_knows_the_facts_of_the_run(exporting: Lab, coll
     assert {sent.resource["host.name"] for sent in collector.spans().values()} == {start["host"]}
 
 
+@pytest.mark.long
 def test_a_compressed_journal_still_has_the_facts(exporting: Lab, collector: Collector) -> None:
     """And a dead letter, which does not name its segment, finds them, too."""
     exporting.file("test_it.py", "def test_it():\n    pass\n")
@@ -123,6 +125,7 @@ class TestWithoutTheExtra:
         exporting.environ["PYTHONPATH"] = str(folder)
         return folder
 
+    @pytest.mark.long
     def test_nothing_is_sent_and_nothing_dropped_until_it_is_installed(
         self, exporting: Lab, collector: Collector, bare: Path
     ) -> None:
