@@ -39,7 +39,7 @@ def gitlab(tiny: Path, prepared: Machine) -> GitLab:
     return GitLab(tiny, tiny.parent / "home", prepared)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_is_valid_by_the_published_schema(gitlab: GitLab) -> None:
     check_schema("vendor.gitlab-ci", TEMPLATE, gitlab.project / ".gitlab-ci.yml")
 

@@ -76,7 +76,7 @@ def test_the_other_texts_are_real() -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("service", SCHEMAS)
 def test_a_pipeline_is_valid(tmp_path: Path, service: str) -> None:
     (tmp_path / "shown.yml").write_text(block("yaml", service))
@@ -91,8 +91,8 @@ def scripts(service: str) -> dict[str, list[str]]:
     return {name: [line for line in found if re.match("swarmtask|pytest", line)] for name, found in lines.items()}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("service", ["GitHub Actions", pytest.param("GitLab CI", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("service", ["GitHub Actions", "GitLab CI"])
 def test_a_pipeline_runs(tiny: Path, prepared: Machine, service: str) -> None:
     """The first run has no history, and the second one divides the tests by the durations of the first.
 

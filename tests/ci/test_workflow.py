@@ -232,7 +232,7 @@ def test_a_tag_is_deployed_to_production(runner: Runner) -> None:
     assert deployed(done) == ("production", "prod")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_fork_without_secrets_fails_nothing_and_keeps_its_journals(runner: Runner) -> None:
     done = run(runner, "pull_request", "refs/pull/7/merge")
     assert results(done) == {**ALL_SUCCEED, "deploy": "skipped"}, said(done)

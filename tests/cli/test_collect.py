@@ -82,7 +82,7 @@ def keep(segment: Path, number: int, into: Path) -> None:
         shutil.copy(segment, into / f"journal-{number}")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twelve_shards(tmp_path: Path) -> None:
     """One was killed, the clock of one is a day ahead, and one archive was cut off before it was uploaded as a whole.
 

@@ -23,7 +23,7 @@ from pytest_swarmtask.relay.survey import survey
 from tests.crash.mortals import endings, session
 from tests.lab import Lab, Receiver, closed_port, is_event, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 LONG = "KILLS" in os.environ
 SUITE = "import pytest\n@pytest.mark.task('5.2')\ndef test(): pass"

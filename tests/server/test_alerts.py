@@ -203,7 +203,7 @@ def test_a_restart(team: Team) -> None:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_alerts_that_come_later(team: Team) -> None:
     """Nobody is alarmed about what was before there were alerts, also if there had been some before that."""
     broken = {"name": "broken", "kind": "failure", "when": {"task_id": "build"}, "notify": ["chat"]}

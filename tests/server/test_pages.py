@@ -442,7 +442,7 @@ def test_a_database_that_is_away(tmp_path: Path) -> None:
         cluster.remove()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_on_postgresql(shop: Shop, tmp_path: Path) -> None:
     """All pages are there, and say the same as on SQLite. A NUL, which PostgreSQL's texts cannot have, is refused."""
     with (

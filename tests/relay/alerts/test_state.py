@@ -100,7 +100,7 @@ def test_too_much_for_an_hour_is_summed_up(world: World) -> None:
     assert world.said()[3:] == [("broken", "firing", "one more")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_notifier_that_fails_is_tried_a_few_times(world: World) -> None:
     """After five failed attempts a message counts as failed in `status`, and the next message is sent as usual."""
     world.receiver.answer = lambda _: 500

@@ -87,9 +87,9 @@ def told(session: Session) -> dict[str, float]:
     ("arguments", "branches"),
     [
         ((*RUN, *PYTEST), False),
-        ((*RUN, "--branch", *PYTEST), True),
+        pytest.param((*RUN, "--branch", *PYTEST), True, marks=pytest.mark.long),
         ((*RUN, "--branch", "--parallel-mode", *PYTEST), True),
-        ((*PYTEST, "--cov=.", "--cov-branch"), True),
+        pytest.param((*PYTEST, "--cov=.", "--cov-branch"), True, marks=pytest.mark.long),
         ((*PYTEST, "--cov=.", "--cov-branch", "--cov-report="), True),
         ((*PYTEST, "--cov=.", "--cov-branch", "-n2"), True),
     ],
