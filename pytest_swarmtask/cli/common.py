@@ -48,17 +48,17 @@ def add_root(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_run_filters(parser: argparse.ArgumentParser, what: str) -> None:
+def add_run_filters(parser: argparse.ArgumentParser, what: str, last: int = LAST_RUNS) -> None:
     """Add the options `--last`, `--branch` and `--since`; `what` says what the command does with these runs."""
     parser.add_argument(
         "--last",
         dest="last",
         type=_number_of_runs,
         nargs="?",
-        default=LAST_RUNS,
+        default=last,
         const=LAST_RUNS,
         metavar="N",
-        help=f"{what} the last N runs (default: {LAST_RUNS})",
+        help=f"{what} the last N runs (default: {last})",
     )
     parser.add_argument("--branch", dest="branch", help="only runs on this branch")
     parser.add_argument(

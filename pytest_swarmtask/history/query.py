@@ -139,6 +139,7 @@ class RunFilter(NamedTuple):
         with_tests: whether it has tests.
         variants: its variants, as the table has them: one a line.
         ci_run: it is this CI run, see `Run.ci_run`.
+        variant: one of its variants is this.
     """
 
     branch: str | None = None
@@ -150,11 +151,13 @@ class RunFilter(NamedTuple):
     with_tests: bool | None = None
     variants: str | None = None
     ci_run: str | None = None
+    variant: str | None = None
 
 
 ALL_RUNS = RunFilter()
 
 
+_LINE = "\n"  # ends each variant in the column `variants`
 _CONDITIONS = {
     "branch": "branch = ?",
     "since": "started >= ?",
@@ -165,6 +168,7 @@ _CONDITIONS = {
     "with_tests": "CASE WHEN tests > 0 THEN 1 ELSE 0 END = ?",
     "variants": "variants = ?",
     "ci_run": "ci_run = ?",
+    "variant": f"instr('{_LINE}' || variants || '{_LINE}', '{_LINE}' || ? || '{_LINE}') > 0",
 }
 """The condition of each field of a `RunFilter`. A query has only those that are given, so that it can use indexes."""
 
@@ -216,6 +220,12 @@ def recent_branches(db: Database, limit: int) -> list[str]:
             SELECT branch, started FROM run WHERE project = ? AND started IS NOT NULL ORDER BY started DESC LIMIT ?
         ) AS recent WHERE branch IS NOT NULL GROUP BY branch ORDER BY max(started) DESC, branch LIMIT ?"""
     return [branch for (branch,) in db.execute(query, (db.project, _RECENT, limit))]
+
+
+def known_variants(db: Database) -> list[str]:
+    """Return the variants under which tests ran, by name."""
+    query = "SELECT DISTINCT variant FROM task WHERE project = ? AND kind = 'TEST' AND variant <> '' ORDER BY variant"
+    return [variant for (variant,) in db.execute(query, (db.project,))]
 
 
 def last_run_of_branches(db: Database, limit: int) -> list[Run]:
@@ -476,15 +486,21 @@ SELECT task.name, task.variant, score, flaky_test.failed, runs, repeated, one_co
 FROM flaky_test JOIN task ON task.id = flaky_test.task JOIN run ON run.id = flaky_test.run"""
 
 
-def flaky(db: Database, runs: Sequence[Run], limit: int) -> list[Flaky]:
+def flaky(db: Database, runs: Sequence[Run], limit: int, variant: str | None = None) -> list[Flaky]:
     """Return the tests that were flaky in at least one of these runs, the worst first, at most `limit`.
 
     What is told of each is the stored verdict on its last runs (`history.flaky`), whichever runs are named here.
+
+    Args:
+        db: the history.
+        runs: the runs.
+        limit: the number of tests, at most.
+        variant: only tests under this variant; None for all.
     """
     keys = ", ".join(str(run.key) for run in runs)
     query = f"""{_FLAKY} WHERE flaky_test.task IN (SELECT task FROM flaky_run WHERE run IN ({keys or "NULL"}))
-        ORDER BY score DESC, task.name, task.variant LIMIT ?"""
-    return [Flaky(*row) for row in db.execute(query, (limit,))]
+        AND (?1 IS NULL OR task.variant = ?1) ORDER BY score DESC, task.name, task.variant LIMIT ?2"""
+    return [Flaky(*row) for row in db.execute(query, (variant, limit))]
 
 
 def flaky_tests(db: Database, tests: Sequence[int]) -> list[Flaky]:

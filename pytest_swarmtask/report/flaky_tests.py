@@ -9,9 +9,9 @@ from rich.text import Text
 
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.history.flaky import Flaky  # noqa: TC001 - the API's schemas are made of the fields
-from pytest_swarmtask.history.query import RunFilter, flaky, last_runs, with_variant
+from pytest_swarmtask.history.query import flaky, last_runs, with_variant
 from pytest_swarmtask.report.forms import no_match, write_json, write_text
-from pytest_swarmtask.report.phrases import flakiness, format_time, short_commit, short_id
+from pytest_swarmtask.report.phrases import flakiness, format_time, last_runs_in_words, short_commit, short_id
 from pytest_swarmtask.report.terminal import drawn
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class FlakyTests:
 
 def find_flaky(db: Database, request: SearchedRuns) -> FlakyTests:
     """Return the tests that were flaky in the last runs."""
-    runs = last_runs(db, request.last, RunFilter(request.branch, request.since, with_tests=True))
-    return FlakyTests(len(runs), flaky(db, runs, MOST) if runs else [])
+    runs = last_runs(db, request.last, request.as_filter())
+    return FlakyTests(len(runs), flaky(db, runs, MOST, request.variant) if runs else [])
 
 
 def write_flaky(db: Database, request: SearchedRuns, form: Form, out: BinaryIO) -> None:
@@ -49,9 +49,9 @@ def write_flaky(db: Database, request: SearchedRuns, form: Form, out: BinaryIO) 
     if form.kind == "json":
         write_json(asdict(found), out)
     elif not found.runs:
-        write_text(f"{no_match(db, 'No run with tests', request.branch, request.since)}\n", out)
+        write_text(f"{no_match(db, 'No run with tests', request.branch, request.since, request.variant)}\n", out)
     elif not found.flaky:
-        write_text(f"No test was flaky in the last {_runs(found)}.\n", out)
+        write_text(f"No test was flaky in {last_runs_in_words(found.runs)}.\n", out)
     else:
         write_text(drawn(form.screen, lambda console: _print(found, console)), out)
 
@@ -60,7 +60,9 @@ def _print(found: FlakyTests, console: Console) -> None:
     from pytest_swarmtask.report.text import print_line
 
     has_variants = len({test.variant for test in found.flaky}) > 1
-    print_line(Text(f"{plural(len(found.flaky), 'flaky test')} in the last {_runs(found)}", "bold"), 0, console)
+    print_line(
+        Text(f"{plural(len(found.flaky), 'flaky test')} in {last_runs_in_words(found.runs)}", "bold"), 0, console
+    )
     for test in found.flaky:
         name = Text(neutral(with_variant(test.test, test.variant) if has_variants else test.test))
         print_line(name.append(f"  {neutral(flakiness(test))}", "yellow"), 2, console)
@@ -68,7 +70,3 @@ def _print(found: FlakyTests, console: Console) -> None:
         where = f" on {at}" if test.branch else f" at {at}" if at else ""
         last = f"last {format_time(test.last)} in run {short_id(test.run)}{where}"
         print_line(Text(neutral(last), "dim"), 4, console)
-
-
-def _runs(found: FlakyTests) -> str:
-    return "run" if found.runs == 1 else f"{found.runs} runs"

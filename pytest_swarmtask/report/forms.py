@@ -6,18 +6,19 @@ writes the answer as bytes, which a command prints and a server sends.
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.text import NOTHING_RECORDED, neutral
-from pytest_swarmtask.history.query import last_runs
+from pytest_swarmtask.history.query import RunFilter, known_variants, last_runs, recent_branches
 from pytest_swarmtask.report.content import ReportRequest, collect_report, requested_run
 from pytest_swarmtask.report.phrases import short_id
 from pytest_swarmtask.report.terminal import Screen, drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.report.content import Report
@@ -29,6 +30,8 @@ _NOT_THIS_CI_RUN = "This CI run is not in the history. Another run follows."
 MOST_ON_PAGE = 200
 """Failures with their messages on the HTML page, as docs/history.md says. Its list of tests has all of them."""
 _MOST_FAILURES = {"json": ReportRequest().failures, "html": MOST_ON_PAGE}
+_MOST_NAMES = 1000
+"""Branches among which a mistyped one is looked for."""
 _MOST_READ = 25
 """Failures in a terminal or in Markdown: more would only be scrolled past."""
 
@@ -62,11 +65,17 @@ class SearchedRuns(NamedTuple):
         branch: only runs on this branch.
         since: only runs that started at this timestamp or later.
         last: the number of runs.
+        variant: only runs and tests under this variant.
     """
 
     branch: str | None = None
     since: str | None = None
     last: int = 20
+    variant: str | None = None
+
+    def as_filter(self) -> RunFilter:
+        """Return the condition of runs with tests."""
+        return RunFilter(self.branch, self.since, with_tests=True, variant=self.variant)
 
 
 def write_report(db: Database, request: ReportRequest, form: Form, out: BinaryIO) -> str | None:
@@ -110,13 +119,25 @@ def write_json(content: Any, out: BinaryIO) -> None:
     out.write(f"{json.dumps(content, indent=2)}\n".encode())
 
 
-def no_match(db: Database, what: str, branch: str | None, since: str | None) -> str:
-    """Return that nothing matches some conditions, named by the options of commands; or that there is no run at all."""
-    given = {"--branch": branch, "--since": since}
+def no_match(db: Database, what: str, branch: str | None, since: str | None, variant: str | None = None) -> str:
+    """Return that nothing matches some conditions, named by the options of commands; or that there is no run at all.
+
+    If there is no such branch or variant, the nearest name follows, as it is probably what the reader meant.
+    """
+    given = {"--branch": branch, "--since": since, "--variant": variant}
     named = " ".join(f"{option} {neutral(value)}" for option, value in given.items() if value is not None)
     if not last_runs(db, 1):
         return NOTHING_RECORDED
-    return f"{what} matches {named}." if named else f"{what} was found."
+    if not named:
+        return f"{what} was found."
+    meant = _nearest(branch, recent_branches(db, _MOST_NAMES)) or _nearest(variant, known_variants(db))
+    return f"{what} matches {named}.{meant}"
+
+
+def _nearest(name: str | None, known: Sequence[str]) -> str:
+    """Return a question for the name that is nearest to one that is not known, or an empty text."""
+    found = () if name is None or name in known else difflib.get_close_matches(name, known, 1)
+    return f" Did you mean {neutral(found[0])}?" if found else ""
 
 
 def _text(found: Report, form: Form) -> str:

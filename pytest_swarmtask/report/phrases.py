@@ -80,10 +80,11 @@ def format_elapsed(seconds: float) -> str:
     return f"{int(seconds)} s" if seconds < _IN_MINUTES else format_duration(seconds)
 
 
-def format_time(timestamp: str) -> str:
+def format_time(timestamp: str, *, to_the_second: bool = False) -> str:
     """Return a timestamp in the reader's time, to the minute. A text that is not a timestamp is returned as it is."""
+    form = "%Y-%m-%d %H:%M:%S" if to_the_second else "%Y-%m-%d %H:%M"
     try:
-        return parse_timestamp(timestamp).astimezone(_zone.get()).strftime("%Y-%m-%d %H:%M")
+        return parse_timestamp(timestamp).astimezone(_zone.get()).strftime(form)
     except (OverflowError, ValueError):
         return neutral(timestamp)
 
@@ -161,6 +162,11 @@ def flakiness(test: Flaky) -> str:
     share = f"{test.failed} of its last {test.runs} runs" if test.runs > 1 else "its only run"
     commit = f" {short_commit(test.commit)}" if test.commit and test.why.endswith("commit") else ""
     return f"{share}: {test.why}{commit}"
+
+
+def last_runs_in_words(number: int) -> str:
+    """Return ``the last run`` or ``the last 20 runs``."""
+    return "the last run" if number == 1 else f"the last {number} runs"
 
 
 def later_runs(runs: Sequence[Run], total: int) -> str:

@@ -27,6 +27,8 @@ _PIPED_WIDTH = 1000
 _ANY_HEIGHT = 25
 """Lines of a terminal: nothing that is printed depends on them, but rich asks for both or neither."""
 _BAD = (*FAILED, TEARDOWN)
+OUTCOME_STYLES = {"failed": "bold red", "completed": "bold green", "unfinished": "bold yellow"}
+"""Styles of the outcomes of runs."""
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.:-=+*#"
 

@@ -28,6 +28,7 @@ from pytest_swarmtask.report.phrases import (
     flakiness,
     format_duration,
     format_time,
+    last_runs_in_words,
     later_runs,
     outcome_counts,
     shard_problems,
@@ -38,7 +39,7 @@ from pytest_swarmtask.report.phrases import (
     tests_of,
     trend_of,
 )
-from pytest_swarmtask.report.terminal import bars, counts, title
+from pytest_swarmtask.report.terminal import OUTCOME_STYLES, bars, counts, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -91,24 +92,19 @@ def _report(report: Report, root: str, console: Console, *, full: bool) -> Itera
             line = Text(f"{format_duration(timing.duration):>9}  ").append(f"{usual:<18}" if known else "", "dim")
             yield line.append(neutral(test_name(timing.test, timing.variant, report.run))), 2
     if report.flaky:
-        yield from title(f"Flaky in the last {_runs(len(report.trend))}")
+        yield from title(f"Flaky in {last_runs_in_words(len(report.trend))}")
         for test in report.flaky:
             name = test_name(test.test, test.variant, report.run)
             yield Text(neutral(name)).append(f"  {neutral(flakiness(test))}", "yellow"), 2
     if len(report.trend) > 1:
-        yield from title(f"The last {_runs(len(report.trend))} of {trend_of(report.trend)}")
+        yield from title(f"{last_runs_in_words(len(report.trend)).capitalize()} of {trend_of(report.trend)}")
         yield from _trend(report.trend, console.encoding)
-
-
-def _runs(number: int) -> str:
-    return "run" if number == 1 else f"{number} runs"
 
 
 def _head(report: Report) -> Iterator[tuple[Text, int]]:
     run = report.run
-    style = {"failed": "bold red", "completed": "bold green"}.get(run.outcome, "bold yellow")
     head = Text("run ").append(neutral(short_id(run.run)), "bold").append(f"  {neutral(run.what)}  ")
-    yield head.append(run.outcome, style), 0
+    yield head.append(run.outcome, OUTCOME_STYLES[run.outcome]), 0
     place = f"{run.branch or 'no branch'} at {short_commit(run.commit, run.dirty)}" if run.commit else run.branch
     took = None if run.duration is None else format_duration(run.duration)
     python = f"Python {run.python}" if run.python else None

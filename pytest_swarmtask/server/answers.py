@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_swarmtask.history.comparison import Comparison
-from pytest_swarmtask.history.query import Run, TestDuration
+from pytest_swarmtask.history.query import Run
 from pytest_swarmtask.report.tree import SpanNode
 
 
@@ -75,19 +75,6 @@ class TestList:
 
     tests: list[str]
     total: int
-
-
-@dataclass(frozen=True)
-class SlowestTests:
-    """The slowest tests of a run.
-
-    Attributes:
-        run: the run; null if none matches.
-        slowest: its tests, slowest first.
-    """
-
-    run: Run | None
-    slowest: list[TestDuration]
 
 
 @dataclass(frozen=True)

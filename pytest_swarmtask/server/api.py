@@ -15,6 +15,7 @@ from pytest_swarmtask import __version__
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.comparison import compare
+from pytest_swarmtask.report.causes import FailureCauses, write_causes
 from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, find_run, requested_run, without_keys
 from pytest_swarmtask.report.durations import DurationsRequest, UsualDurations, write_durations
 from pytest_swarmtask.report.explained_run import ExplainedRun, write_explained
@@ -26,6 +27,7 @@ from pytest_swarmtask.report.last_results import LastResultsOfTests, LastResults
 from pytest_swarmtask.report.last_run import LastRunRequest, write_last_run
 from pytest_swarmtask.report.phrases import times_in
 from pytest_swarmtask.report.runs import RunPage, write_runs
+from pytest_swarmtask.report.slow_tests import SlowTests, write_slow
 from pytest_swarmtask.report.tasks import TaskList, write_tasks
 from pytest_swarmtask.server import answers, parameters
 from pytest_swarmtask.server.openapi import ApiEndpoint, document
@@ -79,7 +81,7 @@ def _projects(store: HistoryStore, _: str, __: parameters.NoParameters) -> Respo
 
 
 def _runs(store: HistoryStore, project: str, given: parameters.RunsQuery) -> Response:
-    return _as_json(store, project, given.as_request(), write_runs)
+    return _written(store, project, given, given.as_request(), write_runs)
 
 
 def _report(store: HistoryStore, project: str, given: parameters.ReportQuery) -> Response:
@@ -108,8 +110,16 @@ def _test(store: HistoryStore, project: str, given: parameters.TestQuery) -> Res
     return _written(store, project, given, given.as_request(), write_test)
 
 
-def _flaky(store: HistoryStore, project: str, given: parameters.FlakyQuery) -> Response:
+def _failures(store: HistoryStore, project: str, given: parameters.SearchedQuery) -> Response:
+    return _written(store, project, given, given.as_request(), write_causes)
+
+
+def _flaky(store: HistoryStore, project: str, given: parameters.SearchedQuery) -> Response:
     return _written(store, project, given, given.as_request(), write_flaky)
+
+
+def _slow(store: HistoryStore, project: str, given: parameters.SearchedQuery) -> Response:
+    return _written(store, project, given, given.as_request(), write_slow)
 
 
 def _durations(store: HistoryStore, project: str, _: parameters.NoParameters) -> Response:
@@ -124,24 +134,14 @@ def _last_results(store: HistoryStore, project: str, given: parameters.LastResul
     return _as_json(store, project, LastResultsRequest(given.tests), write_last_results)
 
 
-def _slowest(store: HistoryStore, project: str, given: parameters.SlowestQuery) -> Response:
-    with store.reading(project) as db:
-        run = _chosen(db, given)
-        return _object(answers.SlowestTests(run, query.slowest(db, run, given.limit) if run else []))
-
-
 def _comparison(store: HistoryStore, project: str, given: parameters.ComparisonQuery) -> Response:
     with store.reading(project) as db:
-        run = _chosen(db, given)
+        since = parameters.moment(given.since)
+        run = requested_run(db, ReportRequest(given.run, branch=given.branch, since=since))
         if run is None:
             raise UsageError("no run matches branch and since")
         other = find_run(db, given.compare)
         return _object(answers.RunComparison(run, compare(db, run, other, MOST_COMPARED)))
-
-
-def _chosen(db: Database, given: parameters.SlowestQuery | parameters.ComparisonQuery) -> query.Run | None:
-    since = parameters.moment(given.since)
-    return requested_run(db, ReportRequest(given.run, branch=given.branch, since=since))
 
 
 def _written(
@@ -224,7 +224,7 @@ ENDPOINTS = (
         _test,
     ),
     ApiEndpoint(
-        f"{_OF_PROJECT}/flaky", "The flaky tests, the worst first.", parameters.FlakyQuery, (FlakyTests,), _flaky
+        f"{_OF_PROJECT}/flaky", "The flaky tests, the worst first.", parameters.SearchedQuery, (FlakyTests,), _flaky
     ),
     ApiEndpoint(
         f"{_OF_PROJECT}/tasks",
@@ -234,11 +234,18 @@ ENDPOINTS = (
         _tasks,
     ),
     ApiEndpoint(
-        f"{_OF_PROJECT}/slowest",
-        "The slowest tests of a run.",
-        parameters.SlowestQuery,
-        (answers.SlowestTests,),
-        _slowest,
+        f"{_OF_PROJECT}/failures",
+        "The failures of the last runs by their causes.",
+        parameters.SearchedQuery,
+        (FailureCauses,),
+        _failures,
+    ),
+    ApiEndpoint(
+        f"{_OF_PROJECT}/slow",
+        "The tests of the last runs that take the most time.",
+        parameters.SearchedQuery,
+        (SlowTests,),
+        _slow,
     ),
     ApiEndpoint(
         f"{_OF_PROJECT}/durations",

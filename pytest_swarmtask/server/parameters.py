@@ -39,6 +39,7 @@ Since = Annotated[
         "ago, such as 7d, 12h or 30m.",
     ),
 ]
+Variant = Annotated[str, Meta(max_length=1000, description="Only runs and tests under this variant.")]
 Last = Annotated[int, Meta(ge=1, le=1000, description="The number of runs that are looked at.")]
 Limit = Annotated[int, Meta(ge=1, le=1000, description="The number of objects, at most.")]
 
@@ -55,15 +56,6 @@ class TestsQuery(Struct, frozen=True, kw_only=True):
 
     text: Annotated[str, Meta(max_length=10_000, description="Only tests whose node id contains this text.")] = ""
     limit: Limit = 100
-
-
-class SlowestQuery(Struct, frozen=True, kw_only=True):
-    """Of which run the slowest tests are listed."""
-
-    run: RunId | None = None
-    branch: Branch | None = None
-    since: Since | None = None
-    limit: Limit = 10
 
 
 class ComparisonQuery(Struct, frozen=True, kw_only=True):
@@ -172,19 +164,20 @@ class TestQuery(BriefQuery, frozen=True, kw_only=True):
         return TestRequest(self.test, self.branch, moment(self.since), self.last)
 
 
-class FlakyQuery(BriefQuery, frozen=True, kw_only=True):
-    """Which runs are searched for flaky tests."""
+class SearchedQuery(BriefQuery, frozen=True, kw_only=True):
+    """Which runs are searched, for failures, flaky or slow tests."""
 
     branch: Branch | None = None
     since: Since | None = None
     last: Last = 20
+    variant: Variant | None = None
 
     def as_request(self) -> SearchedRuns:
         """Return the request."""
-        return SearchedRuns(self.branch, moment(self.since), self.last)
+        return SearchedRuns(self.branch, moment(self.since), self.last, self.variant)
 
 
-class RunsQuery(Struct, frozen=True, kw_only=True):
+class RunsQuery(BriefQuery, frozen=True, kw_only=True):
     """Which runs are listed."""
 
     branch: Branch | None = None
@@ -193,10 +186,11 @@ class RunsQuery(Struct, frozen=True, kw_only=True):
     before: Annotated[str, Meta(max_length=64, description="Only runs before this one: `next` of the last page.")] | (
         None
     ) = None
+    variant: Variant | None = None
 
     def as_request(self) -> RunsRequest:
         """Return the request."""
-        return RunsRequest(self.branch, moment(self.since), self.limit, self.before)
+        return RunsRequest(self.branch, moment(self.since), self.limit, self.before, self.variant)
 
 
 class TasksQuery(Struct, frozen=True, kw_only=True):
