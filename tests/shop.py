@@ -109,7 +109,7 @@ class Shop:
         return swarmtask(self.suite.root, *arguments, **environ)
 
 
-ASKING = ("report", "explain", "gate", "tests", "flaky")
+ASKING = ("report", "explain", "gate", "tests", "runs", "failures", "flaky", "slow")
 """The commands that can ask a server instead of the local history."""
 
 

@@ -85,6 +85,14 @@ def test_the_object_is_as_documented(shop: Shop) -> None:
     assert [name for name in documented["comparison"] if name != "run"] == list(found["comparison"])
 
 
-def test_the_options_are_as_documented(shop: Shop) -> None:
-    options = set(re.findall(r"^\| `(--\w+)", TEXT, re.MULTILINE))
-    assert options == set(re.findall(r"(--\w+)", shop.swarmtask("report", "--help").stdout)) - {"--help"}
+@pytest.mark.parametrize(
+    ("part", "command"),
+    [
+        ("## A run: ", "report"),
+        *(("## Options of these lists", name) for name in ("runs", "failures", "flaky", "slow")),
+    ],
+)
+def test_the_options_are_as_documented(shop: Shop, part: str, command: str) -> None:
+    section = TEXT.partition(f"\n{part}")[2].partition("\n## ")[0]
+    options = set(re.findall(r"(--\w+)", "".join(re.findall(r"^\| (`--.*?) \|", section, re.MULTILINE))))
+    assert options == set(re.findall(r"(--\w+)", shop.swarmtask(command, "--help").stdout)) - {"--help"}

@@ -89,8 +89,10 @@ QUESTIONS = [
     "/projects/shop/flaky?branch=none",
     "/projects/shop/tasks",
     "/projects/shop/tasks?branch=main&last=3",
-    "/projects/shop/slowest?limit=3",
-    "/projects/shop/slowest?branch=none",
+    "/projects/shop/failures",
+    "/projects/shop/failures?last=5&variant=none",
+    "/projects/shop/slow?last=3",
+    "/projects/shop/slow?branch=none",
     "/projects/shop/durations",
     "/projects/shop/comparison?compare={first}",
     "/projects/shop/last-results?tests=test_shop.py::test_total",
@@ -130,7 +132,10 @@ def test_the_objects_are_those_of_the_commands(team: HistoryServer, shop: Shop) 
     for path, command in (
         ("report", ["report", "--json"]),
         ("test?test=test_total", ["tests", "test_total", "--json"]),
+        ("runs", ["runs", "--json"]),
+        ("failures?last=5", ["failures", "--json", "--last", "5"]),
         ("flaky", ["flaky", "--json"]),
+        ("slow", ["slow", "--json"]),
         ("explain", ["explain", "--json"]),
     ):
         assert team.server.json(f"{OF_SHOP}/{path}") == json.loads(shop.swarmtask(*command).stdout)
@@ -162,7 +167,7 @@ def test_the_media_types_of_forms(team: HistoryServer) -> None:
         ("runs?limit=0", "limit is '0', expected a number from 1 to 1000"),
         ("runs?limit=many", "limit is 'many', expected a number from 1 to 1000"),
         ("runs?limit=1&limit=2", "limit is given 2 times, expected once"),
-        ("runs?branches=x", "there is no parameter 'branches' here, expected: branch, since, limit, before"),
+        ("gate?runs=x", "there is no parameter 'runs' here, expected: run, ci_run"),
         ("runs?before=zzz", "no run begins with 'zzz'; the last ones are "),
         ("runs?since=soon", "since: 'soon' is no time: expected a date such as 2026-01-31, or how long ago, "),
         ("runs?since=2026-99-99", "since: '2026-99-99' is no time"),
