@@ -21,6 +21,7 @@ from tests.shop import Shop, swarmtask
 
 pytestmark = pytest.mark.slow
 
+LISTS = ("runs", "failures", "flaky", "slow")
 TEXT = (REPOSITORY / "docs" / "history.md").read_text("utf-8")
 COMMANDS = re.findall(r"^\$ (.*)$", TEXT, re.MULTILINE)
 
