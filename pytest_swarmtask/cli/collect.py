@@ -25,7 +25,14 @@ _TIMEOUT = 60.0
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `collect`."""
-    parser = subparsers.add_parser("collect", help="take in the journals of other machines, such as those of CI jobs")
+    parser = subparsers.add_parser(
+        "collect",
+        help="take in the journals of other machines, such as those of CI jobs",
+        description="Take in the journals of other machines, such as the artifacts of CI jobs. Then one report is "
+        "about all of them.",
+        example="swarmtask collect artifacts/",
+        page="history-in-ci",
+    )
     parser.add_argument(
         "paths",
         nargs="+",

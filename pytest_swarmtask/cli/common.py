@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pytest_swarmtask.cli.parser import CommandParser
     from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.relay.delivery.store import EndpointState
     from pytest_swarmtask.relay.survey import Survey
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse names no other type
+    Subparsers = argparse._SubParsersAction[CommandParser]  # noqa: SLF001 - argparse names no other type
 
 
 Answer = TypeVar("Answer")

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `config` with its actions."""
-    parser = subparsers.add_parser("config", help="check workflow.yaml, show its values, print its JSON Schema")
+    parser = subparsers.add_parser(
+        "config",
+        help="check workflow.yaml, show its values, print its JSON Schema",
+        description="Check workflow.yaml, show its values and where each comes from, or print its JSON Schema.",
+        example="swarmtask config show",
+        page="configuration",
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("validate", help="check workflow.yaml and all its environments")
     check.set_defaults(func=validate)

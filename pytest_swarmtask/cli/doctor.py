@@ -49,7 +49,14 @@ class CheckResult(NamedTuple):
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `doctor`."""
-    parser = subparsers.add_parser("doctor", help="check installation, configuration, webhooks, journal and relay")
+    parser = subparsers.add_parser(
+        "doctor",
+        help="check installation, configuration, webhooks, journal and relay",
+        description="Check the installation, the configuration, the webhooks, the journal and the relay, and say how "
+        "to fix what is wrong.",
+        example="swarmtask doctor",
+        page="terminal",
+    )
     add_root(parser)
     parser.add_argument("--no-ping", dest="ping", action="store_false", help="do not send a test event to the webhooks")
     parser.set_defaults(func=doctor)

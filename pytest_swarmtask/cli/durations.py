@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `durations`."""
-    parser = subparsers.add_parser("durations", help="print how long tests usually take, for pytest --swarmtask-shard")
+    parser = subparsers.add_parser(
+        "durations",
+        help="print how long tests usually take, for pytest --swarmtask-shard",
+        description="Print how long each test usually takes, or write it to the file by which pytest --swarmtask-shard "
+        "divides a suite.",
+        example="swarmtask durations --write",
+        page="sharding",
+    )
     parser.add_argument(
         "--write",
         nargs="?",

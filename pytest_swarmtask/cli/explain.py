@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `explain`."""
-    parser = subparsers.add_parser("explain", help="tell whose the failures of a run are: yours, main's, flaky tests'")
+    parser = subparsers.add_parser(
+        "explain",
+        help="tell whose the failures of a run are: yours, main's, flaky tests'",
+        description="Tell for each failure of a run whether it is yours, fails on the default branch, or is a flaky "
+        "test's; and how to run it again.",
+        example="swarmtask explain test_checkout",
+        page="failures",
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "tests", nargs="*", default=[], metavar="TEST", help="node ids of failed tests, or parts of them"

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `export`."""
-    parser = subparsers.add_parser("export", help="print all events of the history")
+    parser = subparsers.add_parser(
+        "export",
+        help="print all events of the history",
+        description="Print all events of the history, for other programs.",
+        example="swarmtask export --jsonl > events.jsonl",
+        page="history",
+    )
     formats = parser.add_mutually_exclusive_group(required=True)
     formats.add_argument("--jsonl", dest="csv", action="store_false", help="as journal lines")
     formats.add_argument("--csv", dest="csv", action="store_true", help="as a table")

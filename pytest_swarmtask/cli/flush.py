@@ -31,7 +31,14 @@ _BAR_AFTER = 1.0
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `flush`."""
-    parser = subparsers.add_parser("flush", help="send all waiting events, and wait until they are delivered")
+    parser = subparsers.add_parser(
+        "flush",
+        help="send all waiting events, and wait until they are delivered",
+        description="Send all waiting events now, and wait until they are delivered. Use it as the last step of a CI "
+        "job.",
+        example="swarmtask flush --timeout 60",
+        page="delivery",
+    )
     parser.add_argument(
         "--timeout",
         dest="timeout",

@@ -28,7 +28,14 @@ _MOST_ANNOTATIONS = 10
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `gate`."""
-    parser = subparsers.add_parser("gate", help="end with 1 if a run has new failures or lost tests; for the end of CI")
+    parser = subparsers.add_parser(
+        "gate",
+        help="end with 1 if a run has new failures or lost tests; for the end of CI",
+        description="Judge a run by the section `gate` of workflow.yaml: new failures, lost tests, missing shards, "
+        "coverage. Use it as the last step of CI.",
+        example="swarmtask gate",
+        page="failures",
+    )
     parser.add_argument("--run", dest="run", metavar="ID", help="this run (any unique beginning of its id is enough)")
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     add_from(parser)

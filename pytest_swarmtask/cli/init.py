@@ -69,7 +69,14 @@ class Item(NamedTuple):
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `init`."""
-    parser = subparsers.add_parser("init", help="set up a project: configuration, make, GitHub Actions or GitLab CI")
+    parser = subparsers.add_parser(
+        "init",
+        help="set up a project: configuration, make, GitHub Actions or GitLab CI",
+        description="Write the files that a project needs: the configuration, make/tasks.mk and a CI workflow. Files "
+        "that exist are not changed without --force.",
+        example="swarmtask init --dry-run",
+        page="ci",
+    )
     add_root(parser)
     parser.add_argument("--dry-run", dest="dry_run", action="store_true", help="only print what would be done")
     parser.add_argument(

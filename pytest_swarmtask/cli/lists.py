@@ -17,22 +17,28 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the commands."""
-    _add(subparsers, runs, "list the last runs: when, how they ended, their tests, branch and id", "list")
-    _add(subparsers, failures, "list the failures of the last run by their causes", "look for failures in", last=1)
-    _add(subparsers, flaky, "list the flaky tests, the worst first, and why they are flaky", "list the tests flaky in")
-    _add(subparsers, slow, "list the slowest tests by their medians", "take the durations of")
+    about = "List the last runs: when each began, how it ended, its tests, branch and id."
+    _add(subparsers, runs, "list the last runs, with their ids", about)
+    about = "List what failed in the last run, or in several, by cause: tests that failed with one error are one block."
+    _add(subparsers, failures, "list the failures of the last run by cause", about, last=1)
+    about = "List the flaky tests, the worst first: in how many runs each was flaky, and why."
+    _add(subparsers, flaky, "list the flaky tests, the worst first", about)
+    about = "List the tests that take the most time, by the median of their durations."
+    _add(subparsers, slow, "list the slowest tests", about)
 
 
 def _add(
     subparsers: Subparsers,
     command: Callable[[argparse.Namespace], int],
+    short: str,
     about: str,
-    what: str,
     last: int = LAST_RUNS,
 ) -> None:
-    parser = subparsers.add_parser(command.__name__, help=about)
+    name = command.__name__
+    example = f"swarmtask {name} --branch main --last 50"
+    parser = subparsers.add_parser(name, help=short, description=about, example=example, page="history")
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
-    add_run_filters(parser, what, last)
+    add_run_filters(parser, "look at", last)
     parser.add_argument("--variant", dest="variant", metavar="NAME", help="only runs and tests under this variant")
     add_from(parser)
     add_root(parser)

@@ -13,9 +13,10 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
-    from typing import Any, NoReturn
+    from typing import Any
+
+    from pytest_swarmtask.cli.parser import CommandParser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,26 +161,17 @@ def _commands() -> tuple[Any, ...]:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    import argparse
-    import contextlib
-
+def _parser() -> CommandParser:
     from pytest_swarmtask import __version__
+    from pytest_swarmtask.cli.parser import CommandParser
 
-    class Parser(argparse.ArgumentParser):
-        def error(self, message: str) -> NoReturn:
-            """End with exit code 2, even if standard error cannot be written, where Python 3.10 would end otherwise."""
-            with contextlib.suppress(OSError, AttributeError):
-                super().error(message)
-            raise SystemExit(2)
-
-    parser = Parser(prog="swarmtask", description="Workflow events from tests and builds.")
+    about = "Workflow events from tests and builds: recorded on this machine, sent to webhooks, kept as a history."
+    parser = CommandParser(prog="swarmtask", description=about, example="swarmtask report", page="history")
     parser.add_argument("--version", action="version", version=f"pytest-swarmtask {__version__}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    emit = subparsers.add_parser("emit", help="record one event: emit TYPE [TASK_ID] [METADATA_JSON]")
-    emit.add_argument("event", nargs="+", metavar="TYPE [TASK_ID] [METADATA_JSON]")
-    run = subparsers.add_parser("run", help="run a command and record its start and end: run -- COMMAND [ARGUMENT ...]")
-    run.add_argument("command", nargs="+", metavar="COMMAND")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=CommandParser)
     for module in _commands():
         module.register(subparsers)
+    # These two only need a line in the list: `main` answers them before there is a parser.
+    subparsers.add_parser("emit", help="record one event: emit TYPE [TASK_ID] [METADATA_JSON]")
+    subparsers.add_parser("run", help="run a command and record its start and end: run -- COMMAND [ARGUMENT ...]")
     return parser

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `mcp`."""
-    parser = subparsers.add_parser("mcp", help="answer questions of coding agents over the Model Context Protocol")
+    parser = subparsers.add_parser(
+        "mcp",
+        help="answer questions of coding agents over the Model Context Protocol",
+        description="Answer the questions of coding agents about runs, failures and tests, over the Model Context "
+        "Protocol on stdin and stdout.",
+        example="swarmtask mcp",
+        page="agents",
+    )
     add_from(parser)
     add_root(parser)
     parser.set_defaults(func=mcp)

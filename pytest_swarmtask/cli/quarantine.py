@@ -29,7 +29,14 @@ _DEFAULT_DAYS = 30
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `quarantine` with its actions."""
-    parser = subparsers.add_parser("quarantine", help="tests whose failures do not count: list, add, suggest, release")
+    parser = subparsers.add_parser(
+        "quarantine",
+        help="tests whose failures do not count: list, add, suggest, release",
+        description="Manage .taskmaster/quarantine.yaml: tests that run, and whose failures do not count until a day "
+        "that the file names.",
+        example="swarmtask quarantine suggest",
+        page="quarantine",
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     list_parser = actions.add_parser("list", help="list the entries, and how their tests ended lately")
     list_parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")

@@ -27,7 +27,13 @@ _NONE = "there are no dead letters"
 
 def register(subparsers: Subparsers) -> None:
     """Add the commands `replay` and `purge`."""
-    parser = subparsers.add_parser("replay", help="list events that webhooks refused, or send them again")
+    parser = subparsers.add_parser(
+        "replay",
+        help="list events that webhooks refused, or send them again",
+        description="List the events that webhooks refused (the dead letters), or send them again.",
+        example="swarmtask replay --all",
+        page="delivery",
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--id", dest="ids", metavar="ID", action="append", help="send this event again (may be repeated)"
@@ -35,7 +41,13 @@ def register(subparsers: Subparsers) -> None:
     which.add_argument("--all", dest="all", action="store_true", help="send all refused events again")
     which.add_argument("--json", dest="json", action="store_true", help="print the list as JSON")
     parser.set_defaults(func=replay)
-    purging = subparsers.add_parser("purge", help="drop events that webhooks refused")
+    purging = subparsers.add_parser(
+        "purge",
+        help="drop events that webhooks refused",
+        description="Drop events that webhooks refused.",
+        example="swarmtask purge --older-than 30",
+        page="delivery",
+    )
     purging.add_argument("--id", dest="ids", metavar="ID", action="append", help="only this event (may be repeated)")
     purging.add_argument(
         "--older-than",

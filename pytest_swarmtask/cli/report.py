@@ -33,7 +33,14 @@ PORT = 8018
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `report`."""
-    parser = subparsers.add_parser("report", help="report on a run: failures and since when, slowest tests, trend")
+    parser = subparsers.add_parser(
+        "report",
+        help="report on a run: failures and since when, slowest tests, trend",
+        description="Report on the last run with tests: why each failure failed, since when, whose it is, and how the "
+        "run compares with those before.",
+        example="swarmtask report --full",
+        page="history",
+    )
     parser.add_argument("--run", dest="run", metavar="ID", help="this run (any unique beginning of its id is enough)")
     parser.add_argument(
         "--compare",

@@ -38,7 +38,13 @@ _TOKEN_BYTES = 32
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `secret`."""
-    parser = subparsers.add_parser("secret", help="print a new secret for signing webhooks, or a token for a role")
+    parser = subparsers.add_parser(
+        "secret",
+        help="print a new secret for signing webhooks, or a token for a role",
+        description="Print a new secret for signing webhooks, or a token that proves a role.",
+        example="swarmtask secret",
+        page="security",
+    )
     parser.add_argument(
         "--token", dest="token", action="store_true", help="print a token that proves a role, and its hash"
     )

@@ -36,7 +36,13 @@ _AGAIN = 2.0
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `serve`."""
-    parser = subparsers.add_parser("serve", help="take the events of a team's machines into one history, and show it")
+    parser = subparsers.add_parser(
+        "serve",
+        help="take the events of a team's machines into one history, and show it",
+        description="Serve the history of a team: a receiver for the events of all machines, pages, and an API.",
+        example="swarmtask serve --port 8019",
+        page="team",
+    )
     parser.add_argument("--host", dest="host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
         "--port", dest="port", type=port, default=PORT, help="port; 0 for any free one (default: %(default)s)"

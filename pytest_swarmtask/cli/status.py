@@ -43,7 +43,14 @@ _KINDS = {TASKS: "tasks", TRIGGERS: "triggers", ALERTS: "alerts"}
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `status`."""
-    parser = subparsers.add_parser("status", help="show recorded, delivered, waiting and refused events")
+    parser = subparsers.add_parser(
+        "status",
+        help="show recorded, delivered, waiting and refused events",
+        description="Show how many events were recorded, how many each webhook has received, what waits and why, and "
+        "the last run.",
+        example="swarmtask status --json",
+        page="terminal",
+    )
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     add_from(parser)
     add_root(parser)

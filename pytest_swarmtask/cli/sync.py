@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `sync`."""
-    parser = subparsers.add_parser("sync", help="update Task Master from recorded events")
+    parser = subparsers.add_parser(
+        "sync",
+        help="update Task Master from recorded events",
+        description="Update Task Master from the recorded events: tasks are in-progress, done, or back to pending.",
+        example="swarmtask sync --dry-run",
+        page="tasks",
+    )
     add_root(parser)
     parser.add_argument("--json", dest="json", action="store_true", help="print one JSON object")
     how = parser.add_mutually_exclusive_group()

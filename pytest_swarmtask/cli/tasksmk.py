@@ -54,7 +54,13 @@ class Copy(NamedTuple):
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `make-include`."""
-    parser = subparsers.add_parser("make-include", help="print the path of tasks.mk, or copy it into a project")
+    parser = subparsers.add_parser(
+        "make-include",
+        help="print the path of tasks.mk, or copy it into a project",
+        description="Print the path of tasks.mk, or copy it into a project.",
+        example="swarmtask make-include --copy",
+        page="make",
+    )
     parser.add_argument(
         "--copy",
         dest="copy",

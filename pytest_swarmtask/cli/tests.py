@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `tests`."""
-    parser = subparsers.add_parser("tests", help="show the history of one test")
+    parser = subparsers.add_parser(
+        "tests",
+        help="show the history of one test",
+        description="Show the history of one test: its outcomes, durations and commits, and since when it fails.",
+        example="swarmtask tests test_checkout --full",
+        page="history",
+    )
     parser.add_argument(
         "test", metavar="NODEID", help="its node id, or any unique part of it; a function has all its parameters"
     )

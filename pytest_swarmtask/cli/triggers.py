@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `triggers` with its action."""
-    parser = subparsers.add_parser("triggers", help="try out the rules of automation_triggers")
+    parser = subparsers.add_parser(
+        "triggers",
+        help="try out the rules of automation_triggers",
+        description="Try out the rules of automation_triggers without running their actions.",
+        example="swarmtask triggers test --event TEST_FAILED",
+        page="automation",
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     test_parser = actions.add_parser("test", help="show which rules would fire on events, and why the others would not")
     test_parser.add_argument(

@@ -29,7 +29,13 @@ _POLL = 0.1
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `watch`."""
-    parser = subparsers.add_parser("watch", help="show running tasks and tests live, and each failure")
+    parser = subparsers.add_parser(
+        "watch",
+        help="show running tasks and tests live, and each failure",
+        description="Follow the running tasks and tests on this machine, and show each failure when it happens.",
+        example="swarmtask watch",
+        page="terminal",
+    )
     parser.add_argument(
         "--run", dest="run", metavar="ID", help="only this run (any unique beginning of its id is enough)"
     )

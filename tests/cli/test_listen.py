@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import http.client
 import json
@@ -24,6 +23,7 @@ from pytest_swarmtask.cli import secret
 from pytest_swarmtask.cli.listen import command
 from pytest_swarmtask.cli.listen import server as listen_server
 from pytest_swarmtask.cli.listen.printer import Printer
+from pytest_swarmtask.cli.parser import CommandParser
 from pytest_swarmtask.config.workflow import Webhook
 from pytest_swarmtask.core.errors import ConfigError, UsageError
 from pytest_swarmtask.core.event import EVENT_TYPES, Event
@@ -496,7 +496,7 @@ class TestUsage:
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
+    parser = CommandParser()
     subparsers = parser.add_subparsers()
     command.register(subparsers)
     secret.register(subparsers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from pytest_swarmtask.cli import config as cli
+from pytest_swarmtask.cli.parser import CommandParser
 from pytest_swarmtask.config import triggers, workflow
 from pytest_swarmtask.config.load import Loaded, UnsetVariableError, expand, is_active, load, references
 from pytest_swarmtask.config.schema import schema
@@ -674,7 +674,7 @@ class TestDocumentation:
 
 def run(*arguments: str) -> int:
     """Run `config` in the way the command line runs it."""
-    parser = argparse.ArgumentParser()
+    parser = CommandParser()
     cli.register(parser.add_subparsers())
     args = parser.parse_args(["config", *arguments])
     code = args.func(args)

@@ -22,7 +22,13 @@ DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a varia
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `listen`."""
-    parser = subparsers.add_parser("listen", help="receive events on this machine, verify and print them")
+    parser = subparsers.add_parser(
+        "listen",
+        help="receive events on this machine, verify and print them",
+        description="Receive events on this machine, verify their signatures, and print them. For trying webhooks.",
+        example="swarmtask listen",
+        page="webhooks",
+    )
     parser.add_argument("--host", dest="host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
         "--port",
