@@ -64,7 +64,7 @@ def _run_command(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     from pytest_swarmtask.core.errors import AccessError, ConfigError, HistoryError, UsageError
 
-    chosen = _parser().parse_args(arguments)
+    chosen = make_parser().parse_args(arguments)
     from pytest_swarmtask.cli.job_log import guard_job_log
 
     guard_job_log()
@@ -110,6 +110,7 @@ def _commands() -> tuple[Any, ...]:
     """Return the modules that add commands, in the order of `--help`."""
     from pytest_swarmtask.cli import (
         collect,
+        completion,
         config,
         doctor,
         durations,
@@ -157,17 +158,21 @@ def _commands() -> tuple[Any, ...]:
         mcp,
         config,
         secret,
+        completion,
         tasksmk,
     )
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
+    """Return the parser of the command line, with all commands."""
     from pytest_swarmtask import __version__
+    from pytest_swarmtask.cli.next_steps import next_steps
     from pytest_swarmtask.cli.parser import CommandParser
 
     about = "Workflow events from tests and builds: recorded on this machine, sent to webhooks, kept as a history."
     parser = CommandParser(prog="swarmtask", description=about, example="swarmtask report", page="history")
     parser.add_argument("--version", action="version", version=f"pytest-swarmtask {__version__}")
+    parser.set_defaults(func=next_steps, root=None, whole=parser)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=CommandParser)
     for module in _commands():
         module.register(subparsers)

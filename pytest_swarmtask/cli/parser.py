@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _WIDEST = 100
 """Columns of a description. Longer lines are hard to read."""
+_MANY = 10
+"""Words that a message does not list any more."""
 _CHOICE = re.compile(
     r"argument (?P<what>\w+): invalid choice: '(?P<given>[^']*)'.* \(choose from (?P<known>.*)\)", re.DOTALL
 )
@@ -67,7 +69,8 @@ class CommandParser(argparse.ArgumentParser):
         found = _CHOICE.fullmatch(message)
         if found:
             known = re.findall(r"[\w-]+", found["known"])
-            message = f"there is no {found['what'].lower()} {found['given']!r}{nearest(found['given'], known)}"
+            meant = nearest(found["given"], known) or (f", expected {', '.join(known)}" if len(known) < _MANY else "")
+            message = f"there is no {found['what'].lower()} {found['given']!r}{meant}"
         with contextlib.suppress(OSError, AttributeError):
             self._print_message(f"{self.prog}: {message}\n{self.prog} --help shows what there is\n")
         raise SystemExit(2)

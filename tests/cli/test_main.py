@@ -33,7 +33,6 @@ def test_help_names_every_command(lab: Lab) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["nonsense"],
         ["status", "--nonsense"],
         ["flush", "--timeout", "soon"],
