@@ -2,8 +2,8 @@
 
 Made for recipes and scripts: it imports only the standard library, and ends after a few milliseconds. The exit code is
 2 if the arguments are wrong (none, too many, an unknown event type), else 0, because reporting must not break a build.
-`swarmtask emit`, which a person calls, also returns 3 if the role does not allow the event. A problem is printed to
-standard error once in a run.
+`swarmtask emit`, which a person calls, also returns 2 if the metadata is not a JSON object, and 3 if the role does not
+allow the event. A problem is printed to standard error once in a run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from pytest_swarmtask.core.errors import AccessError, EventTypeError, UsageError
-from pytest_swarmtask.core.event import event_type_name
+from pytest_swarmtask.core.event import EVENT_TYPES, event_type_name
 from pytest_swarmtask.core.fastjson import loads
 from pytest_swarmtask.recording.recorder import get_recorder
 
@@ -24,17 +24,30 @@ if TYPE_CHECKING:
 
 _DENIED = 3
 """The exit code for an event that the role does not allow."""
-USAGE = "usage: python -m pytest_swarmtask.emit TYPE [TASK_ID] [METADATA_JSON]"
+USAGE = "usage: swarmtask emit TYPE [TASK_ID] [METADATA_JSON]"
+HELP = """{usage}
+
+Record one event. Recipes of make and scripts call `python -m pytest_swarmtask.emit`, which does the same and never
+fails a build: metadata that is not a JSON object is kept as a text.
+
+Types:
+  {types}
+
+Example:
+  swarmtask emit DEPLOYMENT_STARTED web '{{"version": "1.4"}}'
+
+More: docs/events.md"""
 
 
-def emit(arguments: Sequence[str]) -> list[str]:
+def emit(arguments: Sequence[str], *, by_person: bool = False) -> list[str]:
     """Record one event, and return the problems that occurred.
 
     Args:
         arguments: event type, task id and metadata as JSON; the last two may be missing or empty.
+        by_person: whether metadata that is not a JSON object is an error. Otherwise it is kept as a text.
 
     Raises:
-        UsageError: there are no arguments, or more than three.
+        UsageError: there are no arguments, or more than three; or the metadata is wrong, and a person has written it.
         EventTypeError: the event type is unknown.
         AccessError: the role does not allow the event.
     """
@@ -44,6 +57,8 @@ def emit(arguments: Sequence[str]) -> list[str]:
     task_id = arguments[1] if len(arguments) > 1 and arguments[1] else None
     recorder = get_recorder()
     metadata, problems = _metadata(arguments[2] if len(arguments) > 2 else "", recorder.redactor)
+    if by_person and problems:
+        raise UsageError(problems[0])
     if recorder.settings.enabled:
         recorder.settings.access.require(f"emit:{event_type}")
     recorder.trigger(event_type, task_id, None, metadata, ends_elsewhere=True)
@@ -67,17 +82,21 @@ def _metadata(text: str, redactor: Redactor) -> tuple[dict[str, Any], list[str]]
     return {"metadata_text": text}, [f'the metadata is not a JSON object such as {{"action":"test"}}: {shown!r}']
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], *, by_person: bool = True) -> int:
     """Run the emitter. Return 2 if the arguments are wrong, 3 if the role does not allow the event, else 0.
 
     The code is 0 even if the event could not be recorded.
+
+    Args:
+        arguments: see `emit`.
+        by_person: see `emit`.
     """
     if list(arguments) in (["-h"], ["--help"]):
-        print(USAGE)  # noqa: T201 - it is the output of the command
+        print(HELP.format(usage=USAGE, types="\n  ".join(EVENT_TYPES)))  # noqa: T201 - it is the output of the command
         return 0
     code = 0
     try:
-        problems = emit(arguments)
+        problems = emit(arguments, by_person=by_person)
     except (UsageError, EventTypeError) as error:
         problems, code = [str(error)], 2
     except AccessError as error:
@@ -94,7 +113,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def in_recipe(arguments: Sequence[str]) -> int:
     """Run the emitter for a build, which goes on even if the role does not allow the event. Return 2 or 0."""
-    code = main(arguments)
+    code = main(arguments, by_person=False)
     return 0 if code == _DENIED else code
 
 

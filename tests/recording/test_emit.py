@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.core.event import MASK
+from pytest_swarmtask.core.event import EVENT_TYPES, MASK
 from tests.lab import clean_environ, read_events
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -84,6 +84,16 @@ def test_metadata_that_is_no_json_object(root: Path, text: str) -> None:
     assert event["metadata"]["metadata_text"].startswith(text[:100])
 
 
+@pytest.mark.parametrize("text", ["{", "[1]", "not json"])
+def test_metadata_of_a_person(root: Path, text: str) -> None:
+    """A person who writes no JSON object gets an error, and can try again: nothing is recorded."""
+    command = [sys.executable, "-m", "pytest_swarmtask", "emit", "TASK_STARTED", "a", text]
+    done = subprocess.run(command, cwd=root, env=clean_environ(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("swarmtask: the metadata is not ")
+    assert read_events(root) == []
+
+
 def test_what_json_here_may_hold(root: Path) -> None:
     """NaN, which Python's JSON reader accepts, and lone surrogates are written as text."""
     event = emitted(root, "TASK_STARTED", "a", '{"a": NaN, "b": "\\ud800"}')
@@ -114,10 +124,11 @@ def test_the_nearest_type_is_named(root: Path) -> None:
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(root: Path, option: str) -> None:
-    """`-h` and `--help` print the usage."""
+    """`-h` and `--help` print the usage and all types."""
     done = emit(root, option)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ")
+    assert [name for name in EVENT_TYPES if f"\n  {name}\n" not in done.stdout] == []
 
 
 def test_both_ways_to_call_it(root: Path) -> None:
