@@ -13,7 +13,7 @@ from pytest_swarmtask.core.timestamps import parse_timestamp
 from pytest_swarmtask.history.query import with_variant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import tzinfo
 
     from pytest_swarmtask.history.flaky import Flaky
@@ -87,6 +87,14 @@ def format_time(timestamp: str, *, to_the_second: bool = False) -> str:
         return parse_timestamp(timestamp).astimezone(_zone.get()).strftime(form)
     except (OverflowError, ValueError):
         return neutral(timestamp)
+
+
+def format_times(timestamps: Collection[str]) -> list[str]:
+    """Return timestamps as `format_time`, to the second if two of them could not be told apart otherwise."""
+    to_the_minute = [format_time(timestamp) for timestamp in timestamps]
+    if len(set(to_the_minute)) == len(set(timestamps)):
+        return to_the_minute
+    return [format_time(timestamp, to_the_second=True) for timestamp in timestamps]
 
 
 def format_now() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -12,7 +11,7 @@ from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.history.query import Run, RunFilter, last_runs
 from pytest_swarmtask.report.content import find_run, without_keys
 from pytest_swarmtask.report.forms import no_match, write_json, write_text
-from pytest_swarmtask.report.phrases import format_duration, format_time, outcome_counts, short_commit, short_id
+from pytest_swarmtask.report.phrases import format_duration, format_times, outcome_counts, short_commit, short_id
 from pytest_swarmtask.report.terminal import OUTCOME_STYLES, counts, drawn
 
 if TYPE_CHECKING:
@@ -77,10 +76,8 @@ def write_runs(db: Database, request: RunsRequest, form: Form, out: BinaryIO) ->
 def _print(runs: Sequence[Run], console: Console) -> None:
     from pytest_swarmtask.report.text import print_line
 
-    minutes = Counter(format_time(run.started) for run in runs)
-    to_the_second = max(minutes.values()) > 1  # otherwise two runs of one minute could not be told apart
-    for run in runs:
-        head, about = _head(run, to_the_second=to_the_second), _about(run)
+    for run, time in zip(runs, format_times([run.started for run in runs]), strict=True):
+        head, about = _head(run, time), _about(run)
         if console.is_terminal:
             print_line(head, 0, console)
             print_line(about, 4, console)
@@ -88,10 +85,10 @@ def _print(runs: Sequence[Run], console: Console) -> None:
             print_line(Text("  ").join([head, about]), 0, console)
 
 
-def _head(run: Run, *, to_the_second: bool) -> Text:
+def _head(run: Run, time: str) -> Text:
     """Return when a run began, how it ended, its id, and how long it took. The columns have fixed widths."""
     took = "" if run.duration is None else format_duration(run.duration)
-    head = Text(f"{format_time(run.started, to_the_second=to_the_second)}  ")
+    head = Text(f"{time}  ")
     head.append(f"{run.outcome:<10}  ", OUTCOME_STYLES[run.outcome]).append(neutral(short_id(run.run)), "bold")
     return head.append(f"  {took:>8}", "dim")
 

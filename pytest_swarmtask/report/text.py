@@ -28,6 +28,7 @@ from pytest_swarmtask.report.phrases import (
     flakiness,
     format_duration,
     format_time,
+    format_times,
     last_runs_in_words,
     later_runs,
     outcome_counts,
@@ -198,8 +199,8 @@ def print_test(
         under = f" under {neutral(failure.variant)}" if has_variants and failure.variant else ""
         print_line(Text(f"failing{under}: {failing_since(failure)}", "red"), 2, console)
     console.print()
-    for result in results:
-        at, line = Text(f"{format_time(result.started)}  ", "dim"), _result(result, with_variant=has_variants)
+    for result, time in zip(results, format_times([result.started for result in results]), strict=True):
+        at, line = Text(f"{time}  ", "dim"), _result(result, with_variant=has_variants)
         if console.is_terminal:  # continuation lines go beside the time, not below it
             row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
             row.add_row(at, line)
