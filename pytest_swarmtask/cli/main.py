@@ -118,7 +118,6 @@ def _commands() -> tuple[Any, ...]:
         export,
         flush,
         gate,
-        init,
         lists,
         mcp,
         quarantine,
@@ -133,6 +132,7 @@ def _commands() -> tuple[Any, ...]:
         triggers,
         watch,
     )
+    from pytest_swarmtask.cli.init import command as init
     from pytest_swarmtask.cli.listen import command as listen
 
     return (

@@ -247,6 +247,25 @@ def check_schema(schema: str, *paths: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def check_security(*workflows: Path) -> None:
+    """Let zizmor look for weaknesses in workflows of GitHub; it asks no network."""
+    command = [str(Path(sys.executable).with_name("zizmor")), "--offline", *map(str, workflows)]
+    done = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def set_up(project: Path, *options: str) -> None:
+    """Set a project up with `swarmtask init`; without options with all jobs, also those for deployment."""
+    command = [sys.executable, "-m", "pytest_swarmtask", "init", *(options or ["--with-deploy"])]
+    subprocess.run(
+        [*command, "--root", str(project)],
+        env=clean_environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
 # --- expressions ------------------------------------------------------------------------------------------------------
 
 

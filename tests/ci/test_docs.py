@@ -61,7 +61,7 @@ def test_the_three_lines_set_a_project_up_and_a_copy_is_updated_by_one(tiny: Pat
 
 @pytest.mark.slow
 def test_the_table_of_jobs_is_that_of_the_workflow(tiny: Path, prepared: Machine) -> None:
-    shell("swarmtask init", tiny, prepared)
+    shell("swarmtask init --with-deploy", tiny, prepared)
     workflow = yaml.safe_load((tiny / ".github/workflows/task_management_integration.yml").read_text())
     rows = re.findall(
         r"^\| `([a-z]+)` \| (.*?) \| `([a-z]+)` \|", section("GitHub Actions, in three lines"), re.MULTILINE
@@ -84,7 +84,7 @@ def test_what_init_include_writes_is_shown(tiny: Path, prepared: Machine) -> Non
 @pytest.mark.long
 def test_the_files_and_jobs_for_gitlab_are_those_that_init_writes(tiny: Path, prepared: Machine) -> None:
     (tiny / ".gitlab").mkdir()
-    output = shell("swarmtask init", tiny, prepared).stdout
+    output = shell("swarmtask init --with-deploy", tiny, prepared).stdout
     text = section("GitLab CI")
     files = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
     assert len(files) == 2

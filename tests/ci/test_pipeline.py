@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
 from contextlib import closing
@@ -14,16 +12,15 @@ from typing import Any
 
 import pytest
 
-import pytest_swarmtask
 from tests.ci.gitlab import GitLab, Job
-from tests.ci.runner import Machine, check_schema
+from tests.ci.runner import Machine, set_up
 from tests.ci.test_docs import snippets
 from tests.ci.test_workflow import EXPECTED
-from tests.lab import SECRET, clean_environ, read_events, receiving
+from tests.lab import SECRET, read_events, receiving
 
 Json = dict[str, Any]
 
-TEMPLATE = Path(pytest_swarmtask.__file__).parent / "templates" / "gitlab.yml"
+PIPELINE = ".gitlab/task_management_integration.yml"
 STAGES = ("task-setup", "task-test: [3.13]", "task-build")
 
 
@@ -34,14 +31,8 @@ STAGES = ("task-setup", "task-test: [3.13]", "task-build")
 def gitlab(tiny: Path, prepared: Machine) -> GitLab:
     """GitLab with a project that `swarmtask init` has set up."""
     (tiny / ".gitlab").mkdir()
-    command = [sys.executable, "-m", "pytest_swarmtask", "init"]
-    subprocess.run(command, cwd=tiny, env=clean_environ(), stdout=subprocess.DEVNULL, check=True)
+    set_up(tiny)
     return GitLab(tiny, tiny.parent / "home", prepared)
-
-
-@pytest.mark.long
-def test_it_is_valid_by_the_published_schema(gitlab: GitLab) -> None:
-    check_schema("vendor.gitlab-ci", TEMPLATE, gitlab.project / ".gitlab-ci.yml")
 
 
 def test_every_job_names_its_environment_sends_what_is_left_and_keeps_its_journal(gitlab: GitLab) -> None:
@@ -55,12 +46,12 @@ def test_every_job_names_its_environment_sends_what_is_left_and_keeps_its_journa
             assert ".taskmaster/events/*.jsonl" in paths
 
 
-def test_the_document_shows_jobs_of_the_template() -> None:
-    """There is no second truth: what is shown stands in the template, with its comments."""
+def test_the_document_shows_jobs_that_init_writes(gitlab: GitLab) -> None:
+    """There is no second truth: what is shown stands in the file, with its comments."""
     blocks = snippets()["GitLab CI"].rstrip().split("\n\n")
-    template = TEMPLATE.read_text()
+    written = (gitlab.project / PIPELINE).read_text()
     assert [block.partition(":")[0] for block in blocks] == [".task", "task-test", "task-report"]
-    assert all(f"{block}\n" in template for block in blocks)
+    assert all(f"{block}\n" in written for block in blocks)
 
 
 # --- job by job -------------------------------------------------------------------------------------------------------

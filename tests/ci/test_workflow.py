@@ -1,11 +1,10 @@
-"""Our GitHub Actions workflow and the template of `swarmtask init` match the published schema and run step by step."""
+"""Our GitHub Actions workflow and that of `swarmtask init` match the published schema and run step by step."""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,19 +13,18 @@ from typing import Any
 import pytest
 import yaml
 
-import pytest_swarmtask
 from pytest_swarmtask.core.project import Project
-from tests.ci.runner import Job, Machine, Runner, check_schema
+from tests.ci.runner import Job, Machine, Runner, check_schema, check_security, set_up
 from tests.lab import REPOSITORY, SECRET, Receiver, clean_environ, read_events, receiving
 
 Json = dict[str, Any]
 
 ROOT = REPOSITORY
 NAME = ".github/workflows/task_management_integration.yml"
+PIPELINE = ".gitlab/task_management_integration.yml"
 LONG_CHECK = ".github/workflows/check_all.yml"
-TEMPLATE = Path(pytest_swarmtask.__file__).parent / "templates" / "github.yml"
-WORKFLOWS = [pytest.param(ROOT / NAME, id="ours"), pytest.param(TEMPLATE, id="template")]
-ALL_WORKFLOWS = [*WORKFLOWS, pytest.param(ROOT / LONG_CHECK, id="check all")]
+WORKFLOWS = ["ours", "written by init"]
+ALL_WORKFLOWS = [*WORKFLOWS, "check all"]
 STAGES = ("setup", "test", "build", "deploy")
 ALL_SUCCEED = dict.fromkeys((*STAGES, "report"), "success")
 
@@ -43,6 +41,15 @@ PINNED = {
 # --- as text ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def workflow(request: pytest.FixtureRequest, tiny: Path) -> Path:
+    """One of our own workflows, or that which `swarmtask init` writes."""
+    if request.param == "written by init":
+        set_up(tiny)
+        return tiny / NAME
+    return ROOT / (LONG_CHECK if request.param == "check all" else NAME)
+
+
 def jobs(workflow: Path) -> dict[str, Json]:
     found: dict[str, Json] = yaml.safe_load(workflow.read_text())["jobs"]
     return found
@@ -54,11 +61,26 @@ def steps(workflow: Path) -> Iterator[Json]:
 
 
 @pytest.mark.slow
-def test_all_are_valid_by_the_published_schema() -> None:
-    check_schema("vendor.github-workflows", ROOT / NAME, TEMPLATE, ROOT / LONG_CHECK)
+@pytest.mark.parametrize("options", [[], ["--with-deploy"]], ids=["plain", "with deploy"])
+@pytest.mark.parametrize("has", [[], ["setup.py"], ["Makefile"], ["Makefile", "requirements.txt"]], ids=" ".join)
+def test_all_that_init_writes_is_valid_by_the_published_schemas_and_for_zizmor(
+    tmp_path: Path, has: list[str], options: list[str]
+) -> None:
+    for name in has:
+        (tmp_path / name).touch()
+    set_up(tmp_path, "--only=github,gitlab", *options)
+    check_schema("vendor.github-workflows", tmp_path / NAME)
+    check_schema("vendor.gitlab-ci", tmp_path / ".gitlab-ci.yml", tmp_path / PIPELINE)
+    check_security(tmp_path / NAME)
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.slow
+def test_ours_are_valid_by_the_published_schema_and_for_zizmor() -> None:
+    check_schema("vendor.github-workflows", ROOT / NAME, ROOT / LONG_CHECK)
+    check_security(ROOT / NAME, ROOT / LONG_CHECK)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, indirect=True)
 def test_it_runs_on_pushes_and_pull_requests_and_deploys_only_on_pushes(workflow: Path) -> None:
     triggers = yaml.safe_load(workflow.read_text())[True]  # YAML 1.1 reads `on` as a boolean
     assert set(triggers) == {"push", "pull_request"}
@@ -68,7 +90,7 @@ def test_it_runs_on_pushes_and_pull_requests_and_deploys_only_on_pushes(workflow
     assert all("environment" in job for name, job in jobs(workflow).items() if name.startswith("deploy"))
 
 
-@pytest.mark.parametrize("workflow", ALL_WORKFLOWS)
+@pytest.mark.parametrize("workflow", ALL_WORKFLOWS, indirect=True)
 def test_it_may_read_and_nothing_else_unless_a_job_says_why(workflow: Path) -> None:
     text = workflow.read_text()
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
@@ -78,14 +100,14 @@ def test_it_may_read_and_nothing_else_unless_a_job_says_why(workflow: Path) -> N
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
-@pytest.mark.parametrize("workflow", ALL_WORKFLOWS)
+@pytest.mark.parametrize("workflow", ALL_WORKFLOWS, indirect=True)
 def test_actions_are_pinned_by_commit_with_the_version_beside_it(workflow: Path) -> None:
     used = re.findall(r"uses: (\S+)@(\S+)(?: # (\S+))?$", workflow.read_text(), re.MULTILINE)
     assert used
     assert {(action, f"{commit} {version}") for action, commit, version in used} <= set(PINNED.items())
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.parametrize("workflow", WORKFLOWS, indirect=True)
 def test_every_job_names_its_environment_sends_what_is_left_and_keeps_its_journal(workflow: Path) -> None:
     for name, job in jobs(workflow).items():
         if name == "report":  # it records nothing
@@ -101,7 +123,7 @@ def test_every_job_names_its_environment_sends_what_is_left_and_keeps_its_journa
         assert journal["with"]["include-hidden-files"] is True
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.parametrize("workflow", WORKFLOWS, indirect=True)
 def test_the_last_job_waits_for_all_and_needs_no_secret(workflow: Path) -> None:
     """It runs also if a job failed, and in pull requests from forks, and saves each history under a key of its own."""
     *others, last = jobs(workflow)
@@ -120,7 +142,7 @@ def test_the_last_job_waits_for_all_and_needs_no_secret(workflow: Path) -> None:
     assert all("github.run_attempt" in name for name in uploads if name != "dist")
 
 
-@pytest.mark.parametrize("workflow", ALL_WORKFLOWS)
+@pytest.mark.parametrize("workflow", ALL_WORKFLOWS, indirect=True)
 def test_nothing_that_others_can_choose_gets_into_a_script(workflow: Path) -> None:
     """A `run:` script never contains `${{ }}`, because a branch name could inject a command through it."""
     assert not [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")]
@@ -141,8 +163,7 @@ def test_ours_runs_targets_that_our_makefile_has() -> None:
 
 def runner_on(machine: Machine, tiny: Path) -> Runner:
     """Return a runner on a project that `swarmtask init` has set up."""
-    command = [sys.executable, "-m", "pytest_swarmtask", "init"]
-    subprocess.run(command, cwd=tiny, env=clean_environ(), stdout=subprocess.DEVNULL, check=True)
+    set_up(tiny)
     return Runner(tiny, tiny.parent / "home", machine)
 
 

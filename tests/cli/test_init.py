@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jsonschema
@@ -24,13 +24,15 @@ from pytest_swarmtask.cli.main import main
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.config.schema import schema
 from pytest_swarmtask.core.project import Project
-from tests.lab import bound_by_modes, clean_environ, read_events
+from tests.lab import REPOSITORY, bound_by_modes, clean_environ, read_events
+from tests.watched import Terminal
 
 CONFIG = ".taskmaster/config/workflow.yaml"
 SCHEMA = ".taskmaster/config/workflow.schema.json"
 WORKFLOW = ".github/workflows/task_management_integration.yml"
 PIPELINE = ".gitlab/task_management_integration.yml"
 GITLAB = ".gitlab-ci.yml"
+HOOKS = ".pre-commit-config.yaml"
 EVERYTHING = [WORKFLOW, SCHEMA, CONFIG, "Makefile", "make/tasks.mk"]
 
 
@@ -232,7 +234,7 @@ def test_a_pipeline_is_never_edited_and_the_lines_to_add_are_told(root: Path) ->
     (root / GITLAB).write_text("mine: {script: [make]}\n")
     output = ok(swarmtask(root, "init", "--force"))
     assert said(output)[GITLAB] == "kept"
-    assert "it must contain setup, test, build and deploy" in output
+    assert "it must contain setup, test, in this order" in output
     lines = f"include:\n  - local: /{PIPELINE}\n"
     assert textwrap.indent(lines, "    ") in output
     assert (root / GITLAB).read_text() == "mine: {script: [make]}\n"
@@ -247,6 +249,258 @@ def test_below_the_top_folder_each_host_has_a_note(root: Path, tmp_path: Path) -
     output = ok(swarmtask(root, "init", "--root", "."))
     assert "GitLab reads .gitlab-ci.yml only in the repository's top folder" in output
     assert "GitHub reads" not in output
+
+
+# --- what init looks at -----------------------------------------------------------------------------------------------
+
+
+def git(root: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
+    return ok(run(["git", *identity, *arguments], root))
+
+
+def jobs(root: Path) -> dict[str, list[str]]:
+    """Return what the jobs of the workflow run, without the commands that each workflow has."""
+    found = {}
+    for name, job in yaml.safe_load((root / WORKFLOW).read_text())["jobs"].items():
+        scripts = [step["run"] for step in job["steps"] if "run" in step]
+        found[name] = [script for script in scripts if not re.match("python -m pip install pyt|swarmtask [^r]", script)]
+    return {name: scripts for name, scripts in found.items() if name != "report"}
+
+
+INSTALL = "swarmtask run --id dev_setup -- python -m pip install "
+WHEEL = "swarmtask run --kind build --id make_build -- python -m pip wheel --no-deps --wheel-dir dist ."
+
+
+@pytest.mark.parametrize(
+    ("has", "expected"),
+    [
+        ({"Makefile": "lint:\n"}, {"setup": [], "test": ["python -m pytest"]}),
+        (
+            {"Makefile": "include a.mk\nsetup test:\n", "a.mk": "%.o: %.c\nbuild: ; make it\n"},
+            {"setup": ["make setup"], "test": ["make setup", "make test"], "build": ["make setup", "make build"]},
+        ),
+        ({"Makefile": "all: test\n", "build/a": "", "test/b": ""}, {"setup": [], "test": ["python -m pytest"]}),
+        (
+            {"Makefile": "test:\n", "pyproject.toml": "[project.optional-dependencies]\ntest = []\n\n[build-system]\n"},
+            {
+                "setup": [f"{INSTALL}--editable '.[test]'"],
+                "test": [f"{INSTALL}--editable '.[test]'", "make test"],
+                "build": [f"{INSTALL}--editable '.[test]'", WHEEL],
+            },
+        ),
+        (
+            {"makefile": "", "requirements.txt": ""},
+            {
+                "setup": [f"{INSTALL}--requirement requirements.txt"],
+                "test": [f"{INSTALL}--requirement requirements.txt", "python -m pytest"],
+            },
+        ),
+        (
+            {"Makefile": "TASKS_STANDARD_TARGETS := 1\ninclude make/tasks.mk\n"},
+            {"setup": ["make setup"], "test": ["make setup", "make test"], "build": ["make setup", "make build"]},
+        ),
+    ],
+    ids=["other targets", "included targets", "folders", "library", "requirements", "standard targets"],
+)
+def test_a_job_runs_a_target_only_if_the_makefile_has_it(
+    root: Path, has: dict[str, str], expected: dict[str, list[str]]
+) -> None:
+    """Real make is asked, which follows includes, and tells a target from a folder of that name."""
+    for name, text in has.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    output = ok(swarmtask(root, "init"))
+    assert jobs(root) == expected
+    assert f"CI runs    {'; '.join(scripts[-1] for scripts in expected.values() if scripts)}\n" in output
+
+
+def test_looking_at_a_makefile_runs_no_recipe(root: Path) -> None:
+    (root / "Makefile").write_text("all test:\n\ttouch $@\n.DEFAULT:\n\ttouch default\n")
+    ok(swarmtask(root, "init", "--dry-run"))
+    assert list(files(root)) == ["Makefile"]
+
+
+def test_jobs_for_deployment_are_written_only_if_asked_for_and_then_stay(root: Path) -> None:
+    (root / "Makefile").write_text("test:\n")
+    ok(swarmtask(root, "init", "--only", "github"))
+    assert "deploy" not in jobs(root)
+    ok(swarmtask(root, "init", "--only", "github", "--with-deploy", "--force"))
+    (command,) = jobs(root)["deploy"]
+    assert ok(run(["sh", "-c", command], root)).startswith("nothing is deployed yet")
+    assert said(ok(swarmtask(root, "init", "--only", "github")))[WORKFLOW] == "unchanged"
+
+
+def branches(root: Path) -> list[str]:
+    ok(swarmtask(root, "init", "--only", "github", "--force"))
+    return branches_in(root)
+
+
+def branches_in(root: Path) -> list[str]:
+    """Return the branches whose pushes run the workflow. YAML 1.1 reads `on` as a boolean."""
+    found: list[str] = yaml.safe_load((root / WORKFLOW).read_text())[True]["push"]["branches"]
+    return found
+
+
+def test_the_branch_of_the_workflow_is_the_default_branch_of_the_repository(root: Path, tmp_path: Path) -> None:
+    git(root, "init", "-q", "-b", "on")
+    assert branches(root) == ["on"]
+    git(root, "checkout", "-q", "-b", "c++!")
+    assert branches(root) == [r"c\+\+\!"]
+    git(root, "checkout", "-q", "-b", "master")
+    git(root, "commit", "-q", "--allow-empty", "-m", "one")
+    git(root, "checkout", "-q", "-b", "fix/typo")
+    assert branches(root) == ["master"]
+    git(root, "branch", "-m", "master", "stable")
+    git(root, "checkout", "-q", "stable")
+    git(tmp_path, "clone", "-q", "my project", "clone")
+    git(tmp_path / "clone", "checkout", "-q", "-b", "main")
+    assert branches(tmp_path / "clone") == ["stable"]
+    ok(swarmtask(root, "init", "--only", "github", "--force", "--branch", "release"))
+    assert branches_in(root) == ["release"]
+
+
+def test_a_file_that_git_ignores_is_told(root: Path) -> None:
+    git(root, "init", "-q")
+    (root / ".gitignore").write_text("# mine\n.taskmaster/\n*.mk\n!tasks.mk\n")
+    output = ok(swarmtask(root, "init"))
+    assert f"note       git ignores {CONFIG}, {SCHEMA}: remove the rule .gitignore:2:.taskmaster/, or use" in output
+    assert "tasks.mk:" not in output
+    git(root, "add", "--force", CONFIG, SCHEMA)
+    assert "git ignores" not in ok(swarmtask(root, "init"))
+
+
+@pytest.mark.parametrize(
+    ("only", "written"),
+    [
+        ("config", [SCHEMA, CONFIG]),
+        ("make", ["Makefile", "make/tasks.mk"]),
+        ("gitlab,github", [WORKFLOW, GITLAB, PIPELINE]),
+        ("pre-commit", [HOOKS]),
+    ],
+)
+def test_only_the_parts_that_are_named_are_written(root: Path, only: str, written: list[str]) -> None:
+    ok(swarmtask(root, "init", "--only", only))
+    assert sorted(files(root)) == sorted(written)
+
+
+def test_a_part_that_does_not_exist_is_an_error_that_names_the_nearest(root: Path) -> None:
+    done = run([sys.executable, "-m", "pytest_swarmtask", "init", "--only", "config,githib"], root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "found 'githib', expected some of config,make,github,gitlab,pre-commit. Did you mean github?" in done.stderr
+    assert files(root) == {}
+
+
+# --- pre-commit -------------------------------------------------------------------------------------------------------
+
+
+def committed(root: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run the hooks on all files as a commit does."""
+    git(root, "add", "--all")
+    environ = {
+        "PATH": on_path(tmp_path / "bin"),
+        "PRE_COMMIT_HOME": str(tmp_path / "pre-commit"),
+        "HOME": str(tmp_path),
+    }
+    return run([str(Path(sys.executable).with_name("pre-commit")), "run"], root, **environ)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["init", "manifest"])
+def test_the_hooks_refuse_a_configuration_and_a_quarantine_that_are_not_valid(
+    root: Path, tmp_path: Path, source: str
+) -> None:
+    git(root, "init", "-q")
+    ok(swarmtask(root, "init", "--only", "config,pre-commit"))
+    if source == "manifest":  # what others get by `repo:` and `rev:`, without an environment of its own
+        hooks = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text())
+        local = {"repo": "local", "hooks": [{**hook, "language": "system"} for hook in hooks]}
+        (root / HOOKS).write_text(yaml.safe_dump({"repos": [local]}))
+    assert committed(root, tmp_path).returncode == 0
+    (root / CONFIG).write_text("monitoring: 7\n")
+    (root / ".taskmaster" / "quarantine.yaml").write_text("tests: 7\n")
+    shutil.rmtree(tmp_path / "bin")
+    done = committed(root, tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.count("Failed") == 2, done.stdout
+    assert "monitoring" in done.stdout
+
+
+def test_hooks_of_the_project_are_never_edited_and_the_lines_to_add_are_told(root: Path) -> None:
+    (root / HOOKS).write_text("repos:\n")
+    output = ok(swarmtask(root, "init", "--force"))
+    assert said(output)[HOOKS] == "kept"
+    assert (root / HOOKS).read_text() == "repos:\n"
+    lines = output.partition("`repos`)\n\n")[2].partition("\n\n")[0] + "\n"
+    (root / HOOKS).write_text(f"repos:\n{textwrap.dedent(lines)}")
+    (one,) = yaml.safe_load((root / HOOKS).read_text())["repos"]
+    assert [hook["entry"] for hook in one["hooks"]] == ["swarmtask config validate", "swarmtask quarantine check"]
+    assert said(ok(swarmtask(root, "init")))[HOOKS] == "unchanged"
+
+
+# --- at a terminal ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def asked(root: Path, *options: str) -> Iterator[Terminal]:
+    command = [sys.executable, "-m", "pytest_swarmtask", "init", *options]
+    terminal = Terminal(command, root, clean_environ(TERM="xterm"), 24, 100)
+    try:
+        yield terminal
+    finally:
+        terminal.stop()
+
+
+def answer(terminal: Terminal, question: bytes, text: bytes) -> None:
+    terminal.until(question)
+    terminal.shown = b""
+    terminal.type(text + b"\n")
+
+
+def test_a_terminal_is_asked_for_what_cannot_be_seen(root: Path) -> None:
+    with asked(root) as terminal:
+        answer(terminal, b"what to set up, of config,make,github,gitlab,pre-commit [config,make,github]: ", b"githup")
+        answer(terminal, b"Did you mean github?\r\nwhat to set up", b"github")
+        answer(terminal, b"the default branch [main]: ", b"trunk")
+        answer(terminal, b"write jobs for deployment, too? y or n [n]: ", b"perhaps")
+        answer(terminal, b"write jobs for deployment, too? y or n [n]: ", b"y")
+        answer(terminal, b"write these files? y or n [y]: ", b"")
+        assert terminal.end() == 0
+    assert sorted(files(root)) == [WORKFLOW]
+    assert list(jobs(root)) == ["setup", "test", "deploy"]
+    assert branches_in(root) == ["trunk"]
+
+
+def test_a_terminal_shows_each_difference_before_it_asks_to_overwrite(root: Path) -> None:
+    ok(swarmtask(root, "init", "--only", "config"))
+    original = files(root)
+    for path in original:
+        (root / path).write_text("# mine\n")
+    with asked(root, "--only", "config") as terminal:
+        terminal.until(b"    -# mine\r\n")
+        answer(terminal, f"overwrite {CONFIG}? y or n [n]: ".encode(), b"y")
+        answer(terminal, f"overwrite {SCHEMA}? y or n [n]: ".encode(), b"")
+        assert (root / CONFIG).read_text() == "# mine\n"
+        answer(terminal, b"write these files? y or n [y]: ", b"y")
+        assert terminal.end() == 0
+    assert files(root) == {**original, SCHEMA: b"# mine\n"}
+
+
+@pytest.mark.parametrize(("typed", "code", "shown"), [(b"n\n", 0, b"left out"), (b"\x04", 2, b"nothing was written")])
+def test_who_says_no_or_nothing_gets_no_file(root: Path, typed: bytes, code: int, shown: bytes) -> None:
+    with asked(root, "--only", "config") as terminal:
+        terminal.until(b"write these files? y or n [y]: ")
+        terminal.type(typed)
+        assert terminal.end() == code
+        assert shown in terminal.shown
+    assert files(root) == {}
+
+
+@pytest.mark.parametrize("option", ["--yes", "--dry-run"])
+def test_a_terminal_is_not_asked_if_it_need_not_be(root: Path, option: str) -> None:
+    with asked(root, option) as terminal:
+        assert terminal.end() == 0
+    assert sorted(files(root)) == (sorted(EVERYTHING) if option == "--yes" else [])
 
 
 # --- what init refuses ------------------------------------------------------------------------------------------------
@@ -485,13 +739,18 @@ def test_the_written_makefile_includes_the_copy_also_where_the_package_is_not_in
 
 
 def test_the_written_makefile_has_every_target_that_the_workflow_runs(root: Path) -> None:
-    ok(swarmtask(root, "init"))
+    """A bare `make` lists them, and the target `deploy` records no deployment before it has a command."""
+    (root / "setup.py").touch()
+    ok(swarmtask(root, "init", "--with-deploy"))
     targets = set(re.findall(r"run: make (\S+)$", (root / WORKFLOW).read_text(), re.MULTILINE))
     assert targets == {"setup", "test", "build", "deploy"}
     for target in targets:
         ok(run(["make", "-n", target], root, WORKFLOW_ENVIRONMENT="staging"))
     environ = {"TASKS_PYTHON": f'"{sys.executable}"', "WORKFLOW_ENVIRONMENT": "staging"}
-    assert "nothing to deploy yet to staging" in ok(run(["make", "deploy"], root, **environ))
+    assert "make setup   install what the project needs\n" in ok(run(["make"], root, **environ))
+    assert "nothing is deployed: set DEPLOY" in ok(run(["make", "deploy"], root, **environ))
+    assert read_events(root) == []
+    assert ok(run(["make", "deploy", "DEPLOY=echo one, two"], root, **environ)) == "one, two\n"
     failing = run(["make", "build", "PYTHON=false"], root, **environ)
     assert failing.returncode == 2
     kinds = [event["event_type"] for event in read_events(root)]

@@ -1,0 +1,1 @@
+"""`swarmtask init`: look at a project, and write the files that it needs."""
