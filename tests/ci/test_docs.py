@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-import pytest_swarmtask
-from tests.ci.runner import Machine, bash, check_schema
+from tests.ci.runner import Machine, bash, check_schema, set_up
 from tests.lab import REPOSITORY, clean_environ, read_events
 
 TEXT = (REPOSITORY / "docs" / "ci.md").read_text()
@@ -79,6 +79,19 @@ def test_what_init_include_writes_is_shown(tiny: Path, prepared: Machine) -> Non
     (tiny / "Makefile").unlink()
     shell("swarmtask init --include", tiny, prepared)
     assert block("make", section("Why tasks.mk is copied")) in (tiny / "Makefile").read_text()
+
+
+def test_the_hooks_that_are_shown_are_those_that_init_writes(tiny: Path) -> None:
+    set_up(tiny, "--only=pre-commit")
+    assert block("yaml", section("Before each commit")) in (tiny / ".pre-commit-config.yaml").read_text()
+
+
+def test_the_options_that_are_shown_are_those_of_init() -> None:
+    shown = re.findall(r"^\| `(--[a-z-]+)", section("What `swarmtask init` looks at"), re.MULTILINE)
+    command = [sys.executable, "-m", "pytest_swarmtask", "init", "--help"]
+    help_text = subprocess.run(command, env=clean_environ(), capture_output=True, text=True, check=True).stdout
+    known = re.findall(r"^  (--[a-z-]+)", help_text, re.MULTILINE)
+    assert {*shown, "--yes", "--include", "--root"} == set(known)
 
 
 @pytest.mark.long
@@ -212,8 +225,9 @@ def test_the_last_job_of_a_service_runs(tiny: Path, prepared: Machine, service: 
     assert "test_tiny.py::test_one" in (tiny / "report.html").read_text()
 
 
-def test_the_snippet_for_github_keeps_the_history_as_the_workflow_of_init_does() -> None:
-    workflow = (Path(pytest_swarmtask.__file__).parent / "templates" / "github.yml").read_text()
+def test_the_snippet_for_github_keeps_the_history_as_the_workflow_of_init_does(tiny: Path) -> None:
+    set_up(tiny)
+    workflow = (tiny / ".github/workflows/task_management_integration.yml").read_text()
     keys = set(re.findall(r"swarmtask-history/.*", snippets()["GitHub Actions"]))
     assert len(keys) == 3
     assert keys == set(re.findall(r"swarmtask-history/.*", workflow))

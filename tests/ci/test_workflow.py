@@ -246,6 +246,20 @@ def test_a_push_runs_all_stages_and_every_event_arrives(tiny: Path, machine: Mac
     assert start["metadata"]["variant"] == "test (3.13)"
 
 
+@pytest.mark.slow
+def test_the_first_push_of_a_project_whose_makefile_has_other_targets_passes(tiny: Path, prepared: Machine) -> None:
+    """Its jobs run pip and pytest in the place of targets that are not there, and their events are the same."""
+    (tiny / "Makefile").write_text("lint:\n\t@false\n")
+    (tiny / "setup.py").write_text("from setuptools import setup\n\nsetup()\n")
+    set_up(tiny, "--yes")
+    done = run(Runner(tiny, tiny.parent / "home", prepared), "push", "refs/heads/main")
+    assert results(done) == {name: "success" for name in ALL_SUCCEED if name != "deploy"}, said(done)
+    expected = {**EXPECTED, "test": EXPECTED["test"] - Counter(TASK_STARTED=1, TASK_COMPLETED=1)}
+    assert {name: kinds(done[name]) for name in ("setup", "test", "build")} == {
+        name: expected[name] for name in ("setup", "test", "build")
+    }
+
+
 @pytest.mark.long
 def test_a_tag_is_deployed_to_production(runner: Runner) -> None:
     done = run(runner, "push", "refs/tags/v1.0")
