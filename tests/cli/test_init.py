@@ -312,7 +312,16 @@ def test_a_job_runs_a_target_only_if_the_makefile_has_it(
         (root / name).write_text(text)
     output = ok(swarmtask(root, "init"))
     assert jobs(root) == expected
-    assert f"CI runs    {'; '.join(scripts[-1] for scripts in expected.values() if scripts)}\n" in output
+    shown = [f"{name:<7}{scripts[-1]}\n" for name, scripts in expected.items() if scripts]
+    assert f"CI runs    {(' ' * 11).join(shown)}" in output
+
+
+def test_a_makefile_whose_targets_make_cannot_tell_is_said(root: Path) -> None:
+    (root / "Makefile").write_text("test:\n")
+    assert "names no target" not in ok(swarmtask(root, "init", "--dry-run"))
+    output = ok(swarmtask(root, "init", "--dry-run", PATH=str(root)))
+    assert "note       make names no target of Makefile: is it valid, and is make installed?\n" in output
+    assert "CI runs    test   python -m pytest\n" in output
 
 
 def test_looking_at_a_makefile_runs_no_recipe(root: Path) -> None:
@@ -364,7 +373,7 @@ def test_a_file_that_git_ignores_is_told(root: Path) -> None:
     git(root, "init", "-q")
     (root / ".gitignore").write_text("# mine\n.taskmaster/\n*.mk\n!tasks.mk\n")
     output = ok(swarmtask(root, "init"))
-    assert f"note       git ignores {CONFIG}, {SCHEMA}: remove the rule .gitignore:2:.taskmaster/, or use" in output
+    assert f"note       git ignores {CONFIG}, {SCHEMA}\n           remove the rule .gitignore:2:.taskmaster/," in output
     assert "tasks.mk:" not in output
     git(root, "add", "--force", CONFIG, SCHEMA)
     assert "git ignores" not in ok(swarmtask(root, "init"))
@@ -486,7 +495,11 @@ def test_a_terminal_shows_each_difference_before_it_asks_to_overwrite(root: Path
     assert files(root) == {**original, SCHEMA: b"# mine\n"}
 
 
-@pytest.mark.parametrize(("typed", "code", "shown"), [(b"n\n", 0, b"left out"), (b"\x04", 2, b"nothing was written")])
+@pytest.mark.parametrize(
+    ("typed", "code", "shown"),
+    [(b"n\n", 0, b"left out"), (b"\x04", 2, b"no answer: nothing was written"), (b"\x03", 130, b"[y]: ")],
+    ids=["no", "end of input", "interrupt"],
+)
 def test_who_says_no_or_nothing_gets_no_file(root: Path, typed: bytes, code: int, shown: bytes) -> None:
     with asked(root, "--only", "config") as terminal:
         terminal.until(b"write these files? y or n [y]: ")

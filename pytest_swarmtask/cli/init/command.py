@@ -85,7 +85,7 @@ def init(arguments: argparse.Namespace) -> int:
     wanted = _wanted(planned, force=arguments.force, may_ask=may_ask)
     for file in planned:
         print(_line(file, is_wanted=file in wanted, dry_run=arguments.dry_run))
-        if file.former is not None and not file.unchanged and (arguments.dry_run or file in wanted) and not may_ask:
+        if file.replaces and (arguments.dry_run or file in wanted) and not may_ask:
             print(file.difference)
         if file in wanted and not arguments.dry_run:
             write_file(project.root / file.path, file.content)
@@ -137,9 +137,9 @@ def _wanted(planned: list[PlannedFile], *, force: bool, may_ask: bool) -> list[P
     """Return the files to write. A terminal shows each difference, and asks about it."""
     wanted = []
     for file in (file for file in planned if not file.unchanged):
-        if may_ask and file.former is not None:
+        if may_ask and file.replaces:
             print(file.difference)
-        if file.former is None or (_agrees(f"overwrite {file.path}?", default=force) if may_ask else force):
+        if not file.replaces or (_agrees(f"overwrite {file.path}?", default=force) if may_ask else force):
             wanted.append(file)
     if may_ask and wanted:
         print(*(f"           {file.path}" for file in wanted), sep="\n")
@@ -189,6 +189,8 @@ def _line(file: PlannedFile, *, is_wanted: bool, dry_run: bool) -> str:
 
 def _advice(project: ExistingProject, choices: Choices, planned: list[PlannedFile]) -> Iterator[str]:
     """Yield what is left for a person to do, and what CI will run."""
+    if project.makefile and not project.targets:
+        yield f"note       make names no target of {project.makefile}: is it valid, and is make installed?"
     if "make" in choices.parts and project.makefile:
         yield _makefile_line(project, include=choices.include)
     if "gitlab" in choices.parts:
@@ -197,11 +199,12 @@ def _advice(project: ExistingProject, choices: Choices, planned: list[PlannedFil
         yield from _pre_commit_lines(project)
     services = [part for part in choices.parts if part in _NOTES]
     if services:
-        yield "CI runs    " + "; ".join(filter(None, files.commands(project, choices).values()))
+        runs = [f"{stage:<7}{command}" for stage, command in files.commands(project, choices).items() if command]
+        yield "CI runs    " + "\n           ".join(runs)
     if not (project.root / ".git").exists() and any((parent / ".git").exists() for parent in project.root.parents):
         yield from (_NOTES[service] for service in services)
     for rule, paths in ignored_by_git(project.root, [file.path for file in planned]).items():
-        yield f"note       git ignores {', '.join(paths)}: remove the rule {rule}, or use git add --force"
+        yield f"note       git ignores {', '.join(paths)}\n           remove the rule {rule}, or use git add --force"
 
 
 def _makefile_line(project: ExistingProject, *, include: bool) -> str:

@@ -14,6 +14,7 @@ import pytest_swarmtask
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.init.existing import GITLAB, PIPELINE, PRE_COMMIT, WORKFLOW
 from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.text import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,11 +74,16 @@ class PlannedFile(NamedTuple):
     advice: str
 
     @property
+    def replaces(self) -> bool:
+        """Whether there is such a file, with another content."""
+        return self.former is not None and not self.unchanged
+
+    @property
     def difference(self) -> str:
         """The difference between the file and its new content, indented."""
         former, content = ((text or b"").decode(errors="replace").splitlines() for text in (self.former, self.content))
         lines = difflib.unified_diff(former, content, self.path, f"{self.path} (new)", n=1, lineterm="")
-        return "\n".join(f"    {line}" for line in lines)
+        return "\n".join(f"    {neutral(line)}" for line in lines)
 
 
 def plan(project: ExistingProject, choices: Choices) -> list[PlannedFile]:
