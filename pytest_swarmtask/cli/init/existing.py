@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_swarmtask.cli import tasksmk
-from pytest_swarmtask.core.facts.git import default_branch, head, top_folder
+from pytest_swarmtask.core.facts.git import default_branch, head, read_text, top_folder
 from pytest_swarmtask.core.facts.remote import origin
 
 GITLAB = ".gitlab-ci.yml"
@@ -26,6 +26,8 @@ _METADATA = re.compile(r"^\[project\]", re.MULTILINE)
 _EXTRAS = re.compile(r"^\[project\.optional-dependencies\]\n(?P<extras>(?:(?!\[)[^\n]*\n?)*)", re.MULTILINE)
 _TEST_EXTRA = re.compile(r"^(test|tests|testing|dev)\s*=", re.MULTILINE)
 _DEPLOYS = re.compile(r"^(  deploy|\.task-deploy):", re.MULTILINE)
+_MOST_TEXT = 1 << 20
+"""Characters of a file that are read; long Makefiles have a tenth of that."""
 _USUAL_BRANCHES = ("main", "master", "trunk")
 _PATIENCE = 20
 """Seconds to wait for make and git, at most. A Makefile may start slow programs to set its variables."""
@@ -86,7 +88,7 @@ def look(root: Path) -> ExistingProject:
 def ignored_by_git(root: Path, paths: list[str]) -> dict[str, list[str]]:
     """Return the files that git would not commit, by rule: its place and its text, such as `.gitignore:1:build/`."""
     found: dict[str, list[str]] = {}
-    for line in _answer("git", "check-ignore", "--verbose", *paths, folder=root):
+    for line in _output("git", "check-ignore", "--verbose", *paths, folder=root):
         rule, _, path = line.partition("\t")
         if not re.fullmatch(r".*:\d+:!.*", rule):  # such a rule takes a file out again
             found.setdefault(rule, []).append(path)
@@ -94,17 +96,14 @@ def ignored_by_git(root: Path, paths: list[str]) -> dict[str, list[str]]:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    return read_text(str(path), _MOST_TEXT)
 
 
 def _targets(root: Path) -> frozenset[str]:
     """Return the targets of the Makefile. `:` is no target, so make prints what it knows and runs no recipe."""
     # The copy of tasks.mk may not be there yet.
     include = f"--include-dir={tasksmk.installed().parent.parent}"
-    printed = _answer("make", include, "--question", "--print-data-base", "--no-builtin-rules", ":", folder=root)
+    printed = _output("make", include, "--question", "--print-data-base", "--no-builtin-rules", ":", folder=root)
     rules = _RULE.finditer("\n".join(printed))
     return frozenset(rule["name"] for rule in rules if not rule["not"] and rule["name"][0] != ".")
 
@@ -119,7 +118,7 @@ def _requirements(root: Path, metadata: str, *, is_package: bool) -> str:
 
 
 def _usual_branch(root: Path) -> str:
-    branches = _answer("git", "for-each-ref", "--format=%(refname:short)", "refs/heads", folder=root)
+    branches = _output("git", "for-each-ref", "--format=%(refname:short)", "refs/heads", folder=root)
     usual = next((name for name in _USUAL_BRANCHES if name in branches), None)
     return usual or head(str(root)).get("branch", "main")
 
@@ -134,7 +133,7 @@ def _services(root: Path) -> tuple[str, ...]:
     return (*(["github"] if on_github else []), *(["gitlab"] if on_gitlab else []))
 
 
-def _answer(*command: str, folder: Path) -> list[str]:
+def _output(*command: str, folder: Path) -> list[str]:
     """Return the lines that a program prints; none if it is not installed or takes too long."""
     import subprocess  # only this command needs it, and each command imports this module
 
