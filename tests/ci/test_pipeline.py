@@ -124,6 +124,17 @@ def test_a_push_to_the_default_branch_runs_all_stages_and_deploys_to_staging(git
 
 
 @pytest.mark.long
+def test_the_first_push_of_a_project_whose_makefile_has_other_targets_passes(tiny: Path, prepared: Machine) -> None:
+    """Its jobs run pip and pytest in the place of targets that are not there."""
+    (tiny / "Makefile").write_text("lint:\n\t@false\n")
+    (tiny / "setup.py").write_text("from setuptools import setup\n\nsetup()\n")
+    set_up(tiny, "--only=config,make,gitlab")
+    done = GitLab(tiny, tiny.parent / "home", prepared).run("push", "main", {})
+    assert results(done) == dict.fromkeys((*STAGES, "task-report"), "success"), said(done)
+    assert recorded(done["task-build"]) == EXPECTED["build"]
+
+
+@pytest.mark.long
 def test_a_tag_is_deployed_to_production(gitlab: GitLab) -> None:
     done = gitlab.run("push", "v1.0", {})
     assert results(done) == dict.fromkeys((*STAGES, "task-deploy-production", "task-report"), "success"), said(done)
