@@ -31,7 +31,11 @@ COPIED = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING
 """Files of the repository's root that are pages of the site, by the names of the pages."""
 _OWN_HELP = {"swarmtask emit": emit.help_text(), "swarmtask run": options.HELP}
 """Commands that answer before there is a parser."""
+_WIDTH = 84
+"""Columns of a code block that a page shows without scrolling, on a screen of 1280 pixels."""
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\[\]]*)\]\((?P<target>[^()\s]+)\)")
+_IMAGE = re.compile(r'<img src="(?P<target>[^"]*)" alt="(?P<text>[^"]*)" width="(?P<width>\d+)">')
+"""An image with a width, which Markdown alone cannot say in the repository. MkDocs leaves addresses in HTML alone."""
 _CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _ADDRESS = re.compile(r"[a-z]+:")
 
@@ -82,6 +86,7 @@ def links(markdown: str, path: str, repository: str) -> str:
             return found["text"]
         return f"{found['image']}[{found['text']}]({repository}/tree/HEAD/{place}{anchor})"
 
+    markdown = _IMAGE.sub(r"![\g<text>](\g<target>){width=\g<width>}", markdown)
     parts, end = [], 0
     for code in _CODE.finditer(markdown):
         parts += [_LINK.sub(link, markdown[end : code.start()]), code[0]]
@@ -96,8 +101,7 @@ def command_line() -> str:
     """Return the page on the command line, from the parsers."""
     parts = [
         "# Command line",
-        "`swarmtask COMMAND --help` shows the same in a terminal. `python -m pytest_swarmtask` is another name of "
-        "`swarmtask`.",
+        "`swarmtask COMMAND --help` shows the same in a terminal.",
         "## Exit codes",
         _table("exit code", EXIT_CODES.items()),
         "`swarmtask run` ends with the exit code of its command.",
@@ -120,7 +124,9 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.A
 def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     if parser.description:
         yield _escaped(parser.description)
-    yield _block(re.sub(r"\s+", " ", parser.format_usage().removeprefix("usage: ")))
+    usage = argparse.HelpFormatter(parser.prog, width=_WIDTH)
+    usage.add_usage(parser.usage, parser._actions, parser._mutually_exclusive_groups, prefix="")  # noqa: SLF001
+    yield _block(usage.format_help())
     rows = [
         (_spelling(action), (action.help or "") % (vars(action) | {"prog": parser.prog}))
         for action in parser._actions  # noqa: SLF001
@@ -209,8 +215,7 @@ def python() -> str:
         "[Scripts and Python](scripts.md) has examples. `pytest_swarmtask` exports these names:",
         *[f"::: {name}" for name in names],
         "## Hooks of plug-ins",
-        "[Plug-ins](plugins.md) has a complete example. A plug-in marks its functions with "
-        "`pytest_swarmtask.plugins.hookspecs.hookimpl`.",
+        f"[Plug-ins](plugins.md) has an example. A plug-in marks its functions with `{hookspecs.__name__}.hookimpl`.",
         *[f"::: {name}" for name in extending],
         "## Sinks",
         "A sink delivers the events of one endpoint. Its `send` returns one of the results below.",

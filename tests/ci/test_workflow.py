@@ -24,9 +24,10 @@ Json = dict[str, Any]
 ROOT = REPOSITORY
 NAME = ".github/workflows/task_management_integration.yml"
 LONG_CHECK = ".github/workflows/check_all.yml"
+SITE = ".github/workflows/docs.yml"
 TEMPLATE = Path(pytest_swarmtask.__file__).parent / "templates" / "github.yml"
 WORKFLOWS = [pytest.param(ROOT / NAME, id="ours"), pytest.param(TEMPLATE, id="template")]
-ALL_WORKFLOWS = [*WORKFLOWS, pytest.param(ROOT / LONG_CHECK, id="check all")]
+ALL_WORKFLOWS = [*WORKFLOWS, pytest.param(ROOT / LONG_CHECK, id="check all"), pytest.param(ROOT / SITE, id="docs")]
 STAGES = ("setup", "test", "build", "deploy")
 ALL_SUCCEED = dict.fromkeys((*STAGES, "report"), "success")
 
@@ -55,7 +56,7 @@ def steps(workflow: Path) -> Iterator[Json]:
 
 @pytest.mark.slow
 def test_all_are_valid_by_the_published_schema() -> None:
-    check_schema("vendor.github-workflows", ROOT / NAME, TEMPLATE, ROOT / LONG_CHECK)
+    check_schema("vendor.github-workflows", ROOT / NAME, TEMPLATE, ROOT / LONG_CHECK, ROOT / SITE)
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
@@ -72,7 +73,8 @@ def test_it_runs_on_pushes_and_pull_requests_and_deploys_only_on_pushes(workflow
 def test_it_may_read_and_nothing_else_unless_a_job_says_why(workflow: Path) -> None:
     text = workflow.read_text()
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
-    assert re.findall(r"^ +[a-z-]+: write(.*)$", text, re.MULTILINE) in ([], [" # the release"])
+    reasons = re.findall(r"^ +[a-z-]+: write(.*)$", text, re.MULTILINE)
+    assert reasons in ([], [" # the release"], [" # the branch gh-pages"])
     checkouts = [step for step in steps(workflow) if step.get("uses", "").startswith("actions/checkout@")]
     assert checkouts
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
