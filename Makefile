@@ -10,7 +10,7 @@ TASKS_PYTHON := $(PY)
 include make/tasks.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-team test test-slow test-long test-team test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster phoenix bench bench-quick build clean
+.PHONY: help setup demo demo-team test test-slow test-long test-team test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster phoenix bench bench-quick build docs docs-serve clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -93,6 +93,12 @@ taskmaster: $(READY) ## the real Task Master, from npm, beside ours
 phoenix: $(READY) ## spans of a real suite in a real tracing backend, Phoenix from PyPI
 	@$(PY) -m scripts.phoenix
 
+docs: $(READY) ## the documentation site, in site/; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+
+docs-serve: $(READY) ## the documentation site while you write it, on 127.0.0.1:8000
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs serve
+
 bench: $(READY) ## what it costs, beside its peers (20 minutes): make bench, or make bench SECTION="tests relay"
 	@$(PY) -m benchmarks $(SECTION)
 
@@ -100,5 +106,5 @@ bench-quick: $(READY) ## a look at it (4 minutes), beside the ratios that were k
 	@$(PY) -m benchmarks --quick $(SECTION)
 
 clean: ## take away all that was made (but not the journal)
-	@rm -rf $(VENV) .cache build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf $(VENV) .cache build dist site htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _DENIED = 3
 """The exit code for an event that the role does not allow."""
 USAGE = "usage: swarmtask emit TYPE [TASK_ID] [METADATA_JSON]"
-HELP = """{usage}
+_HELP = """{usage}
 
 Record one event. Recipes of make and scripts call `python -m pytest_swarmtask.emit`, which does the same and never
 fails a build: metadata that is not a JSON object is kept as a text.
@@ -37,6 +37,11 @@ Example:
   swarmtask emit DEPLOYMENT_STARTED web '{{"version": "1.4"}}'
 
 More: docs/events.md"""
+
+
+def help_text() -> str:
+    """Return the help of `swarmtask emit`."""
+    return _HELP.format(usage=USAGE, types="\n  ".join(EVENT_TYPES))
 
 
 def emit(arguments: Sequence[str], *, by_person: bool = False) -> list[str]:
@@ -92,7 +97,7 @@ def main(arguments: Sequence[str], *, by_person: bool = True) -> int:
         by_person: see `emit`.
     """
     if list(arguments) in (["-h"], ["--help"]):
-        print(HELP.format(usage=USAGE, types="\n  ".join(EVENT_TYPES)))  # noqa: T201 - it is the output of the command
+        print(help_text())  # noqa: T201 - it is the output of the command
         return 0
     code = 0
     try:

@@ -1,7 +1,6 @@
 """The command line: ``swarmtask`` and ``python -m pytest_swarmtask``.
 
-Exit codes: 0 is success; 1 means that the command has found a problem, such as events that wait; 2 is bad usage or a
-bad configuration; 3 means that the role of the user does not permit it. `run` returns the exit code of its command.
+`EXIT_CODES` says what its exit codes mean. `run` returns the exit code of its command.
 
 This module imports little, because recipes of make call `emit` and `run` again and again.
 """
@@ -17,6 +16,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytest_swarmtask.cli.parser import CommandParser
+
+EXIT_CODES = {
+    0: "success",
+    1: "the command has found a problem, such as events that wait or a run that failed",
+    2: "wrong usage, or an invalid configuration or history",
+    3: "the role of the user does not permit it",
+    130: "Ctrl-C ended the command",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

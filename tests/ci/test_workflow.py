@@ -23,8 +23,10 @@ ROOT = REPOSITORY
 NAME = ".github/workflows/task_management_integration.yml"
 PIPELINE = ".gitlab/task_management_integration.yml"
 LONG_CHECK = ".github/workflows/check_all.yml"
+SITE = ".github/workflows/docs.yml"
 WORKFLOWS = ["ours", "written by init"]
-ALL_WORKFLOWS = [*WORKFLOWS, "check all"]
+OTHERS = {"check all": LONG_CHECK, "docs": SITE}
+ALL_WORKFLOWS = [*WORKFLOWS, *OTHERS]
 STAGES = ("setup", "test", "build", "deploy")
 ALL_SUCCEED = dict.fromkeys((*STAGES, "report"), "success")
 
@@ -47,7 +49,7 @@ def workflow(request: pytest.FixtureRequest, tiny: Path) -> Path:
     if request.param == "written by init":
         set_up(tiny)
         return tiny / NAME
-    return ROOT / (LONG_CHECK if request.param == "check all" else NAME)
+    return ROOT / OTHERS.get(request.param, NAME)
 
 
 def jobs(workflow: Path) -> dict[str, Json]:
@@ -76,8 +78,9 @@ def test_all_that_init_writes_is_valid_by_the_published_schemas_and_for_zizmor(
 
 @pytest.mark.slow
 def test_ours_are_valid_by_the_published_schema_and_for_zizmor() -> None:
-    check_schema("vendor.github-workflows", ROOT / NAME, ROOT / LONG_CHECK)
-    check_security(ROOT / NAME, ROOT / LONG_CHECK)
+    ours = [ROOT / path for path in (NAME, LONG_CHECK, SITE)]
+    check_schema("vendor.github-workflows", *ours)
+    check_security(*ours)
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, indirect=True)
@@ -94,7 +97,8 @@ def test_it_runs_on_pushes_and_pull_requests_and_deploys_only_on_pushes(workflow
 def test_it_may_read_and_nothing_else_unless_a_job_says_why(workflow: Path) -> None:
     text = workflow.read_text()
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
-    assert re.findall(r"^ +[a-z-]+: write(.*)$", text, re.MULTILINE) in ([], [" # the release"])
+    reasons = re.findall(r"^ +[a-z-]+: write(.*)$", text, re.MULTILINE)
+    assert reasons in ([], [" # the release"], [" # the branch gh-pages"])
     checkouts = [step for step in steps(workflow) if step.get("uses", "").startswith("actions/checkout@")]
     assert checkouts
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
