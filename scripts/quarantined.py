@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import shlex
+import shutil
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
@@ -74,12 +75,12 @@ def problems(trial: Trial, *distribution: str) -> Iterator[str]:
 
 
 def _commit(trial: Trial) -> None:
-    """Make the sources a checkout without uncommitted changes, whatever a run leaves there."""
-    identity = ("-c", "user.name=acceptance", "-c", "user.email=acceptance@example.com")
+    """Make the sources a checkout without uncommitted changes: git knows no file, as runs change and leave some."""
+    shutil.rmtree(trial.folder / ".git", ignore_errors=True)
     lab.must(["git", "init", "-q"], trial.folder)
-    lab.must(["git", *identity, "add", "-A", "-f"], trial.folder)
-    lab.must(["git", *identity, "commit", "-q", "--allow-empty", "-m", "sources"], trial.folder)
     (trial.folder / ".git" / "info" / "exclude").write_text("*\n")
+    identity = ("-c", "user.name=acceptance", "-c", "user.email=acceptance@example.com")
+    lab.must(["git", *identity, "commit", "-q", "--allow-empty", "-m", "sources"], trial.folder)
 
 
 def _chosen(trial: Trial, outcomes: Outcomes) -> list[str]:

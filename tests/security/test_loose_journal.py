@@ -46,7 +46,14 @@ def test_a_journal_of_another_user_is_refused(lab: Lab) -> None:
     assert os.listdir(lab.journal) == []
 
 
-@pytest.mark.parametrize("name", ["relay/relay.log", "relay/relay.db", "history.sqlite"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "relay/relay.db",
+        pytest.param("relay/relay.log", marks=pytest.mark.long),
+        pytest.param("history.sqlite", marks=pytest.mark.long),
+    ],
+)
 def test_no_link_is_followed(lab: Lab, receiver: Receiver, name: str) -> None:
     """A link in the place of a file of ours does not make us write into what it names."""
     victim = lab.root / "victim"

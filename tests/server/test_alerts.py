@@ -24,8 +24,6 @@ from tests.team import SECRET, Server, session
 
 _traces = count(1)
 MARK = {"name": "mark", "kind": "failure", "when": {"task_id": "mark"}, "notify": ["chat"], "repeat": 0}
-ON_BOTH = pytest.mark.parametrize("team", ["", NEWEST], ids=["sqlite", "postgres"], indirect=True)
-"""For tests that `make test` is to run on PostgreSQL, too; all others do so in `make test-long`."""
 NEWLY: Json = {"name": "newly", "kind": "newly_failing", "notify": ["chat"]}
 
 
@@ -152,7 +150,8 @@ def test_links(team: Team) -> None:
         assert server.get(path)[0] == 200
 
 
-@ON_BOTH
+# `make test` runs this one on PostgreSQL, too. All others run there in `make test-long`.
+@pytest.mark.parametrize("team", ["", NEWEST], ids=["sqlite", "postgres"], indirect=True)
 def test_two_servers_tell_once(team: Team) -> None:
     team.watch(NEWLY)
     one, two = team.start("one"), team.start("two")

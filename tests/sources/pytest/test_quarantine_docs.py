@@ -13,12 +13,11 @@ import yaml
 
 from pytest_swarmtask.config.quarantine import parse_quarantine
 from tests.lab import REPOSITORY, UNRELATED, clean_environ
+from tests.shop import without_slowest
 from tests.suite import Suite
 
 TEXT = (REPOSITORY / "docs" / "quarantine.md").read_text("utf-8")
 # Days, times, ids of runs and commits, durations, and lines whose length depends on the width of other words.
-# On a busy machine, a test takes so long that a report names it among the slowest.
-_SLOWEST = r"\nSlowest\n(?: +.*\n)+"
 _VARYING = r"\d{4}-\d\d-\d\d|\b\d\d:\d\d\b|\b[0-9a-f]{8,32}\b|\b\d+\.\d+ ?s\b|={3,}|-{3,}"
 
 
@@ -29,7 +28,7 @@ def blocks(language: str) -> list[str]:
 
 def comparable(text: str) -> str:
     """Return a text without what differs from run to run."""
-    return re.sub(_VARYING, "#", re.sub(_SLOWEST, "", text))
+    return re.sub(_VARYING, "#", without_slowest(text))
 
 
 @pytest.fixture

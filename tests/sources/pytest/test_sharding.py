@@ -70,7 +70,7 @@ def durations(suite: Suite, **seconds: float) -> Path:
 @pytest.mark.parametrize("workers", [(), WITH_WORKERS], ids=words)
 @pytest.mark.parametrize(
     ("options", "tests"),
-    [((), 18), (("-k", "test_many"), 10), (("-m", "slow"), 4)],
+    [((), 18), (("-k", "test_many"), 10), pytest.param(("-m", "slow"), 4, marks=pytest.mark.long)],
     ids=["all", "k", "m"],
 )
 def test_each_test_runs_in_one_shard(
@@ -127,8 +127,10 @@ def test_durations_of_the_history(suite: Suite) -> None:
     ("content", "reason"),
     [
         ("{", "JSONDecodeError: "),
-        ('{"version": 7}', "ValueError: the durations have version 7, expected 1)"),
-        ('{"version": 1, "durations": {"v": {"f": {"t": Infinity}}}}', "OverflowError: "),
+        pytest.param('{"version": 7}', "ValueError: the durations have version 7, expected 1)", marks=pytest.mark.long),
+        pytest.param(
+            '{"version": 1, "durations": {"v": {"f": {"t": Infinity}}}}', "OverflowError: ", marks=pytest.mark.long
+        ),
         (None, " cannot be asked: cannot connect: "),
     ],
 )
