@@ -263,7 +263,8 @@ def _deliveries(project: Project) -> Iterator[CheckResult]:
         text = f"{name}: {endpoint.delivered} delivered, {endpoint.waiting} waiting, {endpoint.dead} refused"
         advice = []
         if endpoint.waiting:
-            advice.append("send waiting events with: swarmtask flush")
+            then = "then " if endpoint.state.state == "stopped" else ""
+            advice.append(f"{then}send waiting events with: swarmtask flush")
         if endpoint.dead:
             advice.append(
                 "list refused events with: swarmtask replay, and send them again with: swarmtask replay --all"

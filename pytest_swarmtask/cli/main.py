@@ -116,6 +116,7 @@ def _forget_output() -> None:
 def _commands() -> tuple[Any, ...]:
     """Return the modules that add commands, in the order of `--help`."""
     from pytest_swarmtask.cli import (
+        clean,
         collect,
         completion,
         config,
@@ -157,6 +158,7 @@ def _commands() -> tuple[Any, ...]:
         export,
         watch,
         replay,
+        clean,
         sync,
         triggers,
         doctor,

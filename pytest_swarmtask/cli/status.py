@@ -193,7 +193,9 @@ def _advice(found: Survey) -> Iterator[str]:
     if not endpoints:
         yield "webhook    none was configured when this was recorded"
     elif any(endpoint.waiting for endpoint in endpoints):
-        yield "           send waiting events with: swarmtask flush"
+        # A flush before the webhook is put right would end in the same refusal.
+        is_refused = any(endpoint.waiting and endpoint.state.state == "stopped" for endpoint in endpoints)
+        yield f"           {'then ' if is_refused else ''}send waiting events with: swarmtask flush"
     if any(endpoint.dead for endpoint in endpoints):
         yield "           list refused events with: swarmtask replay, and send them again with: swarmtask replay --all"
     if any(endpoint.expired for endpoint in endpoints):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.journal.segments import Journal
     from pytest_swarmtask.recording.settings import Settings
 
+_SEND = "send them with: swarmtask flush"
+
 
 class Deliveries:
     """Routes a journal to its endpoints, starts a relay for each route, and waits for the relays.
@@ -111,10 +113,12 @@ class Deliveries:
             settled = (not pending or launcher.wait(pending, left, self._environ)) and settled
         return settled
 
-    def undelivered(self, trace_id: str) -> tuple[int, str] | None:
-        """Return how many events of the run wait for the endpoint that is furthest behind, and its name and problem.
+    def undelivered(self, trace_id: str, count: int) -> tuple[int, str]:
+        """Return how many events of the run wait for the endpoint that is furthest behind, and why and what to do.
 
-        None if no relay has reported anything yet.
+        Args:
+            trace_id: the run.
+            count: the number of its events, which all wait if no relay has reported anything yet.
         """
         waiting, name, state = 0, "", None
         for progress in self._progress():
@@ -122,8 +126,11 @@ class Deliveries:
                 if not endpoint.startswith(BACKGROUND) and (state is None or counts["waiting"] > waiting):
                     waiting, name, state = counts["waiting"], endpoint, progress["endpoints"][endpoint]
         if state is None:
-            return None
-        return waiting, f"{name}: {state['reason']}" if state["reason"] else f"{name} is behind"
+            return count, f"no relay has answered yet; {_SEND}"
+        if not state["reason"]:
+            return waiting, f"{name} is behind; {_SEND}"
+        # A flush before that would end in the same refusal.
+        return waiting, f"{name}: {state['reason']}; {f'then {_SEND}' if state['state'] == 'stopped' else _SEND}"
 
     def dead_letters(self, trace_id: str) -> int:
         """Return how many events of the run were refused for good."""

@@ -387,9 +387,10 @@ class Recorder:
         return settled
 
     def undelivered(self) -> tuple[int, str]:
-        """Return how many events of the run wait for the endpoint that is furthest behind, and its name and problem."""
-        found = self._deliveries.undelivered(self.trace_id) if self._deliveries is not None else None
-        waiting, why = found or (self.count, "no relay has answered yet")
+        """Return how many events of the run wait for the endpoint that is furthest behind, and why and what to do."""
+        if self._deliveries is None:
+            return 0, ""
+        waiting, why = self._deliveries.undelivered(self.trace_id, self.count)
         return waiting, _neutral(why)
 
     def dead_letters(self) -> int:

@@ -64,13 +64,18 @@ class _Process(NamedTuple):
     size: int
 
 
-def prune(project: Project, environ: Mapping[str, str]) -> None:
-    """Apply the configured retention to a journal; nothing is done in another user's, or with an invalid configuration.
+def prune(project: Project, environ: Mapping[str, str], retention: Retention | None = None) -> None:
+    """Apply a retention to a journal; nothing is done in another user's, or with an invalid configuration.
 
     If the disk or the database fails, the rest is left for the next time.
+
+    Args:
+        project: the project.
+        environ: the variables that the configuration may name.
+        retention: what to keep. None means what the configuration says.
     """
     try:
-        retention = load(project, environ).workflow.monitoring.retention
+        retention = retention or load(project, environ).workflow.monitoring.retention
     except ConfigError:
         return
     if not orphans.is_ours(project):

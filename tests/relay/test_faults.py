@@ -62,7 +62,7 @@ def raw(kind: str) -> Iterator[str]:
 
 
 def run_suite(lab: Lab, **environ: str) -> str:
-    """Run 200 tests, check that the run is not affected, and return its closing line."""
+    """Run 200 tests, check that the run is not affected, and return its closing line with the line below it."""
     (lab.root / "test_suite.py").write_text(SUITE)
     begun = time.monotonic()
     done = lab.pytest(f"--swarmtask-drain-timeout={DRAIN}", **environ)
@@ -71,7 +71,7 @@ def run_suite(lab: Lab, **environ: str) -> str:
     assert "1 failed, 199 passed" in done.stdout
     assert done.stderr == ""
     assert len(lab.ids()) == len(set(lab.ids())) == EVENTS
-    (closing,) = re.findall(r"swarmtask: \d+ events.*", done.stdout)
+    (closing,) = re.findall(r"swarmtask: \d+ events.*\n.*", done.stdout)
     return str(closing)
 
 
@@ -95,6 +95,20 @@ def test_a_webhook_that(lab: Lab, receiver: Receiver, form: str) -> None:
     assert "swarmtask flush" in closing
     with receiving() as healthy:
         flush_to_a_healthy_one(lab, healthy)
+
+
+def test_a_refused_signature(lab: Lab, receiver: Receiver) -> None:
+    """No advice leads in a circle: the signature has to be put right before `flush` can help."""
+    receiver.answer = lambda _: 401
+    lab.file("test_a.py", "def test(): pass")
+    done = lab.pytest("--swarmtask-drain-timeout=30")
+    line, below = re.search(r"^(-+ swarmtask: .*)\n(.*)$", done.stdout, re.MULTILINE).groups()  # type: ignore[union-attr]
+    assert "4 not delivered yet" in line
+    assert len(line) <= 80
+    assert re.fullmatch(r"swarmtask: default: .* 401 Unauthorized: .*; then send them with: swarmtask flush", below)
+    shown = lab.run("status")
+    assert shown.returncode == 1
+    assert "\n           then send waiting events with: swarmtask flush\n" in shown.stdout
 
 
 def test_a_closed_port(lab: Lab, receiver: Receiver) -> None:

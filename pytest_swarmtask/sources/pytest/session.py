@@ -11,6 +11,7 @@ import os
 import pytest
 
 from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.project import FOLDER, is_under_ci
 from pytest_swarmtask.recording.recorder import get_recorder, set_default_project
 from pytest_swarmtask.sources.pytest.evidence import EvidenceReader
 from pytest_swarmtask.sources.pytest.guard import never_raises, never_raises_while_waiting
@@ -22,7 +23,7 @@ from pytest_swarmtask.sources.pytest.running_tests import RunningTests
 from pytest_swarmtask.sources.pytest.session_facts import SessionFacts
 from pytest_swarmtask.sources.pytest.tally import Tally
 from pytest_swarmtask.sources.pytest.task_marks import REPORT_ATTRIBUTE, TaskIndex, is_narrowed
-from pytest_swarmtask.sources.pytest.terminal_lines import ClosingLine, header_lines
+from pytest_swarmtask.sources.pytest.terminal_lines import FIRST_RUN, ClosingLine, header_lines
 from pytest_swarmtask.sources.pytest.testcase_metadata import EndMetadata, start_metadata
 
 TYPE_CHECKING = False
@@ -90,6 +91,7 @@ class SessionCapture:
         self._take_annotations = _annotations_reader()
         self._problem: str | None = None
         self._has_warned = False
+        self._makes_folder = False
 
     @classmethod
     def create(cls, config: pytest.Config) -> SessionCapture | None:
@@ -109,6 +111,7 @@ class SessionCapture:
         project = project_of(config)
         if project.refusal:
             raise ConfigError(project.refusal)
+        is_new = not os.path.lexists(os.path.join(project.root, FOLDER))
         recorder = get_recorder(project)
         if not nested:
             set_default_project(project)
@@ -121,7 +124,9 @@ class SessionCapture:
         if not nested:
             recorder.begin_session()
         closing_line = ClosingLine(recorder, _drain_timeout(config, recorder.settings.drain_timeout))
-        return cls(config, recorder, task_id, closing_line, nested=nested)
+        capture = cls(config, recorder, task_id, closing_line, nested=nested)
+        capture._makes_folder = is_new and not nested and not is_under_ci(os.environ)
+        return capture
 
     def _evidence_reader(self) -> EvidenceReader:
         redactor, settings = self._recorder.redactor, self._recorder.settings
@@ -147,7 +152,7 @@ class SessionCapture:
 
     def pytest_report_header(self) -> list[str]:
         """Return the line for pytest's header."""
-        return header_lines(self._recorder)
+        return header_lines(self._recorder, str(self._config.invocation_params.dir))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -389,8 +394,12 @@ class SessionCapture:
         problem = self._problem or self._recorder.problem or refusal or summary_problem
         self._has_warned = bool(problem)
         terminalreporter.write_sep("-", line, yellow=bool(problem))
+        if self._closing_line.undelivered:
+            terminalreporter.write_line(f"swarmtask: {self._closing_line.undelivered}")
         if problem:
             terminalreporter.write_line(f"swarmtask: warning: {problem}", yellow=True)
+        elif self._makes_folder:
+            terminalreporter.write_line(FIRST_RUN)
         if self._take_annotations is not None:
             for annotation in self._take_annotations(self._recorder.settings.project, os.environ):
                 terminalreporter.write_line(annotation)
@@ -454,6 +463,7 @@ class SessionCapture:
                 failures=self._tally.failures,
                 quarantined=self._tally.quarantined,
                 events=self._closing_line.summarize_events(""),
+                undelivered=self._closing_line.undelivered,
                 root=str(self._config.rootpath),
             )
 

@@ -28,6 +28,7 @@ def markdown(  # noqa: PLR0913 - what a session knows
     failures: Sequence[tuple[str, str, str]],
     quarantined: Sequence[tuple[str, str, Mapping[str, str]]],
     events: str,
+    undelivered: str,
     root: str,
 ) -> str:
     """Return the summary of one session.
@@ -38,6 +39,7 @@ def markdown(  # noqa: PLR0913 - what a session knows
         failures: test, message and location of the first failures, redacted. `end` has the number of all.
         quarantined: test, message and what `quarantine.yaml` says of the first failures that do not count, redacted.
         events: the text of the closing line about its events.
+        undelivered: why events were not delivered, and what to do; or an empty text.
         root: the folder that locations are relative to.
     """
     parts = [
@@ -48,7 +50,7 @@ def markdown(  # noqa: PLR0913 - what a session knows
         _quarantined(quarantined, end["counts"]),
         f"{end['repeated']} passed when repeated" if end.get("repeated") else "",
         _slowest(end["slowest"]),
-        f"{_events(events)}<br>\n{_environment(start)}",
+        f"{text(f'{events}: {undelivered}' if undelivered else events)}<br>\n{_environment(start)}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n\n"
 
@@ -89,11 +91,6 @@ def _quarantined(tests: Sequence[tuple[str, str, Mapping[str, str]]], counts: Ma
 def _slowest(slowest: Iterable[Any]) -> str:
     rows = [(_seconds(each["duration"]), code(each["test"])) for each in slowest if each["duration"] >= _SLOW]
     return table(("slowest", "test"), rows[:_MAX_SLOWEST]) if rows else ""
-
-
-def _events(events: str) -> str:
-    state, _, command = events.partition("; send them with: ")
-    return f"{text(state)}; send them with: `{command}`" if command else text(state)
 
 
 def _environment(start: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Our lines in pytest's output: the header line, that on a shard, and the closing line on what became of the events."""
+"""Our lines in pytest's output: the header, the line on a shard, the closing line, and a note after the first run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,24 @@ _SHORT_RUN_ID = 8
 _RESERVED_IN_WORDS = ((TASKS, "task manager"), (TRIGGERS, "triggers"), (ALERTS, "alerts"))
 
 
-def header_lines(recorder: Recorder) -> list[str]:
-    """Return the line for pytest's header, and a warning if something is wrong already."""
+FIRST_RUN = "swarmtask: made .taskmaster/events (git ignores it); to record nothing: --no-swarmtask, ini swarmtask=false"
+"""The line after the first run in a project without a folder `.taskmaster`, because a new folder is a surprise."""
+
+
+def header_lines(recorder: Recorder, folder: str) -> list[str]:
+    """Return the line for pytest's header, and a warning if something is wrong already.
+
+    Args:
+        recorder: the recorder of the session.
+        folder: where pytest was started. The line names the journal if it is not in this folder.
+    """
+    project = recorder.settings.project
+    journal = "" if project.root == folder else f", journal {project.journal}"
     endpoints = recorder.settings.endpoints
     webhooks = [name for name in endpoints if name not in RESERVED]
     receivers = f", webhooks: {', '.join(webhooks)}" if webhooks else ""
     receivers += "".join(f", {words}" for name, words in _RESERVED_IN_WORDS if name in endpoints)
-    lines = [f"swarmtask: run {recorder.trace_id}{receivers}"]
+    lines = [f"swarmtask: run {recorder.trace_id}{receivers}{journal}"]
     if recorder.problem:
         lines.append(f"swarmtask: warning: {recorder.problem}")
         recorder.problem = None  # shown once; the closing line can then show a later problem
@@ -59,9 +70,13 @@ class ClosingLine:
     Args:
         recorder: the recorder of the session.
         drain_timeout: seconds to wait for delivery, at most.
+
+    Attributes:
+        undelivered: why events were not delivered when they were last summarized, and what to do; or an empty text.
     """
 
     def __init__(self, recorder: Recorder, drain_timeout: float) -> None:
+        self.undelivered = ""
         self._recorder = recorder
         self._seconds_left = drain_timeout
         self._count_before = recorder.count  # a process can have recorded events before its session
@@ -84,7 +99,7 @@ class ClosingLine:
         self._seconds_left -= self._recorder.clock.now() - begun
 
     def summarize_events(self, extra: str, next_event: str | None = None) -> str:
-        """Return how many events there are, how many are lost, and which are not delivered and how to send them.
+        """Return how many events there are, how many are lost, and how many are not delivered.
 
         Args:
             extra: a further text, shown before the state of delivery, or an empty string.
@@ -127,14 +142,16 @@ class ClosingLine:
     def _describe_delivery(self, coming: int) -> str:
         """Return the state of delivery in words; an empty string if no endpoint is configured."""
         recorder = self._recorder
+        self.undelivered = ""
         if not recorder.has_pending:
             return ""
-        waiting, reason = recorder.undelivered()
+        waiting, why = recorder.undelivered()
         if waiting or not self._all_delivered:
             if waiting == self._waiting_before:  # the relay has not published its progress since
                 waiting += recorder.count - self._count_then
             else:
                 self._waiting_before, self._count_then = waiting, recorder.count
-            return f"{waiting + coming} not delivered yet ({reason}); send them with: swarmtask flush"
+            self.undelivered = why
+            return f"{waiting + coming} not delivered yet"
         dead_letters = recorder.dead_letters()
         return f"{dead_letters} refused (see: swarmtask status)" if dead_letters else "delivered"

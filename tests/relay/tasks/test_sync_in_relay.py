@@ -157,7 +157,7 @@ class TestEvents:
         write(lab, test_it="def test_it():\n    pass\n")
         done = lab.pytest("--swarmtask-drain-timeout=50")
         assert done.returncode == 0
-        assert "not delivered yet (task:sync: " in done.stdout
+        assert "\nswarmtask: task:sync: " in done.stdout
 
     def test_overwritten_by_task_master(self, lab: Lab, board: Board) -> None:
         """If Task Master overwrites a status because it read the file before, the relay sets the status again."""
