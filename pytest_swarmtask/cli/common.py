@@ -192,14 +192,19 @@ def describe_trouble(state: EndpointState) -> str:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file of the user's, and its folders. Its permissions are kept, and a symbolic link is followed.
+    """Write a file of the user's. Its permissions are kept, and a symbolic link is followed.
+
+    A missing folder is made, with a message, because it may be a mistyped one.
 
     Raises:
         UsageError: the file cannot be written. Its former content is still there.
     """
     target = os.path.realpath(path)
+    folder = os.path.dirname(target)
     try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
+            say(f"made the folder {folder}")
         replace_file(target, content, mode=mode_of(target))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None

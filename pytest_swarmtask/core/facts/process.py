@@ -6,6 +6,7 @@ import os
 import sys
 
 from pytest_swarmtask.core.event import MASK
+from pytest_swarmtask.core.project import relative
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +63,19 @@ def _getrusage() -> Callable[[int], Any] | None:
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, "getrusage", None)
+
+
+def within_project(arguments: Iterable[str], root: str) -> list[str]:
+    """Return a command line whose paths in the project are relative to its root, also after ``=``.
+
+    Editors pass absolute paths. They mean nothing on other machines, and they tell the name of a user.
+    """
+    return [_within_project(argument, root) for argument in arguments]
+
+
+def _within_project(argument: str, root: str) -> str:
+    name, sign, value = argument.rpartition("=")
+    return f"{name}{sign}{'.' if value == root else relative(value, root)}"
 
 
 def without_secrets(

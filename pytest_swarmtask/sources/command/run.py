@@ -9,7 +9,7 @@ import os
 from itertools import takewhile
 
 from pytest_swarmtask.core.errors import UsageError
-from pytest_swarmtask.core.facts.process import without_secrets
+from pytest_swarmtask.core.facts.process import within_project, without_secrets
 from pytest_swarmtask.core.project import is_switched_off
 from pytest_swarmtask.recording.recorder import get_recorder
 from pytest_swarmtask.sources.command.options import HELP, USAGE, parse
@@ -41,6 +41,7 @@ class CommandEvents:
 
     def __init__(self, recorder: Recorder, options: RunOptions) -> None:
         redactor = recorder.redactor
+        command = within_project(options.command, recorder.settings.project.root)
         self._recorder = recorder
         self._options = options
         self._span_id = recorder.span_id()  # random, because a run can contain the same command many times at once
@@ -49,9 +50,7 @@ class CommandEvents:
         self._common: dict[str, Any] = {
             "workflow": recorder.settings.source,
             "action": options.kind,
-            "command": _shortened(
-                without_secrets(options.command, redactor.is_secret_key, redactor.hide_values), redactor
-            ),
+            "command": _shortened(without_secrets(command, redactor.is_secret_key, redactor.hide_values), redactor),
         }
         if options.kind == "test":
             self._common |= {"test_type": "command", "specific_test": options.task_id}

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_swarmtask.core.facts import git
 from pytest_swarmtask.core.facts.dependencies import locked
-from pytest_swarmtask.core.facts.process import process_facts, usage_reader, without_secrets
+from pytest_swarmtask.core.facts.process import process_facts, usage_reader, within_project, without_secrets
 from pytest_swarmtask.core.project import is_under_ci
 from pytest_swarmtask.sources.pytest.place import variant_of
 
@@ -85,7 +85,7 @@ class SessionFacts:
         settings = self._recorder.settings
         root = settings.project.root
         redactor = self._recorder.redactor
-        given = map(str, self._config.invocation_params.args)
+        given = within_project(map(str, self._config.invocation_params.args), root)
         arguments = without_secrets(given, redactor.is_secret_key, redactor.hide_values)
         self._variant = redactor.text(variant_of(self._config, settings.variant), _LONGEST_VARIANT)
         facts = {**self._common(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}

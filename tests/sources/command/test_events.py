@@ -277,6 +277,12 @@ def test_many_at_once(watched: Watched) -> None:
     assert sorted(path[-1] for path in paths.values()) == sorted(["all", *map(str, range(1, 41))])
 
 
+def test_the_command_line_names_no_folder_of_this_machine(watched: Watched) -> None:
+    watched.run("--id", "look", "--", "ls", "-d", str(watched.root / ".taskmaster"))
+    start, _ = watched.pair("look")
+    assert start["metadata"]["command"] == "ls -d .taskmaster"
+
+
 def test_from_a_folder_below(watched: Watched) -> None:
     """In a subfolder, `swarmtask run` writes to the project's journal, and the command stays in its folder."""
     watched.file("a/b/here", "")

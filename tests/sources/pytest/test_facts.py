@@ -49,6 +49,14 @@ def test_no_checkout(project: Suite) -> None:
     assert not {"dirty", "commit", "branch"} & set(session.start["metadata"])
 
 
+def test_the_command_line_names_no_folder_of_this_machine(project: Suite) -> None:
+    """Editors pass absolute paths: those in the project are recorded relative to it."""
+    project.write(test_it="def test(): pass")
+    session = project.pytest(f"--rootdir={project.root}", f"{project.root / 'test_it.py'}::test")
+    assert session.exit_code == 0
+    assert session.start["metadata"]["arguments"][-2:] == ["--rootdir=.", "test_it.py::test"]
+
+
 def test_only_the_outermost_session_asks_git(project: Suite) -> None:
     project.write(
         conftest="pytest_plugins = ['pytester']",
