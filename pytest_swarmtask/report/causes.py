@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,7 +13,7 @@ from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.history.causes import Cause, causes
 from pytest_swarmtask.history.query import last_runs, with_variant
 from pytest_swarmtask.report.forms import no_match, write_json, write_text
-from pytest_swarmtask.report.phrases import format_time, last_runs_in_words, short_id
+from pytest_swarmtask.report.phrases import format_time, last_runs_in_words, rerun_command, short_id
 from pytest_swarmtask.report.terminal import drawn
 
 if TYPE_CHECKING:
@@ -92,4 +91,4 @@ def _lines(answer: FailureCauses, root: str) -> Iterator[tuple[Text, int]]:
             yield Text(f"and {len(cause.failed) - _MOST_NAMES} more", "dim"), 4
         tests = list(dict.fromkeys(one.name for one in cause.failed if one.kind == "TEST"))
         if 0 < len(tests) <= _MOST_RERUN:
-            yield Text(f"again: pytest {' '.join(shlex.quote(neutral(test)) for test in tests)}", "dim"), 4
+            yield Text(f"again: {rerun_command(tests)}", "dim"), 4

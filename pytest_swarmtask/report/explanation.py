@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.history.explain import default_branch, facts_of
 from pytest_swarmtask.history.flaky import LONGEST_STREAK
 from pytest_swarmtask.report.failures import Explanation, Reason
-from pytest_swarmtask.report.phrases import failing_since, flakiness, format_time, same_error_of, short_commit
+from pytest_swarmtask.report.phrases import failing_since, flakiness, format_time, rerun_command, same_error_of, short_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -99,4 +98,4 @@ def _changes(changed: Mapping[str, tuple[str, str]]) -> Iterator[str]:
 def rerun(run: Run, test: str, variant: str) -> str:
     """Return the command that runs a test again. Its comment says under which of several variants it failed."""
     under = f"  # under {neutral(variant)}" if len(run.variants) > 1 and variant else ""
-    return f"pytest {shlex.quote(neutral(test))}{under}"
+    return f"{rerun_command([test])}{under}"

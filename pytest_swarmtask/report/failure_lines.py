@@ -19,7 +19,7 @@ from pytest_swarmtask.report.evidence import (
     parts_of_traceback,
     sections,
 )
-from pytest_swarmtask.report.phrases import failing_since, owners_of, quarantine_of, same_error_of, test_name, whose
+from pytest_swarmtask.report.phrases import failing_since, owners_of, quarantine_of, rerun_of, same_error_of, test_name, whose
 from pytest_swarmtask.report.terminal import title
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ def failure_lines(report: Report, root: str, *, full: bool) -> Lines:
             yield from evidence_lines(failure.evidence, root, 4)
     if total > len(failures):
         yield Text(f"and {total - len(failures)} more: swarmtask report --json shows up to 1000", "dim"), 2
+    again = rerun_of(failures)
+    if again:
+        yield Text(f"again: {again}", "dim"), 2
     if not full:
         yield from _hint(words for failure in failures for words in contents(failure.evidence))
 

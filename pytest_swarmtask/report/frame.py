@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pytest_swarmtask.core.outcomes import first_line, kind_of
 from pytest_swarmtask.core.project import relative
@@ -31,14 +32,17 @@ from pytest_swarmtask.report.phrases import (
     outcome_counts,
     owners_of,
     quarantine_of,
+    rerun_of,
     same_error_of,
     shard_problems,
     short_commit,
     superseded_in,
     test_name,
     trend_of,
+    verdicts_of,
     whose,
 )
+from pytest_swarmtask.report.strips import strip_of
 from pytest_swarmtask.report.timeline import WIDTH
 
 if TYPE_CHECKING:
@@ -153,6 +157,15 @@ def cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:longest]}[…]"
 
 
+_BREAKS = re.compile(r"(?<=[/\\[_.,-])(?=\w)|(?<=::)(?=\w)")
+"""Where a person would break a long node id or path. `BREAKS` in report.js must be the same."""
+
+
+def breakable(text: str) -> Markup:
+    """Return a name for the page that a browser may break after a folder, a class or a word."""
+    return Markup("<wbr>").join(map(escape, _BREAKS.split(neutral_lines(text))))
+
+
 def note(test: PageTest) -> str:
     """Return the message of a test for the list of tests."""
     return cut(first_line(test.error or ""), _LONGEST_NOTE)
@@ -168,6 +181,10 @@ _FILTERS = {
     "owners": owners_of,
     "same_error": same_error_of,
     "whose": whose,
+    "verdicts": verdicts_of,
+    "rerun": rerun_of,
+    "strip": strip_of,
+    "breakable": breakable,
     "parts": parts_of_traceback,
     "trend": trend_of,
     "kind": kind_of,

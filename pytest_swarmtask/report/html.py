@@ -10,6 +10,7 @@ from markupsafe import Markup
 from pytest_swarmtask.core.outcomes import kind_of
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report import charts
+from pytest_swarmtask.report.failures import by_cause
 from pytest_swarmtask.report.frame import LONGEST_LISTED, LONGEST_MESSAGE, cut, framed, note, templates
 from pytest_swarmtask.report.html_evidence import folded_parts
 from pytest_swarmtask.report.phrases import test_name
@@ -25,8 +26,10 @@ FIRST_TESTS = 50
 _MOST_NOTES = 5000
 """Tests in the list that have their message. Failed tests come first, so only a run with more failures lacks some."""
 
-_DEFAULTS = (None, None, None, None, "", 1, 0, "", 0)
+_DEFAULTS = (None, None, "", None, "", 1, 0, "", 0)
 """The value of each column of a test that report.js assumes if the row is shorter. None is no default."""
+_DIGITS = 4
+"""Decimals of a duration in seconds: those below 10 ms are shown as tenths of a millisecond."""
 _NO_LINK = -1
 """In the last column: the shown name does not tell the node id, as it is cut or has characters written out."""
 _IN_SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
@@ -65,6 +68,7 @@ def report_content(page: Page | None, *, linked: bool = False) -> dict[str, Any]
         "page": page,
         "data": _data(page, linked=linked),
         "charts": charts.charts(page.report.trend) if page else [],
+        "causes": by_cause(page.report.failures) if page else [],
         "evidence": folded_parts(page.report, LONGEST_MESSAGE) if page else None,
         "compared": _COMPARED,
         "first": FIRST_TESTS,
@@ -73,19 +77,21 @@ def report_content(page: Page | None, *, linked: bool = False) -> dict[str, Any]
 
 def _data(page: Page | None, *, linked: bool) -> Markup:
     """Return the tests for report.js, as JSON that is safe inside of a script element."""
-    found = {"outcomes": [], "files": [], "tests": []} if page is None else _Columns(page, linked=linked).all()
+    found = {"outcomes": [], "tests": []} if page is None else _Columns(page, linked=linked).all()
     text = json.dumps(found, separators=(",", ":"), ensure_ascii=True)
     return Markup(text.translate(_IN_SCRIPT))  # noqa: S704 - no character is left that could begin or end a tag
 
 
 class _Columns:
-    """The tests as rows in which outcomes, files and suffixes are numbers, since most tests share them."""
+    """The tests as rows. Outcomes and suffixes are numbers, and a name is what differs from the name before it.
+
+    A page of 5,000 tests has about 150 kB of them.
+    """
 
     def __init__(self, page: Page, *, linked: bool) -> None:
         self._page = page
         self._linked = linked
         self._outcomes: dict[str, int] = {}
-        self._files: dict[str, int] = {}
         self._suffixes: dict[str, int] = {"": 0}
         self._failures = {
             test_name(each.task_id, each.variant, page.report.run): number
@@ -98,17 +104,18 @@ class _Columns:
         rows = list(self._rows())
         outcomes = [[word, kind_of(word)] for word in self._outcomes]
         suffixes = {"suffixes": list(self._suffixes)} if self._linked else {}
-        return {"outcomes": outcomes, "files": list(self._files), "tests": rows, **suffixes}
+        return {"outcomes": outcomes, "tests": rows, **suffixes}
 
     def _rows(self) -> Iterator[list[Any]]:
+        before = ""
         for number, test in enumerate(self._page.tests):
             name = neutral(cut(test.name, LONGEST_LISTED))
-            path, separator, rest = name.partition("::")
+            shared, before = _shared(before, name), name
             row = [
                 _number(test.outcome, self._outcomes),
-                _number(path, self._files),
-                separator + rest,
-                test.duration,
+                shared,
+                name[shared:],
+                None if test.duration is None else round(test.duration, _DIGITS),
                 neutral(test.worker or ""),
                 test.attempt or 1,
                 self._failures.get(test.name, 0),
@@ -122,6 +129,17 @@ class _Columns:
     def _suffix(self, test: PageTest, shown: str) -> int:
         """Return the number of what follows the node id in the shown name, or `_NO_LINK`."""
         return _number(shown.removeprefix(test.test), self._suffixes) if shown == test.name else _NO_LINK
+
+
+def _shared(before: str, name: str) -> int:
+    """Return how many characters of a name are those of the name before it: up to its parameters, test or file.
+
+    Only ASCII is shared, because JavaScript counts some other characters as two.
+    """
+    for head in (name.rpartition("[")[0], name.rpartition("::")[0], name.partition("::")[0]):
+        if head and head.isascii() and before.startswith(head):
+            return len(head)
+    return 0
 
 
 def _number(value: str, numbers: dict[str, int]) -> int:

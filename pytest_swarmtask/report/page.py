@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.history.comparison import compare
+from pytest_swarmtask.history.outcomes import last_outcomes
 from pytest_swarmtask.relay.survey import survey
 from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, collect_report
 from pytest_swarmtask.report.phrases import test_name
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.history.comparison import Comparison
     from pytest_swarmtask.history.database import Database
+    from pytest_swarmtask.history.outcomes import PastOutcome
     from pytest_swarmtask.history.query import Run
     from pytest_swarmtask.relay.survey import EndpointSurvey
 
@@ -25,6 +27,11 @@ MOST_TESTS = 50_000
 """Tests in the page. 20,000 make less than 2 MB, so the page stays below 5 MB without the evidence of failures.
 `report --junit` has all tests.
 """
+
+_STRIPS = 100
+"""Failures that have a strip of past outcomes. Each is one question to the history."""
+_PAST = 30
+"""Outcomes in a strip."""
 
 
 class PageTest(NamedTuple):
@@ -48,6 +55,7 @@ class Page:
 
     Attributes:
         report: what every form of the report says.
+        strips: for each failure how its test ended the last times, oldest first; empty for tasks, and after `_STRIPS`.
         tests: its tests: failed ones first, then those that have not ended, then the others in the order of the
             journal; at most `MOST_TESTS`.
         timeline: the run as lanes.
@@ -55,6 +63,7 @@ class Page:
     """
 
     report: Report
+    strips: list[list[PastOutcome]]
     tests: list[PageTest]
     timeline: Timeline
     changes: Comparison | None
@@ -97,7 +106,11 @@ def collect_page(db: Database, request: ReportRequest, root: str) -> Page | None
     rows = db.execute(_TESTS, (report.run.key, MOST_TESTS))
     tests = [PageTest(name, test_name(name, variant, report.run), *row) for name, variant, *row in rows]
     changes = report.comparison or _changes_since_previous(db, report.trend)
-    return Page(report, tests, run_timeline(db, report.run), changes)
+    strips = [
+        last_outcomes(db, failure.key, _PAST) if number < _STRIPS and failure.kind == "TEST" else []
+        for number, failure in enumerate(report.failures)
+    ]
+    return Page(report, strips, tests, run_timeline(db, report.run), changes)
 
 
 def _changes_since_previous(db: Database, trend: list[Run]) -> Comparison | None:

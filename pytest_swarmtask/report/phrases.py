@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+from collections import Counter
 from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from pytest_swarmtask.core.timestamps import parse_timestamp
 from pytest_swarmtask.history.query import with_variant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import tzinfo
 
     from pytest_swarmtask.history.flaky import Flaky
@@ -215,6 +217,27 @@ def whose(failure: ReportedFailure) -> str:
         return ""
     beside = [reason.text for reason in why.reasons if reason.kind in _BESIDE] if why.verdict == "yours" else []
     return "; ".join([why.headline, *beside])
+
+
+_VERDICTS = {"yours": "yours, new here", "unknown": "unknown", "not_yours": "failing elsewhere, too", "flaky": "flaky"}
+"""Words for the verdicts on failures, in the order in which they are shown."""
+
+
+def verdicts_of(failures: Sequence[ReportedFailure]) -> dict[str, int]:
+    """Return the number of failures by verdict, in words."""
+    counts = Counter(one.explanation.verdict for one in failures if one.explanation is not None)
+    return {words: counts[verdict] for verdict, words in _VERDICTS.items() if counts[verdict]}
+
+
+def rerun_command(tests: Iterable[str]) -> str:
+    """Return the command that runs these tests again, to be copied into a shell."""
+    return f"pytest {' '.join(shlex.quote(neutral(test)) for test in dict.fromkeys(tests))}"
+
+
+def rerun_of(failures: Sequence[ReportedFailure]) -> str:
+    """Return the command that runs the tests of these failures again; "" if no test is among them."""
+    tests = [one.task_id for one in failures if one.kind == "TEST"]
+    return rerun_command(tests) if tests else ""
 
 
 def owners_of(failure: ReportedFailure) -> str:

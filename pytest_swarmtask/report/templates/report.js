@@ -10,6 +10,11 @@
     if (text !== undefined) element.textContent = text;
     return element;
   };
+  const BREAKS = /(?<=[/\\[_.,-])(?=[\p{L}\p{N}_])|(?<=::)(?=[\p{L}\p{N}_])/u;
+  const breakable = (element, text) => {
+    text.split(BREAKS).forEach((part, at) => element.append(...(at ? [make("wbr"), part] : [part])));
+    return element;
+  };
   const remembered = {
     get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
     set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* the browser forbids it: the theme is not remembered */ } },
@@ -40,10 +45,11 @@
 
   const read = (text) => {
     const data = JSON.parse(text);
+    let name = "";
     tests = data.tests.map((row, order) => {
-      const [outcome, file, rest, took = null, worker = "", attempt = 1, failure = 0, note = "", suffix = 0] = row;
+      const [outcome, shared, rest, took = null, worker = "", attempt = 1, failure = 0, note = "", suffix = 0] = row;
       const [word, kind] = data.outcomes[outcome];
-      const name = data.files[file] + rest;
+      name = name.slice(0, shared) + rest;
       const linked = "test" in root.dataset && suffix >= 0; // only a server has pages on tests
       const id = linked ? name.slice(0, name.length - data.suffixes[suffix].length) : null;
       return { word, kind, name, id, took, worker, attempt, failure, note, order, text: (name + "\n" + note).toLowerCase() };
@@ -65,7 +71,7 @@
     const name = make("th");
     name.scope = "row";
     const address = test.failure ? "#failure-" + test.failure : test.id && root.dataset.test + encodeURIComponent(test.id);
-    const id = make(address ? "a" : "span", "id", test.name);
+    const id = breakable(make(address ? "a" : "span", "id"), test.name);
     if (address) id.href = address;
     name.append(id);
     if (test.attempt > 1) name.append(" ", make("span", "warn", "attempt " + test.attempt));
@@ -99,6 +105,29 @@
     show();
   };
 
+  // -- the filter in the address, as #tests?q=words&order=slow&hide=passed
+  const FILTER = "#tests?";
+  const remember = () => {
+    const given = new URLSearchParams();
+    if (at("query").value) given.set("q", at("query").value);
+    if (at("order").value) given.set("order", at("order").value);
+    for (const word of hidden) given.append("hide", word);
+    const address = String(given) ? FILTER + given : location.hash.startsWith(FILTER) ? "#tests" : location.hash;
+    history.replaceState(null, "", address || location.href.split("#")[0]);
+  };
+  const recall = () => {
+    if (!location.hash.startsWith(FILTER)) return;
+    const given = new URLSearchParams(location.hash.slice(FILTER.length));
+    at("query").value = given.get("q") ?? "";
+    at("order").value = given.get("order") in ORDERS ? given.get("order") : "";
+    hidden.clear();
+    for (const word of given.getAll("hide")) hidden.add(word);
+    first = 0;
+    offer();
+    find();
+    at("tests").scrollIntoView();
+  };
+
   const offer = () => {
     const counts = new Map();
     for (const test of tests) counts.set(test.word, (counts.get(test.word) ?? 0) + 1);
@@ -112,6 +141,7 @@
         if (box.checked) hidden.delete(word); else hidden.add(word);
         first = 0;
         find();
+        remember();
       });
       label.append(box, ` ${word} ${count.toLocaleString("en")}`);
       return label;
@@ -128,11 +158,53 @@
     read(at("data").textContent);
     offer();
     find();
-    for (const id of ["query", "order"]) at(id).addEventListener("input", () => { first = 0; find(); });
+    recall();
+    addEventListener("hashchange", recall);
+    for (const id of ["query", "order"]) at(id).addEventListener("input", () => { first = 0; find(); remember(); });
     at("filter").addEventListener("submit", (event) => event.preventDefault());
     at("previous").addEventListener("click", () => turn(-1));
     at("next").addEventListener("click", () => turn(1));
   }
+
+  // -- commands to copy
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (!button) return;
+    const code = button.parentElement.querySelector("code");
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    } catch { // the browser forbids it here: the person can copy what is selected
+      getSelection().selectAllChildren(code);
+      button.textContent = "Selected";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+
+  // -- keys
+  const step = (by) => {
+    const failures = [...document.querySelectorAll("#failures .failure")].filter((each) => each.offsetParent);
+    if (!failures.length) return;
+    const now = failures.indexOf(document.activeElement?.closest?.(".failure"));
+    const next = failures[now < 0 ? (by > 0 ? 0 : failures.length - 1) : Math.max(0, Math.min(now + by, failures.length - 1))];
+    next.focus({ preventScroll: true });
+    next.scrollIntoView({ block: "start" });
+  };
+  const KEYS = { j: () => step(1), k: () => step(-1), "/": () => at("query")?.focus() };
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input, select, textarea, [contenteditable]");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
+    event.preventDefault();
+    KEYS[event.key]();
+  });
+
+  // -- print: what is folded is printed, too
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("details:not([open])")];
+    for (const each of folded) each.open = true;
+  });
+  addEventListener("afterprint", () => { for (const each of folded) each.open = false; });
 
   // -- updates, if the page is served
   const parts = (page) => [...page.querySelectorAll("[data-swap]")];
