@@ -1,10 +1,13 @@
 """`make demo`: record a real test suite and a real build, send the events to a live receiver, and compare the numbers.
 
-The suite is pluggy's own, with its sources from PyPI. Without access to PyPI, only the bundled example runs.
+The suite is pluggy's own, with its sources from PyPI. Without access to PyPI, only the bundled example runs. At the end,
+a small suite fails, and the demo shows what a person looks at then.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +17,22 @@ from typing import NamedTuple
 from scripts import lab
 
 SHOWN = 4
+SHOP = """
+def total(prices, discount=0):
+    return sum(prices) * (1 - discount)
+
+
+def test_total():
+    assert total([10, 20]) == 30
+
+
+def test_discount():
+    assert total([10, 20], discount={discount}) == 27
+
+
+def test_nothing():
+    assert total([]) == 0
+"""
 
 
 class Part(NamedTuple):
@@ -76,6 +95,35 @@ def compare(parts: list[Part], arrivals: list[lab.Event]) -> bool:
     return agreed
 
 
+def fail(home: Path) -> None:
+    """Run a suite that passes, then one that fails, and show the report and what to try next.
+
+    Raises:
+        LabError: a command did not do what it should.
+    """
+    project = home / "shop"
+    shutil.rmtree(project, ignore_errors=True)
+    (project / ".taskmaster").mkdir(parents=True)
+    env = lab.environ(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ours = [sys.executable, "-m", "pytest_swarmtask"]
+    for discount, wanted in ((0.1, 0), (0.01, 1)):
+        (project / "test_shop.py").write_text(SHOP.format(discount=discount))
+        done = lab.run(pytest, project, 60, env)
+        if done.returncode != wanted:
+            raise lab.LabError(f"exit code {done.returncode} instead of {wanted}\n{lab.tail(done.stdout)}")
+    print("$ swarmtask report\n" + lab.must([*ours, "report"], project, env=env), end="")
+    lab.must([*ours, "report", "--html", "report.html"], project, env=env)
+    print(f"\nThe same as a page, to open in a browser: {project / 'report.html'}")
+    print(
+        f"""
+Three things to try next, in {project}:
+  swarmtask explain        is the failure mine?
+  swarmtask tests total    the history of one test
+  swarmtask watch          in another terminal, while pytest runs"""
+    )
+
+
 def main() -> int:
     """Run the demo and return 0 if all numbers agree."""
     home = lab.CACHE / "demo"
@@ -102,6 +150,12 @@ def main() -> int:
     lab.say("What pytest counted, the tests that ended by their events, and what came of all events:")
     agreed = compare(parts, arrivals)
     print("\nThey agree." if agreed else "\nThey do not agree: that is a defect.")
+    lab.say("A run in which a test fails, after one in which it passed:")
+    try:
+        fail(home)
+    except lab.LabError as error:
+        print(f"The demo did not get to its end: {error}", file=sys.stderr)
+        return 1
     return not agreed
 
 
