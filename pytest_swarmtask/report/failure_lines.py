@@ -19,6 +19,7 @@ from pytest_swarmtask.report.evidence import (
     parts_of_traceback,
     sections,
 )
+from pytest_swarmtask.report.groups import by_cause
 from pytest_swarmtask.report.phrases import (
     failing_since,
     owners_of,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.content import Report
     from pytest_swarmtask.report.evidence import EarlierAttempt, Section
     from pytest_swarmtask.report.failures import ReportedFailure
+    from pytest_swarmtask.report.groups import FailureGroup
 
     Lines = Iterator[tuple[Text, int]]
 
@@ -45,6 +47,8 @@ _MOST_LINES = 6
 """Lines of a message."""
 _LONGEST_LINE = 240
 """Characters of a line of a message: three lines of a usual terminal."""
+_MOST_NAMES = 10
+"""Tests with one cause that are named. A broken fixture may fail hundreds."""
 _MOST_WORDS = 3
 """Kinds of evidence that the line names which says that there is more."""
 
@@ -57,16 +61,15 @@ def failure_lines(report: Report, root: str, *, full: bool) -> Lines:
     failures, total = report.failures, report.failures_total
     if failures:
         yield from title(f"Failures ({total})" if total > 1 else "Failure")
-    for number, failure in enumerate(failures):
-        if full and number:
-            yield Text(), 0
-        head = Text("" if failure.kind == "TEST" else f"{failure.kind.lower()} ", "dim")
-        name = test_name(failure.task_id, failure.variant, report.run)
-        head.append(neutral(name), "default not dim").append(f"  {neutral(failure.outcome)}", "red not dim")
-        yield head, 2
-        yield from _about(failure, root, full=full)
-        if full:
-            yield from evidence_lines(failure.evidence, root, 4)
+    if full:
+        yield from _full(report, root)
+    else:
+        for group in by_cause(failures):
+            yield from (
+                _group(report, group, root)
+                if len(group.positions) > 1
+                else _failure(report, failures[group.positions[0]], root, full=False)
+            )
     if total > len(failures):
         yield Text(f"and {total - len(failures)} more: swarmtask report --json shows up to 1000", "dim"), 2
     again = rerun_of(failures)
@@ -74,6 +77,42 @@ def failure_lines(report: Report, root: str, *, full: bool) -> Lines:
         yield Text(f"again: {again}", "dim"), 2
     if not full:
         yield from _hint(words for failure in failures for words in contents(failure.evidence))
+
+
+def _full(report: Report, root: str) -> Lines:
+    for number, failure in enumerate(report.failures):
+        if number:
+            yield Text(), 0
+        yield from _failure(report, failure, root, full=True)
+        yield from evidence_lines(failure.evidence, root, 4)
+
+
+def _failure(report: Report, failure: ReportedFailure, root: str, *, full: bool) -> Lines:
+    yield _head(report, failure), 2
+    yield from _about(failure, root, full=full)
+
+
+def _group(report: Report, group: FailureGroup, root: str) -> Lines:
+    """Yield the failures with one cause: what they share, and then a line for each of the first ones."""
+    failures = [report.failures[position] for position in group.positions]
+    yield Text(f"{len(failures)} failures with one cause", "bold"), 2
+    for line in _message(group.error, full=False):
+        yield Text(line, "red"), 4
+    places = {failure.place or "" for failure in failures}
+    place = neutral(relative(places.pop(), root)) if len(places) == 1 else ""
+    for line in (place, group.whose, group.same_error):
+        if line:
+            yield Text(line, "dim"), 4
+    for failure in failures[:_MOST_NAMES]:
+        yield _head(report, failure).append(f"  {failing_since(failure)}", "dim"), 4
+    if len(failures) > _MOST_NAMES:
+        yield Text(f"and {len(failures) - _MOST_NAMES} more", "dim"), 4
+
+
+def _head(report: Report, failure: ReportedFailure) -> Text:
+    head = Text("" if failure.kind == "TEST" else f"{failure.kind.lower()} ", "dim")
+    name = test_name(failure.task_id, failure.variant, report.run)
+    return head.append(neutral(name), "default not dim").append(f"  {neutral(failure.outcome)}", "red not dim")
 
 
 def left_out_lines(report: Report) -> Lines:

@@ -70,14 +70,6 @@ class ReportedFailure(Failure):
     evidence: Evidence
 
 
-def by_cause(failures: Sequence[ReportedFailure]) -> list[list[int]]:
-    """Return the positions of failures, those with one fingerprint together, in the order of the first of each."""
-    groups: dict[str | int, list[int]] = {}
-    for position, failure in enumerate(failures):
-        groups.setdefault(failure.evidence.fingerprint or position, []).append(position)
-    return list(groups.values())
-
-
 def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
     """Return the failures of a run as reports show them, without the explanations (`report.explanation`).
 

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from pytest_swarmtask.core.outcomes import kind_of
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.report import charts
-from pytest_swarmtask.report.failures import by_cause
 from pytest_swarmtask.report.frame import LONGEST_LISTED, LONGEST_MESSAGE, cut, framed, note, templates
+from pytest_swarmtask.report.groups import by_cause
 from pytest_swarmtask.report.html_evidence import folded_parts
 from pytest_swarmtask.report.phrases import test_name
 

@@ -200,10 +200,16 @@ def failing_since(failure: Failure) -> str:
 
 def same_error_of(failure: ReportedFailure) -> str:
     """Return where else a failure was seen: ``same error in 2 other tests of this run, and in 1 other run``, or ""."""
-    tests, runs = failure.same_error or 0, failure.same_error_runs or 0
-    here = f"in {plural(tests, 'other test')} of this run" if tests else ""
-    elsewhere = f"in {plural(runs, 'other run')}" if runs else ""
-    return f"same error {', and '.join(filter(None, (here, elsewhere)))}" if tests or runs else ""
+    tests = failure.same_error or 0
+    here = f"same error in {plural(tests, 'other test')} of this run" if tests else ""
+    elsewhere = same_error_in_runs(failure)
+    return f"{here}, and {elsewhere.removeprefix('same error ')}" if here and elsewhere else here or elsewhere
+
+
+def same_error_in_runs(failure: ReportedFailure) -> str:
+    """Return in how many other runs a failure was seen: ``same error in 1 other run``, or ""."""
+    runs = failure.same_error_runs or 0
+    return f"same error in {plural(runs, 'other run')}" if runs else ""
 
 
 _BESIDE = ("variant", "software")
@@ -219,7 +225,7 @@ def whose(failure: ReportedFailure) -> str:
     return "; ".join([why.headline, *beside])
 
 
-_VERDICTS = {"yours": "yours, new here", "unknown": "unknown", "not_yours": "failing elsewhere, too", "flaky": "flaky"}
+_VERDICTS = {"yours": "yours", "unknown": "unknown", "not_yours": "not yours", "flaky": "flaky"}
 """Words for the verdicts on failures, in the order in which they are shown."""
 
 
