@@ -69,7 +69,7 @@ def add_run_filters(parser: argparse.ArgumentParser, what: str, last: int = LAST
 
 def _number_of_runs(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of runs")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of runs, expected 1 or more")
     return int(text)
 
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_swarmtask import __version__
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.common import add_root, consequence_of_invalid_config, project_of, survey_of
-from pytest_swarmtask.core.errors import ConfigError, UsageError
+from pytest_swarmtask.cli.task_states import known_states, task_states, tasks_of_last_run, unknown_tasks
+from pytest_swarmtask.core.errors import ConfigError, HistoryError, UsageError
 from pytest_swarmtask.core.facts.trust import is_untrusted
 from pytest_swarmtask.core.project import is_met
 from pytest_swarmtask.core.text import neutral, plural
+from pytest_swarmtask.history.session import query_history
 from pytest_swarmtask.journal import locks
+from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.recording.settings import read_settings
 
 if TYPE_CHECKING:
@@ -93,6 +96,7 @@ def _check(arguments: argparse.Namespace) -> Iterator[CheckResult]:
         for webhook in loaded.workflow.task_integration.webhooks:
             yield _webhook(webhook.also_signed(access.secrets), project, ping=arguments.ping)
         yield from _other_endpoints(loaded, settings)
+        yield from _tasks(loaded, project)
     yield from _copied_tasks_mk(root)
     yield _journal(project)
     yield from _deliveries(project)
@@ -250,6 +254,24 @@ def _journal(project: Project) -> CheckResult:
         text = f"journal: the file system of {folder} has no locks, so crashes of sessions are not noticed"
         return CheckResult("note", text, "nothing: one relay delivers at a time; if it is killed, the next waits 10 s")
     return CheckResult("ok", f"journal: {project.journal}")
+
+
+def _tasks(loaded: Loaded, project: Project) -> Iterator[CheckResult]:
+    """Yield which status the tasks of the last run have now, and which of them do not exist."""
+    manager = loaded.workflow.task_integration.task_manager
+    if not (manager.enabled and segments(project.journal)):
+        return
+    try:
+        tasks = query_history(project, tasks_of_last_run, environ=os.environ)
+    except HistoryError as error:
+        yield CheckResult("bad", str(error))
+        return
+    states = task_states(manager, project, tasks)
+    if known_states(states):
+        yield CheckResult("ok", f"tasks of the last run: {known_states(states)}")
+    if unknown_tasks(states):
+        names = ", ".join(unknown_tasks(states))
+        yield CheckResult("bad", f"not known to the task manager: {names}", "correct the marks, or add these tasks")
 
 
 def _deliveries(project: Project) -> Iterator[CheckResult]:

@@ -22,6 +22,8 @@ _CHOICE = re.compile(
     r"argument (?P<what>\w+): invalid choice: '(?P<given>[^']*)'.* \(choose from (?P<known>.*)\)", re.DOTALL
 )
 """What argparse says of a command that does not exist, up to Python 3.14."""
+_NO_ACTION = "the following arguments are required: ACTION"
+"""What argparse says of a command such as `config` without an action."""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -71,6 +73,9 @@ class CommandParser(argparse.ArgumentParser):
             known = re.findall(r"[\w-]+", found["known"])
             meant = nearest(found["given"], known) or (f", expected {', '.join(known)}" if len(known) < _MANY else "")
             message = f"there is no {found['what'].lower()} {found['given']!r}{meant}"
+        elif message == _NO_ACTION:
+            known = [name for action in self._actions for name in action.choices or ()]
+            message = f"found no action, expected {', '.join(known)}"
         with contextlib.suppress(OSError, AttributeError):
             self._print_message(f"{self.prog}: {message}\n{self.prog} --help shows what there is\n")
         raise SystemExit(2)

@@ -242,6 +242,8 @@ def add(arguments: argparse.Namespace) -> int:
     from pytest_swarmtask.config.quarantine_edit import with_entry
 
     until = arguments.until or _today() + timedelta(days=arguments.days)
+    if until < _today():
+        raise UsageError(f"--until {until} is in the past, so the entry would have no effect")
     texts = {
         name: " ".join(getattr(arguments, name).split()) for name in ("test", "reason", "owner", "issue", "variant")
     }

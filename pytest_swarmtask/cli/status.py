@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
@@ -19,7 +18,8 @@ from pytest_swarmtask.cli.common import (
     say,
     survey_of,
 )
-from pytest_swarmtask.core.errors import ConfigError, HistoryError, TaskManagerError
+from pytest_swarmtask.cli.task_states import known_states, task_states, unknown_tasks
+from pytest_swarmtask.core.errors import ConfigError, HistoryError
 from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS, Project
 from pytest_swarmtask.core.text import NOTHING_RECORDED, neutral, plural
 from pytest_swarmtask.journal.segments import segments
@@ -72,18 +72,18 @@ def status(arguments: argparse.Namespace) -> int:
     # The history comes before the survey, which does not read again what the history has counted.
     last, marked = _last_run(project) if segments(project.journal) else (None, [])
     found = survey_of(project)
-    unknown = _unknown_tasks(manager, project, marked) if manager else []
+    tasks = task_states(manager, project, marked) if manager else {}
     with relay_database(project):
         rules, alerts = summaries(project), survey_alerts(project)
     if arguments.json:
         triggers = {name: rule._asdict() for name, rule in rules.items()}
         whole = {**_as_json(project, found), "triggers": triggers, **alerts.as_json()}
         whole |= {"last_run": last.as_json() if last else None}
-        whole |= {"config_problems": config_problems, "unknown_tasks": unknown}
+        whole |= {"config_problems": config_problems, "tasks": tasks, "unknown_tasks": unknown_tasks(tasks)}
         print(json.dumps(whole, indent=2))
     else:
         lines = [*_as_text(project, found), *_triggers(rules), *alerts.as_text()]
-        print("\n".join(map(neutral, [*_config_lines(config_problems, project), *lines, *_task_lines(unknown)])))
+        print("\n".join(map(neutral, [*_config_lines(config_problems, project), *lines, *_task_lines(tasks)])))
         if last:
             print_text(last.as_text(screen()))
     return 0 if found.is_all_delivered else 1
@@ -136,22 +136,10 @@ def _config_lines(problems: list[str], project: Project) -> Iterator[str]:
         yield f"           {consequence_of_invalid_config(project)}{more}"
 
 
-def _unknown_tasks(definition: TaskManagerConfig, project: Project, marked: list[str]) -> list[str]:
-    """Return those of the marked tasks that the task manager does not know; none if it cannot be asked."""
-    from pytest_swarmtask.relay.tasks.factory import task_manager
-
-    if not marked:
-        return []
-    try:
-        with contextlib.closing(task_manager(definition, project.root, os.environ)) as manager:
-            tasks = manager.read()
-    except (TaskManagerError, ConfigError) as error:
-        say(str(error))
-        return []
-    return [] if tasks is None else [task for task in marked if task not in tasks]
-
-
-def _task_lines(unknown: list[str]) -> Iterator[str]:
+def _task_lines(states: Mapping[str, str | None]) -> Iterator[str]:
+    known, unknown = known_states(states), unknown_tasks(states)
+    if known:
+        yield f"tasks      of the last run: {known}"
     if unknown:
         yield f"tasks      not known to the task manager: {', '.join(unknown)}"
         yield "           correct the marks of the tests, or add these tasks"

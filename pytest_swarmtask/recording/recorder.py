@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.recording.extra_metadata import ExtraMetadata
 
 _MASK = MASK.encode()
+_DAY = 86400.0
 
 
 class Recorder:
@@ -397,6 +398,22 @@ class Recorder:
         """Return how many events of the run were refused for good."""
         return 0 if self._deliveries is None else self._deliveries.dead_letters(self.trace_id)
 
+    def keep_bounded(self) -> None:
+        """Have the retention applied in the background once a day, in a project without an endpoint. Never raises.
+
+        Elsewhere the relay does it. A journal that is not a day old needs none.
+        """
+        if self._deliveries is not None:
+            return
+        project, long_ago = self.settings.project, self.clock.now() - _DAY
+        try:
+            if _last_change(project.segment(".gitignore")) < long_ago > _last_change(project.retention_clock):
+                from pytest_swarmtask.recording.relay_launcher import prune_in_background
+
+                prune_in_background(project, self._environ)
+        except Exception:  # noqa: BLE001, S110 - no process, no space: the next session tries again
+            pass
+
     def hold(self) -> None:
         """Keep the segment locked until `release`, so that readers know that this process is alive.
 
@@ -433,6 +450,14 @@ class Recorder:
             self._deliveries.forked()
         self.count = self.lost = 0
         self.forks += 1
+
+
+def _last_change(path: str) -> float:
+    """Return when a file was last written, in seconds since the epoch; 0 if there is none."""
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _neutral(text: str) -> str:

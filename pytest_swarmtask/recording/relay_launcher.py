@@ -48,6 +48,7 @@ _NOT_FOR_OURS = (
     "PYTHONPROFILEIMPORTTIME",
 )
 _MAIN = "from pytest_swarmtask.recording.relay_launcher import run_relay; run_relay(sys.argv[1:])"
+_PRUNE = "from pytest_swarmtask.relay.retention import main; main(sys.argv[1:])"
 _SET_PATH = (
     "import os, sys; sys.path[0] = sys.argv.pop(1); "
     "sys.path += [entry for entry in sys.argv.pop(1).split(os.pathsep) if entry not in ['', *sys.path]]; "
@@ -200,18 +201,33 @@ def run_relay(arguments: list[str]) -> None:
         raise
 
 
+def prune_in_background(project: Project, environ: Mapping[str, str]) -> None:
+    """Apply the retention to a journal in a process of ours.
+
+    Raises:
+        OSError: the process cannot be started.
+    """
+    private_folder(project.relay_folder)
+    _start(own_command(_PRUNE, project.root), project.relay_log, own_environ(environ))
+
+
 def _spawn(project: Project, relay: str, lock: int, environ: Mapping[str, str]) -> None:
     arguments = own_command(_MAIN, project.root, relay)
-    env = own_environ(environ)
-    log = project.relay_log
+    if sys.platform != "win32":
+        os.set_inheritable(lock, True)  # noqa: FBT003 - the library's
+        arguments.append(str(lock))
+    _start(arguments, project.relay_log, own_environ(environ))
+
+
+def _start(arguments: list[str], log: str, env: dict[str, str]) -> None:
+    """Start a process that is nobody's child, and whose output goes to the log."""
     if sys.platform == "win32":
         _spawn_windows(arguments, log, env)
         return
     os.close(open_own(log, os.O_WRONLY | os.O_APPEND))
-    os.set_inheritable(lock, True)  # noqa: FBT003 - the library's
-    # A shell in between starts the relay and ends, so the relay is not our child: a test suite that waits for all its
+    # A shell in between starts the process and ends, so it is not our child: a test suite that waits for all its
     # children would wait for it.
-    shell = ["/bin/sh", "-c", _SHELL, "relay", log, *arguments, str(lock)]
+    shell = ["/bin/sh", "-c", _SHELL, "relay", log, *arguments]
     pid = os.posix_spawn("/bin/sh", shell, env, setsid=True)
     try:
         waitpid(pid, 0)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.core.errors import ConfigError, HistoryError
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.history import session
 from pytest_swarmtask.history.session import segment_counts
 from pytest_swarmtask.journal import locks, orphans, segment_file
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_swarmtask.config.monitoring import Retention
-    from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.segments import Segment
 
 _log = logging.getLogger("pytest_swarmtask.relay")
@@ -92,6 +92,15 @@ def prune(project: Project, environ: Mapping[str, str], retention: Retention | N
             _forget_removed_segments(project)
         _compress_settled_segments(project, environ)
         _remove_leftovers(project, time.time() - retention.journal_age)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Be the process that `recording.relay_launcher.prune_in_background` starts.
+
+    Args:
+        arguments: the project's root.
+    """
+    prune(Project(arguments[0]), os.environ)
 
 
 def prune_if_needed(project: Project, environ: Mapping[str, str]) -> None:

@@ -8,7 +8,14 @@ from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.history.explain import default_branch, facts_of
 from pytest_swarmtask.history.flaky import LONGEST_STREAK
 from pytest_swarmtask.report.failures import Explanation, Reason
-from pytest_swarmtask.report.phrases import failing_since, flakiness, format_time, rerun_command, same_error_of, short_commit
+from pytest_swarmtask.report.phrases import (
+    failing_since,
+    flakiness,
+    format_time,
+    rerun_command,
+    same_error_of,
+    short_commit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

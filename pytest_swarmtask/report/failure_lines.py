@@ -19,7 +19,15 @@ from pytest_swarmtask.report.evidence import (
     parts_of_traceback,
     sections,
 )
-from pytest_swarmtask.report.phrases import failing_since, owners_of, quarantine_of, rerun_of, same_error_of, test_name, whose
+from pytest_swarmtask.report.phrases import (
+    failing_since,
+    owners_of,
+    quarantine_of,
+    rerun_of,
+    same_error_of,
+    test_name,
+    whose,
+)
 from pytest_swarmtask.report.terminal import title
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.text import NOTHING_RECORDED, neutral
 from pytest_swarmtask.history.query import RunFilter, known_variants, last_runs, recent_branches
 from pytest_swarmtask.report.content import ReportRequest, collect_report, requested_run
-from pytest_swarmtask.report.phrases import short_id
+from pytest_swarmtask.report.phrases import format_time, short_id
 from pytest_swarmtask.report.terminal import Screen, drawn
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _text(found: Report, form: Form) -> str:
 def no_run(db: Database, request: ReportRequest) -> str:
     """Return that no run matches a request, and which run is the latest."""
     latest = last_runs(db, 1)
-    about = f" Latest run: {short_id(latest[0].run)} of {latest[0].started}" if latest else ""
+    about = f" Latest run: {short_id(latest[0].run)} of {format_time(latest[0].started)}" if latest else ""
     return f"{no_match(db, 'No run', request.branch, request.since)}{about}"
 
 

@@ -99,9 +99,7 @@ def test_a_process_that_records(quiet: Lab) -> None:
         assert process.stdout.readline() == "ready\n"
         done = quiet.run("clean", "--all", "--yes")
         assert done.returncode == 2
-        assert done.stderr == (
-            "swarmtask: a process records or delivers here: try again when that is done\n"
-        )
+        assert done.stderr == ("swarmtask: a process records or delivers here: try again when that is done\n")
         process.communicate("")
     assert len(quiet.events()) == 2
     wait_until(lambda: quiet.run("clean", "--all", "--yes").returncode == 0)

@@ -215,6 +215,7 @@ class TestEndToEnd:
         assert sink_to(there.url, {}).send([record(2)]) == Delivered()
         lines, err = there.end()
         assert err.count("cannot be verified") == 1
+        assert re.search(r"export AUTOMATION_SECRET_KEY=whsec_[\w+/=]{32,}\n", err)
         assert lines[0].endswith("unverified")
         assert lines[1].endswith("unsigned")
 

@@ -105,6 +105,7 @@ def test_status_as_json(lab: Lab, receiver: Receiver) -> None:
         "alerts_firing": [],
         "notifications_failed": {},
         "config_problems": [],
+        "tasks": {},
         "unknown_tasks": [],
         "endpoints": {
             "default": {
@@ -143,8 +144,14 @@ def test_status_names_marks_of_tasks_that_do_not_exist(lab: Lab) -> None:
     marks = "".join(f"@pytest.mark.task('{name}')\ndef test_{n}(): pass\n" for n, name in enumerate(["5.2", "9.9"]))
     lab.file("test_it.py", f"import pytest\n{marks}")
     assert lab.pytest().returncode == 0
-    assert "tasks      not known to the task manager: 9.9\n" in lab.run("status").stdout
-    assert json.loads(lab.run("status", "--json").stdout)["unknown_tasks"] == ["9.9"]
+    assert lab.run("flush").returncode == 0
+    shown = lab.run("status").stdout
+    assert "tasks      of the last run: 5.2 is done\n" in shown
+    assert "tasks      not known to the task manager: 9.9\n" in shown
+    assert "tasks of the last run: 5.2 is done\n" in lab.run("doctor", "--no-ping").stdout
+    found = json.loads(lab.run("status", "--json").stdout)
+    assert found["unknown_tasks"] == ["9.9"]
+    assert found["tasks"]["9.9"] is None
     lab.file(".taskmaster/tasks/tasks.json", "not JSON")
     done = lab.run("status")
     assert "tasks.json" in done.stderr

@@ -83,6 +83,20 @@ def test_who_reads_keeps_the_journal_within_its_bounds(lone: Lab, command: list[
     assert "test_it" in lone.run("tests", "test_it").stdout, "the history still has it"
 
 
+def test_pytest_alone_keeps_the_journal_within_its_bounds(lone: Lab) -> None:
+    """Without a webhook, pytest has the retention applied once a day, in the background."""
+    (lone.root / "test_it.py").write_text("def test_it(): pass\n")
+    assert lone.pytest().returncode == 0
+    assert not (lone.journal / "relay").exists()
+    (old,) = lone.segments()
+    age([old, lone.journal / ".gitignore"], 60)
+    assert lone.pytest().returncode == 0
+    wait_until(lambda: old not in lone.segments(), "the retention")
+    (log := Path(lone.project.relay_log)).unlink()
+    assert lone.pytest().returncode == 0
+    assert not log.exists(), "a process was started again, though the last check is not a day old"
+
+
 @pytest.fixture
 def lone(tmp_path: Path) -> Lab:
     return Lab(tmp_path / "lone")

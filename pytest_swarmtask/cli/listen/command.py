@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8017
 DEFAULT_SECRET_ENV = "AUTOMATION_SECRET_KEY"  # noqa: S105 - the name of a variable
 
+_NO_SECRET = f"""\
+{DEFAULT_SECRET_ENV} is not set: signatures cannot be verified. To verify them, set it here and in the terminal of the
+sender, and start again: export {DEFAULT_SECRET_ENV}={{}}"""
+
 
 def register(subparsers: Subparsers) -> None:
     """Add the command `listen`."""
@@ -69,10 +73,11 @@ def listen(args: argparse.Namespace) -> int:
     from pytest_swarmtask.cli.listen.printer import Printer
     from pytest_swarmtask.cli.listen.server import ListenHandler, ListenServer, Receiver
     from pytest_swarmtask.cli.local_server import listening, wait_for
+    from pytest_swarmtask.wire import signing
 
     secrets = _secrets(args.secret_env)
     if not secrets:
-        print(f"{DEFAULT_SECRET_ENV} is not set: signatures cannot be verified.", file=sys.stderr)
+        print(_NO_SECRET.format(signing.new_secret()), file=sys.stderr)
     receiver = Receiver(Printer(as_json=args.json), secrets, args.fail, args.count, hang=args.hang)
     with listening(
         lambda address: ListenServer(address, ListenHandler, receiver), (args.host, args.port), receiver.stop

@@ -149,6 +149,7 @@ class SessionCapture:
         )
         self._recorder.parent_span_id = self._span_id
         self._begun = True
+        self._recorder.keep_bounded()
 
     def pytest_report_header(self) -> list[str]:
         """Return the line for pytest's header."""

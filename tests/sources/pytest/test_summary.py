@@ -187,9 +187,7 @@ def test_what_is_left_comes_with_the_command_that_sends_it(project: Suite, path:
     url = "http://127.0.0.1:9/"
     summarised(project, path, "--swarmtask-drain-timeout=0", TASKMASTER_WEBHOOK_URL=url, AUTOMATION_SECRET_KEY="k" * 32)
     text = path.read_text()
-    assert re.search(
-        r"^4 events, 4 not delivered yet: .*; send them with: swarmtask flush<br>$", text, re.MULTILINE
-    )
+    assert re.search(r"^4 events, 4 not delivered yet: .*; send them with: swarmtask flush<br>$", text, re.MULTILINE)
 
 
 def test_coverage_and_surroundings(project: Suite, path: Path) -> None:
