@@ -292,27 +292,14 @@ def _words(kind: inspect.Type, plural: str = "") -> str:
     return _WORDS[type(kind)](kind, plural)
 
 
-_WORDS: dict[type, Callable[[Any, str], str]] = {
-    inspect.AnyType: lambda _, plural: f"value{plural}",
-    inspect.BoolType: lambda _, plural: "booleans" if plural else "true or false",
-    inspect.DictType: lambda kind, plural: (
-        f"mapping{plural} of {_words(kind.key_type, 's')} to {_words(kind.value_type, 's')}"
-    ),
-    inspect.EnumType: lambda *_: "[event type](event-types.md)",
-    inspect.FloatType: lambda kind, plural: _bounded(f"number{plural}", kind),
-    inspect.IntType: lambda kind, plural: _bounded(f"whole number{plural}", kind),
-    inspect.ListType: lambda kind, plural: f"list{plural} of {_words(kind.item_type, 's')}",
-    inspect.LiteralType: lambda kind, _: ", ".join(f"`{value}`" for value in kind.values),
-    inspect.StrType: lambda _, plural: f"text{plural}",
-    inspect.StructType: lambda kind, plural: _link(kind.cls) or f"mapping{plural}",
-    inspect.UnionType: lambda kind, plural: _alternatives(kind, plural),
-}
-
-
 def _alternatives(kind: inspect.UnionType, plural: str) -> str:
     known = [one for one in kind.types if not isinstance(one, inspect.NoneType)]
     *others, last = dict.fromkeys(_words(one, plural) for one in known)
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def _mapping(kind: inspect.DictType, plural: str) -> str:
+    return f"mapping{plural} of {_words(kind.key_type, 's')} to {_words(kind.value_type, 's')}"
 
 
 def _bounded(word: str, kind: inspect.IntType | inspect.FloatType) -> str:
@@ -326,6 +313,22 @@ def _bounded(word: str, kind: inspect.IntType | inspect.FloatType) -> str:
 def _link(model: type[Struct]) -> str:
     title = _SHARED.get(model, "").lower()
     return f"[{title}](#{title.replace(' ', '-')})" if title else ""
+
+
+_WORDS: dict[type, Callable[[Any, str], str]] = {
+    inspect.AnyType: lambda _, plural: f"value{plural}",
+    inspect.BoolType: lambda _, plural: "booleans" if plural else "true or false",
+    inspect.DictType: _mapping,
+    inspect.EnumType: lambda *_: "[event type](event-types.md)",
+    inspect.FloatType: lambda kind, plural: _bounded(f"number{plural}", kind),
+    inspect.IntType: lambda kind, plural: _bounded(f"whole number{plural}", kind),
+    inspect.ListType: lambda kind, plural: f"list{plural} of {_words(kind.item_type, 's')}",
+    inspect.LiteralType: lambda kind, _: ", ".join(f"`{value}`" for value in kind.values),
+    inspect.StrType: lambda _, plural: f"text{plural}",
+    inspect.StructType: lambda kind, plural: _link(kind.cls) or f"mapping{plural}",
+    inspect.UnionType: _alternatives,
+}
+"""The words for each type: called with the type and the plural, see `_words`."""
 
 
 # --- event types ------------------------------------------------------------------------------------------------------

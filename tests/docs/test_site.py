@@ -78,7 +78,7 @@ def tables(page: str) -> list[list[list[str]]]:
     """Return the tables of a page: the cells of their rows, with the heads and without the line below them."""
     blocks = re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
     cells = [[row[2:-2].split(" | ") for row in block.splitlines()] for block in blocks]
-    return [[head, *rows] for head, _, *rows in cells]
+    return [[head, *below] for head, _, *below in cells]
 
 
 def rows(page: str) -> list[list[str]]:
