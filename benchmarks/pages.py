@@ -1,7 +1,7 @@
 """How long a server takes for each of its pages and questions, and how that grows with the history.
 
-Run with ``python -m benchmarks.pages [results…]``. Each run of the history has the results of `TESTS` tests, so a larger
-history has more runs. The answers are warm: each was asked for before.
+Run with ``python -m benchmarks.pages [results…]``. Each run of the history has the results of `TESTS` tests, so a
+larger history has more runs. The answers are warm: each was asked for before.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`make demo`: record a real test suite and a real build, send the events to a live receiver, and compare the numbers.
 
-The suite is pluggy's own, with its sources from PyPI. Without access to PyPI, only the bundled example runs. At the end,
-a small suite fails, and the demo shows what a person looks at then.
+The suite is pluggy's own, with its sources from PyPI. Without access to PyPI, only the bundled example runs. At the
+end, a small suite fails, and the demo shows what a person looks at then.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import time
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ def clean(arguments: argparse.Namespace) -> int:
     """
     from pytest_swarmtask.relay.removal import usage
 
-    project, began = project_of(arguments), time.time()
+    project = project_of(arguments)
     before = usage(project)
     if not _size(before):
         print(NOTHING_RECORDED)
@@ -77,7 +77,7 @@ def clean(arguments: argparse.Namespace) -> int:
     if not orphans.is_ours(project):
         raise UsageError(f"{project.journal} belongs to another user, who has to clean it")
     if arguments.all:
-        _remove_all(project, began, with_undelivered=arguments.undelivered)
+        _remove_all(project, with_undelivered=arguments.undelivered)
     elif arguments.days is not None:
         _remove_older(project, arguments.days * _DAY)
     else:
@@ -87,7 +87,7 @@ def clean(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _remove_all(project: Project, began: float, *, with_undelivered: bool) -> None:
+def _remove_all(project: Project, *, with_undelivered: bool) -> None:
     from pytest_swarmtask.relay.removal import is_in_use, remove_all
 
     endpoints = survey_of(project).endpoints.items()
@@ -97,7 +97,7 @@ def _remove_all(project: Project, began: float, *, with_undelivered: bool) -> No
     if waiting and not with_undelivered:
         events = ", ".join(f"{plural(number, 'event')} for {name}" for name, number in waiting.items())
         raise UsageError(f"not delivered yet: {events}; send them with swarmtask flush, or add --undelivered")
-    remove_all(project, began)
+    remove_all(project, time.time())  # not earlier: the survey, too, writes files, next to the database
 
 
 def _remove_older(project: Project, age: float) -> None:
@@ -118,7 +118,7 @@ def _listed(project: Project, found: Mapping[str, Usage]) -> Iterator[str]:
     yield f"{project.journal}: {_in_words(_size(found))}"
     for kind, one in found.items():
         if one.files:
-            since = datetime.datetime.fromtimestamp(one.since).date()  # noqa: DTZ006 - people read it in local time
+            since = dt.datetime.fromtimestamp(one.since).date()  # noqa: DTZ006 - people read it in local time
             yield f"  {kind:<12}{_in_words(one.size):>8}  {_CONTENTS[kind]}, {plural(one.files, 'file')} since {since}"
 
 

@@ -17,9 +17,7 @@ _SHORT_RUN_ID = 8
 _RESERVED_IN_WORDS = ((TASKS, "task manager"), (TRIGGERS, "triggers"), (ALERTS, "alerts"))
 
 
-FIRST_RUN = (
-    "swarmtask: made .taskmaster/events (git ignores it); to record nothing: --no-swarmtask, ini swarmtask=false"
-)
+FIRST_RUN = "swarmtask: made .taskmaster/events (git ignores it); to record nothing: --no-swarmtask, swarmtask=false"
 """The line after the first run in a project without a folder `.taskmaster`, because a new folder is a surprise."""
 
 
