@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_swarmtask.cli.main import EXIT_CODES
-from scripts.docs_site import command_line, links, python
+from pytest_swarmtask.config.schema import schema
+from pytest_swarmtask.core.event import EVENT_TYPES, Event
+from scripts.docs_reference import PAGES, command_line, event_types, python, workflow
+from scripts.docs_site import links
 from tests.cli.test_parser import ALL
 from tests.lab import REPOSITORY, clean_environ
 
@@ -35,10 +40,6 @@ class TestCommandLine:
         assert len(keys) > 2
         section = PAGE.partition("\n## Options of pytest\n")[2]
         assert set(re.findall(r"^\| `([\w-]+)", section, re.MULTILINE)) == options | keys
-
-    def test_no_table_has_a_cell_too_many(self) -> None:
-        rows = [line for line in PAGE.splitlines() if line.startswith("|")]
-        assert [row for row in rows if len(re.findall(r"(?<!\\)\|", row)) != 3] == []
 
 
 class TestExitCodes:
@@ -73,6 +74,86 @@ class TestExitCodes:
         assert f"| `130` | {EXIT_CODES[130]} |" in PAGE
 
 
+def tables(page: str) -> list[list[list[str]]]:
+    """Return the tables of a page: the cells of their rows, with the heads and without the line below them."""
+    blocks = re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
+    cells = [[row[2:-2].split(" | ") for row in block.splitlines()] for block in blocks]
+    return [[head, *below] for head, _, *below in cells]
+
+
+def rows(page: str) -> list[list[str]]:
+    """Return the rows of all tables of a page, without their heads."""
+    return [row for _, *below in tables(page) for row in below]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_table_has_a_cell_too_many(page: str) -> None:
+    for head, *below in tables(PAGES[page]()):
+        assert [row for row in below if len(row) != len(head)] == []
+
+
+WORKFLOW = workflow()
+KEYS = rows(WORKFLOW)
+DEFINITIONS = schema()["$defs"]
+
+
+def as_shown(default: Any) -> str:
+    """Return how the page shows a default of the schema."""
+    if default in (None, ""):
+        return ""
+    if isinstance(default, float):
+        return f"`{default:.15g}`"
+    return f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+class TestWorkflow:
+    @pytest.mark.parametrize("name", [name for name, one in DEFINITIONS.items() if "properties" in one])
+    def test_each_key_of_the_schema_is_there_with_its_default(self, name: str) -> None:
+        shown = {(re.split(r"[.`]", key)[-2], default.partition(" (")[0]) for key, _, default, _ in KEYS}
+        required = DEFINITIONS[name].get("required", ())
+        for key, about in DEFINITIONS[name]["properties"].items():
+            if name == "Environment":
+                assert f"\n## `{key}`\n" in WORKFLOW
+            elif key in ("kind", "action") and key in required:
+                assert f"\n#### `{key}: {about['enum'][0]}`\n" in WORKFLOW
+            elif key in required:
+                assert (key, "*required*") in shown
+            elif "default" in about:
+                assert (key, as_shown(about["default"])) in shown
+            else:
+                assert key in {one for one, _ in shown}
+
+    def test_the_paths_are_those_of_the_file(self) -> None:
+        defaults = {key.strip("`"): default for key, _, default, _ in KEYS}
+        assert defaults["monitoring.retention.journal_age"] == "`2592000` (30 days)"
+        assert defaults["task_integration.webhooks[].events"] == '`["*"]`'
+        assert defaults["task_integration.task_manager.status_map.TASK_FAILED"] == "`pending`"
+        assert defaults["access_control.roles.NAME.allow"] == "`[]`"
+        assert defaults["automation_triggers.rules[].do[].command"] == "*required*"
+
+    def test_each_key_has_a_type_and_a_meaning(self) -> None:
+        assert [row for row in KEYS if not row[1] or not row[3]] == []
+
+
+class TestEventTypes:
+    PAGE = event_types()
+
+    def test_each_type_is_there_with_its_status(self) -> None:
+        assert {name.strip("`"): status.strip("`") for name, status, _ in rows(self.PAGE)} == EVENT_TYPES
+
+    def test_the_samples_begin_and_end_a_span(self) -> None:
+        blocks = re.findall(r"^```json\n(.*?)^```$", self.PAGE, re.MULTILINE | re.DOTALL)
+        assert len(blocks) == len(re.findall("^## ", self.PAGE, re.MULTILINE)) == 4
+        for block in blocks:
+            begin, end = [Event.decode(f"{text}}}".encode()) for text in block.split("\n}\n")[:2]]
+            assert begin.event_type.endswith("_STARTED")
+            assert (begin.span_id, begin.trace_id) == (end.span_id, end.trace_id)
+            assert end.metadata["success"] is True
+
+    def test_it_is_the_same_each_time(self) -> None:
+        assert event_types() == self.PAGE
+
+
 @pytest.mark.parametrize(
     ("path", "written", "shown"),
     [
@@ -105,7 +186,8 @@ def test_the_site_is_built_strictly_and_loads_nothing_from_another_host(tmp_path
     done = subprocess.run(command, cwd=REPOSITORY, env=clean_environ(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     pages = {path.parent.name: path.read_text("utf-8") for path in tmp_path.glob("*/index.html")}
-    assert {"cli", "python", "changelog", "contributing", "history"} <= set(pages)
+    made = {name.removesuffix(".md") for name in PAGES}
+    assert {"changelog", "contributing", "history", "tutorial"} | made <= set(pages)
     for page in (*pages.values(), (tmp_path / "index.html").read_text("utf-8")):
         loaded = re.findall(r"<(?:script|img|iframe)\b[^>]*\bsrc=\"?([^\s\">]+)", page)
         loaded += re.findall(
