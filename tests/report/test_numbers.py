@@ -42,9 +42,8 @@ def test_every_form_says_the_same(shop: Shop, number: int) -> None:
     shown = [next(line for line in lines if re.match(r"\d+ tests?: ", line)) for lines in (terminal, markdown)]
     html = page(shop.suite.root, "--run", run)
     # After the totals, the page says whose the failures are.
-    read = re.search(
-        r"(?<=pytest_run )[\d,]+ tests? .*?(?= Run | \d+ (?:not )?yours| \d+ flaky| \d+ unknown)", html.text
-    )
+    end = r"(?= Run | \d+ (?:not )?yours| \d+ flaky| \d+ unknown)"
+    read = re.search(rf"(?<=pytest_run )[\d,]+ tests? .*?{end}", html.text)
     assert read is not None
     total, words = re.findall(r"^([\d,]+) tests? (.*)$", read[0])[0]
     html_counts = Counter({word: int(number) for number, word in re.findall(r"(\d+) ([a-z ]+?)(?= \d|$)", words)})
