@@ -186,11 +186,15 @@ def workflow() -> str:
     """Return the page on the keys of `workflow.yaml`, from the model that the JSON Schema is generated from."""
     parts = [
         "# All keys of workflow.yaml",
-        "[Configuration](configuration.md) has examples and the rules of the file. `swarmtask config schema` prints "
-        "the same keys for your editor.",
-        "- `[]` stands for an item of a list, `NAME` for a name that you choose.\n"
-        "- A key without a value has its default. *required* means that the mapping must have the key.\n"
-        "- Durations are in seconds, sizes in bytes.",
+        (
+            "[Configuration](configuration.md) has examples and the rules of the file. `swarmtask config schema` prints "
+            "the same keys for your editor."
+        ),
+        (
+            "- `[]` stands for an item of a list, `NAME` for a name that you choose.\n"
+            "- A key without a value has its default. *required* means that the mapping must have the key.\n"
+            "- Durations are in seconds, sizes in bytes."
+        ),
     ]
     for section in _struct(Workflow).fields:
         name = section.encode_name
@@ -367,8 +371,10 @@ def event_types() -> str:
     """Return the page on the types of events. Its samples are made by the recorder."""
     parts = [
         "# Event types",
-        "[Events](events.md) explains every field and all metadata. [Webhooks](webhooks.md) shows the requests that "
-        "contain events. The samples below are spread over several lines; in the journal, each event is one line.",
+        (
+            "[Events](events.md) explains every field and all metadata. [Webhooks](webhooks.md) shows the requests that "
+            "contain events. The samples below are spread over several lines; in the journal, each event is one line."
+        ),
     ]
     for family, (title, subject, note) in _FAMILIES.items():
         rows = [
