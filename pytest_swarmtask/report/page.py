@@ -56,8 +56,8 @@ class Page:
     Attributes:
         report: what every form of the report says.
         strips: for each failure how its test ended the last times, oldest first; empty for tasks, and after `_STRIPS`.
-        tests: its tests: failed ones first, then those that have not ended, then the others in the order of the
-            journal; at most `MOST_TESTS`.
+        tests: its tests: failed ones first, then those that have not ended, then the others, each by name; at most
+            `MOST_TESTS`.
         timeline: the run as lanes.
         changes: the differences from the requested run, or else from the run before; None if there is none.
     """
@@ -85,7 +85,7 @@ _TESTS = """
 SELECT task.name, task.variant, coalesce(span.status, 'unfinished'), span.duration, span.worker, span.attempt,
        CASE WHEN span.status IN ('passed', 'xpassed') THEN NULL ELSE span.error END
 FROM span JOIN task ON task.id = span.task WHERE span.run = ? AND span.kind = 'TEST' AND span.superseded = 0
-ORDER BY span.failed DESC, span.ended IS NOT NULL, span.id LIMIT ?
+ORDER BY span.failed DESC, span.ended IS NOT NULL, task.name, span.id LIMIT ?
 """
 
 

@@ -130,7 +130,7 @@ def test_what_it_says(shop: Shop) -> None:
     """Without JavaScript, the page shows totals, failures with details and streaks, slowest, flaky and all tests."""
     found = page(shop.suite.root).text
     assert "✕ failed pytest_run" in found
-    assert "✕ failed test_shop.py::test_total since " in found
+    assert re.search(r"✕ failed test_shop\.py::test_total (?:[▁▂▄█]+ )+since ", found)
     assert ", 3 runs in a row test_shop.py:12 " in found
     assert "AssertionError: first line second line" in found
     assert "in teardown RuntimeError: connection lost" in found
@@ -165,7 +165,7 @@ def test_the_tests_in_it(shop: Shop) -> None:
     told = {name: data["outcomes"][row[0]][0] for name, row in zip(found.names, data["tests"], strict=True)}
     assert told == shop.sessions[-1].outcomes()
     failures = {name: row[6] for name, row in zip(found.names, data["tests"], strict=True) if len(row) > 6 and row[6]}
-    headings = re.findall(r"failed (test_shop\.py::\w+) (?:since|new)", found.text)
+    headings = re.findall(r"failed (test_shop\.py::\w+) (?:[▁▂▄█]+ )+(?:since|new)", found.text)
     assert {name: f"failure-{number}" for name, number in failures.items()} == {
         name: f"failure-{number}" for number, name in enumerate(headings, 1)
     }
