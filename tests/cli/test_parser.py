@@ -66,7 +66,7 @@ class TestHelp:
             "swarmtask quarantine release: there is no option --pasing. Did you mean --passing?",
         ),
         (("completion", "tcsh"), "swarmtask completion: there is no shell 'tcsh', expected bash, zsh, fish"),
-        (("flaky", "--last", "x"), "swarmtask flaky: argument --last: 'x' is not a number of runs"),
+        (("flaky", "--last", "x"), "swarmtask flaky: argument --last: 'x' is not a number of runs, expected 1 or more"),
         (("tests",), "swarmtask tests: the following arguments are required: NODEID"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
