@@ -194,7 +194,7 @@ def failing_since(failure: Failure) -> str:
     commit = f" at {neutral(known)}" if known else ""
     if failure.streak == 1:
         return "new: it passed before" if failure.passed_before else "new: no earlier result"
-    never_passed = "" if failure.passed_before else " (never seen to pass)"
+    never_passed = "" if failure.passed_before else " (no pass on this branch)"
     return f"since {format_time(failure.since)}{commit}, {failure.streak} runs in a row{never_passed}"
 
 
