@@ -104,7 +104,15 @@ def _group(report: Report, group: FailureGroup, root: str) -> Lines:
         if line:
             yield Text(line, "dim"), 4
     for failure in failures[:_MOST_NAMES]:
-        yield _head(report, failure).append(f"  {failing_since(failure)}", "dim"), 4
+        own_place = "" if place else neutral(relative(failure.place or "", root))
+        facts = ", ".join(filter(None, (own_place, failing_since(failure), owners_of(failure))))
+        yield _head(report, failure).append(f"  {facts}", "dim"), 4
+        if not group.whose and whose(failure):
+            yield Text(whose(failure), "dim"), 6
+        if failure.error != group.error:
+            yield from ((Text(line, "red"), 6) for line in _message(first_line(failure.error or ""), full=False))
+        for line in _message(failure.teardown_error, full=False):
+            yield Text(f"in teardown: {line}", "red"), 6
     if len(failures) > _MOST_NAMES:
         yield Text(f"and {len(failures) - _MOST_NAMES} more", "dim"), 4
 

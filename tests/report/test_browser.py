@@ -136,6 +136,72 @@ def test_a_person_reads_it(chromium: Browser, address: str, width: int) -> None:
         assert not is_wide(page)
 
 
+def test_a_view_can_be_sent(chromium: Browser, address: str) -> None:
+    """The address keeps search, order and outcomes; whoever opens it sees the same tests."""
+    with looking(chromium, address) as page:
+        page.get_by_label("Search").fill("test_shop")
+        page.get_by_label("Order").select_option("name")
+        page.get_by_label("passed").uncheck()
+        sent, rows = page.url, page.locator("#rows tr").all_inner_texts()
+        assert "#tests?" in sent
+        page.get_by_label("Search").fill("")
+        page.get_by_label("Order").select_option("")
+        page.get_by_label("passed").check()
+        assert page.url.endswith("#tests")
+    with looking(chromium, sent.partition("#")[0]) as page:
+        page.goto(sent)
+        expect(page.locator("#tests")).to_be_in_viewport()
+        expect(page.get_by_label("Search")).to_have_value("test_shop")
+        expect(page.get_by_label("Order")).to_have_value("name")
+        expect(page.get_by_label("passed")).not_to_be_checked()
+        assert page.locator("#rows tr").all_inner_texts() == rows
+
+
+def test_keys(chromium: Browser, address: str) -> None:
+    """j and k go from failure to failure, and / to the search, where they are letters again."""
+    with looking(chromium, address) as page:
+        failures = page.locator("#failures .failure")
+        for key, at in (("j", 0), ("j", 1), ("j", 1), ("k", 0)):
+            page.keyboard.press(key)
+            expect(failures.nth(at)).to_be_focused()
+            expect(failures.nth(at)).to_be_in_viewport()
+        page.keyboard.press("/")
+        expect(page.get_by_label("Search")).to_be_focused()
+        page.keyboard.type("j/k")
+        expect(page.get_by_label("Search")).to_have_value("j/k")
+
+
+def test_a_command_is_copied(chromium: Browser, address: str) -> None:
+    with looking(chromium, address, permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.locator("#failure-1").get_by_role("button", name="Copy").click()
+        expect(page.locator("#failure-1").get_by_role("button", name="Copied")).to_be_visible()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied == page.locator("#failure-1 .command code").inner_text()
+        assert copied.startswith("pytest test_shop.py::")
+
+
+def test_what_is_folded_is_printed(chromium: Browser, why: str) -> None:
+    with looking(chromium, why) as page:
+        folded = page.locator("details:not([open])")
+        before = folded.count()
+        assert before > 0
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert folded.count() == 0
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert folded.count() == before
+
+
+def test_fingers_meet_what_they_aim_at(chromium: Browser, why: str) -> None:
+    """Controls have at least 24 by 24 pixels, as WCAG 2.2 wants it (2.5.8). Links within a text are exempt."""
+    with looking(chromium, why, viewport={"width": 390, "height": 844}) as page:
+        controls = page.locator(
+            "button:visible, select:visible, input[type=search]:visible, summary:visible, #outcomes label"
+        )
+        boxes = [(each.inner_text(), each.bounding_box()) for each in controls.all()]
+        assert len(boxes) > 5
+        assert not [(text, box) for text, box in boxes if not box or min(box["width"], box["height"]) < 24]
+
+
 def test_with_the_keyboard_alone(chromium: Browser, address: str) -> None:
     """With the keyboard alone, the first stop is a link to the report, and the focused element is visible."""
     with looking(chromium, address) as page:
