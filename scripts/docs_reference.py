@@ -187,8 +187,8 @@ def workflow() -> str:
     parts = [
         "# All keys of workflow.yaml",
         (
-            "[Configuration](configuration.md) has examples and the rules of the file. `swarmtask config schema` prints "
-            "the same keys for your editor."
+            "[Configuration](configuration.md) has examples and the rules of the file. `swarmtask config schema` "
+            "prints the same keys for your editor."
         ),
         (
             "- `[]` stands for an item of a list, `NAME` for a name that you choose.\n"
@@ -372,8 +372,8 @@ def event_types() -> str:
     parts = [
         "# Event types",
         (
-            "[Events](events.md) explains every field and all metadata. [Webhooks](webhooks.md) shows the requests that "
-            "contain events. The samples below are spread over several lines; in the journal, each event is one line."
+            "[Events](events.md) explains every field and all metadata. [Webhooks](webhooks.md) shows the requests "
+            "that contain events. The samples below are spread over several lines; in the journal, each event is one line."
         ),
     ]
     for family, (title, subject, note) in _FAMILIES.items():
