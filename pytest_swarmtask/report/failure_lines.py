@@ -74,6 +74,8 @@ def failure_lines(report: Report, root: str, *, full: bool) -> Lines:
         yield Text(f"and {total - len(failures)} more: swarmtask report --json shows up to 1000", "dim"), 2
     again = rerun_of(failures)
     if again:
+        if full:
+            yield Text(), 0
         yield Text(f"again: {again}", "dim"), 2
     if not full:
         yield from _hint(words for failure in failures for words in contents(failure.evidence))

@@ -192,7 +192,8 @@ class TestHtml:
         assert ">adding\n\n  two items</pre>" in page
         assert "<h4>earlier attempt: error in setup, 1.50 s</h4>" in page
         assert "once more</pre>" in page
-        assert page.count(">same error in 1 other test of this run, and in 1 other run</p>") == 2
+        assert page.count(">2 failures with one cause</h3>") == 1
+        assert page.count(">same error in 1 other run</p>") == 1
 
     def test_nothing_is_cut_for_good(self, root: Path, journal: Path) -> None:
         """What is too long for a line or for the page is folded, or the page says where it is."""

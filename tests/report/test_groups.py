@@ -32,9 +32,8 @@ def test_in_the_terminal(root: Path) -> None:
     assert lines[lines.index(named[-1]) + 1] == "    and 2 more"
     assert lines.index("  tests/test_shop.py::test_total  failed") > lines.index("    and 2 more")
     (again,) = [line for line in lines if line.startswith("  again: pytest ")]
-    assert again.split()[2:] == [f"tests/test_db.py::test_{n:02}" for n in range(12)] + [
-        "tests/test_shop.py::test_total"
-    ]
+    tests = [f"tests/test_db.py::test_{number:02}" for number in range(12)]
+    assert again.split()[2:] == [*tests, "tests/test_shop.py::test_total"]
 
 
 def test_each_with_its_evidence(root: Path) -> None:
