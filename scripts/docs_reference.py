@@ -373,7 +373,7 @@ def event_types() -> str:
         "# Event types",
         (
             "[Events](events.md) explains every field and all metadata. [Webhooks](webhooks.md) shows the requests "
-            "that contain events. The samples below are spread over several lines; in the journal, an event is one line."
+            "that contain events. The samples below are spread over several lines; in the journal, each has one line."
         ),
     ]
     for family, (title, subject, note) in _FAMILIES.items():

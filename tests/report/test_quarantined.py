@@ -44,7 +44,7 @@ def test_each_form_lists_it_on_its_own(session: tuple[Suite, Session, str]) -> N
     markdown = report(suite.root, "--markdown")
     escaped = WHY.replace("#", "&#35;").replace("@", "&#64;")
     assert f"| <code>test_a.py::test_racing</code> | {escaped} |" in markdown
-    page = report(suite.root, "--html", "-")
+    page = report(suite.root, "--html", "-").replace("<wbr>", "")  # where a browser may break a name
     section = page.partition('<section id="quarantined"')[2].partition("</section>")[0]
     assert "test_racing" in section
     assert WHY in section
