@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,13 @@ for _name in ("SIGINT", "SIGQUIT", "SIGHUP"):
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of workers of ``-n auto``: two a core, because most tests wait for processes they started."""
     return 2 * (os.cpu_count() or 1)
+
+
+def pytest_unconfigure() -> None:
+    """End the PostgreSQL servers of this process."""
+    postgres = sys.modules.get("tests.postgres")  # loaded only where a test needs a server
+    if postgres is not None:
+        postgres.remove_all()
 
 
 @pytest.fixture

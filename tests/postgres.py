@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers for tests, each with a cluster of its own that lives as long as the test process."""
+"""Real PostgreSQL servers for tests, each with a cluster of its own that lives as long as the session of tests."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Cluster:
         # PostgreSQL refuses to run as root, and nobody else can enter the folders of pytest's `tmp_path`.
         self._user = "nobody" if hasattr(os, "geteuid") and os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="swarmtask-pg-"))
-        atexit.register(self.remove)
+        _running.append(self)
         if self._user:
             shutil.chown(self.folder, self._user)
         self.port = _free_port()
@@ -68,7 +68,7 @@ class Cluster:
 
     def remove(self) -> None:
         """Stop the server, and remove its files."""
-        atexit.unregister(self.remove)
+        _running.remove(self)
         with contextlib.suppress(subprocess.CalledProcessError):
             self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -95,6 +95,18 @@ class Cluster:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+
+
+_running: list[Cluster] = []
+
+
+def remove_all() -> None:
+    """Remove the servers that still run. Workers of xdist end without `atexit`, so the end of a session calls this."""
+    for cluster in _running[:]:
+        cluster.remove()
+
+
+atexit.register(remove_all)
 
 
 def _free_port() -> int:
