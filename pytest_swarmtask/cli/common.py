@@ -192,9 +192,7 @@ def describe_trouble(state: EndpointState) -> str:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file of the user's. Its permissions are kept, and a symbolic link is followed.
-
-    A missing folder is made, with a message, because it may be a mistyped one.
+    """Write a file of the user's, and its folders. Its permissions are kept, and a symbolic link is followed.
 
     Raises:
         UsageError: the file cannot be written. Its former content is still there.
@@ -202,12 +200,23 @@ def write_file(path: Path, content: bytes) -> None:
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     try:
-        if not os.path.isdir(folder):
-            os.makedirs(folder, exist_ok=True)
-            say(f"made the folder {folder}")
+        os.makedirs(folder, exist_ok=True)
         replace_file(target, content, mode=mode_of(target))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def write_named_file(path: Path, content: bytes) -> None:
+    """Write a file that an option names. If its folder is new, a message says so: it may be mistyped.
+
+    Raises:
+        UsageError: as in `write_file`.
+    """
+    folder = os.path.dirname(os.path.realpath(path))
+    is_new = not os.path.isdir(folder)
+    write_file(path, content)
+    if is_new:
+        say(f"made the folder {folder}")
 
 
 def consequence_of_invalid_config(project: Project) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.asking import Question, add_from, form_of, json_answer, print_answer
-from pytest_swarmtask.cli.common import add_root, project_of, say, write_file
+from pytest_swarmtask.cli.common import add_root, project_of, say, write_named_file
 
 if TYPE_CHECKING:
     import argparse
@@ -51,6 +51,6 @@ def durations(arguments: argparse.Namespace) -> int:
         return 0
     found = json_answer(arguments, question)
     path = Path(arguments.write or project_of(arguments).durations)
-    write_file(path, found)
+    write_named_file(path, found)
     say(f"wrote {path}")
     return 0

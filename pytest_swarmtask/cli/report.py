@@ -15,7 +15,7 @@ from pytest_swarmtask.cli.common import (
     port,
     present_ci_run,
     project_of,
-    write_file,
+    write_named_file,
 )
 from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.text import neutral
@@ -104,7 +104,7 @@ def _write(arguments: argparse.Namespace, question: Question, form: Form) -> int
 
     out = io.BytesIO()
     run = answer(arguments, question, form, out)
-    write_file(Path(arguments.html), out.getvalue())
+    write_named_file(Path(arguments.html), out.getvalue())
     about = f"run {short_id(run)}" if run else "there is no run to show"
     print(neutral(f"{arguments.html}: {about}"))
     return 0

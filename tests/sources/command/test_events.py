@@ -280,7 +280,7 @@ def test_many_at_once(watched: Watched) -> None:
 def test_the_command_line_names_no_folder_of_this_machine(watched: Watched) -> None:
     watched.run("--id", "look", "--", "ls", "-d", str(watched.root / ".taskmaster"))
     start, _ = watched.pair("look")
-    assert start["metadata"]["command"] == "ls -d .taskmaster"
+    assert start["metadata"]["command"] == ["ls", "-d", ".taskmaster"]
 
 
 def test_from_a_folder_below(watched: Watched) -> None:
