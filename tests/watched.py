@@ -127,6 +127,19 @@ class Terminal:
         """Send key presses to the terminal."""
         os.write(self._outer, text)
 
+    def insist(self, key: bytes) -> int:
+        """Press a key until the command ends, and return its exit code.
+
+        Python notices a Ctrl-C that comes just before it waits for input only with the next key.
+        """
+
+        def press() -> None:
+            self.type(key)
+            self._look(0.5)
+
+        wait_for(lambda: self._process.poll() is not None, press)
+        return self.end()
+
     def _look(self, wait: float) -> bool:
         if not select.select([self._outer], (), (), wait)[0]:
             return False

@@ -503,8 +503,7 @@ def test_a_terminal_shows_each_difference_before_it_asks_to_overwrite(root: Path
 def test_who_says_no_or_nothing_gets_no_file(root: Path, typed: bytes, code: int, shown: bytes) -> None:
     with asked(root, "--only", "config") as terminal:
         terminal.until(b"write these files? y or n [y]: ")
-        terminal.type(typed)
-        assert terminal.end() == code
+        assert terminal.insist(typed) == code
         assert shown in terminal.shown
     assert files(root) == {}
 
