@@ -128,14 +128,16 @@ class Terminal:
         os.write(self._outer, text)
 
     def insist(self, key: bytes) -> int:
-        """Press a key until the command ends, and return its exit code.
+        """Press a key, again after some seconds, until the command ends, and return its exit code.
 
         Python notices a Ctrl-C that comes just before it waits for input only with the next key.
         """
 
         def press() -> None:
             self.type(key)
-            self._look(0.5)
+            again = time.monotonic() + PATIENCE / 5
+            while self._process.poll() is None and time.monotonic() < again:
+                self._look(0.05)
 
         wait_for(lambda: self._process.poll() is not None, press)
         return self.end()
