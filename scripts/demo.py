@@ -103,12 +103,17 @@ def fail(home: Path) -> None:
     """
     project = home / "shop"
     shutil.rmtree(project, ignore_errors=True)
-    (project / ".taskmaster").mkdir(parents=True)
+    project.mkdir(parents=True)
+    (project / "pytest.ini").write_text("[pytest]\n")  # so that it is no part of the project around it
+    git = ["git", "-c", "user.name=demo", "-c", "user.email=demo@example.invalid"]
+    lab.must([*git, "init", "-q", "-b", "main"], project)
     env = lab.environ(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     ours = [sys.executable, "-m", "pytest_swarmtask"]
     for discount, wanted in ((0.1, 0), (0.01, 1)):
         (project / "test_shop.py").write_text(SHOP.format(discount=discount))
+        lab.must([*git, "add", "."], project)
+        lab.must([*git, "commit", "-q", "-m", f"a discount of {discount}"], project)
         done = lab.run(pytest, project, 60, env)
         if done.returncode != wanted:
             raise lab.LabError(f"exit code {done.returncode} instead of {wanted}\n{lab.tail(done.stdout)}")
