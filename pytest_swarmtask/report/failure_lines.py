@@ -21,11 +21,11 @@ from pytest_swarmtask.report.evidence import (
 )
 from pytest_swarmtask.report.groups import by_cause
 from pytest_swarmtask.report.phrases import (
-    failing_since,
     owners_of,
     quarantine_of,
     rerun_of,
     same_error_of,
+    since_of,
     test_name,
     whose,
 )
@@ -107,7 +107,7 @@ def _group(report: Report, group: FailureGroup, root: str) -> Lines:
             yield Text(line, "dim"), 4
     for failure in failures[:_MOST_NAMES]:
         own_place = "" if place else neutral(relative(failure.place or "", root))
-        facts = ", ".join(filter(None, (own_place, failing_since(failure), owners_of(failure))))
+        facts = ", ".join(filter(None, (own_place, since_of(failure), owners_of(failure))))
         yield _head(report, failure).append(f"  {facts}", "dim"), 4
         if not group.whose and whose(failure):
             yield Text(whose(failure), "dim"), 6
@@ -133,7 +133,7 @@ def left_out_lines(report: Report) -> Lines:
     yield from title(f"Failed before, and left out by this run ({total})")
     for failure in failures:
         name = test_name(failure.task_id, failure.variant, report.run)
-        yield Text(neutral(name)).append(f"  {failing_since(failure)}", "dim"), 2
+        yield Text(neutral(name)).append(f"  {since_of(failure)}", "dim"), 2
     if total > len(failures):
         yield Text(f"and {total - len(failures)} more", "dim"), 2
 
@@ -202,7 +202,7 @@ def _about(failure: ReportedFailure, root: str, *, full: bool) -> Lines:
         yield Text(line, "red"), 4
     for line in _message(failure.teardown_error, full=full):
         yield Text(f"in teardown: {line}", "red"), 4
-    facts = (neutral(relative(failure.place or "", root)), failing_since(failure), owners_of(failure))
+    facts = (neutral(relative(failure.place or "", root)), since_of(failure), owners_of(failure))
     yield Text(", ".join(filter(None, facts)), "dim"), 4
     for line in (whose(failure), same_error_of(failure)):
         if line:

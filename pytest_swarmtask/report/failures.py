@@ -1,4 +1,4 @@
-"""What reports say about a failure beside its message: owners, a link to the code, evidence, and where else it was."""
+"""What reports say about a failure beside its message: owners, author, link, evidence, and where else it was."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.owners import read_owners
 from pytest_swarmtask.history.query import Evidence, Failure
+from pytest_swarmtask.report.commit_authors import author_finder
 from pytest_swarmtask.report.source_links import linker
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class ReportedFailure(Failure):
 
     Attributes:
         owners: the owners of the test's file in `CODEOWNERS`, empty if it has none; None if there is no such file.
+        since_author: who wrote `since_commit`, as the local repository says; None if it does not know the commit.
         link: the address of `place` on the site of the repository, at the commit of the run; None if it is unknown.
         same_error: the number of other tests of the run with the same fingerprint; None without a fingerprint.
         same_error_runs: the number of other runs that have a failure with it; None without a fingerprint.
@@ -63,6 +65,7 @@ class ReportedFailure(Failure):
     """
 
     owners: list[str] | None
+    since_author: str | None
     link: str | None
     same_error: int | None
     same_error_runs: int | None
@@ -87,30 +90,32 @@ def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: s
 
     tests = query.tests_by_error(db, run) if failures else {}
     reported = []
-    for failure, owners, evidence in _described(db, failures, root):
+    for failure, owners, author, evidence in _described(db, failures, root):
         error = evidence.fingerprint
         same, runs = (max(0, tests.get(error, 0) - 1), other_runs(error)) if error else (None, None)
-        reported.append(ReportedFailure(**vars(failure), owners=owners, link=link(failure.place), same_error=same,
-                                        same_error_runs=runs, explanation=None, evidence=evidence))  # fmt: skip
+        reported.append(ReportedFailure(**vars(failure), owners=owners, since_author=author,
+                                        link=link(failure.place), same_error=same, same_error_runs=runs,
+                                        explanation=None, evidence=evidence))  # fmt: skip
     return reported
 
 
 def report_left_out(db: Database, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
     """Return failures of earlier runs as reports show them: without a link, as they may be of another commit."""
     return [
-        ReportedFailure(**vars(failure), owners=owners, link=None, same_error=None, same_error_runs=None,
-                        explanation=None, evidence=evidence)
-        for failure, owners, evidence in _described(db, failures, root)
+        ReportedFailure(**vars(failure), owners=owners, since_author=author, link=None, same_error=None,
+                        same_error_runs=None, explanation=None, evidence=evidence)
+        for failure, owners, author, evidence in _described(db, failures, root)
     ]  # fmt: skip
 
 
 def _described(
     db: Database, failures: Sequence[Failure], root: str
-) -> Iterator[tuple[Failure, list[str] | None, Evidence]]:
-    """Yield each failure with its owners and its evidence."""
+) -> Iterator[tuple[Failure, list[str] | None, str | None, Evidence]]:
+    """Yield each failure with its owners, the author of the commit that it fails since, and its evidence."""
     owners = read_owners(root) if failures and root else None
+    author = author_finder(root)
     for failure in failures:
-        yield failure, _owners_of(failure, owners), query.evidence_of(db, failure.key)
+        yield failure, _owners_of(failure, owners), author(failure.since_commit), query.evidence_of(db, failure.key)
 
 
 def _owners_of(failure: Failure, owners: Owners | None) -> list[str] | None:

@@ -23,7 +23,6 @@ from pytest_swarmtask.report import charts
 from pytest_swarmtask.report.evidence import earlier_attempts, parts_of_traceback
 from pytest_swarmtask.report.phrases import (
     attempts_at,
-    failing_since,
     flakiness,
     format_duration,
     format_now,
@@ -36,6 +35,7 @@ from pytest_swarmtask.report.phrases import (
     same_error_of,
     shard_problems,
     short_commit,
+    since_of,
     superseded_in,
     test_name,
     trend_of,
@@ -174,7 +174,7 @@ def note(test: PageTest) -> str:
 _FILTERS = {
     "seconds": format_duration,
     "moment": format_time,
-    "since": failing_since,
+    "since": since_of,
     "flakiness": flakiness,
     "commit": short_commit,
     "later": later_runs,

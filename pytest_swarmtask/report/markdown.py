@@ -11,7 +11,6 @@ from pytest_swarmtask.report.evidence import earlier_attempts
 from pytest_swarmtask.report.markdown_evidence import folded_evidence
 from pytest_swarmtask.report.phrases import (
     attempts_at,
-    failing_since,
     flakiness,
     format_duration,
     format_time,
@@ -21,6 +20,7 @@ from pytest_swarmtask.report.phrases import (
     shard_problems,
     short_commit,
     short_id,
+    since_of,
     superseded_in,
     test_name,
     tests_of,
@@ -64,7 +64,7 @@ def _failed_and_repeated(report: Report, root: str) -> Iterator[str]:
         yield f"and {report.failures_total - len(report.failures)} more"
     if report.open:
         left_out = (
-            (code(test_name(each.task_id, each.variant, report.run)), text(failing_since(each))) for each in report.open
+            (code(test_name(each.task_id, each.variant, report.run)), text(since_of(each))) for each in report.open
         )
         yield table(("failed before, and left out by this run", "since"), left_out)
     if report.open_total > len(report.open):
@@ -147,7 +147,7 @@ def _failure(failure: ReportedFailure, run: Run, root: str) -> tuple[str, ...]:
         code(test_name(failure.task_id, failure.variant, run)),
         code(first_line(failure.error or "")),
         f"[{place}]({failure.link})" if failure.link else place,
-        text(failing_since(failure)),
+        text(since_of(failure)),
     )
 
 

@@ -188,14 +188,25 @@ def later_runs(runs: Sequence[Run], total: int) -> str:
     return f"since then, without tests: {', '.join(named)}{more}"
 
 
-def failing_since(failure: Failure) -> str:
-    """Return since when a test has been failing, such as ``since 2026-01-31 08:04 at d60ae3d9d6, 4 runs in a row``."""
+def failing_since(failure: Failure, author: str | None = None) -> str:
+    """Return since when a test has been failing, such as ``since 2026-01-31 08:04 at d60ae3d9d6, 4 runs in a row``.
+
+    Args:
+        failure: the failure.
+        author: who wrote the commit; None if unknown.
+    """
     known = short_commit(failure.since_commit, failure.since_dirty)
     commit = f" at {neutral(known)}" if known else ""
+    commit += f" by {neutral(author)}" if known and author else ""
     if failure.streak == 1:
         return "new: it passed before" if failure.passed_before else "new: no earlier result"
     never_passed = "" if failure.passed_before else " (no pass on this branch)"
     return f"since {format_time(failure.since)}{commit}, {failure.streak} runs in a row{never_passed}"
+
+
+def since_of(failure: ReportedFailure) -> str:
+    """Return since when and since whom a test has been failing."""
+    return failing_since(failure, failure.since_author)
 
 
 def same_error_of(failure: ReportedFailure) -> str:

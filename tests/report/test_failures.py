@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,26 @@ def test_in_the_terminal(root: Path) -> None:
     at = lines.index("  tests/t.py::test_a  failed")
     assert lines[at + 2] == "    t.py:1, new: no earlier result, owner: @acme/shop, @ada"
     assert "owner" not in lines[lines.index("  web/t.py::test_b  failed") + 2]
+
+
+def test_since_whom(journal: Path) -> None:
+    """Where the repository has the commit since which a test fails, reports name its author; else they do not."""
+    root = journal.parents[1]
+    author = ("-c", "user.name=Ada \033[2J Lovelace", "-c", "user.email=ada@example.org")
+    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "a change"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True).stdout
+    for number in (1, 2):
+        run(journal, number, {"t.py::test_a": "failed", "t.py::test_b": "passed"}, commit=commit.strip(), branch="main")
+    since = f" at {commit[:10]} by Ada \\x1b[2J Lovelace, 2 runs in a row"
+    assert since in swarmtask(root, "report").stdout
+    assert f" at {commit[:10]} by Ada" in swarmtask(root, "report", "--markdown").stdout
+    assert f" at {commit[:10]} by Ada" in swarmtask(root, "report", "--html", "-").stdout
+    for number in (3, 4):
+        run(journal, number, {"t.py::test_a": "failed", "t.py::test_b": "failed"}, commit=COMMIT, branch="main")
+    known, unknown = json.loads(swarmtask(root, "report", "--json").stdout)["failures"]
+    assert (known["since_author"], unknown["since_author"]) == ("Ada \x1b[2J Lovelace", None)
+    assert f" at {COMMIT[:10]}, 2 runs in a row" in swarmtask(root, "report").stdout
 
 
 def test_in_markdown(root: Path) -> None:
