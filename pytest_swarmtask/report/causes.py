@@ -91,4 +91,4 @@ def _lines(answer: FailureCauses, root: str) -> Iterator[tuple[Text, int]]:
             yield Text(f"and {len(cause.failed) - _MOST_NAMES} more", "dim"), 4
         tests = list(dict.fromkeys(one.name for one in cause.failed if one.kind == "TEST"))
         if 0 < len(tests) <= _MOST_RERUN:
-            yield Text(f"again: {rerun_command(tests)}", "dim"), 4
+            yield Text(f"again: {rerun_command(tests)}", "dim", no_wrap=True), 4

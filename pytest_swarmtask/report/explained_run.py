@@ -224,4 +224,4 @@ def _lines(found: ExplainedRun, run: Run, root: str) -> Iterator[tuple[Text, int
         for reason in failure.reasons:
             yield Text(f"- {reason.text}"), 4
         if failure.rerun:
-            yield Text(f"again: {failure.rerun}", "dim"), 4
+            yield Text(f"again: {failure.rerun}", "dim", no_wrap=True), 4

@@ -76,7 +76,7 @@ def failure_lines(report: Report, root: str, *, full: bool) -> Lines:
     if again:
         if full:
             yield Text(), 0
-        yield Text(f"again: {again}", "dim"), 2
+        yield Text(f"again: {again}", "dim", no_wrap=True), 2
     if not full:
         yield from _hint(words for failure in failures for words in contents(failure.evidence))
 

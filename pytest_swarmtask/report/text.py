@@ -69,8 +69,11 @@ def print_report(report: Report, root: str, console: Console, *, full: bool = Fa
 
 
 def print_line(line: Text | Table, indent: int, console: Console) -> None:
-    """Print a line or a table with an indentation, which continuation lines have, too. A piped line stays a line."""
-    if isinstance(line, Text) and not console.is_terminal:
+    """Print a line or a table with an indentation, which continuation lines have, too.
+
+    A piped line stays a line, and so does a command to be copied (`Text.no_wrap`): a shell would not take its parts.
+    """
+    if isinstance(line, Text) and (line.no_wrap or not console.is_terminal):
         console.print(Text(" " * indent if line else "").append_text(line), soft_wrap=True)
         return
     console.print(Padding(line, (0, 0, 0, indent), expand=False) if line else "", overflow="fold")
