@@ -23,6 +23,7 @@ from pytest_swarmtask.report import charts
 from pytest_swarmtask.report.evidence import earlier_attempts, parts_of_traceback
 from pytest_swarmtask.report.phrases import (
     attempts_at,
+    failing_since,
     flakiness,
     format_duration,
     format_now,
@@ -174,7 +175,8 @@ def note(test: PageTest) -> str:
 _FILTERS = {
     "seconds": format_duration,
     "moment": format_time,
-    "since": since_of,
+    "since": failing_since,
+    "since_whom": since_of,
     "flakiness": flakiness,
     "commit": short_commit,
     "later": later_runs,

@@ -199,7 +199,7 @@ def failing_since(failure: Failure, author: str | None = None) -> str:
     commit = f" at {neutral(known)}" if known else ""
     commit += f" by {neutral(author)}" if known and author else ""
     if failure.streak == 1:
-        return "new: it passed before" if failure.passed_before else "new: no earlier result"
+        return "new: it passed before" if failure.passed_before else "new: first result on this branch"
     never_passed = "" if failure.passed_before else " (no pass on this branch)"
     return f"since {format_time(failure.since)}{commit}, {failure.streak} runs in a row{never_passed}"
 

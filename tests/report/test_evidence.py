@@ -90,7 +90,7 @@ class TestTerminal:
             "    assert 4 == 3",
             "     +  where 4 = total([1, 2])",
             "    in teardown: RuntimeError: connection lost",
-            "    tests/test_shop.py:5, new: no earlier result",
+            "    tests/test_shop.py:5, new: first result on this branch",
             "    same error in 1 other test of this run, and in 1 other run",
             "    traceback",
             "          def test_total():",

@@ -56,7 +56,10 @@ class TestVerdict:
         write(journal, 2, {A: "failed"}, "feature")
         assert verdict(root) == ("yours", "yours: new here")
         (failure,) = explained(root)
-        assert reasons(failure) == {"new": "on feature, new: no earlier result", "main": "passed last on main"}
+        assert reasons(failure) == {
+            "new": "on feature, new: first result on this branch",
+            "main": "passed last on main",
+        }
 
     def test_a_new_test_is_yours(self, root: Path, journal: Path) -> None:
         write(journal, 1, {A: "passed"})
@@ -226,7 +229,7 @@ class TestCommand:
             f"    not yours: fails on main since {COMMITS[1][:10]}",
             f"    {B} is wrong",
             "    t.py:1",
-            "    - on feature, new: no earlier result",
+            "    - on feature, new: first result on this branch",
             f"    - fails on main since {COMMITS[1][:10]}",
             f"    again: pytest {B}",
         ]

@@ -51,7 +51,7 @@ def test_left_out_tests_have_owners_and_no_link(root: Path, journal: Path) -> No
 def test_in_the_terminal(root: Path) -> None:
     lines = swarmtask(root, "report").stdout.splitlines()
     at = lines.index("  tests/t.py::test_a  failed")
-    assert lines[at + 2] == "    t.py:1, new: no earlier result, owner: @acme/shop, @ada"
+    assert lines[at + 2] == "    t.py:1, new: first result on this branch, owner: @acme/shop, @ada"
     assert "owner" not in lines[lines.index("  web/t.py::test_b  failed") + 2]
 
 
@@ -80,7 +80,7 @@ def test_in_markdown(root: Path) -> None:
     lines = swarmtask(root, "report", "--markdown").stdout.splitlines()
     assert "| failed | message | place | since | owner |" in lines
     (row,) = [line for line in lines if line.startswith("| <code>tests/t.py::test_a</code>")]
-    assert f"| [<code>t.py:1</code>]({LINK}) | new: no earlier result | &#64;acme/shop, &#64;ada |" in row
+    assert f"| [<code>t.py:1</code>]({LINK}) | new: first result on this branch | &#64;acme/shop, &#64;ada |" in row
     (root / "CODEOWNERS").unlink()
     assert "owner" not in swarmtask(root, "report", "--markdown").stdout
 

@@ -28,7 +28,9 @@ def test_in_the_terminal(root: Path) -> None:
     at = lines.index("  12 failures with one cause")
     assert lines[at + 1 : at + 3] == ["    ConnectionError: refused", "    tests/conftest.py:9"]
     named = [line for line in lines[at:] if line.startswith("    tests/test_db.py::test_")]
-    assert named == [f"    tests/test_db.py::test_{number:02}  failed  new: no earlier result" for number in range(10)]
+    assert named == [
+        f"    tests/test_db.py::test_{number:02}  failed  new: first result on this branch" for number in range(10)
+    ]
     assert lines[lines.index(named[-1]) + 1] == "    and 2 more"
     assert lines.index("  tests/test_shop.py::test_total  failed") > lines.index("    and 2 more")
     (again,) = [line for line in lines if line.startswith("  again: pytest ")]

@@ -47,7 +47,7 @@ def test_every_form_says_the_same(shop: Shop, number: int) -> None:
     assert read is not None
     total, words = re.findall(r"^([\d,]+) tests? (.*)$", read[0])[0]
     html_counts = Counter({word: int(number) for number, word in re.findall(r"(\d+) ([a-z ]+?)(?= \d|$)", words)})
-    data = Counter(html.data["outcomes"][row[0]][0] for row in html.data["tests"])
+    data = Counter(outcome for outcome, *_ in html.data["tests"])
     (stored,) = rows(shop.journal, f"SELECT {', '.join(COLUMNS)}, tests FROM runs WHERE run = '{run}'")
     sql = Counter(dict(zip(WORDS, stored, strict=False)))
     (counted,) = rows(shop.journal, f"SELECT count(*) FROM tests WHERE run = '{run}'")

@@ -118,7 +118,7 @@ class TestPartialRuns:
         found = report(suite)
         assert (found["run"]["partial"], names(found["failures"])) == (True, [])
         assert (names(found["open"]), found["open_total"]) == (["test_one", "test_two"], 2)
-        told = "Failed before, and left out by this run (2)\n  test_it.py::test_one  new: no earlier result"
+        told = "Failed before, and left out by this run (2)\n  test_it.py::test_one  new: first result on this branch"
         text = swarmtask(suite.root, "report").stdout
         assert told in text
         assert "3 tests, a part of the suite: 3 passed" in text
@@ -250,7 +250,7 @@ class TestSinceWhen:
         found = report(suite, "--compare", first)
         assert found["failures"][0]["new"] is True
         assert (found["comparison"]["failing"], found["comparison"]["added"]) == ([], ["test_new.py::test_new"])
-        assert "new: no earlier result" in swarmtask(suite.root, "report").stdout
+        assert "new: first result on this branch" in swarmtask(suite.root, "report").stdout
 
     def test_report_and_tests_count_alike(self, journal: Path) -> None:
         """Neither counts the run of another branch between those of this one, nor two failures in one run twice."""
