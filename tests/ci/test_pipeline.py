@@ -108,7 +108,7 @@ def test_two_shards_are_one_run_with_one_report_and_every_event_arrives(gitlab: 
     assert re.search(rf"^collected \d+ segments: {len(events)} events$", report.output, re.MULTILINE)
     assert runs(report) == [(4, 1)]
     assert "test_shard_2.py::test_four" in report.output
-    assert "test_shard_1.py::test_one" in (report.artifacts / "report.html").read_text()
+    assert "test_shard_1.py::test_one" in (report.artifacts / "report.html").read_text().replace("<wbr>", "")
     assert len(list(ET.parse(report.artifacts / "junit.xml").iter("testcase"))) == 4
 
 

@@ -229,7 +229,6 @@ def test_the_page_on_a_run_says_what_the_report_says(server: Served, shop: Shop)
         local, remote = Sections(report).texts(), Sections(server.get(f"/p/shop/runs/{run}").text).texts()
         assert "Deliveries" in local.pop("deliveries")
         assert set(remote) == set(local)
-        local["failures"] = local["failures"].replace(" by me, ", ", ")  # a server has no commits
         trend = remote.pop("trend").replace("Coverage Changes", "Coverage").replace(" compare", "")
         assert {**remote, "trend": trend} == local
 
