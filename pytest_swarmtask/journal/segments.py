@@ -204,6 +204,9 @@ class Journal:
     def append(self, line: bytes) -> None:
         """Append one line with one write, so that a killed process leaves the whole line or none of it.
 
+        Rarely it leaves a part: Linux may kill a process within a write, between two pages of the file. Readers end
+        such a line, and skip it.
+
         Raises:
             OSError: the line could not be written whole, and is lost. The next line begins after a newline.
         """
