@@ -6,14 +6,19 @@ import functools
 import math
 import re
 import shlex
+from collections import defaultdict
 from datetime import date
-from typing import Annotated, Any, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
 from pytest_swarmtask.core.event import EVENT_TYPES, SKIPPED
 from pytest_swarmtask.journal.decode import Fields
 from pytest_swarmtask.journal.orphans import CLOSED_SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _KIND = {name: name.partition("_")[0] for name in EVENT_TYPES}
 _STARTS = frozenset(name for name in EVENT_TYPES if name.endswith("_STARTED"))
@@ -31,47 +36,55 @@ _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 """The escape of a NUL in JSON."""
 
 
-class Metadata(msgspec.Struct, gc=False):  # what JSON has refers to nothing around it, so there is nothing to collect
+Text = str | None
+Number = Annotated[float, msgspec.Meta(gt=-_BIG, lt=_BIG)] | None
+Whole = Annotated[int, msgspec.Meta(gt=-_BIG, lt=_BIG)] | None
+
+
+class Metadata(
+    msgspec.Struct, frozen=True, gc=False
+):  # what JSON has refers to nothing around it, so there is nothing to collect
     """The fields of an event's metadata that the history has columns for.
 
-    Metadata comes from anybody, so a field may be of any type.
+    Metadata comes from anybody, so a field may be of another type: `_CONVERTERS` make it one of the type that is here.
+    The fields that most events have come first, in their order: the decoder finds them sooner.
     """
 
-    outcome: Any = None
-    error: Any = None
-    location: Any = None
-    phase: Any = None
-    duration: Any = None
-    attempt: Any = None
-    worker: Any = None
-    exit_code: Any = None
-    teardown_error: Any = None
-    last_seen: Any = None
+    action: Text = None
+    duration: Number = None
+    outcome: Text = None
+    phase: Text = None
+    attempt: Whole = None
+    error: Text = None
+    location: Text = None
+    worker: Text = None
+    exit_code: Whole = None
+    teardown_error: Text = None
+    last_seen: Text = None
     command: Any = None
     arguments: Any = None
-    action: Any = None
-    tests: Any = None
+    tests: Whole = None
     partial: Any = None
-    branch: Any = None
-    commit: Any = None
+    branch: Text = None
+    commit: Text = None
     dirty: Any = None
-    environment: Any = None
-    ci: Any = None
-    ci_url: Any = None
-    host: Any = None
-    python: Any = None
-    coverage: Any = None
-    coverage_percent: Any = None
-    variant: Any = None
-    ci_run: Any = None
-    ci_job: Any = None
-    ci_job_run: Any = None
-    shard: Any = None
-    dependencies: Any = None
-    ci_image: Any = None
-    default_branch: Any = None
-    exception: Any = None
-    fingerprint: Any = None
+    environment: Text = None
+    ci: Text = None
+    ci_url: Text = None
+    host: Text = None
+    python: Text = None
+    coverage: Number = None
+    coverage_percent: Number = None
+    variant: Text = None
+    ci_run: Text = None
+    ci_job: Text = None
+    ci_job_run: Text = None
+    shard: Text = None
+    dependencies: Text = None
+    ci_image: Text = None
+    default_branch: Text = None
+    exception: Text = None
+    fingerprint: Text = None
     traceback: Any = None
     stdout: Any = None
     stderr: Any = None
@@ -85,11 +98,16 @@ class Metadata(msgspec.Struct, gc=False):  # what JSON has refers to nothing aro
     tasks: Any = None
 
 
+_AnyMetadata = msgspec.defstruct("_AnyMetadata", [(name, Any, None) for name in Metadata.__struct_fields__])
+"""The same fields, each of any type."""
+
 _DETAILS = (
     *("traceback", "stdout", "stderr", "log", "teardown_traceback", "properties", "markers", "attempts"),
     "quarantine",
 )
 """Metadata that the table `evidence` keeps as one JSON object, because no condition of a query names them."""
+_details = attrgetter(*_DETAILS)
+_NO_DETAILS = (None,) * len(_DETAILS)
 
 
 class Line(Fields, gc=False):
@@ -114,6 +132,7 @@ class SplitFacts(msgspec.Struct, frozen=True):
 
 _decode_line = msgspec.json.Decoder(Line).decode
 _decode_metadata = msgspec.json.Decoder(Metadata).decode
+_decode_any_metadata = msgspec.json.Decoder(_AnyMetadata).decode
 
 
 def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
@@ -127,12 +146,19 @@ def decode(line: bytes) -> tuple[Line, Metadata | None] | None:
         if not line.isascii():
             line.decode()  # the decoder skips unknown fields, and would accept invalid UTF-8 in them
         event = _decode_line(line)
-        raw = memoryview(event.metadata)
-        if event.event_type not in EVENT_TYPES or raw[0] != 0x7B:  # "{"
-            return None
-        return event, None if event.event_type == "TEST_STARTED" else _decode_metadata(raw)
+        if event.event_type == "TEST_STARTED":
+            return (event, None) if memoryview(event.metadata)[0] == 0x7B else None  # "{"
+        return (event, _metadata(event.metadata)) if event.event_type in EVENT_TYPES else None
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+def _metadata(raw: msgspec.Raw) -> Metadata:
+    try:
+        return _decode_metadata(raw)
+    except msgspec.ValidationError:
+        found = _decode_any_metadata(raw)
+        return Metadata(*(convert(getattr(found, name)) for name, convert in _CONVERTERS.items()))
 
 
 class Recorded(NamedTuple):
@@ -155,7 +181,7 @@ def recorded(line: bytes) -> Recorded | None:
 
 def without_nul(text: bytes) -> bytes:
     """Return a JSON text with the escape of each NUL written out, in four characters. PostgreSQL cannot store a NUL."""
-    return _NUL.sub(rb"\1\\\\x00", text) if b"\\u0000" in text else text
+    return _NUL.sub(rb"\1\\\\x00", text) if 0x5C in text and b"\\u0000" in text else text
 
 
 def _is_timestamp(text: str) -> bool:
@@ -183,88 +209,54 @@ The jobs of a run may differ in them, so a result has those of its session, and 
 """
 
 
-class SpanRow:
-    """The columns of one span, as far as the lines of one batch have them; None is unknown.
-
-    Only a pytest session that has ended has the columns `tests` and `partial`, and `split` if it ran a shard.
+class SpanRow(msgspec.Struct, gc=False):
+    """What the lines of one batch say of one span; None is unknown.
 
     Attributes:
+        kind: what kind of span it is, such as ``TEST``.
+        name: its task id.
+        parent: the id of the span around it.
+        started, ended: timestamps.
+        status: its outcome; None if it has not ended.
+        failed: whether it has failed.
+        orphaned: whether a reader wrote the end of the span, because its process was dead.
+        ending: the metadata of its end; without any field if it has not ended.
+        command: the command that it ran.
         variant: the variant that the span itself names. The spans below it have the same one.
         job, job_run: the CI job that the span names, with its shard, and which run of the job it was.
         software: what `SOFTWARE` names, of a pytest session.
-        orphaned: whether a reader wrote the end of the span, because its process was dead.
-        tasks: the ids of the tasks that a test belongs to, one a line.
-        evidence: exception, fingerprint and details of a test that has some, as the table `evidence` has them.
     """
 
-    __slots__ = (
-        "attempt",
-        "command",
-        "duration",
-        "ended",
-        "error",
-        "evidence",
-        "exit_code",
-        "failed",
-        "job",
-        "job_run",
-        "kind",
-        "name",
-        "orphaned",
-        "parent",
-        "partial",
-        "phase",
-        "place",
-        "software",
-        "split",
-        "started",
-        "status",
-        "tasks",
-        "teardown_error",
-        "tests",
-        "variant",
-        "worker",
-    )
+    kind: str
+    name: str
+    parent: str | None
+    started: str
+    ended: str | None = None
+    status: str | None = None
+    failed: int = 0
+    orphaned: int = 0
+    ending: Metadata = Metadata()
+    command: str | None = None
+    variant: str | None = None
+    job: str | None = None
+    job_run: str | None = None
+    software: str | None = None
 
-    def __init__(self, first: Line) -> None:
-        self.kind = _KIND[first.event_type]
-        self.name = first.task_id or ""
-        self.parent = first.parent_span_id
-        self.started = first.timestamp
-        self.failed = 0
-        self.orphaned = 0
-        self.ended: str | None = None
-        self.status: str | None = None
-        self.duration: float | None = None
-        self.error: str | None = None
-        self.place: str | None = None
-        self.phase: str | None = None
-        self.attempt: int | None = None
-        self.worker: str | None = None
-        self.exit_code: int | None = None
-        self.command: str | None = None
-        self.teardown_error: str | None = None
-        self.tests: int | None = None
-        self.partial: int | None = None
-        self.split: str | None = None
-        self.tasks: str | None = None
-        self.variant: str | None = None
-        self.job: str | None = None
-        self.job_run: str | None = None
-        self.software: str | None = None
-        self.evidence: tuple[str | None, str | None, str | None] | None = None
+    @classmethod
+    def of(cls, first: Line) -> SpanRow:
+        """Return the row of a span, as its first line says."""
+        return cls(_KIND[first.event_type], first.task_id or "", first.parent_span_id, first.timestamp)
 
     def set_place(self, metadata: Metadata) -> None:
         """Add what an event says of the span's place: its variant and its CI job."""
-        variant = _text(metadata.variant)
-        if variant:
-            self.variant = " ".join(variant.split())  # one line, as the table `run` lists one variant a line
+        if metadata.variant:
+            self.variant = " ".join(metadata.variant.split())  # one line, as the table `run` lists one variant a line
         if metadata.action == "session" and metadata.python is not None:  # the start: an end has no such facts
-            known = {name: _text(value) for name in SOFTWARE if (value := getattr(metadata, name)) is not None}
+            known = {name: value for name in SOFTWARE if (value := getattr(metadata, name)) is not None}
             self.software = msgspec.json.encode(known).decode()
         if metadata.ci_run is not None:
-            self.job = " ".join(filter(None, (_text(metadata.ci_job), _text(metadata.shard))))
-            self.job_run = _text(metadata.ci_job_run)
+            self.job = " ".join(filter(None, (metadata.ci_job, metadata.shard)))
+            self.job_run = metadata.ci_job_run
 
     def end(self, line: Line, metadata: Metadata) -> None:
         """Add an event that ends the span. If there are several, the latest one counts that its process wrote."""
@@ -276,20 +268,7 @@ class SpanRow:
         self.orphaned = orphaned
         self.failed = int(line.event_type in _FAILS and line.status != SKIPPED)
         self.status = _status(line, metadata)
-        self.duration = _number(metadata.duration)
-        self.error = _text(metadata.error)
-        self.place = _text(metadata.location)
-        self.phase = _text(metadata.phase)
-        self.attempt = _whole(metadata.attempt)
-        self.worker = _text(metadata.worker)
-        self.exit_code = _whole(metadata.exit_code)
-        self.teardown_error = _text(metadata.teardown_error)
-        if metadata.action == "session":
-            self.tests = _whole(metadata.tests)
-            self.partial = int(metadata.partial is True)
-            self.split = _split(metadata.split)
-        self.tasks = _lines(metadata.tasks)
-        self.evidence = _evidence(metadata)
+        self.ending = metadata
 
 
 class Batch:
@@ -297,17 +276,16 @@ class Batch:
 
     Attributes:
         events: run, event id, timestamp and line of each event.
-        spans: by run and span id.
+        spans: by run, and then by span id. Every run of the batch is in it.
         facts: by run, what is known of it as a whole, and when its first event that is not of a test was recorded.
-            Every run of the batch is in it.
         segments: by name: the new cursor, the number of events, and the number of lines that are not events.
         damaged: paths of compressed segments that are damaged.
     """
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str, str, str]] = []
-        self.spans: dict[tuple[str, str], SpanRow] = {}
-        self.facts: dict[str, dict[str, Any]] = {}
+        self.spans: defaultdict[str, dict[str, SpanRow]] = defaultdict(dict)
+        self.facts: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self.segments: dict[str, list[int]] = {}
         self.damaged: list[str] = []
 
@@ -316,34 +294,29 @@ class Batch:
         line = without_nul(line)
         found = decode(line)
         if found is not None:
-            self._add(line, *found, keep_line=keep_line)
+            self._add(line, *found, keep_line)
         return found is not None
 
     def add_event(self, recorded: Recorded) -> None:
         """Add an event."""
         self._add(*recorded, keep_line=True)
 
-    def _add(self, line: bytes, event: Line, metadata: Metadata | None, *, keep_line: bool) -> None:
+    def _add(self, line: bytes, event: Line, metadata: Metadata | None, keep_line: bool) -> None:  # noqa: FBT001
         if keep_line:
             self.events.append((event.trace_id, event.id, event.timestamp, line.decode()))
-        self.facts.setdefault(event.trace_id, {})
-        self._add_span(event, metadata)
-        if metadata is not None and event.event_type[:5] != "TEST_":
-            self._add_facts(event, metadata)
-
-    def _add_span(self, event: Line, metadata: Metadata | None) -> None:
-        key = (event.trace_id, event.span_id)
-        span = self.spans.get(key)
+        spans = self.spans[event.trace_id]
+        span = spans.get(event.span_id)
         if span is None:
-            span = self.spans[key] = SpanRow(event)
+            span = spans[event.span_id] = SpanRow.of(event)
         elif event.timestamp < span.started:
             span.started = event.timestamp
         if metadata is None:
             return
         if event.event_type not in _STARTS:
             span.end(event, metadata)
-        if event.event_type[:5] != "TEST_":
+        if _KIND[event.event_type] != "TEST":
             span.set_place(metadata)
+            self._add_facts(event, metadata)
         if span.command is None:
             span.command = _command(metadata)
 
@@ -353,29 +326,41 @@ class Batch:
         for name in (*FACTS, "ci_run"):
             value = getattr(metadata, name)
             if value is not None and name not in facts:
-                facts[name] = _text(value)
+                facts[name] = value
         if isinstance(metadata.dirty, bool):
             facts.setdefault("dirty", int(metadata.dirty))
         # A shard covers a part of what the run covers.
-        for value in (metadata.coverage_percent, metadata.coverage) if metadata.split is None else ():
-            percent = _number(value)
+        for percent in (metadata.coverage_percent, metadata.coverage) if metadata.split is None else ():
             if percent is not None:
                 facts["coverage"] = percent
 
 
-def _lines(value: Any) -> str | None:
-    """Return the texts of a list, one a line; None if there are none."""
+def evidence(metadata: Metadata) -> tuple[str | None, str | None, str | None] | None:
+    """Return exception, fingerprint and details of an ending, as the table `evidence` has them.
+
+    Returns:
+        None if it has none of them, as most passed tests.
+    """
+    values = _details(metadata)
+    if metadata.exception is None and metadata.fingerprint is None and values == _NO_DETAILS:
+        return None
+    details = {name: value for name, value in zip(_DETAILS, values, strict=True) if value is not None}
+    detail = msgspec.json.encode(details).decode() if details else None
+    return metadata.exception, metadata.fingerprint, detail
+
+
+def session_columns(metadata: Metadata) -> tuple[int | None, int | None, str | None]:
+    """Return the columns `tests`, `partial` and `split` of an ending, which only a pytest session has."""
+    if metadata.action != "session":
+        return None, None, None
+    return metadata.tests, int(metadata.partial is True), _split(metadata.split)
+
+
+def task_ids(metadata: Metadata) -> str | None:
+    """Return the ids of the tasks that a test belongs to, one a line; None if there are none."""
+    value = metadata.tasks
     texts = [" ".join(text.split()) for text in value if isinstance(text, str)] if isinstance(value, list) else []
     return "\n".join(filter(None, texts)) or None
-
-
-def _evidence(metadata: Metadata) -> tuple[str | None, str | None, str | None] | None:
-    """Return exception, fingerprint and details of an ending, or None if it has none of them, as most passed tests."""
-    details = {name: value for name in _DETAILS if (value := getattr(metadata, name)) is not None}
-    if metadata.exception is None and metadata.fingerprint is None and not details:
-        return None
-    detail = msgspec.json.encode(details).decode() if details else None
-    return _text(metadata.exception), _text(metadata.fingerprint), detail
 
 
 def _split(value: Any) -> str | None:
@@ -391,7 +376,7 @@ def _ended(line: Line, metadata: Metadata) -> str:
     A crashed span's end event is written late, when somebody notices the crash. So its `last_seen` counts.
     """
     seen = metadata.last_seen
-    if line.event_type in _FAILS and isinstance(seen, str) and _is_timestamp(seen):
+    if seen is not None and line.event_type in _FAILS and _is_timestamp(seen):
         return min(seen, line.timestamp)
     return line.timestamp
 
@@ -399,8 +384,7 @@ def _ended(line: Line, metadata: Metadata) -> str:
 def _status(line: Line, metadata: Metadata) -> str:
     if line.event_type in _BY_TYPE:
         outcome = metadata.outcome
-        known = isinstance(outcome, str) and outcome in _OUTCOMES
-        return outcome if known else _BY_TYPE[line.event_type]
+        return outcome if outcome in _OUTCOMES else _BY_TYPE[line.event_type]
     return line.status
 
 
@@ -430,3 +414,10 @@ def _number(value: Any) -> float | None:
 
 def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and -_BIG < value < _BIG else None
+
+
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    field.name: {Text: _text, Number: _number, Whole: _whole}.get(field.type, lambda value: value)
+    for field in msgspec.structs.fields(Metadata)
+}
+"""By field of the metadata: what makes a value of any type one of the type of the field."""

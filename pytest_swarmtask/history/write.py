@@ -4,36 +4,55 @@ from __future__ import annotations
 
 import functools
 import json
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.history.flaky import reassess
-from pytest_swarmtask.history.rows import FACTS, SpanRow
+from pytest_swarmtask.history.rows import FACTS, evidence, session_columns, task_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.keys import Keys
-    from pytest_swarmtask.history.rows import Batch
+    from pytest_swarmtask.history.rows import Batch, SpanRow
 
 _EVENT = "INSERT INTO event (run, event_id, day, line) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_END = ("ended", "status", "failed", "duration", "error", "place", "phase", "attempt", "worker", "exit_code",
-           "teardown_error", "tests", "partial", "split", "tasks", "orphaned")  # fmt: skip
-_COLUMNS = ("started", *_END, "command", "job", "job_run", "software")
+_USUAL_END = ("ended", "status", "failed", "orphaned", "duration", "phase", "attempt")
+_RARE_END = ("error", "place", "worker", "exit_code", "teardown_error", "tests", "partial", "split", "tasks")
+_ENDS = (*_USUAL_END, *_RARE_END)
+_USUAL = ("run", "span_id", "parent", "kind", "task", "started", *_USUAL_END)
+_RARE = (*_RARE_END, "command", "job", "job_run", "software")
+"""Columns that are NULL for most tests. SQLite's module spends more time on a NULL that is handed to it than on the
+rest of the row, so most rows are written without these columns."""
 # Start and end of a span may come in any order and in different batches: the earliest start and the latest end win. An
 # end that a reader wrote for a process that it took for dead, since its segment was cut off, gives way to the real one.
 _WINS = """excluded.ended IS NOT NULL AND (span.ended IS NULL OR excluded.orphaned < span.orphaned
     OR excluded.orphaned = span.orphaned AND excluded.ended >= span.ended)"""
-_SPAN = f"""
-INSERT INTO span (run, span_id, parent, kind, task, {", ".join(_COLUMNS)})
-VALUES ({", ".join("?" * (5 + len(_COLUMNS)))})
+
+
+def _span_statement(columns: Sequence[str]) -> str:
+    """Return the statement that writes spans of which these columns are known. The others are NULL in `excluded`."""
+    return f"""
+INSERT INTO span ({", ".join(columns)})
+VALUES ({", ".join("?" * len(columns))})
 ON CONFLICT (run, span_id) DO UPDATE SET
     started = CASE WHEN excluded.started < span.started THEN excluded.started ELSE span.started END,
     command = coalesce(span.command, excluded.command),
     job = coalesce(span.job, excluded.job), job_run = coalesce(span.job_run, excluded.job_run),
     software = coalesce(span.software, excluded.software),
-    {", ".join(f"{name} = CASE WHEN {_WINS} THEN excluded.{name} ELSE span.{name} END" for name in _END)}
+    {", ".join(f"{name} = CASE WHEN {_WINS} THEN excluded.{name} ELSE span.{name} END" for name in _ENDS)}
 """
+
+
+_SPAN = _span_statement((*_USUAL, *_RARE))
+_USUAL_SPAN = _span_statement(_USUAL)
+_rare_end = attrgetter(
+    "error", "location", "worker", "exit_code", "teardown_error", "tests", "partial", "split", "tasks"
+)
+_rare_start = attrgetter("command", "job", "job_run", "software")
+_NO_RARE_END, _NO_RARE_START = (None,) * 9, (None,) * 4
 _NAMELESS = """
 WITH RECURSIVE below (span_id) AS (
     SELECT span_id FROM span WHERE run = ?1 AND span_id = ?2
@@ -65,13 +84,16 @@ UPDATE run SET stale = 1, changes = changes + 1 WHERE id IN (SELECT CAST(value A
 def write_batch(db: Database, batch: Batch, keys: Keys) -> None:
     """Write the rows of a batch, inside a transaction."""
     keys.refresh(db)
-    runs = keys.runs(db, batch.facts)
+    runs = keys.runs(db, {trace_id: batch.facts[trace_id] for trace_id in batch.spans})
     has_days = db.has_days
     lines = [(runs[trace], event, _day(at[:10]) if has_days else 0, line) for trace, event, at, line in batch.events]
     db.executemany(_EVENT, lines)
     _write_spans(db, batch, keys, runs)
-    found = [(*span.evidence, runs[key[0]], key[1]) for key, span in batch.spans.items() if span.evidence]
-    db.executemany(_EVIDENCE, found)
+    db.executemany(_EVIDENCE, [
+        (*found, runs[trace_id], span_id)
+        for trace_id, spans in batch.spans.items() for span_id, span in spans.items()
+        if (found := evidence(span.ending))
+    ])  # fmt: skip
     _write_runs(db, batch, runs)
 
 
@@ -87,7 +109,7 @@ def _write_runs(db: Database, batch: Batch, runs: Mapping[str, int]) -> None:
     db.executemany(_FACTS, [(*(facts.get(name) for name in columns), runs[trace_id]) for trace_id, facts in known])
     began = [(facts["started"], db.project, trace_id) for trace_id, facts in known if "started" in facts]
     db.executemany(_TRACE, began)
-    db.execute(_STALE, (json.dumps(sorted({runs[trace_id] for trace_id in batch.facts})),))
+    db.execute(_STALE, (json.dumps(sorted({runs[trace_id] for trace_id in batch.spans})),))
 
 
 class _Variants:
@@ -98,43 +120,46 @@ class _Variants:
         self._spans = batch.spans
         self._keys = keys
         self._runs = runs
-        self._found: dict[tuple[str, str], str] = {}
+        self._found: dict[tuple[str, str | None], str] = {}
 
     def of(self, trace_id: str, span: SpanRow) -> str:
         """Return the variant of a span, or an empty text."""
         if span.variant is not None:
             return span.variant
-        return "" if span.parent is None else self._of_parent((trace_id, span.parent))
+        found = self._found.get((trace_id, span.parent))
+        return self._of_parent(trace_id, span.parent) if found is None else found
 
-    def _of_parent(self, key: tuple[str, str]) -> str:
-        found = self._found.get(key)
-        if found is None:
-            self._found[key] = ""  # spans that name each other as their parents come from no process of ours
-            trace_id, span_id = key
-            row = self._spans.get(key)
+    def _of_parent(self, trace_id: str, span_id: str | None) -> str:
+        key = (trace_id, span_id)
+        self._found[key] = ""  # spans that name each other as their parents come from no process of ours
+        if span_id is not None:
+            row = self._spans[trace_id].get(span_id)
             found = self.of(trace_id, row) if row else ""
-            found = found or self._keys.variant(self._db, self._runs[trace_id], span_id) or ""
-            self._found[key] = found
-        return found
+            self._found[key] = found or self._keys.variant(self._db, self._runs[trace_id], span_id) or ""
+        return self._found[key]
 
 
 def _write_spans(db: Database, batch: Batch, keys: Keys, runs: Mapping[str, int]) -> None:
     variants = _Variants(db, batch, keys, runs)
-    tasks = {key: (span.kind, span.name, variants.of(key[0], span)) for key, span in batch.spans.items()}
-    known = keys.tasks(db, tasks.values())
-    late = [key for key, span in batch.spans.items() if span.variant and _has_nameless(db, keys, runs[key[0]], key[1])]
+    tasks = {
+        trace_id: [(span.kind, span.name, variants.of(trace_id, span)) for span in spans.values()]
+        for trace_id, spans in batch.spans.items()
+    }
+    known = keys.tasks(db, chain.from_iterable(tasks.values()))
+    late = [
+        (trace_id, span_id, span.variant)
+        for trace_id, spans in batch.spans.items()
+        for span_id, span in spans.items()
+        if span.variant and _has_nameless(db, keys, runs[trace_id], span_id)
+    ]
     if late:
         db.hold_derivations()  # first of all: who holds rows already must not wait for one who may want them
-    rows: dict[tuple[int, str], tuple[object, ...]] = {}
-    for key, span in batch.spans.items():
-        row = (runs[key[0]], key[1])
-        if row in rows:  # two traces of one run name the same span, and one statement must not update a row twice
-            db.executemany(_SPAN, list(rows.values()))
-            rows.clear()
-        rows[row] = _values(*row, known[tasks[key]], span)
-    db.executemany(_SPAN, list(rows.values()))
-    for trace_id, span_id in late:
-        _name_variant(db, keys, runs[trace_id], span_id, batch.spans[trace_id, span_id].variant or "")
+    rows = _Rows(db)
+    for trace_id, spans in batch.spans.items():
+        rows.add(runs[trace_id], spans, [known[task] for task in tasks[trace_id]])
+    rows.write()
+    for trace_id, span_id, variant in late:
+        _name_variant(db, keys, runs[trace_id], span_id, variant)
 
 
 def _has_nameless(db: Database, keys: Keys, run: int, span_id: str) -> bool:
@@ -157,8 +182,35 @@ def _name_variant(db: Database, keys: Keys, run: int, span_id: str, variant: str
     reassess(db, {task for _, task, *_ in nameless})
 
 
-def _values(run: int, span_id: str, task: int, s: SpanRow) -> tuple[object, ...]:
-    """Return the values of the statement `_SPAN`."""
-    return (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.duration, s.error, s.place,
-            s.phase, s.attempt, s.worker, s.exit_code, s.teardown_error, s.tests, s.partial, s.split, s.tasks,
-            s.orphaned, s.command, s.job, s.job_run, s.software)  # fmt: skip
+class _Rows:
+    """Rows of the table `span` that are to be written."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._runs: set[int] = set()
+        self._usual: list[tuple[object, ...]] = []
+        self._others: list[tuple[object, ...]] = []
+
+    def add(self, run: int, spans: Mapping[str, SpanRow], tasks: Iterable[int]) -> None:
+        """Add the spans of a trace, with the keys of their tasks."""
+        if run in self._runs:  # two traces of a run may name the same span, and no statement may update a row twice
+            self.write()
+        self._runs.add(run)
+        for (span_id, s), task in zip(spans.items(), tasks, strict=True):
+            end = s.ending
+            usual = (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.orphaned,
+                     end.duration, end.phase, end.attempt)  # fmt: skip
+            if _rare_end(end) == _NO_RARE_END and _rare_start(s) == _NO_RARE_START and end.action != "session":
+                self._usual.append(usual)
+            else:
+                rare = (end.error, end.location, end.worker, end.exit_code, end.teardown_error, *session_columns(end),
+                        task_ids(end), *_rare_start(s))  # fmt: skip
+                self._others.append(usual + rare)
+
+    def write(self) -> None:
+        """Write the rows that were added."""
+        self._db.executemany(_USUAL_SPAN, self._usual)
+        self._db.executemany(_SPAN, self._others)
+        self._runs.clear()
+        self._usual.clear()
+        self._others.clear()

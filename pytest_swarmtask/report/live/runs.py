@@ -64,7 +64,7 @@ class LiveSpan:
 
     def __init__(self, line: Line) -> None:
         self.span_id = line.span_id
-        self.row = SpanRow(line)
+        self.row = SpanRow.of(line)
         self.shared = line.id.endswith(SHARED)
         self.tests: Counter[str] = Counter()
         self.workers: set[str] = set()
@@ -129,11 +129,11 @@ class LiveRun:
             self._forget_ended()
             return
         del self.spans[span.span_id]
-        outcomes = [str(row.status), *([TEARDOWN] if row.status == "failed" and row.teardown_error else [])]
+        outcomes = [str(row.status), *([TEARDOWN] if row.status == "failed" and row.ending.teardown_error else [])]
         self.tests.update(outcomes)
         if parent is not None:
             parent.tests.update(outcomes)
-            parent.workers.update(filter(None, [row.worker]))
+            parent.workers.update(filter(None, [row.ending.worker]))
 
     def _forget_ended(self) -> None:
         """Forget the oldest ended tasks if there are too many."""
@@ -195,10 +195,10 @@ def _ending(span: LiveSpan) -> dict[str, Any]:
     return {
         "outcome": row.status,
         "failed": bool(row.failed),
-        "duration": row.duration,
-        "error": row.error,
-        "place": row.place,
-        "worker": row.worker,
+        "duration": row.ending.duration,
+        "error": row.ending.error,
+        "place": row.ending.location,
+        "worker": row.ending.worker,
     }
 
 

@@ -275,7 +275,8 @@ def _task(span: LiveSpan) -> Text:
             f"  {format_elapsed(span.elapsed())}", "default not dim"
         )
     label.append(f"  {neutral(str(row.status))}", "red not dim" if row.failed else "green not dim")
-    return label if row.duration is None else label.append(f"  {format_duration(row.duration)}", "default not dim")
+    duration = row.ending.duration
+    return label if duration is None else label.append(f"  {format_duration(duration)}", "default not dim")
 
 
 def _tests(span: LiveSpan) -> Text:
