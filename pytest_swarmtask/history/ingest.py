@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_swarmtask.history.keys import Keys
 from pytest_swarmtask.history.rows import Batch
@@ -13,7 +16,7 @@ from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.compression import DamagedSegmentError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Mapping
 
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.history.database import Database
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 BATCH = 10_000
 """Lines in one transaction. It bounds the memory of an import, and how long another writer has to wait."""
 
+_CURSORS = "SELECT name, offset FROM segment WHERE name IN (SELECT value FROM json_each(?))"
 _SEGMENT = """
 INSERT INTO segment VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
 SET offset = excluded.offset, events = segment.events + excluded.events,
@@ -41,6 +45,12 @@ class Ingested(NamedTuple):
     foreign: int = 0
     damaged: tuple[str, ...] = ()
 
+    def plus(self, batch: Batch) -> Ingested:
+        """Return the sum of this and of a batch."""
+        events = self.events + sum(counts[1] for counts in batch.segments.values())
+        foreign = self.foreign + sum(counts[2] for counts in batch.segments.values())
+        return Ingested(events, foreign, (*self.damaged, *batch.damaged))
+
 
 def ingest(db: Database, project: Project, without_lines: Container[str] = ()) -> Ingested:
     """Import all new lines of a journal.
@@ -56,26 +66,69 @@ def ingest(db: Database, project: Project, without_lines: Container[str] = ()) -
     Raises:
         sqlite3.Error: the database is locked for too long, full or corrupt. Finished transactions remain.
     """
-    events = foreign = 0
-    damaged: list[str] = []
+    cursors = _cursors(db)
+    names = _grown_segments(project, cursors)
+    total = Ingested()
     keys = Keys()
-    grown = _grown_segments(db, project)
-    while grown:
+    batch, left = _read_batch(project, names, cursors, without_lines)
+    while batch.segments:
         with db.transaction():
-            batch, grown = _read_batch(db, project, grown, without_lines)
-            if batch.segments:
-                write_batch(db, batch, keys)
-                db.executemany(_SEGMENT, [(name, *counts) for name, counts in batch.segments.items()])
-        events += sum(counts[1] for counts in batch.segments.values())
-        foreign += sum(counts[2] for counts in batch.segments.values())
-        damaged += batch.damaged
+            if not _are_current(db, cursors, batch.segments):  # another process has moved them meanwhile
+                cursors = _cursors(db)
+                batch, left = _read_batch(project, names, cursors, without_lines)
+            write_batch(db, batch, keys)
+            db.executemany(_SEGMENT, [(name, *counts) for name, counts in batch.segments.items()])
+            total = total.plus(batch)
+            cursors.update({name: counts[0] for name, counts in batch.segments.items()})
+            names, batch = left, Batch()  # the rows are written, and the next ones need their memory
+            ahead = _ReadAhead(project, names, cursors, without_lines)
+        batch, left = ahead.result()
     refresh(db)
-    return Ingested(events, foreign, tuple(damaged))
+    return total.plus(batch)
 
 
-def _grown_segments(db: Database, project: Project) -> list[str]:
+class _ReadAhead(threading.Thread):
+    """Reads the next batch while the database commits the one before, which takes as long.
+
+    A thread that has nothing to read is not started.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(daemon=True)
+        self._arguments = arguments
+        self._error: BaseException | None = None
+        self._found: tuple[Batch, list[str]] = (Batch(), [])
+        if arguments[1]:
+            self.start()
+
+    def run(self) -> None:
+        """Read the batch."""
+        try:
+            self._found = _read_batch(*self._arguments)
+        except BaseException as error:  # noqa: BLE001 - the other thread raises it
+            self._error = error
+
+    def result(self) -> tuple[Batch, list[str]]:
+        """Wait for the batch, and return it with the segments that may have more lines."""
+        if self.ident is not None:
+            self.join()
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+
+def _cursors(db: Database) -> dict[str, int]:
+    return dict(db.execute("SELECT name, offset FROM segment"))
+
+
+def _are_current(db: Database, cursors: Mapping[str, int], names: Iterable[str]) -> bool:
+    """Whether the history still has these cursors of segments. Only inside a transaction nobody moves them."""
+    found = dict(db.execute(_CURSORS, (json.dumps(list(names)),)))
+    return all(found.get(name, 0) == cursors.get(name, 0) for name in names)
+
+
+def _grown_segments(project: Project, cursors: Mapping[str, int]) -> list[str]:
     """Return the names of the segments that are longer than their cursor, oldest first."""
-    cursors: dict[str, int] = dict(db.execute("SELECT name, offset FROM segment"))
     names = (segment.name for segment in journals.segments(project.journal))
     return [name for name in names if _size(project, name) > cursors.get(name, 0)]
 
@@ -94,24 +147,18 @@ def forget_segments(db: Database, names: Iterable[str]) -> None:
 
 
 def _read_batch(
-    db: Database, project: Project, names: list[str], without_lines: Container[str]
+    project: Project, names: list[str], cursors: Mapping[str, int], without_lines: Container[str]
 ) -> tuple[Batch, list[str]]:
-    """Return the next lines, and the segments that may have more lines.
-
-    The cursors are read here, inside the transaction, because another process may have moved them meanwhile.
-    """
+    """Return the next lines, and the segments that may have more lines."""
     batch = Batch()
     left = BATCH
     for number, name in enumerate(names):
-        row = db.execute("SELECT offset FROM segment WHERE name = ?", (name,)).fetchone()
-        offset = row[0] if row else 0
-        counts = [offset, 0, 0]
+        counts = [cursors.get(name, 0), 0, 0]
         keep_line = name not in without_lines
-        for line, counts[0] in _lines(project.segment(name), offset, batch.damaged):
+        lines = _lines(project.segment(name), counts[0], batch.damaged)
+        for line, counts[0] in islice(lines, left):
             counts[1 if batch.add(line, keep_line=keep_line) else 2] += 1
-            left -= 1
-            if not left:
-                break
+        left -= counts[1] + counts[2]
         if counts[1] or counts[2]:
             batch.segments[name] = counts
         if not left:
