@@ -87,31 +87,26 @@ def ingest(db: Database, project: Project, without_lines: Container[str] = ()) -
     return total.plus(batch)
 
 
-class _ReadAhead(threading.Thread):
-    """Reads the next batch while the database commits the one before, which takes as long.
+class _ReadAhead:
+    """Reads the next batch in a thread while the database commits the one before, which takes as long."""
 
-    A thread that has nothing to read is not started.
-    """
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(daemon=True)
-        self._arguments = arguments
+    def __init__(self, project: Project, names: list[str], *more: Any) -> None:
         self._error: BaseException | None = None
         self._found: tuple[Batch, list[str]] = (Batch(), [])
-        if arguments[1]:
-            self.start()
+        self._thread = threading.Thread(target=self._read, args=(project, names, *more), daemon=True)
+        if names:
+            self._thread.start()
 
-    def run(self) -> None:
-        """Read the batch."""
+    def _read(self, *arguments: Any) -> None:
         try:
-            self._found = _read_batch(*self._arguments)
-        except BaseException as error:  # noqa: BLE001 - the other thread raises it
+            self._found = _read_batch(*arguments)
+        except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
             self._error = error
 
     def result(self) -> tuple[Batch, list[str]]:
         """Wait for the batch, and return it with the segments that may have more lines."""
-        if self.ident is not None:
-            self.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         if self._error is not None:
             raise self._error
         return self._found
