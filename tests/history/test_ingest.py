@@ -11,14 +11,17 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.project import Project
 from pytest_swarmtask.history import ingest as module
 from pytest_swarmtask.history.ingest import Ingested, ingest
+from pytest_swarmtask.history.rows import Batch
 from pytest_swarmtask.history.sqlite import connect
 from tests.history.made import BASE, Process, content, event_ids, journaled_ids, rows, run, take_in
 from tests.lab import clean_environ, project_of
@@ -261,3 +264,70 @@ def test_two_readers_at_once(journal: Path) -> None:
     assert [process.returncode for process in readers] == [0, 0, 0]
     assert event_ids(journal) == journaled_ids(journal)
     assert rows(journal, "SELECT count(*), sum(tests) FROM runs") == [(30, 900)]
+
+
+def test_another_reader_imports_what_was_read_ahead(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that were read ahead, and that another process has imported since, are neither imported nor counted."""
+    for number in range(3):
+        run(journal, number, TESTS)
+    read = module._read_batch
+    others: list[Ingested] = []
+
+    def overtaken(*arguments: Any) -> tuple[Batch, list[str]]:
+        found = read(*arguments)
+        if len(others) == 0:
+            others.append(Ingested())
+            others.append(take_in(journal))
+        return found
+
+    monkeypatch.setattr(module, "BATCH", 11)
+    monkeypatch.setattr(module, "_read_batch", overtaken)
+    assert take_in(journal) == Ingested()
+    assert others[1] == Ingested(3 * 62)
+    assert rows(journal, "SELECT sum(events) FROM segment") == [(3 * 62,)]
+    assert event_ids(journal) == journaled_ids(journal)
+
+
+def test_an_error_while_reading_ahead(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the thread that reads ahead cannot read is an error of the import; the batch before it is committed."""
+    run(journal, 1, TESTS)
+    read = module._read_batch
+
+    def failing(project: Project, names: list[str], cursors: dict[str, int], without: set[str]) -> Any:
+        if any(cursors.values()):
+            raise MemoryError
+        return read(project, names, cursors, without)
+
+    monkeypatch.setattr(module, "BATCH", 11)
+    monkeypatch.setattr(module, "_read_batch", failing)
+    with pytest.raises(MemoryError):
+        take_in(journal)
+    assert rows(journal, "SELECT events FROM segment") == [(11,)]
+
+
+# -- metadata of anybody -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "number", "whole"),
+    [
+        (None, None, None, None),
+        ("3", "3", None, None),
+        (3, "3", 3.0, 3),
+        (2.5, "2.5", 2.5, None),
+        (True, "true", None, None),
+        (["a"], '["a"]', None, None),
+        ({"a": None}, '{"a":null}', None, None),
+        (1 << 62, str(1 << 62), None, None),
+        (10**30, None, None, None),
+    ],
+)
+def test_metadata_of_another_type(journal: Path, value: Any, text: str | None, number: float, whole: int) -> None:
+    """A text is written as JSON, a number that is none is left out, and the fields beside it stay what they are."""
+    process = Process(journal, f"{1:032x}")
+    span = process.ids.span()
+    metadata = {"error": value, "duration": value, "attempt": value, "phase": "call", "worker": "gw0"}
+    process.write([process.event("TEST_FAILED", "test_a", span, None, **metadata)])
+    assert take_in(journal) == Ingested(1)
+    found = rows(journal, "SELECT error, duration, attempt, phase, worker, outcome FROM tests")
+    assert found == [(text or (str(value) if value else None), number, whole, "call", "gw0", "failed")]
