@@ -15,6 +15,7 @@ from pytest_swarmtask.history.flaky import Flaky
 from pytest_swarmtask.history.query import QuarantinedTest, Run, TestDuration
 from pytest_swarmtask.history.repeated import Repeated, repeated
 from pytest_swarmtask.history.shards import ShardedSuite, sharded_suites
+from pytest_swarmtask.report.commit_authors import commit_authors
 from pytest_swarmtask.report.explanation import explain
 from pytest_swarmtask.report.failures import ReportedFailure, report_failures, report_left_out
 from pytest_swarmtask.report.phrases import short_id
@@ -133,6 +134,7 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
         return None
     failures, total = query.failures(db, run, request.failures)
     left_out, left_out_total = query.open_failures(db, run, request.failures)
+    authors = commit_authors(root, (failure.since_commit for failure in (*failures, *left_out)))
     passed_at_last, passed_at_last_total = repeated(db, run, request.failures)
     later = [] if request.run is not None else runs_since(db, run, request.branch)
     comparable = comparable_runs(run)._replace(branch=request.branch, since=request.since, until=run.started)
@@ -143,9 +145,9 @@ def collect_report(db: Database, request: ReportRequest, root: str) -> Report | 
         run,
         later[:MOST_LATER],
         len(later),
-        _explained(db, run, report_failures(db, run, failures, root)),
+        _explained(db, run, report_failures(db, run, failures, root, authors)),
         total,
-        report_left_out(db, left_out, root),
+        report_left_out(db, left_out, root, authors),
         left_out_total,
         passed_at_last,
         passed_at_last_total,

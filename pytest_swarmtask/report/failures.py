@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.owners import read_owners
 from pytest_swarmtask.history.query import Evidence, Failure
-from pytest_swarmtask.report.commit_authors import author_finder
 from pytest_swarmtask.report.source_links import linker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_swarmtask.history.database import Database
     from pytest_swarmtask.history.owners import Owners
@@ -73,7 +72,9 @@ class ReportedFailure(Failure):
     evidence: Evidence
 
 
-def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
+def report_failures(
+    db: Database, run: Run, failures: Sequence[Failure], root: str, authors: Mapping[str, str]
+) -> list[ReportedFailure]:
     """Return the failures of a run as reports show them, without the explanations (`report.explanation`).
 
     Args:
@@ -81,6 +82,7 @@ def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: s
         run: the run.
         failures: its failures.
         root: the project's folder; empty if it is not known, as on a server.
+        authors: the authors of commits, as far as they are known and shown.
     """
     link = linker(root, run.commit)
 
@@ -90,7 +92,7 @@ def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: s
 
     tests = query.tests_by_error(db, run) if failures else {}
     reported = []
-    for failure, owners, author, evidence in _described(db, failures, root):
+    for failure, owners, author, evidence in _described(db, failures, root, authors):
         error = evidence.fingerprint
         same, runs = (max(0, tests.get(error, 0) - 1), other_runs(error)) if error else (None, None)
         reported.append(ReportedFailure(**vars(failure), owners=owners, since_author=author,
@@ -99,23 +101,25 @@ def report_failures(db: Database, run: Run, failures: Sequence[Failure], root: s
     return reported
 
 
-def report_left_out(db: Database, failures: Sequence[Failure], root: str) -> list[ReportedFailure]:
+def report_left_out(
+    db: Database, failures: Sequence[Failure], root: str, authors: Mapping[str, str]
+) -> list[ReportedFailure]:
     """Return failures of earlier runs as reports show them: without a link, as they may be of another commit."""
     return [
         ReportedFailure(**vars(failure), owners=owners, since_author=author, link=None, same_error=None,
                         same_error_runs=None, explanation=None, evidence=evidence)
-        for failure, owners, author, evidence in _described(db, failures, root)
+        for failure, owners, author, evidence in _described(db, failures, root, authors)
     ]  # fmt: skip
 
 
 def _described(
-    db: Database, failures: Sequence[Failure], root: str
+    db: Database, failures: Sequence[Failure], root: str, authors: Mapping[str, str]
 ) -> Iterator[tuple[Failure, list[str] | None, str | None, Evidence]]:
     """Yield each failure with its owners, the author of the commit that it fails since, and its evidence."""
     owners = read_owners(root) if failures and root else None
-    author = author_finder(root)
     for failure in failures:
-        yield failure, _owners_of(failure, owners), author(failure.since_commit), query.evidence_of(db, failure.key)
+        author = authors.get(failure.since_commit or "")
+        yield failure, _owners_of(failure, owners), author, query.evidence_of(db, failure.key)
 
 
 def _owners_of(failure: Failure, owners: Owners | None) -> list[str] | None:

@@ -169,7 +169,7 @@ class Pages:
                 raise HTTPException(404, "there is no test of this name in the history of the project")
             results = query.results_of(db, [name], _RESULTS, chosen)
             past = query.past_failures(db, name, chosen, _ARTICLES)
-            reported = report_left_out(db, [each.failure for each in past], "")
+            reported = report_left_out(db, [each.failure for each in past], "", {})
             shown = {"verdicts": query.flaky_variants(db, name), "branches": query.recent_branches(db, _BRANCHES)}
         content = {
             "tab": "tests",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pytest_swarmtask.report.commit_authors import commit_authors
 from tests.history.made import BASE, Process, run
 from tests.shop import swarmtask
 
@@ -97,3 +100,44 @@ def test_owners_steer_no_terminal_and_no_page(root: Path) -> None:
     assert "owner: @\\x1b[31m<b>red</b>|" in swarmtask(root, "report").stdout
     assert "owner: @\\x1b[31m&lt;b&gt;red&lt;/b&gt;|" in swarmtask(root, "report", "--html", "-").stdout
     assert "&#64;&#60;b&#62;red&#60;/b&#62;&#124; |" in swarmtask(root, "report", "--markdown").stdout
+
+
+def spied(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """Return a list to which the commands that are started from now on are added."""
+    started = []
+    real = subprocess.run
+
+    def noted(command: Sequence[str], **more: Any) -> Any:
+        started.append(command)
+        return real(command, **more)
+
+    monkeypatch.setattr(subprocess, "run", noted)
+    return started
+
+
+def test_one_git_process_for_all_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits that the repository does not have, and texts that are no commits, leave those that it has."""
+    commits = []
+    for name in ("Ada", "Grace"):
+        author = ("-c", f"user.name={name}", "-c", "user.email=a@example.org")
+        for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "a change"]):
+            subprocess.run(["git", *command], cwd=tmp_path, check=True)
+        told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True)
+        commits.append(told.stdout.strip())
+    started = spied(monkeypatch)
+    asked = [COMMIT, *commits, "f" * 40, None, "", "--all", f"{commits[0]}\n--all"]
+    assert commit_authors(str(tmp_path), asked) == dict(zip(commits, ("Ada", "Grace"), strict=True))
+    assert commit_authors(str(tmp_path), [COMMIT]) == {}
+    assert len(started) == 2
+    assert commit_authors(str(tmp_path), [None, "x"]) == commit_authors("", commits) == {}
+    assert len(started) == 2
+
+
+def test_explanations_ask_for_no_author(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`explain` and `gate` start no git, as they name no author. `report` starts one."""
+    started = spied(monkeypatch)
+    assert "test_a" in swarmtask(root, "explain").stdout
+    assert "test_a" in swarmtask(root, "gate").stdout
+    assert started == []
+    swarmtask(root, "report")
+    assert [command[0] for command in started] == ["git"]
