@@ -64,10 +64,12 @@ class Database(Protocol):
     Attributes:
         project: the key of the project. Tests, tasks and runs of other projects are never seen.
         has_days: whether raw lines are partitioned by day, so that the table `event` has the day of each.
+        has_cheap_nulls: whether a NULL among the values of a row costs no more than a column that is left out.
     """
 
     project: int
     has_days: bool
+    has_cheap_nulls: bool
 
     def execute(self, query: str, values: Any = ..., /) -> Rows:
         """Execute one statement. Its values are a sequence, or a mapping if they have names."""

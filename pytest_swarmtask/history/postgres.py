@@ -144,6 +144,7 @@ class PostgresDatabase:
     """
 
     has_days = True
+    has_cheap_nulls = True
 
     def __init__(self, connection: psycopg.Connection[Any], project: int) -> None:
         self.project = project

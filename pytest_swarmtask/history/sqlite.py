@@ -38,6 +38,7 @@ class SqliteDatabase(sqlite3.Connection):
 
     project = LOCAL_PROJECT
     has_days = False  # a day of each line would take room, and help nobody
+    has_cheap_nulls = False  # Python's module looks for an adapter of each None, which takes longer than its row
 
     def executemany(self, statement: str, rows: Iterable[Any], /) -> sqlite3.Cursor:
         """Execute a statement for each row of values; an INSERT of many rows for several of them at once.

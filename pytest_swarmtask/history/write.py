@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from itertools import chain
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,7 @@ _rare_end = attrgetter(
 )
 _rare_start = attrgetter("command", "job", "job_run", "software")
 _NO_RARE_END, _NO_RARE_START = (None,) * 9, (None,) * 4
+_NO_RARE = _NO_RARE_END + _NO_RARE_START
 _NAMELESS = """
 WITH RECURSIVE below (span_id) AS (
     SELECT span_id FROM span WHERE run = ?1 AND span_id = ?2
@@ -188,8 +189,7 @@ class _Rows:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._runs: set[int] = set()
-        self._usual: list[tuple[object, ...]] = []
-        self._others: list[tuple[object, ...]] = []
+        self._rows: list[tuple[object, ...]] = []
 
     def add(self, run: int, spans: Mapping[str, SpanRow], tasks: Iterable[int]) -> None:
         """Add the spans of a trace, with the keys of their tasks."""
@@ -201,16 +201,22 @@ class _Rows:
             usual = (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.orphaned,
                      end.duration, end.phase, end.attempt)  # fmt: skip
             if _rare_end(end) == _NO_RARE_END and _rare_start(s) == _NO_RARE_START and end.action != "session":
-                self._usual.append(usual)
+                self._rows.append(usual + _NO_RARE)
             else:
                 rare = (end.error, end.location, end.worker, end.exit_code, end.teardown_error, *session_columns(end),
                         task_ids(end), *_rare_start(s))  # fmt: skip
-                self._others.append(usual + rare)
+                self._rows.append(usual + rare)
 
     def write(self) -> None:
-        """Write the rows that were added."""
-        self._db.executemany(_USUAL_SPAN, self._usual)
-        self._db.executemany(_SPAN, self._others)
+        """Write the rows that were added, in their order: reports show what began at once in the order of the keys."""
+        for is_usual, rows in groupby(self._rows, self._is_usual):
+            if is_usual:
+                self._db.executemany(_USUAL_SPAN, [row[: len(_USUAL)] for row in rows])
+            else:
+                self._db.executemany(_SPAN, list(rows))
         self._runs.clear()
-        self._usual.clear()
-        self._others.clear()
+        self._rows.clear()
+
+    def _is_usual(self, row: tuple[object, ...]) -> bool:
+        """Whether a row is written without its rare columns."""
+        return not self._db.has_cheap_nulls and row[len(_USUAL) :] == _NO_RARE
