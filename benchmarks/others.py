@@ -72,8 +72,10 @@ def _delivery(place: Place, name: str, events: int, *, batch: bool, count: int) 
     paced = [loop.wall / ours.wall for loop, ours in zip(taken["loop"], taken["relay"], strict=True)]
     rate = events / min(one.wall for one in taken["relay"])
     what = f"{events:,} events, {'batches' if batch else 'one by one'}"
-    yield Row("relay", f"{what}: events a second", "httpx loop", paced, "0.8 or more", f"{rate:,.0f}/s")
-    yield Row("relay", f"{what}: CPU", "httpx loop", ratios(taken["relay"], taken["loop"]))
+    # In a batch, all that the relay does beside the loop's work falls on less than a hundredth of a request.
+    pace, cpu = ("0.5 or more", "2") if batch else ("0.8 or more", "")
+    yield Row("relay", f"{what}: events a second", "httpx loop", paced, pace, f"{rate:,.0f}/s")
+    yield Row("relay", f"{what}: CPU", "httpx loop", ratios(taken["relay"], taken["loop"]), cpu)
     yield _memory(what, taken["relay"], taken["loop"])
 
 

@@ -192,11 +192,11 @@ EVIDENCE_TEXTS = ("traceback", "teardown_traceback", "stdout", "stderr", "log")
 """Metadata of the end of a test, and of its earlier attempts: the long texts that show why it failed."""
 EVIDENCE = (*EVIDENCE_TEXTS, "properties")
 """The metadata of a test that leaves the machine only where the user wants it: its texts, and values of its own."""
+MAY_HOLD_EVIDENCE = frozenset(("attempts", *EVIDENCE))
+"""The metadata of a test in which evidence can be: that of its earlier attempts is in `attempts`."""
 
 
 def has_evidence(event: Event) -> bool:
     """Whether an event may hold evidence. Metadata of other events, such as a user's own `log`, is none."""
     metadata = event.metadata
-    if metadata.get("test_type") != "pytest":
-        return False
-    return "attempts" in metadata or any(key in metadata for key in EVIDENCE)
+    return metadata.get("test_type") == "pytest" and not MAY_HOLD_EVIDENCE.isdisjoint(metadata)
