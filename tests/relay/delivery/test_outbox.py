@@ -250,7 +250,8 @@ def test_any_mix_any_interruption(  # noqa: PLR0913, PLR0917 - each is varied
 ) -> None:
     """Each wanted event comes out at least once, whatever the segments contain and wherever the relay is killed.
 
-    This holds for any read-ahead and any size of reads. Other lines are counted. In the end every segment is settled to its last byte.
+    This holds for any read-ahead and any size of reads. Other lines are counted. In the end every segment is settled to
+    its last byte.
     """
     luck = random.Random(seed)
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
