@@ -111,7 +111,7 @@ def ping(message_id: str, source: str, now: float, *, batch: bool) -> bytes:
 
 def text(value: str) -> str:
     """Return the value with U+FFFD in place of each character that CloudEvents forbids in an attribute."""
-    if value.isascii() and value.isprintable():  # true of nearly all texts, and fifteen times as fast as the expression
+    if value.isprintable():  # as nearly all texts are. It means none of these, and is fifteen times as fast to find out
         return value
     return _FORBIDDEN.sub("\ufffd", value)
 

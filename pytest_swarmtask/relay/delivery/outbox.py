@@ -7,6 +7,7 @@ import time
 from bisect import bisect_right
 from collections import deque
 from itertools import accumulate, groupby, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -153,7 +154,7 @@ class Outbox:
             rejected: how many of the delivered ones the receiver did not take. Nobody knows which.
         """
         settled = [self._buffer.popleft() for _ in records]
-        for segment, some in groupby(settled, lambda queued: queued.record.segment):
+        for segment, some in groupby(settled, attrgetter("record.segment")):
             self._settle_in_segment(self._segments[segment], list(some), is_dead=refused is not None)
         if refused is not None:
             self._letters += [
