@@ -72,7 +72,7 @@ def _delivery(place: Place, name: str, events: int, *, batch: bool, count: int) 
     paced = [loop.wall / ours.wall for loop, ours in zip(taken["loop"], taken["relay"], strict=True)]
     rate = events / min(one.wall for one in taken["relay"])
     what = f"{events:,} events, {'batches' if batch else 'one by one'}"
-    # In a batch, all that the relay does beside the loop's work falls on less than a hundredth of a request.
+    # A hundred events share the cost of a request, so the work for each event shows, which the loop does not have.
     pace, cpu = ("0.5 or more", "2") if batch else ("0.8 or more", "")
     yield Row("relay", f"{what}: events a second", "httpx loop", paced, pace, f"{rate:,.0f}/s")
     yield Row("relay", f"{what}: CPU", "httpx loop", ratios(taken["relay"], taken["loop"]), cpu)
