@@ -137,7 +137,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     if option.swarmtask_shard is not None or _is_wanted(early_config, option):
         _OurFinder.use(early_config)
         import pytest_swarmtask.core.facts.git
-        import pytest_swarmtask.core.sys_path
+        import pytest_swarmtask.core.facts.process
         import pytest_swarmtask.core.trace  # noqa: F401
 
 

@@ -72,7 +72,7 @@ def test_clock_and_paths_are_bound_before_a_conftest(project: Suite) -> None:
         conftest="""
             import sys
 
-            bound = {"core.facts.git", "core.sys_path", "core.trace"}
+            bound = {"core.facts.git", "core.facts.process", "core.trace"}
             assert sys.modules.keys() >= {f"pytest_swarmtask.{name}" for name in bound}
         """,
         test_it="def test_a(): pass",
