@@ -16,7 +16,6 @@ import errno
 import itertools
 import os
 import sys
-import zlib
 
 from pytest_swarmtask.core.files import only_regular, private_folder
 from pytest_swarmtask.journal import locks
@@ -83,6 +82,8 @@ class Segment:
 
 def route_of(content: bytes) -> str:
     """Return the name of a route, which is the checksum of its file: readers so find out if the file is damaged."""
+    import zlib  # only with endpoints, see `core.files.checksum`
+
     return f"{zlib.crc32(content):08x}"
 
 

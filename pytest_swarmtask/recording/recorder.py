@@ -7,10 +7,10 @@ is wrong with disk or permissions: it counts the events that are lost and keeps 
 from __future__ import annotations
 
 import os
-import zlib
 from _thread import RLock  # `threading` would cost the start of every process more than is needed of it
 
 from pytest_swarmtask.core.event import EVENT_TYPES, MASK, MAX_FACTS, SHARED, Event
+from pytest_swarmtask.core.files import checksum
 from pytest_swarmtask.core.project import is_under_ci
 from pytest_swarmtask.core.search import find_project, working_directory
 from pytest_swarmtask.core.trace import (
@@ -349,8 +349,8 @@ class Recorder:
         """Whether no other process of the run has told the user of this problem; asking counts as telling."""
         if self._around is None:
             return True  # no other process belongs to the run
-        key = zlib.crc32(f"{self.trace_id}|{self._around}|{problem}".encode("utf-8", "replace"))
-        return run_state.is_first_to_say(self.settings.project, f"{key:08x}")
+        key = checksum(f"{self.trace_id}|{self._around}|{problem}".encode("utf-8", "replace"))
+        return run_state.is_first_to_say(self.settings.project, key)
 
     def begin_session(self) -> None:
         """Begin a new run if this process has had a session before and no other process belongs to its run.
