@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # Bounds of an event, whose line has at most 16 KiB beside the evidence of a test: some long texts fit, and the whole of
 # an ordinary mapping.
 _MAX_TEXT = 2048
+_AT_ONCE = 64
+"""So many node ids are searched at once. A larger number saves little, and one secret makes all of them be divided."""
 _MAX_ITEMS = 100
 # Deeper and larger values are cyclic or endless more often than meant; the walk through them has to end.
 _MAX_DEPTH = 6
@@ -204,6 +206,38 @@ class Redactor:
             limit: how many characters are kept; where more were, their number is added.
         """
         return self.searched(text, limit)[0]
+
+    def node_ids(self, nodeids: Sequence[str]) -> dict[str, str]:
+        """Return what `text` returns of each node id.
+
+        One search in many of them takes a fifth of the time of a search in each. If one of them may hold a secret, each
+        half is searched.
+        """
+        found: dict[str, str] = {}
+        parts = [nodeids[start : start + _AT_ONCE] for start in range(0, len(nodeids), _AT_ONCE)]
+        for part in parts:
+            middle = len(part) // 2
+            if middle == 0:
+                found[part[0]] = self.text(part[0])
+            elif self._are_harmless(part):
+                found.update(zip(part, part, strict=True))
+            else:
+                parts += (part[:middle], part[middle:])
+        return found
+
+    def _are_harmless(self, nodeids: Sequence[str]) -> bool:
+        """Whether `text` returns each of them as it is. No need to be sure: False is always right."""
+        joined = "\n".join(nodeids)
+        lowered = joined.lower()
+        return (
+            joined.isascii()
+            and "\x1b" not in joined
+            and not (self._endings or any(literal in joined for literal in self._literals))
+            and not (may_hold_token(joined) or may_name_secret(lowered) or may_hold_credentials(lowered))
+            and not (may_hold_command(lowered) or may_be_cut(joined))
+            and all("::" in nodeid for nodeid in nodeids)  # `may_hold_command` asks less of a node id
+            and max(map(len, nodeids)) <= _MAX_TEXT
+        )
 
     def searched(self, text: str, limit: int = _MAX_TEXT) -> tuple[str, Sequence[str]]:
         """Return the text without secrets, and those of them that are hidden wherever else they stand.

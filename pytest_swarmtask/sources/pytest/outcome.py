@@ -5,6 +5,9 @@ Reports are known by their attributes, without importing pytest, because plugins
 
 from __future__ import annotations
 
+from pytest_swarmtask.core.event import MASK
+from pytest_swarmtask.core.fastjson import encode_basestring
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -69,8 +72,8 @@ class TestRun:
     Attributes:
         nodeid: the node id of its item.
         task_id: the node id, redacted.
+        encoded_id: the node id as JSON; None if something in it is redacted, which the events must note.
         span_id: its span.
-        started: when it started, seconds since the epoch.
         worker: the xdist worker that runs it, or None.
         attempt: 1 for the first attempt, and one more for each rerun.
         is_announced: whether `pytest_runtest_logstart` or a protocol in this process began it, and so something other
@@ -100,6 +103,7 @@ class TestRun:
         "attempts",
         "called",
         "duration",
+        "encoded_id",
         "error",
         "failed_subtests",
         "is_announced",
@@ -114,7 +118,6 @@ class TestRun:
         "rerunning",
         "retried_report",
         "span_id",
-        "started",
         "task_id",
         "tasks",
         "teardown_report",
@@ -122,11 +125,12 @@ class TestRun:
         "worker",
     )
 
-    def __init__(self, nodeid: str, task_id: str, span_id: str, started: float) -> None:
+    def __init__(self, nodeid: str, task_id: str, span_id: str) -> None:
         self.nodeid = nodeid
         self.task_id = task_id
+        is_plain = task_id == nodeid and MASK not in task_id
+        self.encoded_id = encode_basestring(task_id) if is_plain else None
         self.span_id = span_id
-        self.started = started
         self.worker: str | None = None
         self.attempt = 1
         self.called = False
@@ -150,6 +154,24 @@ class TestRun:
 
     def add(self, report: Any) -> None:
         """Add one report."""
+        if self.rerunning or self.quarantine is not None or report.outcome != "passed":
+            self._add_any(report)
+            return
+        when = report.when  # most reports say that a phase passed: `_add_any` would do the same, but takes longer
+        if when == "setup":
+            self.phase = "call"  # the phase that runs now, in case no further report comes
+        elif when == "teardown":
+            self.torn_down = True
+        elif when == "call" and self.outcome is None and _is_simple_pass(report):
+            self.called = True
+            self.outcome, self.phase = "passed", "call"
+        else:
+            self._add_any(report)
+            return
+        self.last_report = report
+        self.duration += getattr(report, "duration", 0.0)
+
+    def _add_any(self, report: Any) -> None:
         when = report.when
         self.last_report = report
         if self.rerunning and when != "teardown":
@@ -160,19 +182,13 @@ class TestRun:
         self.duration += getattr(report, "duration", 0.0)
         if when == "teardown":
             self.torn_down = True
-        if report.outcome not in _OUTCOMES_OF_PYTEST:
-            self.rerunning = True
-            self.retried_report = self.retried_report or KeptReport(report)
-            return
-        if when == "call":
-            self.called = True
-        if report.outcome == "passed" and self.quarantine is None:
-            if when == "call":
-                self._decide("xpassed" if hasattr(report, "wasxfail") else "passed", report)
-            elif when == "setup":
-                self.phase = "call"  # the phase that runs now, in case no further report comes
-        else:
+        if report.outcome != "passed" or self.quarantine is not None:
             self._add_unless_passed(report)
+        elif when == "setup":
+            self.phase = "call"  # the phase that runs now, in case no further report comes
+        elif when == "call":
+            self.called = True
+            self._decide("xpassed" if hasattr(report, "wasxfail") else "passed", report)
 
     def next_attempt(self) -> None:
         """Start the next attempt, and keep of the failed one only why it failed."""
@@ -225,6 +241,12 @@ class TestRun:
         return self.outcome is not None and EVENT_OF[self.outcome] == "TEST_FAILED"
 
     def _add_unless_passed(self, report: Any) -> None:
+        if report.outcome not in _OUTCOMES_OF_PYTEST:
+            self.rerunning = True
+            self.retried_report = self.retried_report or KeptReport(report)
+            return
+        if report.when == "call":
+            self.called = True
         if hasattr(report, QUARANTINE):
             self.quarantine = getattr(report, QUARANTINE)
             self._add_failure(report)
@@ -260,6 +282,10 @@ class TestRun:
             self.report = report
             self.error = reason(report)
             self.location = location(report)
+
+
+def _is_simple_pass(report: Any) -> bool:
+    return not hasattr(report, "wasxfail") and type(report).__name__ not in SUBTEST_REPORTS
 
 
 def reason(report: Any) -> str | None:
