@@ -200,8 +200,8 @@ SUITE = """
         def test_method(self):
             pass
 
-        def test_fails(self):
-            assert 1 == 2
+    def test_fails():
+        assert 1 == 2
 """
 
 
