@@ -50,7 +50,7 @@ class Clock:
 
     def timestamp(self, now: float | None = None) -> str:
         """Return an RFC 3339 timestamp in UTC with milliseconds, of `now` or of this moment."""
-        millis = int((self._zero + self._counter() if now is None else now) * 1000)
+        millis = int((self.now() if now is None else now) * 1000)
         known, text = self._known
         if millis != known:
             second = millis // 1000
