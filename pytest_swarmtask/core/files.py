@@ -14,7 +14,7 @@ PRIVATE = 0o600
 _OTHERS = 0o077
 _WRITERS = 0o022
 _PRIME = 2**64 - 59
-"""The largest prime below 2**64. A remainder by a prime depends on all bytes."""
+"""The largest prime that fits into the 64 bits of a span id. A remainder by a prime depends on all bytes."""
 
 
 def private_folder(path: str) -> None:
@@ -144,9 +144,9 @@ def _write_all(fd: int, content: bytes) -> None:
 
 
 def checksum(content: bytes) -> str:
-    """Return a text by which a damaged content is found out.
+    """Return 16 hex digits that depend on all of the content.
 
-    Not that of `zlib`: an emitter would need a twentieth of its time to load it.
+    Not those of `zlib`: an emitter would need a twentieth of its time to load it.
     """
     return f"{int.from_bytes(content, 'big') % _PRIME:016x}"
 

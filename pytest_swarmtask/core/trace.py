@@ -11,6 +11,8 @@ import itertools
 import os
 import time
 
+from pytest_swarmtask.core.files import checksum
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +22,6 @@ _REAL_TIME = (time.perf_counter, time.gmtime)
 _ZERO = time.time() - time.perf_counter()
 """Wall time when the performance counter was zero. The plugin imports this module before a conftest can stop the clock.
 """
-_SPAN_PRIME = 2**64 - 59
-"""The largest prime that fits into the 64 bits of a span id. A remainder by a prime depends on all bytes of a text."""
 _NO_SPAN = "00000000"
 """The first half of a parent id that is not a span, see `run_context`. One of 2**32 real ids begins so by chance."""
 CAUSES = "SWARMTASK_CAUSED_BY"
@@ -107,8 +107,8 @@ def derived_span(trace_id: str, around: str | None, kind: str, task_id: str | No
         kind: the first word of the event type, such as ``TASK``.
         task_id: the task, or None.
     """
-    key = f"{trace_id}|{around or ''}|{kind}|{task_id or ''}".encode("utf-8", "replace")
-    return f"{int.from_bytes(key, 'big') % _SPAN_PRIME or 1:016x}"
+    span_id = checksum(f"{trace_id}|{around or ''}|{kind}|{task_id or ''}".encode("utf-8", "replace"))
+    return span_id if span_id.strip("0") else f"{1:016x}"  # an id of zeros is invalid
 
 
 def new_trace_id() -> str:

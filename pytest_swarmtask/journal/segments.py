@@ -253,9 +253,8 @@ class Journal:
         if count != len(content):
             self._torn += count
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.written += count
-        if self._torn:
-            self.written, self._torn = self.written + self._torn, 0
+        self.written += self._torn + count
+        self._torn = 0
 
     def reroute(self, route: str) -> None:
         """Write to a new segment of another route from now on. What was written before keeps its route."""

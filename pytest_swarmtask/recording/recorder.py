@@ -220,9 +220,6 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - whatever is wrong, such as a full disk, the watched work goes on
             self._lose(error)
             return None
-        deliveries = self._deliveries
-        if deliveries is not None and deliveries.needs_relay:
-            deliveries.start_relay()
         for listener in self.listeners:
             listener(event)
         return event
@@ -261,9 +258,6 @@ class Recorder:
             self._write(line)
         except Exception as error:  # noqa: BLE001 - whatever is wrong, such as a full disk, the watched work goes on
             self._lose(error)
-        deliveries = self._deliveries
-        if deliveries is not None and deliveries.needs_relay:
-            deliveries.start_relay()
         return True
 
     def _cleaned(
@@ -288,6 +282,9 @@ class Recorder:
             self._journal.append(line)
             self.count += 1
             self.failing = False
+        deliveries = self._deliveries
+        if deliveries is not None and deliveries.needs_relay:
+            deliveries.start_relay()
 
     def _lose(self, error: Exception) -> None:
         with self._lock:

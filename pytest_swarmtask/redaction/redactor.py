@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 # Bounds of an event, whose line has at most 16 KiB beside the evidence of a test: some long texts fit, and the whole of
 # an ordinary mapping.
 _MAX_TEXT = 2048
-_AT_ONCE = 64
-"""So many node ids are searched at once. A larger number saves little, and one secret makes all of them be divided."""
 _MAX_ITEMS = 100
 # Deeper and larger values are cyclic or endless more often than meant; the walk through them has to end.
 _MAX_DEPTH = 6
@@ -43,6 +41,8 @@ _MAX_NODES = 1000
 
 _MAX_CHARACTERS = 16_384
 """So many characters of an event are searched for secrets, give or take one text: its facts have at most 16 KiB."""
+_AT_ONCE = 64
+"""So many node ids are searched at once. A larger number saves little, and one secret makes all of them be divided."""
 _NAMED_COUNTS = 2
 """A long text that names a secret counts so many times: the worst takes two microseconds for each character, others a
 small part of that."""
@@ -219,22 +219,20 @@ class Redactor:
             middle = len(part) // 2
             if middle == 0:
                 found[part[0]] = self.text(part[0])
-            elif self._are_harmless(part):
+            elif self._needs_no_change(part):
                 found.update(zip(part, part, strict=True))
             else:
                 parts += (part[:middle], part[middle:])
         return found
 
-    def _are_harmless(self, nodeids: Sequence[str]) -> bool:
-        """Whether `text` returns each of them as it is. No need to be sure: False is always right."""
+    def _needs_no_change(self, nodeids: Sequence[str]) -> bool:
+        """Whether `text` returns each of them as it is. To say no is never wrong."""
         joined = "\n".join(nodeids)
-        lowered = joined.lower()
         return (
             joined.isascii()
             and "\x1b" not in joined
-            and not (self._endings or any(literal in joined for literal in self._literals))
-            and not (may_hold_token(joined) or may_name_secret(lowered) or may_hold_credentials(lowered))
-            and not (may_hold_command(lowered) or may_be_cut(joined))
+            and not any(literal in joined for literal in self._literals)
+            and self._is_harmless(joined)
             and all("::" in nodeid for nodeid in nodeids)  # `may_hold_command` asks less of a node id
             and max(map(len, nodeids)) <= _MAX_TEXT
         )
@@ -270,7 +268,21 @@ class Redactor:
             text = text.encode("utf-8", "backslashreplace").decode()
         return text, found
 
+    def _is_harmless(self, text: str) -> bool:
+        """Whether no rule needs to look at a text, nor at any line of it."""
+        lowered = text.lower()
+        return not (
+            self._endings
+            or may_hold_token(text)
+            or may_name_secret(lowered)
+            or may_hold_credentials(lowered)
+            or may_hold_command(lowered)
+            or may_be_cut(text)
+        )
+
     def _chain(self, text: str) -> str:
+        if self._is_harmless(text):
+            return text
         if may_hold_token(text):
             text = _rules.prefixes.without_prefixed(_rules.formats.without_tokens(text, MASK), MASK)
         lowered = text.lower()

@@ -72,7 +72,7 @@ class TestRun:
     Attributes:
         nodeid: the node id of its item.
         task_id: the node id, redacted.
-        encoded_id: the node id as JSON; None if something in it is redacted, which the events must note.
+        encoded_id: the node id as JSON; empty if something in it is redacted, which the events must note.
         span_id: its span.
         worker: the xdist worker that runs it, or None.
         attempt: 1 for the first attempt, and one more for each rerun.
@@ -129,7 +129,7 @@ class TestRun:
         self.nodeid = nodeid
         self.task_id = task_id
         is_plain = task_id == nodeid and MASK not in task_id
-        self.encoded_id = encode_basestring(task_id) if is_plain else None
+        self.encoded_id = encode_basestring(task_id) if is_plain else ""
         self.span_id = span_id
         self.worker: str | None = None
         self.attempt = 1
@@ -154,24 +154,6 @@ class TestRun:
 
     def add(self, report: Any) -> None:
         """Add one report."""
-        if self.rerunning or self.quarantine is not None or report.outcome != "passed":
-            self._add_any(report)
-            return
-        when = report.when  # most reports say that a phase passed: `_add_any` would do the same, but takes longer
-        if when == "setup":
-            self.phase = "call"  # the phase that runs now, in case no further report comes
-        elif when == "teardown":
-            self.torn_down = True
-        elif when == "call" and self.outcome is None and _is_simple_pass(report):
-            self.called = True
-            self.outcome, self.phase = "passed", "call"
-        else:
-            self._add_any(report)
-            return
-        self.last_report = report
-        self.duration += getattr(report, "duration", 0.0)
-
-    def _add_any(self, report: Any) -> None:
         when = report.when
         self.last_report = report
         if self.rerunning and when != "teardown":
@@ -182,13 +164,19 @@ class TestRun:
         self.duration += getattr(report, "duration", 0.0)
         if when == "teardown":
             self.torn_down = True
-        if report.outcome != "passed" or self.quarantine is not None:
-            self._add_unless_passed(report)
-        elif when == "setup":
-            self.phase = "call"  # the phase that runs now, in case no further report comes
-        elif when == "call":
+        if report.outcome not in _OUTCOMES_OF_PYTEST:
+            self.rerunning = True
+            self.retried_report = self.retried_report or KeptReport(report)
+            return
+        if when == "call":
             self.called = True
-            self._decide("xpassed" if hasattr(report, "wasxfail") else "passed", report)
+        if report.outcome == "passed" and self.quarantine is None:
+            if when == "call":
+                self._decide("xpassed" if hasattr(report, "wasxfail") else "passed", report)
+            elif when == "setup":
+                self.phase = "call"  # the phase that runs now, in case no further report comes
+        else:
+            self._add_unless_passed(report)
 
     def next_attempt(self) -> None:
         """Start the next attempt, and keep of the failed one only why it failed."""
@@ -241,12 +229,6 @@ class TestRun:
         return self.outcome is not None and EVENT_OF[self.outcome] == "TEST_FAILED"
 
     def _add_unless_passed(self, report: Any) -> None:
-        if report.outcome not in _OUTCOMES_OF_PYTEST:
-            self.rerunning = True
-            self.retried_report = self.retried_report or KeptReport(report)
-            return
-        if report.when == "call":
-            self.called = True
         if hasattr(report, QUARANTINE):
             self.quarantine = getattr(report, QUARANTINE)
             self._add_failure(report)
@@ -282,10 +264,6 @@ class TestRun:
             self.report = report
             self.error = reason(report)
             self.location = location(report)
-
-
-def _is_simple_pass(report: Any) -> bool:
-    return not hasattr(report, "wasxfail") and type(report).__name__ not in SUBTEST_REPORTS
 
 
 def reason(report: Any) -> str | None:

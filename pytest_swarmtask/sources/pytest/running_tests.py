@@ -48,8 +48,12 @@ class RunningTests:
 
     def is_in_protocol(self, nodeid: str) -> bool:
         """Whether this thread runs the protocol of that item."""
+        return self._innermost("") == nodeid
+
+    def _innermost(self, nodeid: str) -> str:
+        """Return the item whose protocol runs in this thread, or the given one if there is none."""
         nested = self._protocols.get(get_ident())
-        return nested is not None and nodeid in nested[-1:]
+        return nested[-1] if nested else nodeid
 
     def add(self, run: TestRun) -> None:
         """Add a test that starts."""
@@ -91,8 +95,7 @@ class RunningTests:
         """Return the node id of the item that a hook call is about: the given one, unless no test of ours has it."""
         if nodeid in self.names or self._named(nodeid):
             return nodeid
-        nested = self._protocols.get(get_ident())
-        return nested[-1] if nested else nodeid
+        return self._innermost(nodeid)
 
     def started_before(self, nodeid: str) -> TestRun | None:
         """Return the running test that another `pytest_runtest_logstart` is about, or None if a new test starts."""

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.sources.pytest.task_events import TaskEvents
 
 _DAY = 86400
+_ENDS_ELSEWHERE = "swarmtask-ends-elsewhere"
+"""The name under which the hook for tests of other processes is registered."""
 _USAGE_ERROR = 4
 _RUN_NO_TESTS = ("cacheshow", "collectonly", "setuponly", "setupplan", "show_fixtures_per_test", "showfixtures")
 """Options of sessions that list something, or only set up fixtures. They are missing where pytest's plug-in is off."""
@@ -77,7 +79,6 @@ class SessionCapture:
         self._end_metadata = EndMetadata(recorder.redactor, recorder.settings.project.root, self._evidence)
         self._uncollected: set[str] = set()
         self._has_collection_errors = self._was_broken_off = False
-        self._awaits_others = False
         self._begun = self._ended = False
         # For a session that pytest ends without `pytest_sessionfinish`. The hooks for errors set another one.
         self._exit_code = _USAGE_ERROR
@@ -257,7 +258,7 @@ class SessionCapture:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add a report to the test that it is about."""
         run = self._running.current
-        try:
+        try:  # not by `never_raises`, as above
             if run is not None and run.nodeid == report.nodeid:
                 run.add(report)
             else:
@@ -300,13 +301,13 @@ class SessionCapture:
     def _start_test(self, nodeid: str) -> TestRun:
         run = self._new_test(nodeid)
         self._running.add(run)
-        if self._running.current is None and not self._awaits_others:
-            self._awaits_others = True
-            self._config.pluginmanager.register(_EndsElsewhere(self._finish_elsewhere), "swarmtask-ends-elsewhere")
+        plugins = self._config.pluginmanager
+        if self._running.current is None and not plugins.has_plugin(_ENDS_ELSEWHERE):
+            plugins.register(_EndsElsewhere(self._finish_elsewhere), _ENDS_ELSEWHERE)
         if nodeid in self._task_index.by_test:
             self._task_events().start_test(run)
         encoded = run.encoded_id
-        if encoded is None or not self._recorder.record_encoded(
+        if not encoded or not self._recorder.record_encoded(
             "TEST_STARTED", encoded, start_members(encoded), run.span_id, self._span_id
         ):
             self._record("TEST_STARTED", run.task_id, start_metadata(run), span_id=run.span_id, cleaned=True)
@@ -355,25 +356,21 @@ class SessionCapture:
 
     def _record_end(self, run: TestRun) -> None:
         outcome = run.settle()
-        if outcome == "passed" and self._record_pass(run):
-            self._tally.add(outcome, run)
-            return
+        members = passed_members(run) if outcome == "passed" else ""
+        if not members or not self._recorder.record_encoded(
+            "TEST_PASSED", run.encoded_id, members, run.span_id, self._span_id
+        ):
+            self._record_end_in_full(run, outcome)
+        self._tally.add(outcome, run)
+
+    def _record_end_in_full(self, run: TestRun, outcome: str) -> None:
         event_type = EVENT_OF[outcome]
         metadata = self._end_metadata.of(run, outcome)
         self._record(event_type, run.task_id, metadata, span_id=run.span_id, cleaned=True)
-        self._tally.add(outcome, run)
         if event_type == "TEST_FAILED":
             self._tally.add_failure(run, metadata)
         elif run.quarantine is not None and outcome == "quarantined":
             self._tally.add_quarantined(run, metadata)
-
-    def _record_pass(self, run: TestRun) -> bool:
-        """Record in the short form that a test passed; return whether that was possible."""
-        encoded = run.encoded_id
-        members = None if encoded is None else passed_members(run, encoded)
-        if encoded is None or members is None:
-            return False
-        return self._recorder.record_encoded("TEST_PASSED", encoded, members, run.span_id, self._span_id)
 
     # -- the session ends --------------------------------------------------------------------------------------
 

@@ -28,16 +28,7 @@ class Tally:
         quarantined: test, message and what `quarantine.yaml` says of the first failures that do not count, redacted.
     """
 
-    __slots__ = (
-        "_beyond",
-        "_repeated",
-        "_slowest",
-        "_teardown_errors",
-        "counts",
-        "deselected",
-        "failures",
-        "quarantined",
-    )
+    __slots__ = ("_repeated", "_slowest", "_teardown_errors", "counts", "deselected", "failures", "quarantined")
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -45,7 +36,6 @@ class Tally:
         self.failures: list[tuple[str, str, str]] = []
         self.quarantined: list[tuple[str, str, dict[str, str]]] = []
         self._slowest: list[tuple[float, str]] = []
-        self._beyond = -1.0  # a test that takes longer is one of the slowest
         self._teardown_errors = 0
         self._repeated = 0
 
@@ -58,13 +48,11 @@ class Tally:
         self.counts[outcome] = self.counts.get(outcome, 0) + 1
         if run.attempt > 1 and outcome in _PASSED:
             self._repeated += 1
-        if run.duration > self._beyond:
-            slowest = self._slowest
+        slowest = self._slowest
+        if len(slowest) < _SLOWEST or run.duration > slowest[-1][0]:
             slowest.append((run.duration, run.task_id))
             slowest.sort(reverse=True)
             del slowest[_SLOWEST:]
-            if len(slowest) == _SLOWEST:
-                self._beyond = slowest[-1][0]
 
     def add_failure(self, run: TestRun, metadata: dict[str, Any]) -> None:
         """Add a test that failed, with the metadata of its last event."""

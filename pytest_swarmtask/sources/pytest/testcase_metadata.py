@@ -33,17 +33,19 @@ def start_members(encoded_id: str) -> str:
     return f'"workflow":"pytest","action":"test","test_type":"pytest","specific_test":{encoded_id}'
 
 
-def passed_members(run: TestRun, encoded_id: str) -> str | None:
-    """Return `EndMetadata.of` a test that passed as the members of a JSON object, or None if there is more to say."""
+def passed_members(run: TestRun) -> str:
+    """Return `EndMetadata.of` a test that passed as the members of a JSON object; nothing if there is more to say."""
     duration = run.duration
-    if run.error is not None or run.tasks or run.attempts or getattr(run.last_report, "user_properties", None):
-        return None
+    if not run.encoded_id or run.error is not None or run.tasks or run.attempts:
+        return ""
+    if getattr(run.last_report, "user_properties", None):
+        return ""
     if type(duration) is not float or not 0.0 <= duration < _LONGEST:
-        return None  # a plugin's own report
+        return ""  # a plugin's own report
     worker = "" if run.worker is None else f'"worker":{encode_basestring(run.worker)},'
     return (
         f'"workflow":"pytest","action":"test","success":true,"duration":{round(duration, 6)!r},"test_type":"pytest",'
-        f'"specific_test":{encoded_id},"test_passed":true,"outcome":"passed","phase":"call",{worker}'
+        f'"specific_test":{run.encoded_id},"test_passed":true,"outcome":"passed","phase":"call",{worker}'
         f'"attempt":{run.attempt}'
     )
 
