@@ -16,12 +16,19 @@ from benchmarks.place import Place, suite
 from scripts import lab
 
 PYTEST = "pytest==9.2.0"
-_VARIANTS: dict[str, tuple[str, ...]] = {
-    "recording": (),
-    "--no-swarmtask": ("--no-swarmtask",),
-    "-p no:swarmtask": ("-p", "no:swarmtask"),
+_VARIANTS: dict[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
+    "recording": ((), {}),
+    "--no-swarmtask": (("--no-swarmtask",), {}),
+    "SWARMTASK_DISABLED=1": ((), {"SWARMTASK_DISABLED": "1"}),
+    "-p no:swarmtask": (("-p", "no:swarmtask"), {}),
 }
-_BARS = {"recording": "1.20"}
+"""Options and variables of each session. The last one shows what pytest's search for plugins takes alone."""
+_BARS = {
+    "recording": "1.10",
+    "recording, no caches": "1.15",
+    "--no-swarmtask": "1.03",
+    "SWARMTASK_DISABLED=1": "1.03",
+}
 
 
 def installation(place: Place) -> Iterator[Row]:
@@ -35,9 +42,10 @@ def installation(place: Place) -> Iterator[Row]:
     for suffix, environ in ((", no caches", {"PYTHONDONTWRITEBYTECODE": "1"}), ("", {})):
         base = collected(_start(alone, name, environ=environ), folder)
         for what in chosen:
-            count = collected(_start(ours, *_VARIANTS[what], name, environ=environ), folder)
+            options, variables = _VARIANTS[what]
+            count = collected(_start(ours, *options, name, environ={**environ, **variables}), folder)
             more = f"{(count - base) / 1e6:+.0f} to {base / 1e6:.0f} million"
-            bar = "" if suffix else _BARS.get(what, "")
+            bar = _BARS.get(f"{what}{suffix}", "")
             yield Row("installation", f"installed, {what}{suffix}", f"{PYTEST} alone", [count / base], bar, more)
 
 

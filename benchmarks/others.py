@@ -46,7 +46,7 @@ def recipes(place: Place) -> Iterator[Row]:
         "emit, no cache": emit._replace(before=lambda: cache.unlink(missing_ok=True)),
     }
     taken = turns(commands, folder, place.turns(21))
-    for what, bar in (("emit", "2"), ("run -- true", "3"), ("emit, no cache", "")):
+    for what, bar in (("emit", "1.5"), ("run -- true", "1.8"), ("emit, no cache", "5")):
         more = f"{added(taken[what], taken[BARE]) * 1000:+.1f} ms"
         yield Row("recipes", what, BARE, ratios(taken[what], taken[BARE]), bar, more)
 
@@ -72,8 +72,10 @@ def _delivery(place: Place, name: str, events: int, *, batch: bool, count: int) 
     paced = [loop.wall / ours.wall for loop, ours in zip(taken["loop"], taken["relay"], strict=True)]
     rate = events / min(one.wall for one in taken["relay"])
     what = f"{events:,} events, {'batches' if batch else 'one by one'}"
-    yield Row("relay", f"{what}: events a second", "httpx loop", paced, "0.8 or more", f"{rate:,.0f}/s")
-    yield Row("relay", f"{what}: CPU", "httpx loop", ratios(taken["relay"], taken["loop"]))
+    # A hundred events share the cost of a request, so the work for each event shows, which the loop does not have.
+    pace, cpu = ("0.5 or more", "2") if batch else ("0.8 or more", "")
+    yield Row("relay", f"{what}: events a second", "httpx loop", paced, pace, f"{rate:,.0f}/s")
+    yield Row("relay", f"{what}: CPU", "httpx loop", ratios(taken["relay"], taken["loop"]), cpu)
     yield _memory(what, taken["relay"], taken["loop"])
 
 

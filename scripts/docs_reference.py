@@ -431,7 +431,7 @@ def _sample_span(recorder: Recorder, family: str) -> list[Event | None]:
 
 
 def _sample_test(recorder: Recorder) -> list[Event | None]:
-    run = TestRun(_SAMPLE_TEST, _SAMPLE_TEST, "6f3e6c3b1d2a4f57", recorder.clock.now())
+    run = TestRun(_SAMPLE_TEST, _SAMPLE_TEST, "6f3e6c3b1d2a4f57")
     run.phase, run.duration = "call", 0.0123
     root = recorder.settings.project.root
     evidence = EvidenceReader(DEFAULTS["evidence"], recorder.redactor, root, root, lambda _: (), lambda _: None)

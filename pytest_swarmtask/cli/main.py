@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.cli.parser import CommandParser
 
+_SHELL_VARIABLE = "TASKS_SHELL_"
+"""What tasks.mk puts before the names of the variables of a recipe's shell."""
 EXIT_CODES = {
     0: "success",
     1: "the command has found a problem, such as events that wait or a run that failed",
@@ -53,9 +55,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _flush_errors()
 
 
+def in_recipe(arguments: Sequence[str]) -> int:
+    """Run a command with the arguments of `recipe`, and return its exit code."""
+    import os
+
+    # Give the command those variables of the recipe's shell that it uses and that are not in the environment.
+    for name in [name for name in os.environ if name.startswith(_SHELL_VARIABLE)]:
+        os.environ.setdefault(name[len(_SHELL_VARIABLE) :], os.environ.pop(name))
+    if arguments[2:3] == ["--id="]:  # the variable was empty: the command of the recipe runs all the same
+        arguments = [*arguments[:2], *arguments[3:]]
+    return main(arguments)
+
+
 def _run_command(arguments: Sequence[str]) -> int:
     gc.disable()  # there is little garbage, and looking for it takes a tenth of the time of `run`
-    import signal
+    if TYPE_CHECKING:
+        import signal
+    else:
+        import _signal as signal  # as in `sources.command.process`
 
     # Ctrl-C ends this process until `run` handles it. Python would lose a KeyboardInterrupt that is raised inside of a
     # callback of the import system.

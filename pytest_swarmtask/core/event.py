@@ -127,20 +127,21 @@ class Event:
     def encode(self) -> bytes:
         """Return the journal line: compact JSON in UTF-8 with a newline.
 
-        The fields are joined by hand, in a fixed order: this runs twice for every test, and a JSON encoder would take
-        longer.
-
         Raises:
             ValueError, TypeError, RecursionError, UnicodeEncodeError: a value that JSON cannot carry.
         """
-        quote = encode_basestring
-        task_id = "null" if self.task_id is None else quote(self.task_id)
-        parent = "null" if self.parent_span_id is None else f'"{self.parent_span_id}"'
-        return (
-            f'{{"id":"{self.id}","event_type":"{self.event_type}","task_id":{task_id},"status":{quote(self.status)},'
-            f'"timestamp":"{self.timestamp}","source":{quote(self.source)},"trace_id":"{self.trace_id}",'
-            f'"span_id":"{self.span_id}","parent_span_id":{parent},"metadata":{compact(self.metadata)}}}\n'
-        ).encode()
+        return journal_line(
+            self.id,
+            self.event_type,
+            "null" if self.task_id is None else encode_basestring(self.task_id),
+            encode_basestring(self.status),
+            self.timestamp,
+            encode_basestring(self.source),
+            self.trace_id,
+            self.span_id,
+            "null" if self.parent_span_id is None else f'"{self.parent_span_id}"',
+            compact(self.metadata),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the written form as a dictionary, in the order of the journal line."""
@@ -180,6 +181,31 @@ class Event:
             raise JournalError(f"metadata is {type(self.metadata).__name__}, expected an object")
 
 
+def journal_line(  # noqa: PLR0913, PLR0917 - the fields of the written form, no more
+    id: str,  # noqa: A002 - the field's name in the written form
+    event_type: str,
+    task_id: str,
+    status: str,
+    timestamp: str,
+    source: str,
+    trace_id: str,
+    span_id: str,
+    parent_span_id: str,
+    metadata: str,
+) -> bytes:
+    """Return the journal line of an event's fields. Every event is written by this function.
+
+    A JSON encoder would take three times as long for the two events of each test.
+
+    `task_id`, `status`, `source`, `parent_span_id` and `metadata` are JSON; the others need no escapes in JSON.
+    """
+    return (
+        f'{{"id":"{id}","event_type":"{event_type}","task_id":{task_id},"status":{status},"timestamp":"{timestamp}",'
+        f'"source":{source},"trace_id":"{trace_id}","span_id":"{span_id}","parent_span_id":{parent_span_id},'
+        f'"metadata":{metadata}}}\n'
+    ).encode()
+
+
 MASK = "[REDACTED]"
 """The text that stands in an event in place of a secret."""
 
@@ -192,11 +218,11 @@ EVIDENCE_TEXTS = ("traceback", "teardown_traceback", "stdout", "stderr", "log")
 """Metadata of the end of a test, and of its earlier attempts: the long texts that show why it failed."""
 EVIDENCE = (*EVIDENCE_TEXTS, "properties")
 """The metadata of a test that leaves the machine only where the user wants it: its texts, and values of its own."""
+MAY_HOLD_EVIDENCE = frozenset(("attempts", *EVIDENCE))
+"""The metadata of a test in which evidence can be: that of its earlier attempts is in `attempts`."""
 
 
 def has_evidence(event: Event) -> bool:
     """Whether an event may hold evidence. Metadata of other events, such as a user's own `log`, is none."""
     metadata = event.metadata
-    if metadata.get("test_type") != "pytest":
-        return False
-    return "attempts" in metadata or any(key in metadata for key in EVIDENCE)
+    return metadata.get("test_type") == "pytest" and not MAY_HOLD_EVIDENCE.isdisjoint(metadata)

@@ -81,15 +81,16 @@ def working_directory(environ: Mapping[str, str]) -> str:
 
 def _upwards(start: str) -> Iterator[str]:
     """Yield a folder and those above it, up to the home folder or the edge of the file system."""
-    home = _home()
+    yield start
+    home = _home()  # not before: to look it up takes as long as all else here, and most starts are roots of projects
     folder, device = start, _device(start)
     while True:
-        yield folder
         parent = os.path.dirname(folder)
         above = _device(parent)
         if folder in (parent, home) or (device is not None and above != device):
             return
         folder, device = parent, above
+        yield folder
 
 
 def _home() -> str:

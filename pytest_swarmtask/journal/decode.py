@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from pytest_swarmtask.core.event import EVENT_TYPES, Event
+from pytest_swarmtask.core.event import EVENT_TYPES, MAY_HOLD_EVIDENCE, Event
 
 
-class Fields(msgspec.Struct):
+class Fields(msgspec.Struct, gc=False):
     """The fields of a journal line without the metadata, which each reader decodes as it needs."""
 
     id: str
@@ -30,23 +30,40 @@ class _Whole(Fields):
     metadata: dict[str, Any]
 
 
+_Evidence = msgspec.defstruct("_Evidence", [(key, Any, msgspec.UNSET) for key in MAY_HOLD_EVIDENCE], gc=False)
+"""Metadata of which only the evidence is decoded."""
+_NO_EVIDENCE = _Evidence()
+
+
+class _Short(Fields, gc=False):
+    metadata: _Evidence  # type: ignore[valid-type] # a class, made above
+
+
+_SHORT = 2000
+"""Bytes of a line whose metadata is certain to be decoded later, without an error. A longer one can hold a number with
+more digits than Python reads, or be nested so deeply that the stack decides."""
+
 _read = msgspec.json.Decoder(_Whole).decode
-_read_fields = msgspec.json.Decoder(Fields).decode
+_read_short = msgspec.json.Decoder(_Short).decode
 
 
 def decode_fields(line: bytes) -> Fields | Event:
-    """Return the event of a journal line, maybe without its metadata, in a third of the time of `decode`.
+    """Return the event of a journal line, in half of the time of `decode`: without metadata if that has no evidence.
 
     Raises:
         JournalError: the line is torn, not JSON, or not an event.
     """
+    if len(line) > _SHORT:
+        return decode(line)
     try:
         if not line.isascii():
             line.decode()  # the decoder skips the metadata, and would accept invalid UTF-8 in it
-        fields = _read_fields(line)
+        fields = _read_short(line)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return decode(line)
-    return fields if fields.event_type in EVENT_TYPES else decode(line)
+    if fields.metadata != _NO_EVIDENCE or fields.event_type not in EVENT_TYPES:
+        return decode(line)
+    return fields
 
 
 def decode(line: bytes) -> Event:

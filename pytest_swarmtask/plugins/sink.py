@@ -11,29 +11,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.journal.decode import decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_swarmtask.core.event import Event
+    from pytest_swarmtask.journal.decode import Fields
 
 __all__ = ["Delivered", "Disabled", "PendingEvent", "Rejected", "Retry", "SendResult", "Sink", "Split", "Stopped"]
 
 
-class PendingEvent(Struct, frozen=True):
+class PendingEvent(Struct, frozen=True, gc=False):
     """An event on its way from the journal to a sink.
 
     Attributes:
         line: the line of the journal, byte for byte, without its newline.
-        event: the event that was decoded from the line.
+        fields: the event that was decoded from the line, or its fields without metadata, as most sinks need no more.
         segment: the name of the journal's segment that contains the line.
         end: the offset in the segment just after the line. The relay's cursor moves there once the event is dealt with.
     """
 
     line: bytes
-    event: Event
+    fields: Fields | Event
     segment: str
     end: int
+
+    @property
+    def event(self) -> Event:
+        """The whole event. Its metadata is decoded when somebody first asks for it."""
+        if isinstance(self.fields, Event):
+            return self.fields
+        event = decode(self.line)
+        force_setattr(self, "fields", event)
+        return event
 
 
 class Delivered(Struct, frozen=True):

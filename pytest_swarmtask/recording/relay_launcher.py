@@ -13,7 +13,7 @@ import os
 import sys
 import time
 
-from pytest_swarmtask.core import sys_path
+from pytest_swarmtask.core.facts.process import PATH_AT_START
 from pytest_swarmtask.core.fastjson import compact
 from pytest_swarmtask.core.files import open_own, private_folder, replace_file
 from pytest_swarmtask.core.project import Project
@@ -182,7 +182,7 @@ def own_command(program: str, *arguments: str) -> list[str]:
     # library. So this package's parent takes its place. The path of this process comes last: tools such as PEX, Bazel
     # and buildout give it packages that a new interpreter would not find.
     package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return [sys.executable, "-c", _SET_PATH + program, package_parent, os.pathsep.join(sys_path.AT_START), *arguments]
+    return [sys.executable, "-c", _SET_PATH + program, package_parent, os.pathsep.join(PATH_AT_START), *arguments]
 
 
 def run_relay(arguments: list[str]) -> None:

@@ -8,11 +8,10 @@ compiled again when the file, the chosen environment or the installed packages h
 from __future__ import annotations
 
 import os
-import zlib
 
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.fastjson import dumps, loads
-from pytest_swarmtask.core.files import only_regular, private_folder, replace_file
+from pytest_swarmtask.core.files import checksum, only_regular, private_folder, replace_file
 from pytest_swarmtask.core.project import is_met, is_switched_off, is_under_ci
 from pytest_swarmtask.core.roles import CONTROLS, Access
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_swarmtask.core.project import Project
 
-_FORMAT = 11
+_FORMAT = 12
 """The version of the compiled form. It goes up with each change, so that no version reads the form of another."""
 
 
@@ -190,7 +189,7 @@ def _cached(project: Project, key: list[Any]) -> dict[str, Any] | None:
         with open(project.compiled_config, encoding="utf-8", opener=only_regular) as file:
             cache = loads(file.read())
         text = cache["compiled"]
-        if cache["key"] == key and cache["crc32"] == zlib.crc32(text.encode()):
+        if cache["key"] == key and cache["checksum"] == checksum(text.encode()):
             compiled: dict[str, Any] = loads(text)
             if all(os.stat(folder).st_mtime_ns == changed for folder, changed in compiled["installed"]):
                 return compiled
@@ -201,7 +200,7 @@ def _cached(project: Project, key: list[Any]) -> dict[str, Any] | None:
 
 def _store(project: Project, key: list[Any], compiled: dict[str, Any]) -> None:
     text = dumps(compiled)
-    cache = {"key": key, "crc32": zlib.crc32(text.encode()), "compiled": text}
+    cache = {"key": key, "checksum": checksum(text.encode()), "compiled": text}
     try:
         private_folder(project.journal)
         replace_file(project.compiled_config, dumps(cache).encode())

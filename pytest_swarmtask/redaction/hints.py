@@ -22,14 +22,26 @@ _SHORTEST = 20
 _VARIED = 5
 """... of which at least so many are digits or capitals: words, paths and node ids seldom have both."""
 
-_PLAIN = bytes(code for code in range(256) if not (0x30 <= code <= 0x39 or 0x41 <= code <= 0x5A))
+_ALL = bytes(range(256))
+_VARIED_CHARACTERS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ALPHANUMERIC = _VARIED_CHARACTERS + _VARIED_CHARACTERS[10:].lower()
+
+
+def _only(kept: bytes) -> bytes:
+    """Return a table for `bytes.translate` that keeps these characters and makes spaces of all others."""
+    others = _ALL.translate(None, kept)
+    return bytes.maketrans(others, b" " * len(others))
+
+
+_PLAIN = _ALL.translate(None, _VARIED_CHARACTERS)
 """All bytes that are no digit and no capital letter: without them the varied characters of a text are left."""
 # Tables for `bytes.translate`, the cheapest way to look at all characters of a text. The first keeps the characters
 # that tokens have and makes spaces of all others; the second makes `w` of them, so that a long word is `_LONG`.
-_WORDS = bytes(code if code < 0x80 and (chr(code).isalnum() or chr(code) in "_-.~+=%") else 0x20 for code in range(256))
-_SHAPE = bytes(0x20 if code == 0x20 else 0x77 for code in _WORDS)
+_TOKEN = _ALPHANUMERIC + b"_-.~+=%"
+_WORDS = _only(_TOKEN)
+_SHAPE = _WORDS.translate(bytes.maketrans(_TOKEN, b"w" * len(_TOKEN)))
 _LONG = b"w" * _SHORTEST
-_NAMES = bytes(code if chr(code).isalnum() or chr(code) in "_-" else 0x20 for code in range(0x80)).ljust(256)
+_NAMES = _only(_ALPHANUMERIC + b"_-")
 """The same for the names of programs, options and functions: all other characters are spaces."""
 
 _RARE = (

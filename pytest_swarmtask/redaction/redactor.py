@@ -41,6 +41,8 @@ _MAX_NODES = 1000
 
 _MAX_CHARACTERS = 16_384
 """So many characters of an event are searched for secrets, give or take one text: its facts have at most 16 KiB."""
+_AT_ONCE = 64
+"""So many node ids are searched at once. A larger number saves little, and one secret makes all of them be divided."""
 _NAMED_COUNTS = 2
 """A long text that names a secret counts so many times: the worst takes two microseconds for each character, others a
 small part of that."""
@@ -205,6 +207,36 @@ class Redactor:
         """
         return self.searched(text, limit)[0]
 
+    def node_ids(self, nodeids: Sequence[str]) -> dict[str, str]:
+        """Return what `text` returns of each node id.
+
+        One search in many of them takes a fifth of the time of a search in each. If one of them may hold a secret, each
+        half is searched.
+        """
+        found: dict[str, str] = {}
+        parts = [nodeids[start : start + _AT_ONCE] for start in range(0, len(nodeids), _AT_ONCE)]
+        for part in parts:
+            middle = len(part) // 2
+            if middle == 0:
+                found[part[0]] = self.text(part[0])
+            elif self._needs_no_change(part):
+                found.update(zip(part, part, strict=True))
+            else:
+                parts += (part[:middle], part[middle:])
+        return found
+
+    def _needs_no_change(self, nodeids: Sequence[str]) -> bool:
+        """Whether `text` returns each of them as it is. To say no is never wrong."""
+        joined = "\n".join(nodeids)
+        return (
+            joined.isascii()
+            and "\x1b" not in joined
+            and not any(literal in joined for literal in self._literals)
+            and self._is_harmless(joined)
+            and all("::" in nodeid for nodeid in nodeids)  # `may_hold_command` asks less of a node id
+            and max(map(len, nodeids)) <= _MAX_TEXT
+        )
+
     def searched(self, text: str, limit: int = _MAX_TEXT) -> tuple[str, Sequence[str]]:
         """Return the text without secrets, and those of them that are hidden wherever else they stand.
 
@@ -236,7 +268,21 @@ class Redactor:
             text = text.encode("utf-8", "backslashreplace").decode()
         return text, found
 
+    def _is_harmless(self, text: str) -> bool:
+        """Whether no rule needs to look at a text, nor at any line of it."""
+        lowered = text.lower()
+        return not (
+            self._endings
+            or may_hold_token(text)
+            or may_name_secret(lowered)
+            or may_hold_credentials(lowered)
+            or may_hold_command(lowered)
+            or may_be_cut(text)
+        )
+
     def _chain(self, text: str) -> str:
+        if self._is_harmless(text):
+            return text
         if may_hold_token(text):
             text = _rules.prefixes.without_prefixed(_rules.formats.without_tokens(text, MASK), MASK)
         lowered = text.lower()

@@ -58,7 +58,7 @@ _TEST_ERRORS = ("error", "crashed")
 _SESSION_ERRORS = (2, 3, 4)
 
 
-def cdevent(pending: PendingEvent) -> bytes:
+def cdevent(pending: PendingEvent) -> CloudEvent:
     """Return an event as a CDEvent inside of a CloudEvent."""
     event = pending.event
     kind, content = _translated(event)
@@ -78,7 +78,7 @@ def cdevent(pending: PendingEvent) -> bytes:
         "customData": msgspec.Raw(pending.line),
         "customDataContentType": "application/json",
     }
-    return encode(_envelope(event, context, subject_id, encode(data)))
+    return _envelope(event, context, subject_id, encode(data))
 
 
 def _envelope(event: Event, context: dict[str, str], subject_id: str, data: bytes) -> CloudEvent:

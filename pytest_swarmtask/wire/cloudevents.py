@@ -18,6 +18,7 @@ from pytest_swarmtask.core.event import EVENT_TYPES
 
 if TYPE_CHECKING:
     from pytest_swarmtask.core.event import Event
+    from pytest_swarmtask.journal.decode import Fields
     from pytest_swarmtask.plugins.sink import PendingEvent
 
 encode = msgspec.json.Encoder().encode
@@ -42,10 +43,15 @@ _URI_REFERENCE = re.compile(
     r"(#([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
 )
 # https://www.w3.org/TR/trace-context/#traceparent-header-field-values: ids of all zeros are invalid.
-_TRACE = re.compile("(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}")
+_TRACEPARENT = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-01")
+_USUAL_TIME = re.compile(
+    r"(?!0000)[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
+)
+"""Our own timestamps, but for those of a 29 February. To match it takes a third of the time that msgspec takes."""
 
 
-class CloudEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="specversion", tag="1.0"):
+class CloudEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="specversion", tag="1.0"):
     """A CloudEvent in structured mode. Empty attributes are left out; `data` is JSON already.
 
     `taskid` and `traceparent` are extension attributes, the latter of
@@ -64,23 +70,21 @@ class CloudEvent(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="spe
     data: msgspec.Raw = msgspec.Raw()
 
 
-def cloudevent(pending: PendingEvent) -> bytes:
+def cloudevent(pending: PendingEvent) -> CloudEvent:
     """Return an event as a CloudEvent, whose data is the whole plain event."""
-    event = pending.event
+    event = pending.fields
     task_id = text(event.task_id or "")
-    return encode(
-        CloudEvent(
-            text(event.id) or "-",
-            uri_reference(event.source),
-            CLOUDEVENT_TYPES[event.event_type],
-            task_id,
-            task_id,
-            event.timestamp if is_time(event.timestamp) else "",
-            traceparent(event),
-            "",
-            "application/json",
-            msgspec.Raw(pending.line),
-        )
+    return CloudEvent(
+        text(event.id) or "-",
+        uri_reference(event.source),
+        CLOUDEVENT_TYPES[event.event_type],
+        task_id,
+        task_id,
+        event.timestamp if is_time(event.timestamp) else "",
+        traceparent(event),
+        "",
+        "application/json",
+        msgspec.Raw(pending.line),
     )
 
 
@@ -107,7 +111,7 @@ def ping(message_id: str, source: str, now: float, *, batch: bool) -> bytes:
 
 def text(value: str) -> str:
     """Return the value with U+FFFD in place of each character that CloudEvents forbids in an attribute."""
-    if value.isascii() and value.isprintable():  # true of nearly all texts, and fifteen times as fast as the expression
+    if value.isprintable():  # as nearly all texts are. It means none of these, and is fifteen times as fast to find out
         return value
     return _FORBIDDEN.sub("\ufffd", value)
 
@@ -127,6 +131,8 @@ def uri_reference(source: str) -> str:
 
 def is_time(timestamp: str) -> bool:
     """Whether a timestamp is valid after RFC 3339, see https://www.rfc-editor.org/rfc/rfc3339#section-5.6."""
+    if _USUAL_TIME.fullmatch(timestamp):
+        return True
     # msgspec would also accept a space instead of the T, and an offset without a colon.
     if timestamp[10:11] != "T" or (timestamp[-1:] != "Z" and timestamp[-3:-2] != ":"):
         return False
@@ -136,7 +142,7 @@ def is_time(timestamp: str) -> bool:
         return False
 
 
-def traceparent(event: Event) -> str:
+def traceparent(event: Event | Fields) -> str:
     """Return the W3C trace context of an event, or an empty string if its ids are not valid in it."""
-    trace = f"{event.trace_id}-{event.span_id}"
-    return f"00-{trace}-01" if _TRACE.fullmatch(trace) else ""
+    context = f"00-{event.trace_id}-{event.span_id}-01"
+    return context if _TRACEPARENT.fullmatch(context) else ""

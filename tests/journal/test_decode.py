@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_swarmtask.core.errors import JournalError
-from pytest_swarmtask.core.event import Event
-from pytest_swarmtask.journal.decode import decode
+from pytest_swarmtask.core.event import EVIDENCE, Event
+from pytest_swarmtask.journal.decode import decode, decode_fields
+from pytest_swarmtask.plugins.sink import PendingEvent
 
 LINE = Event(
     "w-1", "TEST_FAILED", "a::b", "failed", "2026-01-31T10:15:00.123Z", "s", "0" * 32, "1" * 16, None, {"n": 1}
@@ -53,6 +54,59 @@ def test_alike(old: bytes, new: bytes) -> None:
     """For any line, both decoders return the same event or the same error message."""
     line = LINE.replace(old, new)
     assert made_of(line, decode) == made_of(line, Event.decode)
+
+
+def fields_of(line: bytes) -> list[str]:
+    """Return what `decode_fields` does of a line: the fields of a `PendingEvent` and then its metadata, or an error."""
+    try:
+        fields = decode_fields(line)
+    except JournalError as error:
+        return [str(error)]
+    event = PendingEvent(line, fields, "segment", 0).event
+    assert all(getattr(event, name) == getattr(fields, name) for name in Event.__slots__ if name != "metadata")
+    return made_of(line, lambda _: event)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        b'{"n":1}',
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"n":NaN}',
+        b'{"n":1e999}',
+        b'{"n":"\\ud800"}',
+        b'{"n":"\xff"}',
+        b'{"n":"\xc3\xa4"}',
+        b'{"n":' + b"1" * 4301 + b"}",
+        b'{"n":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"n":' + b"[" * 800 + b"]" * 800 + b"}",
+        b'{"n":"' + b"x" * 5000 + b'"}',
+        b'{"traceback":"x"}',
+    ],
+)
+def test_metadata_that_is_decoded_later(metadata: bytes) -> None:
+    """A line whose metadata cannot be decoded is refused at once, not when a sink asks for the metadata."""
+    line = LINE.rstrip().replace(b'{"n":1}', metadata)
+    assert fields_of(line) == made_of(line, Event.decode)
+
+
+@given(st.binary(max_size=40), st.integers(0, len(LINE)))
+def test_fields_when_damaged(noise: bytes, place: int) -> None:
+    """This is also so for a line with damage at any position."""
+    line = LINE[:place] + noise + LINE[place + len(noise) :]
+    assert fields_of(line) == made_of(line, Event.decode)
+
+
+@pytest.mark.parametrize("key", ["attempts", *EVIDENCE])
+def test_only_metadata_without_evidence_is_decoded_later(key: str) -> None:
+    """What has no metadata yet has no evidence either, however the key is written. So nothing else must look for it."""
+    escaped = f"\\u{ord(key[0]):04x}{key[1:]}"
+    for written in (key, escaped):
+        line = LINE.replace(b'{"n":1}', f'{{"test_type":"pytest","{written}":null}}'.encode())
+        assert isinstance(decode_fields(line), Event)
+    assert not isinstance(decode_fields(LINE), Event)
 
 
 @given(st.binary(max_size=40), st.integers(0, len(LINE)))

@@ -608,6 +608,20 @@ def test_lines_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert list(read(str(path))) == expected
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 29, 1000])
+@pytest.mark.parametrize("end", [b"", b"torn", b"\n"])
+def test_counting_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, end: bytes) -> None:
+    """Lines are counted as they are read: from any offset, also where the last one has no end or is empty."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\n".join(b"x" * n for n in range(20)) + b"\n" + end)
+    everything = list(read(str(path)))
+    monkeypatch.setattr(journals, "_CHUNK", chunk)
+    for position, offset in enumerate([0, *(end for _, end in everything)]):
+        counted = list(journals.count_lines(str(path), offset))
+        assert sum(lines for lines, _ in counted) == len(everything) - position
+        assert [end for _, end in counted][-1:] == [end for _, end in everything[position:]][-1:]
+
+
 def test_no_journal_has_no_segments(tmp_path: Path) -> None:
     """A missing folder, or a file in its place, has no segments."""
     assert segments(str(tmp_path / "none")) == []

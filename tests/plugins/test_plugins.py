@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import pytest_swarmtask
+from pytest_swarmtask import recipe
 from tests.lab import REPOSITORY, Json, Lab, wait_until
 
 TEXT = (REPOSITORY / "docs" / "plugins.md").read_text("utf-8")
@@ -217,6 +218,17 @@ def test_one_that_is_installed_later_is_noticed(lab: Lab, install: Install) -> N
     install("two", HOOK + "def swarmtask_event_metadata():\n    return {'two': 2}\n")
     metadata = lab.emit("TASK_STARTED", "t")["metadata"]
     assert (metadata["one"], metadata["two"]) == (1, 2)
+
+
+def test_a_plug_in_can_do_something_at_the_end_of_an_emitter(lab: Lab, install: Install) -> None:
+    """The emitter of recipes ends without clearing up only where no plug-in is loaded."""
+    code = "import atexit\natexit.register(lambda: open('ended', 'w').close())\n"
+    install("one", code + HOOK + "def swarmtask_event_metadata():\n    return {'one': 1}\n")
+    lab.emit("TASK_STARTED", "t")  # compiles the configuration, which loads the plug-in, too
+    (lab.root / "ended").unlink()
+    command = [sys.executable, "-S", recipe.__file__, "emit", "TASK_STARTED", "u"]
+    subprocess.run(command, cwd=lab.root, env=lab.environ, check=True)
+    assert (lab.root / "ended").exists()
 
 
 def test_without_plug_ins_nothing_of_theirs_is_loaded(lab: Lab) -> None:

@@ -19,7 +19,7 @@ RUN = f"""
 import sys
 sys.path[:0] = [sys.argv[1], {str(PACKAGES)!r}]
 import pytest
-from pytest_swarmtask.core import sys_path
+from pytest_swarmtask.core.facts.process import PATH_AT_START
 {{extra}}
 sys.exit(pytest.main(["-q", "--swarmtask-drain-timeout=60", *{UNRELATED}]))
 """
@@ -61,7 +61,7 @@ def test_packages_on_the_path_of_the_session(lab: Lab, receiver: Receiver, bare:
 
 def test_packages_that_no_path_names(lab: Lab, receiver: Receiver, bare: Path) -> None:
     """Where the relay lacks a module, the session delivers itself, and a line names the module."""
-    printed = session(lab, bare, extra="sys_path.AT_START.clear()")
+    printed = session(lab, bare, extra="PATH_AT_START.clear()")
     expected = r"warning: the relay cannot work \(No module named '\w+'\), so this session delivers its events itself"
     assert re.search(expected, printed), printed
     assert receiver.ids == lab.ids()
@@ -84,7 +84,7 @@ def test_modules_of_the_project_are_not_ours(lab: Lab, receiver: Receiver) -> No
 
 def test_the_working_directory_is_not_handed_down(lab: Lab) -> None:
     """`python -m pytest` has it on its path."""
-    program = "from pytest_swarmtask.core import sys_path; print(*sys_path.AT_START, sep='\\n')"
+    program = "from pytest_swarmtask.core.facts.process import PATH_AT_START; print(*PATH_AT_START, sep='\\n')"
     listed = lab.python(program, PYTHONPATH=f"{lab.root}:{lab.root / 'lib'}:relative").stdout.splitlines()
     assert str(lab.root / "lib") in listed
     assert str(lab.root) not in listed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from datetime import datetime
 from typing import Any
 
 import jsonschema
@@ -172,8 +174,23 @@ class TestCloudEvents:
         assert json.loads(format_.body(records, batch=True)) == singles
         assert format_.batch == "application/cloudevents-batch+json"
 
+    @pytest.mark.parametrize("year", ["0000", "0001", "2023", "2024", "2100", "9999"])
+    def test_only_times_that_exist_are_written(self, year: str) -> None:
+        for month, day in itertools.product(range(14), range(33)):
+            text = f"{year}-{month:02}-{day:02}T10:30:00.000Z"
+            try:
+                exists = bool(datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ"))  # noqa: DTZ007 - only whether it is one
+            except ValueError:
+                exists = False
+            assert cloudevents.is_time(text) is exists
+
+    @pytest.mark.parametrize("time", ["24:00:00.000Z", "10:60:00.000Z", "10:30:61.000Z", "10:30:00.000", "10:30:00.Z"])
+    def test_no_time_of_a_day_is_written_that_does_not_exist(self, time: str) -> None:
+        assert not cloudevents.is_time(f"2024-01-15T{time}")
+
     def test_without_a_task_there_is_no_subject(self) -> None:
-        content = json.loads(cloudevents.cloudevent(record(event_of("TASK_STARTED", task_id=None))))
+        one = record(event_of("TASK_STARTED", task_id=None))
+        content = json.loads(formats.by_name("cloudevents").body([one], batch=False))
         assert "subject" not in content
         assert "taskid" not in content
 

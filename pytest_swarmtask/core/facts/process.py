@@ -1,4 +1,8 @@
-"""Facts about a process: interpreter and machine, resources used, and its command line without secrets."""
+"""Facts about a process: interpreter and machine, resources used, and its command line without secrets.
+
+Where it finds packages is remembered when this module is imported. So the plugin does that before a project can change
+it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
+
+
+def _folder_of_project() -> str:
+    """Return the folder that `python -m pytest` adds: no module of it may take the place of one that a system lacks."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
+_OF_PROJECT = _folder_of_project()
+PATH_AT_START = [entry for entry in sys.path if os.path.isabs(entry) and entry != _OF_PROJECT]
+"""The entries of `sys.path` when the process started."""
 
 
 def process_facts() -> dict[str, Any]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_right
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import accumulate, groupby, islice
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal import segment_file, segments
-from pytest_swarmtask.journal.decode import decode
+from pytest_swarmtask.journal.decode import decode_fields
 from pytest_swarmtask.plugins.sink import PendingEvent
 from pytest_swarmtask.relay.delivery.store import REJECTED, DeadLetter, Dropped, Position, writer_of
 
@@ -21,13 +26,13 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.delivery.store import Store
 
 _BUFFER = 500
-"""Events that are read ahead, at most, unless a batch needs more."""
+"""Events that are read ahead, unless a batch needs more. The lines that were read with the last one come on top."""
 
-_SAVE_COUNT = 100
+_SAVE_COUNT = 500
 """Settled events after which the cursors are saved, because a transaction for each event costs too much."""
 
 
-class _QueuedEvent(NamedTuple):
+class _QueuedEvent(Struct, gc=False):
     """An event in the buffer.
 
     Attributes:
@@ -136,13 +141,9 @@ class Outbox:
 
         They stay in the outbox until they are settled.
         """
-        batch: list[PendingEvent] = []
-        for record, _ in self._buffer:
-            size -= len(record.line)
-            if len(batch) == count or (batch and size < 0):
-                break
-            batch.append(record)
-        return batch
+        batch = [queued.record for queued in islice(self._buffer, count)]
+        fitting = bisect_right(list(accumulate(len(record.line) for record in batch)), size)
+        return batch[: max(1, fitting)]
 
     def settle(self, records: Sequence[PendingEvent], refused: str | None = None, rejected: int = 0) -> None:
         """Remove the first events from the outbox: they were delivered, or refused for a reason as dead letters.
@@ -152,23 +153,15 @@ class Outbox:
             refused: why they become dead letters; None if they were delivered.
             rejected: how many of the delivered ones the receiver did not take. Nobody knows which.
         """
-        for record in records:
-            entry = self._buffer.popleft()
-            reader = self._segments[record.segment]
-            delivered, dead = (1, 0) if refused is None else (0, 1)
-            old = reader.settled
-            skipped = entry.lines - old.lines - 1
-            self._set_cursor(
-                reader,
-                Position(record.end, entry.lines, old.delivered + delivered, old.dead + dead, old.skipped + skipped),
-            )
-            reader.waiting -= 1
-            self._settle_skipped(reader)
-            if refused is not None:
-                letter = DeadLetter(self._endpoint, record.event.id, record.line, refused, time.time())
-                self._letters.append(letter)
+        settled = [self._buffer.popleft() for _ in records]
+        for segment, some in groupby(settled, attrgetter("record.segment")):
+            self._settle_in_segment(self._segments[segment], list(some), is_dead=refused is not None)
+        if refused is not None:
+            self._letters += [
+                DeadLetter(self._endpoint, record.fields.id, record.line, refused, time.time()) for record in records
+            ]
         self._rejected += [
-            Dropped(self._endpoint, writer_of(record.event.id), REJECTED, 1) for record in records[:rejected]
+            Dropped(self._endpoint, writer_of(record.fields.id), REJECTED, 1) for record in records[:rejected]
         ]
         self.since = time.monotonic() if self._buffer else 0.0
         self._unsaved += len(records)
@@ -180,6 +173,18 @@ class Outbox:
             or time.monotonic() - self._saved_at > self._save_after
         ):
             self.save()
+
+    def _settle_in_segment(self, reader: _SegmentReader, settled: Sequence[_QueuedEvent], *, is_dead: bool) -> None:
+        """Move the cursor of a segment over its next events, once for all of them."""
+        last, count, old = settled[-1], len(settled), reader.settled
+        delivered, dead = (0, count) if is_dead else (count, 0)
+        skipped = last.lines - old.lines - count
+        self._set_cursor(
+            reader,
+            Position(last.record.end, last.lines, old.delivered + delivered, old.dead + dead, old.skipped + skipped),
+        )
+        reader.waiting -= count
+        self._settle_skipped(reader)
 
     def save(self) -> None:
         """Save the cursors and dead letters in the database."""
@@ -197,24 +202,26 @@ class Outbox:
         try:
             if segment_file.size(reader.path) <= reader.offset:
                 return
-            for line, end in segments.read(reader.path, reader.offset):
-                reader.offset = end
-                reader.lines += 1
-                self._queue(reader, line, end)
+            for lines in segments.read_parts(reader.path, reader.offset):
+                self._queue(reader, lines)
                 if len(self._buffer) >= self._capacity:
                     break
         except OSError:
             return  # removed, or unreadable for now
         self._settle_skipped(reader)
 
-    def _queue(self, reader: _SegmentReader, line: bytes, end: int) -> None:
-        try:
-            event = decode(line)
-        except JournalError:
-            return  # torn or foreign: it is skipped, and counted with the skipped lines
-        if self._accepts(event.event_type):
-            self._buffer.append(_QueuedEvent(PendingEvent(line, event, reader.name, end), reader.lines))
-            reader.waiting += 1
+    def _queue(self, reader: _SegmentReader, lines: Sequence[tuple[bytes, int]]) -> None:
+        before = len(self._buffer)
+        for number, (line, end) in enumerate(lines, reader.lines + 1):
+            try:
+                fields = decode_fields(line)
+            except JournalError:
+                continue  # torn or foreign: it is skipped, and counted with the skipped lines
+            if self._accepts(fields.event_type):
+                self._buffer.append(_QueuedEvent(PendingEvent(line, fields, reader.name, end), number))
+        reader.waiting += len(self._buffer) - before
+        reader.lines += len(lines)
+        reader.offset = lines[-1][1]
 
     def _settle_skipped(self, reader: _SegmentReader) -> None:
         """Move the cursor over lines that need no delivery, if no event before them is still in the buffer."""

@@ -42,9 +42,9 @@ class ServedSegment:
             if segment_file.size(self.path) <= self.size:
                 return False
             before = self.size
-            for _, end in journals.read(self.path, self.size):
+            for lines, end in journals.count_lines(self.path, self.size):
                 self.size = end
-                self.lines += 1
+                self.lines += lines
         except OSError:
             return False  # removed, or unreadable for now
         return self.size > before

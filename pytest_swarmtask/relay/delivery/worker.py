@@ -204,7 +204,7 @@ class Delivery:
             self._careful = self._careful or len(batch)
         elif isinstance(result, (Split, Rejected)):
             _log.warning(
-                "%s: %s becomes a dead letter: %s", neutral(self.endpoint), neutral(batch[0].event.id), result.reason
+                "%s: %s becomes a dead letter: %s", neutral(self.endpoint), neutral(batch[0].fields.id), result.reason
             )
             outbox.settle(batch[:1], refused=result.reason)
             self._count_settled(1)

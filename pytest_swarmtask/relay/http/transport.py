@@ -19,6 +19,7 @@ from pytest_swarmtask.relay.http import address
 from pytest_swarmtask.relay.http.head import Head, NoAnswerError, read_head
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable, Iterable, Sequence
 
@@ -37,7 +38,8 @@ ANSWER_TIME = 1.0
 """Seconds that the body of an answer may take after its head, which has the result."""
 
 _WRITE_SIZE = 16 * 1024
-"""Bytes after which the deadline is checked while a body is written, for receivers that read slowly."""
+"""Bytes after which the deadline is checked while an encrypted body is written, for receivers that read slowly. It is
+the size of TLS records, each of which is a system call anyway."""
 
 _READ_SIZE = 64 * 1024
 
@@ -360,9 +362,23 @@ class Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all of the buffer."""
+        if self._inner.get_extra_info("ssl_object") is None:
+            self._write_at_once(buffer, timeout)
+            return
         for start in range(0, len(buffer), _WRITE_SIZE):
             limit = self._deadline.limit(timeout, httpcore.WriteTimeout)
             self._inner.write(buffer[start : start + _WRITE_SIZE], limit)
+
+    def _write_at_once(self, buffer: bytes, timeout: float | None) -> None:
+        """Write the buffer to the socket itself: its time limit is for the whole buffer, httpcore's for each part."""
+        plain: socket.socket = self._inner.get_extra_info("socket")
+        try:
+            plain.settimeout(self._deadline.limit(timeout, httpcore.WriteTimeout))
+            plain.sendall(buffer)
+        except TimeoutError as error:
+            raise httpcore.WriteTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore.WriteError(str(error)) from error
 
     def close(self) -> None:
         """Close the connection."""

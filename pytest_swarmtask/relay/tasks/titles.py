@@ -15,6 +15,7 @@ import msgspec
 
 from pytest_swarmtask.core.errors import TaskManagerError
 from pytest_swarmtask.core.timing import DEFAULTS
+from pytest_swarmtask.journal.decode import decode_fields
 from pytest_swarmtask.redaction.redactor import Redactor
 from pytest_swarmtask.relay.delivery.editing import EditingSink
 
@@ -53,14 +54,16 @@ class Titles:
 
     def added_to(self, pending: PendingEvent) -> PendingEvent:
         """Return an event with `task_title` in its metadata if its task has a title."""
-        title = self.of(pending.event.task_id)
-        metadata = pending.event.metadata
+        title = self.of(pending.fields.task_id)
         # Metadata is the last field of a line that we wrote, so that the line ends with its brace and the event's.
-        if title is None or "task_title" in metadata or not pending.line.endswith(b"}}") or not metadata:
+        if title is None or not pending.line.endswith(b"}}"):
+            return pending
+        metadata = pending.event.metadata
+        if "task_title" in metadata or not metadata:
             return pending
         addition = f',"task_title":{json.dumps(title, ensure_ascii=False)}}}}}'.encode("utf-8", "replace")
-        metadata["task_title"] = title
-        return msgspec.structs.replace(pending, line=pending.line[:-2] + addition)
+        line = pending.line[:-2] + addition
+        return msgspec.structs.replace(pending, line=line, fields=decode_fields(line))
 
     def _look(self) -> None:
         stamp = self._file.stamp()

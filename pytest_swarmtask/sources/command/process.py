@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 
 from pytest_swarmtask.sources.command.start import start_as_shell, start_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping, Sequence
     from types import FrameType
     from typing import Any, NoReturn
 
     from pytest_swarmtask.sources.command.stderr import Stderr
+else:
+    import _signal as signal  # `signal` would load `enum` and `functools`: a fifth of the time of `run`
 
 _FORWARDED = ("SIGINT", "SIGQUIT", "SIGTSTP", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 _FROM_THE_KEYBOARD = ("SIGINT", "SIGQUIT", "SIGTSTP")
@@ -288,8 +290,10 @@ def _numbers(names: Sequence[str]) -> list[int]:
 
 
 def _signal_name(number: int) -> str:
+    from signal import Signals  # few commands are killed
+
     try:
-        return signal.Signals(number).name
+        return Signals(number).name
     except ValueError:
         return f"signal {number}"  # a real-time signal
 

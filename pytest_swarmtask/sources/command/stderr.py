@@ -8,15 +8,17 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 
 from pytest_swarmtask.core.fastjson import encode_basestring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Iterable
 
     from pytest_swarmtask.redaction.redactor import Redactor
+else:
+    import _signal as signal  # as in `process`
 
 STDERR = 2
 _CHUNK = 1 << 16

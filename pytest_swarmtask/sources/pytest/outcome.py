@@ -5,6 +5,9 @@ Reports are known by their attributes, without importing pytest, because plugins
 
 from __future__ import annotations
 
+from pytest_swarmtask.core.event import MASK
+from pytest_swarmtask.core.fastjson import encode_basestring
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -69,8 +72,8 @@ class TestRun:
     Attributes:
         nodeid: the node id of its item.
         task_id: the node id, redacted.
+        encoded_id: the node id as JSON; empty if something in it is redacted, which the events must note.
         span_id: its span.
-        started: when it started, seconds since the epoch.
         worker: the xdist worker that runs it, or None.
         attempt: 1 for the first attempt, and one more for each rerun.
         is_announced: whether `pytest_runtest_logstart` or a protocol in this process began it, and so something other
@@ -100,6 +103,7 @@ class TestRun:
         "attempts",
         "called",
         "duration",
+        "encoded_id",
         "error",
         "failed_subtests",
         "is_announced",
@@ -114,7 +118,6 @@ class TestRun:
         "rerunning",
         "retried_report",
         "span_id",
-        "started",
         "task_id",
         "tasks",
         "teardown_report",
@@ -122,11 +125,12 @@ class TestRun:
         "worker",
     )
 
-    def __init__(self, nodeid: str, task_id: str, span_id: str, started: float) -> None:
+    def __init__(self, nodeid: str, task_id: str, span_id: str) -> None:
         self.nodeid = nodeid
         self.task_id = task_id
+        is_plain = task_id == nodeid and MASK not in task_id
+        self.encoded_id = encode_basestring(task_id) if is_plain else ""
         self.span_id = span_id
-        self.started = started
         self.worker: str | None = None
         self.attempt = 1
         self.called = False

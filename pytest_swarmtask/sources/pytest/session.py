@@ -24,7 +24,7 @@ from pytest_swarmtask.sources.pytest.session_facts import SessionFacts
 from pytest_swarmtask.sources.pytest.tally import Tally
 from pytest_swarmtask.sources.pytest.task_marks import REPORT_ATTRIBUTE, TaskIndex, is_narrowed
 from pytest_swarmtask.sources.pytest.terminal_lines import FIRST_RUN, ClosingLine, header_lines
-from pytest_swarmtask.sources.pytest.testcase_metadata import EndMetadata, start_metadata
+from pytest_swarmtask.sources.pytest.testcase_metadata import EndMetadata, passed_members, start_members, start_metadata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.sources.pytest.task_events import TaskEvents
 
 _DAY = 86400
+_ENDS_ELSEWHERE = "swarmtask-ends-elsewhere"
+"""The name under which the hook for tests of other processes is registered."""
 _USAGE_ERROR = 4
 _RUN_NO_TESTS = ("cacheshow", "collectonly", "setuponly", "setupplan", "show_fixtures_per_test", "showfixtures")
 """Options of sessions that list something, or only set up fixtures. They are missing where pytest's plug-in is off."""
@@ -169,6 +171,7 @@ class SessionCapture:
         """Count the tests that will run, which the controller of xdist does not collect itself."""
         if not self._expected:
             self._expected = len(ids)
+            self._running.names.update(self._recorder.redactor.node_ids(ids))
             self._running.has_twins = self._running.has_twins or len(set(ids)) < len(ids)
 
     # -- tests are collected -----------------------------------------------------------------------------------
@@ -210,7 +213,7 @@ class SessionCapture:
         items = getattr(session, "items", ())
         self._markers.collect(session)
         self._expected = len(items)
-        self._running.collected.update(item.nodeid for item in items)
+        self._running.names.update(self._recorder.redactor.node_ids([item.nodeid for item in items]))
         self._task_index.select(items)
         if self._task_index.by_test:
             self._task_events()  # loaded now, since a test may leave the import system broken
@@ -223,24 +226,25 @@ class SessionCapture:
 
         An exception ends the session, and then the end of the session ends the test.
         """
-        self._enter_protocol(item)
+        try:  # not by `never_raises`, whose further call for each hook is a hundredth of what a test costs
+            self._running.enter_protocol(item.nodeid)
+        except Exception as error:  # noqa: BLE001 - any failure of ours
+            self.remember_problem(error)
         result = yield
-        self._leave_protocol(item)
+        try:
+            for run in self._running.leave_protocol():
+                self._finish_test(run)
+        except Exception as error:  # noqa: BLE001 - any failure of ours
+            self.remember_problem(error)
         return result
-
-    @never_raises
-    def _enter_protocol(self, item: pytest.Item) -> None:
-        self._running.enter_protocol(item.nodeid)
-
-    @never_raises
-    def _leave_protocol(self, _: pytest.Item) -> None:
-        for run in self._running.leave_protocol():
-            self._finish_test(run)
 
     @pytest.hookimpl(tryfirst=True)
     @never_raises
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Record the start of a test, unless it is a further attempt at a test that has started."""
+        if self._running.is_new(nodeid):
+            self._start_test(nodeid)
+            return
         nodeid = self._running.item_of(nodeid)
         run = self._running.started_before(nodeid)
         if run is not None and (run.rerunning or run.outcome is None):
@@ -251,9 +255,19 @@ class SessionCapture:
         self._start_test(nodeid)
 
     @pytest.hookimpl(tryfirst=True)
-    @never_raises
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add a report to the test that it is about."""
+        run = self._running.current
+        try:  # not by `never_raises`, as above
+            if run is not None and run.nodeid == report.nodeid:
+                run.add(report)
+            else:
+                self._add_report(report)
+        except Exception as error:  # noqa: BLE001 - any failure of ours
+            self.remember_problem(error)
+
+    def _add_report(self, report: pytest.TestReport) -> None:
+        """Add a report of another process, or of a test that is not the one whose protocol this process runs."""
         gateway = getattr(getattr(report, "node", None), "gateway", None)  # a suite may have put its own node there
         worker = None if gateway is None else gateway.id
         nodeid = self._running.item_of(report.nodeid)
@@ -269,9 +283,8 @@ class SessionCapture:
         if has_crashed or self._ends_with_teardown(run):
             self._finish_test(run)
 
-    @pytest.hookimpl(tryfirst=True)
     @never_raises
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+    def _finish_elsewhere(self, nodeid: str) -> None:
         """Record the end of a test of another process, unless its outcome is still to come."""
         run = self._running.finished(nodeid)
         if run is None:
@@ -288,11 +301,16 @@ class SessionCapture:
     def _start_test(self, nodeid: str) -> TestRun:
         run = self._new_test(nodeid)
         self._running.add(run)
+        plugins = self._config.pluginmanager
+        if self._running.current is None and not plugins.has_plugin(_ENDS_ELSEWHERE):
+            plugins.register(_EndsElsewhere(self._finish_elsewhere), _ENDS_ELSEWHERE)
         if nodeid in self._task_index.by_test:
             self._task_events().start_test(run)
-        self._record(
-            "TEST_STARTED", run.task_id, start_metadata(run), span_id=run.span_id, now=run.started, cleaned=True
-        )
+        encoded = run.encoded_id
+        if not encoded or not self._recorder.record_encoded(
+            "TEST_STARTED", encoded, start_members(encoded), run.span_id, self._span_id
+        ):
+            self._record("TEST_STARTED", run.task_id, start_metadata(run), span_id=run.span_id, cleaned=True)
         if not self._is_parallel:
             self._recorder.parent_span_id = run.span_id  # the parent of events that the test itself records
         return run
@@ -324,8 +342,8 @@ class SessionCapture:
 
     def _new_test(self, nodeid: str) -> TestRun:
         recorder = self._recorder
-        now = recorder.clock.now()
-        return TestRun(nodeid, recorder.redactor.text(nodeid), recorder.span_id(), now)
+        task_id = self._running.names.get(nodeid) or recorder.redactor.text(nodeid)
+        return TestRun(nodeid, task_id, recorder.span_id())
 
     def _finish_test(self, run: TestRun) -> None:
         self._running.remove(run)
@@ -333,15 +351,22 @@ class SessionCapture:
         self._record_end(run)
         if run.tasks:
             self._task_events().end_test(run)
-        elif run.outcome in ("crashed", "quarantined") and self._is_parallel and not self._task_index.by_test:
+        elif self._is_parallel and run.outcome in ("crashed", "quarantined") and not self._task_index.by_test:
             self._crashed_unseen.append(run)  # its worker died before any report could tell the tasks
 
     def _record_end(self, run: TestRun) -> None:
         outcome = run.settle()
+        members = passed_members(run) if outcome == "passed" else ""
+        if not members or not self._recorder.record_encoded(
+            "TEST_PASSED", run.encoded_id, members, run.span_id, self._span_id
+        ):
+            self._record_end_in_full(run, outcome)
+        self._tally.add(outcome, run)
+
+    def _record_end_in_full(self, run: TestRun, outcome: str) -> None:
         event_type = EVENT_OF[outcome]
         metadata = self._end_metadata.of(run, outcome)
         self._record(event_type, run.task_id, metadata, span_id=run.span_id, cleaned=True)
-        self._tally.add(outcome, run)
         if event_type == "TEST_FAILED":
             self._tally.add_failure(run, metadata)
         elif run.quarantine is not None and outcome == "quarantined":
@@ -542,6 +567,17 @@ class SessionCapture:
         """Keep the first failure of ours for the closing line. A Ctrl-C is not one."""
         if self._problem is None and not isinstance(error, KeyboardInterrupt):
             self._problem = f"{type(error).__name__}: {error}"
+
+
+class _EndsElsewhere:
+    """Sees the end of tests whose protocol this process does not run. Registered with the first one of them."""
+
+    def __init__(self, finish: Callable[[str], None]) -> None:
+        self._finish = finish
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self._finish(nodeid)
 
 
 def _annotations_reader() -> Callable[..., list[str]] | None:

@@ -47,7 +47,13 @@ class TaskIndex:
         self.deselect([item for item in self._collected if id(item) not in known])
         self._collected = []
         self._deselected.clear()
+        parent, is_marked = None, False
         for item in items:
+            if item.parent is not parent:  # most tests have the parent of the test before, and no mark of their own
+                parent = item.parent
+                is_marked = parent.get_closest_marker("task") is not None
+            if not is_marked and not item.own_markers:
+                continue
             names = task_ids(item)
             if names:
                 self.by_test[item.nodeid] = names

@@ -1,7 +1,12 @@
-"""The metadata of the events that one test has: its start and its end."""
+"""The metadata of the events that one test has: its start and its end.
+
+Most tests pass. For these the metadata is written as JSON at once, since a dictionary and its encoding take three times
+as long. Both forms give the same bytes.
+"""
 
 from __future__ import annotations
 
+from pytest_swarmtask.core.fastjson import encode_basestring
 from pytest_swarmtask.core.project import relative
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, message
 
@@ -13,6 +18,36 @@ if TYPE_CHECKING:
     from pytest_swarmtask.redaction.redactor import Redactor
     from pytest_swarmtask.sources.pytest.evidence import EvidenceReader
     from pytest_swarmtask.sources.pytest.outcome import TestRun
+
+
+_LONGEST = 1e9
+"""Seconds that a test may take in the short form; infinity and NaN, which JSON has not, are not below it."""
+
+
+def start_members(encoded_id: str) -> str:
+    """Return `start_metadata` as the members of a JSON object.
+
+    Args:
+        encoded_id: the redacted node id, as JSON.
+    """
+    return f'"workflow":"pytest","action":"test","test_type":"pytest","specific_test":{encoded_id}'
+
+
+def passed_members(run: TestRun) -> str:
+    """Return `EndMetadata.of` a test that passed as the members of a JSON object; nothing if there is more to say."""
+    duration = run.duration
+    if not run.encoded_id or run.error is not None or run.tasks or run.attempts:
+        return ""
+    if getattr(run.last_report, "user_properties", None):
+        return ""
+    if type(duration) is not float or not 0.0 <= duration < _LONGEST:
+        return ""  # a plugin's own report
+    worker = "" if run.worker is None else f'"worker":{encode_basestring(run.worker)},'
+    return (
+        f'"workflow":"pytest","action":"test","success":true,"duration":{round(duration, 6)!r},"test_type":"pytest",'
+        f'"specific_test":{run.encoded_id},"test_passed":true,"outcome":"passed","phase":"call",{worker}'
+        f'"attempt":{run.attempt}'
+    )
 
 
 def start_metadata(run: TestRun) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.journal import segments
 from pytest_swarmtask.relay.delivery import outbox as outboxes
 from pytest_swarmtask.relay.delivery.outbox import Outbox
 from pytest_swarmtask.relay.delivery.store import Position, Store
@@ -241,14 +242,16 @@ LINES = st.sampled_from([b"garbage\n", b"\n", b"TASK", b"TEST"])
     st.lists(st.lists(LINES, max_size=12), min_size=1, max_size=3),
     st.integers(1, 5),
     st.integers(2, 6),
+    st.sampled_from([50, 500, 5000]),
     st.integers(0, 2**32),
 )
-def test_any_mix_any_interruption(
-    tmp_path: Path, contents: list[list[bytes]], count: int, ahead: int, seed: int
+def test_any_mix_any_interruption(  # noqa: PLR0913, PLR0917 - each is varied
+    tmp_path: Path, contents: list[list[bytes]], count: int, ahead: int, chunk: int, seed: int
 ) -> None:
     """Each wanted event comes out at least once, whatever the segments contain and wherever the relay is killed.
 
-    This holds for any read-ahead. Other lines are counted. In the end every segment is settled to its last byte.
+    This holds for any read-ahead and any size of reads. Other lines are counted. In the end every segment is settled to
+    its last byte.
     """
     luck = random.Random(seed)
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
@@ -262,7 +265,8 @@ def test_any_mix_any_interruption(
             wanted += [f"{name}"] if kind == b"TASK" else []
         paths[-1].write_bytes(whole)
     out: list[str] = []
-    before, outboxes._BUFFER = outboxes._BUFFER, ahead
+    before = outboxes._BUFFER, segments._CHUNK
+    outboxes._BUFFER, segments._CHUNK = ahead, chunk
     try:
         store = Store(str(folder / "relay.db"))
         outbox = outbox_of(store, *paths, accepts=only("TASK_*"))
@@ -278,7 +282,7 @@ def test_any_mix_any_interruption(
         positions = {path.name: store.position("hook", path.name) for path in paths}
         store.close()
     finally:
-        outboxes._BUFFER = before
+        outboxes._BUFFER, segments._CHUNK = before
     assert set(out) == set(wanted)
     for path, content in zip(paths, contents, strict=True):
         assert positions[path.name].offset == path.stat().st_size

@@ -211,6 +211,15 @@ class TestTitles:
         assert titles == {"1": "Löse 1", "2": 'Say "hi" 😀 [REDACTED]', "make_test": None}
         assert not any("task_title" in event["metadata"] for event in lab.events())
 
+    def test_a_second_attempt_has_the_title_too(self, lab: Lab, board: Board, receiver: Receiver) -> None:
+        board.write(task(1))
+        self.configure(lab, receiver)
+        receiver.answer = lambda _: 200 if len(receiver.arrivals) > 1 else 503
+        lab.emit("TASK_STARTED", "1")
+        receiver.wait(1)
+        titles = [event["metadata"].get("task_title") for one in receiver.arrivals for event in one.events]
+        assert titles == ["Löse 1", "Löse 1"]
+
     def test_a_title_of_the_event_itself_stays(self, lab: Lab, board: Board, receiver: Receiver) -> None:
         board.write(task(1))
         self.configure(lab, receiver)

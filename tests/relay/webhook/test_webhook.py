@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import gzip
 import http.server
@@ -598,6 +599,27 @@ class TestFaultyServers:
             began = time.monotonic()
             assert isinstance(sink.send(big), Retry)
             assert time.monotonic() - began < 20
+
+    def test_a_server_that_reads_slowly_hits_the_total_deadline(self, sink_to: SinkTo) -> None:
+        """It does not get the whole request, although there soon is room for the next part of it after each one."""
+        got = []
+
+        def read_slowly(server: socket.socket) -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(ConnectionError):
+                while data := connection.recv(64 * 1024):
+                    got.append(len(data))
+                    time.sleep(0.01)
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            reader = threading.Thread(target=read_slowly, args=(server,))
+            reader.start()
+            sink = sink_to(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=0.5, batch=True)
+            big = [record(f"ab-{n}", note="x" * 100_000) for n in range(500)]
+            assert isinstance(sink.send(big), Retry)
+            sink.close()
+            reader.join()
+        assert sum(got) < sum(len(one.line) for one in big) / 2
 
     @pytest.mark.parametrize(
         "answer",

@@ -157,6 +157,7 @@ def test_nothing_heavy_is_loaded(watched: Watched) -> None:
         "argparse",
         "asyncio",
         "difflib",
+        "enum",
         "httpx",
         "logging",
         "msgspec",

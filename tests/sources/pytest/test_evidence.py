@@ -602,7 +602,7 @@ def test_reports_of_a_plugin() -> None:
     problems: list[BaseException] = []
     settings = {"traceback": True, "output": True, "bytes": 2000}
     reader = EvidenceReader(settings, Redactor({}), "/project", "/project", lambda _: [], problems.append)
-    run = TestRun("test_it.py::test_a", "test_it.py::test_a", "0" * 16, 0.0)
+    run = TestRun("test_it.py::test_a", "test_it.py::test_a", "0" * 16)
     report: Any = OddReport()
     report.longrepr = OddReport.longrepr()
     run.report = run.last_report = report

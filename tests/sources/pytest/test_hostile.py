@@ -422,9 +422,9 @@ BROKEN = """
     [
         ("task_marks", "TaskIndex", "collect"),
         ("task_marks", "TaskIndex", "select"),
-        ("running_tests", "RunningTests", "started_before"),
-        ("running_tests", "RunningTests", "reported"),
-        ("running_tests", "RunningTests", "finished"),
+        ("running_tests", "RunningTests", "is_new"),
+        ("running_tests", "RunningTests", "add"),
+        ("outcome", "TestRun", "add"),
         ("running_tests", "RunningTests", "enter_protocol"),
         ("running_tests", "RunningTests", "leave_protocol"),
         ("tally", "Tally", "add"),
