@@ -42,7 +42,8 @@ class Clock:
     def __init__(self) -> None:
         self._counter, self._gmtime = _REAL_TIME
         self._zero = _ZERO
-        self._known = (-1, "")  # the last moment and its text, in one object so that threads see both or none
+        # The last moment, its text, its second, and the text of that; in one object so that threads see all or none.
+        self._known = (-1, "", -1, "")
 
     def now(self) -> float:
         """Return seconds since the epoch."""
@@ -50,13 +51,14 @@ class Clock:
 
     def timestamp(self, now: float | None = None) -> str:
         """Return an RFC 3339 timestamp in UTC with milliseconds, of `now` or of this moment."""
-        millis = int((self.now() if now is None else now) * 1000)
-        known, text = self._known
+        millis = int((self._zero + self._counter() if now is None else now) * 1000)
+        known, text, second, until_second = self._known
         if millis != known:
-            second = millis // 1000
-            prefix = text[:-5] if second == known // 1000 else self._until_second(second)
-            text = "%s.%03dZ" % (prefix, millis - second * 1000)  # noqa: UP031 - a third faster than an f-string
-            self._known = (millis, text)
+            if millis // 1000 != second:
+                second = millis // 1000
+                until_second = self._until_second(second)
+            text = "%s.%03dZ" % (until_second, millis - second * 1000)  # noqa: UP031 - a third faster than an f-string
+            self._known = (millis, text, second, until_second)
         return text
 
     def _until_second(self, second: int) -> str:

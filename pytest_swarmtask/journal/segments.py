@@ -240,7 +240,9 @@ class Journal:
         Raises:
             OSError: the line could not be written whole, and is lost. The next line begins after a newline.
         """
-        fd = self._open() if self._fd is None else self._fd
+        fd = self._fd
+        if fd is None:
+            fd = self._open()
         content = b"\n" + line if self._torn else line
         try:
             count = self._write(fd, content)

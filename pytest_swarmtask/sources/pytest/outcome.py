@@ -36,6 +36,10 @@ _OUTCOMES_OF_PYTEST = ("passed", "failed", "skipped")
 """What pytest itself reports. Plugins that try a test again report its failed attempts as "rerun" or "retried"."""
 
 
+_LONGEST = 1e9
+"""Seconds that a test may take; infinity and NaN, which JSON has not, are not below it."""
+
+
 class KeptReport:
     """What an attempt needs of its report. A plug-in may go on to change the report, as pytest-retry does."""
 
@@ -94,20 +98,19 @@ class TestRun:
         quarantine: what `quarantine.yaml` says of the test, if a failure of this attempt does not count; else None.
         torn_down: whether the teardown of this attempt was reported.
         tasks: ids of the tasks that it belongs to.
-        called: whether the call of the test function was reported in this attempt.
     """
 
     __test__ = False  # pytest would collect it for its name where a test module imports it
     __slots__ = (
         "attempt",
         "attempts",
-        "called",
         "duration",
         "encoded_id",
         "error",
         "failed_subtests",
         "is_announced",
         "is_finished",
+        "item_location",
         "last_report",
         "location",
         "nodeid",
@@ -133,10 +136,10 @@ class TestRun:
         self.span_id = span_id
         self.worker: str | None = None
         self.attempt = 1
-        self.called = False
         self.torn_down = False
         self.is_announced = True
         self.is_finished = False
+        self.item_location: Any = self
         self.rerunning = False
         self.outcome: str | None = None
         self.phase = "setup"
@@ -158,32 +161,29 @@ class TestRun:
         self.last_report = report
         if self.rerunning and when != "teardown":
             self.next_attempt()  # it was not announced by another `pytest_runtest_logstart`
-        if type(report).__name__ in SUBTEST_REPORTS:
-            self._add_subtest(report)
-            return
-        self.duration += getattr(report, "duration", 0.0)
-        if when == "teardown":
-            self.torn_down = True
-        if report.outcome not in _OUTCOMES_OF_PYTEST:
-            self.rerunning = True
-            self.retried_report = self.retried_report or KeptReport(report)
-            return
         if when == "call":
-            self.called = True
-        if report.outcome == "passed" and self.quarantine is None:
-            if when == "call":
-                self._decide("xpassed" if hasattr(report, "wasxfail") else "passed", report)
-            elif when == "setup":
-                self.phase = "call"  # the phase that runs now, in case no further report comes
-        else:
+            if type(report).__name__ in SUBTEST_REPORTS:
+                self._add_subtest(report)
+                return
+        elif when == "teardown":
+            self.torn_down = True
+        try:
+            self.duration += report.duration
+        except AttributeError:
+            pass  # a plugin's own report; `getattr` with a default takes ten times as long for all others
+        if report.outcome != "passed" or self.quarantine is not None:
             self._add_unless_passed(report)
+        elif when == "call":
+            self._decide("xpassed" if hasattr(report, "wasxfail") else "passed", report)
+        elif when == "setup":
+            self.phase = "call"  # the phase that runs now, in case no further report comes
 
     def next_attempt(self) -> None:
         """Start the next attempt, and keep of the failed one only why it failed."""
         if self.retried_report is not None:
             self._close_attempt()
         self.attempt += 1
-        self.rerunning = self.called = self.torn_down = self.is_finished = False
+        self.rerunning = self.torn_down = self.is_finished = False
         self.outcome = self.error = self.location = self.report = self.teardown_report = self.quarantine = None
         self.phase = "setup"
         self.failed_subtests = 0
@@ -229,7 +229,10 @@ class TestRun:
         return self.outcome is not None and EVENT_OF[self.outcome] == "TEST_FAILED"
 
     def _add_unless_passed(self, report: Any) -> None:
-        if hasattr(report, QUARANTINE):
+        if report.outcome not in _OUTCOMES_OF_PYTEST:
+            self.rerunning = True
+            self.retried_report = self.retried_report or KeptReport(report)
+        elif hasattr(report, QUARANTINE):
             self.quarantine = getattr(report, QUARANTINE)
             self._add_failure(report)
         elif report.outcome == "skipped":
@@ -264,6 +267,14 @@ class TestRun:
             self.report = report
             self.error = reason(report)
             self.location = location(report)
+
+
+def seconds(duration: float) -> float:
+    """Return a duration to the microsecond, or 0 for what no test can take, such as the NaN of a plugin's report.
+
+    It takes half as long as `round(duration, 6)`.
+    """
+    return round(duration * 1e6) / 1e6 if 0.0 <= duration < _LONGEST else 0.0
 
 
 def reason(report: Any) -> str | None:

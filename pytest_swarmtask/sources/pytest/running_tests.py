@@ -61,7 +61,7 @@ class RunningTests:
             len(self._protocols) == 1
             and self.current is None
             and not self.has_twins
-            and self.is_in_protocol(run.nodeid)
+            and self._innermost("") == run.nodeid
         ):
             self.current = run
         else:

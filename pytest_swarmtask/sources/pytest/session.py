@@ -24,7 +24,7 @@ from pytest_swarmtask.sources.pytest.session_facts import SessionFacts
 from pytest_swarmtask.sources.pytest.tally import Tally
 from pytest_swarmtask.sources.pytest.task_marks import REPORT_ATTRIBUTE, TaskIndex, is_narrowed
 from pytest_swarmtask.sources.pytest.terminal_lines import FIRST_RUN, ClosingLine, header_lines
-from pytest_swarmtask.sources.pytest.testcase_metadata import EndMetadata, passed_members, start_members, start_metadata
+from pytest_swarmtask.sources.pytest.testcase_metadata import EndMetadata, encoded_pass, encoded_start, start_metadata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class SessionCapture:
         self._forks = recorder.forks
         self._outer_span_id = recorder.parent_span_id
         self._span_id = recorder.span_id()
+        self._encoded_span_id = f'"{self._span_id}"'
         self._markers = MarkerNames(config)
         self._evidence = self._evidence_reader()
         self._facts = SessionFacts(config, recorder, self._evidence, self.remember_problem, nested=nested)
@@ -239,12 +240,18 @@ class SessionCapture:
         return result
 
     @pytest.hookimpl(tryfirst=True)
-    @never_raises
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
+    def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
         """Record the start of a test, unless it is a further attempt at a test that has started."""
-        if self._running.is_new(nodeid):
-            self._start_test(nodeid)
-            return
+        try:  # not by `never_raises`, as above
+            if self._running.is_new(nodeid):
+                self._start_test(nodeid).item_location = location
+            else:
+                self._start_again(nodeid)
+        except Exception as error:  # noqa: BLE001 - any failure of ours
+            self.remember_problem(error)
+
+    def _start_again(self, nodeid: str) -> None:
+        """Begin the next attempt at a test, or a test that is not known from the collection or has a twin."""
         nodeid = self._running.item_of(nodeid)
         run = self._running.started_before(nodeid)
         if run is not None and (run.rerunning or run.outcome is None):
@@ -259,7 +266,7 @@ class SessionCapture:
         """Add a report to the test that it is about."""
         run = self._running.current
         try:  # not by `never_raises`, as above
-            if run is not None and run.nodeid == report.nodeid:
+            if run is not None and run.item_location is getattr(report, "location", None):
                 run.add(report)
             else:
                 self._add_report(report)
@@ -301,14 +308,13 @@ class SessionCapture:
     def _start_test(self, nodeid: str) -> TestRun:
         run = self._new_test(nodeid)
         self._running.add(run)
-        plugins = self._config.pluginmanager
-        if self._running.current is None and not plugins.has_plugin(_ENDS_ELSEWHERE):
-            plugins.register(_EndsElsewhere(self._finish_elsewhere), _ENDS_ELSEWHERE)
+        if self._running.current is None and not self._config.pluginmanager.has_plugin(_ENDS_ELSEWHERE):
+            self._config.pluginmanager.register(_EndsElsewhere(self._finish_elsewhere), _ENDS_ELSEWHERE)
         if nodeid in self._task_index.by_test:
             self._task_events().start_test(run)
-        encoded = run.encoded_id
-        if not encoded or not self._recorder.record_encoded(
-            "TEST_STARTED", encoded, start_members(encoded), run.span_id, self._span_id
+        now = self._recorder.clock.timestamp()
+        if not run.encoded_id or not self._recorder.record_encoded(
+            "TEST_STARTED", run.encoded_id, now, encoded_start(run, now), run.span_id, self._encoded_span_id
         ):
             self._record("TEST_STARTED", run.task_id, start_metadata(run), span_id=run.span_id, cleaned=True)
         if not self._is_parallel:
@@ -356,9 +362,10 @@ class SessionCapture:
 
     def _record_end(self, run: TestRun) -> None:
         outcome = run.settle()
-        members = passed_members(run) if outcome == "passed" else ""
-        if not members or not self._recorder.record_encoded(
-            "TEST_PASSED", run.encoded_id, members, run.span_id, self._span_id
+        now = self._recorder.clock.timestamp()
+        metadata = encoded_pass(run, now) if outcome == "passed" else ""
+        if not metadata or not self._recorder.record_encoded(
+            "TEST_PASSED", run.encoded_id, now, metadata, run.span_id, self._encoded_span_id
         ):
             self._record_end_in_full(run, outcome)
         self._tally.add(outcome, run)

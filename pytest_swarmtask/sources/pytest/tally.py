@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
+from pytest_swarmtask.sources.pytest.outcome import seconds
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +35,7 @@ class Tally:
     __slots__ = ("_repeated", "_slowest", "_teardown_errors", "counts", "deselected", "failures", "quarantined")
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
+        self.counts: defaultdict[str, int] = defaultdict(int)
         self.deselected = 0
         self.failures: list[tuple[str, str, str]] = []
         self.quarantined: list[tuple[str, str, dict[str, str]]] = []
@@ -45,7 +49,7 @@ class Tally:
 
     def add(self, outcome: str, run: TestRun) -> None:
         """Count a test that has ended."""
-        self.counts[outcome] = self.counts.get(outcome, 0) + 1
+        self.counts[outcome] += 1
         if run.attempt > 1 and outcome in _PASSED:
             self._repeated += 1
         slowest = self._slowest
@@ -77,5 +81,5 @@ class Tally:
             totals["teardown_errors"] = self._teardown_errors
         if self._repeated:
             totals["repeated"] = self._repeated
-        totals["slowest"] = [{"test": test, "duration": round(seconds, 6)} for seconds, test in self._slowest]
+        totals["slowest"] = [{"test": test, "duration": seconds(duration)} for duration, test in self._slowest]
         return totals

@@ -43,8 +43,9 @@ class TaskIndex:
 
         Tests that a plugin removed without calling `pytest_deselected` are counted as deselected, too.
         """
-        known = self._deselected.union(map(id, items))
-        self.deselect([item for item in self._collected if id(item) not in known])
+        if items != self._collected:
+            known = self._deselected.union(map(id, items))
+            self.deselect([item for item in self._collected if id(item) not in known])
         self._collected = []
         self._deselected.clear()
         parent, is_marked = None, False

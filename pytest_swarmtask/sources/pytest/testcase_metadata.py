@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pytest_swarmtask.core.fastjson import encode_basestring
 from pytest_swarmtask.core.project import relative
-from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, message
+from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, message, seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,33 +20,25 @@ if TYPE_CHECKING:
     from pytest_swarmtask.sources.pytest.outcome import TestRun
 
 
-_LONGEST = 1e9
-"""Seconds that a test may take in the short form; infinity and NaN, which JSON has not, are not below it."""
+def encoded_start(run: TestRun, timestamp: str) -> str:
+    """Return `start_metadata` as JSON, with the event's timestamp before it."""
+    return (
+        f'{{"timestamp":"{timestamp}","workflow":"pytest","action":"test","test_type":"pytest",'
+        f'"specific_test":{run.encoded_id}}}'
+    )
 
 
-def start_members(encoded_id: str) -> str:
-    """Return `start_metadata` as the members of a JSON object.
-
-    Args:
-        encoded_id: the redacted node id, as JSON.
-    """
-    return f'"workflow":"pytest","action":"test","test_type":"pytest","specific_test":{encoded_id}'
-
-
-def passed_members(run: TestRun) -> str:
-    """Return `EndMetadata.of` a test that passed as the members of a JSON object; nothing if there is more to say."""
-    duration = run.duration
+def encoded_pass(run: TestRun, timestamp: str) -> str:
+    """Return `EndMetadata.of` a test that passed as JSON, with the event's timestamp; empty if there is more."""
     if not run.encoded_id or run.error is not None or run.tasks or run.attempts:
         return ""
     if getattr(run.last_report, "user_properties", None):
         return ""
-    if type(duration) is not float or not 0.0 <= duration < _LONGEST:
-        return ""  # a plugin's own report
     worker = "" if run.worker is None else f'"worker":{encode_basestring(run.worker)},'
     return (
-        f'"workflow":"pytest","action":"test","success":true,"duration":{round(duration, 6)!r},"test_type":"pytest",'
-        f'"specific_test":{run.encoded_id},"test_passed":true,"outcome":"passed","phase":"call",{worker}'
-        f'"attempt":{run.attempt}'
+        f'{{"timestamp":"{timestamp}","workflow":"pytest","action":"test","success":true,'
+        f'"duration":{seconds(run.duration)!r},"test_type":"pytest","specific_test":{run.encoded_id},'
+        f'"test_passed":true,"outcome":"passed","phase":"call",{worker}"attempt":{run.attempt}}}'
     )
 
 
@@ -79,7 +71,7 @@ class EndMetadata:
         found: Sequence[str] = ()
         if run.error is not None:
             metadata["error"], found = self._redactor.searched(run.error)
-        metadata["duration"] = round(run.duration, 6)
+        metadata["duration"] = seconds(run.duration)
         metadata["test_type"] = "pytest"
         metadata["specific_test"] = run.task_id
         metadata["test_passed"] = passed

@@ -21,8 +21,8 @@ from pytest_swarmtask.sources.pytest.evidence import EvidenceReader
 from pytest_swarmtask.sources.pytest.outcome import Attempt, TestRun
 from pytest_swarmtask.sources.pytest.testcase_metadata import (
     EndMetadata,
-    passed_members,
-    start_members,
+    encoded_pass,
+    encoded_start,
     start_metadata,
 )
 from tests.suite import Session, Suite
@@ -35,6 +35,8 @@ NODE_IDS = [
     "x.py::t[" + "long " * 300 + "]",
 ]
 SPAN, PARENT = "1f3e6c3b1d2a4f57", "1f3e6c3b1d2a4f58"
+NOW = "2026-01-31T10:15:00.123Z"
+ENCODED_PARENT = f'"{PARENT}"'
 
 
 class Reported:
@@ -53,12 +55,12 @@ def passed(nodeid: str = PLAIN, **changed: Any) -> TestRun:
 
 
 def in_full(run: TestRun) -> str:
-    """Return the metadata of the end of a test, made as a dictionary, as the members of a JSON object."""
+    """Return the metadata of the end of a test, made as a dictionary, as JSON with the timestamp before it."""
     redactor = Redactor({})
     problems: list[BaseException] = []
     settings = {"traceback": True, "output": True, "bytes": 2000}
     evidence = EvidenceReader(settings, redactor, "/project", "/project", lambda _: [], problems.append)
-    return compact(EndMetadata(redactor, "/project", evidence).of(run, "passed"))[1:-1]
+    return compact({"timestamp": NOW, **EndMetadata(redactor, "/project", evidence).of(run, "passed")})
 
 
 def recorder_of(root: Path, **environ: str) -> Recorder:
@@ -69,7 +71,7 @@ def recorder_of(root: Path, **environ: str) -> Recorder:
     class OneMoment:
         def timestamp(self, now: float | None = None) -> str:
             del now
-            return "2026-01-31T10:15:00.123Z"
+            return NOW
 
     class OneId:
         def event(self) -> str:
@@ -92,43 +94,54 @@ def test_both_forms_of_the_metadata(nodeid: str) -> None:
     """The metadata of a start and of an end are the same bytes in both forms, whatever characters the node id has."""
     run = passed(nodeid)
     assert run.encoded_id
-    assert start_members(run.encoded_id) == compact(start_metadata(run))[1:-1]
-    assert passed_members(run) == in_full(run)
+    assert encoded_start(run, NOW) == compact({"timestamp": NOW, **start_metadata(run)})
+    assert encoded_pass(run, NOW) == in_full(run)
 
 
 @pytest.mark.parametrize(
-    "duration", [0.0, 4e-7, 5e-7, 1e-6, 9.9e-5, 0.000123, 0.1 + 0.2, 12.3456789, 86399.9999996, 9e8]
+    ("duration", "written"),
+    [
+        (0, "0.0"),
+        (1, "1.0"),
+        (4e-7, "0.0"),
+        (6e-7, "1e-06"),
+        (9.9e-5, "9.9e-05"),
+        (0.1 + 0.2, "0.3"),
+        (12.3456789, "12.345679"),
+        (86399.9999996, "86400.0"),
+        (9e8, "900000000.0"),
+        (-0.1, "0.0"),
+        (math.nan, "0.0"),
+        (math.inf, "0.0"),
+    ],
 )
 @pytest.mark.parametrize("changed", [{}, {"attempt": 3}, {"worker": "gw12"}])
-def test_durations_attempts_and_workers(duration: float, changed: dict[str, Any]) -> None:
-    """So are the numbers, also those that Python writes with an exponent, and the worker."""
+def test_durations_attempts_and_workers(duration: float, written: str, changed: dict[str, Any]) -> None:
+    """So are the numbers, also those that Python writes with an exponent or that no test can take, and the worker."""
     run = passed(duration=duration, **changed)
-    assert passed_members(run) == in_full(run)
+    assert encoded_pass(run, NOW) == in_full(run)
+    assert f'"duration":{written},' in in_full(run)
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"duration": 1},
-        {"duration": math.nan},
-        {"duration": math.inf},
-        {"duration": -0.1},
         {"error": "skipped before"},
         {"tasks": ("5.2",)},
         {"attempts": (Attempt(None, "failed", "call", 0.1),)},
     ],
 )
 def test_what_the_short_form_does_not_say(changed: dict[str, Any]) -> None:
-    """A test of which there is more to say, or with an odd duration, has no short form."""
+    """A test of which there is more to say has no short form."""
     run = passed(**changed)
-    assert passed_members(run) == ""
+    assert encoded_pass(run, NOW) == ""
 
 
 def test_properties_have_no_short_form() -> None:
     """Nor has a test with properties of its own."""
     run = passed()
     run.last_report.user_properties = (("size", 1),)
-    assert passed_members(run) == ""
+    assert encoded_pass(run, NOW) == ""
 
 
 @pytest.mark.parametrize(("nodeid", "task_id"), [("t.py::t[hunter2]", "t.py::t[[REDACTED]]"), ("t[[REDACTED]]",) * 2])
@@ -142,8 +155,8 @@ def test_both_ways_of_recording(tmp_path: Path, nodeid: str) -> None:
     """The recorder writes the same line from both forms, also where it has to cut the line."""
     run = passed(nodeid)
     recorder = recorder_of(tmp_path)
-    assert recorder.record_encoded("TEST_PASSED", run.encoded_id, in_full(run), SPAN, PARENT)
-    metadata = json.loads(f"{{{in_full(run)}}}")
+    assert recorder.record_encoded("TEST_PASSED", run.encoded_id, NOW, in_full(run), SPAN, ENCODED_PARENT)
+    metadata = json.loads(in_full(run))
     assert recorder.record("TEST_PASSED", nodeid, metadata, span_id=SPAN, parent_span_id=PARENT, cleaned=True)
     short, full = lines(tmp_path)
     assert short == full
@@ -161,13 +174,15 @@ def test_who_needs_the_full_form(tmp_path: Path, prepare: Callable[[Recorder], N
     """Handlers see events as objects, and a forked child must find out that it is one: neither gets the short form."""
     recorder = Recorder(read_settings(Project(str(tmp_path)), {}), {})
     prepare(recorder)
-    assert not recorder.record_encoded("TEST_PASSED", '"t"', '"x":1', SPAN, PARENT)
+    assert not recorder.record_encoded("TEST_PASSED", '"t"', NOW, "{}", SPAN, ENCODED_PARENT)
     assert recorder.count == 0
 
 
 def test_metadata_is_added_to_the_full_form(tmp_path: Path) -> None:
     """Where plug-ins or triggers add metadata to each event, there is no short form."""
-    assert not recorder_of(tmp_path, **{CAUSES: "a"}).record_encoded("TEST_PASSED", '"t"', '"x":1', SPAN, PARENT)
+    assert not recorder_of(tmp_path, **{CAUSES: "a"}).record_encoded(
+        "TEST_PASSED", '"t"', NOW, "{}", SPAN, ENCODED_PARENT
+    )
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
@@ -178,7 +193,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     recorder._journal._write = fail
-    assert recorder.record_encoded("TEST_PASSED", '"t"', '"x":1', SPAN, PARENT)
+    assert recorder.record_encoded("TEST_PASSED", '"t"', NOW, "{}", SPAN, ENCODED_PARENT)
     assert (recorder.count, recorder.lost, recorder.failing) == (0, 1, True)
     assert "No space left" in str(recorder.problem)
 
