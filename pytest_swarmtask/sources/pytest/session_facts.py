@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 
 import pytest
 
 from pytest_swarmtask.core.facts import git
-from pytest_swarmtask.core.facts.dependencies import locked
 from pytest_swarmtask.core.facts.process import process_facts, usage_reader, within_project, without_secrets
+from pytest_swarmtask.core.files import only_regular
 from pytest_swarmtask.core.project import is_under_ci
 from pytest_swarmtask.sources.pytest.place import variant_of
 
@@ -34,9 +35,14 @@ _REASONS = {
     6: "more warnings than allowed",
 }
 
-
 _LONGEST_VARIANT = 200
 """Characters of a variant: it stands in a line beside the name of a test."""
+_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml")
+"""Lock files, whichever tool wrote them. The first one that exists counts."""
+_MOST_BYTES = 8 << 20
+"""Bytes of a file that are read. The lock of a thousand packages has two million."""
+_PIN = b"=="
+"""What a file of requirements has that names versions. One without says nothing about what is installed."""
 
 
 class SessionFacts:
@@ -90,7 +96,7 @@ class SessionFacts:
         self._variant = redactor.text(variant_of(self._config, settings.variant), _LONGEST_VARIANT)
         facts = {**self._common(), **process_facts(), "pytest": pytest.__version__, "arguments": arguments}
         facts |= {**self._extra(lambda: git.head(root)), **self._extra(_ci_facts)}
-        facts |= {**self._extra(lambda: self._default_branch(facts, root)), **self._extra(lambda: locked(root))}
+        facts |= {**self._extra(lambda: self._default_branch(facts, root)), **self._extra(lambda: _locked(root))}
         if selection is not None:
             facts["shard"] = str(selection.shard)
         # Git is asked once in a process, and a session inside of a test would get the answer for the outer session.
@@ -186,3 +192,31 @@ def _coverage_measurement(config: pytest.Config) -> CoverageMeasurement | None:
     from pytest_swarmtask.sources.pytest.coverage import CoverageMeasurement  # few sessions are measured
 
     return CoverageMeasurement.of_session(config)
+
+
+def _locked(root: str) -> dict[str, str]:
+    """Return ``dependencies``, such as ``uv.lock 1a2b3c4d``, or nothing if the folder locks none.
+
+    The number is a CRC-32 of the file: it tells a changed file from the same one, and its cost is not seen in the start
+    of a session, as that of loading `hashlib` would be. Of requirements, all files count that pin a version.
+    """
+    names = os.listdir(root)
+    lock = next((name for name in _LOCKS if name in names), None)
+    if lock is not None:
+        return {"dependencies": f"{lock} {zlib.crc32(_content_of(root, lock)):08x}"}
+    pinned: list[str] = []
+    checksum = 0
+    for name in sorted(name for name in names if name.startswith("requirements") and name.endswith(".txt")):
+        content = _content_of(root, name)
+        if _PIN in content:
+            pinned.append(name)
+            checksum = zlib.crc32(content, checksum)
+    return {"dependencies": f"{', '.join(pinned)} {checksum:08x}"} if pinned else {}
+
+
+def _content_of(root: str, name: str) -> bytes:
+    try:
+        with open(os.path.join(root, name), "rb", opener=only_regular) as file:
+            return file.read(_MOST_BYTES)
+    except OSError:
+        return b""
