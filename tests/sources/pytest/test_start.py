@@ -38,7 +38,7 @@ def ours(modules: set[str]) -> set[str]:
 def test_a_session_loads_few_modules_of_ours(project: Suite) -> None:
     """A session loads what each session needs, and nothing for CI, coverage, xdist, tasks, secrets or endpoints."""
     modules = ours(loaded(project))
-    assert len(modules) <= 43, sorted(modules)
+    assert len(modules) <= 41, sorted(modules)
     assert not modules & {
         "core.facts.change_request",
         "core.facts.ci",
