@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
 
+import pytest_swarmtask
+from pytest_swarmtask import core, plugin
 from tests.lab import clean_environ
 from tests.suite import Suite
 
@@ -122,3 +125,12 @@ def test_the_finder_of_our_modules_goes_with_the_session(project: Suite, body: s
     session = project.session([sys.executable, "program.py"], clean_environ())
     assert session.exit_code == 0, session.errors
     assert len(session.events) == 4 * sessions
+
+
+@pytest.mark.parametrize(
+    "name", ["pytest_swarmtask.core", "pytest_swarmtask.core.event", "pytest_swarmtask.core.missing"]
+)
+def test_the_finder_of_our_modules_finds_what_python_finds(name: str) -> None:
+    path = core.__path__ if name.count(".") > 1 else pytest_swarmtask.__path__
+    found, expected = plugin._OurFinder.find_spec(name, path), PathFinder.find_spec(name, path)
+    assert found == expected
