@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.machinery import PathFinder
+from importlib.util import spec_from_file_location
 
 import pytest
 
@@ -100,7 +101,13 @@ class _OurFinder:
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Return the spec of one of our modules; None for all others, which the next finders look for."""
-        return PathFinder.find_spec(name, path, target) if name.startswith("pytest_swarmtask.") else None
+        if not name.startswith("pytest_swarmtask."):
+            return None
+        for folder in path or ():  # Python would list the folder and try all kinds of modules
+            file = os.path.join(folder, f"{name.rpartition('.')[2]}.py")
+            if os.path.isfile(file):
+                return spec_from_file_location(name, file)
+        return PathFinder.find_spec(name, path, target)  # a package, or an archive
 
     @classmethod
     def use(cls, config: pytest.Config) -> None:

@@ -22,16 +22,16 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.core.errors import (
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.roles import allows
+from pytest_swarmtask.core.service_errors import (
     AgeError,
     BodyError,
-    ConfigError,
     SenderError,
     SignatureError,
     SizeError,
     WebhookError,
 )
-from pytest_swarmtask.core.roles import allows
 from pytest_swarmtask.wire import cdevents, signing
 from pytest_swarmtask.wire.cloudevents import CLOUDEVENT_TYPES, PING
 from pytest_swarmtask.wire.signing import TOLERANCE

@@ -11,9 +11,10 @@ from pytest_swarmtask import __version__
 from pytest_swarmtask.cli import tasksmk
 from pytest_swarmtask.cli.common import add_root, consequence_of_invalid_config, project_of, survey_of
 from pytest_swarmtask.cli.task_states import known_states, task_states, tasks_of_last_run, unknown_tasks
-from pytest_swarmtask.core.errors import ConfigError, HistoryError, UsageError
+from pytest_swarmtask.core.errors import ConfigError, UsageError
 from pytest_swarmtask.core.facts.trust import is_untrusted
 from pytest_swarmtask.core.project import is_met
+from pytest_swarmtask.core.service_errors import HistoryError
 from pytest_swarmtask.core.text import neutral, plural
 from pytest_swarmtask.history.session import query_history
 from pytest_swarmtask.journal import locks

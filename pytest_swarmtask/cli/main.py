@@ -86,7 +86,8 @@ def _run_command(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from pytest_swarmtask.core.errors import AccessError, ConfigError, HistoryError, UsageError
+    from pytest_swarmtask.core.errors import AccessError, ConfigError, UsageError
+    from pytest_swarmtask.core.service_errors import HistoryError
 
     chosen = make_parser().parse_args(arguments)
     from pytest_swarmtask.cli.job_log import guard_job_log

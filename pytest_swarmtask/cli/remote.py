@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from pytest_swarmtask.config.workflow import Webhook
-from pytest_swarmtask.core.errors import ConfigError, EndpointError, UsageError
+from pytest_swarmtask.core.errors import ConfigError, UsageError
+from pytest_swarmtask.core.service_errors import EndpointError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.history.database import project_name
 from pytest_swarmtask.recording.settings import read_settings

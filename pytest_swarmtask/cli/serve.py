@@ -8,9 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.common import add_root, port, project_of, say
-from pytest_swarmtask.core.errors import StoreAwayError, UsageError
+from pytest_swarmtask.core.errors import UsageError
 from pytest_swarmtask.core.files import private_folder
 from pytest_swarmtask.core.project import ALERTS
+from pytest_swarmtask.core.service_errors import StoreAwayError
 from pytest_swarmtask.core.timing import VARIABLE, Timing
 
 if TYPE_CHECKING:

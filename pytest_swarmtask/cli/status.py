@@ -19,8 +19,9 @@ from pytest_swarmtask.cli.common import (
     survey_of,
 )
 from pytest_swarmtask.cli.task_states import known_states, task_states, unknown_tasks
-from pytest_swarmtask.core.errors import ConfigError, HistoryError
+from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.project import ALERTS, TASKS, TRIGGERS, Project
+from pytest_swarmtask.core.service_errors import HistoryError
 from pytest_swarmtask.core.text import NOTHING_RECORDED, neutral, plural
 from pytest_swarmtask.journal.segments import segments
 

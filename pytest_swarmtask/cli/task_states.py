@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.common import present_ci_run, say
-from pytest_swarmtask.core.errors import ConfigError, TaskManagerError
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.service_errors import TaskManagerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_swarmtask.cli.common import add_root, present_ci_run, project_of
-from pytest_swarmtask.core.errors import HistoryError, UsageError
+from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.service_errors import HistoryError
 from pytest_swarmtask.journal.segments import segments
 from pytest_swarmtask.report.phrases import short_id
 

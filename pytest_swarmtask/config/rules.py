@@ -6,7 +6,6 @@ the end of the sentence "found …, expected …". So the docstring of a rule sa
 
 from __future__ import annotations
 
-import difflib
 import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -58,6 +57,8 @@ _QUERY_SECRETS = ("key", "sig", "signature", "code", "auth")
 
 def did_you_mean(found: str, names: Iterable[str]) -> str:
     """Return the end of a sentence with the most similar of the valid names, or an empty text if none is similar."""
+    import difflib  # only for an error message
+
     by_folded = {name.casefold(): name for name in names}
     # Keys have underscores, and a hyphen is a common mistake.
     close = difflib.get_close_matches(found.casefold().replace("-", "_"), by_folded, 1, 0.6)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.fastjson import dumps
 from pytest_swarmtask.core.text import neutral
 
 BROKEN: Any = object()
@@ -103,7 +103,7 @@ class Problems:
 
 def join(path: str, key: str) -> str:
     """Return a key path with one more key, which is quoted unless it is a plain word."""
-    name = key if _PLAIN_KEY.fullmatch(key) else json.dumps(key)
+    name = key if _PLAIN_KEY.fullmatch(key) else dumps(key)
     return f"{path}.{name}" if path else name
 
 

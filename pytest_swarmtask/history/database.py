@@ -18,7 +18,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_swarmtask.core.errors import UnknownProjectError
+from pytest_swarmtask.core.service_errors import UnknownProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import ConnectionPool
 
-from pytest_swarmtask.core.errors import BodyError, HistoryError, StoreAwayError
+from pytest_swarmtask.core.service_errors import BodyError, HistoryError, StoreAwayError
 from pytest_swarmtask.history.database import PROJECTS, STALE_PROJECTS, choose_or_add_project, choose_project
 from pytest_swarmtask.history.postgres_schema import KEYS, MIGRATIONS, SCHEMA
 from pytest_swarmtask.history.schema import VIEWS

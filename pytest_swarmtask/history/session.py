@@ -8,7 +8,8 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from pytest_swarmtask.core.errors import ConfigError, HistoryError
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.service_errors import HistoryError
 from pytest_swarmtask.history import retention
 from pytest_swarmtask.history.ingest import forget_segments, ingest
 from pytest_swarmtask.history.schema import VERSION

@@ -10,7 +10,7 @@ import time
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from pytest_swarmtask.core.errors import HistoryError
+from pytest_swarmtask.core.service_errors import HistoryError
 from pytest_swarmtask.history.schema import LOCAL_PROJECT, MIGRATIONS, VERSION, VIEWS
 from pytest_swarmtask.history.sqlite_file import make_private, opening, repairing, use_wal
 

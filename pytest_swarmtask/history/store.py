@@ -8,7 +8,7 @@ import sqlite3
 from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_swarmtask.core.errors import HistoryError, StoreAwayError
+from pytest_swarmtask.core.service_errors import HistoryError, StoreAwayError
 from pytest_swarmtask.history.database import PROJECTS, STALE_PROJECTS, choose_or_add_project, choose_project
 from pytest_swarmtask.history.retention import drop_events
 from pytest_swarmtask.history.sqlite import TIMEOUT, SqliteDatabase, connect

@@ -20,8 +20,8 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, cast
 
-from pytest_swarmtask.core.errors import ArtifactError, ArtifactTooLargeError
 from pytest_swarmtask.core.files import only_regular
+from pytest_swarmtask.core.service_errors import ArtifactError, ArtifactTooLargeError
 from pytest_swarmtask.journal.segments import COMPRESSED, Segment
 
 if TYPE_CHECKING:

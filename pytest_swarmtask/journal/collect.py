@@ -15,8 +15,9 @@ import time
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_swarmtask.core.errors import ArtifactError, ArtifactTooLargeError, JournalError, UsageError
+from pytest_swarmtask.core.errors import JournalError, UsageError
 from pytest_swarmtask.core.files import PRIVATE, private_folder
+from pytest_swarmtask.core.service_errors import ArtifactError, ArtifactTooLargeError
 from pytest_swarmtask.core.timestamps import seconds_of
 from pytest_swarmtask.journal import locks, orphans, segment_file
 from pytest_swarmtask.journal import segments as journals

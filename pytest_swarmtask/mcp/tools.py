@@ -14,7 +14,8 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from pytest_swarmtask import __version__
-from pytest_swarmtask.core.errors import HistoryError, UsageError
+from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.service_errors import HistoryError
 from pytest_swarmtask.core.text import neutral_lines
 from pytest_swarmtask.mcp.answers import (
     BriefExplanation,

@@ -24,10 +24,9 @@ from pytest_swarmtask.core.trace import (
     trace_flags,
     traceparent,
 )
-from pytest_swarmtask.journal import run_state
 from pytest_swarmtask.journal.segments import Journal
+from pytest_swarmtask.recording.run_state import SpanBook, is_first_to_say
 from pytest_swarmtask.recording.settings import Settings, read_settings
-from pytest_swarmtask.recording.spans import SpanBook
 from pytest_swarmtask.recording.truncate import note_redactions, truncate
 from pytest_swarmtask.redaction.redactor import Redactor
 
@@ -395,7 +394,7 @@ class Recorder:
         if self._around is None:
             return True  # no other process belongs to the run
         key = checksum(f"{self.trace_id}|{self._around}|{problem}".encode("utf-8", "replace"))
-        return run_state.is_first_to_say(self.settings.project, key)
+        return is_first_to_say(self.settings.project, key)
 
     def begin_session(self) -> None:
         """Begin a new run if this process has had a session before and no other process belongs to its run.

@@ -16,8 +16,9 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.core.errors import ConfigError, HistoryError
+from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.service_errors import HistoryError
 from pytest_swarmtask.history import session
 from pytest_swarmtask.history.session import segment_counts
 from pytest_swarmtask.journal import locks, orphans, segment_file

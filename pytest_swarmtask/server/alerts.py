@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.config.monitoring import DeliveryAlert
 from pytest_swarmtask.config.variables import expand
-from pytest_swarmtask.core.errors import ConfigError, JournalError, StoreAwayError
+from pytest_swarmtask.core.errors import ConfigError, JournalError
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.service_errors import StoreAwayError
 from pytest_swarmtask.history import evaluated
 from pytest_swarmtask.history.evaluated import NextEvents
 from pytest_swarmtask.history.retention import EVERY

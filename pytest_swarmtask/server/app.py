@@ -16,14 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from pytest_swarmtask.core.errors import (
-    BodyError,
-    SizeError,
-    StoreAwayError,
-    UnknownProjectError,
-    UsageError,
-    WebhookError,
-)
+from pytest_swarmtask.core.errors import UsageError
+from pytest_swarmtask.core.service_errors import BodyError, SizeError, StoreAwayError, UnknownProjectError, WebhookError
 from pytest_swarmtask.receiver import MAX_BODY
 from pytest_swarmtask.server import api
 from pytest_swarmtask.server import metrics as exposition

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_swarmtask.core.errors import BodyError, SizeError
+from pytest_swarmtask.core.service_errors import BodyError, SizeError
 from pytest_swarmtask.history.database import project_name
 from pytest_swarmtask.history.rows import recorded, without_nul
 from pytest_swarmtask.journal.segments import MAX_LINE

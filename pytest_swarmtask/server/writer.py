@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import BodyError
+from pytest_swarmtask.core.service_errors import BodyError
 from pytest_swarmtask.history.ingest import BATCH
 from pytest_swarmtask.history.keys import Keys
 from pytest_swarmtask.history.rows import Batch

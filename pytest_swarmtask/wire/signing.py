@@ -15,7 +15,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import AgeError, ConfigError, SignatureError
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.service_errors import AgeError, SignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 
-from pytest_swarmtask.core import errors
+from pytest_swarmtask.core import errors, service_errors
+
+
+def _errors_of(module: ModuleType) -> list[type[Exception]]:
+    return [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Exception)]
 
 
 def test_one_tree() -> None:
     """Every error of the package is a `SwarmtaskError`, so one `except` catches all errors."""
-    found = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+    found = {*_errors_of(errors), *_errors_of(service_errors)}
     assert len(found) == 19
     assert all(issubclass(error, errors.SwarmtaskError) for error in found)
 
 
-def test_the_tree_is_drawn() -> None:
-    """The module docstring names each exception."""
-    drawn = errors.__doc__ or ""
-    names = [name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)]
-    assert all(name in drawn for name in names)
+@pytest.mark.parametrize("module", [errors, service_errors])
+def test_the_tree_is_drawn(module: ModuleType) -> None:
+    """The docstring of a module names each of its exceptions."""
+    assert all(error.__name__ in (module.__doc__ or "") for error in _errors_of(module))
 
 
 @pytest.mark.parametrize("given", ["one", ["one"], ("one",)])

@@ -15,16 +15,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from pytest_swarmtask.config.load import load
-from pytest_swarmtask.core.errors import (
-    BodyError,
-    ConfigError,
-    EndpointError,
-    JournalError,
-    SignatureError,
-    WebhookError,
-)
+from pytest_swarmtask.core.errors import ConfigError, JournalError
 from pytest_swarmtask.core.event import EVENT_TYPES, Event
 from pytest_swarmtask.core.project import Project
+from pytest_swarmtask.core.service_errors import BodyError, EndpointError, SignatureError, WebhookError
 from pytest_swarmtask.journal import segments
 from pytest_swarmtask.receiver import Verifier, events_in
 from pytest_swarmtask.recording.settings import Settings, read_settings

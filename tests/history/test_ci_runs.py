@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_swarmtask.core.facts.ci import facts, job_facts
-from pytest_swarmtask.core.facts.variant import default_variant, named_variant
 from pytest_swarmtask.core.trace import run_context
 from pytest_swarmtask.history import query
 from pytest_swarmtask.history.flaky import REPEATED
 from pytest_swarmtask.history.query import Run
+from pytest_swarmtask.sources.pytest.place import default_variant, named_variant
 from tests.history.made import BASE, Process, asked
 
 Environ = dict[str, str]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_swarmtask.core.errors import HistoryError
+from pytest_swarmtask.core.service_errors import HistoryError
 from pytest_swarmtask.history import sqlite as module
 from pytest_swarmtask.history.query import last_runs
 from pytest_swarmtask.history.schema import MIGRATIONS, VERSION

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from pytest_swarmtask.core.errors import ConfigError, SignatureError
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.service_errors import SignatureError
 from pytest_swarmtask.wire import signing
 from tests.lab import REPOSITORY
 from tests.npm import installed

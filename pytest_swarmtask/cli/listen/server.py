@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 
 from pytest_swarmtask.cli.listen.printer import Arrival, Printer
 from pytest_swarmtask.cli.local_server import IDLE_TIMEOUT, LocalServer
-from pytest_swarmtask.core.errors import SignatureError, WebhookError
+from pytest_swarmtask.core.service_errors import SignatureError, WebhookError
 from pytest_swarmtask.receiver import MAX_BODY, Seen, Verifier, events_in
 from pytest_swarmtask.wire.cloudevents import PING
 

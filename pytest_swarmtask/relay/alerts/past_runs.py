@@ -6,8 +6,9 @@ import contextlib
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import HistoryError, JournalError
+from pytest_swarmtask.core.errors import JournalError
 from pytest_swarmtask.core.event import Event
+from pytest_swarmtask.core.service_errors import HistoryError
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.history import past
 from pytest_swarmtask.history.flaky import Scope, assess

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from pytest_swarmtask.config.load import load
 from pytest_swarmtask.config.variables import expand
-from pytest_swarmtask.core.errors import ConfigError, HistoryError
+from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.project import ALERTS
+from pytest_swarmtask.core.service_errors import HistoryError
 from pytest_swarmtask.journal import locks
 from pytest_swarmtask.plugins.hookspecs import SinkRequest, hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Retry

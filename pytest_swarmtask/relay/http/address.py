@@ -13,7 +13,7 @@ import urllib.request
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import EndpointError
+from pytest_swarmtask.core.service_errors import EndpointError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

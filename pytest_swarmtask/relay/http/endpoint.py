@@ -7,7 +7,8 @@ import time
 from http import HTTPStatus
 
 from pytest_swarmtask.config.variables import expand
-from pytest_swarmtask.core.errors import ConfigError, EndpointError
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.service_errors import EndpointError
 from pytest_swarmtask.core.version import installed_version
 from pytest_swarmtask.plugins.sink import Retry, Stopped
 from pytest_swarmtask.relay.http import address, answers, tls

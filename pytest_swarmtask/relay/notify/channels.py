@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pytest_swarmtask.config import monitoring
 from pytest_swarmtask.config.variables import expand, expand_all
-from pytest_swarmtask.core.errors import ConfigError, EndpointError
+from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.files import open_own
+from pytest_swarmtask.core.service_errors import EndpointError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.sink import Delivered, Retry, Stopped
 from pytest_swarmtask.relay.delivery.templates import fill_all

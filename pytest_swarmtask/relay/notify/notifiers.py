@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_swarmtask.config.monitoring import LogNotifier
-from pytest_swarmtask.core.errors import ConfigError, EndpointError
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.service_errors import EndpointError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.sink import Delivered, Retry
 from pytest_swarmtask.relay.delivery.backoff import notifier_wait

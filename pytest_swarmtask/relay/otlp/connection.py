@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import EndpointError
+from pytest_swarmtask.core.service_errors import EndpointError
 from pytest_swarmtask.plugins.sink import Retry, Stopped
 from pytest_swarmtask.relay.http.endpoint import request_headers, transport
 from pytest_swarmtask.relay.http.head import NoAnswerError

@@ -5,8 +5,9 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import ConfigError, EndpointError
+from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.event import EVENT_TYPES
+from pytest_swarmtask.core.service_errors import EndpointError
 from pytest_swarmtask.plugins.sink import Delivered, Rejected, Retry, Split, Stopped
 from pytest_swarmtask.relay.otlp.extra import require_extra
 from pytest_swarmtask.relay.otlp.session_starts import SessionStarts

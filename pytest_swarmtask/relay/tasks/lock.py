@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import TaskManagerError
+from pytest_swarmtask.core.service_errors import TaskManagerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

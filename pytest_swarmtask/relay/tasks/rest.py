@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from pytest_swarmtask.config.variables import expand, expand_all
 from pytest_swarmtask.config.workflow import Webhook
-from pytest_swarmtask.core.errors import ConfigError, EndpointError, TaskManagerError
+from pytest_swarmtask.core.errors import ConfigError
+from pytest_swarmtask.core.service_errors import EndpointError, TaskManagerError
 from pytest_swarmtask.plugins.sink import Delivered, Rejected, Retry
 from pytest_swarmtask.relay.delivery.templates import fill, fill_all
 from pytest_swarmtask.relay.http import answers

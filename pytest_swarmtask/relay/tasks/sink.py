@@ -6,9 +6,10 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import ConfigError, TaskManagerError
+from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.event import EVENT_TYPES
 from pytest_swarmtask.core.project import TASKS
+from pytest_swarmtask.core.service_errors import TaskManagerError
 from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.plugins.hookspecs import hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Rejected, Retry, Split, Stopped

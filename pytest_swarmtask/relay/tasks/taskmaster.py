@@ -13,8 +13,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import TaskManagerError
 from pytest_swarmtask.core.files import only_regular, replace_file
+from pytest_swarmtask.core.service_errors import TaskManagerError
 from pytest_swarmtask.relay.tasks.document import DEFAULT_TAG, Document, UnknownShapeError
 from pytest_swarmtask.relay.tasks.lock import locked
 from pytest_swarmtask.relay.tasks.manager import Outcome, StatusChange, Task

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_swarmtask.core.errors import TaskManagerError
+from pytest_swarmtask.core.service_errors import TaskManagerError
 from pytest_swarmtask.core.timing import DEFAULTS
 from pytest_swarmtask.journal.decode import decode_fields
 from pytest_swarmtask.redaction.redactor import Redactor

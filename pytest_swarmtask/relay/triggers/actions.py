@@ -15,7 +15,7 @@ import msgspec
 
 from pytest_swarmtask.config import triggers as definitions
 from pytest_swarmtask.config.variables import expand, expand_all
-from pytest_swarmtask.core.errors import TaskManagerError
+from pytest_swarmtask.core.service_errors import TaskManagerError
 from pytest_swarmtask.core.trace import Clock
 from pytest_swarmtask.plugins.sink import Delivered, Retry
 from pytest_swarmtask.relay.delivery.backoff import action_wait

@@ -10,9 +10,10 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import ConfigError, EndpointError
+from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.facts import ci, git
 from pytest_swarmtask.core.project import TRIGGERS
+from pytest_swarmtask.core.service_errors import EndpointError
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.hookspecs import hookimpl
 from pytest_swarmtask.plugins.sink import Delivered, Retry

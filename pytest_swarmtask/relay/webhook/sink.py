@@ -7,8 +7,9 @@ import uuid
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.core.errors import ConfigError, EndpointError
+from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.event import EVENT_TYPES
+from pytest_swarmtask.core.service_errors import EndpointError
 from pytest_swarmtask.plugins.sink import Rejected, Retry, Split, Stopped
 from pytest_swarmtask.relay.http.answers import NO_ADDRESS
 from pytest_swarmtask.relay.http.endpoint import HttpEndpoint

@@ -13,15 +13,12 @@ import pytest
 from pytest_swarmtask.core.errors import ConfigError
 from pytest_swarmtask.core.project import FOLDER, is_under_ci
 from pytest_swarmtask.recording.recorder import get_recorder, set_default_project
-from pytest_swarmtask.sources.pytest.evidence import EvidenceReader
-from pytest_swarmtask.sources.pytest.guard import never_raises, never_raises_while_waiting
-from pytest_swarmtask.sources.pytest.markers import MarkerNames
+from pytest_swarmtask.sources.pytest.evidence import EvidenceReader, MarkerNames
+from pytest_swarmtask.sources.pytest.guard import before_exit, exit_code_of, never_raises, never_raises_while_waiting
 from pytest_swarmtask.sources.pytest.outcome import EVENT_OF, TestRun, location, reason
 from pytest_swarmtask.sources.pytest.place import project_of
-from pytest_swarmtask.sources.pytest.process_exit import before_exit, exit_code_of
 from pytest_swarmtask.sources.pytest.running_tests import RunningTests
-from pytest_swarmtask.sources.pytest.session_facts import SessionFacts
-from pytest_swarmtask.sources.pytest.tally import Tally
+from pytest_swarmtask.sources.pytest.session_facts import SessionFacts, Tally
 from pytest_swarmtask.sources.pytest.task_marks import REPORT_ATTRIBUTE, TaskIndex, is_narrowed
 from pytest_swarmtask.sources.pytest.terminal_lines import FIRST_RUN, ClosingLine, header_lines
 from pytest_swarmtask.sources.pytest.testcase_metadata import EndMetadata, encoded_pass, encoded_start, start_metadata

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_swarmtask.core.facts.variant import default_variant
+from pytest_swarmtask.sources.pytest.place import default_variant
 from tests.relay.alerts.world import World
 
 VARIANT = default_variant({}, under_ci=False)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.core.errors import EndpointError
+from pytest_swarmtask.core.service_errors import EndpointError
 from pytest_swarmtask.relay.http import address
 
 NEVER = [

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_swarmtask.config.workflow import Rest
-from pytest_swarmtask.core.errors import TaskManagerError
+from pytest_swarmtask.core.service_errors import TaskManagerError
 from pytest_swarmtask.relay.tasks.manager import DesiredStatus, StatusChange
 from pytest_swarmtask.relay.tasks.rest import RestService
 from tests.lab import Lab, closed_port, wait_until

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_swarmtask.core.errors import TaskManagerError
+from pytest_swarmtask.core.service_errors import TaskManagerError
 from pytest_swarmtask.relay.tasks import lock as locks
 from pytest_swarmtask.relay.tasks import taskmaster
 from pytest_swarmtask.relay.tasks.document import Document

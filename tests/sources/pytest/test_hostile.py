@@ -427,7 +427,7 @@ BROKEN = """
         ("outcome", "TestRun", "add"),
         ("running_tests", "RunningTests", "enter_protocol"),
         ("running_tests", "RunningTests", "leave_protocol"),
-        ("tally", "Tally", "add"),
+        ("session_facts", "Tally", "add"),
     ],
 )
 def test_a_hook_of_ours_that_fails(project: Suite, module: str, name: str, method: str) -> None:
@@ -498,7 +498,7 @@ def test_imports_that_a_test_breaks(project: Suite, name: str, tmp_path_factory:
 @pytest.mark.parametrize(
     ("module", "name", "method"),
     [
-        ("tally", "Tally", "metadata"),
+        ("session_facts", "Tally", "metadata"),
         ("coverage", "CoverageMeasurement", "result"),
         ("session_facts", "SessionFacts", "collect_end"),
     ],

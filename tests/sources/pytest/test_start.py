@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
 
+import pytest_swarmtask
+from pytest_swarmtask import core, plugin
 from tests.lab import clean_environ
 from tests.suite import Suite
 
@@ -38,7 +41,7 @@ def ours(modules: set[str]) -> set[str]:
 def test_a_session_loads_few_modules_of_ours(project: Suite) -> None:
     """A session loads what each session needs, and nothing for CI, coverage, xdist, tasks, secrets or endpoints."""
     modules = ours(loaded(project))
-    assert len(modules) <= 47, sorted(modules)
+    assert len(modules) <= 41, sorted(modules)
     assert not modules & {
         "core.facts.change_request",
         "core.facts.ci",
@@ -122,3 +125,12 @@ def test_the_finder_of_our_modules_goes_with_the_session(project: Suite, body: s
     session = project.session([sys.executable, "program.py"], clean_environ())
     assert session.exit_code == 0, session.errors
     assert len(session.events) == 4 * sessions
+
+
+@pytest.mark.parametrize(
+    "name", ["pytest_swarmtask.core", "pytest_swarmtask.core.event", "pytest_swarmtask.core.missing"]
+)
+def test_the_finder_of_our_modules_finds_what_python_finds(name: str) -> None:
+    path = core.__path__ if name.count(".") > 1 else pytest_swarmtask.__path__
+    found, expected = plugin._OurFinder.find_spec(name, path), PathFinder.find_spec(name, path)
+    assert found == expected
