@@ -79,6 +79,16 @@ def print_line(line: Text | Table, indent: int, console: Console) -> None:
     console.print(Padding(line, (0, 0, 0, indent), expand=False) if line else "", overflow="fold")
 
 
+def print_row(head: Text, line: Text, indent: int, console: Console) -> None:
+    """Print a line with a head, such as a time. In a terminal, continuation lines begin to the right of the head."""
+    if not console.is_terminal:
+        print_line(head.append_text(line), indent, console)
+        return
+    row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
+    row.add_row(head, line)
+    print_line(row, indent, console)
+
+
 def _report(report: Report, root: str, console: Console, *, full: bool) -> Iterator[tuple[Text, int]]:
     yield from _head(report)
     yield from ((Text(problem, "yellow"), 0) for problem in shard_problems(report.shards))
@@ -203,13 +213,7 @@ def print_test(
         print_line(Text(f"failing{under}: {failing_since(failure)}", "red"), 2, console)
     console.print()
     for result, time in zip(results, format_times([result.started for result in results]), strict=True):
-        at, line = Text(f"{time}  ", "dim"), _result(result, with_variant=has_variants)
-        if console.is_terminal:  # continuation lines go beside the time, not below it
-            row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
-            row.add_row(at, line)
-            print_line(row, 2, console)
-        else:
-            print_line(at.append_text(line), 2, console)
+        print_row(Text(f"{time}  ", "dim"), _result(result, with_variant=has_variants), 2, console)
 
 
 def print_last_failures(failures: Sequence[tuple[Failure, Evidence]], root: str, console: Console) -> None:
