@@ -115,7 +115,7 @@ def _remove_older(project: Project, age: float) -> None:
     from pytest_swarmtask.history.session import query_history
     from pytest_swarmtask.relay import retention
 
-    # The age of undelivered events stays that of the configuration, so that cleaning gives none of them up.
+    # Undelivered events keep the age of the configuration, so that cleaning gives none of them up.
     configured = load(project, os.environ).workflow.monitoring.retention
     retention.prune(project, os.environ, replace(configured, journal_age=age))
     query_history(project, lambda db: runs.prune(db, age, float("inf")), environ=os.environ)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.cli.parser import CommandParser
 
 _SHELL_VARIABLE = "TASKS_SHELL_"
-"""What tasks.mk puts before the names of the variables of a recipe's shell."""
+"""The prefix that tasks.mk gives to the variables of a recipe's shell."""
 EXIT_CODES = {
     0: "success",
     1: "the command has found a problem, such as events that wait or a run that failed",

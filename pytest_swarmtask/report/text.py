@@ -71,7 +71,8 @@ def print_report(report: Report, root: str, console: Console, *, full: bool = Fa
 def print_line(line: Text | Table, indent: int, console: Console) -> None:
     """Print a line or a table with an indentation, which continuation lines have, too.
 
-    A piped line stays a line, and so does a command to be copied (`Text.no_wrap`): a shell would not take its parts.
+    A piped line stays a line. So does a command to be copied (`Text.no_wrap`), because a shell would not take its
+    parts.
     """
     if isinstance(line, Text) and (line.no_wrap or not console.is_terminal):
         console.print(Text(" " * indent if line else "").append_text(line), soft_wrap=True)
@@ -193,7 +194,7 @@ def _bars(word: str, values: Sequence[float | None], now: str, encoding: str) ->
 def print_test(
     name: str, results: Sequence[Result], failures: Mapping[str, Sequence[Failure]], console: Console
 ) -> None:
-    """Print the results of one test, newest first, or of a function how the test with each parameter ended last.
+    """Print the results of one test, newest first. Of a function, print how the test with each parameter ended last.
 
     Args:
         name: the node id of the test, or of the function.
