@@ -219,7 +219,7 @@ class Relay:
     # -- deliveries ------------------------------------------------------------------------------------------------
 
     def _wake_deliveries(self, *, grown: bool) -> None:
-        """Wake the deliveries if there are new lines, or if somebody has begun or ceased to wait for the last lines."""
+        """Wake the deliveries if there are new lines, or if the last lines have become urgent."""
         hurry = self._are_runs_over() or any(os.path.exists(self._project.hurry_request(key)) for key in self._keys)
         if grown or hurry != self._hurry:
             self._hurry = hurry
