@@ -146,7 +146,7 @@ def test_a_person_reads_it(chromium: Browser, address: str, width: int) -> None:
 
 
 def test_a_view_can_be_sent(chromium: Browser, address: str) -> None:
-    """The address keeps search, order and outcomes; whoever opens it sees the same tests."""
+    """The address keeps search, order and outcomes. A person who opens it sees the same tests."""
     with looking(chromium, address) as page:
         page.get_by_label("Search").fill("test_shop")
         page.get_by_label("Order").select_option("name")
