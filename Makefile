@@ -10,7 +10,7 @@ TASKS_PYTHON := $(PY)
 include make/tasks.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-team test test-slow test-long test-team test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster phoenix bench bench-quick build docs docs-serve clean
+.PHONY: help setup demo demo-team test test-slow test-long test-team test-verbose test-coverage test-single a-test-is-named lint format types imports check check-all try-wheel matrix acceptance taskmaster phoenix bench bench-quick build docs docs-serve pictures clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
@@ -95,6 +95,9 @@ phoenix: $(READY) ## spans of a real suite in a real tracing backend, Phoenix fr
 
 docs: $(READY) ## the documentation site, in site/; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+
+pictures: $(READY) ## the pictures of the report in docs/images, made anew by Chromium
+	@$(PY) -m scripts.pictures
 
 docs-serve: $(READY) ## the documentation site while you write it, on 127.0.0.1:8000
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs serve

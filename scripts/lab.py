@@ -303,6 +303,18 @@ def check(what: str, found: object, expected: object) -> None:
     print(f"  as it should be: {what}", flush=True)
 
 
+def trial(attempt: Callable[[], object]) -> int:
+    """Run a trial, and say how it has ended. Return 0, or 1 if something was not as it should be."""
+    began = time.monotonic()
+    try:
+        attempt()
+    except LabError as error:
+        print(f"That is not as it should be: {error}", file=sys.stderr)
+        return 1
+    print(f"All is as it should be, after {time.monotonic() - began:.0f} s.")
+    return 0
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until a condition is true, but not forever."""
     deadline = time.monotonic() + _WAIT

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
@@ -134,28 +133,25 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
-def main() -> int:
-    """Run the trial and return 0 if all checks succeed."""
-    began = time.monotonic()
-    try:
-        with tempfile.TemporaryDirectory() as folder, phoenix(Path(folder)) as url:
-            root = Path(folder, "project")
-            root.mkdir()
-            ends = run_suite(root, url)
-            compare(ends, url)
-            print("The same spans again:", flush=True)
-            # As after the loss of the relay's database: every event in the journal is delivered again.
-            lab.relays_end(root)
-            (root / ".taskmaster" / "events" / "relay" / "relay.db").unlink()
-            lab.must([sys.executable, "-m", "pytest_swarmtask", "flush"], root, 60, lab.environ())
-            compare(ends, url)
-            lab.relays_end(root)
-    except lab.LabError as error:
-        print(f"That is not as it should be: {error}", file=sys.stderr)
-        return 1
-    print(f"All is as it should be, after {time.monotonic() - began:.0f} s.")
-    return 0
+def main() -> None:
+    """Run the trial.
+
+    Raises:
+        LabError: something is not as it should be.
+    """
+    with tempfile.TemporaryDirectory() as folder, phoenix(Path(folder)) as url:
+        root = Path(folder, "project")
+        root.mkdir()
+        ends = run_suite(root, url)
+        compare(ends, url)
+        print("The same spans again:", flush=True)
+        # As after the loss of the relay's database: every event in the journal is delivered again.
+        lab.relays_end(root)
+        (root / ".taskmaster" / "events" / "relay" / "relay.db").unlink()
+        lab.must([sys.executable, "-m", "pytest_swarmtask", "flush"], root, 60, lab.environ())
+        compare(ends, url)
+        lab.relays_end(root)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(lab.trial(main))

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -180,25 +179,22 @@ def race(project: Project) -> None:
     print(f"  set again after Task Master had overwritten it: {project.overwritten()}", flush=True)
 
 
-def main() -> int:
-    """Run both trials and return 0 if all checks succeed."""
-    began = time.monotonic()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            project = Project(Path(folder, "project"), installed())
-            project.root.mkdir()
-            project.begin()
-            print("Marked tests:", flush=True)
-            marked_tests(project)
-            print("A race:", flush=True)
-            race(project)
-            lab.relays_end(project.root)
-    except lab.LabError as error:
-        print(f"That is not as it should be: {error}", file=sys.stderr)
-        return 1
-    print(f"All is as it should be, after {time.monotonic() - began:.0f} s.")
-    return 0
+def main() -> None:
+    """Run both trials.
+
+    Raises:
+        LabError: something is not as it should be.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project(Path(folder, "project"), installed())
+        project.root.mkdir()
+        project.begin()
+        print("Marked tests:", flush=True)
+        marked_tests(project)
+        print("A race:", flush=True)
+        race(project)
+        lab.relays_end(project.root)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(lab.trial(main))

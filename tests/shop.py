@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
+import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 from pytest_swarmtask.cli.main import main
@@ -143,6 +148,29 @@ def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.Complet
     for stream in (output, errors):
         stream.seek(0)
     return subprocess.CompletedProcess(arguments, code, output.read(), errors.read())
+
+
+def on_terminal(root: Path, columns: int, *arguments: str, **environ: str) -> str:
+    """Return the output of our command on a terminal of this width, without the codes of styles if colours are off."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(root)
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        command = [sys.executable, "-m", "pytest_swarmtask", *arguments]
+        os.execve(sys.executable, command, clean_environ(TERM="xterm-256color", **environ))
+    written = b""
+    while True:
+        try:
+            chunk = os.read(terminal, 65536)
+        except OSError:  # Linux raises it when the other end is closed
+            break
+        if not chunk:
+            break
+        written += chunk
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    text = written.decode().replace("\r\n", "\n")
+    return re.sub(r"\x1b\[[0-9;]*m", "", text) if "NO_COLOR" in environ else text
 
 
 def without_slowest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Asks the history of the project, or that of a server (`--from URL`), and prints the answer."""
+"""Asks the history of the project, or of a server (`--from URL`), and prints the answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SERVER_VARIABLE = "SWARMTASK_SERVER"
 """The variable with the address of a server, for all commands that have `--from`."""
 
 _UNPRINTED = ("junit", "html")
-"""Kinds that programs read. They are written as they are, whatever the encoding of standard output is."""
+"""Kinds that programs read. Their bytes do not depend on the encoding of standard output."""
 # What our own reports have: SGR (ECMA-48, section 8.3.117), which sets colours, and tabs in JSON or Markdown.
 _ALLOWED = re.compile(r"(\x1b\[[0-9;]*m|[\n\t])")
 
@@ -114,7 +114,7 @@ def _given(request: NamedTuple) -> dict[str, Any]:
 
 
 def _of_checkout(form: Form, project: Project) -> Form:
-    """Return a form with what only a checkout and its machine know."""
+    """Return a form that has what only a checkout and its machine know."""
 
     def deliveries() -> DeliverySummary:
         from pytest_swarmtask.report.page import summarize_deliveries
@@ -143,6 +143,6 @@ def print_text(text: str) -> None:
 
 
 def _harmless(content: bytes) -> bytes:
-    """Return a text of a server without characters that would do more to a terminal than those of our own reports."""
+    """Return a text of a server, without characters that steer a terminal and that our own reports never have."""
     parts = _ALLOWED.split(content.decode("utf-8", "replace"))
     return "".join(part if number % 2 else neutral(part) for number, part in enumerate(parts)).encode()

@@ -14,7 +14,7 @@ from pytest_swarmtask.journal import orphans
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from pytest_swarmtask.cli.common import Subparsers
     from pytest_swarmtask.core.project import Project
@@ -27,6 +27,13 @@ _CONTENTS = {
     "deliveries": "what webhooks have received, and events that they refused",
     "other": "the compiled configuration, and other files that are made again",
 }
+
+_REMOVING = {
+    "swarmtask clean --older-than 30 --yes": "removes what is older than 30 days",
+    "swarmtask clean --all --yes": "removes everything",
+}
+_WIDTH = 39
+"""Columns of a command. The longest above has 37."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -72,7 +79,7 @@ def clean(arguments: argparse.Namespace) -> int:
         print(NOTHING_RECORDED)
         return 0
     if not arguments.yes:
-        print("\n".join(map(neutral, (*_listed(project, before), *_advice(arguments)))))
+        _print(project, before, is_asked=arguments.all or arguments.days is not None)
         return 0
     if not orphans.is_ours(project):
         raise UsageError(f"{project.journal} belongs to another user, who has to clean it")
@@ -108,26 +115,32 @@ def _remove_older(project: Project, age: float) -> None:
     from pytest_swarmtask.history.session import query_history
     from pytest_swarmtask.relay import retention
 
-    # The age of undelivered events stays that of the configuration, so that cleaning gives none of them up.
+    # Undelivered events keep the age of the configuration, so that cleaning gives none of them up.
     configured = load(project, os.environ).workflow.monitoring.retention
     retention.prune(project, os.environ, replace(configured, journal_age=age))
     query_history(project, lambda db: runs.prune(db, age, float("inf")), environ=os.environ)
 
 
-def _listed(project: Project, found: Mapping[str, Usage]) -> Iterator[str]:
-    yield f"{project.journal}: {_in_words(_size(found))}"
+def _print(project: Project, found: Mapping[str, Usage], *, is_asked: bool) -> None:
+    """Print what there is, and how to remove it. `is_asked` is whether the arguments say what to remove."""
+    from rich.text import Text
+
+    from pytest_swarmtask.report.terminal import console
+    from pytest_swarmtask.report.text import print_line, print_row
+
+    where = console()
+    print_line(Text(neutral(f"{project.journal}: {_in_words(_size(found))}")), 0, where)
     for kind, one in found.items():
         if one.files:
             since = dt.datetime.fromtimestamp(one.since).date()  # noqa: DTZ006 - people read it in local time
-            yield f"  {kind:<12}{_in_words(one.size):>8}  {_CONTENTS[kind]}, {plural(one.files, 'file')} since {since}"
-
-
-def _advice(arguments: argparse.Namespace) -> Iterator[str]:
-    if arguments.all or arguments.days is not None:
-        yield "nothing was removed: add --yes"
+            about = f"{_CONTENTS[kind]}, {plural(one.files, 'file')} since {since}"
+            print_row(Text(f"{kind:<12}{_in_words(one.size):>8}  "), Text(about), 2, where)
+    if is_asked:
+        print("nothing was removed: add --yes")
         return
-    yield "remove what is older than 30 days: swarmtask clean --older-than 30 --yes"
-    yield "remove everything: swarmtask clean --all --yes"
+    print()
+    for command, effect in _REMOVING.items():
+        print_row(Text(f"{command:<{_WIDTH}}"), Text(effect), 2, where)
 
 
 def _size(found: Mapping[str, Usage]) -> int:

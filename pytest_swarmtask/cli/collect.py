@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.journal.collect import Collected
 
 _TIMEOUT = 60.0
-"""Seconds to wait while other processes write the history: without it, nothing that was collected would be shown."""
+"""Seconds to wait while other processes write the history. Without the history, no collected run could be shown."""
 
 
 def register(subparsers: Subparsers) -> None:

@@ -13,12 +13,11 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from pytest_swarmtask.cli.parser import CommandParser
 
 _SHELL_VARIABLE = "TASKS_SHELL_"
-"""What tasks.mk puts before the names of the variables of a recipe's shell."""
+"""The prefix that tasks.mk gives to the variables of a recipe's shell."""
 EXIT_CODES = {
     0: "success",
     1: "the command has found a problem, such as events that wait or a run that failed",
@@ -131,68 +130,10 @@ def _forget_output() -> None:
         pass  # standard output is not a file, as in tests that replace it
 
 
-def _commands() -> tuple[Any, ...]:
-    """Return the modules that add commands, in the order of `--help`."""
-    from pytest_swarmtask.cli import (
-        clean,
-        collect,
-        completion,
-        config,
-        doctor,
-        durations,
-        explain,
-        export,
-        flush,
-        gate,
-        lists,
-        mcp,
-        quarantine,
-        replay,
-        report,
-        secret,
-        serve,
-        status,
-        sync,
-        tasksmk,
-        tests,
-        triggers,
-        watch,
-    )
-    from pytest_swarmtask.cli.init import command as init
-    from pytest_swarmtask.cli.listen import command as listen
-
-    return (
-        init,
-        status,
-        flush,
-        collect,
-        report,
-        explain,
-        gate,
-        tests,
-        lists,
-        quarantine,
-        durations,
-        export,
-        watch,
-        replay,
-        clean,
-        sync,
-        triggers,
-        doctor,
-        listen,
-        serve,
-        mcp,
-        config,
-        secret,
-        completion,
-        tasksmk,
-    )
-
-
 def make_parser() -> CommandParser:
     """Return the parser of the command line, with all commands."""
     from pytest_swarmtask import __version__
+    from pytest_swarmtask.cli.commands import COMMANDS
     from pytest_swarmtask.cli.next_steps import next_steps
     from pytest_swarmtask.cli.parser import CommandParser
 
@@ -201,7 +142,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--version", action="version", version=f"pytest-swarmtask {__version__}")
     parser.set_defaults(func=next_steps, root=None, whole=parser)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=CommandParser)
-    for module in _commands():
+    for module in COMMANDS:
         module.register(subparsers)
     # These two only need a line in the list: `main` answers them before there is a parser.
     subparsers.add_parser("emit", help="record one event: emit TYPE [TASK_ID] [METADATA_JSON]")

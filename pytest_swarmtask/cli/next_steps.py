@@ -29,12 +29,16 @@ def next_steps(arguments: argparse.Namespace) -> int:
     """
     project = project_of(arguments)
     run = _last_run(arguments) if segments(project.journal) else None
-    print(neutral(f"project {project.root}"))
-    for line in _about(run):
-        print(neutral(line))
-    print()
+    from rich.text import Text
+
+    from pytest_swarmtask.report.terminal import console
+    from pytest_swarmtask.report.text import print_line, print_row
+
+    where = console()
+    for line in (f"project {project.root}", *_about(run), ""):
+        print_line(Text(neutral(line)), 0, where)
     for command, effect in (*_steps(project, run), ("swarmtask --help", "lists all commands")):
-        print(f"  {command:<{_WIDTH}}{effect}")
+        print_row(Text(f"{command:<{_WIDTH}}"), Text(effect), 2, where)
     return 0
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.config.quarantine import QuarantineEntry, QuarantineFile
 
 _DEFAULT_DAYS = 30
-"""Days of an entry that says nothing else: about as long as a team takes to come to a test that is not urgent."""
+"""Days that an entry lasts by default: about as long as a team takes to come to a test that is not urgent."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -99,7 +99,7 @@ class _EntryState(NamedTuple):
     Attributes:
         entry: the entry.
         days_left: days until it expires; negative if it has expired.
-        tests: how many tests it is about, one under two variants counted twice.
+        tests: how many tests it is about; a test under two variants counts twice.
         results, failed: how many of their last results are known, and how many failed or passed only when repeated.
         is_passing: whether each of its tests passed as often in a row as a release wants.
         is_unknown: whether none of them is in the last complete run.

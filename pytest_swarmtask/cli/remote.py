@@ -1,7 +1,7 @@
 """A history on a server, asked over HTTP: the address, the request, and what its answer means.
 
-The rules for connections are those of webhooks: certificates are verified, the address is checked, redirects are not
-followed, and time and size of an answer are limited.
+The rules for connections are the same as for webhooks: certificates are verified, the address is checked, redirects are
+not followed, and time and size of an answer are limited.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ API_VERSION = "1"
 _TIMEOUT = 30.0
 """Seconds that a whole request may take. The largest report takes a server about a second."""
 _LIMITS = AnswerLimits(256 * 1024 * 1024, _TIMEOUT)
-"""JUnit XML of half a million tests has so many bytes."""
+"""Bytes of the longest answer that is read. JUnit XML of half a million tests has so many."""
 _PAGE = re.compile(r"(?P<base>.*?)/p/(?P<project>[^/]+)(?:/runs/(?P<run>[^/]+))?(?:/.*)?")
 """The path of a page about a project."""
 _OF_A_RUN = ("report", "explain", "gate")
-"""The questions that are about one run: about that of the page, unless another one is named."""
+"""The questions about one run. It is the run of the page, unless another one is named."""
 _TOKEN = re.compile(r"[!-~]+")
 
 

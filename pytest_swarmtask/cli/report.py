@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.forms import Form, Kind
 
 PORT = 8018
-"""The default of `--port`: next to the one of `swarmtask listen`, so that both can run."""
+"""The default of `--port`. It differs from the port of `swarmtask listen`, so that both can run."""
 
 
 def register(subparsers: Subparsers) -> None:

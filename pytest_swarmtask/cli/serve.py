@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.server.access import Senders
 
 PORT = 8019
-"""The default of `--port`: next to those of `listen` and `report --serve`, so that all can run."""
+"""The default of `--port`. It differs from the ports of `listen` and `report --serve`, so that all three can run."""
 DATABASE_VARIABLE = "SWARMTASK_DATABASE"
 CONNECTIONS = 8
 """Connections to the database, and so requests that are worked on at the same time. More would only wait for each

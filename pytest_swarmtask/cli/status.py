@@ -120,7 +120,7 @@ def _last_run(project: Project) -> tuple[LastRun | None, list[str]]:
 
 
 def _configuration(project: Project) -> tuple[list[str], TaskManagerConfig | None]:
-    """Return what is wrong with the configuration, and the task manager if it has one that is enabled."""
+    """Return what is wrong with the configuration, and its task manager if that is enabled."""
     from pytest_swarmtask.config.load import load
 
     try:

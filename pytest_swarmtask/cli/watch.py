@@ -82,7 +82,7 @@ def watch(arguments: argparse.Namespace) -> int:
 
 
 def _with_last_run(idle: LiveChange, project: Project) -> LiveChange:
-    """Add the last run with tests, which is what people look for while nothing is running."""
+    """Add the last run with tests. People look for it while nothing is running."""
     from pytest_swarmtask.history.session import query_history
     from pytest_swarmtask.report.content import last_run
 

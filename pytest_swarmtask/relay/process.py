@@ -112,7 +112,7 @@ def flush(
 ) -> bool:
     """Deliver every pending event of the journal now, for at most `timeout` seconds.
 
-    A relay that only goes on with failed deliveries of a run that is over is asked to leave them to this process. A
+    If a run is over and its relay only repeats failed deliveries, the relay is asked to leave them to this process. A
     relay whose run goes on keeps its work, and is waited for.
 
     Args:

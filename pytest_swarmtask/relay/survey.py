@@ -134,7 +134,8 @@ def _count_deliveries(result: Survey, segment: Segment, lines: int, routes: Rout
     for name in routes.endpoints(segment.route):
         endpoint = result.endpoints.setdefault(name, EndpointSurvey())
         position = state.position(name, segment.name)
-        # Cursors count letters as dead when they become it; `_count_letters` corrects for what became of them since.
+        # Cursors count an event as dead when it becomes a dead letter. `_count_letters` corrects for what happened to
+        # it later.
         endpoint.delivered += position.delivered + position.dead
         endpoint.waiting += max(0, lines - position.lines)  # a damaged segment may have fewer lines than are settled
 

@@ -41,6 +41,6 @@ def commit_authors(root: str, commits: Iterable[str | None]) -> dict[str, str]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    # Git shows the head, which nobody has asked for, if it knows none of them.
+    # If git knows none of the commits, it shows the head, which nobody has asked for.
     found = (line.partition(" ") for line in done.stdout.decode(errors="replace").splitlines())
     return {commit: name.strip()[:_MOST] for commit, _, name in found if commit in wanted and name.strip()}

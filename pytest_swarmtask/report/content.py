@@ -32,7 +32,7 @@ MOST_LATER = 10
 _MOST_COUNTED = 1000
 """Runs without tests that are counted: enough to tell that there were many."""
 PREVIOUS = "previous"
-"""What a request names to compare a run with the run of the same tests before it."""
+"""A request names this to compare a run with the run of the same tests before it."""
 _AHEAD = 3600.0
 """Seconds by which the clocks of two machines may differ. A run that began later than that has a wrong clock."""
 MIN_SLOW = 0.01
@@ -70,7 +70,7 @@ class Report:
         later: if the request names no run, the runs without tests since then, newest first, at most `MOST_LATER`.
         later_total: how many there are.
         failures: its failures, of which there are `failures_total`.
-        open: tests that failed when they last ran, and that it has left out since it is partial; `open_total` in all.
+        open: tests that failed when they last ran, and did not run now because the run is partial; `open_total` in all.
         repeated: its tests that passed only when they were repeated, of which there are `repeated_total`.
         quarantined: its tests that failed and do not count, of which there are `quarantined_total`.
         slowest: its slowest tests.
@@ -195,8 +195,8 @@ def last_run(db: Database, runs: query.RunFilter = query.ALL_RUNS, ci_run: str |
     """Return the run that commands show if no run is named.
 
     It is the given CI run if the history has it, else the last run with tests, else the last run. Other runs, such as a
-    deployment or a single `emit`, do not hide the results that people look for. Neither does a run that began in the
-    future, as one on a machine whose clock was wrong.
+    deployment or a single `emit`, do not hide the results that people look for. A run that began in the future does not
+    hide them either: the clock of its machine was wrong.
     """
     clock = Clock()
     until_now = runs._replace(until=clock.timestamp(clock.now() + _AHEAD))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _DIGITS = 3
-"""Significant digits: durations vary by more than a thousandth, and the file is cached again and again."""
+"""Significant digits. Durations vary by more than a thousandth, and a short file is quicker to cache."""
 
 
 class DurationsRequest(NamedTuple):

@@ -53,7 +53,7 @@ class EarlierAttempt(NamedTuple):
 
 
 def sections(evidence: Evidence) -> list[Section]:
-    """Return the texts of a failure, without those of earlier attempts."""
+    """Return the texts of a failure, without the texts of earlier attempts."""
     return list(_sections(vars(evidence)))
 
 
@@ -67,7 +67,7 @@ def earlier_attempts(attempts: Sequence[Any]) -> list[EarlierAttempt]:
 
 
 def contents(evidence: Evidence) -> list[str]:
-    """Return what there is in a few words, such as ``traceback``, ``captured log`` and ``2 earlier attempts``."""
+    """Return the kinds of evidence in words, such as ``traceback``, ``captured log`` and ``2 earlier attempts``."""
     attempts = len(earlier_attempts(evidence.attempts))
     words = [section.title for section in sections(evidence)]
     return [*words, plural(attempts, "earlier attempt")] if attempts else words
@@ -97,7 +97,7 @@ def contents_of_attempts(attempts: Iterable[EarlierAttempt]) -> list[str]:
 
 
 def size(texts: Iterable[Section], attempts: Iterable[EarlierAttempt]) -> int:
-    """Return the number of characters of texts and of those of attempts."""
+    """Return the number of characters of texts, and of the texts of attempts."""
     everything = [*texts, *(section for attempt in attempts for section in attempt.sections)]
     return sum(len(section.text) for section in everything)
 

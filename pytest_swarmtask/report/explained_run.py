@@ -126,7 +126,7 @@ def explained_run(db: Database, request: ExplainRequest, root: str) -> Explained
 def explained_failures(
     db: Database, run: Run, root: str, tests: Sequence[str] = ()
 ) -> tuple[list[ExplainedFailure], int]:
-    """Return the failures of a run with whose they are, at most `_MOST`, and how many it has.
+    """Return the failures of a run, at most `_MOST`, each with its verdict; and how many the run has.
 
     Args:
         db: the history.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 YOURS, NOT_YOURS, FLAKY, QUARANTINED, UNKNOWN = "yours", "not_yours", "flaky", "quarantined", "unknown"
 """The verdicts."""
 _WORDS = {"python": "Python", "ci_image": "CI image"}
-"""Names of `SOFTWARE` in words. That of dependencies is not among them: its values begin with names of lock files."""
+"""Names of `SOFTWARE` in words. Dependencies need no name, because their values begin with names of lock files."""
 
 
 def explain(db: Database, run: Run, failures: Sequence[ReportedFailure]) -> list[Explanation]:
@@ -47,7 +47,7 @@ def _explanation(run: Run, failure: ReportedFailure, facts: FailureFacts, main: 
 def _verdict(failure: ReportedFailure, facts: FailureFacts, main: str | None) -> tuple[str, str]:
     """Return the verdict, and the same in words. The strongest reason why a failure is nobody's new one comes first."""
     on_main = facts.main.streak if facts.main is not None else 0
-    # A streak that is longer than chance explains has another reason, also if the test is flaky.
+    # If a streak is longer than chance explains, it has another reason, even if the test is flaky.
     if facts.main is not None and on_main and (facts.flaky is None or on_main > LONGEST_STREAK):
         return NOT_YOURS, f"not yours: {_fails_since(facts.main, main)}"
     if facts.flaky is not None and failure.streak <= LONGEST_STREAK:

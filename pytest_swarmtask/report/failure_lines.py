@@ -1,6 +1,6 @@
 """The failures of a run in a terminal, as lines with their indentation; with ``--full`` also their evidence.
 
-So are its tests that passed only when they were repeated.
+Tests that passed only when they were repeated are shown in the same way.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _LONGEST_LINE = 240
 _MOST_NAMES = 10
 """Tests with one cause that are named. A broken fixture may fail hundreds."""
 _MOST_WORDS = 3
-"""Kinds of evidence that the line names which says that there is more."""
+"""Kinds of evidence that are named in the line about `--full`."""
 
 _STYLES = {"raised": "bold", "message": "red", "": "default"}
 """Styles of the lines of a traceback by their kind."""

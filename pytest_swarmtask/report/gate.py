@@ -1,7 +1,7 @@
 """Whether a run may pass: `swarmtask gate`. What the history knows, and the policy that decides by it.
 
-The history may be that of a server, which has neither the policy nor the checkout. So `gate_facts` asks the history,
-and `judge` decides where the code is.
+The history may be on a server, which has no policy and no checkout. So `gate_facts` asks the history, and `judge`
+decides on the machine that has the code.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.forms import Form
 
 _MOST_MISSING = 10_000
-"""Tests that are looked for in the checkout. A run that lacks more has other troubles."""
+"""Tests that are looked for in the checkout. A run that lacks more tests has other problems."""
 _MOST_NAMED = 3
 """Tests that a line names as examples."""
 _MOST_CHARACTERS = 4 << 20
@@ -158,7 +158,7 @@ def write_gate_facts(db: Database, request: GateRequest, form: Form, out: Binary
 
 @dataclass(frozen=True)
 class GateLine:
-    """One thing that keeps a run from passing, or that was let pass.
+    """A finding that keeps a run from passing, or that was let pass.
 
     Attributes:
         policy: the key of the section `gate` that decides it, or ``run`` for what no policy lets pass.
@@ -197,8 +197,8 @@ class GateVerdict:
 def judge(facts: GateFacts, policy: Gate, root: str) -> GateVerdict:
     """Return whether a run may pass.
 
-    What cannot be understood keeps the gate closed where it is about the run itself (a session that was killed, a
-    failure whose origin nobody knows), and is told where it is about the run that it would be compared with.
+    If something about the run itself is unknown, the run does not pass: a session was killed, for example, or nobody
+    knows where a failure comes from. If something about the run to compare with is unknown, the result only says so.
 
     Args:
         facts: what the history knows.
@@ -275,9 +275,9 @@ def _lost(facts: GateFacts, root: str) -> Iterator[tuple[bool, GateLine]]:
 
 
 def _code_reader(root: str) -> Callable[[str], bool]:
-    """Return a function that tells whether the code of a test is still in its file, as far as that can be seen.
+    """Return a function that returns whether the code of a test is still in its file, as far as that can be seen.
 
-    A test of a doctest, or one that a plug-in collects, has no function, and is taken for removed.
+    A doctest, or a test that a plug-in collects, has no function, and counts as removed.
     """
 
     @cache  # tests of one file are many

@@ -18,7 +18,7 @@ class FailureGroup(NamedTuple):
     Attributes:
         positions: where they are among the failures.
         error: the message of the first one, or an empty text.
-        whose: whose they are, if that is the same for all; else an empty text.
+        whose: the verdict in words, if it is the same for all; else an empty text.
         same_error: in how many other runs the error was; or an empty text.
         rerun: the command that runs their tests again, or an empty text.
     """

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.report.forms import Form
 
 _MOST_NAMED = 10
-"""Tests in the message that several match. They show a person what to add to the text."""
+"""Tests that a message names if a text matches several. They show a person what to add to the text."""
 _MOST_SHOWN = 25
 """Failures whose evidence is printed, as in a report: a function may have failed with hundreds of parameters."""
 

@@ -25,7 +25,8 @@ FIRST_TESTS = 50
 """Tests that the list shows without a script, and at once with one. `PAGE` in report.js must have the same value."""
 
 _MOST_NOTES = 5000
-"""Tests in the list that have their message. Failed tests come first, so only a run with more failures lacks some."""
+"""Tests in the list that have their message. Failed tests come first, so messages are missing only if more tests
+failed."""
 
 _DIGITS = 4
 """Decimals of a duration in seconds: those below 10 ms are shown as tenths of a millisecond."""

@@ -29,7 +29,7 @@ class FoldedPart(NamedTuple):
         messages: messages that are too long to be shown above, with their titles.
         sections: its texts.
         attempts: the earlier attempts.
-        left_out: whether the texts are left out, because those of the failures before it fill the page.
+        left_out: whether the texts are left out, because the texts of the failures before it fill the page.
     """
 
     summary: str
@@ -83,7 +83,7 @@ def _repeated(test: Repeated) -> FoldedPart | None:
 
 
 def _bounded(parts: Iterable[FoldedPart | None]) -> Iterator[FoldedPart | None]:
-    """Yield the parts, without their texts from where these would fill the page."""
+    """Yield the parts. Once their texts fill the page, the other parts have none."""
     left = _MOST_CHARACTERS
     for part in parts:
         needed = 0 if part is None else part.size

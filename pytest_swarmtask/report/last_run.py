@@ -32,7 +32,7 @@ class LastRunRequest(NamedTuple):
 class LastRun(NamedTuple):
     """The last run with tests (or else the last run), its spans, and the runs since then.
 
-    `left_out` spans are too many to be shown.
+    `left_out` is the number of spans that are not shown, because there are too many.
     """
 
     run: Run

@@ -118,7 +118,7 @@ def _changes_since_previous(db: Database, trend: list[Run]) -> Comparison | None
 
 
 def summarize_deliveries(project: Project, environ: Mapping[str, str]) -> DeliverySummary:
-    """Return how many events each endpoint has received. Never raises: a report is worth having without it."""
+    """Return how many events each endpoint has received. Never raises: a report is useful without these."""
     try:
         return DeliverySummary(survey(project, environ).endpoints)
     except (sqlite3.Error, OSError) as error:

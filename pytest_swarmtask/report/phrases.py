@@ -29,7 +29,7 @@ _SHORT_COMMIT = 10
 """Digits of a commit that are shown: git takes any unique beginning of a commit."""
 
 _MOST_LATER = 3
-"""Runs without tests that are named: they are not what the report is about."""
+"""Runs without tests that are named. The report is not about them."""
 
 _MOST_SHARDS = 10
 """Shards that are named in a line."""
@@ -44,7 +44,7 @@ _WORDS = {"errors": "error"}
 
 
 _zone: ContextVar[tzinfo | None] = ContextVar("zone", default=None)
-"""The time zone of the reader; None is that of this machine."""
+"""The time zone of the reader; None stands for the zone of this machine."""
 
 
 @contextlib.contextmanager
@@ -92,7 +92,7 @@ def format_time(timestamp: str, *, to_the_second: bool = False) -> str:
 
 
 def format_times(timestamps: Collection[str]) -> list[str]:
-    """Return timestamps as `format_time`, to the second if two of them could not be told apart otherwise."""
+    """Return timestamps as `format_time` does, but to the second if two of them would look the same."""
     to_the_minute = [format_time(timestamp) for timestamp in timestamps]
     if len(set(to_the_minute)) == len(set(timestamps)):
         return to_the_minute
@@ -224,7 +224,8 @@ def same_error_in_runs(failure: ReportedFailure) -> str:
 
 
 _BESIDE = ("variant", "software")
-"""Reasons that reports show beside the verdict ``yours``, as they tell where to look. They show the others anyway."""
+"""Reasons that reports show beside the verdict ``yours``, because they tell where to look. Reports show the other
+reasons elsewhere."""
 
 
 def whose(failure: ReportedFailure) -> str:

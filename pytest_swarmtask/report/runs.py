@@ -30,7 +30,7 @@ class RunsRequest(NamedTuple):
         branch: only runs on this branch.
         since: only runs that started at this timestamp or later.
         limit: the number of runs, at most.
-        before: only runs before the one whose id begins so.
+        before: only runs before the run whose id begins with this text.
         variant: only runs with tests under this variant.
     """
 

@@ -28,7 +28,7 @@ class Strip(NamedTuple):
 
 
 def strip_of(outcomes: Sequence[PastOutcome]) -> Strip:
-    """Return the strip of some outcomes, which are given oldest first."""
+    """Return the strip of outcomes, given oldest first."""
     kinds = [kind_of(one.outcome) for one in outcomes]
     words = f"{kinds.count('bad')} of the last {len(kinds)} results failed"
     return Strip(words, [(kind, _BLOCKS[kind] * len(list(group))) for kind, group in groupby(kinds)])

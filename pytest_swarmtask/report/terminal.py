@@ -68,7 +68,7 @@ def console() -> Console:
 
 
 def screen() -> Screen:
-    """Return what standard output is."""
+    """Return the kind of terminal that standard output is."""
     found = console()
     width = found.width if found.is_terminal else None
     style: Style = "plain" if found.color_system is None else "monochrome" if found.no_color else "colour"

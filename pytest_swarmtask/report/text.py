@@ -71,12 +71,23 @@ def print_report(report: Report, root: str, console: Console, *, full: bool = Fa
 def print_line(line: Text | Table, indent: int, console: Console) -> None:
     """Print a line or a table with an indentation, which continuation lines have, too.
 
-    A piped line stays a line, and so does a command to be copied (`Text.no_wrap`): a shell would not take its parts.
+    A piped line stays a line. So does a command to be copied (`Text.no_wrap`), because a shell would not take its
+    parts.
     """
     if isinstance(line, Text) and (line.no_wrap or not console.is_terminal):
         console.print(Text(" " * indent if line else "").append_text(line), soft_wrap=True)
         return
     console.print(Padding(line, (0, 0, 0, indent), expand=False) if line else "", overflow="fold")
+
+
+def print_row(head: Text, line: Text, indent: int, console: Console) -> None:
+    """Print a line with a head, such as a time. In a terminal, continuation lines begin to the right of the head."""
+    if not console.is_terminal:
+        print_line(head.append_text(line), indent, console)
+        return
+    row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
+    row.add_row(head, line)
+    print_line(row, indent, console)
 
 
 def _report(report: Report, root: str, console: Console, *, full: bool) -> Iterator[tuple[Text, int]]:
@@ -183,7 +194,7 @@ def _bars(word: str, values: Sequence[float | None], now: str, encoding: str) ->
 def print_test(
     name: str, results: Sequence[Result], failures: Mapping[str, Sequence[Failure]], console: Console
 ) -> None:
-    """Print the results of one test, newest first, or of a function how the test with each parameter ended last.
+    """Print the results of one test, newest first. Of a function, print how the test with each parameter ended last.
 
     Args:
         name: the node id of the test, or of the function.
@@ -203,13 +214,7 @@ def print_test(
         print_line(Text(f"failing{under}: {failing_since(failure)}", "red"), 2, console)
     console.print()
     for result, time in zip(results, format_times([result.started for result in results]), strict=True):
-        at, line = Text(f"{time}  ", "dim"), _result(result, with_variant=has_variants)
-        if console.is_terminal:  # continuation lines go beside the time, not below it
-            row = Table.grid(Column(no_wrap=True), Column(overflow="fold"))
-            row.add_row(at, line)
-            print_line(row, 2, console)
-        else:
-            print_line(at.append_text(line), 2, console)
+        print_row(Text(f"{time}  ", "dim"), _result(result, with_variant=has_variants), 2, console)
 
 
 def print_last_failures(failures: Sequence[tuple[Failure, Evidence]], root: str, console: Console) -> None:

@@ -16,7 +16,7 @@ MOST_FAILURES = 20
 
 
 MOST_SPANS = 200
-"""Spans of a run that have a node, other than tests: so many that failed, and as many others. The first ones count."""
+"""Spans of a run, other than tests, that have a node: the first ones that failed, and as many others."""
 
 
 @dataclass

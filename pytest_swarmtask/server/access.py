@@ -37,7 +37,8 @@ class Senders:
 
     def __init__(self, workflow: Workflow, environ: Mapping[str, str], own: str | None) -> None:
         roles = {name: role for name, role in workflow.access_control.roles.items() if role.secrets()}
-        # Where roles have secrets, a secret of a project or of the team says only who sends, and the role what it may.
+        # If roles have secrets, the secret of a project or of the team only says who sends. The role says what the
+        # sender may do.
         anything = () if roles else ("*",)
         senders: dict[str, tuple[list[str], tuple[str, ...]]] = {}
         team = [secret for secret in (environ.get(SECRET_VARIABLE), own) if secret]

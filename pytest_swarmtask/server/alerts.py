@@ -1,8 +1,8 @@
 """The alerts of a server: the conditions and notifiers of relays, with the history of a whole team.
 
-Of all processes that serve one database, one at a time evaluates. What it finds, with the messages that people are to
-get, is written in the transaction that says which events are evaluated. Messages are sent only after that. So a process
-that is killed loses no message, and the next one finds no problem a second time.
+Of all processes that serve one database, one at a time evaluates. It writes its findings and the messages to people in
+one transaction with the note of which events are evaluated. It sends the messages only after that. So a process that is
+killed loses no message, and the next one finds no problem a second time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _OWNER = "alerts"
 _AT_ONCE = 500
 """Events that are evaluated together. It bounds what is evaluated again if another process was faster."""
 _FAR = 10_000
-"""Events of other projects after which a project that has no new ones notes that it looked at them."""
+"""If a project has no new events, it notes after so many events of other projects that it has looked at them."""
 _LOOK = 5.0
 """Seconds between two checks of the conditions that depend on time, and of messages that other processes left."""
 _SHARE = 1
@@ -162,7 +162,7 @@ class ServerAlerts:
             project.close()
 
     def _round(self) -> float:
-        """Do what is to be done. Return the seconds until there is more, at most `_LOOK`."""
+        """Do one round of work. Return the seconds until the next round, at most `_LOOK`."""
         pauses = [_LOOK]
         try:
             with self._store.alone() as is_alone:
@@ -177,7 +177,7 @@ class ServerAlerts:
         return min(pauses)
 
     def _try(self, work: Callable[..., float], *arguments: int) -> float:
-        """Do something for a project. If that fails, others still have to get their turn."""
+        """Do something for a project. An error is reported and not raised, so that other projects get their turn."""
         try:
             return work(*arguments)
         except StoreAwayError:

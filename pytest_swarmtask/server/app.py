@@ -105,11 +105,11 @@ class _Server:
         return Response(status_code=204)
 
     async def healthz(self, _: Request) -> Response:
-        """Say that the process lives."""
+        """Answer that the process is alive."""
         return PlainTextResponse("ok\n")
 
     async def readyz(self, _: Request) -> Response:
-        """Say whether the database can be used now."""
+        """Answer whether the database can be used now."""
         try:
             await run_in_threadpool(self._store.projects)
         except StoreAwayError as error:
@@ -157,7 +157,7 @@ def _problem(request: Request, status: int, detail: str, headers: Mapping[str, s
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """Answer a request that has no answer, such as one to a path where nothing is."""
+    """Answer a request that no endpoint takes, such as a request to an unknown path."""
     known = error if isinstance(error, HTTPException) else HTTPException(500)
     is_bare = known.detail == HTTPStatus.NOT_FOUND.phrase
     return _problem(
@@ -189,7 +189,7 @@ async def _body(request: Request) -> bytes:
 
 
 class _Outer:
-    """Counts requests, logs them, and adds secure headers to every answer, also to those of errors."""
+    """Counts requests, logs them, and adds secure headers to every answer, also to an error."""
 
     def __init__(self, inner: ASGIApp, metrics: ServerMetrics, prefix: str) -> None:
         self._inner = inner
@@ -231,6 +231,6 @@ class _Outer:
 
 
 def _kind(path: str) -> str:
-    """Return what a request is for, as the metrics have it: few values, whatever paths people try."""
+    """Return the endpoint of a request for the metrics: one of a few values, no matter which paths people try."""
     first = path.strip("/").partition("/")[0]
     return first if first in ("hook", "api", "healthz", "readyz", "metrics", "p") else "page"

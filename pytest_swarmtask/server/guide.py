@@ -30,7 +30,7 @@ class ServerGuide:
         return self._project
 
     def link(self, evaluation: Evaluation) -> str:
-        """Return the address of the page, or of the CI run if that of the server is not known."""
+        """Return the address of the page, or of the CI run if the address of the server is not known."""
         return self._page(evaluation) if self._url else ci_link(evaluation)
 
     def next(self, evaluation: Evaluation) -> str:

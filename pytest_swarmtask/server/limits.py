@@ -1,4 +1,4 @@
-"""Limits for those whose requests are refused again and again."""
+"""Limits for senders whose requests are refused again and again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _MOST = 10_000
 class Refusals:
     """Counts the refused requests of each address in a leaky bucket.
 
-    Relays that share an address with a wrong one, behind a gateway, only come later: an answer 429 is tried again.
+    Behind a gateway, good relays share an address with a wrong one. Their events only arrive later, because relays try
+    again after an answer 429.
 
     Args:
         clock: returns a time in seconds, from any starting point.

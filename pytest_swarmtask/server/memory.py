@@ -69,7 +69,7 @@ class StoreMemory:
 
         Returns:
             Whether that was done. If another process has evaluated the events, or has changed one of the objects,
-            nothing is written, and the draft is worth nothing.
+            nothing is written, and the draft cannot be used.
         """
         with self._store.writing(self._project) as db, db.transaction():
             if any(_get(db, *where) != before for where, (before, _) in draft.changes.items()):

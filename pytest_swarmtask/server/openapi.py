@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _REF = "#/components/schemas/{name}"
 _HIDDEN = "key"
-"""The field that no answer has: the primary key of a row means something only inside of one database."""
+"""The field that every answer leaves out: the primary key of a row means something only inside of one database."""
 _ATTRIBUTE = re.compile(r"^    (\w+(?:, \w+)*): (.+(?:\n     .+)*)", re.MULTILINE)
 """An attribute in the docstring of a class."""
 
@@ -128,7 +128,7 @@ def _of_query(kind: type[Struct], known: Mapping[str, Mapping[str, Any]]) -> lis
 
 
 def _described(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a parameter, with its description beside it. A parameter that is not given is no null."""
+    """Return the schema of a parameter, with its description beside it. A parameter may be missing, but not null."""
     (kind,) = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
     shown = {name: value for name, value in kind.items() if name != "description"}
     if schema.get("default") is not None:

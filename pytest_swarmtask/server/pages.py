@@ -49,7 +49,7 @@ _LOOKED_AT = 200
 """Runs among which the last complete one is looked for."""
 _BRANCHES = 20
 _FAILURES = 10
-"""Failures of each branch, of which a person sees whether the branch is broken, and by what."""
+"""Failures that are shown of each branch. A person sees by them whether the branch is broken, and why."""
 _RESULTS = 50
 """Results of a test."""
 _ARTICLES = 5
@@ -197,7 +197,7 @@ class _Branch(NamedTuple):
 
 
 def _failing(db: Database, run: Run) -> tuple[list[Failure], int]:
-    """Return what fails since a run: its own failures, and those before that it has left out."""
+    """Return what fails since a run: its own failures, and earlier failures of tests that it left out."""
     own, number = query.failures(db, run, _FAILURES)
     left_out, others = query.open_failures(db, run, _FAILURES)
     return (own + left_out)[:_FAILURES], number + others

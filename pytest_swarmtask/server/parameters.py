@@ -68,7 +68,7 @@ class ComparisonQuery(Struct, frozen=True, kw_only=True):
 
 
 class FormQuery(Struct, frozen=True, kw_only=True):
-    """How an answer looks, whichever forms it can have."""
+    """How an answer looks, for answers in all forms."""
 
     full: Annotated[bool, Meta(description="Whether texts and Markdown have tracebacks and output.")] = False
     width: Annotated[int, Meta(ge=1, le=1000, description="For texts, the columns of the terminal.")] | None = None
@@ -97,7 +97,7 @@ class FormQuery(Struct, frozen=True, kw_only=True):
 
 
 class BriefQuery(FormQuery, frozen=True, kw_only=True):
-    """How an answer looks that commands print in two forms."""
+    """How an answer looks, for answers that commands print in two forms."""
 
     form: Annotated[Literal["json", "text"], Meta(description="The format of the answer.")] = "json"
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.server.alerts import ServerAlerts
 
 _PAUSE = 1.0
-"""Seconds between two looks at the runs that have new events. A page is that far behind, at most, on a quiet server."""
+"""Seconds between two looks at the runs that have new events. On a quiet server, a page is at most so many seconds
+behind."""
 _SHARE = 9
 """The pause is at least as many times as long as the work took, so that totals take a tenth of the time at most."""
 
@@ -89,7 +90,7 @@ class Upkeep:
         newest: dict[str, int] = {}
         for project in self._store.projects() if self._alerts.are_any else self._store.stale_projects():
             with self._store.writing(project) as db:
-                # Asked before the totals are computed, which are then those of all these events.
+                # Asked before the totals are computed, so that the totals include all these events.
                 last = evaluated.newest(db) if self._alerts.are_any else 0
                 if refresh(db):
                     newest[project] = last

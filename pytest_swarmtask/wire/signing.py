@@ -28,7 +28,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets start with, not a secret
 SECRET_BYTES = 32
 """The standard demands 24 to 64 bytes. RFC 2104 recommends as many as the hash has, which are 32."""
 _LEAST_SECRET_BYTES = 8
-"""A shorter key is found by trying all of them, in days at most."""
+"""A shorter key can be found in days, by trying all of them."""
 _NEVER_AROUND = " \t\r\n\ufeff\"'"
 """What files and shells leave around a secret: spaces, line breaks, a byte order mark, the quotes of an `.env` file."""
 _MAX_SIGNATURES = 32

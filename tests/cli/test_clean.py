@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.lab import Lab, Receiver, wait_until
+from tests.shop import on_terminal
 
 _DAY = 86400.0
 
@@ -33,14 +34,28 @@ def test_it_says_what_is_there(quiet: Lab) -> None:
     before = sorted(quiet.journal.rglob("*"))
     done = quiet.run("clean")
     assert (done.returncode, done.stderr) == (0, "")
-    first, *parts, older, everything = done.stdout.splitlines()
+    first, *parts, between, older, everything = done.stdout.splitlines()
     assert re.fullmatch(rf"{re.escape(str(quiet.journal))}: \d+\.\d [kM]B", first)
     assert [line.split()[0] for line in parts][:2] == ["journal", "history"]
-    assert older.endswith("swarmtask clean --older-than 30 --yes")
-    assert everything.endswith("swarmtask clean --all --yes")
+    assert between == ""
+    assert older == "  swarmtask clean --older-than 30 --yes  removes what is older than 30 days"
+    assert everything == "  swarmtask clean --all --yes            removes everything"
     for request in (["--all"], ["--older-than", "0"]):
         assert quiet.run("clean", *request).stdout.endswith("nothing was removed: add --yes\n")
     assert sorted(quiet.journal.rglob("*")) == before
+
+
+def test_it_fits_a_narrow_terminal(quiet: Lab) -> None:
+    """No line is wider than the terminal. Each command stays in one line, so that it can be copied."""
+    lines = on_terminal(quiet.root, 60, "clean", NO_COLOR="1").splitlines()
+    assert max(map(len, lines)) <= 60
+    assert [line[:40] for line in lines if line.startswith("  swarmtask")] == [
+        "  swarmtask clean --older-than 30 --yes ",
+        "  swarmtask clean --all --yes           ",
+    ]
+    words = " ".join(" ".join(lines).split())
+    assert "results of tests and runs" in words
+    assert words.endswith("removes everything")
 
 
 def test_wholly(quiet: Lab) -> None:

@@ -82,15 +82,8 @@ def keep(segment: Path, number: int, into: Path) -> None:
         shutil.copy(segment, into / f"journal-{number}")
 
 
-@pytest.mark.long
-def test_twelve_shards(tmp_path: Path) -> None:
-    """One was killed, the clock of one is a day ahead, and one archive was cut off before it was uploaded as a whole.
-
-    They are one run, the counts are those of JUnit, each event is there once, and nothing is delivered from here.
-    """
-    artifacts, first_upload = tmp_path / "artifacts", tmp_path / "first"
-    artifacts.mkdir()
-    first_upload.mkdir()
+def shards(tmp_path: Path, artifacts: Path) -> tuple[Counter[str], list[str]]:
+    """Keep the journals of the shards, and return the counts of their JUnit XML and the ids of their events."""
     counts: Counter[str] = Counter()
     ids: list[str] = []
     for number in range(SHARDS):
@@ -105,6 +98,19 @@ def test_twelve_shards(tmp_path: Path) -> None:
         else:
             counts += session_counts(suite)
         keep(segment, number, artifacts)
+    return counts, ids
+
+
+@pytest.mark.long
+def test_twelve_shards(tmp_path: Path) -> None:
+    """One was killed, the clock of one is a day ahead, and one archive was cut off before it was uploaded as a whole.
+
+    They are one run, the counts are those of JUnit, each event is there once, and nothing is delivered from here.
+    """
+    artifacts, first_upload = tmp_path / "artifacts", tmp_path / "first"
+    artifacts.mkdir()
+    first_upload.mkdir()
+    counts, ids = shards(tmp_path, artifacts)
     cut = artifacts / "journal-4.tar.gz"
     (first_upload / cut.name).write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
 
@@ -130,10 +136,8 @@ def test_twelve_shards(tmp_path: Path) -> None:
     exported = [json.loads(line)["id"] for line in swarmtask(project, "export", "--jsonl").stdout.splitlines()]
     assert len(exported) == len(set(exported))
     assert Counter(one for one in exported if not one.endswith("-end")) == Counter(ids)
-    assert sorted(one.endswith("-end") for one in exported)[-2:] == [
-        True,
-        True,
-    ]  # the test that was killed, its session
+    ends = [one for one in exported if one.endswith("-end")]
+    assert len(ends) >= 2  # of the test that was killed, and of its session
     durations = rows(project / ".taskmaster" / "events", "SELECT max(duration) FROM spans")
     assert durations[0][0] < 600
     assert json.loads(swarmtask(project, "status", "--json").stdout)["endpoints"] == {}

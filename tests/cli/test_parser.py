@@ -13,7 +13,7 @@ import pytest
 from pytest_swarmtask.cli.main import make_parser
 from pytest_swarmtask.cli.parser import CommandParser
 from tests.lab import REPOSITORY, Lab, clean_environ
-from tests.shop import Shop
+from tests.shop import Shop, on_terminal
 from tests.suite import Suite
 
 
@@ -102,6 +102,9 @@ class TestAlone:
         assert re.fullmatch(r"last run [0-9a-f]{12} of [-\d]+ [\d:]+: pytest_run failed", lines[1])
         assert lines[2] == "8 passed, 2 failed, 1 skipped, 1 xfailed, 1 error in teardown"
         assert lines[4] == "  swarmtask failures  shows why, 2 failures by cause"
+        steps = on_terminal(shop.suite.root, 60, NO_COLOR="1").partition("\n\n")[2]
+        assert max(map(len, steps.splitlines())) <= 60
+        assert " ".join(steps.split()) == " ".join(" ".join(lines[4:]).split())
 
     def test_events_wait(self, lab: Lab) -> None:
         """A webhook refuses the secret: `status` says why."""

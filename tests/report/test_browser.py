@@ -62,12 +62,21 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def looking(chromium: Browser, address: str, **options: Any) -> Iterator[Page]:
-    """Open an address; at the end check that there was no error, no dialog, and no request to another address."""
+def looking(chromium: Browser, address: str, *, lacking: str | None = None, **options: Any) -> Iterator[Page]:
+    """Open an address; at the end check that there was no error, no dialog, and no request to another address.
+
+    Args:
+        chromium: the browser.
+        address: the address of the page.
+        lacking: the name of a class that old browsers lack. The page does not find it.
+        options: the options of the browser's context.
+    """
     troubles: list[str] = []
     requests: list[str] = []
     context = chromium.new_context(**options)
     context.set_default_timeout(PATIENCE)
+    if lacking:
+        context.add_init_script(f"delete window.{lacking}")
     page = context.new_page()
     page.on("console", lambda message: troubles.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -137,7 +146,7 @@ def test_a_person_reads_it(chromium: Browser, address: str, width: int) -> None:
 
 
 def test_a_view_can_be_sent(chromium: Browser, address: str) -> None:
-    """The address keeps search, order and outcomes; whoever opens it sees the same tests."""
+    """The address keeps search, order and outcomes. A person who opens it sees the same tests."""
     with looking(chromium, address) as page:
         page.get_by_label("Search").fill("test_shop")
         page.get_by_label("Order").select_option("name")
@@ -346,3 +355,37 @@ def test_live(chromium: Browser, project: Suite) -> None:
         expect(page.locator("#rows")).to_contain_text("✕ failed")
         expect(page.get_by_label("Search")).to_have_value("test_b")
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_browser_that_cannot_decompress(chromium: Browser, project: Suite) -> None:
+    """An old browser says what it lacks. The page has the first tests, and shows a new run by itself."""
+    project.write(test_it="".join(f"def test_{n}(): pass\n" for n in range(60)))
+    project.pytest()
+    with (
+        serving(project.root) as (_, port),
+        looking(chromium, f"http://127.0.0.1:{port}/", lacking="DecompressionStream") as page,
+    ):
+        expect(page.locator("#shown")).to_contain_text("This browser lacks DecompressionStream, so it shows at most 50")
+        expect(page.locator("#filter")).to_be_hidden()
+        expect(page.locator("#rows tr")).to_have_count(50)
+        expect(page.locator("#live")).to_have_text("live: updates by itself")
+        project.write(test_it="def test_a(): pass\ndef test_b(): assert 0, 'as wanted'")
+        project.pytest()
+        expect(page.locator("#failures")).to_contain_text("as wanted")
+        expect(page.locator("#rows tr")).to_have_count(2)
+        expect(page.locator("#rows")).to_contain_text("✕ failed")
+        expect(page.locator("#live")).to_have_text("live: updates by itself")
+
+
+def test_still_no_run_to_show(chromium: Browser, project: Suite) -> None:
+    """A page that no run matches stays live when a run that does not match either comes."""
+    project.write(test_it="def test_a(): pass")
+    with (
+        serving(project.root, "--branch", "other") as (_, port),
+        looking(chromium, f"http://127.0.0.1:{port}/") as page,
+    ):
+        expect(page.locator("#live")).to_have_text("live: updates by itself")
+        page.evaluate("document.title = 'before'")
+        project.pytest()
+        expect(page).not_to_have_title("before")
+        expect(page.locator("#live")).to_have_text("live: updates by itself")

@@ -281,6 +281,14 @@ def get(port: int, path: str = "/", host: str | None = None) -> tuple[int, str, 
         return answer.status, answer.read().decode(), {name.lower(): value for name, value in answer.getheaders()}
 
 
+def complaints_at_the_end(process: subprocess.Popen[str]) -> str:
+    """End a server with Ctrl-C, which it takes as success. Return what it has written to standard error."""
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    assert process.stderr is not None
+    return process.stderr.read()
+
+
 def test_serving(project: Suite) -> None:
     """The served page has its policy, its version changes after new events, and Ctrl-C ends the server with 0."""
     project.write(test_it="def test_a(): pass")
@@ -296,10 +304,7 @@ def test_serving(project: Suite) -> None:
         assert "connect-src 'self'" in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store"
         assert get(port, "/../../etc/passwd")[0] == 404
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert complaints_at_the_end(process) == ""
 
 
 def test_serving_this_machine_alone(shop: Shop) -> None:
@@ -326,10 +331,7 @@ def test_serving_this_machine_alone(shop: Shop) -> None:
                 assert b"pytest_run" not in answer
                 assert b"Traceback" not in answer
         assert get(port)[0] == 200
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert complaints_at_the_end(process) == ""
 
 
 def test_a_port_that_is_taken(shop: Shop) -> None:

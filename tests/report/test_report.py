@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
-import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
@@ -21,7 +16,7 @@ import pytest
 
 from tests.history.made import Process, rows, run, take_in
 from tests.lab import clean_environ
-from tests.shop import Shop, swarmtask
+from tests.shop import Shop, on_terminal, swarmtask
 from tests.suite import Suite
 
 COLUMNS = ("passed", "failed", "errors", "crashed", "skipped", "xfailed", "xpassed")
@@ -233,33 +228,10 @@ def test_nothing_steers_the_terminal(hostile: Path, arguments: list[str]) -> Non
         assert "test_it[" in done.stdout or "xxx" in done.stdout
 
 
-def on_terminal(root: Path, columns: int, *arguments: str, **environ: str) -> str:
-    """Return the output of our command on a terminal of this width."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(root)
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        command = [sys.executable, "-m", "pytest_swarmtask", *arguments]
-        os.execve(sys.executable, command, clean_environ(TERM="xterm-256color", **environ))
-    written = b""
-    while True:
-        try:
-            chunk = os.read(terminal, 65536)
-        except OSError:  # Linux raises it when the other end is closed
-            break
-        if not chunk:
-            break
-        written += chunk
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    return written.decode()
-
-
 @pytest.mark.parametrize("columns", [30, 80, 120])
 def test_narrow_terminals(shop: Shop, columns: int) -> None:
     """No line is wider than the terminal, but for a command to be copied, and no content is lost."""
-    text = on_terminal(shop.suite.root, columns, "report", NO_COLOR="1")
-    lines = re.sub(r"\x1b\[[0-9;]*m|\r", "", text).splitlines()
+    lines = on_terminal(shop.suite.root, columns, "report", NO_COLOR="1").splitlines()
     commands = [line for line in shop.swarmtask("report").stdout.splitlines() if line.startswith("  again: ")]
     assert len(commands[0]) > 30
     assert [line for line in lines if line.startswith("  again: ")] == commands

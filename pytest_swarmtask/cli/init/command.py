@@ -156,7 +156,7 @@ def _agrees(question: str, *, default: bool) -> bool:
 
 
 def _answer(question: str, default: str) -> str:
-    """Return what the user types, or the default if that is nothing.
+    """Return what the user types, or the default if the user types nothing.
 
     Raises:
         UsageError: the user has ended the input.

@@ -185,7 +185,7 @@ def _template(name: str) -> bytes:
 
 
 def _filled(name: str, **values: Any) -> bytes:
-    """Return a template with values. Its marks are comments of YAML and make, so editors read it as what it becomes."""
+    """Return a template with values. Its marks are comments of YAML and make, so editors know its language."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(

@@ -71,7 +71,7 @@ class Receiver:
         self._duplicates += len(arrival.again)
 
     def answered(self) -> None:
-        """Set `stop` if `--count` events have come. Called after the answer, so that the sender gets it."""
+        """Set `stop` if `--count` events have come. Called after the sender has got its answer."""
         if self._count is not None and self._events >= self._count:
             self.stop.set()
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def delivery_wait(failures: int, asked: float | None, timing: Timing) -> float:
     """Return the seconds until the next attempt of a delivery.
 
-    A receiver that asks for a wait gets it, also after many failures: it knows when it will be back. It cannot ask
-    for less than the first wait, which would let it be asked without a pause.
+    A receiver that asks for a wait gets it, also after many failures: it knows when it will be back. It cannot ask for
+    less than the first wait. Otherwise it could make us try again without a pause.
 
     Args:
         failures: attempts in a row that failed.
@@ -31,8 +31,8 @@ def action_wait(failures: int, asked: float | None, timing: Timing) -> float:
 def notifier_wait(failures: int, asked: float | None, timing: Timing) -> float:
     """Return the seconds until the next attempt of a notifier: 2, 8, 32 and 128 by default, or what it asked for.
 
-    There are only a few attempts, so waits grow faster than those of deliveries, and no receiver can ask for more
-    than the longest of them.
+    There are only a few attempts, so the waits grow faster than for deliveries. No receiver can ask for more than the
+    longest wait.
     """
     wait = timing.notify_first * 4.0 ** (failures - 1) if asked is None else asked
     return min(wait, timing.notify_most)

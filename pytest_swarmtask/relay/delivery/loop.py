@@ -37,7 +37,7 @@ MAX_RELAYS = 50
 """How many relays' work one process takes over at once: each of their locks is an open file."""
 
 _MAX_FAILURES = 5
-"""Failures in a row after which a relay that somebody waits for leaves an endpoint to a later relay."""
+"""Failures in a row after which a relay leaves an endpoint to a later relay, if somebody waits for the relay to end."""
 
 _STOP_TIMEOUT = 1.0
 """Seconds that the end waits for each delivery. A thread that is in a longer request is left behind."""
@@ -162,7 +162,7 @@ class Relay:
         return self._routes.relay_key(segment.route) in self._locks
 
     def _without_settled(self, segments: list[Segment]) -> list[Segment]:
-        """Return the segments that are live or have pending events: a relay does not serve the whole past."""
+        """Return the segments that are live or have pending events. A relay does not serve delivered segments."""
         # Asked before looking for pending events, so that the last lines of a dead writer are found.
         kept = {segment.name for segment in segments if self._is_live(segment)}
         dead = {segment.name for segment in segments if segment.name not in kept and self._is_recent(segment.name)}
@@ -219,7 +219,7 @@ class Relay:
     # -- deliveries ------------------------------------------------------------------------------------------------
 
     def _wake_deliveries(self, *, grown: bool) -> None:
-        """Tell the deliveries if there are new lines, or if it has changed whether somebody waits for the last ones."""
+        """Wake the deliveries if there are new lines, or if the last lines have become urgent."""
         hurry = self._are_runs_over() or any(os.path.exists(self._project.hurry_request(key)) for key in self._keys)
         if grown or hurry != self._hurry:
             self._hurry = hurry

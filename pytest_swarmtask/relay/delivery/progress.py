@@ -1,7 +1,7 @@
 """The progress files of relays: written by each relay at work, and read by everybody who waits for it or watches it.
 
-The relay's database has the same facts, but a bit later and only for those who load SQLite. The watched process does
-not, so it reads the file, too, with `Project.read_progress`.
+The relay's database has the same facts, but a bit later, and reading it needs SQLite. The watched process does not load
+SQLite, so it reads the file, with `Project.read_progress`.
 """
 
 from __future__ import annotations

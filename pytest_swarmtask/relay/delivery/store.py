@@ -1,6 +1,6 @@
 """The relay's database: cursors, the retry schedule and dead letters, in SQLite.
 
-The events are in the journal. If the database is lost they are delivered again, but none is lost except for dead
+The events are in the journal. If the database is lost, the events are delivered again. None is lost, except for dead
 letters whose segment is gone. The database also has what triggers and alerts remember, see `relay.delivery.memory`.
 """
 
@@ -64,8 +64,8 @@ Positions and states are checked when they are read, because each of them can be
 """
 
 PURGED, EXPIRED, REJECTED = "purged", "expired", "rejected"
-"""Why events were dropped: dead letters by a person, or by retention, as they were too old or too many; and events by
-their receiver, which accepted the request but not all that was in it."""
+"""Why events were dropped. A person drops dead letters. Retention drops dead letters that are too old or too many. A
+receiver drops events if it accepts a request but not all that is in it."""
 
 
 class Position(NamedTuple):

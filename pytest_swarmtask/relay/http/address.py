@@ -40,7 +40,7 @@ def resolve(
         host: a name, or an address without brackets.
         port: TCP port.
         allow_private: the endpoint may be in a private network.
-        allow_http: requests may leave this machine: they are encrypted, or the webhook has `allow_http`.
+        allow_http: whether requests may leave this machine, because they are encrypted or the webhook has `allow_http`.
         timeout: seconds to wait for the resolver.
 
     Raises:

@@ -31,7 +31,7 @@ _STOPPING = {
 _UNSIGNED = "the request was not signed, because no secret is set: set the variable that secret_env names, or headers"
 """The advice for 401 and 403 if there is nothing to compare."""
 NO_ADDRESS = (404, 405)
-"""What an address answers at which nobody takes events; also a receiver may answer it to a single event."""
+"""Statuses of an address at which nobody takes events. A receiver may also answer them to a single event."""
 
 
 def result_of(answer: Answer, count: int, where: str, *, is_signed: bool = True) -> SendResult:

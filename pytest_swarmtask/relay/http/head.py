@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_HEAD = 64 * 1024
-"""Bytes that a head may have; that of a common answer has less than one KiB."""
+"""Bytes that a head may have. The head of a common answer has less than one KiB."""
 
 _END = re.compile(rb"\r?\n\r?\n")
 # RFC 9112, section 4. The reason may be missing, and the version is that of the oldest receivers at least.

@@ -1,8 +1,8 @@
 """The connection of an endpoint: only to a checked address, and with a deadline for the whole request.
 
 The sockets are httpcore's, and h11 speaks HTTP. A pool or a client would do too much: cookies, redirects and
-authentication are not for webhooks. And it would do too little: it gives up where a header of an answer is not valid,
-and takes bytes after the end of an answer for the next one.
+authentication are not for webhooks. And it would do too little: it gives up if a header of an answer is not valid. It
+takes bytes after the end of an answer for the next answer.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Transport:
     # -- connecting ------------------------------------------------------------------------------------------------
 
     def _connected(self, url: Url) -> httpcore.NetworkStream:
-        """Return the connection: the one that is open, if the receiver keeps it open and is silent, or a new one."""
+        """Return the open connection if the receiver keeps it open and is silent, else a new one."""
         stream = self._stream
         if stream is not None and (self._is_stale() or stream.get_extra_info("is_readable")):
             self.close()  # bytes without a request are the end of the connection, or belong to no answer
@@ -223,7 +223,7 @@ class Transport:
         return body
 
     def _read_head(self, stream: httpcore.NetworkStream) -> Head:
-        """Read the head of the answer, which follows those that only say that there will be one (1xx)."""
+        """Read the head of the answer. Interim answers (1xx) come before it, and are passed over."""
         return read_head(lambda: stream.read(_READ_SIZE, self._timeout))
 
     def _read_body(self, stream: httpcore.NetworkStream, head: Head, longest: int) -> tuple[bytes, bool]:

@@ -1,4 +1,4 @@
-"""The address of an endpoint, whose variables are filled in."""
+"""The address of an endpoint, with its variables filled in."""
 
 from __future__ import annotations
 

@@ -297,5 +297,5 @@ def as_json(message: Message) -> dict[str, object]:
 
 
 def values(message: Message) -> dict[str, object]:
-    """Return what templates may name: the fields of the message, and those of its event."""
+    """Return what templates may name: the fields of the message, and the fields of its event."""
     return {**message.values, **as_json(message)}

@@ -34,7 +34,7 @@ _HOUR = 3600.0
 _TRIES = 5
 """Attempts at a message, as docs/automation.md promises."""
 _LISTED = 10
-"""Titles that the message which sums up others lists; further ones are only counted."""
+"""Titles that a summary of held messages lists. Further ones are only counted."""
 _SEVERITIES = ("info", "warning", "critical")
 # Messages go here if no notifier is named. A million an hour is no limit.
 _LOG = LogNotifier(name="log", most=1_000_000)
@@ -182,7 +182,7 @@ class Notifiers:
         self._change(name, lambda now: change(now) if now.queue[:1] == [message] else now)
 
     def _is_due(self, state: _NotifierState) -> bool:
-        """Whether the next attempt is due. One that is further away than any wait was set before a clock change."""
+        """Whether the next attempt is due. So is one that is further away than any wait: the clock was changed."""
         longest = max(self._timing.notify_claim, self._timing.notify_most)
         return self._eager or not time.time() < state.due <= time.time() + longest
 

@@ -144,7 +144,7 @@ def _is_start(event_type: str) -> bool:
 
 
 def _sum(first: Delivered, second: SendResult) -> SendResult:
-    """Return the result of two requests, the first of which was accepted."""
+    """Return the result of two requests, if the first one was accepted."""
     if not isinstance(second, Delivered):
         return second
     return Delivered(first.rejected + second.rejected, first.reason or second.reason)

@@ -130,7 +130,7 @@ class _DocumentTask:
 
 
 def _status_of_parent(statuses: list[str]) -> str | None:
-    """Return the status that follows from those of the subtasks, or None if the parent keeps its own."""
+    """Return the status that follows from the subtasks, or None if the parent keeps its own."""
     if all(status in _DONE for status in statuses):
         return "done"
     if any(status in (*_DONE, "in-progress") for status in statuses):
@@ -148,7 +148,7 @@ def _list_of_tasks(text: str, tag: str) -> tuple[list[Any], int, str]:
     value, at = json.loads(text), edit.first_value(text)
     if not isinstance(value, dict):
         raise UnknownShapeError(f"expected an object, found {_kind(value)}")
-    # A file without tags has one list, which Task Master treats as that of the default tag.
+    # A file without tags has one list, which Task Master treats as the list of the default tag.
     path = ["tasks"] if value and value.keys() <= _NO_TAGS and tag == DEFAULT_TAG else [tag, "tasks"]
     for depth, key in enumerate(path):
         where = ".".join(path[: depth + 1])

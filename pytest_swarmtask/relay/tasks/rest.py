@@ -62,7 +62,7 @@ class RestService:
         return outcome
 
     def restore(self, desired: Mapping[str, DesiredStatus]) -> None:
-        """Return None: whoever changes a task in the service later does so on purpose."""
+        """Return None: a later change in the service was made on purpose."""
 
     def close(self) -> None:
         """Close the connection."""

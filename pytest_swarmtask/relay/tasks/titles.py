@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_swarmtask.relay.tasks.taskmaster import TaskMasterFile
 
 _LARGEST = 5_000_000
-"""Bytes of the largest file that is read: titles are not worth more of the relay's time."""
+"""Bytes of the largest file that is read. Reading a larger one would take the relay too long."""
 _LONGEST = 200
 """Characters of a title that are kept."""
 

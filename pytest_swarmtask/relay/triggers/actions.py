@@ -72,7 +72,7 @@ class WebhookAction:
         return msgspec.structs.replace(signed, timeout=min(webhook.timeout, firing.rule.timeout))
 
     def _message_id(self, firing: Firing) -> str:
-        """Return the message id of a request with a body: the same for each attempt, different from the event's."""
+        """Return the message id of a request with a body. All attempts have the same id, which is not the event's."""
         key = f"{firing.rule.name}\n{firing.rule.do.index(self._definition)}\n{firing.event.id}"
         return f"trigger_{hashlib.blake2s(key.encode('utf-8', 'replace'), digest_size=16).hexdigest()}"
 
@@ -219,7 +219,8 @@ def action_of(definition: AnyAction) -> RuleAction:
 def required_permissions(actions: Iterable[AnyAction]) -> list[str]:
     """Return all permissions that a rule's role needs for these actions, ``trigger:run`` first."""
     needed = [permission for action in actions for permission in action_of(action).required_permissions()]
-    # By kind (`emit` before `task`): a refusal names the first one, whatever the order of the actions.
+    # Sorted by kind (`emit` before `task`), so that the order of the actions does not matter: a refusal names the first
+    # one.
     return ["trigger:run", *sorted(needed, key=lambda permission: permission.partition(":")[0])]
 
 

@@ -124,7 +124,7 @@ class CommandAction:
 
 
 def _argument(template: str, values: Mapping[str, object]) -> str:
-    """Return one argument with its templates filled. It stays one argument, whatever the event contains.
+    """Return one argument with its templates filled. It stays one argument, no matter what the event contains.
 
     Raises:
         ActionError: the event's values would turn it into an option, or put a NUL into it.

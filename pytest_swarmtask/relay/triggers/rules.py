@@ -71,7 +71,7 @@ def _why_again(rule: Trigger, event: Event, log: FiringLog) -> str | None:
     if rule.once_per and log.has_fired_in(rule.name, occasion(rule, event)):
         return f"once_per {rule.once_per}: it has fired in this one"
     left = rule.cooldown - (time.time() - log.last_fired(rule.name))
-    if 0 < left <= rule.cooldown:  # more than the cooldown is left only after the clock was set back; that ends it
+    if 0 < left <= rule.cooldown:  # if the clock was set back, more than the cooldown may be left; then it is over
         return f"cooldown: {left:.0f} s are left"
     return None
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("pytest_swarmtask.relay")
 _MOST_RUNS = 1000
-"""Runs whose branch is remembered at a time: a bound for a relay that lives for very long."""
+"""Runs whose branch is remembered. The limit bounds the memory of a relay that lives for very long."""
 
 
 @hookimpl

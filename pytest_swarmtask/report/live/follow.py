@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.journal.segments import Segment
 
 QUIET = 600.0
-"""Seconds without an event before `watch` gives up a run that has no living process, but an open span that a later call
-of `emit` may end, as docs/terminal.md says."""
+"""Seconds without an event after which `watch` gives up a run that has an open span but no living process. Until then,
+a later call of `emit` may end the span, as docs/terminal.md says."""
 _SHARED = f'{SHARED}","event_type":"'.encode()
 """The end of the id in a line of `emit` and the key after it. A search for it is faster than decoding each line."""
 

@@ -26,7 +26,7 @@ recipe lines of a make, which run one after the other in processes of their own.
 _MOST_ENDED = 200
 """Ended tasks of a run that are remembered, because the tree shows the last of them."""
 _MOST_ENDED_RUNS = 20
-"""Finished runs that are remembered: if one goes on later, it continues with the numbers that it had."""
+"""Finished runs that are remembered. A run that goes on later continues with the numbers that it had."""
 
 
 class LiveChange(NamedTuple):

@@ -228,8 +228,8 @@ def _trees(runs: Sequence[LiveRun], height: int) -> RenderableType:
 def _run(run: LiveRun, lines: int) -> Tree:
     """Return a run as a tree.
 
-    Its open tasks, test counts and pending deliveries are always shown. The running tests and the tasks that ended last
-    get what is left of `lines`, in this order.
+    Its open tasks, test counts and pending deliveries are always shown. The rest of `lines` is for the running tests,
+    and then for the tasks that ended last.
     """
     spans = [span for span in run.spans.values() if not span.is_test]
     ended = [span for span in spans if not span.is_open]

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pytest_swarmtask.core.event import Event
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
-"""The version of the conventions that the names below are of. A backend can translate them to those of another one."""
+"""The version of the conventions that the names below are of. A backend can translate them to the names of another
+version."""
 SCOPE = "pytest-swarmtask"
 _PREFIX = "swarmtask."
 
@@ -194,7 +195,7 @@ def _of_process(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _error_type(event: Event) -> str:
-    """Return the class of a failure: of few different values, unlike its message."""
+    """Return the class of a failure. Unlike messages, classes have few different values."""
     facts = event.metadata
     if facts.get("exit_code") not in (None, 0) and "exception" not in facts and "reason" not in facts:
         return str(facts["exit_code"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST = 1 << 62
-"""Nanoseconds from which on a duration is no time that anything took: 146 years."""
+"""Nanoseconds, 146 years: nothing takes so long, so a longer duration is not valid."""
 _SCALARS = (str, bool, int, float)
 _INT64 = range(-(1 << 63), 1 << 63)
 
