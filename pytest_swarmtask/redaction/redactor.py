@@ -8,7 +8,7 @@ secret (`names`, `values`). All of this happens before the first write, so no la
 from __future__ import annotations
 
 from _collections_abc import Mapping  # `collections.abc` loads `collections`, a fifth of what an emitter would need
-from itertools import islice, repeat
+from itertools import islice
 
 from pytest_swarmtask.core.event import MASK
 from pytest_swarmtask.core.fastjson import loads
@@ -233,8 +233,8 @@ class Redactor:
             and "\x1b" not in joined
             and not any(literal in joined for literal in self._literals)
             and self._is_harmless(joined)
-            and all(map(str.__contains__, nodeids, repeat("::")))  # `may_hold_command` asks less of a node id
-            and max(map(len, nodeids)) <= _MAX_TEXT
+            and not [nodeid for nodeid in nodeids if "::" not in nodeid]  # `may_hold_command` asks less of a node id
+            and (len(joined) <= _MAX_TEXT or max(map(len, nodeids)) <= _MAX_TEXT)
         )
 
     def searched(self, text: str, limit: int = _MAX_TEXT) -> tuple[str, Sequence[str]]:
