@@ -17,7 +17,6 @@ from tests.history.made import BASE, Process, content, event_ids, rows, run, tak
 from tests.lab import project_of
 
 DAY = 86400.0
-TESTS = {f"test_{n}": "passed" for n in range(300)}
 
 
 def test_what_is_too_old_goes(journal: Path) -> None:
