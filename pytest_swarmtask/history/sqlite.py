@@ -29,9 +29,9 @@ _ROW = re.compile(r"(?<=VALUES )\([?, ]+\)")
 _PAGE = 16_384
 """Bytes of a page in a new history; SQLite's default is 4,096. A commit spends its time on each changed page, and an
 import changes pages as a whole: with larger ones it takes a sixth less time, and the file is a tenth smaller."""
-_CHECKPOINT = 2_000
-"""Pages in the write-ahead log before SQLite copies them into the database; its default is 1,000. This is several
-batches long, because batches change the same pages: a page is then copied once for all of them."""
+_CHECKPOINT = 32_000_000
+"""Bytes of pages in the write-ahead log before SQLite copies them into the database; its default is 4 million. This is
+several batches long, because batches change the same pages: a page is then copied once for all of them."""
 _WAL_LEFT = 4_000_000
 """Bytes that the write-ahead log keeps on the disk after a checkpoint. A first ingest makes it much longer."""
 
@@ -140,7 +140,8 @@ def _prepare(db: SqliteDatabase, path: str, timeout: float) -> None:
         _begin_wal(db, timeout)
         # In WAL mode a power cut loses at most the last transactions, and the journal still has their events.
         db.execute("PRAGMA synchronous = NORMAL")
-        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+        (page,) = db.execute("PRAGMA page_size").fetchone()  # a history of an earlier version has small ones
+        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT // page}")
         db.execute(f"PRAGMA journal_size_limit = {_WAL_LEFT}")
     # A negative number is in KiB. SQLite counts it in pages of the size that they have now.
     db.execute(f"PRAGMA cache_size = -{_CACHE}")
