@@ -7,20 +7,20 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from pytest_swarmtask.cli.common import add_root, describe_trouble, number_of, project_of, survey_of
+from pytest_swarmtask.cli.common import add_root, describe_trouble, number_of, project_of, relay_database
 from pytest_swarmtask.cli.job_log import print_command
 from pytest_swarmtask.core.text import NOTHING_RECORDED, neutral, plural
 from pytest_swarmtask.recording.github_annotations import take_annotations
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from rich.progress import Progress
     from typing_extensions import Self
 
     from pytest_swarmtask.cli.common import Subparsers
-    from pytest_swarmtask.relay.survey import Survey
+    from pytest_swarmtask.relay.survey import EndpointSurvey
 
 
 FLUSH_TIMEOUT = 60.0
@@ -54,27 +54,30 @@ def register(subparsers: Subparsers) -> None:
 def flush(arguments: argparse.Namespace) -> int:
     """Send all events that wait. Return 1 if some still wait afterwards, else 0."""
     from pytest_swarmtask.relay import process
+    from pytest_swarmtask.relay.survey import survey_endpoints
 
     project = project_of(arguments)
     if not os.path.isdir(project.journal):
         print(NOTHING_RECORDED)
         return 0
-    before = survey_of(project)
+    with relay_database(project):
+        before = survey_endpoints(project, os.environ)
     with ProgressBar() as bar:
         process.flush(project, os.environ, arguments.timeout, bar.update)
-    after = survey_of(project)
+    with relay_database(project):
+        after = survey_endpoints(project, os.environ)
     for line in _summary(before, after):
         print(neutral(line))
     for annotation in take_annotations(project, os.environ):
         print_command(annotation)
-    return 0 if not any(endpoint.waiting for endpoint in after.endpoints.values()) else 1
+    return 0 if not any(endpoint.waiting for endpoint in after.values()) else 1
 
 
-def _summary(before: Survey, after: Survey) -> Iterator[str]:
-    if not after.endpoints:
+def _summary(before: Mapping[str, EndpointSurvey], after: Mapping[str, EndpointSurvey]) -> Iterator[str]:
+    if not after:
         yield "nothing to send"
-    for name, endpoint in after.endpoints.items():
-        earlier = before.endpoints.get(name)
+    for name, endpoint in after.items():
+        earlier = before.get(name)
         sent = endpoint.delivered - (earlier.delivered if earlier else 0)
         yield f"{name}: {sent} delivered now, {endpoint.waiting} waiting, {plural(endpoint.dead, 'dead letter')}"
         if endpoint.waiting and endpoint.state.reason:

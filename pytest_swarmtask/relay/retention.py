@@ -86,12 +86,12 @@ def prune(project: Project, environ: Mapping[str, str], retention: Retention | N
         ages = RetentionClock(project.retention_clock)
         _give_up_late_events(project, routes, retention, ages)
         _expire_dead_letters(project, retention, ages)
-        # The history has its own retention, so it imports the events before the journal loses them.
-        with contextlib.suppress(HistoryError):  # commands that read the history report it
-            session.update(project, environ)
-        if _remove_settled_segments(project, routes, retention):
+        orphans.close_orphaned_spans(project)
+        if _remove_settled_segments(project, environ, routes, retention):
             _forget_removed_segments(project)
-        _compress_settled_segments(project, environ)
+        if any(_uncompressed_segments(project)):
+            _import(project, environ)
+            _compress_settled_segments(project, routes)
         _remove_leftovers(project, time.time() - retention.journal_age)
 
 
@@ -121,7 +121,16 @@ def prune_if_needed(project: Project, environ: Mapping[str, str]) -> None:
         prune(project, environ)
     elif orphans.is_ours(project):
         with contextlib.suppress(OSError, sqlite3.Error):
-            _compress_settled_segments(project, environ)
+            _compress_settled_segments(project, Routes(project, environ))
+
+
+def _import(project: Project, environ: Mapping[str, str]) -> None:
+    """Import the journal into the history, which keeps the events longer than the journal does.
+
+    This is most of the work of a retention, so it is done only if a segment may be removed or compressed next.
+    """
+    with contextlib.suppress(HistoryError):  # commands that read the history report it
+        session.update(project, environ)
 
 
 def _processes(project: Project) -> list[_Process]:
@@ -208,16 +217,18 @@ def _expire_dead_letters(project: Project, retention: Retention, ages: Retention
 # -- the journal's files -----------------------------------------------------------------------------------------------
 
 
-def _remove_settled_segments(project: Project, routes: Routes, retention: Retention) -> bool:
+def _remove_settled_segments(
+    project: Project, environ: Mapping[str, str], routes: Routes, retention: Retention
+) -> bool:
     """Remove the settled segments that are too old or too many; return whether there were any."""
     limit = time.time() - retention.journal_age
     processes = _processes(project)
     excess = sum(process.size for process in processes) - retention.journal_bytes
     if not processes or (processes[0].last >= limit and excess <= 0):
         return False
-    orphans.close_orphaned_spans(project)
-    processes = _processes(project)  # with the segments in which spans were just closed
+    # Who is alive is asked before the import: a process that ends during it may have written lines that it missed.
     live = _live_runs(project, processes)
+    _import(project, environ)
     pending = {segment.name for segment in pending_segments(project, routes)}
     removed = False
     for process in processes:
@@ -232,13 +243,13 @@ def _remove_settled_segments(project: Project, routes: Routes, retention: Retent
     return removed
 
 
-def _compress_settled_segments(project: Project, environ: Mapping[str, str]) -> None:
+def _compress_settled_segments(project: Project, routes: Routes) -> None:
     """Compress old segments that the history has imported and every endpoint has settled."""
     old = list(_uncompressed_segments(project))
     if not old:
         return
     imported = segment_counts(project)
-    pending = {segment.name for segment in pending_segments(project, Routes(project, environ))}
+    pending = {segment.name for segment in pending_segments(project, routes)}
     with _alone_in_compressing(project) as is_alone:
         left = _COMPRESSED_AT_ONCE if is_alone else 0
         for name, size in old:

@@ -11,7 +11,7 @@ from pytest_swarmtask.history.session import SegmentCounts, segment_counts
 from pytest_swarmtask.journal import locks, orphans, segment_file
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.compression import DamagedSegmentError
-from pytest_swarmtask.relay.delivery.backlog import read_delivery_state
+from pytest_swarmtask.relay.delivery.backlog import count_lines_after, read_delivery_state
 from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, REJECTED, EndpointState, writer_of
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_swarmtask.core.project import Project
-    from pytest_swarmtask.journal.segments import Segment
     from pytest_swarmtask.relay.delivery.backlog import DeliveryState
 
 
@@ -78,27 +77,49 @@ class Survey:
 def survey(project: Project, environ: Mapping[str, str]) -> Survey:
     """Return the survey of a journal; an empty one if there is no journal. Spans of dead processes are closed first.
 
-    Lines that the history has counted are not read again.
+    Lines that the history has counted are not decoded again.
 
     Raises:
         sqlite3.Error: the relay's database cannot be read.
     """
     known = segment_counts(project)
-    orphans.close_orphaned_spans(project)
-    routes, state = Routes(project, environ), read_delivery_state(project)
-    result = Survey(endpoints={name: EndpointSurvey(one) for name, one in state.states.items()})
-    segments = journals.segments(project.journal)
+    result = Survey(endpoints=survey_endpoints(project, environ))
+    routes, segments = Routes(project, environ), journals.segments(project.journal)
     for segment in segments:
-        lines = _count_lines(result, project.segment(segment.name), known.get(segment.name, SegmentCounts()))
-        _count_deliveries(result, segment, lines, routes, state)
-    _count_letters(result, {segment.process[1] for segment in segments}, state)
+        result.runs.setdefault(segment.trace_id)
+        result.segments += 1
+        _count_lines(result, project.segment(segment.name), known.get(segment.name, SegmentCounts()))
     keys = {routes.relay_key(segment.route) for segment in segments}
     result.relays = sorted(key for key in keys if key is not None and locks.is_held(project.lock(key)))
     return result
 
 
-def _count_lines(result: Survey, path: str, known: SegmentCounts) -> int:
-    """Count the lines of a segment into the survey, and return how many there are. Known lines are not read."""
+def survey_endpoints(project: Project, environ: Mapping[str, str]) -> dict[str, EndpointSurvey]:
+    """Return how far the deliveries to each endpoint are. Spans of dead processes are closed first.
+
+    Only the lines after the cursors are read, and none is decoded.
+
+    Raises:
+        sqlite3.Error: the relay's database cannot be read.
+    """
+    orphans.close_orphaned_spans(project)
+    routes, state = Routes(project, environ), read_delivery_state(project)
+    found = {name: EndpointSurvey(one) for name, one in state.states.items()}
+    segments = journals.segments(project.journal)
+    for segment in segments:
+        for name in routes.endpoints(segment.route):
+            endpoint = found.setdefault(name, EndpointSurvey())
+            position = state.position(name, segment.name)
+            # Cursors count an event as dead when it becomes a dead letter. `_count_letters` corrects for what happened
+            # to it later.
+            endpoint.delivered += position.delivered + position.dead
+            endpoint.waiting += count_lines_after(project.segment(segment.name), position.offset)
+    _count_letters(found, {segment.process[1] for segment in segments}, state)
+    return found
+
+
+def _count_lines(result: Survey, path: str, known: SegmentCounts) -> None:
+    """Count the lines of a segment into the survey. Known lines are not read."""
     try:
         size = segment_file.size(path)
         if known.offset > size or not (known.offset == size or journals.begins_line(path, known.offset)):
@@ -106,15 +127,15 @@ def _count_lines(result: Survey, path: str, known: SegmentCounts) -> int:
     except DamagedSegmentError:
         known = SegmentCounts()
     except OSError:
-        return 0  # removed meanwhile
+        return  # removed meanwhile
     result.events += known.events
     result.foreign += known.foreign
-    lines, end = known.events + known.foreign, known.offset
+    end = known.offset
     if end == size:
-        return lines
+        return
     try:
         for line, after in journals.read(path, end):
-            lines, end = lines + 1, after
+            end = after
             if decode(line) is not None:
                 result.events += 1
             else:
@@ -125,33 +146,20 @@ def _count_lines(result: Survey, path: str, known: SegmentCounts) -> int:
         result.damaged.append(os.path.basename(error.filename))
     except OSError:
         pass  # removed meanwhile
-    return lines
 
 
-def _count_deliveries(result: Survey, segment: Segment, lines: int, routes: Routes, state: DeliveryState) -> None:
-    result.runs.setdefault(segment.trace_id)
-    result.segments += 1
-    for name in routes.endpoints(segment.route):
-        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
-        position = state.position(name, segment.name)
-        # Cursors count an event as dead when it becomes a dead letter. `_count_letters` corrects for what happened to
-        # it later.
-        endpoint.delivered += position.delivered + position.dead
-        endpoint.waiting += max(0, lines - position.lines)  # a damaged segment may have fewer lines than are settled
-
-
-def _count_letters(result: Survey, writers: set[str], state: DeliveryState) -> None:
+def _count_letters(found: dict[str, EndpointSurvey], writers: set[str], state: DeliveryState) -> None:
     """Move events that are dead letters, or were dropped, from `delivered` to where they belong.
 
     A dead letter that is in neither list any more was replayed, and so it was delivered. The counts of a letter
     whose segment is gone are not in `delivered`: its writer is not among `writers`.
     """
     for name, event_id in state.letters:
-        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
+        endpoint = found.setdefault(name, EndpointSurvey())
         endpoint.dead += 1
         endpoint.delivered -= writer_of(event_id) in writers
     for name, writer, cause, count in state.dropped:
-        endpoint = result.endpoints.setdefault(name, EndpointSurvey())
+        endpoint = found.setdefault(name, EndpointSurvey())
         endpoint.purged += count * (cause == PURGED)
         endpoint.expired += count * (cause == EXPIRED)
         endpoint.rejected += count * (cause == REJECTED)

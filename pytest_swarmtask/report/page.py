@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_swarmtask.history.comparison import compare
 from pytest_swarmtask.history.outcomes import last_outcomes
-from pytest_swarmtask.relay.survey import survey
+from pytest_swarmtask.relay.survey import survey_endpoints
 from pytest_swarmtask.report.content import MOST_COMPARED, Report, ReportRequest, collect_report
 from pytest_swarmtask.report.phrases import test_name
 from pytest_swarmtask.report.timeline import Timeline, run_timeline
@@ -120,6 +120,6 @@ def _changes_since_previous(db: Database, trend: list[Run]) -> Comparison | None
 def summarize_deliveries(project: Project, environ: Mapping[str, str]) -> DeliverySummary:
     """Return how many events each endpoint has received. Never raises: a report is useful without these."""
     try:
-        return DeliverySummary(survey(project, environ).endpoints)
+        return DeliverySummary(survey_endpoints(project, environ))
     except (sqlite3.Error, OSError) as error:
         return DeliverySummary({}, f"the relay's database cannot be read now: {error}")

@@ -126,6 +126,30 @@ def test_size(lone: Lab) -> None:
     assert lone.segments() == []
 
 
+def test_the_history_imports_what_the_journal_loses(lone: Lab) -> None:
+    """A retention that removes and compresses nothing leaves the history alone; one that removes imports first."""
+    (lone.root / "test_it.py").write_text("def test_it(): pass\n")
+    assert lone.pytest("-q").returncode == 0
+    retention.prune(lone.project, lone.environ)
+    assert not Path(lone.project.history).exists()
+    age(lone.segments(), 400)
+    retention.prune(lone.project, lone.environ)
+    assert lone.segments() == []
+    assert "test_it" in lone.run("tests", "test_it").stdout
+
+
+def test_who_ends_during_the_import_is_left_alone(lone: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment whose process was alive before the import stays, even if there are too many bytes."""
+    kept(lone, journal_bytes=1)
+    (segment,) = emit(lone, "x")
+    lock = locks.open_locked(str(segment))
+    assert lock is not None
+    monkeypatch.setattr("pytest_swarmtask.history.session.update", lambda *_: os.close(lock))
+    retention.prune(lone.project, lone.environ)
+    assert locks.is_free(str(segment))
+    assert segment.exists()
+
+
 def test_the_living_are_left_alone(lone: Lab) -> None:
     """Nothing is removed of a run with a living process, not even the segments of its dead processes."""
     program = (

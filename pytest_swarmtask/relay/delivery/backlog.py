@@ -145,3 +145,13 @@ def _add_lines_after(backlog: Backlog, path: str, offset: int) -> None:
         if number == 0:  # the lines of a segment are in the order of their timestamps
             with contextlib.suppress(JournalError):
                 backlog.oldest = min(filter(None, (backlog.oldest, decode(line).timestamp)))
+
+
+def count_lines_after(path: str, offset: int) -> int:
+    """Return how many whole lines of a segment come after a cursor; none if the segment was removed meanwhile."""
+    count = 0
+    with contextlib.suppress(OSError):
+        if segment_file.size(path) > offset:
+            for _ in journals.read(path, offset):
+                count += 1
+    return count
