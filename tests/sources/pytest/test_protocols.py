@@ -163,12 +163,12 @@ NAMES = {
     "unescaped": "report.nodeid = report.nodeid.encode().decode('unicode_escape')",
     "places": "report.location = ('made.feature', 7, 'a scenario')",
 }
-"""What plugins do to a report, by which pytest knows its test."""
+"""How plugins change reports."""
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reports_of_another_name(project: Suite, name: str) -> None:
-    """A report whose node id or location a plugin has changed is about the test that is running, and so are its tasks."""
+    """A report whose node id or place a plugin has changed is about the test that is running, and so are its tasks."""
     project.write(
         conftest=f"""
         import pytest
