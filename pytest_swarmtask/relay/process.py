@@ -61,6 +61,7 @@ def main(arguments: Sequence[str]) -> None:
             relay.run()
             lock = _lock_again(relay, project, key)
             if lock is None:
+                retention.fill_history(project, os.environ)  # nobody waits for this process, but a reader would
                 retention.prune(project, os.environ)
                 lock = _lock_again(relay, project, key)  # events may have come during that
     except ImportError:

@@ -90,7 +90,7 @@ def prune(project: Project, environ: Mapping[str, str], retention: Retention | N
         if _remove_settled_segments(project, environ, routes, retention):
             _forget_removed_segments(project)
         if any(_uncompressed_segments(project)):
-            _import(project, environ)
+            fill_history(project, environ)
             _compress_settled_segments(project, routes)
         _remove_leftovers(project, time.time() - retention.journal_age)
 
@@ -124,12 +124,13 @@ def prune_if_needed(project: Project, environ: Mapping[str, str]) -> None:
             _compress_settled_segments(project, Routes(project, environ))
 
 
-def _import(project: Project, environ: Mapping[str, str]) -> None:
+def fill_history(project: Project, environ: Mapping[str, str]) -> None:
     """Import the journal into the history, which keeps the events longer than the journal does.
 
-    This is most of the work of a retention, so it is done only if a segment may be removed or compressed next.
+    This is most of the work of a retention, so it is done only if a segment may be removed or compressed next, and
+    where nobody waits.
     """
-    with contextlib.suppress(HistoryError):  # commands that read the history report it
+    with contextlib.suppress(HistoryError, OSError, sqlite3.Error):  # commands that read the history report it
         session.update(project, environ)
 
 
@@ -228,7 +229,7 @@ def _remove_settled_segments(
         return False
     # Who is alive is asked before the import: a process that ends during it may have written lines that it missed.
     live = _live_runs(project, processes)
-    _import(project, environ)
+    fill_history(project, environ)
     pending = {segment.name for segment in pending_segments(project, routes)}
     removed = False
     for process in processes:
