@@ -15,7 +15,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -58,6 +58,22 @@ def clean_environ(**more: str) -> dict[str, str]:
     """Return the environment plus `more`, without the variables that the present session, its make or its CI set."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS) and name not in _NAMES}
     return {**kept, **more}
+
+
+def run_process(
+    command: Sequence[str | bytes], folder: Path, environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder to its end, without input, and return its output as text."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=2 * WAIT,
+        check=False,
+    )
 
 
 def bound_by_modes() -> list[str]:
@@ -445,16 +461,7 @@ class Lab(ProjectFolder):
         return self._run([sys.executable, "-m", "pytest", *options, *arguments], environ)
 
     def _run(self, command: Sequence[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=self.root,
-            env={**self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=2 * WAIT,
-            check=False,
-        )
+        return run_process(command, self.root, {**self.environ, **environ})
 
     def emit(self, *arguments: str, **environ: str) -> Json:
         """Emit one event, check that there was no error, and return the event."""

@@ -51,6 +51,7 @@ class Clock:
 
     def timestamp(self, now: float | None = None) -> str:
         """Return an RFC 3339 timestamp in UTC with milliseconds, of `now` or of this moment."""
+        # Each test has two timestamps, so this does not call `now`.
         millis = int((self._zero + self._counter() if now is None else now) * 1000)
         known, text, second, until_second = self._known
         if millis != known:

@@ -190,6 +190,7 @@ class _Rows:
         self._db = db
         self._runs: set[int] = set()
         self._rows: list[tuple[object, ...]] = []
+        self._padding = _NO_RARE if db.has_cheap_nulls else ()
 
     def add(self, run: int, spans: Mapping[str, SpanRow], tasks: Iterable[int]) -> None:
         """Add the spans of a trace, with the keys of their tasks."""
@@ -201,7 +202,7 @@ class _Rows:
             usual = (run, span_id, s.parent, s.kind, task, s.started, s.ended, s.status, s.failed, s.orphaned,
                      end.duration, end.phase, end.attempt)  # fmt: skip
             if _rare_end(end) == _NO_RARE_END and _rare_start(s) == _NO_RARE_START and end.action != "session":
-                self._rows.append(usual + _NO_RARE)
+                self._rows.append(usual + self._padding)
             else:
                 rare = (end.error, end.location, end.worker, end.exit_code, end.teardown_error, *session_columns(end),
                         task_ids(end), *_rare_start(s))  # fmt: skip
@@ -209,14 +210,7 @@ class _Rows:
 
     def write(self) -> None:
         """Write the rows that were added, in their order: reports show what began at once in the order of the keys."""
-        for is_usual, rows in groupby(self._rows, self._is_usual):
-            if is_usual:
-                self._db.executemany(_USUAL_SPAN, [row[: len(_USUAL)] for row in rows])
-            else:
-                self._db.executemany(_SPAN, list(rows))
+        for columns, rows in groupby(self._rows, len):
+            self._db.executemany(_USUAL_SPAN if columns == len(_USUAL) else _SPAN, list(rows))
         self._runs.clear()
         self._rows.clear()
-
-    def _is_usual(self, row: tuple[object, ...]) -> bool:
-        """Whether a row is written without its rare columns."""
-        return not self._db.has_cheap_nulls and row[len(_USUAL) :] == _NO_RARE

@@ -115,9 +115,7 @@ def prune_if_needed(project: Project, environ: Mapping[str, str]) -> None:
         retention = load(project, environ).workflow.monitoring.retention
     except ConfigError:
         return
-    processes = _processes(project)
-    is_old = bool(processes) and processes[0].last < time.time() - retention.journal_age
-    if is_old or sum(process.size for process in processes) > retention.journal_bytes:
+    if _is_beyond_bounds(_processes(project), retention):
         prune(project, environ)
     elif orphans.is_ours(project):
         with contextlib.suppress(OSError, sqlite3.Error):
@@ -132,6 +130,12 @@ def fill_history(project: Project, environ: Mapping[str, str]) -> None:
     """
     with contextlib.suppress(HistoryError, OSError, sqlite3.Error):  # commands that read the history report it
         session.update(project, environ)
+
+
+def _is_beyond_bounds(processes: Sequence[_Process], retention: Retention) -> bool:
+    """Whether a journal has segments that are too old, or too many."""
+    is_old = bool(processes) and processes[0].last < time.time() - retention.journal_age
+    return is_old or sum(process.size for process in processes) > retention.journal_bytes
 
 
 def _processes(project: Project) -> list[_Process]:
@@ -222,11 +226,11 @@ def _remove_settled_segments(
     project: Project, environ: Mapping[str, str], routes: Routes, retention: Retention
 ) -> bool:
     """Remove the settled segments that are too old or too many; return whether there were any."""
-    limit = time.time() - retention.journal_age
     processes = _processes(project)
-    excess = sum(process.size for process in processes) - retention.journal_bytes
-    if not processes or (processes[0].last >= limit and excess <= 0):
+    if not _is_beyond_bounds(processes, retention):
         return False
+    limit = time.time() - retention.journal_age
+    excess = sum(process.size for process in processes) - retention.journal_bytes
     # Who is alive is asked before the import: a process that ends during it may have written lines that it missed.
     live = _live_runs(project, processes)
     fill_history(project, environ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,14 +12,15 @@ from pytest_swarmtask.history.session import SegmentCounts, segment_counts
 from pytest_swarmtask.journal import locks, orphans, segment_file
 from pytest_swarmtask.journal import segments as journals
 from pytest_swarmtask.journal.compression import DamagedSegmentError
-from pytest_swarmtask.relay.delivery.backlog import count_lines_after, read_delivery_state
+from pytest_swarmtask.relay.delivery.backlog import lines_after, read_delivery_state
 from pytest_swarmtask.relay.delivery.routes import Routes
 from pytest_swarmtask.relay.delivery.store import EXPIRED, PURGED, REJECTED, EndpointState, writer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_swarmtask.core.project import Project
+    from pytest_swarmtask.journal.segments import Segment
     from pytest_swarmtask.relay.delivery.backlog import DeliveryState
 
 
@@ -83,8 +85,9 @@ def survey(project: Project, environ: Mapping[str, str]) -> Survey:
         sqlite3.Error: the relay's database cannot be read.
     """
     known = segment_counts(project)
-    result = Survey(endpoints=survey_endpoints(project, environ))
+    orphans.close_orphaned_spans(project)
     routes, segments = Routes(project, environ), journals.segments(project.journal)
+    result = Survey(endpoints=_endpoints(project, routes, segments))
     for segment in segments:
         result.runs.setdefault(segment.trace_id)
         result.segments += 1
@@ -103,9 +106,12 @@ def survey_endpoints(project: Project, environ: Mapping[str, str]) -> dict[str, 
         sqlite3.Error: the relay's database cannot be read.
     """
     orphans.close_orphaned_spans(project)
-    routes, state = Routes(project, environ), read_delivery_state(project)
+    return _endpoints(project, Routes(project, environ), journals.segments(project.journal))
+
+
+def _endpoints(project: Project, routes: Routes, segments: Sequence[Segment]) -> dict[str, EndpointSurvey]:
+    state = read_delivery_state(project)
     found = {name: EndpointSurvey(one) for name, one in state.states.items()}
-    segments = journals.segments(project.journal)
     for segment in segments:
         for name in routes.endpoints(segment.route):
             endpoint = found.setdefault(name, EndpointSurvey())
@@ -113,7 +119,9 @@ def survey_endpoints(project: Project, environ: Mapping[str, str]) -> dict[str, 
             # Cursors count an event as dead when it becomes a dead letter. `_count_letters` corrects for what happened
             # to it later.
             endpoint.delivered += position.delivered + position.dead
-            endpoint.waiting += count_lines_after(project.segment(segment.name), position.offset)
+            with contextlib.suppress(OSError):  # removed meanwhile
+                for _ in lines_after(project.segment(segment.name), position.offset):
+                    endpoint.waiting += 1
     _count_letters(found, {segment.process[1] for segment in segments}, state)
     return found
 

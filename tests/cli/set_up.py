@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_swarmtask.cli.main import main
-from tests.lab import clean_environ
+from tests.lab import clean_environ, run_process
 
 
 @pytest.fixture
@@ -40,16 +40,7 @@ def swarmtask(root: Path, *arguments: str, **environ: str) -> subprocess.Complet
 
 def run(command: Sequence[str], root: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run any command in a folder."""
-    return subprocess.run(
-        command,
-        cwd=root,
-        env=clean_environ(**environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_process(command, root, clean_environ(**environ))
 
 
 def ok(done: subprocess.CompletedProcess[str]) -> str:

@@ -24,15 +24,13 @@ from pytest_swarmtask.cli.listen import command
 from pytest_swarmtask.cli.listen import server as listen_server
 from pytest_swarmtask.cli.listen.printer import Printer
 from pytest_swarmtask.cli.parser import CommandParser
-from pytest_swarmtask.config.workflow import Webhook
 from pytest_swarmtask.core.errors import ConfigError, UsageError
 from pytest_swarmtask.core.event import EVENT_TYPES, Event
 from pytest_swarmtask.core.text import neutral
 from pytest_swarmtask.plugins.sink import Delivered, PendingEvent, Retry, Stopped
-from pytest_swarmtask.relay.webhook.sink import WebhookSink
 from pytest_swarmtask.wire import signing
+from tests.relay.webhook.servers import SinkTo, webhook_sinks
 
-SinkTo = Callable[..., WebhookSink]
 Start = Callable[..., "Listening"]
 KEY = "s3cr3t-k3y"
 SIGNED = {"AUTOMATION_SECRET_KEY": KEY}
@@ -101,16 +99,8 @@ def listening() -> Iterator[Start]:
 
 @pytest.fixture
 def sink_to() -> Iterator[SinkTo]:
-    made: list[WebhookSink] = []
-
-    def make(url: str, environ: dict[str, str] | None = None, **options: Any) -> WebhookSink:
-        definition = Webhook(**{"name": "hook", "url": url, "timeout": 5.0, **options})
-        made.append(WebhookSink(definition, SIGNED if environ is None else environ))
-        return made[-1]
-
-    yield make
-    for sink in made:
-        sink.close()
+    with webhook_sinks(SIGNED) as make:
+        yield make
 
 
 def test_a_signal_at_the_worst_moment() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_swarmtask.core.event import EVENT_TYPES, MASK
-from tests.lab import clean_environ, read_events
+from tests.lab import clean_environ, read_events, run_process
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -27,16 +27,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def emit(root: Path, *arguments: str | bytes, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pytest_swarmtask.emit", *arguments],
-        cwd=root,
-        env=clean_environ(**environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    command = [sys.executable, "-m", "pytest_swarmtask.emit", *arguments]
+    return run_process(command, root, clean_environ(**environ))
 
 
 def emitted(root: Path, *arguments: str | bytes, **environ: str) -> dict[str, Any]:

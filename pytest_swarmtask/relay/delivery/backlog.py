@@ -18,7 +18,7 @@ from pytest_swarmtask.journal.decode import decode
 from pytest_swarmtask.relay.delivery.store import EndpointState, Position, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_swarmtask.core.project import Project
     from pytest_swarmtask.journal.segments import Segment
@@ -138,20 +138,18 @@ def backlogs(project: Project, routes: Routes) -> dict[str, Backlog]:
 
 
 def _add_lines_after(backlog: Backlog, path: str, offset: int) -> None:
-    if segment_file.size(path) <= offset:
-        return
-    for number, (line, _) in enumerate(journals.read(path, offset)):
+    for number, line in enumerate(lines_after(path, offset)):
         backlog.waiting += 1
         if number == 0:  # the lines of a segment are in the order of their timestamps
             with contextlib.suppress(JournalError):
                 backlog.oldest = min(filter(None, (backlog.oldest, decode(line).timestamp)))
 
 
-def count_lines_after(path: str, offset: int) -> int:
-    """Return how many whole lines of a segment come after a cursor; none if the segment was removed meanwhile."""
-    count = 0
-    with contextlib.suppress(OSError):
-        if segment_file.size(path) > offset:
-            for _ in journals.read(path, offset):
-                count += 1
-    return count
+def lines_after(path: str, offset: int) -> Iterator[bytes]:
+    """Yield the whole lines of a segment after a cursor.
+
+    Raises:
+        OSError: the segment cannot be read, as where it was removed meanwhile.
+    """
+    if segment_file.size(path) > offset:
+        yield from (line for line, _ in journals.read(path, offset))

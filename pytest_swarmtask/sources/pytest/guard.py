@@ -27,8 +27,8 @@ def never_raises(method: Callable[[Owner, Argument], None]) -> Callable[[Owner, 
     """Return a method that passes an exception to `remember_problem` of its object instead of raising it.
 
     Args:
-        method: a method with one argument. Each test goes through five of these calls, and ``*arguments`` would make
-            each of them cost four times as much.
+        method: a method with one argument: pytest calls some for each file or test, and ``*arguments`` would make each
+            of these calls cost four times as much.
     """
 
     @functools.wraps(method)  # pluggy reads the names of a hook's arguments through `__wrapped__`

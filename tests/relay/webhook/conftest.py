@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_swarmtask.config.workflow import Webhook
-from pytest_swarmtask.relay.webhook.sink import WebhookSink
-from tests.relay.webhook.servers import ENVIRON, OK, Script, Server, answering
+from tests.relay.webhook.servers import ENVIRON, OK, Script, Server, SinkTo, answering, webhook_sinks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,14 +26,6 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def sink_to() -> Iterator[Callable[..., WebhookSink]]:
-    sinks: list[WebhookSink] = []
-
-    def make(url: str, environ: dict[str, str] | None = None, **options: Any) -> WebhookSink:
-        definition = Webhook(**{"name": "hook", "url": url, "timeout": 5.0, **options})
-        sinks.append(WebhookSink(definition, ENVIRON if environ is None else environ))
-        return sinks[-1]
-
-    yield make
-    for sink in sinks:
-        sink.close()
+def sink_to() -> Iterator[SinkTo]:
+    with webhook_sinks(ENVIRON) as make:
+        yield make

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
+from pytest_swarmtask.config.workflow import Webhook
 from pytest_swarmtask.core.event import Event
 from pytest_swarmtask.plugins.sink import PendingEvent
 from pytest_swarmtask.relay.webhook.sink import WebhookSink
@@ -20,6 +21,18 @@ SinkTo = Callable[..., WebhookSink]
 KEY = "s3cr3t-k3y"
 ENVIRON = {"AUTOMATION_SECRET_KEY": KEY}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@contextmanager
+def webhook_sinks(environ: Mapping[str, str]) -> Iterator[SinkTo]:
+    """Yield a function that makes a sink for an address, with these variables by default. Its sinks are closed."""
+    with ExitStack() as stack:
+
+        def make(url: str, environ: Mapping[str, str] = environ, **options: Any) -> WebhookSink:
+            definition = Webhook(**{"name": "hook", "url": url, "timeout": 5.0, **options})
+            return stack.enter_context(closing(WebhookSink(definition, environ)))
+
+        yield make
 
 
 def record(event_id: str = "ab-1", event_type: str = "TEST_PASSED", **metadata: Any) -> PendingEvent:
